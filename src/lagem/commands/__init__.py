@@ -1,0 +1,1 @@
+"""One file a tool verb of `lagem`: arguments in, calls out, no logic."""

@@ -1,0 +1,20 @@
+"""One rule for every random choice about a sample: it is keyed by (seed, epoch, sample id).
+
+Never by rank, worker or position, so one process, two ranks and a resumed run draw the same.
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def sample_generator(seed: int, epoch: int, sample_id: str) -> np.random.Generator:
+    """Random generator of one sample in one epoch.
+
+    Args:
+        seed: The run's seed, any non-negative integer.
+        epoch: Epoch of the draw; 0 for everything that is drawn once (preparation, evaluation).
+        sample_id: Identifier of the shape, unique in its dataset.
+    """
+    digest = hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+    return np.random.default_rng([seed, epoch, *np.frombuffer(digest, dtype=np.uint32)])

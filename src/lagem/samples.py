@@ -1,0 +1,96 @@
+"""What the data modules hand out and the training and evaluation steps take in.
+
+Letters: B shapes, N input points, Q query points of one kind, R reference points, V volume points.
+Coordinates are in the unit-sphere frame (bounding box centred, max norm 1); occupancy is 1 inside.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lagem.geometry.frame import Frame
+
+
+@dataclass(frozen=True)
+class OccupancySample:
+    """One shape as the network sees it in a step.
+
+    surface_points: (N, 3) float32, the network's input P_0.
+    volume_points: (Q, 3) float32 from the ball of radius sqrt(3), half of them inside (appendix D).
+    volume_occupancy: (Q,) float32 in {0, 1}.
+    near_points: (Q', 3) float32, surface points jittered by sigma .005 or .05.
+    near_occupancy: (Q',) float32 in {0, 1}.
+    frame: maps the shape, before augmentation, to and from its source's coordinates.
+    """
+
+    id: str
+    category: str
+    surface_points: Tensor
+    volume_points: Tensor
+    volume_occupancy: Tensor
+    near_points: Tensor
+    near_occupancy: Tensor
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class OccupancyBatch:
+    """B samples stacked: the tensors of `OccupancySample` with a leading B.
+
+    center: (B, 3) float32 and scale: (B,) float32, the frames.
+    """
+
+    ids: list[str]
+    categories: list[str]
+    surface_points: Tensor
+    volume_points: Tensor
+    volume_occupancy: Tensor
+    near_points: Tensor
+    near_occupancy: Tensor
+    center: Tensor
+    scale: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def collate(cls, samples: list[OccupancySample]) -> "OccupancyBatch":
+        """Stack samples of equal sizes."""
+
+        def stack(name: str) -> Tensor:
+            return torch.stack([getattr(sample, name) for sample in samples])
+
+        frames = [sample.frame for sample in samples]
+        return cls(
+            ids=[sample.id for sample in samples],
+            categories=[sample.category for sample in samples],
+            surface_points=stack("surface_points"),
+            volume_points=stack("volume_points"),
+            volume_occupancy=stack("volume_occupancy"),
+            near_points=stack("near_points"),
+            near_occupancy=stack("near_occupancy"),
+            center=torch.tensor(np.stack([frame.center for frame in frames]), dtype=torch.float32),
+            scale=torch.tensor([frame.scale for frame in frames], dtype=torch.float32),
+        )
+
+
+@dataclass(frozen=True)
+class ReferenceShape:
+    """One validation shape with the ground truth that the published metrics need.
+
+    surface_points: (N, 3) float32, the network's input.
+    reference_points: (R, 3) float32, the stored surface points.
+    volume_points: (V, 3) float32, every stored volume point, and volume_occupancy: (V,) bool.
+    volume_weight: (V,) float32, how many uniform draws from the ball each point stands for.
+    """
+
+    id: str
+    category: str
+    surface_points: Tensor
+    reference_points: Tensor
+    volume_points: Tensor
+    volume_occupancy: Tensor
+    volume_weight: Tensor
+    frame: Frame
