@@ -1,0 +1,170 @@
+"""Hierarchical VecSet autoencoder (LaGeM §3.2, Fig. 4); with one level it is VecSet (Fig. 3).
+
+Letters: B shapes, N input points, M_i latents of level i with D_i channels, C feature channels,
+L levels, Q query points. Every sequence over levels runs fine to coarse: `latents[i - 1]` is Z_i.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lagem.levels import LevelSpec, check_levels
+from lagem.models.attention import Attention, Block, KeysValues
+from lagem.models.bottleneck import make_bottleneck
+from lagem.models.embedding import PointEmbedding
+from lagem.models.sampling import FPSBackend, furthest_point_order
+
+Skip = Literal["double", "single"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a training step needs: (B, Q) logits, the latents, and the (B,) KL term, 0 where there is none."""
+
+    logits: Tensor
+    latents: list[Tensor]
+    kl: Tensor
+
+
+class Field:
+    """Decoded latents: keys and values of all levels, held once, for any number of queries."""
+
+    def __init__(self, keys_values: Sequence[KeysValues], ask: Callable[[Tensor, Sequence[KeysValues]], Tensor]) -> None:
+        self._keys_values = keys_values
+        self._ask = ask
+
+    def __call__(self, query_points: Tensor, *, chunk: int | None = None) -> Tensor:
+        """Logits of occupancy (Eq. 9), inside where > 0.
+
+        Args:
+            query_points: (B, Q, 3) in the unit-sphere frame.
+            chunk: Queries answered at once; None answers all at once.
+
+        Returns:
+            (B, Q) logits.
+        """
+        if chunk is None:
+            return self._ask(query_points, self._keys_values)
+        return torch.cat([self._ask(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
+
+    def select(self, index: int) -> Callable[[Tensor], Tensor]:
+        """Field of one shape of the batch: (Q, 3) points to (Q,) logits."""
+        own = [(keys[index : index + 1], values[index : index + 1]) for keys, values in self._keys_values]
+        return lambda points: self._ask(points.unsqueeze(0), own).squeeze(0)
+
+
+class Autoencoder(nn.Module):
+    """Points to latents of L levels, and latents to an occupancy field.
+
+    Args:
+        levels: Sizes of the levels, fine to coarse.
+        width: C, feature channels of every block, a multiple of 64.
+        skip: Where X'_i enters F_i: `double` is the form of the published weights,
+            F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
+        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
+        checkpoint_activations: Recompute the self-attention blocks in the backward pass: less memory, more time.
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: Sequence[LevelSpec],
+        width: int = 512,
+        skip: Skip = "double",
+        fps: FPSBackend = "auto",
+        checkpoint_activations: bool = False,
+    ) -> None:
+        super().__init__()
+        self.levels = check_levels(levels)
+        self.width = width
+        self.skip = skip
+        self.fps: FPSBackend = fps
+        self.checkpoint_activations = checkpoint_activations
+        self.point_embedding = PointEmbedding(width=width)
+        self.downsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels)
+        self.bottlenecks = nn.ModuleList(make_bottleneck(level, width=width) for level in self.levels)
+        self.upsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels[1:])
+        self.self_attention = nn.ModuleList(
+            nn.ModuleList(Block(width=width, cross=False) for _ in range(level.depth)) for level in self.levels
+        )
+        self.query_attention = nn.ModuleList(Attention(width=width, cross=True) for _ in self.levels)
+        self.to_logits = nn.Linear(len(self.levels) * width, 1)
+
+    def forward(
+        self,
+        surface_points: Tensor,
+        query_points: Tensor,
+        *,
+        anchor_indices: Tensor | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> Reconstruction:
+        """Encode (B, N, 3) points and answer (B, Q, 3) queries; see `encode` for the other arguments."""
+        latents, kl = self._encode(surface_points, anchor_indices, generators)
+        return Reconstruction(logits=self.decode(latents)(query_points), latents=latents, kl=kl)
+
+    def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
+        """Latents of all levels, fine to coarse; deterministic (a KL level gives its mean).
+
+        Args:
+            surface_points: (B, N, 3) in the unit-sphere frame, any N.
+            anchor_indices: (B, M_1) indices into the points to use in place of furthest point
+                sampling; level i keeps the first M_i of them.
+
+        Returns:
+            L tensors (B, M_i, D_i), Z_i.
+        """
+        return self._encode(surface_points, anchor_indices, None)[0]
+
+    def decode(self, latents: Sequence[Tensor]) -> Field:
+        """Top-down pass from (B, M_i, D_i) latents, fine to coarse, to a field (Eq. 7-9)."""
+        if len(latents) != len(self.levels):
+            raise ValueError(f"{len(self.levels)} levels of latents are needed, but {len(latents)} were given.")
+        keys_values: list[KeysValues] = []
+        coarser: Tensor | None = None  # F_{i+1}
+        for index in reversed(range(len(self.levels))):
+            features = self.bottlenecks[index].to_features(latents[index])
+            if coarser is not None:
+                resampled = self.upsample[index](features, coarser)
+                features = features + resampled if self.skip == "double" else resampled
+            for block in self.self_attention[index]:
+                if self.checkpoint_activations and torch.is_grad_enabled():
+                    features = checkpoint(block, features, use_reentrant=False)
+                else:
+                    features = block(features)
+            keys_values.append(self.query_attention[index].keys_values(features))
+            coarser = features
+        return Field(keys_values[::-1], self._ask)
+
+    def _encode(
+        self,
+        surface_points: Tensor,
+        anchor_indices: Tensor | None,
+        generators: Sequence[torch.Generator] | None,
+    ) -> tuple[list[Tensor], Tensor]:
+        if anchor_indices is None:
+            anchor_indices = furthest_point_order(surface_points, self.levels[0].num_latents, backend=self.fps)
+        embedded = self.point_embedding(surface_points)
+        latents = []
+        kl = torch.zeros(len(surface_points), device=surface_points.device)
+        context = embedded
+        for level, downsample, bottleneck in zip(self.levels, self.downsample, self.bottlenecks, strict=True):
+            index = anchor_indices[:, : level.num_latents, None].expand(-1, -1, self.width)
+            context = downsample(embedded.gather(1, index), context)  # X_i: CA(P_i, P_0), then CA(P_i, X_{i-1})
+            drawn, divergence = bottleneck.to_latents(context, generators)
+            latents.append(drawn)
+            if divergence is not None:
+                kl = kl + divergence
+        return latents, kl
+
+    def _ask(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
+        embedded = self.point_embedding(query_points)
+        answers = [
+            attention.attend(embedded, level_keys_values)
+            for attention, level_keys_values in zip(self.query_attention, keys_values, strict=True)
+        ]
+        # Concatenated coarsest first, [F_L ... F_1], as in the published weights.
+        return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)

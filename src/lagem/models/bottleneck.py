@@ -1,0 +1,85 @@
+"""Bottleneck between features and latents (LaGeM §3.2, Eq. 6-7, Table 2).
+
+Standardised latents already have the zero mean and unit variance that diffusion starts
+from, so they need no loss; VecSet's Gaussian bottleneck has a KL term.
+
+Letters: B shapes, M latents of this level, C feature channels, D latent channels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lagem.levels import LevelSpec
+
+
+class StandardisedBottleneck(nn.Module):
+    """FtoL of Eq. 6 and LtoF of Eq. 7."""
+
+    def __init__(self, *, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, latent_dim)
+        self.gamma = nn.Parameter(torch.ones(latent_dim))
+        self.beta = nn.Parameter(torch.zeros(latent_dim))
+        self.up = nn.Linear(latent_dim, width)
+
+    def to_latents(
+        self, features: Tensor, generators: Sequence[torch.Generator] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Project features to standardised latents (Eq. 6).
+
+        Args:
+            features: (B, M, C), X_i.
+            generators: Unused; this bottleneck draws nothing.
+
+        Returns:
+            (B, M, D), Z_i, zero mean and unit variance over the last axis; and no KL term.
+        """
+        projected = self.down(features)
+        return F.layer_norm(projected, projected.shape[-1:], eps=1e-6), None
+
+    def to_features(self, latents: Tensor) -> Tensor:
+        """Map (B, M, D) latents back to (B, M, C) features X'_i (Eq. 7)."""
+        return self.up(latents * self.gamma + self.beta)
+
+
+class KLBottleneck(nn.Module):
+    """The variational bottleneck of VecSet (Eq. 2-3, Table 2 'VAE')."""
+
+    def __init__(self, *, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(width, latent_dim)
+        self.log_variance = nn.Linear(width, latent_dim)
+        self.up = nn.Linear(latent_dim, width)
+
+    def to_latents(
+        self, features: Tensor, generators: Sequence[torch.Generator] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mean of the posterior, or a sample of it.
+
+        Args:
+            features: (B, M, C), X_i.
+            generators: One CPU generator a shape to draw the sample with; None takes the mean.
+
+        Returns:
+            (B, M, D) latents, and (B,) the KL divergence to N(0, 1), averaged over M and D.
+        """
+        mean = self.mean(features).float()
+        log_variance = self.log_variance(features).float().clamp(-30.0, 20.0)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2))
+        if generators is None:
+            return mean, kl
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=generator) for generator in generators])
+        return mean + (0.5 * log_variance).exp() * noise.to(mean), kl
+
+    def to_features(self, latents: Tensor) -> Tensor:
+        """Map (B, M, D) latents back to (B, M, C) features (Eq. 3)."""
+        return self.up(latents)
+
+
+def make_bottleneck(level: LevelSpec, *, width: int) -> StandardisedBottleneck | KLBottleneck:
+    """Bottleneck of a level, as its spec names it."""
+    kind = {"standardised": StandardisedBottleneck, "kl": KLBottleneck}[level.bottleneck]
+    return kind(width=width, latent_dim=level.latent_dim)
