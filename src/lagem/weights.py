@@ -78,9 +78,7 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
     return autoencoder.eval(), description["num_surface_points"]
 
 
-def import_published(
-    path: str | Path, *, num_latents: Sequence[int] = (2048, 512, 128)
-) -> Autoencoder:
+def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 512, 128)) -> Autoencoder:
     """Read the authors' `.pth` layout without running the code pickled in it.
 
     Args:
@@ -182,4 +180,6 @@ def _load_torch(path: Path) -> Any:
         reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
         raise WeightsError(f"{path}: refused, because loading it would run code from the file ({reason}).") from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]}).") from error
+        raise WeightsError(
+            f"{path}: not a readable checkpoint ({next(iter(str(error).splitlines()), type(error).__name__)})."
+        ) from error

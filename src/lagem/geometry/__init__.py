@@ -1,0 +1,53 @@
+"""Meshes, occupancy, surfaces from fields, metrics and pictures; knows nothing of models."""
+
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import (
+    KNOWN_ENDINGS,
+    POINT_ENDINGS,
+    Mesh,
+    MeshError,
+    closed_and_consistent,
+    load_mesh,
+    load_points,
+)
+from lagem.geometry.metrics import (
+    SurfaceScore,
+    chamfer_distance,
+    fscore,
+    iou,
+    sampling_floor,
+    score_surface,
+    surface_distances,
+)
+from lagem.geometry.occupancy import WindingNumber
+from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
+from lagem.geometry.point_picture import render_points
+from lagem.geometry.sampling import sample_surface
+from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
+
+__all__ = [
+    "KNOWN_ENDINGS",
+    "POINT_ENDINGS",
+    "EmptySurfaceError",
+    "Frame",
+    "Mesh",
+    "MeshError",
+    "QueryLogits",
+    "SurfaceScore",
+    "WindingNumber",
+    "chamfer_distance",
+    "closed_and_consistent",
+    "contact_sheet",
+    "extract_surface",
+    "fscore",
+    "iou",
+    "load_mesh",
+    "load_points",
+    "render_mesh",
+    "render_points",
+    "sample_surface",
+    "sampling_floor",
+    "save_picture",
+    "score_surface",
+    "surface_distances",
+]

@@ -6,7 +6,7 @@ L levels, Q query points. Every sequence over levels runs fine to coarse: `laten
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from torch.utils.checkpoint import checkpoint
 
 from lagem.levels import LevelSpec, check_levels
 from lagem.models.attention import Attention, Block, KeysValues
-from lagem.models.bottleneck import make_bottleneck
+from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck, make_bottleneck
 from lagem.models.embedding import PointEmbedding
 from lagem.models.sampling import FPSBackend, furthest_point_order
 
 Skip = Literal["double", "single"]
+Bottleneck = StandardisedBottleneck | KLBottleneck
+Ask = Callable[[Tensor, Sequence[KeysValues]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Reconstruction:
 class Field:
     """Decoded latents: keys and values of all levels, held once, for any number of queries."""
 
-    def __init__(self, keys_values: Sequence[KeysValues], ask: Callable[[Tensor, Sequence[KeysValues]], Tensor]) -> None:
+    def __init__(
+        self, keys_values: Sequence[KeysValues], ask: Callable[[Tensor, Sequence[KeysValues]], Tensor]
+    ) -> None:
         self._keys_values = keys_values
         self._ask = ask
 
@@ -126,16 +130,16 @@ class Autoencoder(nn.Module):
         keys_values: list[KeysValues] = []
         coarser: Tensor | None = None  # F_{i+1}
         for index in reversed(range(len(self.levels))):
-            features = self.bottlenecks[index].to_features(latents[index])
+            features = cast(Bottleneck, self.bottlenecks[index]).to_features(latents[index])
             if coarser is not None:
                 resampled = self.upsample[index](features, coarser)
                 features = features + resampled if self.skip == "double" else resampled
-            for block in self.self_attention[index]:
+            for block in cast(nn.ModuleList, self.self_attention[index]):
                 if self.checkpoint_activations and torch.is_grad_enabled():
                     features = checkpoint(block, features, use_reentrant=False)
                 else:
                     features = block(features)
-            keys_values.append(self.query_attention[index].keys_values(features))
+            keys_values.append(cast(Attention, self.query_attention[index]).keys_values(features))
             coarser = features
         return Field(keys_values[::-1], self._ask)
 
@@ -154,7 +158,7 @@ class Autoencoder(nn.Module):
         for level, downsample, bottleneck in zip(self.levels, self.downsample, self.bottlenecks, strict=True):
             index = anchor_indices[:, : level.num_latents, None].expand(-1, -1, self.width)
             context = downsample(embedded.gather(1, index), context)  # X_i: CA(P_i, P_0), then CA(P_i, X_{i-1})
-            drawn, divergence = bottleneck.to_latents(context, generators)
+            drawn, divergence = cast(Bottleneck, bottleneck).to_latents(context, generators)
             latents.append(drawn)
             if divergence is not None:
                 kl = kl + divergence
@@ -163,7 +167,7 @@ class Autoencoder(nn.Module):
     def _ask(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
         embedded = self.point_embedding(query_points)
         answers = [
-            attention.attend(embedded, level_keys_values)
+            cast(Attention, attention).attend(embedded, level_keys_values)
             for attention, level_keys_values in zip(self.query_attention, keys_values, strict=True)
         ]
         # Concatenated coarsest first, [F_L ... F_1], as in the published weights.

@@ -81,5 +81,6 @@ class KLBottleneck(nn.Module):
 
 def make_bottleneck(level: LevelSpec, *, width: int) -> StandardisedBottleneck | KLBottleneck:
     """Bottleneck of a level, as its spec names it."""
-    kind = {"standardised": StandardisedBottleneck, "kl": KLBottleneck}[level.bottleneck]
-    return kind(width=width, latent_dim=level.latent_dim)
+    if level.bottleneck == "kl":
+        return KLBottleneck(width=width, latent_dim=level.latent_dim)
+    return StandardisedBottleneck(width=width, latent_dim=level.latent_dim)

@@ -41,7 +41,7 @@ class AutoencoderModule(LightningModule):
         base_lr: Peak learning rate for 256 shapes a step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
         min_lr: Learning rate at the end of the cosine.
-        warmup_steps: Optimiser steps of linear warm-up; None takes one epoch.
+        warmup_steps: Optimiser steps of linear warm-up; None takes one epoch, at most a tenth of the run.
         weight_decay: AdamW's weight decay.
         betas: AdamW's betas.
         fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
@@ -153,13 +153,14 @@ class AutoencoderModule(LightningModule):
         if torch.isfinite(norm):
             self.log("train/grad_norm", norm)
             return
-        guilty = [name for ids, losses in shapes for name, loss in zip(ids, losses.tolist(), strict=True)
-                  if not math.isfinite(loss)]
-        named = f"shapes {', '.join(guilty)}" if guilty else "none of this rank's shapes, so another rank's or the backward pass"
-        message = f"step {self.global_step}: the loss or its gradient is not finite; not finite in {named}."
+        pairs = [pair for ids, losses in shapes for pair in zip(ids, losses.tolist(), strict=True)]
+        guilty = [name for name, loss in pairs if not math.isfinite(loss)]
+        where = ", ".join(guilty) or "none of this rank's shapes, so another rank's or the backward pass"
+        message = f"step {self.global_step}: the loss or its gradient is not finite (not finite: {where})."
         if self.on_non_finite == "stop":
             raise NonFiniteLossError(
-                f"{message} Lower model.init_args.base_lr, look at the shapes, or set model.init_args.on_non_finite: skip."
+                f"{message} Look at the shapes, lower model.init_args.base_lr, or set "
+                "model.init_args.on_non_finite: skip."
             )
         print(f"{message} This step is skipped.", flush=True)
         for parameter in self.parameters():
@@ -167,15 +168,14 @@ class AutoencoderModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the architecture in plain types, so that the weights can be used without this module."""
-        checkpoint["autoencoder"] = describe_autoencoder(
-            self.autoencoder, num_surface_points=self._num_surface_points
-        )
+        checkpoint["autoencoder"] = describe_autoencoder(self.autoencoder, num_surface_points=self._num_surface_points)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse, in one line, a checkpoint of another architecture."""
         found = checkpoint.get("autoencoder", {})
         ours = describe_autoencoder(self.autoencoder, num_surface_points=found.get("num_surface_points", 0))
-        differing = [f"{key} {found.get(key)!r}, not {value!r}" for key, value in ours.items() if found.get(key) != value]
+        wrong = [key for key in ours if found.get(key) != ours[key]]
+        differing = [f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in wrong]
         if differing:
             raise ValueError(f"the checkpoint holds another autoencoder: {'; '.join(differing)}.")
         self._num_surface_points = found["num_surface_points"]
@@ -218,7 +218,9 @@ class AutoencoderModule(LightningModule):
     def _start_from(self, path: Path) -> None:
         given, self._num_surface_points = load_autoencoder(path)
         if (given.levels, given.width, given.skip) != (
-            self.autoencoder.levels, self.autoencoder.width, self.autoencoder.skip
+            self.autoencoder.levels,
+            self.autoencoder.width,
+            self.autoencoder.skip,
         ):
             raise ValueError(
                 f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}) "

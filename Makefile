@@ -1,0 +1,88 @@
+# The blessed commands, in one place; CI calls the same targets. `make` alone lists them.
+# Every target sets up what it needs, so `make test` works on a fresh clone.
+
+PYTHON ?= python3
+VENV ?= .venv
+# A wheel index to take torch from, e.g. PyTorch's own for one CUDA version or for CPU only; empty: pip's default.
+TORCH_INDEX ?=
+CONSTRAINTS ?= constraints.txt
+# Seed of the demo run.
+SEED ?= 0
+# More arguments for pytest: make test ARGS="-k bottleneck -x".
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# One thread for tests: their tensors are too small to gain from more, sums keep one order on every machine,
+# and the tests that start two processes don't fight over two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+PYTHON_IS_NEW_ENOUGH := 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	"lagem needs Python 3.11 or newer, but this is %d.%d. Name another: make setup PYTHON=python3.12" % v[:2])'
+CLUSTER_WORKS := 'import torch, torch_cluster; \
+	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup torch-cluster demo test test-slow lint format typecheck constraints clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Make .venv and install lagem with the tested versions (TORCH_INDEX=URL chooses the torch build)
+
+$(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c $(PYTHON_IS_NEW_ENOUGH)
+	@if $(PIP) --version >/dev/null 2>&1; then :; \
+	elif $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv -q $(VENV); \
+	elif command -v virtualenv >/dev/null; then virtualenv -q -p $(PYTHON) $(VENV); \
+	else echo "$(PYTHON) can't make a virtual environment: apt install python3-venv (or: pip install virtualenv)" >&2; exit 1; fi
+	@$(BIN)/python -c $(PYTHON_IS_NEW_ENOUGH)
+	@rm -rf build/lib
+	$(PIP) install -q -c $(CONSTRAINTS) setuptools wheel
+	@# torch alone and before what needs it: an index of torch builds may lack the pinned versions of everything else
+	$(PIP) install --no-deps -c $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@
+
+torch-cluster: setup ## Add torch-cluster's furthest point sampling (for GPUs; compiles for about 9 minutes the first time)
+	@if $(BIN)/python -c $(CLUSTER_WORKS) 2>/dev/null; then exit 0; fi; \
+	command -v g++ >/dev/null || { echo "torch-cluster is compiled here and needs g++: apt install g++ python3-dev" >&2; exit 1; }; \
+	echo "Installing torch-cluster: it compiles for about 9 minutes the first time on a machine, later pip's cache has it."; \
+	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) torch-cluster && $(BIN)/python -c $(CLUSTER_WORKS) && exit 0; \
+	echo "The cached torch-cluster does not fit this torch; compiling it anew." >&2; \
+	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) --no-deps --force-reinstall --no-cache-dir torch-cluster \
+	&& $(BIN)/python -c $(CLUSTER_WORKS)
+
+demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture
+	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED)
+
+test: setup ## Set up and run the CPU tests
+	$(PYTEST) -m "not slow and not gpu" $(ARGS)
+
+test-slow: setup ## Run the slow tests too (a GPU's only where there is one)
+	$(PYTEST) $(ARGS)
+
+lint: setup ## Check style and formatting (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Apply ruff's fixes and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: setup ## mypy on an installed copy (the folder mapping is invisible to mypy in place)
+	rm -rf build
+	$(PIP) install -q --no-deps --no-build-isolation --target build/typecheck .
+	@rm -rf build/lib
+	MYPYPATH=build/typecheck $(BIN)/mypy -p lagem
+
+constraints: torch-cluster ## Write .venv's versions to constraints.txt, after you upgraded and tested them
+	@{ sed -n '/^#/p' $(CONSTRAINTS); \
+	$(PIP) freeze --all --exclude pip --exclude lagem --exclude-editable \
+	| grep -E '^[A-Za-z0-9._-]+==' | grep -vE '^(nvidia|cuda|triton)' | sed 's/+.*//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
+	mv $(CONSTRAINTS).new $(CONSTRAINTS)
+
+clean: ## Remove build products and caches; .venv and runs/ stay
+	rm -rf build dist lagem.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,127 @@
+"""Marching-cubes meshes of validation shapes, and a picture of input beside reconstruction."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagem.callbacks.protocols import DecodedBatch, HasReferences, QueryLogits, Reconstructs
+from lagem.geometry import (
+    EmptySurfaceError,
+    Frame,
+    Mesh,
+    contact_sheet,
+    extract_surface,
+    render_mesh,
+    render_points,
+    save_picture,
+)
+
+
+class ExportMeshes(Callback):
+    """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
+
+    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png`;
+    those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard and W&B.
+
+    Args:
+        num_shapes: Validation shapes exported.
+        resolution: Cells along a side of the grid.
+        format: File format of the meshes.
+        every_n_validations: Export at every n-th validation, counted from the first.
+        up: The axis that points up in the pictures.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_shapes: int = 8,
+        resolution: int = 128,
+        format: Literal["ply", "glb"] = "ply",
+        every_n_validations: int = 1,
+        up: Literal["y", "z"] = "z",
+    ) -> None:
+        super().__init__()
+        self.num_shapes = num_shapes
+        self.resolution = resolution
+        self.format = format
+        self.every_n_validations = every_n_validations
+        self.up: Literal["y", "z"] = up
+        self._validations = 0
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export on rank zero."""
+        if trainer.sanity_checking:
+            return
+        self._validations += 1
+        if (self._validations - 1) % self.every_n_validations or not trainer.is_global_zero:
+            return  # no collective call below this line
+        folder = Path(trainer.default_root_dir) / "meshes" / f"step_{trainer.global_step}"
+        data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
+        rows: list[list[NDArray[np.uint8] | None]] = []
+        names = []
+        for shape in data.reference_shapes(self.num_shapes):
+            with torch.no_grad():
+                field = module.reconstruct(shape.surface_points.unsqueeze(0).to(pl_module.device)).select(0)
+                mesh = self._extract(field, pl_module.device)
+            if mesh is not None:
+                mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
+            rows.append(
+                [
+                    render_points(shape.reference_points.numpy(), up=self.up),
+                    None if mesh is None else render_mesh(mesh, up=self.up),
+                ]
+            )
+            names.append(shape.id)
+        sheet = contact_sheet(rows, column_titles=["input", "reconstruction"], row_titles=names)
+        save_picture(sheet, folder.with_suffix(".png"))
+        self._show(trainer, sheet)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Export every shape that `predict` decodes, on the rank that decoded it."""
+        fields = cast(DecodedBatch, outputs)
+        folder = Path(trainer.default_root_dir) / "predictions"
+        for index, name in enumerate(batch.ids):
+            with torch.no_grad():
+                mesh = self._extract(fields.select(index), pl_module.device)
+            if mesh is None:
+                print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
+                continue
+            mesh.in_source(_frame(batch.center[index], batch.scale[index])).save(
+                folder / f"{file_name(name)}.{self.format}"
+            )
+
+    def _extract(self, field: QueryLogits, device: torch.device) -> Mesh | None:
+        try:
+            return extract_surface(field, resolution=self.resolution, device=device)
+        except EmptySurfaceError:
+            return None
+
+    def _show(self, trainer: Trainer, picture: NDArray[np.uint8]) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("val/reconstructions", picture, trainer.global_step, dataformats="HWC")
+            elif isinstance(logger, WandbLogger):
+                logger.log_image("val/reconstructions", [picture], step=trainer.global_step)
+
+
+def file_name(shape_id: str) -> str:
+    """Shape id as a file name."""
+    return shape_id.replace("/", "__")
+
+
+def _frame(center: Tensor, scale: Tensor) -> Frame:
+    return Frame(center=center.double().cpu().numpy(), scale=float(scale))

@@ -1,0 +1,26 @@
+"""What the callbacks ask of a module and of a data module: a protocol, not a class."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from lagem.geometry import QueryLogits
+from lagem.samples import ReferenceShape
+
+
+class DecodedBatch(Protocol):
+    """Fields of a batch of shapes, one of which can be taken out."""
+
+    def select(self, index: int) -> QueryLogits: ...
+
+
+class Reconstructs(Protocol):
+    """A module that turns (B, N, 3) surface points into fields."""
+
+    def reconstruct(self, surface_points: Tensor) -> DecodedBatch: ...
+
+
+class HasReferences(Protocol):
+    """A data module that knows the ground truth of a fixed set of validation shapes."""
+
+    def reference_shapes(self, count: int) -> list[ReferenceShape]: ...

@@ -1,0 +1,56 @@
+"""Training augmentations (LaGeM appendix B): one random linear map of a whole sample.
+
+Axis scales, a rescaling to the unit sphere, axis flips and a rotation are all linear and keep the origin, where the
+bounding box is centred, so a sample is augmented by one matrix and needs no new centre. Labels stay as they are.
+Volume queries go through the same matrix: the ball they fill becomes an ellipsoid, as in the authors' loader, and
+the jitter of near queries is stretched with it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random linear map of a shape and its queries.
+
+    Args:
+        axis_scale: Range of the factor drawn for each axis; null for no scaling.
+        rotation: uniform on SO(3); paper takes yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
+            small turns; yaw turns about z only.
+        flips: paper permutes the axes and flips their signs at random, mirrorings included.
+        max_norm: Largest norm of the sample's surface points afterwards. The authors use 0.999.
+    """
+
+    axis_scale: tuple[float, float] | None = (0.75, 1.25)
+    rotation: Literal["none", "uniform", "paper", "yaw"] = "uniform"
+    flips: Literal["none", "paper"] = "none"
+    max_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.axis_scale is not None and not 0 < self.axis_scale[0] <= self.axis_scale[1]:
+            raise ValueError(f"axis_scale is a range of positive factors, but {self.axis_scale} was given.")
+        if not 0 < self.max_norm <= 1:
+            raise ValueError(f"max_norm is in (0, 1], the unit sphere, but {self.max_norm} was given.")
+
+    def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
+        """(3, 3) matrix that maps column vectors of the sample whose (N, 3) surface points are given."""
+        scale = np.ones(3) if self.axis_scale is None else rng.uniform(*self.axis_scale, size=3)
+        scale *= self.max_norm / np.linalg.norm(surface_points * scale, axis=1).max()
+        matrix = np.diag(scale)
+        if self.flips == "paper":
+            matrix = matrix[rng.permutation(3)] * rng.choice([-1.0, 1.0], size=(3, 1))
+        return self._rotation(rng) @ matrix
+
+    def _rotation(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        if self.rotation == "none":
+            return np.eye(3)
+        if self.rotation == "uniform":  # the direction of a Gaussian quaternion
+            return Rotation.from_quat(rng.standard_normal(4)).as_matrix()
+        if self.rotation == "paper":
+            return Rotation.from_euler("ZYX", rng.standard_normal(3)).as_matrix()
+        return Rotation.from_euler("Z", rng.uniform(0, 2 * np.pi)).as_matrix()

@@ -1,0 +1,167 @@
+"""Prepared shapes, streamed: every sample reads a random window of each pool of its shape.
+
+Half of the volume queries are inside (LaGeM appendix D). A thin shape may own fewer inside points than that; all of
+them are taken, and the rest come from the inside near queries, so the balance holds for a thin shape too.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lagem.data_modules.augmentation import Augmentation
+from lagem.data_modules.order import Key
+from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.preparation.shards import Shards
+from lagem.randomness import sample_generator
+from lagem.samples import OccupancySample, ReferenceShape
+
+
+class OccupancyDataModule(ShapeDataModule):
+    """Shapes that `lagem prepare` wrote."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        seed: int = 0,
+        batch_size: int = 16,
+        num_surface_points: int = 8192,
+        num_volume_queries: int = 1024,
+        num_near_queries: int = 1024,
+        num_workers: int = 4,
+        augment: Augmentation | None = None,
+        categories: list[str] | None = None,
+    ) -> None:
+        """Prepared shapes.
+
+        Args:
+            root: Folder that `lagem prepare` wrote.
+            seed: Seed of the order and of every draw.
+            batch_size: Shapes of a batch on one rank.
+            num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
+            num_volume_queries: Volume queries of a sample, half of them inside.
+            num_near_queries: Near queries of a sample.
+            num_workers: Loading processes of one rank; 0 loads in the training process.
+            augment: Augmentation of training samples; null for none.
+            categories: Categories to use; null for all.
+        """
+        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
+        if num_volume_queries % 2:
+            raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
+        self.root, self.categories, self.augment = Path(root), categories, augment
+        self.counts = (num_surface_points, num_volume_queries, num_near_queries)
+
+    def setup(self, stage: str) -> None:
+        shards = Shards(self.root)
+        known = sorted(set(shards.categories))
+        unknown = sorted(set(self.categories or ()) - set(known))
+        if unknown:
+            raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
+        wanted = set(known if self.categories is None else self.categories)
+        members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+        for index, (split, category) in enumerate(zip(shards.splits, shards.categories, strict=True)):
+            if category in wanted and split in members:
+                members[split].append(index)
+        self.train_shapes = PreparedShapes(shards, members["train"], self.counts, self.seed, self.augment)
+        self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
+        tests = members["test"] or members["val"]
+        self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
+
+
+class PreparedShapes(ShapeSet):
+    """Some shapes of a prepared folder; `counts` are surface points, volume queries and near queries of a sample."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        members: list[int],
+        counts: tuple[int, int, int],
+        seed: int,
+        augment: Augmentation | None,
+    ) -> None:
+        self._shards, self._members = shards, np.array(members, dtype=np.int64)
+        self._surface, self._volume, self._near = counts
+        self._seed, self._augment = seed, augment
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def category(self, index: int) -> str:
+        return self._shards.categories[self._members[index]]
+
+    def __getitem__(self, key: Key) -> OccupancySample:
+        epoch, index = key
+        shape = int(self._members[index])
+        rng = sample_generator(self._seed, epoch, self._shards.ids[shape])
+        inside, outside = (
+            self._inside_queries(shape, rng),
+            self._window(shape, "volume_outside", self._volume // 2, rng),
+        )
+        near_inside, near_outside = self._near_queries(shape, rng)
+        points = {
+            "surface_points": self._window(shape, "surface_points", self._surface, rng),
+            "volume_points": np.concatenate([inside, outside]),
+            "near_points": np.concatenate([near_inside, near_outside]),
+        }
+        return OccupancySample(
+            id=self._shards.ids[shape],
+            category=self._shards.categories[shape],
+            volume_occupancy=torch.arange(self._volume).lt(len(inside)).float(),
+            near_occupancy=torch.arange(self._near).lt(len(near_inside)).float(),
+            frame=self._shards.frame(shape),
+            **augmented(self._augment, points, rng),
+        )
+
+    def reference(self, index: int) -> ReferenceShape:
+        shape = int(self._members[index])
+        rng = sample_generator(self._seed, 0, self._shards.ids[shape])
+        sides = [
+            self._shards.read(shape, pool) if self._shards.count(shape, pool) else np.empty((0, 3), dtype=np.float32)
+            for pool in ("volume_inside", "volume_outside")
+        ]
+        drawn_inside, drawn_outside = self._shards.volume_drawn(shape)
+        volume_points = torch.from_numpy(np.concatenate(sides))
+        occupancy = torch.arange(len(volume_points)) < len(sides[0])
+        return ReferenceShape(
+            id=self._shards.ids[shape],
+            category=self._shards.categories[shape],
+            surface_points=torch.from_numpy(self._window(shape, "surface_points", self._surface, rng)),
+            reference_points=torch.from_numpy(self._shards.read(shape, "surface_points")),
+            volume_points=volume_points,
+            volume_occupancy=occupancy,
+            volume_weight=torch.where(occupancy, drawn_outside / max(drawn_inside, 1), 1.0).float(),
+            frame=self._shards.frame(shape),
+        )
+
+    def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 3) points from a random place of a pool on, repeated where the pool holds fewer."""
+        return self._shards.read(shape, pool, int(rng.integers(max(self._shards.count(shape, pool), 1))), count)
+
+    def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(half, 3) inside points: volume queries, then near queries where there are too few of those."""
+        half = self._volume // 2
+        volume, near = (self._shards.count(shape, pool) for pool in ("volume_inside", "near_inside"))
+        if volume + near == 0:
+            raise ValueError(
+                f"shape {self._shards.ids[shape]!r} in {self._shards.root} has no point inside, so its queries cannot "
+                "be balanced. Prepare it with more near queries, or leave it out."
+            )
+        taken = min(half, volume) if near else half
+        parts = []
+        if taken:
+            parts.append(self._window(shape, "volume_inside", taken, rng))
+        if taken < half:
+            parts.append(self._window(shape, "near_inside", half - taken, rng))
+        return np.concatenate(parts)
+
+    def _near_queries(self, shape: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Inside and outside near queries, as many of each as the pools' sizes say on average."""
+        inside, outside = (self._shards.count(shape, pool) for pool in ("near_inside", "near_outside"))
+        share = self._near * inside / max(inside + outside, 1)
+        count = int(share + rng.random())
+        sides = (("near_inside", count), ("near_outside", self._near - count))
+        empty = np.empty((0, 3), dtype=np.float32)
+        near_inside, near_outside = (self._window(shape, pool, n, rng) if n else empty for pool, n in sides)
+        return near_inside, near_outside

@@ -1,0 +1,155 @@
+"""Random furniture with exact occupancy, made on the fly: no files, no download.
+
+A shape's parameters are keyed by (seed, 0, id), so an id is the same shape in every epoch; the points drawn on it
+are keyed by (seed, epoch, id). Training and validation ids differ, so no shape is in both.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from lagem.data_modules.augmentation import Augmentation
+from lagem.data_modules.furniture import CATEGORIES
+from lagem.data_modules.order import Key
+from lagem.data_modules.solids import BALL_VOLUME, Shape
+from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.randomness import sample_generator
+from lagem.samples import OccupancySample, ReferenceShape
+
+NEAR_SIGMAS = (0.005, 0.05)  # of the jitter of each half of the near queries (LaGeM appendix A)
+
+
+class ProceduralDataModule(ShapeDataModule):
+    """Tables, chairs, lamps, shelves, mugs, benches, bottles and signs, z up."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        num_train: int = 100_000,
+        num_val: int = 64,
+        batch_size: int = 16,
+        num_surface_points: int = 2048,
+        num_volume_queries: int = 1024,
+        num_near_queries: int = 1024,
+        num_workers: int = 2,
+        augment: Augmentation | None = None,
+        categories: list[str] | None = None,
+        reference_points: int = 100_000,
+        reference_volume_points: int = 100_000,
+    ) -> None:
+        """Procedural shapes.
+
+        Args:
+            seed: Seed of the shapes, of their order and of every draw.
+            num_train: Shapes of one epoch.
+            num_val: Validation shapes; tests and predictions use them too.
+            batch_size: Shapes of a batch on one rank.
+            num_surface_points: Surface points of a sample.
+            num_volume_queries: Volume queries of a sample, half of them inside.
+            num_near_queries: Near queries of a sample.
+            num_workers: Loading processes of one rank; 0 loads in the training process.
+            augment: Augmentation of training samples; null for none.
+            categories: Categories to make, which take turns; null for all.
+            reference_points: Surface points of a shape to evaluate on.
+            reference_volume_points: Volume points of a shape to evaluate on, half of them inside.
+        """
+        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
+        unknown = sorted(set(categories or ()) - set(CATEGORIES))
+        if unknown or categories == []:
+            raise ValueError(f"categories are among {', '.join(CATEGORIES)}, but {unknown or 'none'} was given.")
+        if num_volume_queries % 2:
+            raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
+        shapes = partial(
+            ProceduralShapes,
+            seed=seed,
+            categories=categories or list(CATEGORIES),
+            num_surface_points=num_surface_points,
+            num_volume_queries=num_volume_queries,
+            num_near_queries=num_near_queries,
+            reference_points=reference_points,
+            reference_volume_points=reference_volume_points,
+        )
+        self.train_shapes = shapes(split="train", count=num_train, augment=augment)
+        self.val_shapes = self.test_shapes = shapes(split="val", count=num_val, augment=None)
+
+
+class ProceduralShapes(ShapeSet):
+    """`count` shapes whose categories take turns; arguments as of `ProceduralDataModule`."""
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        count: int,
+        seed: int,
+        categories: list[str],
+        num_surface_points: int,
+        num_volume_queries: int,
+        num_near_queries: int,
+        augment: Augmentation | None,
+        reference_points: int,
+        reference_volume_points: int,
+    ) -> None:
+        self._split, self._count, self._seed, self._categories = split, count, seed, categories
+        self._surface, self._volume, self._near = num_surface_points, num_volume_queries, num_near_queries
+        self._augment = augment
+        self._reference_points, self._reference_volume = reference_points, reference_volume_points
+
+    def __len__(self) -> int:
+        return self._count
+
+    def category(self, index: int) -> str:
+        return self._categories[index % len(self._categories)]
+
+    def id(self, index: int) -> str:
+        """`split-category-index`."""
+        return f"{self._split}-{self.category(index)}-{index:06d}"
+
+    def shape(self, index: int) -> Shape:
+        """The solid at an index, the same in every epoch."""
+        return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))
+
+    def __getitem__(self, key: Key) -> OccupancySample:
+        epoch, index = key
+        shape, rng = self.shape(index), sample_generator(self._seed, epoch, f"{self.id(index)}/points")
+        surface = shape.sample_surface(self._surface + self._near, rng)[0]
+        sigma = np.repeat(NEAR_SIGMAS, [self._near // 2, self._near - self._near // 2])
+        jitter = rng.standard_normal((self._near, 3)) * sigma[:, None]
+        near = (surface[self._surface :] + jitter).astype(np.float32)
+        half = self._volume // 2
+        inside, _ = shape.sample_inside(half, rng)
+        near_occupancy = shape.occupancy(near)
+        points = {
+            "surface_points": surface[: self._surface],
+            "volume_points": np.concatenate([inside, shape.sample_outside(half, rng)]),
+            "near_points": near,
+        }
+        return OccupancySample(
+            id=self.id(index),
+            category=self.category(index),
+            volume_occupancy=torch.arange(self._volume).lt(half).float(),
+            near_occupancy=torch.from_numpy(near_occupancy).float(),
+            frame=shape.frame,
+            **augmented(self._augment, points, rng),
+        )
+
+    def reference(self, index: int) -> ReferenceShape:
+        shape, rng = self.shape(index), sample_generator(self._seed, 0, f"{self.id(index)}/reference")
+        num_inside = self._reference_volume // 2
+        num_outside = self._reference_volume - num_inside
+        inside, volume = shape.sample_inside(num_inside, rng)
+        volume_points = np.concatenate([inside, shape.sample_outside(num_outside, rng)])
+        weight_inside = (volume / num_inside) / ((BALL_VOLUME - volume) / num_outside)
+        occupancy = torch.arange(self._reference_volume) < num_inside
+        return ReferenceShape(
+            id=self.id(index),
+            category=self.category(index),
+            surface_points=torch.from_numpy(shape.sample_surface(self._surface, rng)[0]),
+            reference_points=torch.from_numpy(shape.sample_surface(self._reference_points, rng)[0]),
+            volume_points=torch.from_numpy(volume_points),
+            volume_occupancy=occupancy,
+            volume_weight=torch.where(occupancy, weight_inside, 1.0).float(),
+            frame=shape.frame,
+        )

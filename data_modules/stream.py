@@ -1,0 +1,167 @@
+"""What every data module does alike: load shapes in a fixed order, batch them, pick shapes to evaluate on.
+
+A data set is a pure function of (epoch, index), so the number of ranks, of workers and of restarts never shows in
+the data. Trainers that use these modules set `use_distributed_sampler: false`.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lagem.data_modules.augmentation import Augmentation
+from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
+from lagem.samples import OccupancyBatch, OccupancySample, ReferenceShape
+
+PREFETCHED_BATCHES = 4  # of each worker
+
+
+class ShapeSet(Dataset[OccupancySample], ABC):
+    """Shapes of one split."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, key: Key) -> OccupancySample:
+        """Sample of the shape at an index, as (epoch, index) alone decides."""
+
+    @abstractmethod
+    def category(self, index: int) -> str:
+        """Category of the shape at an index."""
+
+    @abstractmethod
+    def reference(self, index: int) -> ReferenceShape:
+        """The shape at an index with its ground truth, the same at every call."""
+
+
+def augmented(
+    augment: Augmentation | None, arrays: dict[str, NDArray[np.float32]], rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """The (·, 3) arrays of one sample as tensors, under one random map drawn for its surface_points."""
+    if augment is not None:
+        matrix = augment.draw(arrays["surface_points"], rng)
+        arrays = {name: (points @ matrix.T).astype(np.float32) for name, points in arrays.items()}
+    return {name: torch.from_numpy(np.ascontiguousarray(points)) for name, points in arrays.items()}
+
+
+class ResumableLoader(DataLoader[OccupancySample]):
+    """A loader in `TrainOrder`, which Lightning need not warn about on resuming: the order knows its place.
+
+    A checkpoint keeps the order's settings, to notice where a resumed run cannot see what it would have seen.
+    """
+
+    batch_sampler: TrainOrder
+
+    def state_dict(self) -> dict[str, int]:
+        return self.batch_sampler.settings
+
+    def load_state_dict(self, saved: dict[str, int]) -> None:
+        mine = self.batch_sampler.settings
+        if saved != mine:
+            rank_zero_warn(
+                f"the checkpoint was trained with {saved}, this run has {mine}: it goes on after as many batches, "
+                "but does not see the shapes that an undisturbed run would see."
+            )
+
+
+class ShapeDataModule(LightningDataModule):
+    """Loaders over `train_shapes`, `val_shapes` and `test_shapes`, which a subclass fills in `setup`."""
+
+    train_shapes: ShapeSet
+    val_shapes: ShapeSet
+    test_shapes: ShapeSet
+
+    def __init__(self, *, seed: int, batch_size: int, num_workers: int) -> None:
+        """Common settings.
+
+        Args:
+            seed: Seed of the order and of every draw.
+            batch_size: Shapes of a batch on one rank.
+            num_workers: Loading processes of one rank; 0 loads in the training process.
+        """
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but {batch_size} was given.")
+        self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
+
+    def train_dataloader(self) -> DataLoader[OccupancySample]:
+        rank, world_size = self._place()
+        order = TrainOrder(
+            num_shapes=len(self.train_shapes),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            batches_done=self._batches_done,
+        )
+        return ResumableLoader(self.train_shapes, batch_sampler=order, **self._loading())
+
+    def val_dataloader(self) -> DataLoader[OccupancySample]:
+        return self._evaluation_loader(self.val_shapes)
+
+    def test_dataloader(self) -> DataLoader[OccupancySample]:
+        return self._evaluation_loader(self.test_shapes)
+
+    def predict_dataloader(self) -> DataLoader[OccupancySample]:
+        return self._evaluation_loader(self.val_shapes)
+
+    def reference_shapes(self, count: int) -> list[ReferenceShape]:
+        """Up to `count` validation shapes (test shapes while testing) with ground truth, always the same ones.
+
+        Categories take turns; within a category the shapes are spread evenly.
+        """
+        shapes = self.test_shapes if self.trainer is not None and self.trainer.testing else self.val_shapes
+        members: dict[str, list[int]] = {}
+        for index in range(len(shapes)):
+            members.setdefault(shapes.category(index), []).append(index)
+        count = min(count, len(shapes))
+        turns = dict.fromkeys(members, 0)
+        while sum(turns.values()) < count:
+            for category, indices in members.items():
+                if sum(turns.values()) < count and turns[category] < len(indices):
+                    turns[category] += 1
+        chosen = [members[name][i * len(members[name]) // turn] for name, turn in turns.items() for i in range(turn)]
+        return [shapes.reference(index) for index in sorted(chosen)]
+
+    def transfer_batch_to_device(
+        self, batch: OccupancyBatch, device: torch.device, dataloader_idx: int
+    ) -> OccupancyBatch:
+        """Lightning does not look into frozen dataclasses."""
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(batch).items()
+            if isinstance(value, Tensor)
+        }
+        return dataclasses.replace(batch, **moved)
+
+    def _place(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _batches_done(self) -> int:
+        trainer: Any = self.trainer  # what is read here has no types
+        if trainer is None or trainer.overfit_batches:  # overfitting sees the same batches in every epoch
+            return 0
+        # `processed`: a checkpoint written in on_train_batch_end has not yet completed the batch it was trained on
+        return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    def _evaluation_loader(self, shapes: ShapeSet) -> DataLoader[OccupancySample]:
+        rank, world_size = self._place()
+        order = ValidationOrder(num_shapes=len(shapes), batch_size=self.batch_size, rank=rank, world_size=world_size)
+        return DataLoader(shapes, batch_sampler=order, **self._loading())
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "collate_fn": OccupancyBatch.collate,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
+            "pin_memory": torch.cuda.is_available(),
+        }

@@ -1,0 +1,67 @@
+"""The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb a tool beside them.
+
+The data modules and callbacks are imported so that YAML may name them without their module.
+"""
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lagem.training_cli import TrainingCLI
+
+TRAINING_VERBS = {
+    "fit": "train a model from an experiment file",
+    "validate": "one pass over the validation set",
+    "test": "one pass over the test set",
+    "predict": "reconstruct the validation set to meshes",
+}
+
+
+def main(argv: list[str] | None = None) -> "TrainingCLI | None":
+    """Run the command line; a user's mistake ends in one line and exit code 2.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        if words and words[0] in TRAINING_VERBS:
+            from lagem.training_cli import run_training
+
+            return run_training(argv)
+        _run_tool(words)
+        return None
+    except ValueError as error:
+        if os.environ.get("LAGEM_TRACEBACK"):
+            raise
+        print(f"lagem: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _run_tool(argv: list[str]) -> None:
+    from lagem import __version__, commands
+
+    parser = argparse.ArgumentParser(
+        prog="lagem", description="Train and use LaGeM: hierarchical VecSet autoencoders for 3D shapes."
+    )
+    parser.add_argument("--version", action="version", version=f"lagem {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, summary in TRAINING_VERBS.items():
+        verbs.add_parser(name, help=summary)
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    tools = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(commands.__path__)}
+    run = {}
+    for verb, module_name in sorted(tools.items()):
+        command = importlib.import_module(f"lagem.commands.{module_name}")
+        tool = verbs.add_parser(verb, help=command.SUMMARY, description=command.SUMMARY)
+        if verb == asked:
+            command.add_arguments(tool)
+            run[verb] = command.run
+    arguments = parser.parse_args(argv)
+    run[arguments.verb](arguments)

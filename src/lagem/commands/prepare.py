@@ -1,0 +1,57 @@
+"""`lagem prepare`: meshes → a folder of shards for training."""
+
+import argparse
+
+from lagem.preparation import Settings, prepare, show
+
+SUMMARY = "sample and label meshes, and pack them into shards for training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    paper = Settings()
+    add = parser.add_argument
+    add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched below), or manifests (.csv)")
+    add("--output", required=True, metavar="DIR", help="the prepared folder; an existing one is continued")
+    add("--workers", type=int, default=1, metavar="N", help="child processes (default: 1)")
+    add("--surface", type=int, default=paper.surface, metavar="N", help="surface points a shape (default: %(default)s)")
+    add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries a shape (default: %(default)s)")
+    add("--near", type=int, default=paper.near, metavar="N", help="near queries for each sigma (default: %(default)s)")
+    add("--seed", type=int, default=paper.seed, metavar="N", help="seed of all draws (default: %(default)s)")
+    add(
+        "--shapes-per-shard",
+        type=int,
+        default=paper.shapes_per_shard,
+        metavar="N",
+        help="shapes in one shard file (default: %(default)s)",
+    )
+    add(
+        "--val-share",
+        type=float,
+        default=paper.val_share,
+        metavar="SHARE",
+        help="share that becomes validation where no manifest says so (default: %(default)s)",
+    )
+    add("--category", metavar="NAME", help="category of all (default: by manifest, or the name of the file's folder)")
+    add("--retry-refused", action="store_true", help="try meshes again that an earlier call refused")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare, and print what became of the meshes."""
+    settings = Settings(
+        surface=args.surface,
+        volume=args.volume,
+        near=args.near,
+        seed=args.seed,
+        shapes_per_shard=args.shapes_per_shard,
+        val_share=args.val_share,
+    )
+    records = prepare(
+        args.meshes,
+        args.output,
+        settings,
+        args.workers,
+        category=args.category,
+        retry_refused=args.retry_refused,
+    )
+    show(records, args.output)

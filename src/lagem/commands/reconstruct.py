@@ -1,0 +1,43 @@
+"""`lagem reconstruct`: meshes or point clouds through a trained autoencoder and back."""
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in their own coordinates"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh or point cloud files")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
+    add("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help="file format (default: ply)")
+    add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
+    add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reconstruct the files; exit code 1 where none could be."""
+    from lagem.reconstruction import reconstruct_files
+    from lagem.reconstruction_report import Report
+    from lagem.weights import load_autoencoder
+
+    autoencoder, num_surface_points = load_autoencoder(args.weights)
+    report = Report(total=len(args.meshes))
+    done, failed = reconstruct_files(
+        autoencoder.to(args.device),
+        args.meshes,
+        args.output,
+        num_surface_points=args.surface_points or num_surface_points,
+        resolution=args.resolution,
+        format=args.format,
+        seed=args.seed,
+        report=report.add,
+    )
+    report.write(done, failed, args.output, up=args.up)
+    if not done:
+        raise SystemExit(1)

@@ -1,0 +1,174 @@
+"""Pictures of meshes without GL or a display: one embree ray a pixel, shaded in numpy.
+
+The camera is orthographic and always frames the unit sphere, so pictures of shapes in that frame can be compared.
+"""
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lagem.geometry.mesh import Mesh
+
+# S picture side in pixels, F faces
+
+Picture = NDArray[np.uint8]
+
+HALF_WIDTH = 1.04  # of the view, in the unit of the frame
+COLOUR = np.array([0.60, 0.68, 0.80])  # linear RGB of the clay
+WARM, SKY, GROUND = np.array([1.0, 0.97, 0.92]), np.array([0.28, 0.30, 0.34]), np.array([0.13, 0.115, 0.11])
+GAMMA = 2.2
+MARGIN, INK, EMPTY = 8, (40, 44, 52), 238  # pixels, text colour, grey of a missing picture
+
+
+def render_mesh(
+    mesh: Mesh,
+    *,
+    size: int = 320,
+    azimuth: float = 35.0,
+    elevation: float = 25.0,
+    up: Literal["y", "z"] = "z",
+    supersample: int = 2,
+) -> Picture:
+    """Picture of a mesh in the unit-sphere frame on white; both sides of a face are shaded alike.
+
+    Args:
+        mesh: In the unit sphere; what reaches beyond is cut off.
+        size: S.
+        azimuth: Degrees by which the camera walks around the shape, to its right; 0 is in front (-y with z up, +z
+            with y up).
+        elevation: Degrees above the horizon.
+        up: The frame's axis that points up in the picture.
+        supersample: Rays along each side of a pixel.
+
+    Returns:
+        (S, S, 3) uint8, row 0 on top. ImportError where embreex is missing.
+    """
+    normals, _ = mesh.normals_and_areas()
+    vertices = mesh.vertices
+    if up == "y":  # turn y up into z up: (x, y, z) to (x, -z, y)
+        turn = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+        vertices, normals = vertices @ turn.T, normals @ turn.T
+    a, e = np.deg2rad([azimuth, elevation])
+    right = np.array([np.cos(a), np.sin(a), 0])
+    back = np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])  # from the shape to the camera
+    top = np.cross(back, right)
+    rays = size * supersample
+    ticks = HALF_WIDTH * (2 * (np.arange(rays) + 0.5) / rays - 1)
+    origins = ticks[None, :, None] * right - ticks[:, None, None] * top + 4 * back
+    face = _first_hits(vertices, mesh.faces, origins.reshape(-1, 3), -back)
+    colours = np.concatenate([_shaded(normals, right, top, back), np.ones((1, 3))])  # face -1 is the background
+    picture = colours[face].reshape(size, supersample, size, supersample, 3).mean(axis=(1, 3))
+    encoded: Picture = np.rint(255 * picture ** (1 / GAMMA)).astype(np.uint8)
+    return encoded
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Picture | None]],
+    *,
+    column_titles: Sequence[str],
+    row_titles: Sequence[str] | None = None,
+) -> Picture:
+    """Pictures in a labelled table; None leaves a grey place.
+
+    Args:
+        rows: Of (S, S, 3) uint8 pictures, all of one size; each row as long as `column_titles`.
+        column_titles: Above the columns; too long ones are cut.
+        row_titles: Left of the rows.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    shapes = {picture.shape for row in rows for picture in row if picture is not None}
+    if len(shapes) != 1 or any(len(row) != len(column_titles) for row in rows):
+        raise ValueError(
+            f"a sheet needs pictures of one size in rows of {len(column_titles)}, "
+            f"but sizes {sorted(shapes)} in rows of {[len(row) for row in rows]} were given."
+        )
+    if row_titles is not None and len(row_titles) != len(rows):
+        raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one a row.")
+    height, width, _ = shapes.pop()
+    font = ImageFont.load_default(size=max(11, height // 18))
+    line = int(font.getbbox("Ag")[3]) + MARGIN
+    left = min(int(max(map(font.getlength, row_titles), default=0)) + 2 * MARGIN, width) if row_titles else MARGIN
+    top = line + MARGIN
+    sheet = Image.new(
+        "RGB", (left + len(column_titles) * (width + MARGIN), top + len(rows) * (height + MARGIN)), "white"
+    )
+    pen = ImageDraw.Draw(sheet)
+    for column, title in enumerate(column_titles):
+        centre = left + column * (width + MARGIN) + width / 2
+        pen.text((centre, top - MARGIN), _fitted(title, font, width), fill=INK, font=font, anchor="md")
+    for number, row in enumerate(rows):
+        y = top + number * (height + MARGIN)
+        if row_titles:
+            title = _fitted(row_titles[number], font, left - 2 * MARGIN)
+            pen.text((MARGIN, y + height / 2), title, fill=INK, font=font, anchor="lm")
+        for column, picture in enumerate(row):
+            place = (left + column * (width + MARGIN), y)
+            if picture is None:
+                picture = np.full((height, width, 3), EMPTY, dtype=np.uint8)
+            sheet.paste(Image.fromarray(picture), place)
+    return np.array(sheet)
+
+
+def save_picture(picture: Picture, path: str | Path) -> None:
+    """Write an (height, width, 3) uint8 picture as png, whole or not at all; missing folders are made."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: pictures are saved as .png, not `{path.suffix}`; rename it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.png")
+    try:
+        Image.fromarray(picture).save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _first_hits(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    origins: NDArray[np.float64],
+    direction: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Face (index) that each ray meets first, -1 where none."""
+    try:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+    except ImportError as error:
+        raise ImportError(f"pictures need embreex ({error}); run `pip install embreex`.") from error
+    if len(faces) == 0:
+        return np.full(len(origins), -1, dtype=np.int64)
+    scene = EmbreeScene()
+    TriangleMesh(scene, vertices.astype(np.float32), faces.astype(np.int32))
+    directions = np.broadcast_to(direction, origins.shape).astype(np.float32)
+    return np.asarray(scene.run(origins.astype(np.float32), directions), dtype=np.int64)
+
+
+def _shaded(
+    normals: NDArray[np.float64], right: NDArray[np.float64], top: NDArray[np.float64], back: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Linear RGB (F, 3): a warm key light from above left, a soft head light, sky and ground."""
+    facing = normals * np.where(normals @ back < 0, -1.0, 1.0)[:, None]
+    key = -0.55 * right + 0.75 * top + 0.65 * back
+    lambert = np.clip(facing @ (key / np.linalg.norm(key)), 0, None)[:, None]
+    head = (facing @ back)[:, None]
+    sky = (0.5 + 0.5 * facing[:, 2])[:, None]
+    light = 0.78 * lambert * WARM + 0.14 * head + sky * SKY + (1 - sky) * GROUND
+    colours: NDArray[np.float64] = np.clip(COLOUR * light, 0, 1)
+    return colours
+
+
+def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
+    """The text, cut with dots to at most `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."

@@ -1,0 +1,29 @@
+"""Points drawn uniformly from the surface of a mesh."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.mesh import Mesh, MeshError
+
+
+def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw points with a density that is uniform in area, with replacement of faces.
+
+    Args:
+        mesh: In any frame; MeshError where its area is zero.
+        count: Number of points.
+        rng: Source of every random number.
+
+    Returns:
+        points (count, 3) float64 and the unit normals (count, 3) float64 of their faces.
+    """
+    normals, areas = mesh.normals_and_areas()
+    cumulative = np.cumsum(areas, dtype=np.float64)
+    if len(areas) == 0 or not cumulative[-1] > 0:
+        raise MeshError(f"a mesh of {len(areas)} faces has no area, so its surface cannot be sampled; check the mesh.")
+    # side="right" never lands on a face without area; the last face with area takes what rounds up to the total
+    last = np.flatnonzero(areas)[-1]
+    chosen = np.minimum(np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right"), last)
+    root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces[chosen]], 1, 0)
+    return (1 - root) * a + root * (1 - along) * b + root * along * c, normals[chosen]

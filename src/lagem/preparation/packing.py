@@ -1,0 +1,100 @@
+"""Prepared shapes → shards and index: a step of its own that may be killed or repeated at any time.
+
+The result depends on the shapes alone: they are sorted by id and cut into runs of `shapes_per_shard`. A shard is
+named by its number and a hash of its ids, so packing after new meshes were added writes only the shards that
+change. index.csv names the valid shards; replacing it is the one moment at which the new state holds. A shape's
+own file goes when the shard that holds it is on the disk, an old shard goes when no index names it any more.
+"""
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+
+from rich.progress import track
+
+from lagem.preparation.atomic import remove_leftovers, write_atomically
+from lagem.preparation.quantisation import POOLS
+from lagem.preparation.records import Record, read_records, write_table
+from lagem.preparation.shard_file import ShardFile, write_shard
+from lagem.preparation.shards import read_format
+
+COLUMNS = ["id", "category", "split", "shard", "row", "faces", "inside_share", *POOLS]
+
+
+def pack(root: str | Path) -> None:
+    """Pack every finished shape of a prepared folder into shards, and write index.csv and table.csv.
+
+    Args:
+        root: The folder; its format.json says how many shapes a shard takes.
+    """
+    root = Path(root)
+    per_shard: int = read_format(root)["settings"]["shapes_per_shard"]
+    shapes, shards = root / "shapes", root / "shards"
+    for folder in (root, shapes, shards):
+        folder.mkdir(exist_ok=True)
+        remove_leftovers(folder)
+
+    records = read_records(root)
+    located = locate(root, records)
+    ids = sorted(located)
+    names = []
+    runs = range(0, len(ids), per_shard)
+    for number, first in enumerate(track(runs, "packing", transient=True, disable=len(runs) < 2)):
+        members = ids[first : first + per_shard]
+        names.append(shard_name(number, members))
+        path = shards / names[-1]
+        if not path.exists():
+            files = {file: ShardFile(file) for file in {located[id][0] for id in members}}
+            write_shard(path, [files[located[id][0]].shape(located[id][1]) for id in members])
+        for id in members:
+            (shapes / f"{id}.safetensors").unlink(missing_ok=True)
+    write_atomically(root / "index.csv", index_of(shards, names).encode())
+    for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
+        (shards / stale).unlink()
+    write_table(root, records)
+
+
+def locate(root: Path, records: dict[str, Record]) -> dict[str, tuple[Path, int]]:
+    """Where each shape lies, (file, row): in a shard of the index, in another whole shard, or in a file of its own.
+
+    A packing that was killed leaves shards that no index names yet; a shape may then lie in two places, alike.
+    A file of its own counts once the shape's record says that it is prepared.
+    """
+    located: dict[str, tuple[Path, int]] = {}
+    indexed: set[str] = set()
+    if (root / "index.csv").exists():
+        with (root / "index.csv").open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                indexed.add(row["shard"])
+                located[row["id"]] = (root / "shards" / row["shard"], int(row["row"]))
+    for path in (root / "shards").glob("*.safetensors"):
+        if path.name not in indexed:
+            for number, id in enumerate(ShardFile(path).ids):
+                located.setdefault(id, (path, number))
+    for path in (root / "shapes").glob("*.safetensors"):
+        id = path.name.removesuffix(".safetensors")
+        if id in records and records[id].status == "prepared":
+            located.setdefault(id, (path, 0))
+    return located
+
+
+def shard_name(number: int, ids: list[str]) -> str:
+    """Name of the shard that holds these shapes."""
+    digest = hashlib.blake2b("\0".join(ids).encode(), digest_size=4).hexdigest()
+    return f"{number:05d}-{digest}.safetensors"
+
+
+def index_of(shards: Path, names: list[str]) -> str:
+    """Text of index.csv: one row a shape, in the order of the shards."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name in names:
+        shard = ShardFile(shards / name)
+        for row, id in enumerate(shard.ids):
+            share = shard.count(row, "volume_inside") / shard.volume_drawn(row)[0]
+            counts = [shard.count(row, pool) for pool in POOLS]
+            words = [id, shard.categories[row], shard.splits[row], name]
+            writer.writerow([*words, row, int(shard.faces[row]), f"{share:.6f}", *counts])
+    return text.getvalue()

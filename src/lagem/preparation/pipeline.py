@@ -1,0 +1,168 @@
+"""Meshes → a prepared folder: one file a shape first, then shards; a kill loses at most the meshes in hand."""
+
+import functools
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lagem.preparation.atomic import locked, write_atomically
+from lagem.preparation.packing import locate, pack
+from lagem.preparation.records import Record, read_records, write_record
+from lagem.preparation.shape import Settings, prepare_shape
+from lagem.preparation.shard_file import FORMAT, VERSION, write_shard
+from lagem.preparation.shards import read_format
+from lagem.preparation.sources import MeshSource, find_meshes
+from lagem.preparation.workers import Died, run_in_processes
+
+
+def prepare(
+    sources: Iterable[str | Path],
+    output: str | Path,
+    settings: Settings,
+    workers: int = 1,
+    *,
+    category: str | None = None,
+    retry_refused: bool = False,
+) -> list[Record]:
+    """Prepare meshes into a folder and pack it; go on where an earlier call ended or was killed.
+
+    Same meshes and settings give the same shards and index, whatever the number of workers and whether the
+    meshes came in one call or in several.
+
+    Args:
+        sources: Mesh files, folders and manifests, as `find_meshes` takes them.
+        output: The prepared folder; made if absent.
+        settings: Counts and seed; those of a folder never change.
+        workers: Child processes.
+        category: Category of all meshes, instead of manifest or folder name.
+        retry_refused: Try meshes again that an earlier call refused.
+
+    Returns:
+        What became of each of these meshes, also by earlier calls, in the order of the ids.
+    """
+    if workers < 1:
+        raise ValueError(f"--workers is {workers}, but at least 1 is needed.")
+    root = Path(output)
+    meshes = find_meshes(sources, val_share=settings.val_share, category=category)
+    start_folder(root, settings)
+    with locked(root):
+        records = read_records(root)
+        there = locate(root, records)
+        for mesh in meshes:
+            if mesh.id in there:
+                if mesh.id not in records:  # table.csv was lost
+                    records[mesh.id] = record_of(mesh)
+                    write_record(root, records[mesh.id])
+                check_unchanged(mesh, records[mesh.id])
+        todo = [mesh for mesh in meshes if wanted(mesh, records.get(mesh.id), mesh.id in there, retry_refused)]
+        for record in prepare_each(todo, root, settings, workers):
+            records[record.id] = record
+        pack(root)
+    return [records[mesh.id] for mesh in meshes]
+
+
+def prepare_each(todo: list[MeshSource], root: Path, settings: Settings, workers: int) -> Iterator[Record]:
+    """Prepare meshes in child processes, with a progress bar; yield each record once it is on the disk."""
+    if not todo:
+        return
+    columns = ["{task.description}", "{task.fields[rate]:.2f}/s", "{task.fields[refused]} refused"]
+    text = [TextColumn(column) for column in columns]
+    times = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False)]
+    with Progress(text[0], BarColumn(), MofNCompleteColumn(), *text[1:], *times) as progress:
+        task = progress.add_task("preparing", total=len(todo), rate=0.0, refused=0)
+        refused, start = 0, time.monotonic()
+        job = functools.partial(prepare_one, root=root, settings=settings)
+        for done, (mesh, result) in enumerate(run_in_processes(job, todo, workers=min(workers, len(todo))), 1):
+            if isinstance(result, Died):
+                result = record_of(mesh, reason=str(result))
+                write_record(root, result)
+            refused += result.status == "refused"
+            progress.update(task, completed=done, rate=done / (time.monotonic() - start), refused=refused)
+            yield result
+
+
+def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
+    """Prepare one mesh in a child process: write its shape, if it has one, and its record."""
+    start, reason = time.monotonic(), ""
+    try:
+        shape = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
+    except Exception as error:  # whatever is wrong with one file, the others go on
+        name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
+    else:
+        write_shard(root / "shapes" / f"{mesh.id}.safetensors", [shape])
+    record = record_of(mesh, reason=reason, seconds=time.monotonic() - start)
+    write_record(root, record)
+    return record
+
+
+def start_folder(root: Path, settings: Settings) -> None:
+    """Make the folder with its format.json, or check that it was prepared with the same settings."""
+    if not (root / "format.json").exists():
+        if root.exists() and (not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())):
+            raise ValueError(f"{root}: is not empty and not a prepared folder; give --output a new or an empty one.")
+        root.mkdir(parents=True, exist_ok=True)
+        header = {"format": FORMAT, "version": VERSION, "settings": asdict(settings)}
+        write_atomically(root / "format.json", (json.dumps(header, indent=2) + "\n").encode())
+    before = read_format(root)["settings"]
+    now = json.loads(json.dumps(asdict(settings)))
+    if differing := [name for name in now if before.get(name) != now[name]]:
+        was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
+        raise ValueError(
+            f"{root}: was prepared with {in_words(was)}, but now {in_words(asked)} is asked for; "
+            "give the same values, or another --output."
+        )
+    (root / "shapes").mkdir(exist_ok=True)
+    (root / "shards").mkdir(exist_ok=True)
+
+
+def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: bool) -> bool:
+    """Whether a mesh is still to be prepared."""
+    if record is None:
+        return True
+    if record.status == "refused":
+        return retry_refused or record.source != mesh.path
+    return not there
+
+
+def check_unchanged(mesh: MeshSource, record: Record) -> None:
+    """ValueError where a prepared id comes back as another mesh, or with another category or split."""
+    moved = os.path.exists(mesh.path) and not os.path.exists(record.source)
+    if mesh.path != record.source and not moved and not same_file(mesh.path, record.source):
+        raise ValueError(
+            f"id {mesh.id!r} was prepared from {record.source} and now names {mesh.path}; "
+            "give ids of their own in a manifest (a .csv with columns file and id), or another --output."
+        )
+    if (mesh.category, mesh.split) != (record.category, record.split):
+        raise ValueError(
+            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r} and now is "
+            f"{mesh.category!r}, {mesh.split!r}; give another --output."
+        )
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths lead to the same file that exists."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def record_of(mesh: MeshSource, *, reason: str = "", seconds: float = 0.0) -> Record:
+    """Record of a mesh, refused if there is a reason."""
+    return Record(
+        id=mesh.id,
+        category=mesh.category,
+        split=mesh.split,
+        source=mesh.path,
+        status="refused" if reason else "prepared",
+        reason=reason,
+        seconds=seconds,
+    )
+
+
+def in_words(values: dict[str, object]) -> str:
+    """Settings as `name=value, …`."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())

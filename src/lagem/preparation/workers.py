@@ -1,0 +1,144 @@
+"""Run a function over many items in child processes; a child that dies costs its item, not the batch.
+
+`concurrent.futures` breaks the whole pool when one process dies and cannot tell which item killed it. Here
+the parent knows what each child holds: it reports that item with the signal and starts another child.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+SINGLE_THREADED = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
+}
+
+
+@dataclass(frozen=True)
+class Died:
+    """What a child left that did not return from its item."""
+
+    exit_code: int
+
+    def __str__(self) -> str:
+        if self.exit_code >= 0:
+            return f"the worker process died (exit code {self.exit_code})"
+        try:
+            name = signal.Signals(-self.exit_code).name
+        except ValueError:
+            name = str(-self.exit_code)
+        return f"the worker process died (signal {name})"
+
+
+class Child:
+    """One worker process and what it works on."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, function), daemon=True)
+        with environment(SINGLE_THREADED):
+            self.process.start()
+        theirs.close()
+        self.started = False
+        self.item: Any = None
+
+    def give(self, item: Any) -> None:
+        self.item = item
+        with suppress(OSError):  # it died before its item came; `take` sees that
+            self.connection.send(item)
+
+    def take(self) -> tuple[str, Any]:
+        """Next message: "started" first, then "result" with each item's; what the function raised is raised here."""
+        try:
+            kind, content = self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            died = Died(self.process.exitcode or 0)
+            if not self.started:
+                raise RuntimeError(f"{died} while starting, before any item; its own message is above.") from None
+            return "died", died
+        if kind == "error":
+            raise content
+        self.started = True
+        return kind, content
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.terminate()
+        self.process.join()
+
+
+def run_in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[tuple[Item, Result | Died]]:
+    """Yield (item, function(item)) as they come in, or (item, Died) where the process died.
+
+    Args:
+        function: A function of a module (children are spawned and import it); what it raises ends the batch.
+        items: What to call it with.
+        workers: Child processes, each with single-threaded numerics.
+    """
+    waiting = iter(items)
+    busy: dict[Connection, Child] = {}
+    idle: list[Child] = []
+    try:
+        while True:
+            while len(busy) < workers and (item := next(waiting, None)) is not None:
+                child = idle.pop() if idle else Child(function)
+                child.give(item)
+                busy[child.connection] = child
+            if not busy:
+                return
+            for connection in wait(list(busy)):
+                child = busy[connection]  # type: ignore[index]
+                kind, content = child.take()
+                if kind == "started":
+                    continue
+                del busy[child.connection]
+                if kind == "died":
+                    child.stop()
+                else:
+                    idle.append(child)
+                yield child.item, content
+    finally:
+        for child in [*busy.values(), *idle]:
+            child.stop()
+
+
+def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
+    """A child's life: items in, results out, until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends the children
+    try:
+        connection.send(("started", None))
+        while True:
+            item = connection.recv()
+            try:
+                message: tuple[str, Any] = ("result", function(item))
+            except Exception as raised:
+                message = ("error", raised)
+            connection.send(message)
+    except (EOFError, OSError):
+        return  # the parent is gone
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the processes started in between."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

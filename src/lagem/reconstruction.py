@@ -1,0 +1,155 @@
+"""Reconstruct meshes and point clouds from files: into the unit sphere, through the network, and back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lagem.geometry import (
+    EmptySurfaceError,
+    Frame,
+    Mesh,
+    MeshError,
+    SurfaceScore,
+    extract_surface,
+    load_mesh,
+    load_points,
+    sample_surface,
+    score_surface,
+)
+from lagem.models import Autoencoder
+from lagem.randomness import sample_generator
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A file's surface in the unit sphere.
+
+    surface: the mesh, or None for a point cloud.
+    draw: gives (count, 3) float64 points of the surface.
+    """
+
+    name: str
+    frame: Frame
+    surface: Mesh | None
+    draw: Callable[[int, np.random.Generator], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class ReconstructedShape:
+    """Result of one file: the mesh in the unit sphere, and its score against the input there."""
+
+    shape: Shape
+    mesh: Mesh
+    score: SurfaceScore
+
+
+def load_shape(path: Path) -> Shape:
+    """Read a mesh, or a point cloud where the file has no faces, and bring it into the unit sphere.
+
+    Raises:
+        MeshError: Where the file holds neither.
+    """
+    try:
+        source = load_mesh(path)
+    except MeshError as mesh_error:
+        try:
+            points = load_points(path)
+        except MeshError:
+            raise mesh_error from None
+        return _cloud(path, points)
+    frame = Frame.of(source.vertices[np.unique(source.faces)])
+    surface = source.in_frame(frame)
+    return Shape(
+        name=path.stem,
+        frame=frame,
+        surface=surface,
+        draw=lambda count, rng: sample_surface(surface, count, rng)[0],
+    )
+
+
+def reconstruct_shape(
+    autoencoder: Autoencoder,
+    shape: Shape,
+    *,
+    num_surface_points: int,
+    resolution: int = 128,
+    points: int = 100_000,
+    threshold: float = 0.02,
+    seed: int = 0,
+) -> ReconstructedShape:
+    """Encode a shape, decode it, and score the mesh by the published definition.
+
+    The ground truth is the input's own surface (for a cloud, its points).
+
+    Args:
+        autoencoder: The network, on the device to use.
+        shape: From `load_shape`.
+        num_surface_points: N, points given to the encoder.
+        resolution: Cells along a side of the grid.
+        points: Points sampled on input and result for the score.
+        threshold: F-score threshold, in unit-sphere units.
+        seed: Seed of the samplings, keyed by the shape's name.
+
+    Raises:
+        EmptySurfaceError: Where the decoded field has no inside.
+    """
+    rng = sample_generator(seed, 0, shape.name)
+    device = next(autoencoder.parameters()).device
+    surface_points = torch.from_numpy(shape.draw(num_surface_points, rng)).float().to(device)
+    with torch.no_grad():
+        field = autoencoder.decode(autoencoder.encode(surface_points.unsqueeze(0))).select(0)
+        mesh = extract_surface(field, resolution=resolution, device=device)
+    score = score_surface(mesh, shape.draw(points, rng), rng=rng, count=points, threshold=threshold)
+    return ReconstructedShape(shape=shape, mesh=mesh, score=score)
+
+
+def reconstruct_files(
+    autoencoder: Autoencoder,
+    paths: list[Path],
+    output: Path,
+    *,
+    num_surface_points: int,
+    resolution: int,
+    format: str,
+    seed: int,
+    report: Callable[[Path, "ReconstructedShape | str"], None],
+) -> tuple[list[ReconstructedShape], dict[Path, str]]:
+    """Reconstruct files to `output/<name>.<format>` in the inputs' coordinates; a bad file stops nothing.
+
+    Args:
+        report: Called after each file with its result, or with the reason why there is none.
+
+    Returns:
+        The reconstructed shapes, and the reason of each file that failed.
+    """
+    done, failed = [], {}
+    for path in paths:
+        try:
+            result = reconstruct_shape(
+                autoencoder, load_shape(path), num_surface_points=num_surface_points, resolution=resolution, seed=seed
+            )
+        except (MeshError, EmptySurfaceError) as error:
+            failed[path] = str(error)
+            report(path, str(error))
+            continue
+        result.mesh.in_source(result.shape.frame).save(output / f"{result.shape.name}.{format}")
+        done.append(result)
+        report(path, result)
+    return done, failed
+
+
+def _cloud(path: Path, points: NDArray[np.float64]) -> Shape:
+    try:
+        frame = Frame.of(points)
+    except ValueError as error:
+        raise MeshError(f"{path}: {error}") from error
+    unit = frame.to_unit(points)
+
+    def draw(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return unit[rng.permutation(len(unit))[:count]]
+
+    return Shape(name=path.stem, frame=frame, surface=None, draw=draw)

@@ -1,0 +1,145 @@
+"""LightningCLI as `lagem fit | validate | test | predict`, with the defaults every run shares.
+
+A run lives in `trainer.default_root_dir`: checkpoints/ (found again by `--ckpt_path last`) and
+logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yaml of each start.
+"""
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+
+import lagem.callbacks
+import lagem.data_modules
+import lagem.modules  # noqa: F401 (the three imports let YAML use bare class names)
+
+SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints written beside their final name and renamed, so a killed run leaves no half one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write `checkpoint` to `path`, atomically where the folder is local."""
+        temporary = f"{path}.part"
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        os.replace(temporary, path)
+
+
+class TrainingCLI(LightningCLI):
+    """Model and data by `class_path`, one seed for both, and a run folder."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give the data module the run's seed."""
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""
+        trainer = super().instantiate_trainer(**kwargs)
+        root = Path(trainer.default_root_dir)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(root / "checkpoints")
+            if isinstance(callback, WeightAveraging) and isinstance(trainer.strategy, SHARDED):
+                raise ValueError(
+                    f"{type(callback).__name__} keeps a whole copy of the weights, which the sharded strategy "
+                    f"{type(trainer.strategy).__name__} has not got. Leave one of the two out."
+                )
+        # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
+        trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
+        if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
+            csv = CSVLogger(root, name="logs")
+            configured = trainer.loggers if self._get(self.config, "trainer.logger") not in (None, True) else None
+            trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
+        return trainer
+
+    def before_fit(self) -> None:
+        """Refuse to train a new model over the checkpoints of another run."""
+        held = list((Path(self.trainer.default_root_dir) / "checkpoints").glob("*.ckpt"))
+        if held and self._get(self.config, "ckpt_path") is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise ValueError(
+                f"{self.trainer.default_root_dir} already holds a run ({len(held)} checkpoints). Go on with it by "
+                "--ckpt_path last, or name another folder by --trainer.default_root_dir."
+            )
+
+
+def run_training(argv: list[str] | None, *, run: bool = True, cli: type[TrainingCLI] = TrainingCLI) -> TrainingCLI:
+    """Parse and carry out a training verb.
+
+    Args:
+        argv: The verb and its arguments, or without `run` the arguments only; None takes those of the process.
+        run: Whether to carry the verb out, or only to build model, data and trainer.
+        cli: Class to build.
+
+    Raises:
+        ValueError: For every mistake in the configuration, in one line.
+    """
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+    settings = {"parser_mode": "omegaconf+", "exit_on_error": False}
+    per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
+    try:
+        return cli(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={**settings, **per_verb},
+            trainer_defaults={"use_distributed_sampler": False},
+            args=argv,
+            run=run,
+        )
+    except (ArgumentError, MisconfigurationException, ValueError) as error:
+        raise ValueError(innermost_reason(str(error))) from error
+
+
+class _ParsedOnly(TrainingCLI):
+    """Parses and checks a configuration, and builds nothing."""
+
+    def _set_seed(self) -> None:
+        """Draw nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Leave model, data and trainer unbuilt."""
+
+
+def parse_experiment(config: Path) -> Namespace:
+    """Settings of an experiment file, checked and with defaults filled in; nothing is built.
+
+    Raises:
+        ValueError: For every mistake in the file, in one line.
+    """
+    if not config.is_file():
+        raise ValueError(f"{config}: there is no such file.")
+    return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
+
+
+def innermost_reason(message: str) -> str:
+    """The sentence that a person needs out of jsonargparse's nested report, with the key it is about."""
+    text = " ".join(message.split())
+    while nested := re.match(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):
+        reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]
+        text = nested[1] + reason
+    text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
+    keys = re.findall(r"Parser key \"([^\"]+)\": ", text)
+    text = re.sub(r"Parser key \"[^\"]+\": ", "", text)
+    return f"{'.'.join(keys)}: {text}" if keys else text
+
+
+def _callback_order(callback: Callback) -> int:
+    return 2 if isinstance(callback, Checkpoint) else int(isinstance(callback, WeightAveraging))

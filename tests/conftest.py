@@ -1,0 +1,86 @@
+"""The ground all tests stand on: one thread, a fixed seed, a clean environment, and no silent skips.
+
+A skip is a test that did not run, so it fails unless its reason is on `ALLOWED_SKIPS` and true on this machine.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+
+import torch
+
+# What a scheduler, a launcher or an account leaves in the environment would steer Lightning and W&B.
+FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")
+FOREIGN_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+
+ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs CUDA")
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+for variable in list(os.environ):
+    if variable.startswith(FOREIGN_PREFIXES) or variable in FOREIGN_NAMES:
+        del os.environ[variable]
+os.environ["WANDB_MODE"] = "offline"
+os.environ["COLUMNS"] = "120"  # tables and help texts wrap alike on every terminal and on none
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_in_every_order() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_meshes() -> Path:
+    """Folder of real meshes beside the checkout."""
+    folder = SHARED / "meshes"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/meshes")
+    return folder
+
+
+def objection_to_skip(reason: str) -> str | None:
+    """Why a test may not skip for `reason` on this machine; None where it may."""
+    if not reason.startswith(ALLOWED_SKIPS):
+        return "the reason is not on ALLOWED_SKIPS in tests/conftest.py"
+    if reason.startswith("needs ../shared") and SHARED.is_dir():
+        return "../shared is there, so its tests must run"
+    if reason.startswith("needs torch-cluster") and os.environ.get("CI") == "true":
+        return ".ci/run installs torch-cluster, so its tests must run"
+    if reason.startswith("needs CUDA") and torch.cuda.is_available():
+        return "this machine has CUDA, so its tests must run"
+    return None
+
+
+def refuse_unlisted_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip that is objected to into a failure; an expected failure (xfail) is no skip."""
+    if report.outcome != "skipped" or hasattr(report, "wasxfail") or not isinstance(report.longrepr, tuple):
+        return
+    path, line, reason = report.longrepr
+    reason = reason.removeprefix("Skipped: ")
+    objection = objection_to_skip(reason)
+    if objection is not None:
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: skipped with {reason!r}, but {objection}."
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    refuse_unlisted_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    refuse_unlisted_skip(report)
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs CUDA")

@@ -1,0 +1,36 @@
+"""Shapes whose geometry is known in closed form, and the folders of real files."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from lagem.geometry import Mesh
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def cube():
+    """Side 2 around the origin, closed, faces outward."""
+    box = trimesh.creation.box(extents=(2, 2, 2))
+    return Mesh(box.vertices, box.faces)
+
+
+@pytest.fixture
+def sphere():
+    """Radius 1 around the origin, closed, faces outward, area within 0.1% of 4 pi."""
+    ball = trimesh.creation.icosphere(subdivisions=5)
+    return Mesh(ball.vertices, ball.faces)
+
+
+@pytest.fixture
+def bad_meshes(shared_meshes):
+    return shared_meshes / "bad"
+
+
+@pytest.fixture
+def hard_meshes(shared_meshes):
+    return shared_meshes / "hard"

@@ -1,0 +1,64 @@
+"""Costs known before a step against a step that runs."""
+
+import pytest
+import torch
+
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
+from lagem.models.cost import count_step, training_cost
+
+LEVELS = [LevelSpec(64, 8, depth=2), LevelSpec(16, 16, depth=1), LevelSpec(8, 16, depth=1, bottleneck="kl")]
+SIZES = {"batch_size": 2, "num_surface_points": 300, "num_queries": 100}
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_cost_before_running_equals_what_a_real_step_counts(bfloat16, recompute):
+    cost = training_cost(levels=LEVELS, width=128, bfloat16=bfloat16, checkpoint_activations=recompute, **SIZES)
+    model = Autoencoder(levels=LEVELS, width=128, checkpoint_activations=recompute)
+    operations, saved = count_step(
+        model, torch.rand(2, 300, 3), torch.rand(2, 100, 3), torch.randint(300, (2, 64)), bfloat16=bfloat16
+    )
+    assert cost.operations == operations
+    assert cost.saved_bytes == pytest.approx(saved, rel=0.05)
+    assert cost.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_operations_are_those_of_the_matrix_products_written_out():
+    """One level without self attention: every product by hand, twice more for the backward pass."""
+    batch, points, latents, queries, width, dim = 2, 300, 64, 100, 128, 8
+    cost = training_cost(
+        levels=[LevelSpec(latents, dim, depth=0)],
+        width=width,
+        batch_size=batch,
+        num_surface_points=points,
+        num_queries=queries,
+    )
+
+    def linear(rows: int, wide: int, out: int) -> int:
+        return 2 * batch * rows * wide * out
+
+    embedding = linear(points + queries, 51, width)  # its input needs no gradient
+    layers = (
+        linear(latents, width, width)
+        + linear(points, width, 2 * width)
+        + linear(latents, width, width)  # encoder
+        + linear(latents, width, 8 * width)
+        + linear(latents, 4 * width, width)
+        + linear(latents, width, dim)
+        + linear(latents, dim, width)
+        + linear(queries, width, width)
+        + linear(latents, width, 2 * width)
+        + linear(queries, width, width)
+        + linear(queries, width, 1)
+    )
+    scores = 2 * batch * width * (latents * points + queries * latents)  # one product of each attention
+    forward, backward = 2 * scores, 5 * scores  # the backward pass of the fused kernel recomputes the scores
+    assert cost.operations == 2 * embedding + 3 * layers + forward + backward
+
+
+def test_recomputation_keeps_less_and_computes_more():
+    plain = training_cost(levels=LEVELS, width=128, **SIZES)
+    recomputed = training_cost(levels=LEVELS, width=128, checkpoint_activations=True, **SIZES)
+    assert recomputed.saved_bytes < plain.saved_bytes
+    assert recomputed.operations > plain.operations

@@ -1,0 +1,71 @@
+"""Small closed meshes with a known inside, and a way to prepare them fast."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from lagem.geometry.mesh import Mesh
+from lagem.preparation import Settings, pipeline
+
+SMALL = Settings(surface=60, volume=400, near=50, shapes_per_shard=3)
+
+
+@pytest.fixture
+def small() -> Settings:
+    return SMALL
+
+
+@pytest.fixture
+def box() -> Mesh:
+    """A box of sides 1, 2, 3, turned, five times larger and far from the origin."""
+    mesh = trimesh.creation.box((1, 2, 3))
+    turn = trimesh.transformations.random_rotation_matrix(np.array([0.1, 0.5, 0.8]))[:3, :3]
+    return Mesh(mesh.vertices @ turn.T * 5 + [100, -40, 7], np.asarray(mesh.faces))
+
+
+@pytest.fixture
+def sphere() -> Mesh:
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    return Mesh(np.asarray(mesh.vertices) * 0.01, np.asarray(mesh.faces))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
+    """Seven closed meshes in two categories, and an open one, an empty one and one of words."""
+    root = tmp_path / "meshes"
+    for number in range(4):
+        stretch = np.array([1, 1 + number / 2, 1])
+        Mesh(box.vertices * stretch, box.faces).save(root / "boxes" / f"box_{number}.ply")
+    for number in range(3):
+        Mesh(sphere.vertices + number, sphere.faces).save(root / "balls" / f"ball_{number}.off")
+    Mesh(box.vertices, box.faces[:-1]).save(root / "boxes" / "open.ply")
+    (root / "boxes" / "empty.obj").write_bytes(b"")
+    (root / "boxes" / "words.stl").write_text("solid of words, not of facets")
+    return root
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prepare without child processes: spawning them takes longer than the meshes do."""
+
+    def run(function: Callable[[Any], Any], items: Iterable[Any], *, workers: int) -> Iterator[tuple[Any, Any]]:
+        return ((item, function(item)) for item in items)
+
+    monkeypatch.setattr(pipeline, "run_in_processes", run)
+
+
+@pytest.fixture
+def payload() -> Callable[[Path], dict[str, bytes]]:
+    """Everything in a prepared folder by relative path, the seconds of table.csv left out."""
+
+    def read(root: Path) -> dict[str, bytes]:
+        files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        files.pop(".lock", None)
+        rows = files["table.csv"].splitlines()
+        return {**files, "table.csv": b"\n".join(row.rpartition(b",")[0] for row in rows)}
+
+    return read

@@ -1,0 +1,62 @@
+"""`lagem prepare`: arguments in, report out."""
+
+import argparse
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from lagem.commands import prepare as command
+from lagem.preparation import Record, Settings, Shards, show
+
+
+def parse(*words: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([str(word) for word in words])
+
+
+def report(records: list[Record]) -> str:
+    console = Console(width=160, file=io.StringIO())
+    show(records, "out", console)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def refused() -> Record:
+    reason = "3 of 36 edges have one face [open]"
+    return Record(id="mug", category="cups", split="train", source="/m/mug.ply", status="refused", reason=reason)
+
+
+def test_command_prepares_and_reports(folder, tmp_path, in_this_process, capsys):
+    counts = ["--surface", 60, "--volume", 400, "--near", 50]
+    command.run(parse(folder, "--output", tmp_path / "out", *counts, "--category", "toy", "--val-share", 0))
+    printed = capsys.readouterr().out
+    assert "7 of 10 meshes are prepared (7 train), 3 refused" in printed
+    assert set(Shards(tmp_path / "out").categories) == {"toy"}
+
+
+def test_defaults_are_the_papers_counts():
+    args = parse("a.obj", "--output", "out")
+    assert (args.surface, args.volume, args.near) == (125_000, 250_000, 125_000)
+    assert Settings() == Settings(surface=args.surface, volume=args.volume, near=args.near, seed=args.seed)
+
+
+def test_few_refusals_are_listed_by_name_and_reason(refused):
+    printed = report([refused, replace(refused, id="cup", status="prepared", reason="")])
+    assert "mug" in printed and "3 of 36 edges have one face [open]" in printed
+    assert "1 of 2 meshes are prepared" in printed
+
+
+def test_many_refusals_are_grouped_by_reason(refused):
+    many = [replace(refused, id=f"mug_{n}", reason=refused.reason.replace("36", str(n))) for n in range(100)]
+    printed = report([*many, replace(refused, id="cup", status="prepared", reason="")])
+    assert re.search(r"100 +│ N of N edges have one face \[open\] +│ mug_0", printed)
+    assert "out/table.csv" in printed
+
+
+def test_a_batch_without_any_success_is_an_error(refused):
+    with pytest.raises(ValueError, match=r"none of 1 meshes could be prepared; .*table.csv"):
+        report([refused])

@@ -1,0 +1,80 @@
+"""The written format: what docs/data-format.md says, read without our reader."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lagem.preparation import POOLS, Shards, prepare
+from lagem.preparation.packing import COLUMNS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-format.md"
+STEPS = {
+    "surface_points": 1.25 / 32767,
+    "surface_normals": 1 / 127,
+    "volume_inside": 3**0.5 / 32767,
+    "volume_outside": 3**0.5 / 32767,
+    "near_inside": 1.25 / 32767,
+    "near_outside": 1.25 / 32767,
+}
+TYPES = {"I8": "<i1", "I16": "<i2", "I64": "<i8", "F64": "<f8"}
+
+
+def arrays_of(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """All arrays of a safetensors file and the words of its header, with json and numpy alone."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    words = json.loads(header.pop("__metadata__")["lagem"])
+    arrays = {}
+    for name, entry in header.items():
+        first, last = (start + offset for offset in entry["data_offsets"])
+        arrays[name] = np.frombuffer(content[first:last], TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return arrays, words
+
+
+def test_a_reader_written_from_the_page_agrees_with_ours(folder, tmp_path, small, in_this_process):
+    root = tmp_path / "out"
+    prepare([folder], root, small)
+    ours = Shards(root)
+    with (root / "index.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ours.ids == sorted(ours.ids)
+    for index, entry in enumerate(rows):
+        arrays, words = arrays_of(root / "shards" / entry["shard"])
+        row = int(entry["row"])
+        assert (words["format"], words["version"], words["ids"][row]) == ("lagem-occupancy", 1, entry["id"])
+        assert words["near_sigmas"][row] == [0.005, 0.05]
+        assert (words["categories"][row], words["splits"][row]) == (entry["category"], entry["split"])
+        for pool, step in STEPS.items():
+            first, last = arrays[f"{pool}.offsets"][row : row + 2]
+            values = arrays[pool][first:last].astype(np.float32) * np.float32(step)
+            assert len(values) == int(entry[pool]) == ours.count(index, pool)
+            if len(values):
+                np.testing.assert_array_equal(values, ours.read(index, pool))
+        assert arrays["scale"][row] == ours.frame(index).scale
+        np.testing.assert_array_equal(arrays["center"][row], ours.frame(index).center)
+        assert int(arrays["faces"][row]) == int(entry["faces"])
+        drawn = arrays["volume_drawn_inside"][row], arrays["volume_drawn_outside"][row]
+        assert drawn == ours.volume_drawn(index)
+        assert float(entry["inside_share"]) == round(ours.count(index, "volume_inside") / drawn[0], 6)
+
+
+def test_the_page_names_every_array_and_column(folder, tmp_path, small, in_this_process):
+    prepare([folder], tmp_path / "out", small)
+    arrays, words = arrays_of(next((tmp_path / "out" / "shards").iterdir()))
+    settings = json.loads((tmp_path / "out" / "format.json").read_text())["settings"]
+    page = PAGE.read_text(encoding="utf-8")
+    names = {name for name in arrays if not name.endswith(".offsets")} | set(words) | set(COLUMNS) | set(settings)
+    assert [name for name in sorted(names) if f"`{name}`" not in page and f'"{name}"' not in page] == []
+    assert set(STEPS) == set(POOLS)
+
+
+def test_words_in_any_script_survive(folder, tmp_path, small, in_this_process):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f'file,id,category\n{folder}/balls/ball_0.off,"тарелка, 皿","küche ""a"""\n', encoding="utf-8")
+    prepare([manifest], tmp_path / "out", small)
+    shards = Shards(tmp_path / "out")
+    assert (shards.ids, shards.categories) == (["тарелка, 皿"], ['küche "a"'])
+    assert shards.count(0, "surface_points") == small.surface

@@ -1,0 +1,215 @@
+"""Batches: same bytes however they are made, resumption, refusals."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from lagem.geometry.mesh import Mesh
+from lagem.preparation import Shards, pack, packing, pipeline, prepare
+from lagem.preparation.workers import Died
+
+BATCH = """
+import sys
+from lagem.preparation import Settings, prepare
+if __name__ == "__main__":
+    prepare([sys.argv[1]], sys.argv[2], Settings(surface=60, volume=400, near=50, shapes_per_shard=3), workers=1)
+"""
+
+
+@pytest.fixture
+def undisturbed(folder, tmp_path, small, in_this_process, payload):
+    prepare([folder], tmp_path / "undisturbed", small)
+    return payload(tmp_path / "undisturbed")
+
+
+def test_two_workers_write_the_same_bytes_as_none(folder, tmp_path, small, undisturbed, payload, monkeypatch):
+    monkeypatch.undo()  # child processes, for once
+    prepare([folder], tmp_path / "two", small, workers=2)
+    assert payload(tmp_path / "two") == undisturbed
+
+
+def test_refused_meshes_are_named_with_their_reason_and_the_others_go_on(folder, tmp_path, small, in_this_process):
+    records = prepare([folder], tmp_path / "out", small)
+    refused = {record.id: record.reason for record in records if record.status == "refused"}
+    assert set(refused) == {"boxes__open", "boxes__empty", "boxes__words"}
+    assert "only closed, consistently oriented meshes" in refused["boxes__open"]
+    assert "empty" in refused["boxes__empty"]
+    assert len(Shards(tmp_path / "out")) == 7
+    table = (tmp_path / "out" / "table.csv").read_text()
+    assert all(reason in table.replace('""', '"') for reason in refused.values())
+
+
+def test_nothing_but_shards_and_tables_is_left(undisturbed):
+    assert sorted(name for name in undisturbed if not name.startswith("shards/")) == [
+        "format.json",
+        "index.csv",
+        "table.csv",
+    ]
+    assert len(undisturbed) == 3 + 3  # 7 shapes, 3 a shard
+
+
+@pytest.mark.parametrize("after", [1, 5])
+def test_a_killed_batch_goes_on_to_the_same_bytes(after, folder, tmp_path, small, undisturbed, payload):
+    out = tmp_path / "killed"
+    batch = subprocess.Popen(
+        [sys.executable, "-c", BATCH, folder, out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while batch.poll() is None and len(list(out.glob("shapes/*.json"))) < after:
+        time.sleep(0.005)
+    batch.send_signal(signal.SIGKILL)
+    batch.wait()
+    finished = {path.name: path.stat().st_mtime_ns for path in out.glob("shapes/*.json")}
+    assert len(finished) >= after or (out / "index.csv").exists()
+
+    prepared = []
+    original = pipeline.prepare_shape
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            pipeline, "prepare_shape", lambda path, id, *rest: (prepared.append(id), original(path, id, *rest))[1]
+        )
+        prepare([folder], out, small)
+    assert payload(out) == undisturbed
+    assert not {f"{id}.json" for id in prepared} & set(finished)
+
+
+@pytest.mark.parametrize("step", ["write_shard", "index_of", "write_atomically", "write_table"])
+@pytest.mark.parametrize("call", [0, 1, 2])
+def test_a_killed_packing_goes_on_to_the_same_bytes(
+    step, call, folder, tmp_path, small, undisturbed, payload, monkeypatch
+):
+    out, calls, original = tmp_path / "killed", [], getattr(packing, step)
+
+    def killed(*args):
+        calls.append(args)
+        if len(calls) > call:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    (tmp_path / "first").mkdir()
+    (folder / "boxes" / "box_1.ply").rename(tmp_path / "first" / "box_1.ply")
+    prepare([folder], out, small)  # an older index, whose shards all change
+    (tmp_path / "first" / "box_1.ply").rename(folder / "boxes" / "box_1.ply")
+    monkeypatch.setattr(packing, step, killed)
+    try:
+        prepare([folder], out, small)
+    except KeyboardInterrupt:
+        assert Shards(out).read(len(Shards(out)) - 1, "surface_points").shape == (60, 3)  # the old index still holds
+    monkeypatch.setattr(packing, step, original)
+    prepare([folder], out, small)
+    assert payload(out) == undisturbed
+
+
+def test_packing_twice_changes_no_byte(folder, tmp_path, small, undisturbed, payload):
+    pack(tmp_path / "undisturbed")
+    assert payload(tmp_path / "undisturbed") == undisturbed
+
+
+def test_meshes_added_later_give_the_bytes_of_one_batch(folder, tmp_path, small, undisturbed, payload):
+    out = tmp_path / "later"
+    boxes, aside = folder / "boxes", tmp_path / "aside"
+    boxes.rename(aside)
+    prepare([folder], out, small)
+    aside.rename(boxes)
+    untouched = {path.name: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    prepare([folder], out, small)
+    assert payload(out) == undisturbed
+    assert untouched == {name: (out / "shards" / name).stat().st_mtime_ns for name in untouched}
+
+
+def test_a_finished_folder_is_not_prepared_again(folder, tmp_path, small, undisturbed, payload, monkeypatch):
+    monkeypatch.setattr(pipeline, "prepare_one", None)
+    records = prepare([folder], tmp_path / "undisturbed", small)
+    assert [record.status for record in records].count("prepared") == 7
+    assert payload(tmp_path / "undisturbed") == undisturbed
+
+
+def test_a_lost_table_loses_no_shape(folder, tmp_path, small, undisturbed, payload):
+    (tmp_path / "undisturbed" / "table.csv").unlink()
+    pack(tmp_path / "undisturbed")
+    assert len(Shards(tmp_path / "undisturbed")) == 7
+    prepare([folder], tmp_path / "undisturbed", small)
+    assert payload(tmp_path / "undisturbed") == undisturbed
+
+
+def test_refused_meshes_are_tried_again_when_asked(folder, tmp_path, small, in_this_process, box):
+    out = tmp_path / "out"
+    prepare([folder], out, small)
+    Mesh(box.vertices, box.faces).save(folder / "boxes" / "open.ply")  # repaired
+    assert len(Shards(out)) == 7
+    prepare([folder], out, small)
+    assert len(Shards(out)) == 7
+    records = prepare([folder], out, small, retry_refused=True)
+    assert len(Shards(out)) == 8
+    assert {record.id for record in records if record.status == "refused"} == {"boxes__empty", "boxes__words"}
+
+
+def test_a_worker_that_dies_costs_its_mesh_only(folder, tmp_path, small, in_this_process, monkeypatch):
+    alive = pipeline.run_in_processes
+
+    def run(function, items, *, workers):
+        return (
+            (item, Died(-9) if item.id == "boxes__box_1" else result)
+            for item, result in alive(function, items, workers=1)
+        )
+
+    monkeypatch.setattr(pipeline, "run_in_processes", run)
+    records = {record.id: record for record in prepare([folder], tmp_path / "out", small)}
+    assert records["boxes__box_1"].reason == "the worker process died (signal SIGKILL)"
+    assert "boxes__box_1" not in Shards(tmp_path / "out").ids
+    assert len(Shards(tmp_path / "out")) == 6
+
+
+def test_an_unexpected_error_names_its_kind(folder, tmp_path, small, in_this_process, monkeypatch):
+    def broken(path, *rest):
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline, "prepare_shape", broken)
+    records = prepare([folder], tmp_path / "out", small)
+    assert {record.reason for record in records} == {"MemoryError:"}
+    assert len(Shards(tmp_path / "out")) == 0
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"surface": 61}, {"shapes_per_shard": 4}, {"val_share": 0.5}])
+def test_changed_settings_are_refused(change, folder, tmp_path, small, in_this_process):
+    prepare([folder / "balls"], tmp_path / "out", small)
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=rf"was prepared with {name}=.* but now {name}={value}"):
+        prepare([folder / "balls"], tmp_path / "out", replace(small, **change))
+
+
+def test_one_id_for_two_meshes_is_refused_also_across_calls(folder, tmp_path, small, in_this_process, box):
+    prepare([folder / "boxes"], tmp_path / "out", small)
+    box.save(tmp_path / "others" / "box_0.ply")
+    with pytest.raises(
+        ValueError, match=r"'box_0' was prepared from .*boxes/box_0.ply and now names .*others/box_0.ply"
+    ):
+        prepare([tmp_path / "others"], tmp_path / "out", small)
+
+
+def test_meshes_that_were_moved_are_still_known(folder, tmp_path, small, undisturbed, payload):
+    folder.rename(tmp_path / "elsewhere")
+    prepare([tmp_path / "elsewhere"], tmp_path / "undisturbed", small)
+    assert {**payload(tmp_path / "undisturbed"), "table.csv": b""} == {**undisturbed, "table.csv": b""}
+
+
+def test_another_category_for_a_prepared_mesh_is_refused(folder, tmp_path, small, in_this_process):
+    prepare([folder / "balls"], tmp_path / "out", small)
+    with pytest.raises(ValueError, match="was prepared as category 'balls'"):
+        prepare([folder / "balls"], tmp_path / "out", small, category="other")
+
+
+def test_a_folder_of_other_things_is_not_written_into(folder, tmp_path, small):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="not empty and not a prepared folder"):
+        prepare([folder], tmp_path / "home", small)
+
+
+def test_two_batches_cannot_write_into_one_folder(folder, tmp_path, small, in_this_process):
+    prepare([folder], tmp_path / "out", small)
+    with pipeline.locked(tmp_path / "out"), pytest.raises(ValueError, match="another `lagem prepare` is writing"):
+        prepare([folder], tmp_path / "out", small)

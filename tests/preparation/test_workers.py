@@ -1,0 +1,35 @@
+"""Child processes: results, deaths, failures."""
+
+import signal
+
+import pytest
+
+from lagem.preparation.workers import Died, run_in_processes
+
+HARMLESS, DEADLY = int(signal.SIGCONT), int(signal.SIGKILL)
+
+
+def test_a_child_that_is_killed_costs_its_item_only():
+    items = [HARMLESS, DEADLY, HARMLESS, int(signal.SIGSEGV), HARMLESS]
+    results = list(run_in_processes(signal.raise_signal, items, workers=1))
+    assert [item for item, _ in results] == items
+    assert [str(result) for _, result in results if result is not None] == [
+        "the worker process died (signal SIGKILL)",
+        "the worker process died (signal SIGSEGV)",
+    ]
+
+
+def test_what_the_function_raises_ends_the_batch():
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(run_in_processes(int, ["1", "x"], workers=1))
+
+
+def test_an_exit_is_said_to_be_one():
+    assert str(Died(3)) == "the worker process died (exit code 3)"
+    assert str(Died(-200)) == "the worker process died (signal 200)"
+
+
+def test_a_child_that_cannot_start_is_not_the_items_fault(monkeypatch):
+    monkeypatch.setattr("lagem.preparation.workers.serve", print)  # ends at once, as a child that cannot import does
+    with pytest.raises(RuntimeError, match="while starting"):
+        list(run_in_processes(int, ["1"], workers=1))

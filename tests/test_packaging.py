@@ -1,0 +1,77 @@
+"""The wheel holds what the source tree holds: every mapped folder, the `lagem` command and the licence."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HOMES = {"lagem": "src/lagem", "lagem/data_modules": "data_modules", "lagem/callbacks": "callbacks"}
+BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+
+def copy_source(folder: Path) -> Path:
+    """What a build reads, without leftovers: a stale build/lib would put deleted modules into the wheel."""
+    folder.mkdir()
+    for name in BUILD_FILES:
+        shutil.copy(ROOT / name, folder)
+    for home in HOMES.values():
+        shutil.copytree(ROOT / home, folder / home, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return folder
+
+
+def build_wheel(source: Path, output: Path) -> zipfile.ZipFile:
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
+    subprocess.run([*pip, "--wheel-dir", str(output), str(source)], check=True, capture_output=True, text=True)
+    (wheel,) = output.glob("lagem-*.whl")
+    return zipfile.ZipFile(wheel)
+
+
+def source_files(source: Path) -> set[str]:
+    return {
+        f"{home}/{path.relative_to(source / folder).as_posix()}"
+        for home, folder in HOMES.items()
+        for path in (source / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def packaged_files(wheel: zipfile.ZipFile) -> set[str]:
+    return {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return copy_source(tmp_path_factory.mktemp("packaging") / "source")
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory) -> zipfile.ZipFile:
+    return build_wheel(source, tmp_path_factory.mktemp("wheel"))
+
+
+def test_wheel_holds_every_source_file_and_nothing_else(source, wheel):
+    files = source_files(source)
+    assert {"lagem/__init__.py", "lagem/data_modules/__init__.py", "lagem/callbacks/__init__.py"} <= files
+    assert packaged_files(wheel) == files
+
+
+def test_wheel_has_the_command(wheel):
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    assert "lagem = lagem.cli:main" in wheel.read(name).decode().splitlines()
+
+
+def test_wheel_has_the_licence(wheel):
+    (name,) = [name for name in wheel.namelist() if name.endswith("/LICENSE")]
+    assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_package_left_out_of_the_list_is_found(tmp_path):
+    source = copy_source(tmp_path / "source")
+    config = (source / "setup.cfg").read_text()
+    (source / "setup.cfg").write_text(config.replace("    lagem.callbacks\n", ""))
+    missing = source_files(source) - packaged_files(build_wheel(source, tmp_path / "wheel"))
+    assert "lagem/callbacks/__init__.py" in missing
