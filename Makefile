@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
 # Seed of the demo run.
 SEED ?= 0
-# More arguments for pytest: make test ARGS="-k bottleneck -x".
+# More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -54,8 +54,10 @@ torch-cluster: setup ## Add torch-cluster's furthest point sampling (for GPUs; c
 	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) --no-deps --force-reinstall --no-cache-dir torch-cluster \
 	&& $(BIN)/python -c $(CLUSTER_WORKS)
 
-demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture
-	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED)
+demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture to runs/demo_0 (made anew each time)
+	@rm -rf runs/demo_$(SEED)
+	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
+		--trainer.default_root_dir runs/demo_$(SEED) $(ARGS)
 
 test: setup ## Set up and run the CPU tests
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)

@@ -34,6 +34,7 @@ class ExportMeshes(Callback):
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
         every_n_validations: Export at every n-th validation, counted from the first.
+        by_level: Show the levels switched on one by one, coarsest first.
         up: The axis that points up in the pictures.
     """
 
@@ -44,6 +45,7 @@ class ExportMeshes(Callback):
         resolution: int = 128,
         format: Literal["ply", "glb"] = "ply",
         every_n_validations: int = 1,
+        by_level: bool = False,
         up: Literal["y", "z"] = "z",
     ) -> None:
         super().__init__()
@@ -51,6 +53,7 @@ class ExportMeshes(Callback):
         self.resolution = resolution
         self.format = format
         self.every_n_validations = every_n_validations
+        self.by_level = by_level
         self.up: Literal["y", "z"] = up
         self._validations = 0
 
@@ -65,20 +68,21 @@ class ExportMeshes(Callback):
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
         rows: list[list[NDArray[np.uint8] | None]] = []
         names = []
+        finest = range(module.num_levels, 0, -1) if self.by_level else [1]
         for shape in data.reference_shapes(self.num_shapes):
-            with torch.no_grad():
-                field = module.reconstruct(shape.surface_points.unsqueeze(0).to(pl_module.device)).select(0)
-                mesh = self._extract(field, pl_module.device)
+            surface_points = shape.surface_points.unsqueeze(0).to(pl_module.device)
+            pictures: list[NDArray[np.uint8] | None] = [render_points(shape.reference_points.numpy(), up=self.up)]
+            for level in finest:
+                with torch.no_grad():
+                    field = module.reconstruct(surface_points, finest=level).select(0)
+                    mesh = self._extract(field, pl_module.device)
+                pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
-            rows.append(
-                [
-                    render_points(shape.reference_points.numpy(), up=self.up),
-                    None if mesh is None else render_mesh(mesh, up=self.up),
-                ]
-            )
+            rows.append(pictures)
             names.append(shape.id)
-        sheet = contact_sheet(rows, column_titles=["input", "reconstruction"], row_titles=names)
+        titles = [_level_title(level, module.num_levels) for level in finest]
+        sheet = contact_sheet(rows, column_titles=["input", *titles], row_titles=names)
         save_picture(sheet, folder.with_suffix(".png"))
         self._show(trainer, sheet)
 
@@ -121,6 +125,12 @@ class ExportMeshes(Callback):
 def file_name(shape_id: str) -> str:
     """Shape id as a file name."""
     return shape_id.replace("/", "__")
+
+
+def _level_title(finest: int, num_levels: int) -> str:
+    if finest == 1:
+        return "reconstruction" if num_levels == 1 else "all levels"
+    return f"level {num_levels}" if finest == num_levels else f"levels {num_levels} to {finest}"
 
 
 def _frame(center: Tensor, scale: Tensor) -> Frame:

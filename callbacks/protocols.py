@@ -15,9 +15,12 @@ class DecodedBatch(Protocol):
 
 
 class Reconstructs(Protocol):
-    """A module that turns (B, N, 3) surface points into fields."""
+    """A module that turns (B, N, 3) surface points into fields, by the levels from `finest` up to the coarsest."""
 
-    def reconstruct(self, surface_points: Tensor) -> DecodedBatch: ...
+    @property
+    def num_levels(self) -> int: ...
+
+    def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> DecodedBatch: ...
 
 
 class HasReferences(Protocol):

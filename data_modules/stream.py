@@ -4,7 +4,6 @@ A data set is a pure function of (epoch, index), so the number of ranks, of work
 the data. Trainers that use these modules set `use_distributed_sampler: false`.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -135,12 +134,7 @@ class ShapeDataModule(LightningDataModule):
         self, batch: OccupancyBatch, device: torch.device, dataloader_idx: int
     ) -> OccupancyBatch:
         """Lightning does not look into frozen dataclasses."""
-        moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in vars(batch).items()
-            if isinstance(value, Tensor)
-        }
-        return dataclasses.replace(batch, **moved)
+        return batch.to(device)
 
     def _place(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

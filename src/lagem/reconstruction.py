@@ -125,7 +125,15 @@ def reconstruct_files(
 
     Returns:
         The reconstructed shapes, and the reason of each file that failed.
+
+    Raises:
+        ValueError: Where two files would be written to one name.
     """
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(path.stem, path)
+        if other != path:
+            raise ValueError(f"{other} and {path} would both be written to {path.stem}.{format}; rename one.")
     done, failed = [], {}
     for path in paths:
         try:

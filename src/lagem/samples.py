@@ -4,6 +4,8 @@ Letters: B shapes, N input points, Q query points of one kind, R reference point
 Coordinates are in the unit-sphere frame (bounding box centred, max norm 1); occupancy is 1 inside.
 """
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +56,18 @@ class OccupancyBatch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def to(self, device: torch.device | str) -> "OccupancyBatch":
+        """The batch on another device."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "OccupancyBatch":
+        """The batch in page-locked memory, from where a copy to a GPU does not block; loaders call this."""
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "OccupancyBatch":
+        moved = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return dataclasses.replace(self, **moved)
 
     @classmethod
     def collate(cls, samples: list[OccupancySample]) -> "OccupancyBatch":

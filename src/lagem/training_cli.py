@@ -17,7 +17,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 
 import lagem.callbacks
 import lagem.data_modules
@@ -52,11 +52,8 @@ class TrainingCLI(LightningCLI):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(root / "checkpoints")
-            if isinstance(callback, WeightAveraging) and isinstance(trainer.strategy, SHARDED):
-                raise ValueError(
-                    f"{type(callback).__name__} keeps a whole copy of the weights, which the sharded strategy "
-                    f"{type(trainer.strategy).__name__} has not got. Leave one of the two out."
-                )
+            if isinstance(callback, WeightAveraging):
+                check_averaging(callback, trainer.strategy)
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
         if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
@@ -73,6 +70,32 @@ class TrainingCLI(LightningCLI):
                 f"{self.trainer.default_root_dir} already holds a run ({len(held)} checkpoints). Go on with it by "
                 "--ckpt_path last, or name another folder by --trainer.default_root_dir."
             )
+
+    def after_fit(self) -> None:
+        """Say where the results are, and the numbers of the last validation."""
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        root = Path(self.trainer.default_root_dir)
+        print(f"run folder  {root}")
+        checkpoints = [c for c in self.trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
+        for path in {c.last_model_path or c.best_model_path for c in checkpoints} - {""}:
+            print(f"checkpoint  {Path(path)}")
+        pictures = sorted((root / "meshes").glob("*.png"), key=lambda path: path.stat().st_mtime)
+        if pictures:
+            print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
+        scores = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
+        for name, value in sorted(scores.items()):
+            times_100 = f"  (x100: {100 * value:.2f})" if name in ("val/chamfer", "val/fscore") else ""
+            print(f"{name:<18}{value:.4f}{times_100}")
+
+
+def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
+    """Refuse weight averaging with a strategy that shards the weights; Lightning would fail or average shards."""
+    if isinstance(strategy, SHARDED):
+        raise ValueError(
+            f"{type(callback).__name__} keeps a whole copy of the weights, which no rank has under the sharded "
+            f"{type(strategy).__name__}. Leave out one of the two."
+        )
 
 
 def run_training(argv: list[str] | None, *, run: bool = True, cli: type[TrainingCLI] = TrainingCLI) -> TrainingCLI:

@@ -2,13 +2,13 @@
 
 import argparse
 
-from lagem.preparation import Settings, prepare, show
-
 SUMMARY = "sample and label meshes, and pack them into shards for training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from lagem.preparation import Settings
+
     paper = Settings()
     add = parser.add_argument
     add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched below), or manifests (.csv)")
@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare, and print what became of the meshes."""
+    from lagem.preparation import Settings, prepare, show
+
     settings = Settings(
         surface=args.surface,
         volume=args.volume,

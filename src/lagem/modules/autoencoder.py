@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -113,9 +114,21 @@ class AutoencoderModule(LightningModule):
         """Field of each shape of the batch."""
         return self.reconstruct(batch.surface_points)
 
-    def reconstruct(self, surface_points: Tensor) -> Field:
-        """Encode (B, N, 3) points and decode them to a field of occupancy logits."""
-        return self.autoencoder.decode(self.autoencoder.encode(surface_points))
+    def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> Field:
+        """Encode (B, N, 3) points and decode them to a field of occupancy logits.
+
+        Args:
+            surface_points: (B, N, 3) in the unit-sphere frame.
+            finest: The finest level that is used; the latents of finer ones are replaced by zeros, their mean.
+        """
+        latents = self.autoencoder.encode(surface_points)
+        kept = [z if level >= finest else torch.zeros_like(z) for level, z in enumerate(latents, start=1)]
+        return self.autoencoder.decode(kept)
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels."""
+        return len(self.autoencoder.levels)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a linear warm-up and a cosine, in optimiser steps."""
@@ -128,6 +141,7 @@ class AutoencoderModule(LightningModule):
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         effective_batch = datamodule.batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
         peak_lr = self.base_lr * effective_batch / 256
+        rank_zero_info(f"{effective_batch} shapes a step, so the peak learning rate is {peak_lr:.3g}")
         warmup_steps = self.warmup_steps
         if warmup_steps is None:
             warmup_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
@@ -151,7 +165,7 @@ class AutoencoderModule(LightningModule):
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if torch.isfinite(norm):
-            self.log("train/grad_norm", norm)
+            self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
             return
         pairs = [pair for ids, losses in shapes for pair in zip(ids, losses.tolist(), strict=True)]
         guilty = [name for name, loss in pairs if not math.isfinite(loss)]

@@ -1,0 +1,118 @@
+"""Callbacks on a module whose fields are exact, in a real trainer."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from lagem.callbacks import ExportMeshes, LogGeometryMetrics
+from lagem.geometry import Frame, load_mesh
+from lagem.samples import ReferenceShape
+
+CENTERS, RADIUS = {"left": -0.2, "right": 0.3}, 0.5
+
+
+def sphere_points(count: int, seed: int) -> torch.Tensor:
+    points = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
+    return RADIUS * points / points.norm(dim=1, keepdim=True)
+
+
+class Spheres(LightningDataModule):
+    """Two spheres that differ by their centre on x."""
+
+    def reference_shapes(self, count: int) -> list[ReferenceShape]:
+        shapes = []
+        for name, x in list(CENTERS.items())[:count]:
+            shift = torch.tensor([x, 0.0, 0.0])
+            volume = torch.rand(4000, 3, generator=torch.Generator().manual_seed(3)) * 2 - 1
+            shapes.append(
+                ReferenceShape(
+                    id=name,
+                    category="sphere",
+                    surface_points=sphere_points(100, 1) + shift,
+                    reference_points=sphere_points(5000, 2) + shift,
+                    volume_points=volume,
+                    volume_occupancy=(volume - shift).norm(dim=1) < RADIUS,
+                    volume_weight=torch.ones(4000),
+                    frame=Frame(center=np.array([10.0, 0.0, 0.0]), scale=0.25),
+                )
+            )
+        return shapes
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([0])
+
+
+class Exact(LightningModule):
+    """Answers with the sphere around the points' mean; `empty` names a centre whose field has no inside."""
+
+    num_levels = 1
+
+    def __init__(self, empty: float | None = None) -> None:
+        super().__init__()
+        self.empty = empty
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def reconstruct(self, surface_points, *, finest=1):
+        center = surface_points.mean(dim=1)[0]
+
+        class OneField:
+            def select(_, index):
+                if self.empty is not None and abs(float(center[0]) - self.empty) < 0.1:
+                    return lambda points: -torch.ones(len(points))
+                x = min(CENTERS.values(), key=lambda value: abs(value - float(center[0])))
+                return lambda points: RADIUS - (points - torch.tensor([x, 0.0, 0.0])).norm(dim=1)
+
+        return OneField()
+
+
+def validate(callback, module, folder) -> dict[str, float]:
+    trainer = Trainer(
+        accelerator="cpu", devices=1, callbacks=[callback], logger=CSVLogger(folder), default_root_dir=folder,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    (metrics,) = trainer.validate(module, Spheres(), verbose=False)
+    return metrics
+
+
+def test_exact_fields_score_as_two_samplings_of_one_surface(tmp_path):
+    metrics = validate(LogGeometryMetrics(num_shapes=2, resolution=64, points=5000), Exact(), tmp_path)
+    floor = 2 * 0.5 * (np.pi / 5000) ** 0.5  # area 4 pi .25
+    assert metrics["val/chamfer"] == pytest.approx(floor, rel=0.1)
+    assert metrics["val/fscore"] > 0.8 and metrics["val/iou"] == 1.0 and metrics["val/empty"] == 0
+
+
+def test_a_field_without_inside_counts_as_fscore_zero_and_is_counted(tmp_path):
+    whole = validate(LogGeometryMetrics(num_shapes=2, resolution=32, points=2000), Exact(), tmp_path / "a")
+    half = validate(LogGeometryMetrics(num_shapes=2, resolution=32, points=2000), Exact(empty=0.3), tmp_path / "b")
+    assert half["val/empty"] == 1
+    assert half["val/fscore"] == pytest.approx(whole["val/fscore"] / 2, rel=0.1)
+    assert half["val/chamfer"] == pytest.approx(whole["val/chamfer"], rel=0.1)  # of the shape that has a surface
+    assert half["val/iou"] == 0.5
+
+
+def test_metrics_are_logged_once_a_validation(tmp_path):
+    validate(LogGeometryMetrics(num_shapes=2, resolution=16, points=100), Exact(), tmp_path)
+    (path,) = tmp_path.rglob("metrics.csv")
+    with path.open() as file:
+        assert len([row for row in csv.DictReader(file) if row["val/chamfer"]]) == 1
+
+
+def test_exported_meshes_are_in_the_coordinates_of_the_source(tmp_path):
+    validate(ExportMeshes(num_shapes=2, resolution=64), Exact(), tmp_path)
+    mesh = load_mesh(tmp_path / "meshes" / "step_0" / "right.ply")
+    expected = np.array([[10 - 0.8, -2, -2], [10 + 3.2, 2, 2]])  # unit / .25 + center
+    assert np.abs(np.array([mesh.vertices.min(0), mesh.vertices.max(0)]) - expected).max() < 0.5 * (2 / 64) / 0.25
+    assert (tmp_path / "meshes" / "step_0.png").is_file()
+
+
+def test_an_empty_field_leaves_a_place_in_the_picture_and_no_mesh(tmp_path):
+    validate(ExportMeshes(num_shapes=2, resolution=32), Exact(empty=0.3), tmp_path)
+    assert [path.name for path in (tmp_path / "meshes" / "step_0").iterdir()] == ["left.ply"]
+    assert (tmp_path / "meshes" / "step_0.png").is_file()

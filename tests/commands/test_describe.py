@@ -1,0 +1,32 @@
+"""`lagem describe` prints the cost of an experiment file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lagem.cli import main
+
+TOY = Path(__file__).resolve().parents[2] / "experiments" / "autoencoder" / "toy.yaml"
+
+
+def test_json_has_the_sizes_of_the_file(capsys):
+    main(["describe", str(TOY), "--json"])
+    description = json.loads(capsys.readouterr().out)
+    assert [level["num_latents"] for level in description["levels"]] == [256, 64, 16]
+    assert description["latent_floats"] == 256 * 8 + 64 * 16 + 16 * 32
+    assert description["operations"] > 1e9 and description["saved_bytes"] > 1e6
+
+
+def test_the_table_names_parameters_operations_and_activations(capsys):
+    main(["describe", str(TOY)])
+    printed = capsys.readouterr().out
+    for word in ("parameters", "operations", "activations", "latent of a shape"):
+        assert word in printed
+
+
+def test_a_missing_file_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["describe", "absent.yaml"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.strip() == "lagem: error: absent.yaml: there is no such file."

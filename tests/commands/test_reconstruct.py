@@ -1,0 +1,94 @@
+"""`lagem reconstruct` with a network whose field is known: inside everywhere, so its surface is the box [-1, 1]^3."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from lagem.cli import main
+from lagem.geometry import Frame, Mesh, load_mesh
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
+from lagem.weights import save_autoencoder
+
+FACES = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
+         [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]  # fmt: skip
+CORNERS = np.array([[x, y, z] for x in (5, 9.0) for y in (-1, 1.0) for z in (0, 3.0)])
+
+
+@pytest.fixture
+def box(tmp_path):
+    Mesh(vertices=CORNERS, faces=np.array(FACES)).save(tmp_path / "box.obj")
+    return tmp_path / "box.obj"
+
+
+def weights(tmp_path, logit: float):
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, depth=0)], width=64)
+    torch.nn.init.zeros_(autoencoder.to_logits.weight)
+    torch.nn.init.constant_(autoencoder.to_logits.bias, logit)
+    save_autoencoder(autoencoder, tmp_path / "weights.safetensors", num_surface_points=64)
+    return tmp_path / "weights.safetensors"
+
+
+def reconstruct(tmp_path, logit, *files) -> None:
+    output = ["--output", str(tmp_path / "out"), "--resolution", "16"]
+    main(["reconstruct", str(weights(tmp_path, logit)), *map(str, files), *output])
+
+
+def assert_covers_the_frame(path) -> None:
+    frame = Frame.of(CORNERS)
+    mesh = load_mesh(path)
+    expected = frame.to_source(np.array([[-1, -1, -1], [1, 1, 1.0]]))
+    found = np.array([mesh.vertices.min(0), mesh.vertices.max(0)])
+    assert np.abs(found - expected).max() < 0.5 * (2 / 16) / frame.scale
+
+
+def test_the_mesh_is_in_the_coordinates_of_the_input(tmp_path, box):
+    reconstruct(tmp_path, 1.0, box)
+    assert_covers_the_frame(tmp_path / "out" / "box.ply")
+    assert (tmp_path / "out" / "picture.png").is_file()
+
+
+def test_point_clouds_are_accepted(tmp_path):
+    rng = np.random.default_rng(0)
+    cloud = np.concatenate([CORNERS, rng.uniform(CORNERS.min(0), CORNERS.max(0), (500, 3))])
+    np.savetxt(tmp_path / "cloud.xyz", cloud)
+    np.save(tmp_path / "array.npy", cloud)
+    reconstruct(tmp_path, 1.0, tmp_path / "cloud.xyz", tmp_path / "array.npy")
+    assert_covers_the_frame(tmp_path / "out" / "cloud.ply")
+    assert_covers_the_frame(tmp_path / "out" / "array.ply")
+
+
+def test_scores_are_printed_and_written_beside_the_sampling_floor(tmp_path, box, capsys):
+    reconstruct(tmp_path, 1.0, box)
+    with (tmp_path / "out" / "scores.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["chamfer"]) > float(row["sampling_floor"]) > 0
+    printed = capsys.readouterr().out
+    assert f"Chamfer x100 {100 * float(row['chamfer']):.2f}" in printed and "sampling floor" in printed
+
+
+def test_a_bad_file_is_listed_with_its_reason_and_stops_nothing(tmp_path, box):
+    (tmp_path / "broken.obj").write_text("v 0 0 zero\n")
+    reconstruct(tmp_path, 1.0, tmp_path / "broken.obj", tmp_path / "absent.ply", box)
+    with (tmp_path / "out" / "scores.csv").open() as file:
+        reasons = {row["name"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["box"] == "" and "broken.obj" in reasons["broken"] and "absent.ply" in reasons["absent"]
+
+
+def test_nothing_reconstructed_is_an_exit_code_of_its_own(tmp_path, box, capsys):
+    with pytest.raises(SystemExit) as stop:
+        reconstruct(tmp_path, -1.0, box)
+    assert stop.value.code == 1
+    assert "no node of the" in capsys.readouterr().out
+
+
+def test_two_files_of_one_name_are_refused_before_any_work(tmp_path, box, capsys):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "box.ply").write_bytes(b"")
+    with pytest.raises(SystemExit) as stop:
+        reconstruct(tmp_path, 1.0, box, tmp_path / "other" / "box.ply")
+    assert stop.value.code == 2
+    assert "would both be written" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

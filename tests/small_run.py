@@ -1,0 +1,49 @@
+"""Arguments of a training that takes seconds, for the tests that run one."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOY = ROOT / "experiments" / "autoencoder" / "toy.yaml"
+
+SMALL_MODEL = [
+    "--model.init_args.levels=[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 6, depth: 1}]",
+    "--model.init_args.width=64",
+    "--model.init_args.warmup_steps=2",
+]
+SMALL_DATA = [
+    "--data.init_args.batch_size=4",
+    "--data.init_args.num_train=48",
+    "--data.init_args.num_val=6",
+    "--data.init_args.num_surface_points=64",
+    "--data.init_args.num_volume_queries=16",
+    "--data.init_args.num_near_queries=16",
+    "--data.init_args.num_workers=0",
+    "--data.init_args.reference_points=200",
+    "--data.init_args.reference_volume_points=200",
+]
+# Scores of an untrained network are slow at full size: its surfaces are far from the reference.
+SMALL_CALLBACKS = [
+    "--trainer.callbacks=[{class_path: LogGeometryMetrics, init_args: {num_shapes: 3, resolution: 16, points: 200}},"
+    " {class_path: ExportMeshes, init_args: {num_shapes: 2, resolution: 16}},"
+    " {class_path: ModelCheckpoint, init_args: {save_last: true, every_n_train_steps: 2, save_top_k: 1}},"
+    " {class_path: EMAWeightAveraging, init_args: {decay: 0.9}}]",
+]
+
+
+def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> list[str]:
+    """Command line of a small fit in `folder`."""
+    return [
+        "fit",
+        f"--config={config}",
+        f"--trainer.default_root_dir={folder}",
+        f"--trainer.max_steps={steps}",
+        f"--trainer.val_check_interval={steps}",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.precision=32-true",
+        *SMALL_MODEL,
+        *SMALL_DATA,
+        *SMALL_CALLBACKS,
+        *extra,
+    ]

@@ -1,0 +1,100 @@
+"""Every command of the README runs, in its order, at a smoke size: its own words, then the options below."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lagem.geometry import Mesh
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small_run = load("small_run")
+SMALLER = [
+    "--trainer.max_steps=4",
+    "--trainer.val_check_interval=4",
+    "--trainer.enable_progress_bar=false",
+    *small_run.SMALL_MODEL,
+    *small_run.SMALL_CALLBACKS,
+    *(word for word in small_run.SMALL_DATA if "num_train" not in word and "num_val" not in word),
+]
+PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_points")
+ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)]
+ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
+SMOKE = {
+    "prepare": ["--surface", "500", "--volume", "3000", "--near", "500"],
+    "reconstruct": ["--resolution", "16"],
+    "import-weights": ["--num-latents", "256", "64", "16"],
+    "describe": [],
+}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith(("make ", "lagem "))]
+
+
+def box(x: float, y: float) -> Mesh:
+    corners = np.array([[i * x, j * y, k] for i in (0, 1.0) for j in (0, 1.0) for k in (0, 1.0)])
+    faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
+             [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]  # fmt: skip
+    return Mesh(vertices=corners, faces=np.array(faces))
+
+
+@pytest.fixture
+def workplace(tmp_path) -> Path:
+    """A folder with what the README's reader has: the experiments, some meshes, a published checkpoint."""
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    meshes = tmp_path / "path" / "to" / "meshes"
+    for number in range(40):
+        box(1 + number / 20, 2 - number / 40).save(meshes / f"box_{number:02d}.ply")
+    box(1.5, 1.5).save(tmp_path / "path" / "to" / "mesh.ply")
+    torch.save({"model": load("test_weights").published_state()}, tmp_path / "published.pth")
+    return tmp_path
+
+
+def run(arguments: list[str], folder: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+
+
+def test_the_readmes_commands_run_in_their_order(workplace):
+    seen = set()
+    for command in commands():
+        program, verb, *arguments = shlex.split(command)
+        if program == "lagem":
+            smoke = SMOKE.get(verb)
+            if smoke is None:
+                smoke = ON_SHARDS if "meshes.yaml" in command else ON_FURNITURE
+                if verb != "fit":
+                    smoke = [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
+            run([sys.executable, "-m", "lagem", verb, *arguments, *smoke], workplace)
+            seen.add(verb)
+    assert seen >= {"prepare", "describe", "fit", "validate", "predict", "reconstruct", "import-weights"}
+    assert (workplace / "reconstructed" / "mesh.ply").is_file()
+    assert (workplace / "weights.safetensors").is_file()
+
+
+def test_make_demo_runs_at_a_smoke_size(tmp_path):
+    stamp = Path(sys.prefix) / ".installed"
+    assert stamp.exists(), f"{stamp} is missing: run the tests by `make test`"
+    smoke = shlex.join([*ON_FURNITURE, f"--trainer.default_root_dir={tmp_path}"])
+    run(["make", "demo", f"VENV={sys.prefix}", "SEED=987", f"ARGS={smoke}", "-o", str(stamp)], ROOT)
+    assert (tmp_path / "meshes" / "step_4.png").is_file()

@@ -1,0 +1,289 @@
+"""Whole trainings through the command line: files, determinism, resumption, two processes, failures."""
+
+import csv
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+
+from lagem.cli import main
+from lagem.geometry import Mesh, load_mesh
+from lagem.training_cli import check_averaging
+from lagem.weights import load_autoencoder
+
+_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
+small_run = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(small_run)
+small_fit = small_run.small_fit
+
+
+def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
+    """Step and value wherever the run logged the metric, over all its starts."""
+    found = []
+    for path in sorted(folder.glob("logs/version_*/metrics.csv")):
+        with path.open() as file:
+            found += [(int(row["step"]), float(row[metric])) for row in csv.DictReader(file) if row.get(metric)]
+    return found
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first["global_step"] == second["global_step"]
+    for key in ("state_dict", "current_model_state"):  # averaged, and as trained
+        for name, tensor in first[key].items():
+            assert torch.equal(tensor, second[key][name]), (key, name)
+
+
+def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lagem", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **kwargs,
+    )
+
+
+def completed(arguments: list[str]) -> str:
+    process = launch(arguments)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    completed(small_fit(folder, "--trainer.val_check_interval=20", steps=20))
+    return folder
+
+
+def test_a_run_folder_holds_checkpoints_logs_and_meshes(undisturbed):
+    assert (undisturbed / "checkpoints" / "last.ckpt").is_file()
+    assert len(rows(undisturbed, "train/loss")) == 20
+    for metric in ("val/loss", "val/iou", "val/fscore", "val/iou_balanced"):
+        ((step, value),) = rows(undisturbed, metric)
+        assert step == 19 and np.isfinite(value)
+    assert (undisturbed / "logs" / "version_0" / "config.yaml").is_file()
+    assert list(undisturbed.glob("logs/version_0/events.out.tfevents.*"))
+    assert (undisturbed / "meshes" / "step_20.png").is_file()
+
+
+def test_the_same_seed_gives_the_same_bytes(undisturbed, tmp_path):
+    completed(small_fit(tmp_path, "--trainer.val_check_interval=20", steps=20))
+    assert_same_training(undisturbed, tmp_path)
+    assert rows(undisturbed, "train/loss") == rows(tmp_path, "train/loss")
+
+
+def test_another_seed_gives_another_training(undisturbed, tmp_path):
+    main(small_fit(tmp_path, "--seed_everything=1", steps=2))
+    assert rows(tmp_path, "train/loss")[0] != rows(undisturbed, "train/loss")[0]
+
+
+def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
+    """SIGKILL at random moments after a checkpoint; every start resumes from the last one."""
+    chance = random.Random(0)
+    command = small_fit(tmp_path, "--trainer.val_check_interval=20", "--ckpt_path=last", steps=20)
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    for _ in range(3):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = launch(command)
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline and (process.poll() is None or checkpoint.exists())
+            if process.poll() is not None:
+                break
+            time.sleep(0.01)
+        time.sleep(chance.random() * 0.3)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    completed(command)
+    assert_same_training(undisturbed, tmp_path)
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    completed(small_fit(one, "--data.init_args.batch_size=8"))
+    completed(small_fit(two, "--trainer.devices=2", "--trainer.strategy=ddp"))
+    for metric in ("train/loss", "val/loss", "val/iou_balanced", "val/iou", "val/fscore"):
+        single, double = rows(one, metric), rows(two, metric)
+        assert [step for step, _ in single] == [step for step, _ in double]  # logged once
+        np.testing.assert_allclose([v for _, v in single], [v for _, v in double], rtol=2e-4, atol=2e-4)
+
+
+def test_accumulated_batches_train_as_one_batch(tmp_path):
+    main(small_fit(tmp_path / "whole", "--data.init_args.batch_size=8", steps=3))
+    main(
+        small_fit(tmp_path / "parts", "--trainer.accumulate_grad_batches=2", "--trainer.val_check_interval=6", steps=3)
+    )
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert whole["global_step"] == parts["global_step"]
+    for name, tensor in whole["current_model_state"].items():
+        torch.testing.assert_close(tensor, parts["current_model_state"][name], rtol=1e-3, atol=2e-5)
+
+
+def test_a_checkpoint_holds_the_averaged_weights(undisturbed):
+    checkpoint = weights(undisturbed)
+    autoencoder, num_surface_points = load_autoencoder(undisturbed / "checkpoints" / "last.ckpt")
+    assert num_surface_points == 64
+    for name, tensor in autoencoder.state_dict().items():
+        assert torch.equal(tensor, checkpoint["state_dict"][f"autoencoder.{name}"])
+    trained = checkpoint["current_model_state"]["autoencoder.to_logits.weight"]
+    assert not torch.equal(trained, autoencoder.to_logits.weight)
+
+
+def test_validate_scores_a_checkpoint_as_the_fit_did(undisturbed, tmp_path):
+    arguments = [a for a in small_fit(tmp_path) if not a.startswith(("fit", "--trainer.val_check_interval"))]
+    main(["validate", *arguments, f"--ckpt_path={undisturbed / 'checkpoints' / 'last.ckpt'}"])
+    for metric in ("val/loss", "val/iou"):
+        assert rows(tmp_path, metric)[-1][1] == pytest.approx(rows(undisturbed, metric)[-1][1], rel=1e-4)
+
+
+def test_predict_writes_a_mesh_for_each_shape_that_has_one(undisturbed, tmp_path):
+    arguments = [a for a in small_fit(tmp_path) if not a.startswith(("fit", "--trainer.val_check_interval"))]
+    main(["predict", *arguments, f"--ckpt_path={undisturbed / 'checkpoints' / 'last.ckpt'}"])
+    meshes = list((tmp_path / "predictions").glob("*.ply"))
+    assert meshes and all(len(load_mesh(path).faces) for path in meshes)
+
+
+def test_fine_tuning_starts_from_the_given_weights(undisturbed, tmp_path):
+    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
+    cli = main(small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", "--model.init_args.base_lr=0", steps=1))
+    given, _ = load_autoencoder(checkpoint)
+    for name, tensor in given.state_dict().items():
+        assert torch.equal(cli.model.autoencoder.state_dict()[name], tensor)
+
+
+def fails(arguments: list[str], capsys) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_fine_tuning_from_another_architecture_is_refused(undisturbed, tmp_path, capsys):
+    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
+    message = fails(
+        small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", "--model.init_args.width=128"), capsys
+    )
+    assert "init_from" in message and "width 64" in message
+
+
+def test_resuming_another_architecture_is_refused_in_one_line(undisturbed, tmp_path, capsys):
+    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
+    message = fails(small_fit(tmp_path, f"--ckpt_path={checkpoint}", "--model.init_args.width=128"), capsys)
+    assert message.startswith("lagem: error:") and "width 64, not 128" in message
+
+
+def test_a_second_run_does_not_write_over_the_first(undisturbed, capsys):
+    message = fails(small_fit(undisturbed), capsys)
+    assert "already holds a run" in message and "--ckpt_path last" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model.init_args.widht=64"], "Option 'widht' is not accepted"),
+        (["--model.init_args.width=100"], "width must be a multiple of 64"),
+        (["--model.init_args.levels=[{num_latents: 4, latent_dim: 4}, {num_latents: 8, latent_dim: 4}]"],
+         "levels run fine to coarse, but 8 latents follow 4"),
+        (["--model.init_args.levels=[{num_latents: 4, latent_dims: 4}]"], "Option 'latent_dims' is not accepted"),
+        (["--data.init_args.batch_size=many"], "data.batch_size"),
+        (["--config=absent.yaml"], "File does not exist"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_configuration_is_one_line(tmp_path, capsys, arguments, expected):
+    message = fails(small_fit(tmp_path, *arguments), capsys)
+    assert message.startswith("lagem: error:") and expected in message
+
+
+POISONED = '''
+import dataclasses
+import torch
+from lagem.data_modules import ProceduralDataModule
+
+
+class Poisoned(ProceduralDataModule):
+    """Furniture with one shape whose points are not finite."""
+
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        points = batch.surface_points.clone()
+        for row, name in enumerate(batch.ids):
+            if name == NAME:
+                points[row] = torch.nan
+        return dataclasses.replace(batch, surface_points=points)
+'''
+
+
+@pytest.fixture
+def poisoned(tmp_path, monkeypatch) -> list[str]:
+    """Arguments that make the data module poison the first shape of the order."""
+    ids = []
+    cli = main(small_fit(tmp_path / "look", steps=1))
+    cli.datamodule.setup("fit")
+    for batch in cli.datamodule.train_dataloader():
+        ids += batch.ids
+    (tmp_path / "poisoned_data.py").write_text(f"NAME = {ids[5]!r}\n{POISONED}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "poisoned_data", raising=False)
+    return [ids[5], "--data.class_path=poisoned_data.Poisoned", *small_run.SMALL_DATA]
+
+
+def test_a_loss_that_is_not_finite_names_the_shape_and_the_step(poisoned, tmp_path, capsys):
+    name, *arguments = poisoned
+    message = fails(small_fit(tmp_path / "run", *arguments), capsys)
+    assert "step 1" in message and name in message
+
+
+def test_a_step_that_is_not_finite_can_be_skipped(poisoned, tmp_path, capfd):
+    name, *arguments = poisoned
+    cli = main(small_fit(tmp_path / "run", *arguments, "--model.init_args.on_non_finite=skip", steps=4))
+    assert f"step 1: the loss or its gradient is not finite (not finite: {name})" in capfd.readouterr().out
+    assert all(torch.isfinite(parameter).all() for parameter in cli.model.parameters())
+
+
+def test_weight_averaging_is_refused_only_with_sharded_strategies():
+    check_averaging(EMAWeightAveraging(), DDPStrategy())
+    with pytest.raises(ValueError, match=r"EMAWeightAveraging keeps a whole copy .* FSDPStrategy"):
+        check_averaging(EMAWeightAveraging(), FSDPStrategy())
+
+
+def test_offline_wandb_keeps_the_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    logger = f"{{class_path: WandbLogger, init_args: {{save_dir: {tmp_path}, offline: true, project: lagem}}}}"
+    main(small_fit(tmp_path / "run", f"--trainer.logger={logger}", steps=2))
+    import wandb
+
+    wandb.finish()
+    assert list(tmp_path.glob("wandb/offline-run-*/files/media/images/**/*.png"))
+    assert rows(tmp_path / "run", "train/loss")  # the CSV is there always
+
+
+def test_reconstruct_is_bitwise_repeatable(undisturbed, tmp_path):
+    box = np.array([[x, y, z] for x in (0, 2.0) for y in (0, 1.0) for z in (0, 1.0)])
+    faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
+             [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]  # fmt: skip
+    Mesh(vertices=box, faces=np.array(faces)).save(tmp_path / "box.ply")
+    for name in ("first", "second"):
+        checkpoint = undisturbed / "checkpoints" / "last.ckpt"
+        arguments = [str(checkpoint), str(tmp_path / "box.ply"), "--output", str(tmp_path / name), "--resolution", "32"]
+        main(["reconstruct", *arguments])
+    assert (tmp_path / "first" / "box.ply").read_bytes() == (tmp_path / "second" / "box.ply").read_bytes()
+    assert (tmp_path / "first" / "scores.csv").read_text() == (tmp_path / "second" / "scores.csv").read_text()
