@@ -148,6 +148,14 @@ def test_a_checkpoint_holds_the_averaged_weights(undisturbed):
     assert not torch.equal(trained, autoencoder.to_logits.weight)
 
 
+def test_the_last_checkpoint_is_the_end_of_the_run_also_between_two_saves(tmp_path):
+    main(small_fit(tmp_path, steps=3))  # saved every 2 steps
+    checkpoint = weights(tmp_path)
+    assert checkpoint["global_step"] == 3
+    trained = checkpoint["current_model_state"]["autoencoder.to_logits.weight"]
+    assert not torch.equal(trained, checkpoint["state_dict"]["autoencoder.to_logits.weight"])
+
+
 def test_validate_scores_a_checkpoint_as_the_fit_did(undisturbed, tmp_path):
     arguments = [a for a in small_fit(tmp_path) if not a.startswith(("fit", "--trainer.val_check_interval"))]
     main(["validate", *arguments, f"--ckpt_path={undisturbed / 'checkpoints' / 'last.ckpt'}"])

@@ -36,6 +36,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         os.replace(temporary, path)
 
 
+class FinalCheckpoint(Callback):
+    """Keep the end of a run that falls between two saves, before weight averaging puts its weights into the model."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write `last.ckpt` once more wherever a ModelCheckpoint keeps one."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
+                trainer.save_checkpoint(Path(callback.dirpath) / f"{callback.CHECKPOINT_NAME_LAST}.ckpt")
+
+
 class TrainingCLI(LightningCLI):
     """Model and data by `class_path`, one seed for both, and a run folder."""
 
@@ -55,6 +65,7 @@ class TrainingCLI(LightningCLI):
             if isinstance(callback, WeightAveraging):
                 check_averaging(callback, trainer.strategy)
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
+        trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
         if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
             csv = CSVLogger(root, name="logs")
