@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lagem.callbacks.protocols import HasReferences, QueryLogits, Reconstructs
+from lagem.callbacks.protocols import HasReferences, Reconstructs
 from lagem.geometry import EmptySurfaceError, extract_surface, iou, score_surface
 from lagem.randomness import sample_generator
 from lagem.samples import ReferenceShape
@@ -28,7 +28,6 @@ class LogGeometryMetrics(Callback):
         resolution: Cells along a side of the grid (the published one has 128, so 129 nodes).
         points: Points sampled on each reconstruction.
         threshold: F-score threshold, in unit-sphere units.
-        every_n_validations: Score at every n-th validation, counted from the first.
     """
 
     def __init__(
@@ -38,22 +37,16 @@ class LogGeometryMetrics(Callback):
         resolution: int = 128,
         points: int = 100_000,
         threshold: float = 0.02,
-        every_n_validations: int = 1,
     ) -> None:
         super().__init__()
         self.num_shapes = num_shapes
         self.resolution = resolution
         self.points = points
         self.threshold = threshold
-        self.every_n_validations = every_n_validations
-        self._validations = 0
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score this rank's shapes, then reduce."""
-        if trainer.sanity_checking:
-            return
-        self._validations += 1
-        if (self._validations - 1) % self.every_n_validations == 0:
+        if not trainer.sanity_checking:
             self._log_scores(trainer, pl_module, "val")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,7 +55,7 @@ class LogGeometryMetrics(Callback):
 
     def _log_scores(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         data = cast(HasReferences, trainer.datamodule)  # type: ignore[attr-defined]
-        shapes = data.reference_shapes(self.num_shapes)[trainer.global_rank :: trainer.world_size]
+        shapes = data.reference_shapes(self.num_shapes, rank=trainer.global_rank, world_size=trainer.world_size)
         scores = [self._score(shape, cast(Reconstructs, module), module.device) for shape in shapes]
         total = torch.tensor(scores, dtype=torch.float64).reshape(-1, len(METRICS)).sum(dim=0)
         sums = torch.cat([total, torch.tensor([float(len(scores))], dtype=torch.float64)])
@@ -83,7 +76,7 @@ class LogGeometryMetrics(Callback):
         """IoU, Chamfer, F-score and whether the field is empty, of one shape."""
         with torch.no_grad():
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
-            inside = occupied(field, shape.volume_points, device)
+            inside = field(shape.volume_points.to(device)).cpu() > 0
             overlap = iou(inside.numpy(), shape.volume_occupancy.numpy(), weight=shape.volume_weight.numpy())
             try:
                 mesh = extract_surface(field, resolution=self.resolution, device=device)
@@ -97,8 +90,3 @@ class LogGeometryMetrics(Callback):
             threshold=self.threshold,
         )
         return overlap, score.chamfer, score.fscore, 0.0
-
-
-def occupied(field: QueryLogits, points: Tensor, device: torch.device, chunk: int = 65536) -> Tensor:
-    """(V,) bool, whether the field is inside at each of (V, 3) points."""
-    return torch.cat([field(part.to(device)).cpu() > 0 for part in points.split(chunk)])

@@ -26,14 +26,13 @@ from lagem.geometry import (
 class ExportMeshes(Callback):
     """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
 
-    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png`;
-    those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard and W&B.
+    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (`validate` in place of the
+    step outside of a fit); those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard and W&B.
 
     Args:
         num_shapes: Validation shapes exported.
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
-        every_n_validations: Export at every n-th validation, counted from the first.
         by_level: Show the levels switched on one by one, coarsest first.
         up: The axis that points up in the pictures.
     """
@@ -44,7 +43,6 @@ class ExportMeshes(Callback):
         num_shapes: int = 8,
         resolution: int = 128,
         format: Literal["ply", "glb"] = "ply",
-        every_n_validations: int = 1,
         by_level: bool = False,
         up: Literal["y", "z"] = "z",
     ) -> None:
@@ -52,19 +50,15 @@ class ExportMeshes(Callback):
         self.num_shapes = num_shapes
         self.resolution = resolution
         self.format = format
-        self.every_n_validations = every_n_validations
         self.by_level = by_level
         self.up: Literal["y", "z"] = up
-        self._validations = 0
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export on rank zero."""
-        if trainer.sanity_checking:
-            return
-        self._validations += 1
-        if (self._validations - 1) % self.every_n_validations or not trainer.is_global_zero:
+        if trainer.sanity_checking or not trainer.is_global_zero:
             return  # no collective call below this line
-        folder = Path(trainer.default_root_dir) / "meshes" / f"step_{trainer.global_step}"
+        name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
+        folder = Path(trainer.default_root_dir) / "meshes" / name
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
         rows: list[list[NDArray[np.uint8] | None]] = []
         names = []

@@ -85,6 +85,11 @@ class ValidationOrder(Sampler[list[Key]]):
             rank: Which rank this is.
             world_size: W.
         """
+        if num_shapes == 0:
+            raise ValueError(
+                "the validation set is empty. Name validation shapes in the manifest's column `split`, prepare with a "
+                "larger --val-share, or train without by --trainer.limit_val_batches 0."
+            )
         batches = -(-num_shapes // (batch_size * world_size)) * world_size
         if not 0 < batches <= num_shapes:
             raise ValueError(

@@ -112,10 +112,10 @@ class ShapeDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[OccupancySample]:
         return self._evaluation_loader(self.val_shapes)
 
-    def reference_shapes(self, count: int) -> list[ReferenceShape]:
+    def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
         """Up to `count` validation shapes (test shapes while testing) with ground truth, always the same ones.
 
-        Categories take turns; within a category the shapes are spread evenly.
+        Categories take turns; within a category the shapes are spread evenly. Each of `world_size` ranks loads its own.
         """
         shapes = self.test_shapes if self.trainer is not None and self.trainer.testing else self.val_shapes
         members: dict[str, list[int]] = {}
@@ -128,7 +128,7 @@ class ShapeDataModule(LightningDataModule):
                 if sum(turns.values()) < count and turns[category] < len(indices):
                     turns[category] += 1
         chosen = [members[name][i * len(members[name]) // turn] for name, turn in turns.items() for i in range(turn)]
-        return [shapes.reference(index) for index in sorted(chosen)]
+        return [shapes.reference(index) for index in sorted(chosen)[rank::world_size]]
 
     def transfer_batch_to_device(
         self, batch: OccupancyBatch, device: torch.device, dataloader_idx: int

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             return run_training(argv)
         _run_tool(words)
         return None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         if os.environ.get("LAGEM_TRACEBACK"):
             raise
         print(f"lagem: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Bottleneck = Literal["standardised", "kl"]
+BottleneckKind = Literal["standardised", "kl"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LevelSpec:
     num_latents: int
     latent_dim: int
     depth: int = 8
-    bottleneck: Bottleneck = "standardised"
+    bottleneck: BottleneckKind = "standardised"
 
     def __post_init__(self) -> None:
         for name, least in (("num_latents", 1), ("latent_dim", 1), ("depth", 0)):

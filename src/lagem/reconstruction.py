@@ -1,15 +1,17 @@
 """Reconstruct meshes and point clouds from files: into the unit sphere, through the network, and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from lagem.geometry import (
-    EmptySurfaceError,
+    KNOWN_ENDINGS,
+    POINT_ENDINGS,
     Frame,
     Mesh,
     MeshError,
@@ -22,6 +24,8 @@ from lagem.geometry import (
 )
 from lagem.models import Autoencoder
 from lagem.randomness import sample_generator
+
+ExtractionMethod = Literal["coarse_to_fine", "dense"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def load_shape(path: Path) -> Shape:
     Raises:
         MeshError: Where the file holds neither.
     """
+    if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in KNOWN_ENDINGS:
+        return _cloud(path, load_points(path))
     try:
         source = load_mesh(path)
     except MeshError as mesh_error:
@@ -77,6 +83,7 @@ def reconstruct_shape(
     *,
     num_surface_points: int,
     resolution: int = 128,
+    method: ExtractionMethod = "coarse_to_fine",
     points: int = 100_000,
     threshold: float = 0.02,
     seed: int = 0,
@@ -90,6 +97,7 @@ def reconstruct_shape(
         shape: From `load_shape`.
         num_surface_points: N, points given to the encoder.
         resolution: Cells along a side of the grid.
+        method: How the grid is asked, as for `extract_surface`.
         points: Points sampled on input and result for the score.
         threshold: F-score threshold, in unit-sphere units.
         seed: Seed of the samplings, keyed by the shape's name.
@@ -102,7 +110,7 @@ def reconstruct_shape(
     surface_points = torch.from_numpy(shape.draw(num_surface_points, rng)).float().to(device)
     with torch.no_grad():
         field = autoencoder.decode(autoencoder.encode(surface_points.unsqueeze(0))).select(0)
-        mesh = extract_surface(field, resolution=resolution, device=device)
+        mesh = extract_surface(field, resolution=resolution, method=method, device=device)
     score = score_surface(mesh, shape.draw(points, rng), rng=rng, count=points, threshold=threshold)
     return ReconstructedShape(shape=shape, mesh=mesh, score=score)
 
@@ -114,40 +122,38 @@ def reconstruct_files(
     *,
     num_surface_points: int,
     resolution: int,
+    method: ExtractionMethod,
     format: str,
     seed: int,
-    report: Callable[[Path, "ReconstructedShape | str"], None],
-) -> tuple[list[ReconstructedShape], dict[Path, str]]:
+) -> Iterator[tuple[Path, ReconstructedShape | str]]:
     """Reconstruct files to `output/<name>.<format>` in the inputs' coordinates; a bad file stops nothing.
 
-    Args:
-        report: Called after each file with its result, or with the reason why there is none.
-
-    Returns:
-        The reconstructed shapes, and the reason of each file that failed.
+    Yields:
+        Each file with its result, or with the reason why it has none.
 
     Raises:
-        ValueError: Where two files would be written to one name.
+        ValueError: Where two files would be written to one name; before any is read.
     """
     named: dict[str, Path] = {}
     for path in paths:
         other = named.setdefault(path.stem, path)
         if other != path:
             raise ValueError(f"{other} and {path} would both be written to {path.stem}.{format}; rename one.")
-    done, failed = [], {}
     for path in paths:
         try:
             result = reconstruct_shape(
-                autoencoder, load_shape(path), num_surface_points=num_surface_points, resolution=resolution, seed=seed
+                autoencoder,
+                load_shape(path),
+                num_surface_points=num_surface_points,
+                resolution=resolution,
+                method=method,
+                seed=seed,
             )
-        except (MeshError, EmptySurfaceError) as error:
-            failed[path] = str(error)
-            report(path, str(error))
+        except ValueError as error:
+            yield path, str(error)
             continue
         result.mesh.in_source(result.shape.frame).save(output / f"{result.shape.name}.{format}")
-        done.append(result)
-        report(path, result)
-    return done, failed
+        yield path, result
 
 
 def _cloud(path: Path, points: NDArray[np.float64]) -> Shape:

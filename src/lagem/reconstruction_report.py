@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
-from lagem.geometry import contact_sheet, render_mesh, render_points, save_picture
+from lagem.geometry import SurfaceScore, contact_sheet, render_mesh, render_points, save_picture
 from lagem.preparation.atomic import write_atomically
 from lagem.randomness import sample_generator
 from lagem.reconstruction import ReconstructedShape
@@ -18,83 +19,77 @@ PICTURED = 12  # most shapes in the picture
 
 
 class Report:
-    """Prints a line a file as it is done, then writes the table and the picture.
+    """Prints a line a file as it is done, and keeps scores, reasons and the first pictures.
 
     Args:
         total: Number of files asked for.
+        up: The axis that points up in the picture.
     """
 
-    def __init__(self, *, total: int) -> None:
+    def __init__(self, *, total: int, up: Literal["y", "z"]) -> None:
+        self.scores: dict[str, tuple[SurfaceScore, int]] = {}  # and the number of faces
+        self.failed: dict[str, str] = {}
+        self._up: Literal["y", "z"] = up
+        self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
         self._console = Console(highlight=False, soft_wrap=True)
         self._total = total
-        self._count = 0
         self._start = time.monotonic()
 
     def add(self, path: Path, result: ReconstructedShape | str) -> None:
         """Print one file's scores, or the reason why it has none."""
-        self._count += 1
-        left = (time.monotonic() - self._start) / self._count * (self._total - self._count)
-        position = f"[{self._count}/{self._total}, {left:.0f} s left]"
+        count = len(self.scores) + len(self.failed) + 1
+        left = (time.monotonic() - self._start) / count * (self._total - count)
+        position = f"[{count}/{self._total}, {left:.0f} s left] {path.name}:"
         if isinstance(result, str):
-            self._console.print(f"{position} {path.name}: failed: {result}", markup=False)
+            self.failed[path.stem] = result
+            self._say(f"{position} failed: {result}")
             return
-        score = result.score
-        self._console.print(
-            f"{position} {path.name}: Chamfer x100 {100 * score.chamfer:.2f} (sampling floor {100 * score.floor:.2f}), "
-            f"F-score@{score.threshold:g} x100 {100 * score.fscore:.2f}, {len(result.mesh.faces):,} faces",
-            markup=False,
+        score, faces = result.score, len(result.mesh.faces)
+        self.scores[path.stem] = score, faces
+        if len(self._pictures) < PICTURED:
+            self._pictures[path.stem] = self._drawn(result)
+        self._say(
+            f"{position} Chamfer x100 {100 * score.chamfer:.2f} (sampling floor {100 * score.floor:.2f}), "
+            f"F-score@{score.threshold:g} x100 {100 * score.fscore:.2f}, {faces:,} faces"
         )
 
-    def write(
-        self,
-        done: list[ReconstructedShape],
-        failed: dict[Path, str],
-        output: Path,
-        *,
-        up: Literal["y", "z"],
-    ) -> None:
+    def write(self, output: Path) -> None:
         """Write scores.csv and picture.png to `output`, and print means and places."""
-        if done:
-            save_picture(_picture(done[:PICTURED], up), output / "picture.png")
-            chamfer = float(np.mean([shape.score.chamfer for shape in done]))
-            fscore = float(np.mean([shape.score.fscore for shape in done]))
-            self._console.print(
-                f"mean of {len(done)}: Chamfer x100 {100 * chamfer:.2f}, F-score x100 {100 * fscore:.2f} "
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomically(output / "scores.csv", self._table().encode())
+        if self._pictures:
+            sheet = contact_sheet(
+                list(self._pictures.values()),
+                column_titles=["input", "reconstruction"],
+                row_titles=list(self._pictures),
+            )
+            save_picture(sheet, output / "picture.png")
+            chamfer = float(np.mean([score.chamfer for score, _ in self.scores.values()]))
+            fscore = float(np.mean([score.fscore for score, _ in self.scores.values()]))
+            self._say(
+                f"mean of {len(self.scores)}: Chamfer x100 {100 * chamfer:.2f}, F-score x100 {100 * fscore:.2f} "
                 "(distances not squared, both directions summed; against the input's own surface, in the unit sphere)"
             )
-        output.mkdir(parents=True, exist_ok=True)
-        write_atomically(output / "scores.csv", _table(done, failed).encode())
-        self._console.print(f"meshes, scores.csv{' and picture.png' if done else ''} are in {output}", markup=False)
-        if failed:
-            self._console.print(f"{len(failed)} of {self._total} files failed; scores.csv has the reasons")
+        self._say(f"meshes, scores.csv{' and picture.png' if self._pictures else ''} are in {output}")
+        if self.failed:
+            self._say(f"{len(self.failed)} of {self._total} files failed; scores.csv has the reasons")
 
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False)
 
-def _table(done: list[ReconstructedShape], failed: dict[Path, str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "chamfer", "fscore", "threshold", "sampling_floor", "faces", "reason"])
-    for shape in done:
-        score = shape.score
-        writer.writerow(
-            [shape.shape.name, score.chamfer, score.fscore, score.threshold, score.floor, len(shape.mesh.faces), ""]
-        )
-    for path, reason in failed.items():
-        writer.writerow([path.stem, "", "", "", "", "", reason])
-    return text.getvalue()
+    def _table(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "chamfer", "fscore", "threshold", "sampling_floor", "faces", "reason"])
+        for name, (score, faces) in self.scores.items():
+            writer.writerow([name, score.chamfer, score.fscore, score.threshold, score.floor, faces, ""])
+        for name, reason in self.failed.items():
+            writer.writerow([name, "", "", "", "", "", reason])
+        return text.getvalue()
 
-
-def _picture(done: list[ReconstructedShape], up: Literal["y", "z"]) -> np.ndarray:
-    rows = []
-    for result in done:
+    def _drawn(self, result: ReconstructedShape) -> list[NDArray[np.uint8]]:
         source = result.shape
-        rows.append(
-            [
-                render_points(source.draw(20_000, sample_generator(0, 0, source.name)), up=up)
-                if source.surface is None
-                else render_mesh(source.surface, up=up),
-                render_mesh(result.mesh, up=up),
-            ]
-        )
-    return contact_sheet(
-        rows, column_titles=["input", "reconstruction"], row_titles=[result.shape.name for result in done]
-    )
+        if source.surface is None:
+            points = source.draw(20_000, sample_generator(0, 0, source.name))
+            return [render_points(points, up=self._up), render_mesh(result.mesh, up=self._up)]
+        return [render_mesh(source.surface, up=self._up), render_mesh(result.mesh, up=self._up)]

@@ -7,6 +7,7 @@ logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yam
 import os
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,22 @@ SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints written beside their final name and renamed, so a killed run leaves no half one."""
+    """Local checkpoints are renamed into place, so a killed run leaves no half one; no checkpoint's code is run."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write `checkpoint` to `path`, atomically where the folder is local."""
+        """Write `checkpoint` to `path`."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
         temporary = f"{path}.part"
         super().save_checkpoint(checkpoint, temporary, storage_options)
         os.replace(temporary, path)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read plain data only, also from where Lightning would trust the file."""
+        return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
 
 
 class FinalCheckpoint(Callback):
@@ -53,6 +63,36 @@ class TrainingCLI(LightningCLI):
         """Give the data module the run's seed."""
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":  # the callback writes each batch; a list of all fields would fill the memory
+            parser.set_defaults(return_predictions=False)
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        """Check the checkpoint before anything is built; Lightning would read settings from it, ours holds none."""
+        if not self.config.get("subcommand"):
+            return
+        path = self._get(self.config, "ckpt_path")
+        verb = self.config["subcommand"]
+        if path is None:
+            if verb != "fit" and self._get(self.config, "model").init_args.get("init_from") is None:
+                raise ValueError(
+                    f"`lagem {verb}` needs trained weights: give --ckpt_path, or --model.init_args.init_from."
+                )
+            return
+        held = list((self._run_folder() / "checkpoints").glob("last*.ckpt"))
+        if path == "last" and verb != "fit" and not held:
+            raise ValueError(f"--ckpt_path last: {self._run_folder()} holds no checkpoint.")
+        if path not in ("last", "best", "hpc") and "://" not in str(path):
+            if not Path(path).is_file():
+                raise ValueError(f"--ckpt_path {path}: there is no such file.")
+            if not zipfile.is_zipfile(path):
+                raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one.")
+
+    def _run_folder(self) -> Path:
+        return Path(self._get(self.config, "trainer.default_root_dir") or ".")
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""
         trainer = super().instantiate_trainer(**kwargs)
@@ -64,6 +104,8 @@ class TrainingCLI(LightningCLI):
                 callback.dirpath = str(root / "checkpoints")
             if isinstance(callback, WeightAveraging):
                 check_averaging(callback, trainer.strategy)
+                # Lightning makes the average where the model is at setup, before it moves to its device.
+                callback._device = callback._device or trainer.strategy.root_device
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]

@@ -90,14 +90,17 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
     published = loaded.get("model", loaded) if isinstance(loaded, dict) else None
     if not isinstance(published, dict) or "point_embed.mlp.weight" not in published:
         raise WeightsError(f"{path}: no `model` state dict in the published layout is in this file.")
-    return from_published_state(published, num_latents=num_latents, source=path)
+    try:
+        return from_published_state(published, num_latents=num_latents, source=path)
+    except (KeyError, IndexError) as error:
+        raise WeightsError(f"{path}: this is not the published LaGeM layout: {error} is missing.") from error
 
 
 def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
 ) -> Autoencoder:
     """Build an autoencoder from a state dict in the published layout (level index 0 = finest)."""
-    count = 1 + max(int(name.split(".")[1]) for name in published if name.startswith("networks."))
+    count = 1 + max((int(name.split(".")[1]) for name in published if name.startswith("networks.")), default=-1)
     if len(num_latents) != count:
         raise WeightsError(f"{source}: it has {count} levels, but num_latents names {len(num_latents)}.")
     levels = []
@@ -157,7 +160,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     checkpoint = _load_torch(path)
-    if not isinstance(checkpoint, dict) or "autoencoder" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not {"autoencoder", "state_dict"} <= checkpoint.keys():
         raise WeightsError(
             f"{path}: this is no checkpoint of `lagem fit` for an autoencoder. "
             "Weights of the authors come in through `lagem import-weights`."

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh or point cloud files")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--method", choices=["coarse_to_fine", "dense"], default="coarse_to_fine", help="how the grid is asked")
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help="file format (default: ply)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
@@ -27,17 +28,23 @@ def run(args: argparse.Namespace) -> None:
     from lagem.weights import load_autoencoder
 
     autoencoder, num_surface_points = load_autoencoder(args.weights)
-    report = Report(total=len(args.meshes))
-    done, failed = reconstruct_files(
-        autoencoder.to(args.device),
+    try:
+        autoencoder.to(args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {args.device} cannot be used here: {error}") from error
+    report = Report(total=len(args.meshes), up=args.up)
+    results = reconstruct_files(
+        autoencoder,
         args.meshes,
         args.output,
         num_surface_points=args.surface_points or num_surface_points,
         resolution=args.resolution,
+        method=args.method,
         format=args.format,
         seed=args.seed,
-        report=report.add,
     )
-    report.write(done, failed, args.output, up=args.up)
-    if not done:
+    for path, result in results:
+        report.add(path, result)
+    report.write(args.output)
+    if not report.scores:
         raise SystemExit(1)

@@ -35,30 +35,27 @@ class Reconstruction:
 class Field:
     """Decoded latents: keys and values of all levels, held once, for any number of queries."""
 
-    def __init__(
-        self, keys_values: Sequence[KeysValues], ask: Callable[[Tensor, Sequence[KeysValues]], Tensor]
-    ) -> None:
+    def __init__(self, keys_values: Sequence[KeysValues], ask: Ask) -> None:
         self._keys_values = keys_values
         self._ask = ask
 
-    def __call__(self, query_points: Tensor, *, chunk: int | None = None) -> Tensor:
+    def __call__(self, query_points: Tensor, *, chunk: int = 65536) -> Tensor:
         """Logits of occupancy (Eq. 9), inside where > 0.
 
         Args:
             query_points: (B, Q, 3) in the unit-sphere frame.
-            chunk: Queries answered at once; None answers all at once.
+            chunk: Most queries of a shape answered at once.
 
         Returns:
             (B, Q) logits.
         """
-        if chunk is None:
-            return self._ask(query_points, self._keys_values)
         return torch.cat([self._ask(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
 
     def select(self, index: int) -> Callable[[Tensor], Tensor]:
         """Field of one shape of the batch: (Q, 3) points to (Q,) logits."""
-        own = [(keys[index : index + 1], values[index : index + 1]) for keys, values in self._keys_values]
-        return lambda points: self._ask(points.unsqueeze(0), own).squeeze(0)
+        one = slice(index, index + 1)
+        own = Field([(keys[one], values[one]) for keys, values in self._keys_values], self._ask)
+        return lambda points: own(points.unsqueeze(0)).squeeze(0)
 
 
 class Autoencoder(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor
 FPSBackend = Literal["auto", "torch_cluster", "torch"]
 
 
+@torch.compiler.disable  # a compiled loop would be unrolled, 15 operations a point
 def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "auto") -> Tensor:
     """Indices of `count` points, each the furthest from those before it.
 

@@ -132,6 +132,11 @@ class AutoencoderModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a linear warm-up and a cosine, in optimiser steps."""
+        if self.trainer.precision == "16-mixed":
+            raise ValueError(
+                "trainer.precision 16-mixed overflows as a matter of course, which here counts as a loss that is not "
+                "finite. Use bf16-mixed."
+            )
         total_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(total_steps) or total_steps < 1:
             raise ValueError(
@@ -159,7 +164,8 @@ class AutoencoderModule(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop, or leave this step out, where the gradients of any rank are not finite.
 
-        The gradients are already averaged over the ranks, so every rank decides the same without asking.
+        Under DDP the gradients are already averaged over the ranks, so every rank decides the same without asking;
+        a rank names its own shapes.
         """
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
@@ -176,7 +182,8 @@ class AutoencoderModule(LightningModule):
                 f"{message} Look at the shapes, lower model.init_args.base_lr, or set "
                 "model.init_args.on_non_finite: skip."
             )
-        print(f"{message} This step is skipped.", flush=True)
+        if guilty or self.trainer.is_global_zero:
+            print(f"{message} This step is skipped.", flush=True)
         for parameter in self.parameters():
             parameter.grad = None
 

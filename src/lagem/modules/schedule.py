@@ -19,10 +19,12 @@ def warmup_cosine(
         min_lr: Learning rate at the end, and after it.
     """
 
+    floor = min_lr / peak_lr if peak_lr else 1.0
+
     def factor(step: int) -> float:
         if step < warmup_steps:
             return (step + 1) / warmup_steps
         progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-        return (min_lr + (peak_lr - min_lr) * 0.5 * (1 + math.cos(math.pi * progress))) / peak_lr
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
     return LambdaLR(optimizer, factor)
