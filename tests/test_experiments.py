@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lagem.cli import main
 from lagem.description import describe_experiment
-from lagem.training_cli import parse_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(
@@ -52,8 +52,22 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
 def test_monitors_are_the_fixed_metric_names(path):
-    monitors = set(re.findall(r"monitor: (\S+)", (ROOT / path).read_text()))
-    assert monitors <= MONITORS
+    assert unknown_monitors(yaml.safe_load((ROOT / path).read_text())) == []
+
+
+def test_an_unknown_monitor_is_found():
+    assert unknown_monitors({"callbacks": [{"init_args": {"monitor": "val/cd"}}, {"monitor": "val/loss"}]}) == [
+        "val/cd"
+    ]
+
+
+def unknown_monitors(settings) -> list[str]:
+    if isinstance(settings, list):
+        return [name for item in settings for name in unknown_monitors(item)]
+    if not isinstance(settings, dict):
+        return []
+    own = [settings["monitor"]] if settings.get("monitor", "val/loss") not in MONITORS else []
+    return own + unknown_monitors(list(settings.values()))
 
 
 @pytest.mark.parametrize("name", PUBLISHED_PARAMETERS)
@@ -62,30 +76,36 @@ def test_a_published_model_has_its_published_number_of_parameters(name):
     assert description["parameters"] == PUBLISHED_PARAMETERS[name]
 
 
+SMALLER = {
+    "num_shapes": 2, "resolution": 16, "points": 200, "every_n_train_steps": 2,
+    "width": 64, "batch_size": 4, "num_surface_points": 64, "num_volume_queries": 16, "num_near_queries": 16,
+    "num_workers": 0,
+}  # fmt: skip
+
+
+def shrunk(path: Path, folder: Path) -> dict:
+    """The experiment on this machine: smaller numbers, one CPU process and procedural shapes; all else is the file's."""
+    settings = yaml.safe_load((ROOT / path).read_text())
+    trainer, model, data = settings["trainer"], settings["model"]["init_args"], settings["data"]
+    for part in (model, data["init_args"], *(callback["init_args"] for callback in trainer["callbacks"])):
+        part.update({name: value for name, value in SMALLER.items() if name in part})
+    for number, level in enumerate(reversed(model["levels"]), start=1):
+        level.update(num_latents=4**number, latent_dim=4, depth=min(level["depth"], 1))
+    data["class_path"] = "ProceduralDataModule"
+    data["init_args"].pop("root", None)
+    data["init_args"].update(num_train=16, num_val=4, reference_points=200, reference_volume_points=200)
+    trainer.update(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", max_steps=2, val_check_interval=2)
+    trainer.update(check_val_every_n_epoch=None, enable_progress_bar=False, default_root_dir=str(folder))
+    return settings
+
+
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
-def test_an_experiment_runs_at_a_small_size_on_procedural_shapes(path, tmp_path):
-    """The model's own kind of levels at tiny sizes, one process, no GPU: every other setting is the file's."""
-    levels = parse_experiment(ROOT / path).model.init_args.levels
-    tiny = [
-        f"{{num_latents: {2 ** (len(levels) + 2 - i)}, latent_dim: 4, depth: 1, bottleneck: {level.bottleneck}}}"
-        for i, level in enumerate(levels)
-    ]
-    arguments = [
-        a for a in small_run.small_fit(tmp_path, config=ROOT / path, steps=2) if "model.init_args.levels" not in a
-    ]
-    cli = main([
-        *arguments,
-        "--data.class_path=ProceduralDataModule",
-        *small_run.SMALL_DATA,
-        f"--model.init_args.levels=[{', '.join(tiny)}]",
-        "--trainer.accelerator=cpu",
-        "--trainer.devices=1",
-        "--trainer.num_nodes=1",
-        "--trainer.strategy=auto",
-        "--trainer.check_val_every_n_epoch=null",
-    ])  # fmt: skip
+def test_an_experiment_runs_at_a_small_size(path, tmp_path):
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(shrunk(path, tmp_path / "run")))
+    cli = main(["fit", "--config", str(tmp_path / "small.yaml")])
     assert cli.trainer.global_step == 2
-    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert {"val/loss", "val/iou", "val/fscore"} <= cli.trainer.callback_metrics.keys()
 
 
 def test_an_override_reaches_interpolated_fields(tmp_path, capsys):

@@ -26,6 +26,8 @@ small_run = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(small_run)
 small_fit = small_run.small_fit
 
+STEPS = 60
+
 
 def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
     """Step and value wherever the run logged the metric, over all its starts."""
@@ -46,6 +48,16 @@ def assert_same_training(one: Path, other: Path) -> None:
     for key in ("state_dict", "current_model_state"):  # averaged, and as trained
         for name, tensor in first[key].items():
             assert torch.equal(tensor, second[key][name]), (key, name)
+
+
+class Bomb:
+    """Pickles as a call that makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
 
 
 def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
@@ -70,23 +82,23 @@ def completed(arguments: list[str]) -> str:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    completed(small_fit(folder, "--trainer.val_check_interval=20", steps=20))
+    completed(small_fit(folder, steps=STEPS))
     return folder
 
 
 def test_a_run_folder_holds_checkpoints_logs_and_meshes(undisturbed):
     assert (undisturbed / "checkpoints" / "last.ckpt").is_file()
-    assert len(rows(undisturbed, "train/loss")) == 20
+    assert len(rows(undisturbed, "train/loss")) == STEPS
     for metric in ("val/loss", "val/iou", "val/fscore", "val/iou_balanced"):
         ((step, value),) = rows(undisturbed, metric)
-        assert step == 19 and np.isfinite(value)
+        assert step == STEPS - 1 and np.isfinite(value)
     assert (undisturbed / "logs" / "version_0" / "config.yaml").is_file()
     assert list(undisturbed.glob("logs/version_0/events.out.tfevents.*"))
-    assert (undisturbed / "meshes" / "step_20.png").is_file()
+    assert (undisturbed / "meshes" / f"step_{STEPS}.png").is_file()
 
 
 def test_the_same_seed_gives_the_same_bytes(undisturbed, tmp_path):
-    completed(small_fit(tmp_path, "--trainer.val_check_interval=20", steps=20))
+    completed(small_fit(tmp_path, steps=STEPS))
     assert_same_training(undisturbed, tmp_path)
     assert rows(undisturbed, "train/loss") == rows(tmp_path, "train/loss")
 
@@ -97,22 +109,24 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
 
 
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
-    """SIGKILL at random moments after a checkpoint; every start resumes from the last one."""
+    """SIGKILL at random moments of three starts, with a loading process; each start resumes from the last checkpoint."""
     chance = random.Random(0)
-    command = small_fit(tmp_path, "--trainer.val_check_interval=20", "--ckpt_path=last", steps=20)
+    command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    reached = []
     for _ in range(3):
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         process = launch(command)
         deadline = time.monotonic() + 120
         while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
-            assert time.monotonic() < deadline and (process.poll() is None or checkpoint.exists())
-            if process.poll() is not None:
-                break
-            time.sleep(0.01)
-        time.sleep(chance.random() * 0.3)
-        process.send_signal(signal.SIGKILL)
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(chance.random() * 0.2)
+        process.kill()
         process.communicate()
+        assert process.returncode == -signal.SIGKILL  # it was training
+        reached.append(weights(tmp_path)["global_step"])
+    assert 0 < reached[0] < reached[1] < reached[2] < STEPS
     completed(command)
     assert_same_training(undisturbed, tmp_path)
 
@@ -123,6 +137,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
     completed(small_fit(two, "--trainer.devices=2", "--trainer.strategy=ddp"))
     for metric in ("train/loss", "val/loss", "val/iou_balanced", "val/iou", "val/fscore"):
         single, double = rows(one, metric), rows(two, metric)
+        assert single
         assert [step for step, _ in single] == [step for step, _ in double]  # logged once
         np.testing.assert_allclose([v for _, v in single], [v for _, v in double], rtol=2e-4, atol=2e-4)
 
@@ -157,14 +172,14 @@ def test_the_last_checkpoint_is_the_end_of_the_run_also_between_two_saves(tmp_pa
 
 
 def test_validate_scores_a_checkpoint_as_the_fit_did(undisturbed, tmp_path):
-    arguments = [a for a in small_fit(tmp_path) if not a.startswith(("fit", "--trainer.val_check_interval"))]
+    arguments = small_fit(tmp_path)[1:]
     main(["validate", *arguments, f"--ckpt_path={undisturbed / 'checkpoints' / 'last.ckpt'}"])
     for metric in ("val/loss", "val/iou"):
         assert rows(tmp_path, metric)[-1][1] == pytest.approx(rows(undisturbed, metric)[-1][1], rel=1e-4)
 
 
 def test_predict_writes_a_mesh_for_each_shape_that_has_one(undisturbed, tmp_path):
-    arguments = [a for a in small_fit(tmp_path) if not a.startswith(("fit", "--trainer.val_check_interval"))]
+    arguments = small_fit(tmp_path)[1:]
     main(["predict", *arguments, f"--ckpt_path={undisturbed / 'checkpoints' / 'last.ckpt'}"])
     meshes = list((tmp_path / "predictions").glob("*.ply"))
     assert meshes and all(len(load_mesh(path).faces) for path in meshes)
@@ -204,9 +219,29 @@ def test_a_second_run_does_not_write_over_the_first(undisturbed, capsys):
     assert "already holds a run" in message and "--ckpt_path last" in message
 
 
+def test_a_resumed_checkpoint_runs_no_code(undisturbed, tmp_path, capsys):
+    checkpoint = weights(undisturbed)
+    torch.save({**checkpoint, "bomb": Bomb(tmp_path / "ran")}, tmp_path / "bomb.ckpt")
+    for verb in ("fit", "validate"):
+        message = fails([verb, *small_fit(tmp_path / verb)[1:], f"--ckpt_path={tmp_path / 'bomb.ckpt'}"], capsys)
+        assert message.startswith("lagem: error:")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb):
+    assert "needs trained weights" in fails([verb, *small_fit(tmp_path)[1:]], capsys)
+    assert "holds no checkpoint" in fails([verb, *small_fit(tmp_path)[1:], "--ckpt_path=last"], capsys)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["--ckpt_path=absent.ckpt"], "there is no such file"),
+        ([f"--ckpt_path={__file__}"], "no checkpoint, or a damaged one"),
+        (["--trainer.precision=16-mixed"], "Use bf16-mixed"),
+        (["--data.init_args.num_train=2"], "fewer than one batch"),
+        (["--data.init_args.num_val=0"], "the validation set is empty"),
         (["--model.init_args.widht=64"], "Option 'widht' is not accepted"),
         (["--model.init_args.width=100"], "width must be a multiple of 64"),
         (["--model.init_args.levels=[{num_latents: 4, latent_dim: 4}, {num_latents: 8, latent_dim: 4}]"],
@@ -264,6 +299,14 @@ def test_a_step_that_is_not_finite_can_be_skipped(poisoned, tmp_path, capfd):
     cli = main(small_fit(tmp_path / "run", *arguments, "--model.init_args.on_non_finite=skip", steps=4))
     assert f"step 1: the loss or its gradient is not finite (not finite: {name})" in capfd.readouterr().out
     assert all(torch.isfinite(parameter).all() for parameter in cli.model.parameters())
+
+
+def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
+    for name in ("true", "false"):
+        main(small_fit(tmp_path / name, f"--model.init_args.compile={name}", steps=2))
+    compiled, plain = rows(tmp_path / "true", "train/loss"), rows(tmp_path / "false", "train/loss")
+    assert len(plain) == 2
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
 
 
 def test_weight_averaging_is_refused_only_with_sharded_strategies():
