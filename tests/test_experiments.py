@@ -56,9 +56,8 @@ def test_monitors_are_the_fixed_metric_names(path):
 
 
 def test_an_unknown_monitor_is_found():
-    assert unknown_monitors({"callbacks": [{"init_args": {"monitor": "val/cd"}}, {"monitor": "val/loss"}]}) == [
-        "val/cd"
-    ]
+    callbacks = [{"init_args": {"monitor": "val/cd"}}, {"init_args": {"monitor": "val/loss"}}]
+    assert unknown_monitors({"trainer": {"callbacks": callbacks}}) == ["val/cd"]
 
 
 def unknown_monitors(settings) -> list[str]:
@@ -84,7 +83,7 @@ SMALLER = {
 
 
 def shrunk(path: Path, folder: Path) -> dict:
-    """The experiment on this machine: smaller numbers, one CPU process and procedural shapes; all else is the file's."""
+    """The experiment with smaller numbers, one CPU process and procedural shapes; all else is the file's."""
     settings = yaml.safe_load((ROOT / path).read_text())
     trainer, model, data = settings["trainer"], settings["model"]["init_args"], settings["data"]
     for part in (model, data["init_args"], *(callback["init_args"] for callback in trainer["callbacks"])):

@@ -109,7 +109,7 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
 
 
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
-    """SIGKILL at random moments of three starts, with a loading process; each start resumes from the last checkpoint."""
+    """SIGKILL at a random moment of each of three starts, with a loading process; each goes on from the last save."""
     chance = random.Random(0)
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
