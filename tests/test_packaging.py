@@ -61,7 +61,7 @@ def test_wheel_holds_every_source_file_and_nothing_else(source, wheel):
 
 def test_wheel_has_the_command(wheel):
     (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
-    assert "lagem = lagem.cli:main" in wheel.read(name).decode().splitlines()
+    assert "lagem = lagem.cli:command" in wheel.read(name).decode().splitlines()
 
 
 def test_wheel_has_the_licence(wheel):

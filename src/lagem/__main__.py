@@ -1,6 +1,6 @@
 """`python -m lagem` is the `lagem` command."""
 
-from lagem.cli import main
+from lagem.cli import command
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -21,11 +21,19 @@ TRAINING_VERBS = {
 }
 
 
+def command() -> None:
+    """Run the command line of the process."""
+    main()
+
+
 def main(argv: list[str] | None = None) -> "TrainingCLI | None":
-    """Run the command line; a user's mistake ends in one line and exit code 2.
+    """Run a command line; a user's mistake ends in one line and exit code 2.
 
     Args:
         argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        Of a training verb: the CLI with its trainer, model and data, for use from Python.
     """
     words = sys.argv[1:] if argv is None else argv
     try:

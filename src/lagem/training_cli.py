@@ -65,33 +65,31 @@ class TrainingCLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults(weights_only=True)
         if subcommand == "predict":  # the callback writes each batch; a list of all fields would fill the memory
             parser.set_defaults(return_predictions=False)
         return parser
 
     def _parse_ckpt_path(self) -> None:
         """Check the checkpoint before anything is built; Lightning would read settings from it, ours holds none."""
-        if not self.config.get("subcommand"):
+        verb = self.config.get("subcommand")
+        if verb is None:
             return
-        path = self._get(self.config, "ckpt_path")
-        verb = self.config["subcommand"]
+        settings = self.config[verb]
+        path, folder = settings.ckpt_path, Path(settings.trainer.default_root_dir or ".")
         if path is None:
-            if verb != "fit" and self._get(self.config, "model").init_args.get("init_from") is None:
+            if verb != "fit" and settings.model.init_args.get("init_from") is None:
                 raise ValueError(
                     f"`lagem {verb}` needs trained weights: give --ckpt_path, or --model.init_args.init_from."
                 )
-            return
-        held = list((self._run_folder() / "checkpoints").glob("last*.ckpt"))
-        if path == "last" and verb != "fit" and not held:
-            raise ValueError(f"--ckpt_path last: {self._run_folder()} holds no checkpoint.")
-        if path not in ("last", "best", "hpc") and "://" not in str(path):
+        elif path == "last":
+            if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
+                raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint.")
+        elif path not in ("best", "hpc") and "://" not in path:
             if not Path(path).is_file():
                 raise ValueError(f"--ckpt_path {path}: there is no such file.")
             if not zipfile.is_zipfile(path):
                 raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one.")
-
-    def _run_folder(self) -> Path:
-        return Path(self._get(self.config, "trainer.default_root_dir") or ".")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""

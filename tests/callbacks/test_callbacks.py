@@ -24,7 +24,7 @@ def sphere_points(count: int, seed: int) -> torch.Tensor:
 class Spheres(LightningDataModule):
     """Two spheres that differ by their centre on x."""
 
-    def reference_shapes(self, count: int) -> list[ReferenceShape]:
+    def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
         shapes = []
         for name, x in list(CENTERS.items())[:count]:
             shift = torch.tensor([x, 0.0, 0.0])
@@ -106,13 +106,27 @@ def test_metrics_are_logged_once_a_validation(tmp_path):
 
 def test_exported_meshes_are_in_the_coordinates_of_the_source(tmp_path):
     validate(ExportMeshes(num_shapes=2, resolution=64), Exact(), tmp_path)
-    mesh = load_mesh(tmp_path / "meshes" / "step_0" / "right.ply")
+    mesh = load_mesh(tmp_path / "meshes" / "validate" / "right.ply")
     expected = np.array([[10 - 0.8, -2, -2], [10 + 3.2, 2, 2]])  # unit / .25 + center
     assert np.abs(np.array([mesh.vertices.min(0), mesh.vertices.max(0)]) - expected).max() < 0.5 * (2 / 64) / 0.25
-    assert (tmp_path / "meshes" / "step_0.png").is_file()
+    assert (tmp_path / "meshes" / "validate.png").is_file()
+
+
+def test_levels_are_switched_on_one_by_one_from_the_coarsest(tmp_path):
+    asked = []
+
+    class ThreeLevels(Exact):
+        num_levels = 3
+
+        def reconstruct(self, surface_points, *, finest=1):
+            asked.append(finest)
+            return super().reconstruct(surface_points)
+
+    validate(ExportMeshes(num_shapes=1, resolution=16, by_level=True), ThreeLevels(), tmp_path)
+    assert asked == [3, 2, 1]
 
 
 def test_an_empty_field_leaves_a_place_in_the_picture_and_no_mesh(tmp_path):
     validate(ExportMeshes(num_shapes=2, resolution=32), Exact(empty=0.3), tmp_path)
-    assert [path.name for path in (tmp_path / "meshes" / "step_0").iterdir()] == ["left.ply"]
-    assert (tmp_path / "meshes" / "step_0.png").is_file()
+    assert [path.name for path in (tmp_path / "meshes" / "validate").iterdir()] == ["left.ply"]
+    assert (tmp_path / "meshes" / "validate.png").is_file()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
 from lagem.data_modules import ProceduralDataModule
@@ -23,7 +23,7 @@ def data() -> ProceduralDataModule:
 def trainer(folder, **settings) -> Trainer:
     return Trainer(
         accelerator="cpu", devices=1, use_distributed_sampler=False, logger=CSVLogger(folder), default_root_dir=folder,
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, limit_val_batches=0,
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
         log_every_n_steps=1, **settings,
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ def test_the_loss_is_volume_plus_weighted_near_plus_weighted_kl(tmp_path):
 def test_the_learning_rate_is_the_base_rate_for_256_shapes(tmp_path):
     """base_lr * (batch 4 * accumulation 2 * one rank) / 256, in the first step of 2 of warm-up."""
     module = AutoencoderModule(levels=LEVELS, width=64, base_lr=0.032, warmup_steps=2)
-    fit = trainer(tmp_path, max_steps=2, accumulate_grad_batches=2)
+    fit = trainer(tmp_path, max_steps=2, accumulate_grad_batches=2, limit_val_batches=0)
     fit.fit(module, data())
     peak = 0.032 * 8 / 256
     assert module.optimizers().param_groups[0]["initial_lr"] == pytest.approx(peak)
@@ -58,13 +58,28 @@ def test_the_learning_rate_is_the_base_rate_for_256_shapes(tmp_path):
 def test_kl_noise_depends_on_the_shape_and_the_epoch_only(tmp_path):
     module = AutoencoderModule(levels=LEVELS, width=64)
     source = data()
-    fit = trainer(tmp_path, max_steps=1)
-    fit.fit(module, source)
+    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, source)
     batch = next(iter(source.train_dataloader()))
     draws = [torch.randn(3, generator=generator) for generator in module._posterior_generators(batch)]
     again = [torch.randn(3, generator=generator) for generator in module._posterior_generators(batch)]
     assert all(torch.equal(one, other) for one, other in zip(draws, again, strict=True))
     assert not torch.equal(draws[0], draws[1])
+
+
+def test_warmup_is_one_epoch_and_at_most_a_tenth_of_the_run(tmp_path):
+    for max_steps, expected in ((160, 1 / 8), (20, 1 / 2)):  # 8 batches an epoch: 8 steps, and 2
+        module = AutoencoderModule(levels=LEVELS, width=64, base_lr=0.064)
+        stopped = StopAfterOneStep()
+        trainer(tmp_path, max_steps=max_steps, limit_val_batches=0, callbacks=[stopped]).fit(module, data())
+        assert stopped.rate == pytest.approx(0.064 * 4 / 256 * expected)
+
+
+class StopAfterOneStep(Callback):
+    """Keeps the learning rate of the first step."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+        trainer.should_stop = True
 
 
 def test_a_training_without_an_end_is_refused(tmp_path):

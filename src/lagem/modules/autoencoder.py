@@ -149,6 +149,7 @@ class AutoencoderModule(LightningModule):
         rank_zero_info(f"{effective_batch} shapes a step, so the peak learning rate is {peak_lr:.3g}")
         warmup_steps = self.warmup_steps
         if warmup_steps is None:
+            self.trainer.fit_loop.setup_data()  # the length of an epoch is not known before
             warmup_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
             warmup_steps = min(warmup_steps, int(total_steps) // 10)
         optimizer = AdamW(self.parameters(), lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
