@@ -5,6 +5,7 @@ logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yam
 """
 
 import os
+import pickle
 import re
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401 (the three imports let YAML use bare class names)
+from lagem.weights import refused
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
@@ -43,7 +45,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read plain data only, also from where Lightning would trust the file."""
-        return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
+        try:
+            return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise refused(path, error) from error
 
 
 class FinalCheckpoint(Callback):
@@ -93,6 +98,11 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""
+        if str(self._get(self.config, "trainer.precision")) in ("16", "16-mixed"):
+            raise ValueError(
+                "trainer.precision 16-mixed overflows as a matter of course, which would count as a loss that is not "
+                "finite. Use bf16-mixed."
+            )
         trainer = super().instantiate_trainer(**kwargs)
         root = Path(trainer.default_root_dir)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:

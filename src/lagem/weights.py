@@ -172,6 +172,12 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
 
 
+def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
+    """What to say of a file that holds more than plain data."""
+    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
+    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
+
+
 def _load_torch(path: Path) -> Any:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
@@ -180,8 +186,7 @@ def _load_torch(path: Path) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
-        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
-        raise WeightsError(f"{path}: refused, because loading it would run code from the file ({reason}).") from error
+        raise refused(path, error) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise WeightsError(
             f"{path}: not a readable checkpoint ({next(iter(str(error).splitlines()), type(error).__name__)})."

@@ -132,11 +132,6 @@ class AutoencoderModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a linear warm-up and a cosine, in optimiser steps."""
-        if self.trainer.precision == "16-mixed":
-            raise ValueError(
-                "trainer.precision 16-mixed overflows as a matter of course, which here counts as a loss that is not "
-                "finite. Use bf16-mixed."
-            )
         total_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(total_steps) or total_steps < 1:
             raise ValueError(
