@@ -8,12 +8,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, QueryLogits, Reconstructs
 from lagem.geometry import (
     EmptySurfaceError,
-    Frame,
     Mesh,
     contact_sheet,
     extract_surface,
@@ -60,7 +58,7 @@ class ExportMeshes(Callback):
         name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
         folder = Path(trainer.default_root_dir) / "meshes" / name
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
-        rows: list[list[NDArray[np.uint8] | None]] = []
+        columns: list[list[NDArray[np.uint8] | None]] = []
         names = []
         finest = range(module.num_levels, 0, -1) if self.by_level else [1]
         for shape in data.reference_shapes(self.num_shapes):
@@ -73,10 +71,11 @@ class ExportMeshes(Callback):
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
-            rows.append(pictures)
+            columns.append(pictures)
             names.append(shape.id)
-        titles = [_level_title(level, module.num_levels) for level in finest]
-        sheet = contact_sheet(rows, column_titles=["input", *titles], row_titles=names)
+        levels = [_level_title(level, module.num_levels) for level in finest] if self.by_level else ["reconstruction"]
+        rows = list(zip(*columns, strict=True))
+        sheet = contact_sheet(rows, column_titles=names, row_titles=["input", *levels])
         save_picture(sheet, folder.with_suffix(".png"))
         self._show(trainer, sheet)
 
@@ -98,9 +97,7 @@ class ExportMeshes(Callback):
             if mesh is None:
                 print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
                 continue
-            mesh.in_source(_frame(batch.center[index], batch.scale[index])).save(
-                folder / f"{file_name(name)}.{self.format}"
-            )
+            mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}")
 
     def _extract(self, field: QueryLogits, device: torch.device) -> Mesh | None:
         try:
@@ -123,9 +120,5 @@ def file_name(shape_id: str) -> str:
 
 def _level_title(finest: int, num_levels: int) -> str:
     if finest == 1:
-        return "reconstruction" if num_levels == 1 else "all levels"
+        return "all levels"
     return f"level {num_levels}" if finest == num_levels else f"levels {num_levels} to {finest}"
-
-
-def _frame(center: Tensor, scale: Tensor) -> Frame:
-    return Frame(center=center.double().cpu().numpy(), scale=float(scale))

@@ -59,9 +59,9 @@ class Report:
         write_atomically(output / "scores.csv", self._table().encode())
         if self._pictures:
             sheet = contact_sheet(
-                list(self._pictures.values()),
-                column_titles=["input", "reconstruction"],
-                row_titles=list(self._pictures),
+                list(zip(*self._pictures.values(), strict=True)),
+                column_titles=list(self._pictures),
+                row_titles=["input", "reconstruction"],
             )
             save_picture(sheet, output / "picture.png")
             chamfer = float(np.mean([score.chamfer for score, _ in self.scores.values()]))

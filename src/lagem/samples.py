@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,10 +38,7 @@ class OccupancySample:
 
 @dataclass(frozen=True)
 class OccupancyBatch:
-    """B samples stacked: the tensors of `OccupancySample` with a leading B.
-
-    center: (B, 3) float32 and scale: (B,) float32, the frames.
-    """
+    """B samples stacked: the tensors of `OccupancySample` with a leading B."""
 
     ids: list[str]
     categories: list[str]
@@ -51,8 +47,7 @@ class OccupancyBatch:
     volume_occupancy: Tensor
     near_points: Tensor
     near_occupancy: Tensor
-    center: Tensor
-    scale: Tensor
+    frames: list[Frame]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,7 +71,6 @@ class OccupancyBatch:
         def stack(name: str) -> Tensor:
             return torch.stack([getattr(sample, name) for sample in samples])
 
-        frames = [sample.frame for sample in samples]
         return cls(
             ids=[sample.id for sample in samples],
             categories=[sample.category for sample in samples],
@@ -85,8 +79,7 @@ class OccupancyBatch:
             volume_occupancy=stack("volume_occupancy"),
             near_points=stack("near_points"),
             near_occupancy=stack("near_occupancy"),
-            center=torch.tensor(np.stack([frame.center for frame in frames]), dtype=torch.float32),
-            scale=torch.tensor([frame.scale for frame in frames], dtype=torch.float32),
+            frames=[sample.frame for sample in samples],
         )
 
 
