@@ -49,6 +49,13 @@ def test_normals_belong_to_their_points(tmp_path, sphere):
     assert (np.einsum("nc,nc->n", points, normals) > 0.97).all()
 
 
+def test_normals_of_an_inside_out_mesh_point_outward(tmp_path, sphere):
+    turned = Mesh(vertices=sphere.vertices, faces=sphere.faces[:, ::-1])
+    shape = prepared(turned, tmp_path, Settings(surface=500, volume=10, near=10))
+    points, normals = (decode(pool, shape.pools[pool]) for pool in ("surface_points", "surface_normals"))
+    assert (np.einsum("nc,nc->n", points, normals) > 0.97).all()
+
+
 def test_volume_queries_fill_the_ball_uniformly(tmp_path, box):
     shape = prepared(box, tmp_path, Settings(surface=10, volume=40_000, near=10))
     pools = ("volume_inside", "volume_outside")

@@ -49,6 +49,12 @@ class Mesh:
         """Total area, in the squared unit of the vertices."""
         return float(self.normals_and_areas()[1].sum())
 
+    @property
+    def signed_volume(self) -> float:
+        """Enclosed volume, overlaps counted as often as they are covered; negative where faces look inward."""
+        a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
+        return float((a * np.cross(b, c)).sum() / 6)
+
     def normals_and_areas(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Unit normals (F, 3), zero where a face has no area, and areas (F,) of the faces."""
         extent = float(np.ptp(self.vertices, axis=0).max()) if len(self.vertices) else 0.0

@@ -87,6 +87,8 @@ def prepare_shape(path: str | Path, id: str, category: str, split: str, settings
     inside = WindingNumber(mesh)
 
     surface_points, normals = sample_surface(mesh, settings.surface, random)
+    if mesh.signed_volume < 0:  # an inside-out mesh is solid all the same
+        normals = -normals
     order = random.permutation(settings.surface)
     pools = {
         "surface_points": encode("surface_points", surface_points[order]),
