@@ -34,10 +34,11 @@ SMALLER = [
     *(word for word in small_run.SMALL_DATA if "num_train" not in word and "num_val" not in word),
 ]
 PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_points")
-ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)]
+LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--model.init_args.base_lr=0.25"]
+ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
 SMOKE = {
-    "prepare": ["--surface", "500", "--volume", "3000", "--near", "500"],
+    "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2"],
     "reconstruct": ["--resolution", "16"],
     "import-weights": ["--num-latents", "256", "64", "16"],
     "describe": [],

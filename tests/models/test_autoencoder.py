@@ -48,6 +48,13 @@ def test_chunks_of_queries_change_nothing(autoencoder, cloud, query_points):
     torch.testing.assert_close(field(query_points), field(query_points, chunk=7), atol=1e-5, rtol=1e-4)
 
 
+def test_a_field_made_under_autocast_answers_outside_of_it(autoencoder, cloud, query_points):
+    plain = autoencoder(cloud, query_points).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        field = autoencoder.decode(autoencoder.encode(cloud))
+    torch.testing.assert_close(field(query_points), plain, atol=0.05, rtol=0.05)
+
+
 def test_a_selected_field_answers_as_its_place_in_the_batch(autoencoder, cloud, query_points):
     field = autoencoder.decode(autoencoder.encode(cloud))
     torch.testing.assert_close(field.select(1)(query_points[1]), field(query_points)[1], atol=1e-5, rtol=1e-4)

@@ -51,7 +51,9 @@ class Attention(nn.Module):
         return _heads(keys), _heads(values)
 
     def _attend(self, normed: Tensor, keys_values: KeysValues) -> Tensor:
-        attended = F.scaled_dot_product_attention(_heads(self.to_q(normed)), *keys_values)
+        queries, (keys, values) = _heads(self.to_q(normed)), keys_values
+        # Kept keys and values may have been made under autocast, where the later queries are not.
+        attended = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values).to(queries.dtype)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
 
 
