@@ -1,4 +1,4 @@
-"""Whole trainings through the command line: files, determinism, resumption, two processes, failures."""
+"""Whole trainings through the command line: files, determinism, resumption, two processes."""
 
 import csv
 import importlib.util
@@ -13,12 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
 from lagem.cli import main
 from lagem.geometry import Mesh, load_mesh
-from lagem.training_cli import check_averaging
 from lagem.weights import load_autoencoder
 
 _spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
@@ -48,16 +45,6 @@ def assert_same_training(one: Path, other: Path) -> None:
     for key in ("state_dict", "current_model_state"):  # averaged, and as trained
         for name, tensor in first[key].items():
             assert torch.equal(tensor, second[key][name]), (key, name)
-
-
-class Bomb:
-    """Pickles as a call that makes a folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
@@ -193,111 +180,6 @@ def test_fine_tuning_starts_from_the_given_weights(undisturbed, tmp_path):
         assert torch.equal(cli.model.autoencoder.state_dict()[name], tensor)
 
 
-def fails(arguments: list[str], capsys) -> str:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
-
-
-def test_fine_tuning_from_another_architecture_is_refused(undisturbed, tmp_path, capsys):
-    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
-    message = fails(
-        small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", "--model.init_args.width=128"), capsys
-    )
-    assert "init_from" in message and "width 64" in message
-
-
-def test_resuming_another_architecture_is_refused_in_one_line(undisturbed, tmp_path, capsys):
-    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
-    message = fails(small_fit(tmp_path, f"--ckpt_path={checkpoint}", "--model.init_args.width=128"), capsys)
-    assert message.startswith("lagem: error:") and "width 64, not 128" in message
-
-
-def test_a_second_run_does_not_write_over_the_first(undisturbed, capsys):
-    message = fails(small_fit(undisturbed), capsys)
-    assert "already holds a run" in message and "--ckpt_path last" in message
-
-
-def test_a_resumed_checkpoint_runs_no_code(undisturbed, tmp_path, capsys):
-    checkpoint = weights(undisturbed)
-    torch.save({**checkpoint, "bomb": Bomb(tmp_path / "ran")}, tmp_path / "bomb.ckpt")
-    for verb in ("fit", "validate"):
-        message = fails([verb, *small_fit(tmp_path / verb)[1:], f"--ckpt_path={tmp_path / 'bomb.ckpt'}"], capsys)
-        assert message.startswith("lagem: error:")
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
-def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb):
-    assert "needs trained weights" in fails([verb, *small_fit(tmp_path)[1:]], capsys)
-    assert "holds no checkpoint" in fails([verb, *small_fit(tmp_path)[1:], "--ckpt_path=last"], capsys)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--ckpt_path=absent.ckpt"], "there is no such file"),
-        ([f"--ckpt_path={__file__}"], "no checkpoint, or a damaged one"),
-        (["--trainer.precision=16-mixed"], "Use bf16-mixed"),
-        (["--data.init_args.num_train=2"], "fewer than one batch"),
-        (["--data.init_args.num_val=0"], "the validation set is empty"),
-        (["--model.init_args.widht=64"], "Option 'widht' is not accepted"),
-        (["--model.init_args.width=100"], "width must be a multiple of 64"),
-        (["--model.init_args.levels=[{num_latents: 4, latent_dim: 4}, {num_latents: 8, latent_dim: 4}]"],
-         "levels run fine to coarse, but 8 latents follow 4"),
-        (["--model.init_args.levels=[{num_latents: 4, latent_dims: 4}]"], "Option 'latent_dims' is not accepted"),
-        (["--data.init_args.batch_size=many"], "data.batch_size"),
-        (["--config=absent.yaml"], "File does not exist"),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_the_configuration_is_one_line(tmp_path, capsys, arguments, expected):
-    message = fails(small_fit(tmp_path, *arguments), capsys)
-    assert message.startswith("lagem: error:") and expected in message
-
-
-POISONED = '''
-import dataclasses
-import torch
-from lagem.data_modules import ProceduralDataModule
-
-
-class Poisoned(ProceduralDataModule):
-    """Furniture with one shape whose points are not finite."""
-
-    def on_before_batch_transfer(self, batch, dataloader_idx):
-        points = batch.surface_points.clone()
-        for row, name in enumerate(batch.ids):
-            if name == NAME:
-                points[row] = torch.nan
-        return dataclasses.replace(batch, surface_points=points)
-'''
-
-
-@pytest.fixture
-def poisoned(tmp_path, monkeypatch) -> list[str]:
-    """A shape of the batch at step 2, and arguments that make the data module poison it."""
-    cli = main(small_fit(tmp_path / "look", steps=2))
-    name = next(iter(cli.datamodule.train_dataloader())).ids[1]
-    (tmp_path / "poisoned_data.py").write_text(f"NAME = {name!r}\n{POISONED}")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "poisoned_data", raising=False)
-    return [name, "--data.class_path=poisoned_data.Poisoned", *small_run.SMALL_DATA]
-
-
-def test_a_loss_that_is_not_finite_names_the_shape_and_the_step(poisoned, tmp_path, capsys):
-    name, *arguments = poisoned
-    message = fails(small_fit(tmp_path / "run", *arguments), capsys)
-    assert "step 2" in message and name in message
-
-
-def test_a_step_that_is_not_finite_can_be_skipped(poisoned, tmp_path, capfd):
-    name, *arguments = poisoned
-    cli = main(small_fit(tmp_path / "run", *arguments, "--model.init_args.on_non_finite=skip", steps=4))
-    assert f"step 2: the loss or its gradient is not finite (not finite: {name})" in capfd.readouterr().out
-    assert all(torch.isfinite(parameter).all() for parameter in cli.model.parameters())
-
-
 @pytest.mark.slow  # torch.compile takes minutes on two cores
 def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
     for name in ("true", "false"):
@@ -305,12 +187,6 @@ def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
     compiled, plain = rows(tmp_path / "true", "train/loss"), rows(tmp_path / "false", "train/loss")
     assert len(plain) == 2
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
-
-
-def test_weight_averaging_is_refused_only_with_sharded_strategies():
-    check_averaging(EMAWeightAveraging(), DDPStrategy())
-    with pytest.raises(ValueError, match=r"EMAWeightAveraging keeps a whole copy .* FSDPStrategy"):
-        check_averaging(EMAWeightAveraging(), FSDPStrategy())
 
 
 def test_offline_wandb_keeps_the_pictures(tmp_path, monkeypatch):
