@@ -3,6 +3,7 @@
 Letters: K points. Inside this file points are (3, K) float64: one contiguous row an axis is several times faster.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -15,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Primitive:
+class Primitive(ABC):
     """One closed convex or round body.
 
     center: (3,). size: lengths, as the subclass names them. rotation: (3, 3), local to world, or None for none.
@@ -45,30 +46,30 @@ class Primitive:
         return np.array([0.0, 0.0, 1.0]) if self.rotation is None else self.rotation[:, 2]
 
     @property
+    @abstractmethod
     def half(self) -> Array:
         """(3,) half extents of the local bounding box."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def area(self) -> float:
         """Area of the whole boundary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def contains(self, local: Array) -> NDArray[np.bool_]:
         """(K,) True where (3, K) local points are in the closed body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """(3, count) local points uniform by area, and their outward normals."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bounds(self) -> Array:
         """(2, 3) corners of the tight bounding box in the world."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reach(self, origin: Array) -> float:
         """Distance from `origin` to the farthest point of the body."""
-        raise NotImplementedError
 
 
 class Box(Primitive):

@@ -67,7 +67,7 @@ def load_shape(path: Path) -> Shape:
         except MeshError:
             raise mesh_error from None
         return _cloud(path, points)
-    frame = Frame.of(source.vertices[np.unique(source.faces)])
+    frame = Frame.of(source.vertices)
     surface = source.in_frame(frame)
     return Shape(
         name=path.stem,

@@ -114,8 +114,8 @@ class TrainingCLI(LightningCLI):
                 check_averaging(callback, trainer.strategy)
                 # Lightning makes the average where the model is at setup, before it moves to its device.
                 callback._device = callback._device or trainer.strategy.root_device
-        # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
+        # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
         if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
             csv = CSVLogger(root, name="logs")

@@ -81,7 +81,7 @@ def prepare_shape(path: str | Path, id: str, category: str, split: str, settings
     reason = closed_and_consistent(source)
     if reason is not None:
         raise MeshError(f"{reason}; only closed, consistently oriented meshes are prepared so far.")
-    frame = Frame.of(source.vertices[np.unique(source.faces)])
+    frame = Frame.of(source.vertices)
     mesh = source.in_frame(frame)
     random = sample_generator(settings.seed, 0, id)
     inside = WindingNumber(mesh)
