@@ -36,3 +36,7 @@ class Frame:
     def to_source(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, 3) points of the unit sphere, mapped back to the source's coordinates."""
         return np.asarray(points, dtype=np.float64) / self.scale + self.center
+
+    def then(self, other: "Frame") -> "Frame":
+        """The map of this frame followed by that of a frame within it."""
+        return Frame(center=self.to_source(other.center[None])[0], scale=self.scale * other.scale)

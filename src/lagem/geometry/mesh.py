@@ -44,6 +44,11 @@ class Mesh:
                 raise ValueError(f"a mesh's {name} must be of shape (n, 3), but {array.shape} was given.")
             object.__setattr__(self, name, array)
 
+    def with_faces(self, chosen: NDArray[np.bool_]) -> "Mesh":
+        """The (F,) chosen faces, with the vertices that they use."""
+        kept, faces = np.unique(self.faces[chosen], return_inverse=True)
+        return Mesh(self.vertices[kept], faces.reshape(-1, 3))
+
     @property
     def area(self) -> float:
         """Total area, in the squared unit of the vertices."""
@@ -205,5 +210,4 @@ def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
     representative[order] = first[np.cumsum(starts) - 1]
     faces = representative[faces].reshape(-1, 3)
     repeated = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
-    kept, faces = np.unique(faces[~repeated], return_inverse=True)
-    return Mesh(vertices[kept], faces.reshape(-1, 3))
+    return Mesh(vertices, faces).with_faces(~repeated)

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
+from lagem.geometry.voxels import Grid
 
 # N points
 
 CHUNK = 1 << 18
+PLACES = Grid(cells=64, reach=2.0)  # points are asked place by place: neighbours need the same part of the hierarchy
 
 
 class WindingNumber:
@@ -39,8 +41,13 @@ class WindingNumber:
         Returns:
             (N,) bool, True inside.
         """
-        inside = np.empty(len(points), dtype=np.bool_)
+        return np.abs(self.values(points)) > 0.5
+
+    def values(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N,) winding numbers of (N, 3) points: how often the surface encloses them, < 0 where it faces inward."""
+        found = np.empty(len(points), dtype=np.float64)
         for start in range(0, len(points), CHUNK):
             part = self._frame.to_unit(points[start : start + CHUNK])
-            inside[start : start + CHUNK] = np.abs(self._hierarchy.winding_number(part, 2.0)) > 0.5
-        return inside
+            order = np.ravel_multi_index(tuple(PLACES.cell_of(part).T), (PLACES.cells,) * 3).argsort()
+            found[start : start + CHUNK][order] = self._hierarchy.winding_number(part[order], 2.0)
+        return found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lagem.geometry.mesh import Mesh
+from lagem.geometry.rays import Rays
 
 # S picture side in pixels, F faces
 
@@ -61,7 +62,7 @@ def render_mesh(
     rays = size * supersample
     ticks = HALF_WIDTH * (2 * (np.arange(rays) + 0.5) / rays - 1)
     origins = ticks[None, :, None] * right - ticks[:, None, None] * top + 4 * back
-    face = _first_hits(vertices, mesh.faces, origins.reshape(-1, 3), -back)
+    face = Rays(Mesh(vertices, mesh.faces)).first_hits(origins.reshape(-1, 3), -back)
     colours = np.concatenate([_shaded(normals, right, top, back), np.ones((1, 3))])  # face -1 is the background
     picture = colours[face].reshape(size, supersample, size, supersample, 3).mean(axis=(1, 3))
     encoded: Picture = np.rint(255 * picture ** (1 / GAMMA)).astype(np.uint8)
@@ -129,26 +130,6 @@ def save_picture(picture: Picture, path: str | Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _first_hits(
-    vertices: NDArray[np.float64],
-    faces: NDArray[np.int64],
-    origins: NDArray[np.float64],
-    direction: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Face (index) that each ray meets first, -1 where none."""
-    try:
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-    except ImportError as error:
-        raise ImportError(f"pictures need embreex ({error}); run `pip install embreex`.") from error
-    if len(faces) == 0:
-        return np.full(len(origins), -1, dtype=np.int64)
-    scene = EmbreeScene()
-    TriangleMesh(scene, vertices.astype(np.float32), faces.astype(np.int32))
-    directions = np.broadcast_to(direction, origins.shape).astype(np.float32)
-    return np.asarray(scene.run(origins.astype(np.float32), directions), dtype=np.int64)
 
 
 def _shaded(

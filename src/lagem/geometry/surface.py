@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagem.geometry.isosurface import marching_cubes
 from lagem.geometry.mesh import Mesh
+from lagem.geometry.voxels import Mask, any_corner, corners_of
 
 # Q query points, R resolution (cells a side), so R + 1 nodes a side
 
 QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), inside where > 0
 
 Volume = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 BEYOND = 0.1  # cells by which a shape cut by the box reaches over its border
 
@@ -107,16 +108,16 @@ def _dense(ask: Callable[[Mask], Volume], cells: int) -> Volume:
 
 def _refined(volume: Volume, known: Mask, ask: Callable[[Mask], Volume]) -> tuple[Volume, Mask]:
     """The grid of twice the resolution: asked around sign changes, elsewhere interpolated, which keeps the sign."""
-    near = _any_corner(_nodes_of(_crossed_cells(volume)))  # one cell wider on every side
+    near = any_corner(corners_of(_crossed_cells(volume)))  # one cell wider on every side
     for axis in range(3):
         volume, near = _interpolated(volume, axis), near.repeat(2, axis)
     finer_known = np.zeros(volume.shape, dtype=np.bool_)
     finer_known[::2, ::2, ::2] = known
-    wanted = _nodes_of(near) & ~finer_known
+    wanted = corners_of(near) & ~finer_known
     while wanted.any():  # again, until no sign change rests on an interpolated value
         volume[wanted] = ask(wanted)
         finer_known |= wanted
-        wanted = _nodes_of(_crossed_cells(volume)) & ~finer_known
+        wanted = corners_of(_crossed_cells(volume)) & ~finer_known
     return volume, finer_known
 
 
@@ -129,37 +130,17 @@ def _interpolated(volume: Volume, axis: int) -> Volume:
     return np.moveaxis(finer, 0, axis)
 
 
-def _any_corner(nodes: Mask) -> Mask:
-    """(R, R, R), True where any of a cell's eight corners in (R + 1, R + 1, R + 1) is."""
-    for axis in range(3):
-        nodes = np.moveaxis(nodes, axis, 0)
-        nodes = np.moveaxis(nodes[:-1] | nodes[1:], 0, axis)
-    return nodes
-
-
 def _crossed_cells(volume: Volume) -> Mask:
     """(R, R, R), True where the corners of a cell are not all on one side."""
-    return _any_corner(volume > 0) & _any_corner(volume <= 0)
-
-
-def _nodes_of(cells: Mask) -> Mask:
-    """(R + 1, R + 1, R + 1), True at every corner of the cells."""
-    return _any_corner(np.pad(cells, 1))
+    return any_corner(volume > 0) & any_corner(volume <= 0)
 
 
 def _marching_cubes(volume: Volume) -> Mesh:
     """Mesh where the volume over [-1, 1]^3 crosses 0, closed at the border."""
-    import mcubes
-
-    if not hasattr(mcubes, "marching_cubes"):
-        raise ImportError(
-            "the installed `mcubes` is another package of that name; run `pip uninstall mcubes` and then "
-            "`pip install --force-reinstall PyMCubes`."
-        )
     # a padding node mirrors its neighbour's magnitude, which puts the crossing BEYOND it; an exact 0 counts as outside
     padded = np.pad(volume.astype(np.float64), 1, mode="edge")
     border = np.ones(padded.shape, dtype=np.bool_)
     border[1:-1, 1:-1, 1:-1] = False
     padded[border] = -np.abs(padded[border]) * (1 - BEYOND) / BEYOND
-    vertices, faces = mcubes.marching_cubes(padded, 0.0)
-    return Mesh(-1 + 2 * (vertices - 1) / (len(volume) - 1), faces.astype(np.int64))
+    vertices, faces = marching_cubes(padded)
+    return Mesh(-1 + 2 * (vertices - 1) / (len(volume) - 1), faces)

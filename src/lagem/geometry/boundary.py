@@ -1,0 +1,130 @@
+"""Which faces, and which points on them, bound a solid.
+
+Real meshes double faces, bury parts in other parts and turn some inside out. A mesh without open edges has a whole
+winding number everywhere, so its solid is known exactly; its surface counts only where occupancy changes across it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lagem.geometry.mesh import Mesh, MeshError
+from lagem.geometry.occupancy import WindingNumber
+from lagem.geometry.sampling import sample_surface
+
+# V vertices, F faces, N points; lengths in unit-sphere units
+
+Inside = Callable[[NDArray[np.floating]], NDArray[np.bool_]]
+
+PROBE = 1e-4  # how far in front of and behind a surface point occupancy is asked
+ENCLOSED = 0.99  # share of a part's area that lies in other parts, above which the part is nested, not overlapping
+LEAST_KEPT = 0.01  # share of the surface that bounds something, below which a mesh bounds nothing
+
+
+def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.bool_]]:
+    """One face for each set of three corners.
+
+    Returns:
+        The mesh, each face turned as most of those that it stands for, and (F,) True where as many faced one way as
+        the other: such a sheet encloses nothing.
+    """
+    corners = np.sort(mesh.faces, axis=1)
+    start = mesh.faces.argmin(axis=1)
+    second, third = (mesh.faces[np.arange(len(start)), (start + step) % 3] for step in (1, 2))
+    _, first, which = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+    if len(first) == len(corners):
+        return mesh, np.zeros(len(first), dtype=np.bool_)
+    turn = np.where(second < third, 1, -1)
+    balance = np.bincount(which.reshape(-1), weights=turn)
+    faces = mesh.faces[first]
+    against = turn[first] * balance < 0
+    faces[against] = faces[against, ::-1]
+    order = np.argsort(first)
+    return Mesh(mesh.vertices, faces[order]), (balance == 0)[order]
+
+
+def open_edges(mesh: Mesh) -> int:
+    """Edges that faces do not run through equally often in both directions; 0 for a union of closed parts.
+
+    Parts may touch, so an edge may have four faces, two each way.
+    """
+    directed = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    keys = directed.min(axis=1) * len(mesh.vertices) + directed.max(axis=1)
+    _, edge = np.unique(keys, return_inverse=True)
+    balance = np.bincount(edge, weights=np.where(directed[:, 0] < directed[:, 1], 1, -1))
+    return int(np.count_nonzero(balance))
+
+
+def parts_of(mesh: Mesh) -> NDArray[np.int64]:
+    """(F,) number of the connected part that each face belongs to; parts share no vertex."""
+    start, end = mesh.faces[:, [0, 1]].reshape(-1), mesh.faces[:, [1, 2]].reshape(-1)
+    links = coo_array((np.ones(len(start), dtype=np.bool_), (start, end)), shape=(len(mesh.vertices),) * 2)
+    part: NDArray[np.int64] = connected_components(links, directed=False)[1][mesh.faces[:, 0]].astype(np.int64)
+    return part
+
+
+def faced_outward(mesh: Mesh) -> Mesh:
+    """The mesh without open edges, its inside-out parts turned.
+
+    A part that lies wholly in others is a hollow where it faces against them, else it is turned to face outward.
+    """
+    part = parts_of(mesh)
+    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
+    volume = np.bincount(part, weights=(a * np.cross(b, c)).sum(axis=1) / 6)
+    if (volume >= 0).all():
+        return mesh
+    normals, areas = mesh.normals_and_areas()
+    side = np.where(volume < 0, -1, 1)
+    beyond = (a + b + c) / 3 + PROBE * side[part, None] * normals  # just outside its own part
+    around = WindingNumber(mesh).values(beyond)
+    area = np.bincount(part, weights=areas)
+    enclosed = np.bincount(part, weights=areas * (np.abs(around) > 0.5)) >= ENCLOSED * area
+    against = np.bincount(part, weights=areas * around) * side < 0
+    outward = np.where(enclosed & against, -1, 1)
+    turned = (outward != side)[part]
+    faces = mesh.faces.copy()
+    faces[turned] = faces[turned, ::-1]
+    return Mesh(mesh.vertices, faces)
+
+
+def probe_surface(
+    mesh: Mesh, inside: Inside, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Draw points uniform on a surface, and ask occupancy just in front of and just behind it.
+
+    Returns:
+        points (count, 3) and face normals (count, 3) float64, and occupancy in front and behind (count,).
+    """
+    points, normals = sample_surface(mesh, count, rng)
+    return points, normals, inside(points + PROBE * normals), inside(points - PROBE * normals)
+
+
+def sample_boundary(
+    mesh: Mesh, inside: Inside, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Draw points uniform on the part of the surface across which occupancy changes.
+
+    Args:
+        mesh: In the unit sphere.
+        inside: Occupancy, (N, 3) to (N,).
+        count: Number of points.
+        rng: Source of every random number.
+
+    Returns:
+        points (count, 3) float64, their normals (count, 3) float64 that point out of the solid, and the share of the
+        surface that was dropped. MeshError where nearly all is.
+    """
+    points, normals, found, drawn = [], [], 0, 0
+    while found < count:
+        more = count - found if not drawn else int(1.05 * (count - found) * drawn / found) + 64
+        where, normal, front, back = probe_surface(mesh, inside, more, rng)
+        keep = front != back
+        points.append(where[keep])
+        normals.append(np.where(front[keep, None], -1, 1) * normal[keep])
+        found, drawn = found + int(keep.sum()), drawn + more
+        if found < LEAST_KEPT * drawn:
+            raise MeshError(f"of {drawn} points on its surface, {found} bound a solid; it encloses (almost) nothing.")
+    return np.concatenate(points)[:count], np.concatenate(normals)[:count], 1 - found / drawn

@@ -1,0 +1,56 @@
+"""Exact distance from points to a mesh (libigl's AABB tree), and which of its points can be seen from outside."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.rays import Rays
+
+# N points
+
+DIRECTIONS = 32  # rays from each point; a point is exposed where one of them escapes
+LIFT = 1e-4  # unit-sphere units by which a ray starts off its surface
+
+
+class DistanceTo:
+    """Nearest point of a mesh; the tree is built once and asked many times."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        import igl
+
+        self._mesh = mesh
+        self._tree = igl.AABB()
+        self._tree.init(mesh.vertices, mesh.faces)
+
+    def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) distances of (N, 3) points."""
+        return self.nearest(points)[0]
+
+    def nearest(
+        self, points: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Distances (N,), faces (N,) and positions (N, 3) of the nearest points."""
+        squared, face, position = self._tree.squared_distance(self._mesh.vertices, self._mesh.faces, points)
+        return np.sqrt(squared), face, position
+
+
+def exposed(
+    mesh: Mesh, points: NDArray[np.float64], normals: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Whether each point on the surface can be seen from outside: one of 32 random rays from it meets nothing.
+
+    Args:
+        mesh: In the unit sphere.
+        points: (N, 3) on its surface.
+        normals: (N, 3) of their faces; a ray starts on the side it leaves to.
+        rng: Draws the directions, the same for all points.
+    """
+    directions = rng.standard_normal((DIRECTIONS, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    rays = Rays(mesh)
+    found = np.zeros(len(points), dtype=np.bool_)
+    for direction in directions:
+        hidden = np.flatnonzero(~found)
+        side = np.where(normals[hidden] @ direction < 0, -LIFT, LIFT)[:, None]
+        found[hidden] = rays.first_hits(points[hidden] + side * normals[hidden], direction) < 0
+    return found

@@ -1,0 +1,119 @@
+"""Which cells of a regular grid a surface crosses: the ground of the watertight conversion and of inside sampling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lagem.geometry.mesh import Mesh
+
+# R cells along a side, so R + 1 nodes; N points, F faces
+
+Mask = NDArray[np.bool_]
+
+ALONG, ACROSS = 0.5, 0.25  # spacing of the lattice on a triangle along and across its longest edge, in cells
+LATTICE_POINTS = 1 << 21  # made at a time
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cube [-reach, reach]^3 cut into R^3 cells; node i lies at -reach + i * spacing on each axis."""
+
+    cells: int
+    reach: float
+
+    @property
+    def spacing(self) -> float:
+        """Side of a cell."""
+        return 2 * self.reach / self.cells
+
+    def cell_of(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
+        """(N, 3) cell of each (N, 3) point; points beyond the cube count to its border."""
+        index = ((points + self.reach) / self.spacing).astype(np.int64)  # truncates, and no point is far below -reach
+        return np.clip(index, 0, self.cells - 1)
+
+    def positions(self, nodes: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, 3) coordinates of (N, 3) nodes, or of places between them."""
+        return -self.reach + self.spacing * nodes.astype(np.float64)
+
+
+def crossed_cells(mesh: Mesh, grid: Grid) -> Mask:
+    """(R, R, R), True for cells that hold a point of a lattice on the surface.
+
+    Every point of the surface has a lattice point within 0.36 cells. So each node less than 0.6 cells from the
+    surface is a corner of a True cell, and a cell next to no True one has no surface in it.
+
+    Args:
+        mesh: Inside the cube.
+        grid: R cells a side.
+    """
+    crossed = np.zeros((grid.cells,) * 3, dtype=np.bool_)
+    corners = mesh.vertices[mesh.faces]
+    lengths = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2)
+    longest = lengths.argmax(axis=1)
+    start, end, apex = (corners[np.arange(len(corners)), (longest + turn) % 3] for turn in range(3))
+    base = lengths.max(axis=1)
+    height = np.linalg.norm(np.cross(end - start, apex - start), axis=1) / np.where(base > 0, base, 1)
+    columns = 1 + np.maximum(np.ceil(base / (ALONG * grid.spacing)), 1).astype(np.int64)
+    rows = 1 + np.maximum(np.ceil(height / (ACROSS * grid.spacing)), 1).astype(np.int64)
+    ends = np.cumsum(rows * columns)
+    first = 0
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(ends, (ends[first - 1] if first else 0) + LATTICE_POINTS)))
+        part = slice(first, last)
+        points = _lattice(start[part], end[part], apex[part], rows[part], columns[part])
+        crossed[tuple(grid.cell_of(points).T)] = True
+        first = last
+    return crossed
+
+
+def _lattice(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    apex: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Points in rows parallel to each triangle's longest edge, from its apex to that edge."""
+    counts = rows * columns
+    face = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, column = np.divmod(place, columns[face])
+    down = (row / (rows[face] - 1))[:, None]
+    along = (column / (columns[face] - 1))[:, None]
+    return apex[face] + down * (start[face] - apex[face] + along * (end - start)[face])
+
+
+def corners_of(cells: Mask) -> Mask:
+    """(R + 1, R + 1, R + 1), True at every corner of (R, R, R) cells."""
+    return any_corner(np.pad(cells, 1))
+
+
+def any_corner(nodes: Mask) -> Mask:
+    """(R, R, R), True where any of a cell's eight corners in (R + 1, R + 1, R + 1) is."""
+    for axis in range(3):
+        nodes = np.moveaxis(nodes, axis, 0)
+        nodes = np.moveaxis(nodes[:-1] | nodes[1:], 0, axis)
+    return nodes
+
+
+def cells_of_solid(
+    mesh: Mesh, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], grid: Grid
+) -> NDArray[np.int64]:
+    """(N, 3) cells that hold all of a closed mesh's solid, few of them without any.
+
+    Args:
+        mesh: Inside the cube.
+        inside: Occupancy, (N, 3) to (N,); asked once for each region that the surface leaves connected.
+        grid: The cells.
+    """
+    near = any_corner(corners_of(crossed_cells(mesh, grid)))
+    region, count = ndimage.label(~near)
+    member = np.empty(count + 1, dtype=np.int64)  # a cell of each region; of several written, one stays
+    member[region.reshape(-1)] = np.arange(region.size)
+    centres = grid.positions(np.stack(np.unravel_index(member, region.shape), axis=1) + 0.5)
+    solid = inside(centres)
+    solid[0] = True  # the cells near the surface
+    return np.argwhere(solid[region])

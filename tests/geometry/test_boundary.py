@@ -1,0 +1,131 @@
+"""What bounds a solid: doubled faces, buried surfaces, inside-out parts, hollows."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from lagem.geometry import Frame, Mesh, MeshError, WindingNumber
+from lagem.geometry.boundary import faced_outward, open_edges, parts_of, sample_boundary, without_doubles
+
+
+def ball(radius: float = 0.5, center: tuple[float, float, float] = (0, 0, 0), *, inward: bool = False) -> Mesh:
+    made = trimesh.creation.icosphere(subdivisions=4, radius=radius)
+    faces = np.asarray(made.faces)
+    return Mesh(np.asarray(made.vertices) + center, faces[:, ::-1] if inward else faces)
+
+
+def joined(*meshes: Mesh) -> Mesh:
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+    faces = [mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=False)]
+    return Mesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces))
+
+
+def boundary(mesh: Mesh, count: int = 4000) -> tuple[np.ndarray, np.ndarray, float]:
+    return sample_boundary(mesh, WindingNumber(mesh), count, np.random.default_rng(0))
+
+
+def test_of_overlapping_balls_only_the_outside_is_surface():
+    centers = np.array([[-0.3, 0, 0], [0.3, 0, 0]])
+    points, normals, dropped = boundary(joined(*(ball(0.5, tuple(center)) for center in centers)))
+    distance = np.linalg.norm(points[:, None] - centers, axis=2)
+    assert (distance.max(axis=1) > 0.498).all() and (np.abs(distance.min(axis=1) - 0.5) < 3e-3).all()
+    own = centers[distance.argmin(axis=1)]
+    assert (np.einsum("nc,nc->n", points - own, normals) > 0).all()
+    cap = (0.5 - 0.3) / (2 * 0.5)  # of a sphere's area, beyond a plane .3 from its centre
+    assert dropped == pytest.approx(cap, abs=0.02)
+
+
+def test_a_nested_shell_of_the_same_orientation_is_buried():
+    points, _, dropped = boundary(joined(ball(0.5), ball(0.25)))
+    assert np.abs(np.linalg.norm(points, axis=1) - 0.5).max() < 3e-3
+    assert dropped == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_hollow_keeps_its_surface_and_its_normals_point_into_it():
+    points, normals, dropped = boundary(joined(ball(0.5), ball(0.25, inward=True)))
+    radius = np.linalg.norm(points, axis=1)
+    inner = radius < 0.3
+    outward = np.einsum("nc,nc->n", points, normals)
+    assert dropped == 0 and inner.mean() == pytest.approx(0.2, abs=0.03)
+    assert (outward[inner] < 0).all() and (outward[~inner] > 0).all()
+
+
+def test_normals_of_an_inside_out_mesh_point_out_of_the_solid():
+    points, normals, _ = boundary(ball(inward=True))
+    assert (np.einsum("nc,nc->n", points, normals) > 0).all()
+
+
+def test_a_mesh_that_bounds_nothing_is_an_error():
+    there = ball()
+    with pytest.raises(MeshError, match="0 bound a solid"):
+        boundary(joined(there, Mesh(there.vertices, there.faces[:, ::-1])))
+
+
+def test_faces_doubled_one_way_are_one_face():
+    once = ball()
+    mesh, sheet = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, np.roll(once.faces, 1, axis=1)])))
+    assert len(mesh.faces) == len(once.faces) and not sheet.any()
+    assert mesh.signed_volume == pytest.approx(once.signed_volume)
+
+
+def test_faces_doubled_both_ways_are_a_sheet_that_keeps_the_first_ones_side():
+    once = ball()
+    mesh, sheet = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, once.faces[:, ::-1]])))
+    assert sheet.all()
+    assert mesh.signed_volume == pytest.approx(once.signed_volume)
+
+
+def test_of_three_faces_in_one_place_the_majority_decides():
+    face = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2]])
+    mesh, sheet = without_doubles(Mesh(np.eye(3), face))
+    assert not sheet.any() and len(mesh.faces) == 1
+    np.testing.assert_array_equal(mesh.normals_and_areas()[0], Mesh(np.eye(3), face[1:2]).normals_and_areas()[0])
+
+
+def test_parts_that_share_an_edge_have_no_open_edge():
+    boxes = [
+        trimesh.creation.box((1, 1, 1), trimesh.transformations.translation_matrix(shift))
+        for shift in ((0, 0, 0), (1, 1, 0))
+    ]
+    both = trimesh.util.concatenate(boxes)
+    both.merge_vertices()
+    mesh = Mesh(both.vertices, both.faces)
+    assert len(mesh.vertices) == 14 and open_edges(mesh) == 0
+    assert open_edges(Mesh(mesh.vertices, mesh.faces[:-1])) == 3
+
+
+def test_parts_are_told_apart():
+    part = parts_of(joined(ball(), ball(center=(2, 0, 0)), ball(center=(4, 0, 0))))
+    assert len(np.unique(part)) == 3 and (np.diff(part.reshape(3, -1), axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("inward", [(True, False), (False, True), (True, True), (False, False)])
+def test_overlapping_parts_enclose_their_union_whichever_way_they_face(inward):
+    balls = [ball(0.5, center, inward=way) for center, way in zip(((-0.3, 0, 0), (0.3, 0, 0)), inward, strict=True)]
+    mesh = faced_outward(joined(*balls))
+    assert WindingNumber(mesh)(np.array([[-0.6, 0, 0], [0, 0, 0], [0.6, 0, 0]])).all()
+    assert mesh.signed_volume == pytest.approx(2 * balls[0].signed_volume * (-1 if inward[0] else 1))
+
+
+@pytest.mark.parametrize("inside_out", [False, True])
+def test_a_hollow_stays_one_also_where_the_whole_is_inside_out(inside_out):
+    mesh = joined(ball(0.5, inward=inside_out), ball(0.25, inward=not inside_out), ball(0.3, (2, 0, 0), inward=True))
+    inside = WindingNumber(faced_outward(mesh))
+    np.testing.assert_array_equal(
+        inside(np.array([[0, 0, 0], [0.4, 0, 0], [2, 0, 0], [1, 0, 0]])), [False, True, True, False]
+    )
+
+
+def test_winding_numbers_count_and_sign():
+    winding = WindingNumber(joined(ball(0.5), ball(0.25), ball(0.2, (2, 0, 0), inward=True)))
+    found = winding.values(np.array([[0, 0, 0], [0.4, 0, 0], [2, 0, 0], [1, 0, 0]]))
+    np.testing.assert_allclose(found, [2, 1, -1, 0], atol=0.05)
+
+
+def test_a_frame_within_a_frame_is_one_frame():
+    points = np.random.default_rng(0).normal(size=(50, 3)) * 7 + 100
+    first = Frame.of(points)
+    second = Frame(center=np.array([0.1, -0.2, 0.3]), scale=0.9)
+    both = first.then(second)
+    np.testing.assert_allclose(both.to_unit(points), second.to_unit(first.to_unit(points)), atol=1e-12)
+    np.testing.assert_allclose(both.to_source(both.to_unit(points)), points, atol=1e-12)
