@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 
 from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.preparation.quantisation import stored_row
 from lagem.preparation.shards import Shards
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
@@ -68,6 +70,10 @@ class OccupancyDataModule(ShapeDataModule):
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] or members["val"]
         self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
+        rank_zero_info(
+            f"{self.root}: {len(members['train'])} shapes to train, {len(members['val'])} to validate; "
+            f"a sample reads {self.train_shapes.bytes_per_sample:,} bytes."
+        )
 
 
 class PreparedShapes(ShapeSet):
@@ -87,6 +93,12 @@ class PreparedShapes(ShapeSet):
 
     def __len__(self) -> int:
         return len(self._members)
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Bytes of the shard that a sample is made of: the rows of its windows, as stored."""
+        rows = {"surface_points": self._surface, "volume_outside": self._volume, "near_outside": self._near}
+        return sum(count * stored_row(pool) for pool, count in rows.items())
 
     def category(self, index: int) -> str:
         return self._shards.categories[self._members[index]]

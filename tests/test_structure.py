@@ -42,7 +42,7 @@ MAY_IMPORT = {
 }
 PURE_ROOMS = ("models", "diffusion", "geometry")
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
-HEAVY_OR_OPTIONAL = ("torch_cluster", "mcubes", "wandb", "embreex")
+HEAVY_OR_OPTIONAL = ("torch_cluster", "mcubes", "wandb", "embreex", "point_cloud_utils")
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")
 CATCH_ALL_NAMES = ("utils.py", "common.py", "helpers.py", "util.py", "helper.py", "misc.py")
 MAX_LINES = 300

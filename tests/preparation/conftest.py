@@ -11,7 +11,7 @@ import trimesh
 from lagem.geometry.mesh import Mesh
 from lagem.preparation import Settings, pipeline
 
-SMALL = Settings(surface=60, volume=400, near=50, shapes_per_shard=3)
+SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", shapes_per_shard=3)
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepare without child processes: spawning them takes longer than the meshes do."""
 
-    def run(function: Callable[[Any], Any], items: Iterable[Any], *, workers: int) -> Iterator[tuple[Any, Any]]:
+    def run(
+        function: Callable[[Any], Any], items: Iterable[Any], *, workers: int, time_limit: float
+    ) -> Iterator[tuple[Any, Any]]:
         return ((item, function(item)) for item in items)
 
     monkeypatch.setattr(pipeline, "run_in_processes", run)

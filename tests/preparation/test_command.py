@@ -31,7 +31,7 @@ def refused() -> Record:
 
 
 def test_command_prepares_and_reports(folder, tmp_path, in_this_process, capsys):
-    counts = ["--surface", 60, "--volume", 400, "--near", 50]
+    counts = ["--surface", 60, "--volume", 400, "--near", 50, "--inside", 0, "--watertight", "none"]
     command.run(parse(folder, "--output", tmp_path / "out", *counts, "--category", "toy", "--val-share", 0))
     printed = capsys.readouterr().out
     assert "7 of 10 meshes are prepared (7 train), 3 refused" in printed

@@ -16,7 +16,8 @@ BATCH = """
 import sys
 from lagem.preparation import Settings, prepare
 if __name__ == "__main__":
-    prepare([sys.argv[1]], sys.argv[2], Settings(surface=60, volume=400, near=50, shapes_per_shard=3), workers=1)
+    counts = dict(surface=60, volume=400, near=50, inside=0)
+    prepare([sys.argv[1]], sys.argv[2], Settings(**counts, watertight="none", shapes_per_shard=3))
 """
 
 
@@ -36,7 +37,7 @@ def test_refused_meshes_are_named_with_their_reason_and_the_others_go_on(folder,
     records = prepare([folder], tmp_path / "out", small)
     refused = {record.id: record.reason for record in records if record.status == "refused"}
     assert set(refused) == {"boxes__open", "boxes__empty", "boxes__words"}
-    assert "only closed, consistently oriented meshes" in refused["boxes__open"]
+    assert "edges have one face (open)" in refused["boxes__open"]
     assert "empty" in refused["boxes__empty"]
     assert len(Shards(tmp_path / "out")) == 7
     table = (tmp_path / "out" / "table.csv").read_text()
@@ -132,7 +133,18 @@ def test_a_lost_table_loses_no_shape(folder, tmp_path, small, undisturbed, paylo
     pack(tmp_path / "undisturbed")
     assert len(Shards(tmp_path / "undisturbed")) == 7
     prepare([folder], tmp_path / "undisturbed", small)
-    assert payload(tmp_path / "undisturbed") == undisturbed
+    found = payload(tmp_path / "undisturbed")
+    rows, expected = (
+        [row.split(b",")[:5] for row in files.pop("table.csv").splitlines()] for files in (found, undisturbed)
+    )
+    assert rows == expected  # who was prepared and who was not; what was measured of them is lost
+    assert found == undisturbed
+
+
+def test_a_twin_that_comes_later_does_not_double_a_shape(folder, tmp_path, small, undisturbed):
+    (folder / "boxes" / "box_1.stl").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"box_1.ply: was prepared as 'boxes__box_1' and now is 'boxes__box_1.ply'"):
+        prepare([folder], tmp_path / "undisturbed", small)
 
 
 def test_refused_meshes_are_tried_again_when_asked(folder, tmp_path, small, in_this_process, box):
@@ -150,10 +162,10 @@ def test_refused_meshes_are_tried_again_when_asked(folder, tmp_path, small, in_t
 def test_a_worker_that_dies_costs_its_mesh_only(folder, tmp_path, small, in_this_process, monkeypatch):
     alive = pipeline.run_in_processes
 
-    def run(function, items, *, workers):
+    def run(function, items, *, workers, time_limit):
         return (
             (item, Died(-9) if item.id == "boxes__box_1" else result)
-            for item, result in alive(function, items, workers=1)
+            for item, result in alive(function, items, workers=1, time_limit=time_limit)
         )
 
     monkeypatch.setattr(pipeline, "run_in_processes", run)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not MESHES.is_dir(), reason="needs ../shared/mes
 @pytest.fixture
 def shards(tmp_path, in_this_process) -> Shards:
     files = [MESHES / "train" / f"{name}.ply" for name in CLOSED]
-    prepare(files, tmp_path / "out", Settings(surface=1_000, volume=20_000, near=1_000))
+    prepare(files, tmp_path / "out", Settings(surface=1_000, volume=20_000, near=1_000, inside=0))
     return Shards(tmp_path / "out")
 
 

@@ -14,7 +14,7 @@ from lagem.preparation.shard_file import write_shard
 
 def prepared(mesh: Mesh, folder: Path, settings: Settings, id: str = "a") -> ShapeArrays:
     mesh.save(folder / "mesh.ply")
-    return prepare_shape(folder / "mesh.ply", id, "category", "train", settings)
+    return prepare_shape(folder / "mesh.ply", id, "category", "train", settings)[0]
 
 
 def height_over_convex(mesh: Mesh, points: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def height_over_convex(mesh: Mesh, points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["volume", "near"])
 def test_labels_are_right_at_the_position_as_stored(name, kind, tmp_path, request):
     mesh = request.getfixturevalue(name)
-    shape = prepared(mesh, tmp_path, Settings(surface=10, volume=20_000, near=5_000))
+    shape = prepared(mesh, tmp_path, Settings(surface=10, volume=20_000, near=5_000, inside=0))
     unit = mesh.in_frame(shape.frame)
     for side, sign in (("inside", -1), ("outside", 1)):
         height = height_over_convex(unit, decode(f"{kind}_{side}", shape.pools[f"{kind}_{side}"]).astype(np.float64))
@@ -37,27 +37,27 @@ def test_labels_are_right_at_the_position_as_stored(name, kind, tmp_path, reques
 
 
 def test_frame_leads_surface_points_back_to_the_source(tmp_path, box):
-    shape = prepared(box, tmp_path, Settings(surface=500, volume=10, near=10))
+    shape = prepared(box, tmp_path, Settings(surface=500, volume=10, near=10, inside=0))
     points = shape.frame.to_source(decode("surface_points", shape.pools["surface_points"]))
     half_a_step = np.sqrt(3) / 2 * SURFACE_LIMIT / 32767 / shape.frame.scale
     assert np.abs(height_over_convex(box, points)).max() <= 1.01 * half_a_step
 
 
 def test_normals_belong_to_their_points(tmp_path, sphere):
-    shape = prepared(sphere, tmp_path, Settings(surface=500, volume=10, near=10))
+    shape = prepared(sphere, tmp_path, Settings(surface=500, volume=10, near=10, inside=0))
     points, normals = (decode(pool, shape.pools[pool]) for pool in ("surface_points", "surface_normals"))
     assert (np.einsum("nc,nc->n", points, normals) > 0.97).all()
 
 
 def test_normals_of_an_inside_out_mesh_point_outward(tmp_path, sphere):
     turned = Mesh(vertices=sphere.vertices, faces=sphere.faces[:, ::-1])
-    shape = prepared(turned, tmp_path, Settings(surface=500, volume=10, near=10))
+    shape = prepared(turned, tmp_path, Settings(surface=500, volume=10, near=10, inside=0))
     points, normals = (decode(pool, shape.pools[pool]) for pool in ("surface_points", "surface_normals"))
     assert (np.einsum("nc,nc->n", points, normals) > 0.97).all()
 
 
 def test_volume_queries_fill_the_ball_uniformly(tmp_path, box):
-    shape = prepared(box, tmp_path, Settings(surface=10, volume=40_000, near=10))
+    shape = prepared(box, tmp_path, Settings(surface=10, volume=40_000, near=10, inside=0))
     pools = ("volume_inside", "volume_outside")
     points = np.concatenate([decode(pool, shape.pools[pool]) for pool in pools])
     volume = (np.linalg.norm(points, axis=1) / VOLUME_RADIUS) ** 3  # uniform in [0, 1]
@@ -68,7 +68,7 @@ def test_volume_queries_fill_the_ball_uniformly(tmp_path, box):
 
 @pytest.mark.parametrize("side", ["inside", "outside"])
 def test_any_window_of_near_queries_mixes_both_sigmas(side, tmp_path, sphere):
-    shape = prepared(sphere, tmp_path, Settings(surface=10, volume=10, near=20_000))
+    shape = prepared(sphere, tmp_path, Settings(surface=10, volume=10, near=20_000, inside=0))
     points = decode(f"near_{side}", shape.pools[f"near_{side}"])
     of_large_sigma = np.abs(np.linalg.norm(points, axis=1) - 1) > 0.02  # four times the small sigma
     share = of_large_sigma.mean()
@@ -78,14 +78,14 @@ def test_any_window_of_near_queries_mixes_both_sigmas(side, tmp_path, sphere):
 
 
 def test_any_window_of_surface_points_covers_the_whole_surface(tmp_path, box):
-    shape = prepared(box, tmp_path, Settings(surface=8_000, volume=10, near=10))
+    shape = prepared(box, tmp_path, Settings(surface=8_000, volume=10, near=10, inside=0))
     unit = decode("surface_points", shape.pools["surface_points"])
     for window in np.array_split(unit, 8):
         assert np.abs(window.mean(axis=0)).max() < 5 / np.sqrt(len(window))
 
 
 def test_near_queries_stay_in_range_and_do_not_pile_up_at_its_end(tmp_path, sphere):
-    shape = prepared(sphere, tmp_path, Settings(surface=10, volume=10, near=20_000, near_sigmas=(0.25,)))
+    shape = prepared(sphere, tmp_path, Settings(surface=10, volume=10, near=20_000, inside=0, near_sigmas=(0.25,)))
     stored = shape.pools["near_outside"]
     assert np.abs(stored).max() <= 32767
     assert (np.abs(stored) == 32767).sum() <= 2
@@ -130,21 +130,23 @@ def test_counts_add_up(tmp_path, box, small):
     assert shape.volume_drawn_inside == shape.volume_drawn_outside == small.volume
 
 
-def test_an_open_mesh_is_refused(tmp_path, box, small):
-    with pytest.raises(MeshError, match=r"open.*only closed, consistently oriented meshes"):
+def test_without_conversion_an_open_mesh_is_refused(tmp_path, box, small):
+    with pytest.raises(
+        MeshError, match=r"3 of 18 edges have one face \(open\); conversion is switched off.*--watertight"
+    ):
         prepared(Mesh(box.vertices, box.faces[:-1]), tmp_path, small)
 
 
-def test_a_turned_face_is_refused(tmp_path, box, small):
+def test_without_conversion_a_turned_face_is_refused(tmp_path, box, small):
     turned = box.faces.copy()
     turned[0] = turned[0, ::-1]
-    with pytest.raises(MeshError, match=r"orientation.*only closed, consistently oriented meshes"):
+    with pytest.raises(MeshError, match=r"3 of 18 edges run the same way in both faces"):
         prepared(Mesh(box.vertices, turned), tmp_path, small)
 
 
-def test_a_closed_mesh_around_nothing_is_refused(tmp_path, small):
+def test_without_conversion_a_mesh_around_nothing_is_refused(tmp_path, small):
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    with pytest.raises(MeshError, match="no inside point"):
+    with pytest.raises(MeshError, match="encloses nothing"):
         prepared(Mesh(vertices, np.array([[0, 1, 2], [0, 2, 1]])), tmp_path, small)
 
 

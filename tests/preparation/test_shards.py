@@ -34,7 +34,7 @@ def test_index_is_sorted_by_id_with_category_and_split(shards):
 def test_every_pool_comes_back_as_it_was_prepared(shards, folder, small):
     for index, id in enumerate(shards.ids):
         path = next(folder.rglob(f"{id.partition('__')[2]}.*"))
-        shape = prepare_shape(path, id, shards.categories[index], shards.splits[index], small)
+        shape, _ = prepare_shape(path, id, shards.categories[index], shards.splits[index], small)
         for pool in POOLS:
             assert shards.count(index, pool) == len(shape.pools[pool])
             if shards.count(index, pool):

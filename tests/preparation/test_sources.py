@@ -43,10 +43,20 @@ def test_a_manifest_without_its_columns_is_refused(tree):
         find_meshes([tree / "list.csv"], val_share=0)
 
 
-def test_two_meshes_of_one_id_are_both_named(tree):
+def test_files_that_differ_in_their_ending_only_keep_it_in_their_ids(tree):
     (tree / "lamp" / "a.stl").touch()
-    with pytest.raises(ValueError, match=r"id 'lamp__a': .*a\.(obj|stl) and .*a\.(obj|stl)"):
-        find_meshes([tree], val_share=0)
+    assert {mesh.id for mesh in find_meshes([tree], val_share=0)} == {
+        "d",
+        "lamp__a.obj",
+        "lamp__a.stl",
+        "lamp__deep__b",
+    }
+
+
+def test_two_meshes_of_one_id_are_both_named(tree):
+    (tree / "a.obj").touch()
+    with pytest.raises(ValueError, match=r"id 'a': .*a\.obj and .*a\.obj"):
+        find_meshes([tree / "lamp" / "a.obj", tree / "a.obj"], val_share=0)
 
 
 def test_a_mesh_given_twice_is_one_mesh(tree):

@@ -1,6 +1,7 @@
 """Child processes: results, deaths, failures."""
 
 import signal
+import time
 
 import pytest
 
@@ -22,6 +23,15 @@ def test_a_child_that_is_killed_costs_its_item_only():
 def test_what_the_function_raises_ends_the_batch():
     with pytest.raises(ValueError, match="invalid literal"):
         list(run_in_processes(int, ["1", "x"], workers=1))
+
+
+def test_an_item_that_takes_too_long_is_given_up_and_the_others_go_on():
+    results = list(run_in_processes(time.sleep, [0.0, 60.0, 0.1], workers=1, time_limit=2))
+    assert [(item, str(result)) for item, result in results] == [
+        (0.0, "None"),
+        (60.0, "took longer than 2 s; raise --time-limit, or simplify the mesh"),
+        (0.1, "None"),
+    ]
 
 
 def test_an_exit_is_said_to_be_one():

@@ -7,7 +7,7 @@ SUMMARY = "sample and label meshes, and pack them into shards for training"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from lagem.preparation import Settings
+    from lagem.preparation import CONVERSIONS, TIME_LIMIT, Settings
 
     paper = Settings()
     add = parser.add_argument
@@ -17,6 +17,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--surface", type=int, default=paper.surface, metavar="N", help="surface points a shape (default: %(default)s)")
     add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries a shape (default: %(default)s)")
     add("--near", type=int, default=paper.near, metavar="N", help="near queries for each sigma (default: %(default)s)")
+    add(
+        "--inside",
+        type=int,
+        default=paper.inside,
+        metavar="N",
+        help="least volume queries inside (default: %(default)s)",
+    )
+    add(
+        "--watertight",
+        choices=CONVERSIONS,
+        default=paper.watertight,
+        help="what closes open meshes: ours, the authors' Manifold, or none to refuse them (default: %(default)s)",
+    )
+    add(
+        "--resolution",
+        type=int,
+        default=paper.resolution,
+        metavar="R",
+        help="cells a side of flood (default: %(default)s)",
+    )
+    add(
+        "--thickness",
+        type=float,
+        default=paper.thickness,
+        metavar="T",
+        help="least thickness of open sheets, in unit-sphere units (default: %(default)s)",
+    )
     add("--seed", type=int, default=paper.seed, metavar="N", help="seed of all draws (default: %(default)s)")
     add(
         "--shapes-per-shard",
@@ -33,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share that becomes validation where no manifest says so (default: %(default)s)",
     )
     add("--category", metavar="NAME", help="category of all (default: by manifest, or the name of the file's folder)")
+    add(
+        "--time-limit",
+        type=float,
+        default=TIME_LIMIT,
+        metavar="S",
+        help="seconds after which a mesh is given up (default: %(default)g)",
+    )
     add("--retry-refused", action="store_true", help="try meshes again that an earlier call refused")
 
 
@@ -44,6 +78,10 @@ def run(args: argparse.Namespace) -> None:
         surface=args.surface,
         volume=args.volume,
         near=args.near,
+        inside=args.inside,
+        watertight=args.watertight,
+        resolution=args.resolution,
+        thickness=args.thickness,
         seed=args.seed,
         shapes_per_shard=args.shapes_per_shard,
         val_share=args.val_share,
@@ -55,5 +93,6 @@ def run(args: argparse.Namespace) -> None:
         args.workers,
         category=args.category,
         retry_refused=args.retry_refused,
+        time_limit=args.time_limit,
     )
     show(records, args.output)

@@ -12,12 +12,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lagem.preparation.atomic import locked, write_atomically
 from lagem.preparation.packing import locate, pack
-from lagem.preparation.records import Record, read_records, write_record
-from lagem.preparation.shape import Settings, prepare_shape
+from lagem.preparation.records import Measures, Record, read_records, write_record
+from lagem.preparation.settings import Settings
+from lagem.preparation.shape import prepare_shape
 from lagem.preparation.shard_file import FORMAT, VERSION, write_shard
 from lagem.preparation.shards import read_format
+from lagem.preparation.solid import require_manifold
 from lagem.preparation.sources import MeshSource, find_meshes
-from lagem.preparation.workers import Died, run_in_processes
+from lagem.preparation.workers import Lost, run_in_processes
+
+TIME_LIMIT = 600.0  # seconds a mesh
 
 
 def prepare(
@@ -28,6 +32,7 @@ def prepare(
     *,
     category: str | None = None,
     retry_refused: bool = False,
+    time_limit: float = TIME_LIMIT,
 ) -> list[Record]:
     """Prepare meshes into a folder and pack it; go on where an earlier call ended or was killed.
 
@@ -41,18 +46,24 @@ def prepare(
         workers: Child processes.
         category: Category of all meshes, instead of manifest or folder name.
         retry_refused: Try meshes again that an earlier call refused.
+        time_limit: Seconds after which a mesh is given up.
 
     Returns:
         What became of each of these meshes, also by earlier calls, in the order of the ids.
     """
     if workers < 1:
         raise ValueError(f"--workers is {workers}, but at least 1 is needed.")
+    if time_limit <= 0:
+        raise ValueError(f"--time-limit is {time_limit}, but a mesh needs some time.")
+    if settings.watertight == "manifold":
+        require_manifold()
     root = Path(output)
     meshes = find_meshes(sources, val_share=settings.val_share, category=category)
     start_folder(root, settings)
     with locked(root):
         records = read_records(root)
         there = locate(root, records)
+        check_new_ids(meshes, records)
         for mesh in meshes:
             if mesh.id in there:
                 if mesh.id not in records:  # table.csv was lost
@@ -60,13 +71,15 @@ def prepare(
                     write_record(root, records[mesh.id])
                 check_unchanged(mesh, records[mesh.id])
         todo = [mesh for mesh in meshes if wanted(mesh, records.get(mesh.id), mesh.id in there, retry_refused)]
-        for record in prepare_each(todo, root, settings, workers):
+        for record in prepare_each(todo, root, settings, workers, time_limit):
             records[record.id] = record
         pack(root)
     return [records[mesh.id] for mesh in meshes]
 
 
-def prepare_each(todo: list[MeshSource], root: Path, settings: Settings, workers: int) -> Iterator[Record]:
+def prepare_each(
+    todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float
+) -> Iterator[Record]:
     """Prepare meshes in child processes, with a progress bar; yield each record once it is on the disk."""
     if not todo:
         return
@@ -77,8 +90,9 @@ def prepare_each(todo: list[MeshSource], root: Path, settings: Settings, workers
         task = progress.add_task("preparing", total=len(todo), rate=0.0, refused=0)
         refused, start = 0, time.monotonic()
         job = functools.partial(prepare_one, root=root, settings=settings)
-        for done, (mesh, result) in enumerate(run_in_processes(job, todo, workers=min(workers, len(todo))), 1):
-            if isinstance(result, Died):
+        results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
+        for done, (mesh, result) in enumerate(results, 1):
+            if isinstance(result, Lost):
                 result = record_of(mesh, reason=str(result))
                 write_record(root, result)
             refused += result.status == "refused"
@@ -88,15 +102,15 @@ def prepare_each(todo: list[MeshSource], root: Path, settings: Settings, workers
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
     """Prepare one mesh in a child process: write its shape, if it has one, and its record."""
-    start, reason = time.monotonic(), ""
+    start, reason, measures = time.monotonic(), "", None
     try:
-        shape = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
+        shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
     except Exception as error:  # whatever is wrong with one file, the others go on
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
     else:
         write_shard(root / "shapes" / f"{mesh.id}.safetensors", [shape])
-    record = record_of(mesh, reason=reason, seconds=time.monotonic() - start)
+    record = record_of(mesh, reason=reason, measures=measures, seconds=time.monotonic() - start)
     write_record(root, record)
     return record
 
@@ -145,12 +159,23 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
         )
 
 
+def check_new_ids(meshes: list[MeshSource], records: dict[str, Record]) -> None:
+    """ValueError where a prepared file comes again under another id, which would double the shape."""
+    known = {record.source: record.id for record in records.values() if record.status == "prepared"}
+    for mesh in meshes:
+        if mesh.id not in records and mesh.path in known:
+            raise ValueError(
+                f"{mesh.path}: was prepared as {known[mesh.path]!r} and now is {mesh.id!r}; give it its earlier id in "
+                "a manifest (a .csv with columns file and id), or another --output."
+            )
+
+
 def same_file(one: str, other: str) -> bool:
     """Whether two paths lead to the same file that exists."""
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
-def record_of(mesh: MeshSource, *, reason: str = "", seconds: float = 0.0) -> Record:
+def record_of(mesh: MeshSource, *, reason: str = "", measures: Measures | None = None, seconds: float = 0.0) -> Record:
     """Record of a mesh, refused if there is a reason."""
     return Record(
         id=mesh.id,
@@ -159,6 +184,7 @@ def record_of(mesh: MeshSource, *, reason: str = "", seconds: float = 0.0) -> Re
         source=mesh.path,
         status="refused" if reason else "prepared",
         reason=reason,
+        measures=measures,
         seconds=seconds,
     )
 

@@ -35,3 +35,8 @@ def encode(pool: str, values: NDArray[np.floating]) -> NDArray[np.signedinteger]
 def decode(pool: str, stored: NDArray[np.signedinteger]) -> NDArray[np.float32]:
     """(N, 3) float32 of a pool's integers: the integer times the step, both as float32."""
     return stored.astype(np.float32) * np.float32(POOLS[pool][1])
+
+
+def stored_row(pool: str) -> int:
+    """Bytes of one row of a pool."""
+    return 3 * np.dtype(POOLS[pool][0]).itemsize

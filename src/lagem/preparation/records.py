@@ -7,11 +7,38 @@ at any moment leaves a mesh either done or to be done again, with the same bytes
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_type_hints
 
 from lagem.preparation.atomic import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured of a mesh while it is prepared; lengths in unit-sphere units.
+
+    route: its `own` surface was taken, or what made it closed (`flood`, `manifold`).
+    faces, solid_faces: of the source and of the closed mesh.
+    area: of the surface that bounds the solid.
+    inside_share: of the ball of radius sqrt(3), unbiased.
+    volume_inside, near_inside: queries inside.
+    error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
+    sheet_share: share of the closed mesh's vertices that give open sheets their thickness.
+    dropped_share: share of the closed mesh's area across which occupancy does not change.
+    """
+
+    route: str
+    faces: int
+    solid_faces: int
+    area: float
+    inside_share: float
+    volume_inside: int
+    near_inside: int
+    error_mean: float
+    error_p99: float
+    sheet_share: float
+    dropped_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +47,8 @@ class Record:
 
     source: absolute path of its file.
     reason: why it was refused; empty if it was prepared.
-    seconds: wall-clock seconds of loading, sampling and labelling.
+    measures: None if it was refused.
+    seconds: wall-clock seconds of loading, conversion, sampling and labelling.
     """
 
     id: str
@@ -29,7 +57,12 @@ class Record:
     source: str
     status: Literal["prepared", "refused"]
     reason: str = ""
+    measures: Measures | None = None
     seconds: float = 0.0
+
+
+MEASURES = get_type_hints(Measures)
+COLUMNS = ["id", "category", "split", "source", "status", "reason", *MEASURES, "seconds"]
 
 
 def write_record(root: Path, record: Record) -> None:
@@ -44,9 +77,11 @@ def read_records(root: Path) -> dict[str, Record]:
     if table.exists():
         with table.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                records[row["id"]] = Record(**{**row, "seconds": float(row["seconds"])})  # type: ignore[arg-type]
+                records[row["id"]] = _from_row(row)
     for path in record_files(root):
-        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        measures = stored.pop("measures")
+        record = Record(**stored, measures=Measures(**measures) if measures else None)
         records[record.id] = record
     return records
 
@@ -54,10 +89,10 @@ def read_records(root: Path) -> dict[str, Record]:
 def write_table(root: Path, records: dict[str, Record]) -> None:
     """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Record)], lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for id in sorted(records):
-        writer.writerow({**asdict(records[id]), "seconds": f"{records[id].seconds:.3f}"})
+        writer.writerow(_as_row(records[id]))
     write_atomically(root / "table.csv", text.getvalue().encode())
     for path in record_files(root):
         path.unlink()
@@ -66,3 +101,17 @@ def write_table(root: Path, records: dict[str, Record]) -> None:
 def record_files(root: Path) -> list[Path]:
     """Records not in table.csv yet."""
     return list((root / "shapes").glob("*.json"))
+
+
+def _as_row(record: Record) -> dict[str, Any]:
+    row = asdict(record)
+    measures = row.pop("measures") or {}
+    numbers = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in measures.items()}
+    return {**row, **numbers, "seconds": f"{record.seconds:.3f}"}
+
+
+def _from_row(row: dict[str, str]) -> Record:
+    measured = {name: row.pop(name) for name in MEASURES}
+    values: dict[str, Any] = {name: kind(measured[name]) for name, kind in MEASURES.items() if measured["route"]}
+    seconds = float(row.pop("seconds"))
+    return Record(**row, measures=Measures(**values) if values else None, seconds=seconds)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,9 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
     """List the meshes of files, folders and manifests, sorted by id.
 
     A folder is searched with all below it; hidden names and unknown endings are passed over. The id is the path
-    below the folder, its '/' written '__', without the ending; the category is the name of the folder the file is
-    in. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and, where wanted, `category`
-    and `split`.
+    below the folder, its '/' written '__', without the ending unless two files differ in nothing else; the category
+    is the name of the folder the file is in. A manifest is a .csv with columns `file` (relative to the manifest) and
+    `id`, and, where wanted, `category` and `split`.
 
     Args:
         sources: Paths of mesh files, folders and manifests.
@@ -68,12 +69,15 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
 def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
     """Meshes of a folder and all below it, with their ids."""
+    paths: list[Path] = []
     for place, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() in KNOWN_ENDINGS and not name.startswith("."):
-                yield path, "__".join(path.relative_to(folder).with_suffix("").parts), "", ""
+        paths += [Path(place, name) for name in names if not name.startswith(".")]
+    meshes = [path for path in paths if path.suffix.lower() in KNOWN_ENDINGS]
+    count = Counter(path.with_suffix("") for path in meshes)
+    for path in meshes:
+        named = path.with_suffix("") if count[path.with_suffix("")] == 1 else path
+        yield path, "__".join(named.relative_to(folder).parts), "", ""
 
 
 def in_manifest(manifest: Path) -> Iterator[tuple[Path, str, str, str]]:

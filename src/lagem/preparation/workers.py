@@ -1,12 +1,14 @@
-"""Run a function over many items in child processes; a child that dies costs its item, not the batch.
+"""Run a function over many items in child processes; a child that dies or hangs costs its item, not the batch.
 
 `concurrent.futures` breaks the whole pool when one process dies and cannot tell which item killed it. Here
 the parent knows what each child holds: it reports that item with the signal and starts another child.
 """
 
+import math
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,9 +23,23 @@ SINGLE_THREADED = {
 }
 
 
+class Lost:
+    """Why an item has no result, in words."""
+
+
 @dataclass(frozen=True)
-class Died:
-    """What a child left that did not return from its item."""
+class TookTooLong(Lost):
+    """The item's child was stopped at its time limit."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"took longer than {self.seconds:g} s; raise --time-limit, or simplify the mesh"
+
+
+@dataclass(frozen=True)
+class Died(Lost):
+    """The item's child ended by itself."""
 
     exit_code: int
 
@@ -49,9 +65,10 @@ class Child:
         theirs.close()
         self.started = False
         self.item: Any = None
+        self.since = 0.0
 
     def give(self, item: Any) -> None:
-        self.item = item
+        self.item, self.since = item, time.monotonic()
         with suppress(OSError):  # it died before its item came; `take` sees that
             self.connection.send(item)
 
@@ -67,7 +84,8 @@ class Child:
             return "died", died
         if kind == "error":
             raise content
-        self.started = True
+        if kind == "started":
+            self.started, self.since = True, time.monotonic()  # what it took to start is not the item's
         return kind, content
 
     def stop(self) -> None:
@@ -77,14 +95,15 @@ class Child:
 
 
 def run_in_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
-) -> Iterator[tuple[Item, Result | Died]]:
-    """Yield (item, function(item)) as they come in, or (item, Died) where the process died.
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, time_limit: float = math.inf
+) -> Iterator[tuple[Item, Result | Lost]]:
+    """Yield (item, function(item)) as they come in, or (item, Lost) where the process died or took too long.
 
     Args:
         function: A function of a module (children are spawned and import it); what it raises ends the batch.
         items: What to call it with.
         workers: Child processes, each with single-threaded numerics.
+        time_limit: Seconds that an item may take.
     """
     waiting = iter(items)
     busy: dict[Connection, Child] = {}
@@ -97,13 +116,17 @@ def run_in_processes(
                 busy[child.connection] = child
             if not busy:
                 return
-            for connection in wait(list(busy)):
+            left = min(child.since for child in busy.values()) + time_limit - time.monotonic()
+            ready = wait(list(busy), timeout=None if left == math.inf else max(left, 0))
+            now = time.monotonic()
+            overdue = [connection for connection, child in busy.items() if now - child.since > time_limit]
+            for connection in {*ready, *overdue}:
                 child = busy[connection]  # type: ignore[index]
-                kind, content = child.take()
+                kind, content = child.take() if connection in ready else ("late", TookTooLong(time_limit))
                 if kind == "started":
                     continue
                 del busy[child.connection]
-                if kind == "died":
+                if kind in ("died", "late"):
                     child.stop()
                 else:
                     idle.append(child)

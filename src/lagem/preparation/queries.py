@@ -1,0 +1,104 @@
+"""Query points and their labels: uniform in the ball, near the surface, and more inside where a shape is thin.
+
+Some real shapes fill so little of the ball that uniform draws hardly meet them (a towel rail: 0.03%). For those, more
+points are drawn in the cells that can hold the solid, and the number of draws from the whole ball that this amounts
+to is stored with the shape, so shares of the ball and IoU stay unbiased.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.boundary import Inside, sample_boundary
+from lagem.geometry.mesh import MeshError
+from lagem.geometry.sampling import sample_surface
+from lagem.geometry.voxels import Grid, cells_of_solid
+from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
+from lagem.preparation.settings import Settings
+from lagem.preparation.solid import Solid
+
+# N points of one kind; coordinates are in the unit-sphere frame (bounding box centred, max norm 1)
+
+Stored = NDArray[np.signedinteger]
+
+BEYOND = 1 + 1e-4  # norm from which on a point is outside every shape
+GRID = Grid(cells=128, reach=1.02)
+DRAWN_AT_ONCE = 1 << 18
+MOST_DRAWN = 1 << 23  # a solid that has not shown enough points by then is too thin to be sampled
+BARELY_DROPPED = 0.02  # share of the surface that bounds nothing, up to which near queries need not avoid it
+
+
+def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator) -> tuple[Stored, Stored, int]:
+    """Volume queries (N, 3) inside and outside, and the uniform draws from the ball that those inside amount to."""
+    inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
+    if len(inside) >= settings.inside:
+        return inside, outside, settings.volume
+    more, drawn = draw_inside(solid, settings.inside - len(inside), random)
+    return np.concatenate([inside, more]), outside, settings.volume + drawn
+
+
+def near_queries(
+    solid: Solid, settings: Settings, dropped_share: float, random: np.random.Generator
+) -> tuple[Stored, Stored]:
+    """Near queries (N, 3) of all sigmas, inside and outside, shuffled.
+
+    A jitter that leaves |x| <= 1.25 is drawn again, never clipped; for sigma .05 that is one of 5 sigma at a point
+    that touches the unit sphere on an axis.
+
+    Args:
+        solid: The shape.
+        settings: Counts and sigmas.
+        dropped_share: Share of the mesh's surface across which occupancy does not change.
+        random: Source of every random number.
+    """
+    near = []
+    for sigma in settings.near_sigmas:
+        if dropped_share > BARELY_DROPPED:
+            base, _, _ = sample_boundary(solid.mesh, solid.inside, settings.near, random)
+        else:
+            base, _ = sample_surface(solid.mesh, settings.near, random)
+        points = base + sigma * random.standard_normal(base.shape)
+        while len(beyond := np.flatnonzero(np.abs(points).max(axis=1) > SURFACE_LIMIT)):
+            points[beyond] = base[beyond] + sigma * random.standard_normal((len(beyond), 3))
+        near.append(points)
+    shuffled = np.concatenate(near)
+    random.shuffle(shuffled)
+    return by_label("near", shuffled, solid.inside)
+
+
+def by_label(kind: str, points: NDArray[np.float64], inside: Inside) -> tuple[Stored, Stored]:
+    """Points as stored, those inside and those outside; the label is that of the position as stored."""
+    stored = encode(f"{kind}_inside", points)
+    position = decode(f"{kind}_inside", stored).astype(np.float64)
+    label = np.einsum("nc,nc->n", position, position) < BEYOND**2
+    label[label] = inside(position[label])
+    return stored[label], stored[~label]
+
+
+def draw_in_ball(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """(count, 3) points uniform in the ball of radius sqrt(3)."""
+    direction = random.standard_normal((count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return direction * (VOLUME_RADIUS * random.random((count, 1)) ** (1 / 3))
+
+
+def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[Stored, int]:
+    """At least `least` volume queries (N, 3) uniform in the solid, and the draws from the ball that this amounts to.
+
+    MeshError where the solid is too thin for it.
+    """
+    cells = cells_of_solid(solid.mesh, solid.inside, GRID)
+    found: list[Stored] = []
+    count = drawn = 0
+    while count < least:
+        at_once = DRAWN_AT_ONCE if not count else int(1.1 * (least - count) * drawn / count) + 64
+        at_once = min(at_once, DRAWN_AT_ONCE, 8 * least)
+        points = GRID.positions(cells[random.integers(len(cells), size=at_once)] + random.random((at_once, 3)))
+        found.append(by_label("volume", points, solid.inside)[0])
+        count, drawn = count + len(found[-1]), drawn + at_once
+        if count < least and drawn >= MOST_DRAWN:
+            raise MeshError(
+                f"only {count} of {drawn} points drawn around its surface are inside, where {least} are needed; its "
+                "walls are too thin to be sampled. Lower --inside, or thicken them."
+            )
+    ball, around = 4 / 3 * np.pi * VOLUME_RADIUS**3, len(cells) * GRID.spacing**3
+    return np.concatenate(found), round(drawn * ball / around)

@@ -1,0 +1,58 @@
+"""What decides the bytes of a prepared folder."""
+
+from dataclasses import dataclass
+
+from lagem.preparation.quantisation import SURFACE_LIMIT
+from lagem.preparation.solid import CONVERSIONS, Conversion
+
+RESOLUTIONS = (32, 1024)
+MOST_THICKNESS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Counts, seed and choices of a preparation; the counts are the paper's.
+
+    Args:
+        surface: Surface points a shape.
+        volume: Volume queries a shape, inside and outside together.
+        near: Near-surface queries a shape for each sigma, inside and outside together.
+        inside: Least volume queries inside a shape; where `volume` yields fewer, more are drawn.
+        near_sigmas: Standard deviations of the jitter of near queries, in unit-sphere units.
+        watertight: What makes a solid of a mesh that encloses none: flood, manifold, or none to refuse it.
+        resolution: Cells along a side of the flood's grid.
+        thickness: Least thickness that the flood gives to open sheets, in unit-sphere units.
+        seed: Seed of all draws.
+        val_share: Share of the shapes without a stated split that becomes validation, by a hash of the id.
+        shapes_per_shard: Shapes in one shard file.
+    """
+
+    surface: int = 125_000
+    volume: int = 250_000
+    near: int = 125_000
+    inside: int = 10_000
+    near_sigmas: tuple[float, ...] = (0.005, 0.05)
+    watertight: Conversion = "flood"
+    resolution: int = 256
+    thickness: float = 0.01
+    seed: int = 0
+    val_share: float = 0.05
+    shapes_per_shard: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("surface", "volume", "near", "shapes_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, but at least 1 is needed.")
+        for name in ("inside", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} is {getattr(self, name)}, but must not be negative.")
+        if not 0 <= self.val_share <= 1:
+            raise ValueError(f"--val-share is {self.val_share}, but a share lies between 0 and 1.")
+        if not self.near_sigmas or not all(0 < sigma <= SURFACE_LIMIT / 5 for sigma in self.near_sigmas):
+            raise ValueError(f"near_sigmas are {self.near_sigmas}, but each must lie in (0, {SURFACE_LIMIT / 5}].")
+        if self.watertight not in CONVERSIONS:
+            raise ValueError(f"--watertight is {self.watertight!r}, but can be {', '.join(CONVERSIONS)}.")
+        if not RESOLUTIONS[0] <= self.resolution <= RESOLUTIONS[1]:
+            raise ValueError(f"--resolution is {self.resolution}, but must lie in {list(RESOLUTIONS)}.")
+        if not 0 < self.thickness <= MOST_THICKNESS:
+            raise ValueError(f"--thickness is {self.thickness}, but must lie in (0, {MOST_THICKNESS}].")
