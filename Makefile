@@ -10,6 +10,8 @@ CONSTRAINTS ?= constraints.txt
 SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
+# Which of benchmarks/ to run.
+NAME ?= loading
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -23,7 +25,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo test test-slow lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo test test-slow benchmark lint format typecheck constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +66,11 @@ test: setup ## Set up and run the CPU tests
 
 test-slow: setup ## Run the slow tests too (a GPU's only where there is one)
 	$(PYTEST) $(ARGS)
+
+# One thread for each library: times are CPU times, and threads that wait for one another count as busy.
+benchmark: setup ## Measure ours beside others, alone on the machine: make benchmark NAME=loading (or preparation)
+	@test -f benchmarks/$(NAME).py || { echo "NAME=$(NAME): there is no benchmarks/$(NAME).py" >&2; exit 2; }
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 IGL_NUM_THREADS=1 $(BIN)/python benchmarks/$(NAME).py $(ARGS)
 
 lint: setup ## Check style and formatting (ruff)
 	$(BIN)/ruff check .

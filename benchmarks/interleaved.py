@@ -1,0 +1,60 @@
+"""CPU time of several ways to do one thing, taken in turn in one process, and a table of medians and ratios."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+Times = dict[str, list[float]]
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of this process for one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def interleaved(sides: dict[str, Callable[[int], object]], rounds: int, *, warm: bool) -> Times:
+    """CPU seconds of each side in each round: A B C, A B C, … with the round's number as argument.
+
+    Args:
+        sides: Name of a way, and what does it.
+        rounds: How often each is run.
+        warm: Run every round once before it counts, so that files and caches are warm for all sides.
+    """
+    times: Times = {name: [] for name in sides}
+    for number in range(rounds if warm else 0):
+        for work in sides.values():
+            work(number)
+    for number in track(range(rounds), "measuring", transient=True):
+        for name, work in sides.items():
+            times[name].append(cpu_seconds(lambda work=work, number=number: work(number)))
+    return times
+
+
+def show_ratios(times: Times, *, reference: str, title: str, unit: str = "ms") -> None:
+    """Print median CPU times, and medians and quartiles of the ratios to the reference, round by round."""
+    factor = {"ms": 1e3, "s": 1.0}[unit]
+    table = Table(
+        "side", f"median CPU {unit}", f"quartiles {unit}", f"median of {reference} / side", "quartiles", title=title
+    )
+    base = np.array(times[reference])
+    for name, values in times.items():
+        spent = np.array(values)
+        table.add_row(
+            name,
+            f"{factor * np.median(spent):.3f}",
+            _spread(factor * spent),
+            f"{np.median(base / spent):.2f}",
+            _spread(base / spent),
+        )
+    Console(width=120).print(table)
+
+
+def _spread(values: Sequence[float]) -> str:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return f"{low:.3f} to {high:.3f}"

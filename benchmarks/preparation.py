@@ -1,0 +1,144 @@
+"""CPU time and surface error of preparing a mesh: ours beside the authors' pipeline, on the same meshes, in turn.
+
+    pip install point-cloud-utils
+    make benchmark NAME=preparation ARGS="--data path/to/manifest.csv"
+
+The authors' (LaGeM appendix A): Manifold at 50,000 makes every mesh watertight, then surface points, and signed
+distances of 250,000 volume and 250,000 near points, all by point-cloud-utils. Ours: `prepare_shape` at the same
+counts. Meshes are drawn with a fixed seed, half of them closed (their own surface is taken), half open (converted).
+Errors are distances from the exposed surface of the input to the result, and from all of the result to the input. As
+a control, the closed meshes are also sent through our conversion, which they don't need.
+"""
+
+import argparse
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import point_cloud_utils as pcu
+from interleaved import cpu_seconds
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from lagem.geometry import Frame, Mesh, MeshError, load_mesh, sample_surface
+from lagem.geometry.boundary import without_doubles
+from lagem.geometry.distance import DistanceTo
+from lagem.geometry.watertight import make_watertight
+from lagem.preparation import Settings, prepare_shape
+from lagem.preparation.queries import draw_in_ball
+from lagem.preparation.solid import MANIFOLD_RESOLUTION, solid_of, surface_error
+
+PAPER = Settings()
+POINTS = 10_000  # that measure the way from a result back to its input
+
+
+@dataclass
+class Side:
+    """Times and errors of one way to prepare some meshes."""
+
+    seconds: list[float] = field(default_factory=list)
+    there: list[np.ndarray] = field(default_factory=list)
+    back: list[np.ndarray] = field(default_factory=list)
+
+    def measure(self, source: Mesh, result: Mesh) -> None:
+        """Add the distances of one mesh."""
+        rng = np.random.default_rng(0)
+        self.there.append(surface_error(source, result, rng))
+        self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))
+
+    def row(self, against: "Side | None" = None) -> list[str]:
+        """What the table shows; ratios are those of the CPU times mesh by mesh."""
+        words = ["–", "–"]
+        if self.seconds:
+            words[0] = f"{np.median(self.seconds):.1f}, {np.mean(self.seconds):.1f}"
+        if against is not None:
+            ratio = np.array(self.seconds) / np.array(against.seconds)
+            low, high = np.quantile(ratio, [0.25, 0.75])
+            words[1] = f"{np.median(ratio):.3f} ({low:.3f} to {high:.3f})"
+        for errors in (self.there, self.back):
+            every = np.concatenate(errors)
+            words.append(f"{np.mean([error.mean() for error in errors]):.5f} / {np.quantile(every, 0.99):.4f}")
+        return words
+
+
+def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
+    """Their pipeline up to the arrays that they store."""
+    vertices, faces = pcu.make_mesh_watertight(unit.vertices, unit.faces.astype(np.int32), MANIFOLD_RESOLUTION)
+    index, weights = pcu.sample_mesh_random(vertices, faces, PAPER.surface)
+    surface = pcu.interpolate_barycentric_coords(faces, index, weights, vertices)
+    near = [surface[: PAPER.near] + sigma * random.standard_normal((PAPER.near, 3)) for sigma in PAPER.near_sigmas]
+    queries = np.concatenate([draw_in_ball(PAPER.volume, random), *near])
+    pcu.signed_distance_to_mesh(queries, vertices, faces)
+    return Mesh(vertices, faces)
+
+
+def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
+    """Closed and open meshes of a manifest, by a fixed draw."""
+    with manifest.open(newline="", encoding="utf-8") as file:
+        paths = [manifest.parent / row["file"] for row in csv.DictReader(file)]
+    chosen: dict[str, list[Path]] = {"closed": [], "open": []}
+    for number in np.random.default_rng(seed).permutation(len(paths)):
+        try:
+            solid_of(
+                load_mesh(paths[number]),
+                conversion="none",
+                resolution=256,
+                thickness=0.01,
+                rng=np.random.default_rng(0),
+            )
+        except MeshError as error:
+            kind = "open" if "conversion is switched off" in str(error) else ""
+        else:
+            kind = "closed"
+        if kind and len(chosen[kind]) < each:
+            chosen[kind].append(paths[number])
+        if min(map(len, chosen.values())) == each:
+            break
+    return chosen
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="manifest of meshes")
+    parser.add_argument(
+        "--each", type=int, default=12, metavar="N", help="closed meshes, and open ones (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice (default: %(default)s)")
+    args = parser.parse_args()
+    chosen = choose(args.data, args.each, args.seed)
+    table = Table(
+        "meshes",
+        "pipeline",
+        "CPU s: median, mean",
+        "ours / authors': median (quartiles)",
+        "input → result: mean / p99",
+        "result → input: mean / p99",
+    )
+    for kind, paths in chosen.items():
+        theirs, ours, control = Side(), Side(), Side()
+        for path in track(paths, f"{kind} meshes", transient=True):
+            source = load_mesh(path)
+            unit, _ = without_doubles(source.in_frame(Frame.of(source.vertices)))
+            made: list[Mesh] = []
+            random = np.random.default_rng(0)
+            theirs.seconds.append(cpu_seconds(lambda: made.append(authors(unit, random))))  # noqa: B023
+            theirs.measure(unit, made[0])
+            ours.seconds.append(cpu_seconds(lambda: prepare_shape(path, path.stem, kind, "train", PAPER)))  # noqa: B023
+            solid = solid_of(
+                source, conversion="flood", resolution=PAPER.resolution, thickness=PAPER.thickness, rng=random
+            )
+            ours.measure(source.in_frame(solid.frame), solid.mesh)
+            control.measure(unit, make_watertight(unit, resolution=PAPER.resolution, thickness=PAPER.thickness).mesh)
+        table.add_row(kind, "authors'", *theirs.row())
+        table.add_row(kind, "ours", *ours.row(theirs))
+        if kind == "closed":
+            table.add_row(kind, "ours, converted all the same", *control.row())
+        print(f"{kind}: {', '.join(path.stem for path in paths)}")
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()
