@@ -9,6 +9,7 @@ from lagem.data_modules import Augmentation, OccupancyDataModule
 from lagem.data_modules.occupancy import PreparedShapes
 from lagem.geometry.frame import Frame
 from lagem.preparation import Settings, prepare
+from lagem.preparation.shard_file import ShardFile
 
 SMALL = {"num_workers": 0, "num_surface_points": 256, "num_volume_queries": 128, "num_near_queries": 100}
 PLATE = (1.0, 1.0, 0.004)
@@ -25,7 +26,7 @@ def prepared(tmp_path_factory):
         category = "plate" if extent is PLATE else "box"
         rows.append(f"{name}.obj,{name},{category},{'train' if name in ('a', 'b', 'plate') else 'val'}")
     (folder / "meshes.csv").write_text("\n".join(rows))
-    settings = Settings(surface=1000, volume=4000, near=1000, shapes_per_shard=4)
+    settings = Settings(surface=1000, volume=4000, near=1000, inside=0, shapes_per_shard=4)
     prepare([folder / "meshes.csv"], folder / "prepared", settings)
     return folder / "prepared"
 
@@ -98,6 +99,25 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
         assert sample.id == "plate" and len(sample.volume_points) == 128
         assert sample.volume_occupancy.sum() == 64
         assert label(sample.volume_points, PLATE).sum() == 64
+
+
+def test_a_sample_reads_no_more_bytes_than_it_says(prepared, monkeypatch, caplog):
+    read = []
+    original = ShardFile.stored
+
+    def counted(self, row, pool, start, count):
+        found = original(self, row, pool, start, count)
+        read.append(found.nbytes)
+        return found
+
+    monkeypatch.setattr(ShardFile, "stored", counted)
+    with caplog.at_level("INFO"):
+        shapes = module(prepared).train_shapes
+    for key in ((0, 0), (3, 1)):
+        read.clear()
+        shapes[key]
+        assert sum(read) == shapes.bytes_per_sample == 6 * (256 + 128 + 100)
+    assert "a sample reads 2,904 bytes" in caplog.text
 
 
 @pytest.mark.parametrize(

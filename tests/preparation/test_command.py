@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lagem.commands import prepare as command
-from lagem.preparation import Record, Settings, Shards, show
+from lagem.preparation import Measures, Record, Settings, Shards, show
 
 
 def parse(*words: object) -> argparse.Namespace:
@@ -42,6 +42,28 @@ def test_defaults_are_the_papers_counts():
     args = parse("a.obj", "--output", "out")
     assert (args.surface, args.volume, args.near) == (125_000, 250_000, 125_000)
     assert Settings() == Settings(surface=args.surface, volume=args.volume, near=args.near, seed=args.seed)
+
+
+def test_routes_and_errors_of_the_converted_are_summed_up(refused):
+    own = Measures(
+        route="own",
+        faces=12,
+        solid_faces=12,
+        area=8,
+        inside_share=0.07,
+        volume_inside=9,
+        near_inside=9,
+        error_mean=0,
+        error_p99=0,
+        sheet_share=0,
+        dropped_share=0,
+    )
+    flood = replace(own, route="flood", error_mean=0.002, error_p99=0.01, sheet_share=0.4)
+    records = [replace(refused, status="prepared", reason="", measures=measures) for measures in (own, flood, flood)]
+    assert (
+        "1 keep their own surface, 2 were converted: mean surface error 0.00200, "
+        "largest 99th percentile 0.0100, open sheets thickened in 2." in report(records).replace("\n", " ")
+    )
 
 
 def test_few_refusals_are_listed_by_name_and_reason(refused):

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.spatial import cKDTree
 
-from lagem.geometry.metrics import sampling_floor, surface_distances
+from lagem.geometry.metrics import chamfer_distance, sampling_floor
 from lagem.preparation.shards import Shards
 from lagem.randomness import sample_generator
 
 # S shapes, K places; lengths in unit-sphere units
 
 PLACES = 64
-DESCRIBED_POINTS = 16_384  # surface points that the distances are taken to
-COMPARED_POINTS = 16_384
-SAMPLING = 0.03  # by which sampling may change a distance
+COMPARED_POINTS = 16_384  # of each surface
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,14 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
     descriptors = np.stack(
         [describe(shards, index) for index in track(range(len(shards)), "describing", transient=True)]
     )
-    pairs = cKDTree(descriptors).query_pairs(within + SAMPLING, p=np.inf)
+    fewest = min(COMPARED_POINTS, *(shards.count(index, "surface_points") for index in range(len(shards))))
+    uncovered = 2 * float(np.sqrt(areas.max() / fewest))  # the chance of a larger hole in a sampling is exp(-4 pi)
+    pairs = cKDTree(descriptors).query_pairs(within + uncovered, p=np.inf)
     found = []
     for first, second in track(sorted(pairs), "comparing", transient=True, disable=not pairs):
-        clouds = [shards.read(index, "surface_points", 0, COMPARED_POINTS) for index in (first, second)]
-        distance = float(sum(side.mean() for side in surface_distances(*clouds)))
-        floor = sampling_floor(float(np.mean(areas[[first, second]])), COMPARED_POINTS, COMPARED_POINTS)
+        clouds = [first_points(shards, index) for index in (first, second)]
+        distance = chamfer_distance(*clouds)
+        floor = sampling_floor(float(np.mean(areas[[first, second]])), *map(len, clouds))
         if distance - floor < within:
             found.append(Copy(first, second, distance, floor))
     return found
@@ -68,6 +68,10 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
 def describe(shards: Shards, index: int) -> NDArray[np.float64]:
     """(K,) distances from fixed places to a shape's surface."""
     places = sample_generator(0, 0, "places").uniform(-1, 1, (PLACES, 3))
-    surface = shards.read(index, "surface_points", 0, DESCRIBED_POINTS)
-    distances: NDArray[np.float64] = cKDTree(surface).query(places, workers=1)[0]
+    distances: NDArray[np.float64] = cKDTree(first_points(shards, index)).query(places, workers=1)[0]
     return distances
+
+
+def first_points(shards: Shards, index: int) -> NDArray[np.float32]:
+    """(N, 3) first surface points of a shape; no more than it has."""
+    return shards.read(index, "surface_points", 0, min(COMPARED_POINTS, shards.count(index, "surface_points")))

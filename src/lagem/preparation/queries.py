@@ -90,8 +90,8 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     found: list[Stored] = []
     count = drawn = 0
     while count < least:
-        at_once = DRAWN_AT_ONCE if not count else int(1.1 * (least - count) * drawn / count) + 64
-        at_once = min(at_once, DRAWN_AT_ONCE, 8 * least)
+        wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
+        at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
         points = GRID.positions(cells[random.integers(len(cells), size=at_once)] + random.random((at_once, 3)))
         found.append(by_label("volume", points, solid.inside)[0])
         count, drawn = count + len(found[-1]), drawn + at_once

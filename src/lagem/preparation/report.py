@@ -1,16 +1,17 @@
-"""What a preparation did, as a table on the terminal: how many were prepared, who was refused and why."""
+"""What a preparation did, on the terminal: how many were prepared and how, who was refused and why."""
 
 import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lagem.preparation.records import Record
 
-LISTED = 20  # refused meshes listed by name; more are grouped by reason
+LISTED = 40  # refused meshes listed by name; more are grouped by reason
 
 
 def show(records: list[Record], output: str | Path, console: Console | None = None) -> None:
@@ -23,13 +24,30 @@ def show(records: list[Record], output: str | Path, console: Console | None = No
     table = Path(output) / "table.csv"
     if prepared == 0:
         raise ValueError(f"none of {len(records)} meshes could be prepared; the reasons are above and in {table}.")
-    splits = Counter(record.split for record in records if record.status == "prepared")
+    done = [record for record in records if record.status == "prepared"]
+    splits = Counter(record.split for record in done)
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
+    console.print(routes_in_words(done), highlight=False, soft_wrap=True)
     console.print(
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. A row a mesh: {table}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def routes_in_words(prepared: list[Record]) -> str:
+    """How many kept their own surface, and how far the others were moved from theirs."""
+    measured = [record.measures for record in prepared if record.measures]
+    converted = [measures for measures in measured if measures.route != "own"]
+    text = f"{len(measured) - len(converted)} keep their own surface, {len(converted)} were converted"
+    if converted:
+        mean = np.mean([measures.error_mean for measures in converted])
+        worst = max(measures.error_p99 for measures in converted)
+        sheets = sum(measures.sheet_share > 0.01 for measures in converted)
+        text += (
+            f": mean surface error {mean:.5f}, largest 99th percentile {worst:.4f}, open sheets thickened in {sheets}"
+        )
+    return f"{text}."
 
 
 def by_name(refused: list[Record]) -> Table:

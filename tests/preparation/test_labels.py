@@ -1,0 +1,111 @@
+"""Labels of 50 prepared shapes against methods that share nothing with winding numbers.
+
+Convex polyhedra and unions of boxes have a formula; for closed real meshes, a ray is followed to infinity and its
+crossings are counted with their signs, in float64 and by a loop over faces that numpy spells out.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from lagem.geometry import Mesh, load_mesh
+from lagem.geometry.distance import DistanceTo
+from lagem.preparation import Settings, prepare_shape
+from lagem.preparation.quantisation import decode
+
+COUNTS = Settings(surface=200, volume=4_000, near=1_500, inside=500)
+ASKED = 400  # queries of each pool
+ANALYTIC, REAL = 25, 25
+POOLS = ("volume_inside", "volume_outside", "near_inside", "near_outside")
+
+
+def union_of_boxes(rng: np.random.Generator) -> tuple[Mesh, list[tuple[np.ndarray, np.ndarray]]]:
+    """Two or three overlapping boxes as separate parts, some inside out, and their bounds."""
+    boxes, meshes = [], []
+    for _ in range(int(rng.integers(2, 4))):
+        low, high = rng.uniform(-1, 0, 3), rng.uniform(0.1, 1, 3)
+        made = trimesh.creation.box(bounds=(low, high))
+        if rng.random() < 0.3:
+            made.invert()
+        boxes.append((low, high))
+        meshes.append(made)
+    both = trimesh.util.concatenate(meshes)
+    return Mesh(both.vertices, both.faces), boxes
+
+
+def crossings(mesh: Mesh, points: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """(N,) signed number of faces that the ray from each point meets (Möller and Trumbore 1997)."""
+    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
+    edge1, edge2 = b - a, c - a
+    across = np.cross(direction, edge2)
+    scale = np.einsum("fc,fc->f", edge1, across)
+    met = np.zeros(len(points), dtype=np.int64)
+    parallel = scale == 0
+    scale = np.where(parallel, np.inf, scale)
+    for number, point in enumerate(points):
+        offset = point - a
+        u = np.einsum("fc,fc->f", offset, across) / scale
+        turned = np.cross(offset, edge1)
+        v = turned @ direction / scale
+        along = np.einsum("fc,fc->f", turned, edge2) / scale
+        hit = ~parallel & (u >= 0) & (v >= 0) & (u + v <= 1) & (along > 0)
+        met[number] = np.sign(-scale[hit]).sum()
+    return met
+
+
+def disagreements(path: Path, mesh: Mesh, inside) -> np.ndarray:
+    """Distances from the surface, in unit-sphere units, of stored queries whose label `inside` denies."""
+    shape, measures = prepare_shape(path, path.stem, "any", "train", COUNTS)
+    assert measures.route == "own"
+    wrong = []
+    for pool in POOLS:
+        stored = shape.pools[pool][:ASKED]
+        assert len(stored) > 50, pool
+        points = decode(pool, stored).astype(np.float64)
+        denied = inside(shape.frame.to_source(points)) != pool.endswith("inside")
+        wrong.append(points[denied])
+    return DistanceTo(mesh.in_frame(shape.frame))(np.concatenate(wrong)) if sum(map(len, wrong)) else np.zeros(0)
+
+
+@pytest.mark.parametrize("seed", range(0, ANALYTIC, 2))
+def test_labels_of_a_convex_polyhedron_are_those_of_its_planes(seed, tmp_path):
+    hull = trimesh.convex.convex_hull(np.random.default_rng(seed).normal(size=(24, 3)) * [1, 0.6, 0.3] + 5)
+    mesh = Mesh(hull.vertices, hull.faces)
+    mesh.save(tmp_path / "hull.ply")
+    normals, _ = mesh.normals_and_areas()
+    offsets = np.einsum("fc,fc->f", normals, mesh.vertices[mesh.faces[:, 0]])
+    found = disagreements(tmp_path / "hull.ply", mesh, lambda points: (points @ normals.T < offsets).all(axis=1))
+    assert (found < 1e-4).all()
+
+
+@pytest.mark.parametrize("seed", range(1, ANALYTIC, 2))
+def test_labels_of_overlapping_boxes_are_those_of_their_union(seed, tmp_path):
+    mesh, boxes = union_of_boxes(np.random.default_rng(seed))
+    mesh.save(tmp_path / "boxes.ply")
+
+    def inside(points: np.ndarray) -> np.ndarray:
+        return np.any([((points > low) & (points < high)).all(axis=1) for low, high in boxes], axis=0)
+
+    assert (disagreements(tmp_path / "boxes.ply", mesh, inside) < 1e-4).all()
+
+
+def real_meshes(folder: Path) -> list[Path]:
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["watertight"] == "True" and row["file"].startswith("train/")]
+    paths = [folder / row["file"] for row in rows if int(row["n_faces"]) < 3_000]
+    return paths[:: len(paths) // REAL][:REAL]
+
+
+def test_labels_of_real_closed_meshes_are_those_of_rays(shared_meshes):
+    direction = np.array([0.3, 0.5, 0.811])  # along no axis, so through no edge of what is built on a grid
+    wrong = {}
+    paths = real_meshes(shared_meshes)
+    for path in paths:
+        mesh = load_mesh(path)
+        found = disagreements(path, mesh, lambda points, mesh=mesh: crossings(mesh, points, direction) != 0)
+        if (found >= 1e-4).any():
+            wrong[path.stem] = found.max()
+    assert len(paths) == REAL and wrong == {}
