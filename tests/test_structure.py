@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "modules": [*CONTRACTS, "models", "diffusion", "weights"],
     "data_modules": [*CONTRACTS, "geometry", "preparation"],
     "callbacks": [*CONTRACTS, "geometry"],
+    "evaluation": [*CONTRACTS, "geometry", "models", "preparation", "weights"],
     "reconstruction": [*CONTRACTS, "models", "geometry"],
     "reconstruction_report": [*CONTRACTS, "geometry", "preparation.atomic", "reconstruction"],
     "description": [*CONTRACTS, "models", "training_cli"],

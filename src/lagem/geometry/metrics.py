@@ -43,12 +43,20 @@ def surface_distances(a: Points, b: Points) -> tuple[NDArray[np.float64], NDArra
     Returns:
         a_to_b (A,) and b_to_a (B,) float64. ValueError where a cloud is empty or not finite.
     """
+    (there, _), (back, _) = nearest_points(a, b)
+    return there, back
+
+
+def nearest_points(
+    a: Points, b: Points
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """As `surface_distances`, with the index of the nearest point beside each distance."""
     clouds = [np.asarray(cloud, dtype=np.float64).reshape(-1, 3) for cloud in (a, b)]
     for name, cloud in zip(("first", "second"), clouds, strict=True):
         if len(cloud) == 0 or not np.isfinite(cloud).all():
             raise ValueError(f"the {name} cloud has {len(cloud)} points, none or not all finite: no distance to it.")
-    there = cKDTree(clouds[1]).query(clouds[0], workers=1)[0]
-    back = cKDTree(clouds[0]).query(clouds[1], workers=1)[0]
+    there = cKDTree(clouds[1]).query(clouds[0], workers=1)
+    back = cKDTree(clouds[0]).query(clouds[1], workers=1)
     return there, back
 
 
@@ -75,7 +83,7 @@ def fscore(reference: Points, predicted: Points, threshold: float = 0.02) -> flo
     Returns:
         In [0, 1]; 0 where nothing is near.
     """
-    return _fscore(*surface_distances(reference, predicted), threshold)
+    return fscore_of(*surface_distances(reference, predicted), threshold)
 
 
 def iou(
@@ -125,7 +133,7 @@ def score_surface(
     distances = surface_distances(reference_points, predicted)
     return SurfaceScore(
         chamfer=_chamfer(*distances),
-        fscore=_fscore(*distances, threshold),
+        fscore=fscore_of(*distances, threshold),
         threshold=threshold,
         floor=sampling_floor(mesh.area, len(reference_points), count),
     )
@@ -135,9 +143,10 @@ def _chamfer(reference_to_predicted: NDArray[np.float64], predicted_to_reference
     return float(reference_to_predicted.mean() + predicted_to_reference.mean())
 
 
-def _fscore(
+def fscore_of(
     reference_to_predicted: NDArray[np.float64], predicted_to_reference: NDArray[np.float64], threshold: float
 ) -> float:
+    """`fscore` of distances that are already there."""
     recall = float((reference_to_predicted < threshold).mean())
     precision = float((predicted_to_reference < threshold).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

@@ -1,0 +1,37 @@
+"""`lagem evaluate`: every measure of an autoencoder on a prepared folder or on meshes as they are."""
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "score an autoencoder on prepared shapes or on meshes, by shape, by category and in the mean"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for scores.csv, card.json and card.md")
+    add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
+    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
+    add("--points", type=int, default=100_000, metavar="N", help="points on each surface (default: %(default)s)")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, print the table, write the card."""
+    from lagem.evaluation import evaluate
+
+    evaluate(
+        args.weights,
+        args.data,
+        args.output,
+        split=args.split,
+        num_surface_points=args.surface_points,
+        points=args.points,
+        resolution=args.resolution,
+        device=args.device,
+        seed=args.seed,
+    )

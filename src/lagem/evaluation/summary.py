@@ -1,0 +1,83 @@
+"""Means of shape scores over shapes and over categories, with bootstrap intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.evaluation.score import ShapeScore
+from lagem.randomness import sample_generator
+
+RESAMPLINGS = 2_000
+INTERVAL = (0.025, 0.975)
+MEASURES = tuple(field.name for field in fields(ShapeScore) if field.name not in ("id", "category", "reason"))
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean, the shapes (or categories) it is over, and its 95% percentile bootstrap interval."""
+
+    value: float
+    count: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means by measure; a measure that no shape has is left out.
+
+    over_shapes: every shape counts alike.
+    over_categories: every category counts alike, as in the paper's Table 4.
+    by_category: means of each category's shapes.
+    failed: why shapes have no surface or could not be read; they count as F-score 0.
+    """
+
+    over_shapes: dict[str, Mean]
+    over_categories: dict[str, Mean]
+    by_category: dict[str, dict[str, Mean]]
+    failed: dict[str, str]
+
+
+def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
+    """Summary of scores; ValueError where there are none.
+
+    Args:
+        scores: One a shape.
+        seed: Of the resampling.
+    """
+    if not scores:
+        raise ValueError("no shape was scored, so there is nothing to sum up; check the folder and --split.")
+    categories = sorted({score.category for score in scores})
+    by_category = {
+        category: _means([score for score in scores if score.category == category], seed) for category in categories
+    }
+    over_categories = {}
+    for measure in MEASURES:
+        values = [means[measure].value for means in by_category.values() if measure in means]
+        if values:
+            over_categories[measure] = mean_of(np.array(values), seed)
+    return Summary(
+        over_shapes=_means(scores, seed),
+        over_categories=over_categories,
+        by_category=by_category,
+        failed={score.id: score.reason for score in scores if score.reason},
+    )
+
+
+def mean_of(values: NDArray[np.float64], seed: int) -> Mean:
+    """Mean of values with its percentile bootstrap interval."""
+    rng = sample_generator(seed, 0, "bootstrap")
+    resampled = values[rng.integers(len(values), size=(RESAMPLINGS, len(values)))].mean(axis=1)
+    low, high = np.quantile(resampled, INTERVAL)
+    return Mean(value=float(values.mean()), count=len(values), low=float(low), high=float(high))
+
+
+def _means(scores: Sequence[ShapeScore], seed: int) -> dict[str, Mean]:
+    found = {}
+    for measure in MEASURES:
+        values = [value for score in scores if (value := getattr(score, measure)) is not None]
+        if values:
+            found[measure] = mean_of(np.array(values, dtype=np.float64), seed)
+    return found
