@@ -23,12 +23,11 @@ from rich.progress import track
 from rich.table import Table
 
 from lagem.geometry import Frame, Mesh, MeshError, load_mesh, sample_surface
-from lagem.geometry.boundary import without_doubles
 from lagem.geometry.distance import DistanceTo
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation import Settings, prepare_shape
 from lagem.preparation.queries import draw_in_ball
-from lagem.preparation.solid import MANIFOLD_RESOLUTION, solid_of, surface_error
+from lagem.preparation.solid import MANIFOLD_RESOLUTION, Solid, own_solid, solid_of, surface_error
 
 PAPER = Settings()
 POINTS = 10_000  # that measure the way from a result back to its input
@@ -81,18 +80,11 @@ def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
     chosen: dict[str, list[Path]] = {"closed": [], "open": []}
     for number in np.random.default_rng(seed).permutation(len(paths)):
         try:
-            solid_of(
-                load_mesh(paths[number]),
-                conversion="none",
-                resolution=256,
-                thickness=0.01,
-                rng=np.random.default_rng(0),
-            )
-        except MeshError as error:
-            kind = "open" if "conversion is switched off" in str(error) else ""
-        else:
-            kind = "closed"
-        if kind and len(chosen[kind]) < each:
+            source = load_mesh(paths[number])
+        except MeshError:
+            continue
+        kind = "closed" if isinstance(own_solid(source, np.random.default_rng(0)), Solid) else "open"
+        if len(chosen[kind]) < each:
             chosen[kind].append(paths[number])
         if min(map(len, chosen.values())) == each:
             break
@@ -119,14 +111,18 @@ def main() -> None:
     )
     for kind, paths in chosen.items():
         theirs, ours, control = Side(), Side(), Side()
-        for path in track(paths, f"{kind} meshes", transient=True):
+        for number, path in enumerate(track(paths, f"{kind} meshes", transient=True)):
             source = load_mesh(path)
-            unit, _ = without_doubles(source.in_frame(Frame.of(source.vertices)))
+            unit = source.in_frame(Frame.of(source.vertices))
             made: list[Mesh] = []
             random = np.random.default_rng(0)
-            theirs.seconds.append(cpu_seconds(lambda: made.append(authors(unit, random))))  # noqa: B023
+            work = [
+                (theirs, lambda: made.append(authors(unit, random))),  # noqa: B023
+                (ours, lambda: prepare_shape(path, path.stem, kind, "train", PAPER)),  # noqa: B023
+            ]
+            for side, pipeline in work[:: 1 if number % 2 else -1]:  # first the one, then the other
+                side.seconds.append(cpu_seconds(pipeline))
             theirs.measure(unit, made[0])
-            ours.seconds.append(cpu_seconds(lambda: prepare_shape(path, path.stem, kind, "train", PAPER)))  # noqa: B023
             solid = solid_of(
                 source, conversion="flood", resolution=PAPER.resolution, thickness=PAPER.thickness, rng=random
             )

@@ -63,22 +63,22 @@ def test_a_mesh_that_bounds_nothing_is_an_error():
 
 def test_faces_doubled_one_way_are_one_face():
     once = ball()
-    mesh, sheet = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, np.roll(once.faces, 1, axis=1)])))
-    assert len(mesh.faces) == len(once.faces) and not sheet.any()
+    mesh, times = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, np.roll(once.faces, 1, axis=1)])))
+    assert len(mesh.faces) == len(once.faces) and (times == 2).all()
     assert mesh.signed_volume == pytest.approx(once.signed_volume)
 
 
 def test_faces_doubled_both_ways_are_a_sheet_that_keeps_the_first_ones_side():
     once = ball()
-    mesh, sheet = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, once.faces[:, ::-1]])))
-    assert sheet.all()
+    mesh, times = without_doubles(Mesh(once.vertices, np.concatenate([once.faces, once.faces[:, ::-1]])))
+    assert (times == 0).all()
     assert mesh.signed_volume == pytest.approx(once.signed_volume)
 
 
 def test_of_three_faces_in_one_place_the_majority_decides():
     face = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2]])
-    mesh, sheet = without_doubles(Mesh(np.eye(3), face))
-    assert not sheet.any() and len(mesh.faces) == 1
+    mesh, times = without_doubles(Mesh(np.eye(3), face))
+    assert times.tolist() == [1]
     np.testing.assert_array_equal(mesh.normals_and_areas()[0], Mesh(np.eye(3), face[1:2]).normals_and_areas()[0])
 
 
@@ -105,6 +105,50 @@ def test_overlapping_parts_enclose_their_union_whichever_way_they_face(inward):
     mesh = faced_outward(joined(*balls))
     assert WindingNumber(mesh)(np.array([[-0.6, 0, 0], [0, 0, 0], [0.6, 0, 0]])).all()
     assert mesh.signed_volume == pytest.approx(2 * balls[0].signed_volume * (-1 if inward[0] else 1))
+
+
+def box(low: float, high: float, *, inward: bool = False) -> Mesh:
+    made = trimesh.creation.box(bounds=[[low] * 3, [high] * 3])
+    return Mesh(made.vertices, made.faces[:, ::-1] if inward else made.faces)
+
+
+def moved(mesh: Mesh, shift: tuple[float, float, float], degrees: float = 0.0, axis: tuple = (0, 0, 1)) -> Mesh:
+    turn = trimesh.transformations.rotation_matrix(np.radians(degrees), axis)[:3, :3]
+    return Mesh(mesh.vertices @ turn.T + shift, mesh.faces)
+
+
+def merged(*meshes: Mesh) -> Mesh:
+    """Joined, with one vertex a position, as `load_mesh` gives it."""
+    both = joined(*meshes)
+    _, first, of_vertex = np.unique(both.vertices.round(9), axis=0, return_index=True, return_inverse=True)
+    return Mesh(both.vertices[first], of_vertex.reshape(-1)[both.faces])
+
+
+def test_an_inside_out_part_is_turned_also_where_it_touches_the_part_it_overlaps():
+    other = moved(box(0, 0.8, inward=True), (0, 0, 0), 30, (1, -1, 0.5))
+    both = merged(box(0, 1), other)
+    assert len(both.vertices) == 15  # they share the corner at the origin
+    assert WindingNumber(faced_outward(both))(np.array([[0.3, 0.3, 0.3]])).all()
+
+
+def test_parts_that_touch_in_an_edge_are_turned_alone():
+    mesh = merged(box(0, 1), moved(box(0, 1, inward=True), (1, 1, 0)))
+    assert len(mesh.vertices) == 14 and len(np.unique(parts_of(mesh))) == 2
+    assert faced_outward(mesh).signed_volume == pytest.approx(2)
+
+
+def test_what_only_closes_together_is_one_part():
+    """A box cut in two halves, and four wedges whose edges lie in the cut: each edge of the cut has four faces."""
+    whole = trimesh.creation.box(bounds=[[-1, -1, 0], [1, 1, 1]])
+    half = Mesh(whole.vertices, whole.faces[whole.face_normals[:, 2] > -0.5])
+    mirrored = Mesh(half.vertices * [1, 1, -1], half.faces[:, ::-1])
+    hull = trimesh.convex.convex_hull([[1, y, 0] for y in (-1, 1)] + [[2, y, z] for y in (-1, 1) for z in (-0.2, 0.2)])
+    wedges = [moved(Mesh(hull.vertices, hull.faces), (0, 0, 0), degrees) for degrees in (0, 90, 180, 270)]
+    mesh = merged(half, mirrored, *wedges)
+    assert open_edges(mesh) == 0
+    part = parts_of(mesh)
+    assert len(np.unique(part)) == 5
+    assert all(open_edges(mesh.with_faces(part == number)) == 0 for number in np.unique(part))
 
 
 @pytest.mark.parametrize("inside_out", [False, True])

@@ -6,7 +6,7 @@ import trimesh
 
 from lagem.geometry import Mesh, WindingNumber
 from lagem.geometry.distance import DistanceTo, exposed
-from lagem.geometry.voxels import Grid, cells_of_solid, corners_of, crossed_cells
+from lagem.geometry.voxels import Grid, cells_of_solid, corners_of, crossed_cells, finer_cells
 
 GRID = Grid(cells=48, reach=1.1)
 
@@ -62,6 +62,20 @@ def test_cells_of_a_hollow_ball_hold_all_of_its_solid_and_not_its_hollow():
     assert {tuple(cell) for cell in GRID.cell_of(solid)} <= cells
     assert tuple(GRID.cell_of(np.zeros((1, 3)))[0]) not in cells
     assert len(cells) * GRID.spacing**3 < 2 * 4 / 3 * np.pi * (0.9**3 - 0.6**3)
+
+
+def test_finer_cells_hold_all_of_the_solid_and_fewer_of_its_surroundings():
+    plate = trimesh.creation.box((1.5, 1.2, 0.01), trimesh.transformations.rotation_matrix(0.5, [1, 2, 3]))
+    mesh = Mesh(plate.vertices, plate.faces)
+    inside, cells, grid = WindingNumber(mesh), cells_of_solid(mesh, WindingNumber(mesh), GRID), GRID
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (20_000, 3)) * [1.5, 1.2, 0.01]
+    points = points @ trimesh.transformations.rotation_matrix(0.5, [1, 2, 3])[:3, :3].T
+    for _ in range(2):
+        before = len(cells) * grid.spacing**3
+        cells, grid = finer_cells(cells, grid, inside, DistanceTo(mesh))
+        assert len(cells) * grid.spacing**3 < 0.7 * before
+        kept = np.ravel_multi_index(tuple(cells.T), (grid.cells,) * 3)
+        assert np.isin(np.ravel_multi_index(tuple(grid.cell_of(points).T), (grid.cells,) * 3), kept).all()
 
 
 def test_distance_is_that_to_the_nearest_triangle():

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -42,6 +43,19 @@ def test_defaults_are_the_papers_counts():
     args = parse("a.obj", "--output", "out")
     assert (args.surface, args.volume, args.near) == (125_000, 250_000, 125_000)
     assert Settings() == Settings(surface=args.surface, volume=args.volume, near=args.near, seed=args.seed)
+
+
+def test_every_option_reaches_the_folders_settings(folder, tmp_path, in_this_process):
+    given = {
+        "surface": 61, "volume": 401, "near": 51, "inside": 7, "watertight": "none", "resolution": 99,
+        "thickness": 0.02, "seed": 3, "shapes-per-shard": 5, "val-share": 0.5,
+    }  # fmt: skip
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    command.run(parse(folder / "balls", "--output", tmp_path / "out", *words))
+    settings = json.loads((tmp_path / "out" / "format.json").read_text())["settings"]
+    assert {name.replace("-", "_"): value for name, value in given.items()} == {
+        name: value for name, value in settings.items() if name != "near_sigmas"
+    }
 
 
 def test_routes_and_errors_of_the_converted_are_summed_up(refused):

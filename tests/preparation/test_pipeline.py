@@ -37,7 +37,7 @@ def test_refused_meshes_are_named_with_their_reason_and_the_others_go_on(folder,
     records = prepare([folder], tmp_path / "out", small)
     refused = {record.id: record.reason for record in records if record.status == "refused"}
     assert set(refused) == {"boxes__open", "boxes__empty", "boxes__words"}
-    assert "edges have one face (open)" in refused["boxes__open"]
+    assert "edges are open" in refused["boxes__open"]
     assert "empty" in refused["boxes__empty"]
     assert len(Shards(tmp_path / "out")) == 7
     table = (tmp_path / "out" / "table.csv").read_text()
@@ -143,8 +143,59 @@ def test_a_lost_table_loses_no_shape(folder, tmp_path, small, undisturbed, paylo
 
 def test_a_twin_that_comes_later_does_not_double_a_shape(folder, tmp_path, small, undisturbed):
     (folder / "boxes" / "box_1.stl").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"box_1.ply: was prepared as 'boxes__box_1' and now is 'boxes__box_1.ply'"):
+    prepare([folder], tmp_path / "undisturbed", small)
+    ids = Shards(tmp_path / "undisturbed").ids
+    assert len(ids) == 7 and "boxes__box_1" in ids
+    rows = (tmp_path / "undisturbed" / "table.csv").read_text().splitlines()
+    assert len([row for row in rows if row.startswith("boxes__box_1")]) == 2  # the shape, and its empty twin, refused
+    (folder / "boxes" / "box_1.stl").unlink()
+    prepare([folder], tmp_path / "undisturbed", small)
+    assert Shards(tmp_path / "undisturbed").ids == ids
+
+
+def test_a_prepared_file_under_another_id_is_refused(folder, tmp_path, small, undisturbed):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text(f"file,id\n{folder}/boxes/box_1.ply,other\n")
+    with pytest.raises(ValueError, match=r"box_1.ply: was given as 'boxes__box_1' and now is 'other'"):
+        prepare([manifest], tmp_path / "undisturbed", small)
+
+
+def test_an_endless_reason_is_cut_and_stays_readable(folder, tmp_path, small, in_this_process):
+    (folder / "boxes" / "endless.off").write_text(f"OFF\n3 1 0\n0 0 {'x' * 200_000}\n1 0 0\n0 1 0\n3 0 1 2\n")
+    for _ in range(2):
+        records = {record.id: record for record in prepare([folder], tmp_path / "out", small)}
+        assert 100 < len(records["boxes__endless"].reason) < 600
+
+
+def test_a_damaged_table_is_one_line(folder, tmp_path, small, undisturbed):
+    table = tmp_path / "undisturbed" / "table.csv"
+    table.write_text(table.read_text().replace(",seconds", ",time"))
+    with pytest.raises(ValueError, match=r"table.csv: damaged, or of another lagem .*remove it"):
         prepare([folder], tmp_path / "undisturbed", small)
+
+
+def test_a_folder_of_an_older_lagem_is_said_to_be_one(folder, tmp_path, small, undisturbed):
+    header = tmp_path / "undisturbed" / "format.json"
+    header.write_text(header.read_text().replace('"watertight"', '"other"'))
+    with pytest.raises(ValueError, match=r"older lagem, whose format.json lacks watertight"):
+        prepare([folder], tmp_path / "undisturbed", small)
+
+
+def test_a_shape_without_its_record_is_not_kept(folder, tmp_path, small, undisturbed, payload):
+    (tmp_path / "undisturbed" / "shapes" / "boxes__open.safetensors").write_bytes(b"whole or not")
+    prepare([folder], tmp_path / "undisturbed", small)
+    assert payload(tmp_path / "undisturbed") == undisturbed
+
+
+def test_a_missing_library_ends_the_batch_and_refuses_no_mesh(folder, tmp_path, small, in_this_process, monkeypatch):
+    def broken(path, *rest):
+        raise ImportError("rays and pictures need embreex")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="need embreex"):
+        patch.setattr(pipeline, "prepare_shape", broken)
+        prepare([folder], tmp_path / "out", small)
+    prepare([folder], tmp_path / "out", small)
+    assert len(Shards(tmp_path / "out")) == 7
 
 
 def test_refused_meshes_are_tried_again_when_asked(folder, tmp_path, small, in_this_process, box):

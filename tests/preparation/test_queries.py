@@ -33,6 +33,15 @@ def test_a_thin_rod_gets_its_inside_points_and_its_true_share(rod, tmp_path):
     assert shape.volume_drawn_outside == 4_000
 
 
+def test_a_wire_a_thousandth_thick_gets_its_inside_points_too(tmp_path):
+    wire = trimesh.creation.box((0.001, 0.001, 2))
+    Mesh(wire.vertices, wire.faces).save(tmp_path / "wire.ply")
+    settings = Settings(surface=100, volume=1_000, near=100, inside=2_000)
+    shape, measures = prepare_shape(tmp_path / "wire.ply", "wire", "wires", "train", settings)
+    assert measures.route == "own" and measures.volume_inside >= 2_000
+    assert measures.inside_share == pytest.approx(0.001**2 * 2 * shape.frame.scale**3 / BALL, rel=0.1)
+
+
 def test_inside_points_are_uniform_in_the_solid(rod):
     solid = solid_of(rod, conversion="none", resolution=64, thickness=0.01, rng=np.random.default_rng(0))
     stored, _ = draw_inside(solid, 4_000, np.random.default_rng(1))
@@ -49,16 +58,17 @@ def test_a_shape_with_enough_inside_points_gets_no_more(sphere, tmp_path):
     assert len(shape.pools["volume_inside"]) + len(shape.pools["volume_outside"]) == 4_000
 
 
-def test_a_solid_too_thin_to_be_sampled_is_refused_in_words(monkeypatch):
+def test_a_closed_film_too_thin_to_be_labelled_is_thickened():
     film = trimesh.creation.box((2, 2, 1e-6))
     solid = solid_of(
-        rod_mesh := Mesh(film.vertices, film.faces),
-        conversion="flood",
-        resolution=64,
-        thickness=0.02,
-        rng=np.random.default_rng(0),
+        Mesh(film.vertices, film.faces), conversion="flood", resolution=64, thickness=0.02, rng=np.random.default_rng(0)
     )
-    assert solid.route == "flood" and len(rod_mesh.faces) == 12  # what is thinner than can be labelled is thickened
+    assert solid.route == "flood"
+    assert solid.mesh.signed_volume / (solid.mesh.area / 2) == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_solid_too_thin_to_be_sampled_is_refused_in_words(rod, monkeypatch):
+    solid = solid_of(rod, conversion="none", resolution=64, thickness=0.01, rng=np.random.default_rng(0))
     monkeypatch.setattr("lagem.preparation.queries.MOST_DRAWN", 1000)
     monkeypatch.setattr("lagem.preparation.queries.DRAWN_AT_ONCE", 1000)
     with pytest.raises(MeshError, match=r"only \d+ of \d+ points .* Lower --inside"):

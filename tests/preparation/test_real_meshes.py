@@ -13,8 +13,11 @@ import igl
 import numpy as np
 import pytest
 
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry import Frame, load_mesh, sample_surface
+from lagem.geometry.distance import DistanceTo
+from lagem.geometry.watertight import make_watertight
 from lagem.preparation import Record, Settings, Shards, prepare
+from lagem.preparation.solid import surface_error
 
 MESHES = Path(__file__).resolve().parents[2].parent / "shared" / "meshes"
 CLOSED = ("animal_figure/objsim_duck", "human_body/objsim_hand", "primitive/objsim_toruslarge")
@@ -86,7 +89,18 @@ def open_records(tmp_path_factory) -> list[Record]:
 def test_real_open_meshes_stay_close_to_their_exposed_surface(open_records):
     for record in open_records:
         assert record.status == "prepared" and record.measures.route == "flood", record
-        assert record.measures.error_mean <= 0.002 and record.measures.error_p99 <= 0.012, record
+        assert record.measures.error_mean <= 0.002, record
+    assert np.mean([record.measures.error_p99 for record in open_records]) <= 0.01
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_real_closed_mesh_sent_through_the_conversion_stays_on_its_surface_both_ways(name):
+    source = load_mesh(MESHES / "train" / f"{name}.ply")
+    unit = source.in_frame(Frame.of(source.vertices))
+    result = make_watertight(unit).mesh
+    rng = np.random.default_rng(0)
+    back = DistanceTo(unit)(sample_surface(result, 10_000, rng)[0])
+    assert surface_error(unit, result, rng).mean() <= 0.001 and back.mean() <= 0.001
 
 
 def test_real_open_meshes_get_their_inside_points(open_records):
@@ -103,6 +117,7 @@ def test_nearly_every_real_mesh_is_prepared(tmp_path):
     assert len(records) == 945 and len(hard) <= 71 - 64 and len(refused) - len(hard) <= 874 - 870, refused
     converted = [record.measures for record in records if record.measures and record.measures.route == "flood"]
     assert np.mean([measures.error_mean for measures in converted]) <= 0.002
+    assert np.mean([measures.error_p99 for measures in converted]) <= 0.01
 
 
 @pytest.mark.slow

@@ -66,6 +66,25 @@ def test_a_few_doubled_faces_within_a_solid_do_not_matter(sphere):
     assert found.route == "own" and len(found.mesh.faces) == len(sphere.faces)
 
 
+def test_boxes_on_one_footprint_keep_their_own_surface():
+    """Their common bottom faces are one face each, which alone would leave the union open."""
+    low, high = (trimesh.creation.box(bounds=[[0, 0, 0], [1, 1, top]]) for top in (1, 2))
+    both = trimesh.util.concatenate([low, high])
+    both.merge_vertices()
+    mesh = Mesh(both.vertices, both.faces)
+    found = solid(mesh)
+    assert found.route == "own"
+    asked = found.frame.to_unit(np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 0.5, 2.1], [0.5, 0.5, -0.1]]))
+    assert found.inside(asked).tolist() == [True, True, False, False]
+
+
+def test_what_is_left_out_of_an_own_surface_is_recorded(sphere):
+    fin = np.array([[0, 0, 0], [0.002, 0, 0], [0, 0.002, 0]])
+    faces = np.array([[0, 1, 2], [0, 2, 1]]) + len(sphere.vertices)
+    found = solid(Mesh(np.concatenate([sphere.vertices, fin]), np.concatenate([sphere.faces, faces])))
+    assert found.route == "own" and found.left_out == pytest.approx(2e-6 / sphere.area, rel=0.01)
+
+
 def test_manifold_without_its_package_is_said_once_and_plainly(monkeypatch):
     monkeypatch.setitem(sys.modules, "point_cloud_utils", None)
     with pytest.raises(ValueError, match=r"needs point-cloud-utils .*pip install 'lagem\[manifold\]'"):
@@ -84,5 +103,5 @@ def test_a_sheet_is_a_solid_of_its_thickness():
 
 
 def test_switched_off_conversion_names_the_reason_and_the_option(sphere):
-    with pytest.raises(MeshError, match=r"edges have one face \(open\); conversion is switched off"):
+    with pytest.raises(MeshError, match=r"edges are open .*; conversion is switched off"):
         solid(Mesh(sphere.vertices, sphere.faces[1:]), "none")

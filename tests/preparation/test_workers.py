@@ -1,7 +1,10 @@
 """Child processes: results, deaths, failures."""
 
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -27,11 +30,46 @@ def test_what_the_function_raises_ends_the_batch():
 
 def test_an_item_that_takes_too_long_is_given_up_and_the_others_go_on():
     results = list(run_in_processes(time.sleep, [0.0, 60.0, 0.1], workers=1, time_limit=2))
-    assert [(item, str(result)) for item, result in results] == [
+    assert [(item, str(result).partition(";")[0]) for item, result in results] == [
         (0.0, "None"),
-        (60.0, "took longer than 2 s; raise --time-limit, or simplify the mesh"),
+        (60.0, "took longer than 2 s"),
         (0.1, "None"),
     ]
+
+
+def test_what_a_child_takes_to_start_is_not_its_items_time():
+    """Spawning Python takes longer than a tenth of a second."""
+    start = time.monotonic()
+    assert list(run_in_processes(abs, [-1], workers=1, time_limit=0.1)) == [(-1, 1)]
+    assert time.monotonic() - start > 0.1
+
+
+PARENT = """
+import sys, time
+from lagem.preparation.workers import run_in_processes
+if __name__ == "__main__":
+    list(run_in_processes(time.sleep, [60.0], workers=1))
+"""
+
+
+def test_children_of_a_killed_parent_do_not_work_on():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT])
+
+    def children() -> list[str]:
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True)
+        return listed.stdout.split()
+
+    deadline = time.monotonic() + 30
+    while not (before := children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(3)  # until it sleeps
+    before = children()
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert before and not any(Path(f"/proc/{pid}").exists() for pid in before)
 
 
 def test_an_exit_is_said_to_be_one():

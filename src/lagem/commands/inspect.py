@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="D",
-        help="chamfer distance beyond sampling up to which two shapes count as close (default: %(default)s)",
+        help="distance, everywhere, up to which two shapes count as copies (default: %(default)s)",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of what is drawn (default: 0)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the pictures (default: z)")

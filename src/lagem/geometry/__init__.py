@@ -6,7 +6,6 @@ from lagem.geometry.mesh import (
     POINT_ENDINGS,
     Mesh,
     MeshError,
-    closed_and_consistent,
     load_mesh,
     load_points,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "SurfaceScore",
     "WindingNumber",
     "chamfer_distance",
-    "closed_and_consistent",
     "contact_sheet",
     "extract_surface",
     "fscore",

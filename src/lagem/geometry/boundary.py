@@ -21,29 +21,30 @@ Inside = Callable[[NDArray[np.floating]], NDArray[np.bool_]]
 
 PROBE = 1e-4  # how far in front of and behind a surface point occupancy is asked
 ENCLOSED = 0.99  # share of a part's area that lies in other parts, above which the part is nested, not overlapping
+DRAWN_AT_ONCE = 1 << 20
 LEAST_KEPT = 0.01  # share of the surface that bounds something, below which a mesh bounds nothing
 
 
-def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.bool_]]:
+def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
     """One face for each set of three corners.
 
     Returns:
-        The mesh, each face turned as most of those that it stands for, and (F,) True where as many faced one way as
-        the other: such a sheet encloses nothing.
+        The mesh, each face turned as most of those that it stands for; and (F,) how many more of them faced its way
+        than the other. Where that is 0, it is a sheet that encloses nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
     second, third = (mesh.faces[np.arange(len(start)), (start + step) % 3] for step in (1, 2))
     _, first, which = np.unique(corners, axis=0, return_index=True, return_inverse=True)
     if len(first) == len(corners):
-        return mesh, np.zeros(len(first), dtype=np.bool_)
+        return mesh, np.ones(len(first), dtype=np.int64)
     turn = np.where(second < third, 1, -1)
-    balance = np.bincount(which.reshape(-1), weights=turn)
+    balance = np.bincount(which.reshape(-1), weights=turn).astype(np.int64)
     faces = mesh.faces[first]
     against = turn[first] * balance < 0
     faces[against] = faces[against, ::-1]
     order = np.argsort(first)
-    return Mesh(mesh.vertices, faces[order]), (balance == 0)[order]
+    return Mesh(mesh.vertices, faces[order]), np.abs(balance)[order]
 
 
 def open_edges(mesh: Mesh) -> int:
@@ -51,18 +52,39 @@ def open_edges(mesh: Mesh) -> int:
 
     Parts may touch, so an edge may have four faces, two each way.
     """
-    directed = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    keys = directed.min(axis=1) * len(mesh.vertices) + directed.max(axis=1)
-    _, edge = np.unique(keys, return_inverse=True)
-    balance = np.bincount(edge, weights=np.where(directed[:, 0] < directed[:, 1], 1, -1))
-    return int(np.count_nonzero(balance))
+    edge, way = _edges(mesh)
+    return int(np.count_nonzero(np.bincount(edge, weights=way)))
 
 
 def parts_of(mesh: Mesh) -> NDArray[np.int64]:
-    """(F,) number of the connected part that each face belongs to; parts share no vertex."""
-    start, end = mesh.faces[:, [0, 1]].reshape(-1), mesh.faces[:, [1, 2]].reshape(-1)
-    links = coo_array((np.ones(len(start), dtype=np.bool_), (start, end)), shape=(len(mesh.vertices),) * 2)
-    part: NDArray[np.int64] = connected_components(links, directed=False)[1][mesh.faces[:, 0]].astype(np.int64)
+    """(F,) number of the closed part that each face of a mesh without open edges belongs to.
+
+    Faces are of one part across an edge that only they share. Parts may touch, in a vertex or in an edge with more
+    faces; where that leaves a part open, it is one with those that close it.
+    """
+    edge, way = _edges(mesh)
+    face = np.repeat(np.arange(len(mesh.faces)), 3)
+    own = np.bincount(edge)[edge] == 2
+    part = _connected(face, edge, own)
+    parts = int(part.max()) + 1
+    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # each edge in each part
+    closing = np.bincount(of_pair, weights=way)[of_pair] != 0
+    return _connected(face, edge, own | closing) if closing.any() else part
+
+
+def _edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(3 F,) number of the edge at each side of each face, and 1 or -1 for the way the face runs through it."""
+    sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    _, edge = np.unique(sides.min(axis=1) * len(mesh.vertices) + sides.max(axis=1), return_inverse=True)
+    return edge, np.where(sides[:, 0] < sides[:, 1], 1, -1)
+
+
+def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(F,) numbers of the sets of faces that the chosen sides connect: faces and edges are the nodes of a graph."""
+    faces, edges = int(face.max()) + 1, int(edge.max()) + 1
+    ones = np.ones(int(links.sum()), dtype=np.bool_)
+    graph = coo_array((ones, (face[links], faces + edge[links])), shape=(faces + edges,) * 2)
+    part: NDArray[np.int64] = np.unique(connected_components(graph, directed=False)[1][:faces], return_inverse=True)[1]
     return part
 
 
@@ -120,6 +142,7 @@ def sample_boundary(
     points, normals, found, drawn = [], [], 0, 0
     while found < count:
         more = count - found if not drawn else int(1.05 * (count - found) * drawn / found) + 64
+        more = min(more, DRAWN_AT_ONCE)
         where, normal, front, back = probe_surface(mesh, inside, more, rng)
         keep = front != back
         points.append(where[keep])

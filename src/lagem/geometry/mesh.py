@@ -180,24 +180,6 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
     return np.array(points, dtype=np.float64)
 
 
-def closed_and_consistent(mesh: Mesh) -> str | None:
-    """None where every edge is shared by two faces that run through it in opposite directions, else why not."""
-    if len(mesh.faces) == 0:
-        return "it has no faces"
-    directed = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    keys = directed.min(axis=1) * len(mesh.vertices) + directed.max(axis=1)
-    _, edge, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    forward = np.bincount(edge, weights=directed[:, 0] < directed[:, 1])
-    for bad, reason in (
-        (counts == 1, "edges have one face (open)"),
-        (counts > 2, "edges have more than two faces"),
-        (forward != 1, "edges run the same way in both faces (inconsistent orientation)"),
-    ):
-        if bad.any():
-            return f"{int(bad.sum())} of {len(counts)} {reason}"
-    return None
-
-
 def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
     """One vertex a position, in order of first appearance; no face with a repeated vertex, no vertex without a face."""
     faces = faces.reshape(-1)

@@ -99,6 +99,28 @@ def any_corner(nodes: Mask) -> Mask:
     return nodes
 
 
+def finer_cells(
+    cells: NDArray[np.int64],
+    grid: Grid,
+    inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+    distance_to: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> tuple[NDArray[np.int64], Grid]:
+    """Of the eighths of cells that hold a solid, those that can hold some of it, and their grid of 2R.
+
+    Args:
+        cells: (N, 3), such as `cells_of_solid` gives.
+        grid: Their grid.
+        inside: Occupancy, (N, 3) to (N,).
+        distance_to: Distance to the surface, (N, 3) to (N,).
+    """
+    finer = Grid(cells=2 * grid.cells, reach=grid.reach)
+    eighths = (2 * cells[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T).reshape(-1, 3)
+    centres = finer.positions(eighths + 0.5)
+    crossed = distance_to(centres) <= np.sqrt(3) / 2 * finer.spacing
+    crossed[~crossed] = inside(centres[~crossed])
+    return eighths[crossed], finer
+
+
 def cells_of_solid(
     mesh: Mesh, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], grid: Grid
 ) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lagem.geometry.boundary import PROBE
+from lagem.geometry.boundary import PROBE, without_doubles
 from lagem.geometry.distance import DistanceTo
 from lagem.geometry.isosurface import marching_cubes
 from lagem.geometry.mesh import Mesh
@@ -48,10 +48,11 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     Gaps narrower than about a cell are closed; hollows without a wider opening are filled.
 
     Args:
-        mesh: Any triangles, in the unit sphere; no face twice (`without_doubles`), or fronts and backs get mixed.
+        mesh: Any triangles, in the unit sphere.
         resolution: R; a cell measures 2.06 / R.
         thickness: Of the plates that open sheets become, in unit-sphere units.
     """
+    mesh, _ = without_doubles(mesh)  # of two faces in one place, the nearest would be either
     grid = Grid(cells=resolution, reach=REACH)
     distance_to = DistanceTo(mesh)
     nodes, distance = _near_nodes(mesh, grid, distance_to)

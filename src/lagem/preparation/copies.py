@@ -1,8 +1,8 @@
 """Shapes that are there twice: the same, or nearly the same, under two ids.
 
 Each shape is described by the distances from fixed places to its surface. Such a distance differs between two shapes
-by no more than their Hausdorff distance, so a search among descriptors finds every pair that lies within the bound
-everywhere. Shapes are compared as they stand: a turned or mirrored copy is another shape.
+by no more than their Hausdorff distance, so a search among descriptors finds every pair of shapes that lie within a
+bound of one another everywhere. Shapes are compared as they stand: a turned or mirrored copy is another shape.
 """
 
 from dataclasses import dataclass
@@ -42,21 +42,27 @@ class Copy:
 
 
 def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -> list[Copy]:
-    """Pairs of shapes whose chamfer distance exceeds that of two samplings of one surface by less than `within`.
+    """Pairs of shapes that lie within a bound of one another.
+
+    Searched for are pairs that do so everywhere; kept are those whose chamfer distance exceeds that of two samplings
+    of one surface by less than the bound.
 
     Args:
         shards: The shapes.
-        areas: (S,) of their surfaces, for the floor.
-        within: In unit-sphere units.
+        areas: (S,) of their surfaces: how far apart their sampled points are.
+        within: The bound, in unit-sphere units.
     """
     descriptors = np.stack(
         [describe(shards, index) for index in track(range(len(shards)), "describing", transient=True)]
     )
-    fewest = min(COMPARED_POINTS, *(shards.count(index, "surface_points") for index in range(len(shards))))
-    uncovered = 2 * float(np.sqrt(areas.max() / fewest))  # the chance of a larger hole in a sampling is exp(-4 pi)
-    pairs = cKDTree(descriptors).query_pairs(within + uncovered, p=np.inf)
+    counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
+    uncovered = 2 * np.sqrt(areas / counts)  # the chance of a larger hole in a sampling is exp(-4 pi)
+    near = cKDTree(descriptors).query_pairs(within + uncovered.max(), p=np.inf)
+    pairs = np.array(sorted(near), dtype=np.int64).reshape(-1, 2)
+    gaps = np.abs(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]]).max(axis=1)
+    pairs = pairs[gaps < within + uncovered[pairs].max(axis=1)]
     found = []
-    for first, second in track(sorted(pairs), "comparing", transient=True, disable=not pairs):
+    for first, second in track(pairs.tolist(), "comparing", transient=True, disable=len(pairs) == 0):
         clouds = [first_points(shards, index) for index in (first, second)]
         distance = chamfer_distance(*clouds)
         floor = sampling_floor(float(np.mean(areas[[first, second]])), *map(len, clouds))

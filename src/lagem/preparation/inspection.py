@@ -39,7 +39,7 @@ class ShapeReport:
 
     measures: of table.csv; None where the table lost them.
     agreement: share of judged near queries whose label the nearest surface point's normal confirms; None where the
-        shape was not judged.
+        shape was not judged, or all its near queries are too close to its surface.
     thickness: twice the volume over the area, the mean thickness of a plate; None without measures.
     suspicions: in words; empty for most.
     """
@@ -71,9 +71,11 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     Args:
         root: What `lagem prepare` wrote.
         judged: Shapes whose labels get a second opinion, drawn by the seed.
-        within: Chamfer distance beyond sampling up to which two shapes are called close.
+        within: How near two shapes must be everywhere to count as copies, in unit-sphere units.
         seed: Of the draws.
     """
+    if judged < 0 or within < 0:
+        raise ValueError(f"--judged and --within are not negative, but {judged} and {within} were given.")
     shards = Shards(root)
     if len(shards) == 0:
         raise ValueError(f"{root}: holds no prepared shape; the reasons are in {Path(root) / 'table.csv'}.")
@@ -91,10 +93,11 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     return Inspection(root=Path(root), shapes=reports, refused=refused, copies=copies)
 
 
-def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float:
+def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:
     """Share of a shape's near queries whose label says the side of the nearest surface point that they lie on.
 
-    Queries closer to the surface than its sampled points are to one another are left out.
+    Queries closer to the surface than twice what its sampled points are from one another are left out; None where
+    that leaves none.
     """
     points = shards.read(index, "surface_points")
     normals = shards.read(index, "surface_normals")
@@ -111,7 +114,7 @@ def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> floa
     spacing = float(np.median(tree.query(points[:1000], k=2, workers=1)[0][:, 1]))
     clear = distance > UNJUDGED * spacing
     behind = np.einsum("nc,nc->n", query - points[nearest], normals[nearest]) < 0
-    return float((behind == label_of)[clear].mean()) if clear.any() else 1.0
+    return float((behind == label_of)[clear].mean()) if clear.any() else None
 
 
 def _report(shards: Shards, index: int, measures: Measures | None, judged: bool, seed: int) -> ShapeReport:
@@ -131,7 +134,7 @@ def _report(shards: Shards, index: int, measures: Measures | None, judged: bool,
         if measures.sheet_share > MOST_SHEET:
             found.append(f"{measures.sheet_share:.0%} of its vertices thicken open sheets")
         if measures.dropped_share > MOST_DROPPED:
-            found.append(f"{measures.dropped_share:.0%} of its surface bounds nothing")
+            found.append(f"{measures.dropped_share:.0%} of its surface is buried or doubled")
     return ShapeReport(
         index=index,
         id=shards.ids[index],

@@ -54,8 +54,11 @@ def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     order = sample_generator(0, 0, "pictures").permutation(len(inspection.shapes))
     for name, shapes in (("suspicious", suspicious), ("random", [inspection.shapes[index] for index in order])):
+        picture = output / f"{name}.png"
         if shapes:
-            save_picture(_sheet(shards, shapes[:PICTURED], up), output / f"{name}.png")
+            save_picture(_sheet(shards, shapes[:PICTURED], up), picture)
+        else:
+            picture.unlink(missing_ok=True)  # of an earlier inspection
 
 
 def _summary(inspection: Inspection) -> Table:

@@ -53,6 +53,8 @@ def pack(root: str | Path) -> None:
     for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
         (shards / stale).unlink()
     write_table(root, records)
+    for given_up in shapes.glob("*.safetensors"):  # its process was stopped between the shape and its record
+        given_up.unlink()
 
 
 def locate(root: Path, records: dict[str, Record]) -> dict[str, tuple[Path, int]]:

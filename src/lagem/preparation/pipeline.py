@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,9 +19,10 @@ from lagem.preparation.shard_file import FORMAT, VERSION, write_shard
 from lagem.preparation.shards import read_format
 from lagem.preparation.solid import require_manifold
 from lagem.preparation.sources import MeshSource, find_meshes
-from lagem.preparation.workers import Lost, run_in_processes
+from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
 
 TIME_LIMIT = 600.0  # seconds a mesh
+LONGEST_REASON = 500  # characters; a parser may quote all of a file's line
 
 
 def prepare(
@@ -63,7 +64,7 @@ def prepare(
     with locked(root):
         records = read_records(root)
         there = locate(root, records)
-        check_new_ids(meshes, records)
+        meshes = with_recorded_ids(meshes, records)
         for mesh in meshes:
             if mesh.id in there:
                 if mesh.id not in records:  # table.csv was lost
@@ -93,7 +94,8 @@ def prepare_each(
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
         for done, (mesh, result) in enumerate(results, 1):
             if isinstance(result, Lost):
-                result = record_of(mesh, reason=str(result))
+                seconds = time_limit if isinstance(result, TookTooLong) else 0.0
+                result = record_of(mesh, reason=str(result), seconds=seconds)
                 write_record(root, result)
             refused += result.status == "refused"
             progress.update(task, completed=done, rate=done / (time.monotonic() - start), refused=refused)
@@ -105,6 +107,8 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
     start, reason, measures = time.monotonic(), "", None
     try:
         shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
+    except ImportError as error:  # that is wrong with the installation, not with the mesh
+        raise ValueError(str(error)) from error
     except Exception as error:  # whatever is wrong with one file, the others go on
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
@@ -125,6 +129,11 @@ def start_folder(root: Path, settings: Settings) -> None:
         write_atomically(root / "format.json", (json.dumps(header, indent=2) + "\n").encode())
     before = read_format(root)["settings"]
     now = json.loads(json.dumps(asdict(settings)))
+    if lacking := [name for name in now if name not in before]:
+        raise ValueError(
+            f"{root}: was prepared by an older lagem, whose format.json lacks {', '.join(lacking)}; "
+            "give another --output."
+        )
     if differing := [name for name in now if before.get(name) != now[name]]:
         was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
         raise ValueError(
@@ -159,15 +168,23 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
         )
 
 
-def check_new_ids(meshes: list[MeshSource], records: dict[str, Record]) -> None:
-    """ValueError where a prepared file comes again under another id, which would double the shape."""
-    known = {record.source: record.id for record in records.values() if record.status == "prepared"}
+def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
+    """The meshes, those whose file is recorded under its recorded id.
+
+    A file's id has its ending only while another file differs in nothing else, and a twin may come or go between two
+    calls. ValueError where a recorded file comes under quite another id, which would double the shape.
+    """
+    recorded = {record.source: record.id for record in records.values()}
+    found = []
     for mesh in meshes:
-        if mesh.id not in records and mesh.path in known:
+        known, ending = recorded.get(mesh.path, mesh.id), Path(mesh.path).suffix
+        if known.removesuffix(ending) != mesh.id.removesuffix(ending):
             raise ValueError(
-                f"{mesh.path}: was prepared as {known[mesh.path]!r} and now is {mesh.id!r}; give it its earlier id in "
-                "a manifest (a .csv with columns file and id), or another --output."
+                f"{mesh.path}: was given as {known!r} and now is {mesh.id!r}; give it its earlier id in a manifest (a "
+                ".csv with columns file and id), or another --output."
             )
+        found.append(replace(mesh, id=known))
+    return sorted(found, key=lambda mesh: mesh.id)
 
 
 def same_file(one: str, other: str) -> bool:
@@ -183,7 +200,7 @@ def record_of(mesh: MeshSource, *, reason: str = "", measures: Measures | None =
         split=mesh.split,
         source=mesh.path,
         status="refused" if reason else "prepared",
-        reason=reason,
+        reason=reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…",
         measures=measures,
         seconds=seconds,
     )

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.boundary import Inside, sample_boundary
+from lagem.geometry.distance import DistanceTo
 from lagem.geometry.mesh import MeshError
 from lagem.geometry.sampling import sample_surface
-from lagem.geometry.voxels import Grid, cells_of_solid
+from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells
 from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import Solid
@@ -24,6 +25,8 @@ BEYOND = 1 + 1e-4  # norm from which on a point is outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
 MOST_DRAWN = 1 << 23  # a solid that has not shown enough points by then is too thin to be sampled
+TRIED, GOOD_SHARE = 2_000, 0.1  # cells are fine enough where this share of so many points drawn in them is inside
+MOST_CELLS = 1 << 21
 BARELY_DROPPED = 0.02  # share of the surface that bounds nothing, up to which near queries need not avoid it
 
 
@@ -86,19 +89,35 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
     MeshError where the solid is too thin for it.
     """
-    cells = cells_of_solid(solid.mesh, solid.inside, GRID)
+    cells, grid = _tight_cells(solid, random)
     found: list[Stored] = []
     count = drawn = 0
     while count < least:
-        wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
-        at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
-        points = GRID.positions(cells[random.integers(len(cells), size=at_once)] + random.random((at_once, 3)))
-        found.append(by_label("volume", points, solid.inside)[0])
-        count, drawn = count + len(found[-1]), drawn + at_once
-        if count < least and drawn >= MOST_DRAWN:
+        if drawn >= MOST_DRAWN:
             raise MeshError(
                 f"only {count} of {drawn} points drawn around its surface are inside, where {least} are needed; its "
                 "walls are too thin to be sampled. Lower --inside, or thicken them."
             )
-    ball, around = 4 / 3 * np.pi * VOLUME_RADIUS**3, len(cells) * GRID.spacing**3
+        wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
+        at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
+        found.append(_drawn_in(cells, grid, at_once, solid.inside, random))
+        count, drawn = count + len(found[-1]), drawn + at_once
+    ball, around = 4 / 3 * np.pi * VOLUME_RADIUS**3, len(cells) * grid.spacing**3
     return np.concatenate(found), round(drawn * ball / around)
+
+
+def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
+    """Cells that hold all of the solid, made finer until a good share of what is drawn in them is inside."""
+    cells, grid = cells_of_solid(solid.mesh, solid.inside, GRID), GRID
+    distance_to = DistanceTo(solid.mesh)
+    while (
+        len(_drawn_in(cells, grid, TRIED, solid.inside, random)) < GOOD_SHARE * TRIED and 8 * len(cells) <= MOST_CELLS
+    ):
+        cells, grid = finer_cells(cells, grid, solid.inside, distance_to)
+    return cells, grid
+
+
+def _drawn_in(cells: NDArray[np.int64], grid: Grid, count: int, inside: Inside, random: np.random.Generator) -> Stored:
+    """Those of `count` points uniform in the cells that are inside, as stored."""
+    points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
+    return by_label("volume", points, inside)[0]

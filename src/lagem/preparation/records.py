@@ -25,7 +25,7 @@ class Measures:
     volume_inside, near_inside: queries inside.
     error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
     sheet_share: share of the closed mesh's vertices that give open sheets their thickness.
-    dropped_share: share of the closed mesh's area across which occupancy does not change.
+    dropped_share: share of the area, doubled faces counted once, across which occupancy does not change.
     """
 
     route: str
@@ -75,12 +75,18 @@ def read_records(root: Path) -> dict[str, Record]:
     records: dict[str, Record] = {}
     table = root / "table.csv"
     if table.exists():
-        with table.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                records[row["id"]] = _from_row(row)
+        try:
+            with table.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    records[row["id"]] = _from_row(row)
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to go on without "
+                "what it says of refused meshes."
+            ) from None
     for path in record_files(root):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        measures = stored.pop("measures")
+        measures = stored.pop("measures", None)
         record = Record(**stored, measures=Measures(**measures) if measures else None)
         records[record.id] = record
     return records

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from lagem.preparation.quantisation import SURFACE_LIMIT
 from lagem.preparation.solid import CONVERSIONS, Conversion
 
-RESOLUTIONS = (32, 1024)
-MOST_THICKNESS = 0.1
+RESOLUTIONS = (64, 512)  # below, the cube is too narrow around the sphere; above, a grid takes gigabytes
+THICKNESSES = (0.001, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,5 +54,5 @@ class Settings:
             raise ValueError(f"--watertight is {self.watertight!r}, but can be {', '.join(CONVERSIONS)}.")
         if not RESOLUTIONS[0] <= self.resolution <= RESOLUTIONS[1]:
             raise ValueError(f"--resolution is {self.resolution}, but must lie in {list(RESOLUTIONS)}.")
-        if not 0 < self.thickness <= MOST_THICKNESS:
-            raise ValueError(f"--thickness is {self.thickness}, but must lie in (0, {MOST_THICKNESS}].")
+        if not THICKNESSES[0] <= self.thickness <= THICKNESSES[1]:
+            raise ValueError(f"--thickness is {self.thickness}, but must lie in {list(THICKNESSES)}.")

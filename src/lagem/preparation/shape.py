@@ -89,6 +89,6 @@ def prepare_shape(
         error_mean=solid.error_mean,
         error_p99=solid.error_p99,
         sheet_share=solid.sheet_share,
-        dropped_share=dropped,
+        dropped_share=1 - (1 - solid.left_out) * (1 - dropped),
     )
     return shape, measures

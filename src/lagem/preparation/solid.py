@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lagem.geometry.boundary import Inside, faced_outward, open_edges, probe_surface, without_doubles
 from lagem.geometry.distance import DistanceTo, exposed
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import Mesh, MeshError, closed_and_consistent
+from lagem.geometry.mesh import Mesh, MeshError
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import Watertight, make_watertight
@@ -33,6 +33,7 @@ class Solid:
     route: `own` surface of the source, or what converted it.
     sheet_share: share of the converted mesh's vertices that give open sheets their thickness.
     error_mean, error_p99: distance from the source's exposed surface to the mesh, in unit-sphere units; 0 for `own`.
+    left_out: share of the source's area in faces doubled front to back, which `own` leaves out.
     """
 
     mesh: Mesh
@@ -42,6 +43,7 @@ class Solid:
     sheet_share: float = 0.0
     error_mean: float = 0.0
     error_p99: float = 0.0
+    left_out: float = 0.0
 
 
 def solid_of(
@@ -57,14 +59,13 @@ def solid_of(
         thickness: Least thickness of open sheets (flood), in unit-sphere units.
         rng: Draws the points at which the solid is checked.
     """
-    single, doubled = without_doubles(source)
-    own = _own_solid(single, doubled, rng)
+    own = own_solid(source, rng)
     if isinstance(own, Solid):
         return own
     if conversion == "none":
         raise MeshError(f"{own}; conversion is switched off, choose one with --watertight.")
-    frame = Frame.of(single.vertices)
-    unit = single.in_frame(frame)
+    frame = Frame.of(source.vertices)
+    unit = source.in_frame(frame)
     if conversion == "flood":
         converted = make_watertight(unit, resolution=resolution, thickness=thickness)
     else:
@@ -89,20 +90,29 @@ def surface_error(source: Mesh, result: Mesh, rng: np.random.Generator) -> NDArr
     return DistanceTo(result)(points[seen] if seen.any() else points)
 
 
-def _own_solid(single: Mesh, doubled: NDArray[np.bool_], rng: np.random.Generator) -> Solid | str:
-    """The solid that a mesh without doubles encloses by itself, or why it encloses none."""
-    if doubled.all():
+def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
+    """The solid that a mesh encloses by itself, or why it encloses none.
+
+    Args:
+        source: In its own coordinates.
+        rng: Draws the points at which it is checked.
+    """
+    single, times = without_doubles(source)
+    if not times.any():
         return "each face is there once from the front and once from the back, so it encloses nothing"
-    bounding = single.with_faces(~doubled)
-    if open_edges(bounding):
-        return closed_and_consistent(bounding) or "its edges are open"
-    frame = Frame.of(bounding.vertices)
-    mesh = faced_outward(bounding.in_frame(frame))
-    inside = WindingNumber(mesh)
-    _, _, front, back = probe_surface(single.in_frame(frame), inside, PROBED_POINTS, rng)
+    surface = enclosing = single.with_faces(times > 0)
+    if count := open_edges(enclosing):
+        enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # parts may share a face
+        if open_edges(enclosing):
+            return f"{count} of its edges are open or join faces of opposite orientation"
+    frame = Frame.of(surface.vertices)
+    inside = WindingNumber(faced_outward(enclosing.in_frame(frame)))
+    whole = single.in_frame(frame)
+    _, _, front, back = probe_surface(whole, inside, PROBED_POINTS, rng)
     if (bare := float((~front & ~back).mean())) > MOST_BARE:
         return f"{bare:.0%} of its surface has no solid behind it"
-    return Solid(mesh=mesh, inside=inside, frame=frame, route="own")
+    left_out = float(whole.normals_and_areas()[1][times == 0].sum() / whole.area)
+    return Solid(mesh=surface.in_frame(frame), inside=inside, frame=frame, route="own", left_out=left_out)
 
 
 def require_manifold() -> ModuleType:

@@ -4,10 +4,13 @@
 the parent knows what each child holds: it reports that item with the signal and starts another child.
 """
 
+import ctypes
 import math
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +21,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+PR_SET_PDEATHSIG = 1  # of Linux' prctl: the signal that a process gets when its parent dies
 SINGLE_THREADED = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
 }
@@ -34,7 +38,9 @@ class TookTooLong(Lost):
     seconds: float
 
     def __str__(self) -> str:
-        return f"took longer than {self.seconds:g} s; raise --time-limit, or simplify the mesh"
+        return (
+            f"took longer than {self.seconds:g} s; simplify the mesh, or use --retry-refused with a larger --time-limit"
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,8 @@ class Child:
         self.since = 0.0
 
     def give(self, item: Any) -> None:
-        self.item, self.since = item, time.monotonic()
+        self.item = item
+        self.since = time.monotonic() if self.started else math.inf
         with suppress(OSError):  # it died before its item came; `take` sees that
             self.connection.send(item)
 
@@ -138,6 +145,7 @@ def run_in_processes(
 
 def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     """A child's life: items in, results out, until the parent is gone."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends the children
     try:
         connection.send(("started", None))
@@ -150,6 +158,26 @@ def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             connection.send(message)
     except (EOFError, OSError):
         return  # the parent is gone
+
+
+def end_with_parent() -> None:
+    """End this process, whatever it computes, as soon as its parent is gone, also by kill -9.
+
+    Otherwise the child would work on at an item that nobody waits for, beside the run that takes over.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a child has a parent to end with"
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it was gone before
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
