@@ -38,7 +38,9 @@ LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--m
 ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
 SMOKE = {
-    "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2"],
+    "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2", "--inside", "200"],
+    "inspect": ["--judged", "5"],
+    "evaluate": ["--resolution", "16", "--points", "500"],
     "reconstruct": ["--resolution", "16"],
     "import-weights": ["--num-latents", "256", "64", "16"],
     "describe": [],
@@ -88,7 +90,17 @@ def test_the_readmes_commands_run_in_their_order(workplace):
                     smoke = [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
             run([sys.executable, "-m", "lagem", verb, *arguments, *smoke], workplace)
             seen.add(verb)
-    assert seen >= {"prepare", "describe", "fit", "validate", "predict", "reconstruct", "import-weights"}
+    assert seen >= {
+        "prepare",
+        "describe",
+        "fit",
+        "validate",
+        "predict",
+        "reconstruct",
+        "import-weights",
+        "inspect",
+        "evaluate",
+    }
     assert (workplace / "reconstructed" / "mesh.ply").is_file()
     assert (workplace / "weights.safetensors").is_file()
 

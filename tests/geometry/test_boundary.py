@@ -5,13 +5,18 @@ import pytest
 import trimesh
 
 from lagem.geometry import Frame, Mesh, MeshError, WindingNumber
-from lagem.geometry.boundary import faced_outward, open_edges, parts_of, sample_boundary, without_doubles
+from lagem.geometry.boundary import bare_share, faced_outward, open_edges, parts_of, sample_boundary, without_doubles
 
 
 def ball(radius: float = 0.5, center: tuple[float, float, float] = (0, 0, 0), *, inward: bool = False) -> Mesh:
     made = trimesh.creation.icosphere(subdivisions=4, radius=radius)
     faces = np.asarray(made.faces)
     return Mesh(np.asarray(made.vertices) + center, faces[:, ::-1] if inward else faces)
+
+
+def box(low: float, high: float, *, inward: bool = False) -> Mesh:
+    made = trimesh.creation.box(bounds=[[low] * 3, [high] * 3])
+    return Mesh(made.vertices, made.faces[:, ::-1] if inward else made.faces)
 
 
 def joined(*meshes: Mesh) -> Mesh:
@@ -55,10 +60,29 @@ def test_normals_of_an_inside_out_mesh_point_out_of_the_solid():
     assert (np.einsum("nc,nc->n", points, normals) > 0).all()
 
 
-def test_a_mesh_that_bounds_nothing_is_an_error():
+def test_a_mesh_of_hardly_any_boundary_is_an_error():
+    nested = joined(*(box(number / 1000, 1 - number / 1000) for number in range(150)))
+    with pytest.raises(MeshError, match=r"of \d+ points on its surface, \d+ bound a solid"):
+        boundary(nested)
+
+
+def test_layers_without_a_solid_between_them_are_bare():
     there = ball()
-    with pytest.raises(MeshError, match="0 bound a solid"):
-        boundary(joined(there, Mesh(there.vertices, there.faces[:, ::-1])))
+    both = joined(there, Mesh(there.vertices, there.faces[:, ::-1]))
+    rng = np.random.default_rng(0)
+    assert bare_share(both, WindingNumber(both), 500, rng) == 1
+    assert bare_share(there, WindingNumber(there), 500, rng) == 0
+
+
+def test_points_of_an_inside_out_part_inside_a_hollow_are_surface_too():
+    """Where the winding number is negative in front of a face, its back decides."""
+    mesh = joined(ball(0.5, inward=True), ball(0.3, (2, 0, 0), inward=True), ball(0.2, (2, 0, 0), inward=True))
+    points, normals, dropped = boundary(mesh)
+    center = np.where(points[:, :1] > 1, [2.0, 0, 0], [0.0, 0, 0])
+    radius = np.linalg.norm(points - center, axis=1)
+    assert (np.minimum(abs(radius - 0.5), abs(radius - 0.3)) < 3e-3).all()
+    assert (np.einsum("nc,nc->n", points - center, normals) > 0).all()
+    assert dropped == pytest.approx(0.04 / (0.25 + 0.09 + 0.04), abs=0.02)
 
 
 def test_faces_doubled_one_way_are_one_face():
@@ -105,11 +129,6 @@ def test_overlapping_parts_enclose_their_union_whichever_way_they_face(inward):
     mesh = faced_outward(joined(*balls))
     assert WindingNumber(mesh)(np.array([[-0.6, 0, 0], [0, 0, 0], [0.6, 0, 0]])).all()
     assert mesh.signed_volume == pytest.approx(2 * balls[0].signed_volume * (-1 if inward[0] else 1))
-
-
-def box(low: float, high: float, *, inward: bool = False) -> Mesh:
-    made = trimesh.creation.box(bounds=[[low] * 3, [high] * 3])
-    return Mesh(made.vertices, made.faces[:, ::-1] if inward else made.faces)
 
 
 def moved(mesh: Mesh, shift: tuple[float, float, float], degrees: float = 0.0, axis: tuple = (0, 0, 1)) -> Mesh:

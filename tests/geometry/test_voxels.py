@@ -6,7 +6,7 @@ import trimesh
 
 from lagem.geometry import Mesh, WindingNumber
 from lagem.geometry.distance import DistanceTo, exposed
-from lagem.geometry.voxels import Grid, cells_of_solid, corners_of, crossed_cells, finer_cells
+from lagem.geometry.voxels import Grid, any_corner, cells_of_solid, corners_of, crossed_cells, finer_cells
 
 GRID = Grid(cells=48, reach=1.1)
 
@@ -28,6 +28,13 @@ def test_nodes_near_the_surface_are_corners_of_crossed_cells(soup):
     nodes = np.argwhere(np.ones_like(near))
     close = DistanceTo(soup)(GRID.positions(nodes)) < 0.6 * GRID.spacing
     assert close.any() and near[tuple(nodes[close].T)].all()
+
+
+def test_no_surface_is_in_a_cell_next_to_no_crossed_one(soup):
+    reached = any_corner(corners_of(crossed_cells(soup, GRID, near=0.95)))
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), size=(len(soup.faces), 500))
+    points = np.einsum("fkc,fcx->fkx", weights, soup.vertices[soup.faces]).reshape(-1, 3)
+    assert reached[tuple(GRID.cell_of(points).T)].all()
 
 
 def test_crossed_cells_are_few(soup):

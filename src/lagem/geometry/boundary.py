@@ -4,8 +4,6 @@ Real meshes double faces, bury parts in other parts and turn some inside out. A 
 winding number everywhere, so its solid is known exactly; its surface counts only where occupancy changes across it.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -16,8 +14,6 @@ from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.sampling import sample_surface
 
 # V vertices, F faces, N points; lengths in unit-sphere units
-
-Inside = Callable[[NDArray[np.floating]], NDArray[np.bool_]]
 
 PROBE = 1e-4  # how far in front of and behind a surface point occupancy is asked
 ENCLOSED = 0.99  # share of a part's area that lies in other parts, above which the part is nested, not overlapping
@@ -112,26 +108,23 @@ def faced_outward(mesh: Mesh) -> Mesh:
     return Mesh(mesh.vertices, faces)
 
 
-def probe_surface(
-    mesh: Mesh, inside: Inside, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Draw points uniform on a surface, and ask occupancy just in front of and just behind it.
-
-    Returns:
-        points (count, 3) and face normals (count, 3) float64, and occupancy in front and behind (count,).
-    """
+def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator) -> float:
+    """Share of a surface with outside on both sides, by `count` points drawn on it."""
     points, normals = sample_surface(mesh, count, rng)
-    return points, normals, inside(points + PROBE * normals), inside(points - PROBE * normals)
+    return float((~inside(points + PROBE * normals) & ~inside(points - PROBE * normals)).mean())
 
 
 def sample_boundary(
-    mesh: Mesh, inside: Inside, count: int, rng: np.random.Generator
+    mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Draw points uniform on the part of the surface across which occupancy changes.
 
+    From the front of a face to its back the winding number grows by one or more. So where it is 0 in front there is
+    inside behind, where it is positive the surface is buried, and only where it is negative the back must be asked.
+
     Args:
-        mesh: In the unit sphere.
-        inside: Occupancy, (N, 3) to (N,).
+        mesh: Without open edges, in the unit sphere.
+        inside: Its occupancy.
         count: Number of points.
         rng: Source of every random number.
 
@@ -142,12 +135,14 @@ def sample_boundary(
     points, normals, found, drawn = [], [], 0, 0
     while found < count:
         more = count - found if not drawn else int(1.05 * (count - found) * drawn / found) + 64
-        more = min(more, DRAWN_AT_ONCE)
-        where, normal, front, back = probe_surface(mesh, inside, more, rng)
-        keep = front != back
+        where, normal = sample_surface(mesh, min(more, DRAWN_AT_ONCE), rng)
+        front = inside.values(where + PROBE * normal)
+        outward, inward = np.abs(front) <= 0.5, front < -0.5
+        inward[inward] = ~inside(where[inward] - PROBE * normal[inward])
+        keep = outward | inward
         points.append(where[keep])
-        normals.append(np.where(front[keep, None], -1, 1) * normal[keep])
-        found, drawn = found + int(keep.sum()), drawn + more
+        normals.append(np.where(inward[keep, None], -1, 1) * normal[keep])
+        found, drawn = found + int(keep.sum()), drawn + len(where)
         if found < LEAST_KEPT * drawn:
             raise MeshError(f"of {drawn} points on its surface, {found} bound a solid; it encloses (almost) nothing.")
     return np.concatenate(points)[:count], np.concatenate(normals)[:count], 1 - found / drawn

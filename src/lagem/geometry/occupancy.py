@@ -4,6 +4,8 @@ Parity and normals fail on overlapping parts and open shells; the winding number
 taken, so a mesh that is inside out, or has some inside-out parts, still counts as solid.
 """
 
+import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ from lagem.geometry.voxels import Grid
 
 CHUNK = 1 << 18
 PLACES = Grid(cells=64, reach=2.0)  # points are asked place by place: neighbours need the same part of the hierarchy
+LONGEST_EDGE = 0.1  # of the faces asked, in unit-sphere units: a large face makes its whole cluster count as near
+FAR = 1.5  # radii of a cluster of faces beyond which its expansion is taken; errors are below .1, the threshold is .5
 
 
 class WindingNumber:
@@ -27,10 +31,20 @@ class WindingNumber:
 
     def __init__(self, mesh: Mesh) -> None:
         import igl
+        import trimesh
 
         self._frame = Frame.of(mesh.vertices)
+        vertices, faces = trimesh.remesh.subdivide_to_size(
+            self._frame.to_unit(mesh.vertices), mesh.faces, LONGEST_EDGE, max_iter=40
+        )
         self._hierarchy = igl.FastWindingNumberBVH()
-        self._hierarchy.init(self._frame.to_unit(mesh.vertices), mesh.faces, 2)
+        self._hierarchy.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, dtype=np.int64), 2)
+
+    def within(self, frame: Frame) -> "WindingNumber":
+        """The same mesh seen in a frame of its own coordinates; the hierarchy is shared."""
+        seen = copy.copy(self)
+        seen._frame = Frame(center=frame.to_unit(self._frame.center[None])[0], scale=self._frame.scale / frame.scale)
+        return seen
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Where |winding number| > 0.5.
@@ -49,5 +63,5 @@ class WindingNumber:
         for start in range(0, len(points), CHUNK):
             part = self._frame.to_unit(points[start : start + CHUNK])
             order = np.ravel_multi_index(tuple(PLACES.cell_of(part).T), (PLACES.cells,) * 3).argsort()
-            found[start : start + CHUNK][order] = self._hierarchy.winding_number(part[order], 2.0)
+            found[start : start + CHUNK][order] = self._hierarchy.winding_number(part[order], FAR)
         return found

@@ -13,7 +13,7 @@ from lagem.geometry.mesh import Mesh
 
 Mask = NDArray[np.bool_]
 
-ALONG, ACROSS = 0.5, 0.25  # spacing of the lattice on a triangle along and across its longest edge, in cells
+NEAR = 0.4  # cells from each point of the surface to a lattice point
 LATTICE_POINTS = 1 << 21  # made at a time
 
 
@@ -39,16 +39,18 @@ class Grid:
         return -self.reach + self.spacing * nodes.astype(np.float64)
 
 
-def crossed_cells(mesh: Mesh, grid: Grid) -> Mask:
+def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
     """(R, R, R), True for cells that hold a point of a lattice on the surface.
 
-    Every point of the surface has a lattice point within 0.36 cells. So each node less than 0.6 cells from the
-    surface is a corner of a True cell, and a cell next to no True one has no surface in it.
+    Every point of the surface has a lattice point within `near` cells. So each node less than 1 - `near` cells from
+    the surface is a corner of a True cell, and a cell next to no True one has no surface in it.
 
     Args:
         mesh: Inside the cube.
         grid: R cells a side.
+        near: In (0, 1).
     """
+    along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing  # half of the one and the other: < near
     crossed = np.zeros((grid.cells,) * 3, dtype=np.bool_)
     corners = mesh.vertices[mesh.faces]
     lengths = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2)
@@ -56,8 +58,11 @@ def crossed_cells(mesh: Mesh, grid: Grid) -> Mask:
     start, end, apex = (corners[np.arange(len(corners)), (longest + turn) % 3] for turn in range(3))
     base = lengths.max(axis=1)
     height = np.linalg.norm(np.cross(end - start, apex - start), axis=1) / np.where(base > 0, base, 1)
-    columns = 1 + np.maximum(np.ceil(base / (ALONG * grid.spacing)), 1).astype(np.int64)
-    rows = 1 + np.maximum(np.ceil(height / (ACROSS * grid.spacing)), 1).astype(np.int64)
+    columns = 1 + np.maximum(np.ceil(base / along), 1).astype(np.int64)
+    rows = 1 + np.maximum(np.ceil(height / across), 1).astype(np.int64)
+    crossed[tuple(grid.cell_of(mesh.vertices[np.unique(mesh.faces)]).T)] = True  # all that small faces need
+    large = (rows > 2) | (columns > 2)
+    start, end, apex, rows, columns = (values[large] for values in (start, end, apex, rows, columns))
     ends = np.cumsum(rows * columns)
     first = 0
     while first < len(ends):
@@ -131,7 +136,7 @@ def cells_of_solid(
         inside: Occupancy, (N, 3) to (N,); asked once for each region that the surface leaves connected.
         grid: The cells.
     """
-    near = any_corner(corners_of(crossed_cells(mesh, grid)))
+    near = any_corner(corners_of(crossed_cells(mesh, grid, near=0.95)))
     region, count = ndimage.label(~near)
     member = np.empty(count + 1, dtype=np.int64)  # a cell of each region; of several written, one stays
     member[region.reshape(-1)] = np.arange(region.size)

@@ -8,10 +8,9 @@ to is stored with the shape, so shares of the ball and IoU stay unbiased.
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.boundary import Inside, sample_boundary
 from lagem.geometry.distance import DistanceTo
 from lagem.geometry.mesh import MeshError
-from lagem.geometry.sampling import sample_surface
+from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells
 from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
 from lagem.preparation.settings import Settings
@@ -25,9 +24,8 @@ BEYOND = 1 + 1e-4  # norm from which on a point is outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
 MOST_DRAWN = 1 << 23  # a solid that has not shown enough points by then is too thin to be sampled
-TRIED, GOOD_SHARE = 2_000, 0.1  # cells are fine enough where this share of so many points drawn in them is inside
+TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough where this share of so many points drawn in them is inside
 MOST_CELLS = 1 << 21
-BARELY_DROPPED = 0.02  # share of the surface that bounds nothing, up to which near queries need not avoid it
 
 
 def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator) -> tuple[Stored, Stored, int]:
@@ -40,7 +38,7 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
 
 
 def near_queries(
-    solid: Solid, settings: Settings, dropped_share: float, random: np.random.Generator
+    solid: Solid, surface_points: NDArray[np.float64], settings: Settings, random: np.random.Generator
 ) -> tuple[Stored, Stored]:
     """Near queries (N, 3) of all sigmas, inside and outside, shuffled.
 
@@ -49,16 +47,13 @@ def near_queries(
 
     Args:
         solid: The shape.
+        surface_points: (M, 3), of which those to be jittered are drawn.
         settings: Counts and sigmas.
-        dropped_share: Share of the mesh's surface across which occupancy does not change.
         random: Source of every random number.
     """
     near = []
     for sigma in settings.near_sigmas:
-        if dropped_share > BARELY_DROPPED:
-            base, _, _ = sample_boundary(solid.mesh, solid.inside, settings.near, random)
-        else:
-            base, _ = sample_surface(solid.mesh, settings.near, random)
+        base = surface_points[random.integers(len(surface_points), size=settings.near)]
         points = base + sigma * random.standard_normal(base.shape)
         while len(beyond := np.flatnonzero(np.abs(points).max(axis=1) > SURFACE_LIMIT)):
             points[beyond] = base[beyond] + sigma * random.standard_normal((len(beyond), 3))
@@ -68,7 +63,7 @@ def near_queries(
     return by_label("near", shuffled, solid.inside)
 
 
-def by_label(kind: str, points: NDArray[np.float64], inside: Inside) -> tuple[Stored, Stored]:
+def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> tuple[Stored, Stored]:
     """Points as stored, those inside and those outside; the label is that of the position as stored."""
     stored = encode(f"{kind}_inside", points)
     position = decode(f"{kind}_inside", stored).astype(np.float64)
@@ -109,15 +104,18 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
     """Cells that hold all of the solid, made finer until a good share of what is drawn in them is inside."""
     cells, grid = cells_of_solid(solid.mesh, solid.inside, GRID), GRID
-    distance_to = DistanceTo(solid.mesh)
-    while (
-        len(_drawn_in(cells, grid, TRIED, solid.inside, random)) < GOOD_SHARE * TRIED and 8 * len(cells) <= MOST_CELLS
-    ):
+    distance_to = None
+    while 8 * len(cells) <= MOST_CELLS:
+        if len(_drawn_in(cells, grid, TRIED, solid.inside, random)) >= GOOD_SHARE * TRIED:
+            break
+        distance_to = distance_to or DistanceTo(solid.mesh)
         cells, grid = finer_cells(cells, grid, solid.inside, distance_to)
     return cells, grid
 
 
-def _drawn_in(cells: NDArray[np.int64], grid: Grid, count: int, inside: Inside, random: np.random.Generator) -> Stored:
+def _drawn_in(
+    cells: NDArray[np.int64], grid: Grid, count: int, inside: WindingNumber, random: np.random.Generator
+) -> Stored:
     """Those of `count` points uniform in the cells that are inside, as stored."""
     points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
     return by_label("volume", points, inside)[0]

@@ -57,7 +57,7 @@ def prepare_shape(
     )
     points, normals, dropped = sample_boundary(solid.mesh, solid.inside, settings.surface, random)
     volume_inside, volume_outside, drawn_inside = volume_queries(solid, settings, random)
-    near_inside, near_outside = near_queries(solid, settings, dropped, random)
+    near_inside, near_outside = near_queries(solid, points, settings, random)
     if len(volume_inside) + len(near_inside) == 0:
         raise MeshError("no query is inside; its surface encloses (almost) nothing.")
     shape = ShapeArrays(

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.boundary import Inside, faced_outward, open_edges, probe_surface, without_doubles
+from lagem.geometry.boundary import bare_share, faced_outward, open_edges, without_doubles
 from lagem.geometry.distance import DistanceTo, exposed
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh, MeshError
@@ -37,7 +37,7 @@ class Solid:
     """
 
     mesh: Mesh
-    inside: Inside
+    inside: WindingNumber
     frame: Frame
     route: Literal["own", "flood", "manifold"]
     sheet_share: float = 0.0
@@ -74,7 +74,7 @@ def solid_of(
     again = Frame.of(converted.mesh.vertices)  # thickened or inflated, it reaches a little beyond the unit sphere
     return Solid(
         mesh=converted.mesh.in_frame(again),
-        inside=lambda points: converted.inside(again.to_source(points)),
+        inside=converted.inside.within(again),
         frame=frame.then(again),
         route=conversion,
         sheet_share=converted.sheet_share,
@@ -100,19 +100,20 @@ def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
     single, times = without_doubles(source)
     if not times.any():
         return "each face is there once from the front and once from the back, so it encloses nothing"
-    surface = enclosing = single.with_faces(times > 0)
+    enclosing = single.with_faces(times > 0)
     if count := open_edges(enclosing):
         enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # parts may share a face
         if open_edges(enclosing):
             return f"{count} of its edges are open or join faces of opposite orientation"
-    frame = Frame.of(surface.vertices)
-    inside = WindingNumber(faced_outward(enclosing.in_frame(frame)))
+    frame = Frame.of(single.with_faces(times > 0).vertices)
+    enclosing = faced_outward(enclosing.in_frame(frame))
+    inside = WindingNumber(enclosing)
     whole = single.in_frame(frame)
-    _, _, front, back = probe_surface(whole, inside, PROBED_POINTS, rng)
-    if (bare := float((~front & ~back).mean())) > MOST_BARE:
+    if (bare := bare_share(whole, inside, PROBED_POINTS, rng)) > MOST_BARE:
         return f"{bare:.0%} of its surface has no solid behind it"
     left_out = float(whole.normals_and_areas()[1][times == 0].sum() / whole.area)
-    return Solid(mesh=surface.in_frame(frame), inside=inside, frame=frame, route="own", left_out=left_out)
+    surface, times = without_doubles(enclosing)
+    return Solid(mesh=surface.with_faces(times > 0), inside=inside, frame=frame, route="own", left_out=left_out)
 
 
 def require_manifold() -> ModuleType:
