@@ -22,6 +22,7 @@ from lagem.geometry.voxels import Grid, Mask, corners_of, crossed_cells
 # R cells along a side of the grid, K vertices of the result
 
 REACH = 1.03  # of the grid: the unit sphere, and some cells around it
+MARGIN = 2  # cells of air around the surface
 WALL = 0.55  # cells; a step between two neighbouring nodes that are farther than .5 from the input cannot cross it
 FROM_THE_FRONT = 0.99  # cosine between a face's normal and the way to a vertex that sees it head-on
 CHECKED_FACES = 4096  # looked at to decide whether all faces are to be
@@ -42,6 +43,24 @@ class Watertight:
     sheet_share: float
 
 
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of a grid from `first` on, (X, Y, Z) of them; what lies beyond is outside."""
+
+    grid: Grid
+    first: NDArray[np.int64]
+    shape: tuple[int, ...]
+
+    def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(N, 3) coordinates of (N, 3) nodes, counted from the first."""
+        return self.grid.positions(nodes + self.first)
+
+    def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
+        """Index of the node nearest to each of (N, 3) points, three times (N,); one at the border for those beyond."""
+        node = np.rint((points + self.grid.reach) / self.grid.spacing).astype(np.int64) - self.first
+        return tuple(np.clip(node, 0, np.array(self.shape) - 1).T)
+
+
 def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.01) -> Watertight:
     """Closed mesh around everything that cannot be reached from outside.
 
@@ -54,10 +73,13 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     """
     mesh, _ = without_doubles(mesh)  # of two faces in one place, the nearest would be either
     grid = Grid(cells=resolution, reach=REACH)
+    crossed, first = _cropped(crossed_cells(mesh, grid))
+    near = corners_of(crossed)  # all nodes within .6 cells of the surface, and some around them
+    nodes = Nodes(grid, first, near.shape)
     distance_to = DistanceTo(mesh)
-    nodes, distance = _near_nodes(mesh, grid, distance_to)
-    at, wall_distance = tuple(nodes.T), WALL * grid.spacing
-    wall = np.zeros((grid.cells + 1,) * 3, dtype=np.bool_)
+    at, wall_distance = np.nonzero(near), WALL * grid.spacing
+    distance = distance_to(nodes.positions(np.stack(at, axis=1)))
+    wall = near
     wall[at] = distance <= wall_distance
     outside = _reached_from_outside(wall)
 
@@ -66,13 +88,13 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     volume[at] = np.where(outside[at], np.minimum(height, -1e-6), np.maximum(height, 1e-6))
     vertices, faces = marching_cubes(volume)
 
-    start = _outside_the_wall(vertices, outside, grid, distance_to)
+    start = _outside_the_wall(vertices, outside, nodes, distance_to)
     distance, face, nearest = distance_to.nearest(start)
     direction = (start - nearest) / distance[:, None]
     facing = np.einsum("kc,kc->k", direction, mesh.normals_and_areas()[0][face])
     sheet = np.zeros(len(start), dtype=np.bool_)
     turned = facing < FROM_THE_FRONT
-    sheet[turned] = ~_solid_behind(nearest[turned], direction[turned], mesh, grid, outside, wall)
+    sheet[turned] = ~_solid_behind(nearest[turned], direction[turned], mesh, nodes, outside, wall)
     lift = np.where(sheet, thickness / 2 * (1 - facing), 0)  # 0 on the front, half at a rim, all on the back
     result = Mesh(nearest + lift[:, None] * direction, faces)
     inside = WindingNumber(result)
@@ -85,10 +107,12 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     return Watertight(mesh=result, inside=inside, sheet_share=float((lift > thickness / 4).mean()))
 
 
-def _near_nodes(mesh: Mesh, grid: Grid, distance_to: DistanceTo) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """All nodes within .6 cells of the surface, and some around them, with their distances."""
-    nodes = np.argwhere(corners_of(crossed_cells(mesh, grid)))
-    return nodes, distance_to(grid.positions(nodes))
+def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
+    """The part of the grid that holds all crossed cells and MARGIN more on every side, and its first cell."""
+    used = [np.flatnonzero(crossed.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    first = np.array([max(cells[0] - MARGIN, 0) for cells in used])
+    x, y, z = (slice(start, cells[-1] + 1 + MARGIN) for start, cells in zip(first, used, strict=True))
+    return crossed[x, y, z], first
 
 
 def _reached_from_outside(wall: Mask) -> Mask:
@@ -99,7 +123,7 @@ def _reached_from_outside(wall: Mask) -> Mask:
 
 
 def _outside_the_wall(
-    vertices: NDArray[np.float64], outside: Mask, grid: Grid, distance_to: DistanceTo
+    vertices: NDArray[np.float64], outside: Mask, nodes: Nodes, distance_to: DistanceTo
 ) -> NDArray[np.float64]:
     """Each vertex, on an edge between an outside and a wall node, moved to where it certainly is on its own side.
 
@@ -110,25 +134,25 @@ def _outside_the_wall(
     high_is_outside = outside[tuple(high.T)][:, None]
     node, step = np.where(high_is_outside, high, low), np.where(high_is_outside, low - high, high - low)
     number, of_vertex = np.unique(np.ravel_multi_index(tuple(node.T), outside.shape), return_inverse=True)
-    position = grid.positions(np.stack(np.unravel_index(number, outside.shape), axis=1))
-    along = np.maximum(distance_to(position) - WALL * grid.spacing, 0)
+    position = nodes.positions(np.stack(np.unravel_index(number, outside.shape), axis=1))
+    along = np.maximum(distance_to(position) - WALL * nodes.grid.spacing, 0)
     return position[of_vertex] + along[of_vertex, None] * step
 
 
 def _solid_behind(
-    surface: NDArray[np.float64], direction: NDArray[np.float64], mesh: Mesh, grid: Grid, outside: Mask, wall: Mask
+    surface: NDArray[np.float64], direction: NDArray[np.float64], mesh: Mesh, nodes: Nodes, outside: Mask, wall: Mask
 ) -> NDArray[np.bool_]:
     """(K,) whether the input encloses what lies behind a point of its surface, seen along -direction.
 
     Either the flood did not come to two cells behind it, or it did and the winding number says that a thin solid is
     in between. Where it says inside in both places, an opening let the flood in: that is the back of a sheet.
     """
-    winding = WindingNumber(mesh)
-    deep = surface - 2 * grid.spacing * direction
-    node = tuple(np.clip(np.rint((deep + grid.reach) / grid.spacing), 0, grid.cells).astype(np.int64).T)
+    winding, cell = WindingNumber(mesh), nodes.grid.spacing
+    deep = surface - 2 * cell * direction
+    node = nodes.nearest(deep)
     solid = ~outside[node] & ~wall[node]
     open_ = np.flatnonzero(~solid)
-    solid[open_] = winding(surface[open_] - grid.spacing / 4 * direction[open_])
+    solid[open_] = winding(surface[open_] - cell / 4 * direction[open_])
     thin = open_[solid[open_] & outside[tuple(axis[open_] for axis in node)]]
     solid[thin] = ~winding(deep[thin])
     return solid
