@@ -18,7 +18,7 @@ from lagem.preparation.inspection import Inspection, ShapeReport
 from lagem.preparation.shards import Shards
 from lagem.randomness import sample_generator
 
-LISTED = 30  # suspicious shapes on the terminal; all are in the file
+LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; all are in the file
 PICTURED, COLUMNS = 24, 8
 PICTURE_SIZE = 220
 
@@ -35,7 +35,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
         "suspicions",
         title=f"{len(suspicious)} of {len(inspection.shapes)} are suspicious",
     )
-    for shape in suspicious[:LISTED]:
+    for shape in sorted(suspicious, key=lambda shape: -len(shape.suspicions))[:LISTED]:
         table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
     if suspicious:
         console.print(table)
