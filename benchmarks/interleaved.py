@@ -36,19 +36,16 @@ def interleaved(sides: dict[str, Callable[[int], object]], rounds: int, *, warm:
     return times
 
 
-def show_ratios(times: Times, *, reference: str, title: str, unit: str = "ms") -> None:
+def show_ratios(times: Times, *, reference: str, title: str) -> None:
     """Print median CPU times, and medians and quartiles of the ratios to the reference, round by round."""
-    factor = {"ms": 1e3, "s": 1.0}[unit]
-    table = Table(
-        "side", f"median CPU {unit}", f"quartiles {unit}", f"median of {reference} / side", "quartiles", title=title
-    )
+    table = Table("side", "median CPU ms", "quartiles ms", f"median of {reference} / side", "quartiles", title=title)
     base = np.array(times[reference])
     for name, values in times.items():
         spent = np.array(values)
         table.add_row(
             name,
-            f"{factor * np.median(spent):.3f}",
-            _spread(factor * spent),
+            f"{1e3 * np.median(spent):.3f}",
+            _spread(1e3 * spent),
             f"{np.median(base / spent):.2f}",
             _spread(base / spent),
         )

@@ -20,10 +20,10 @@ from lagem.data_modules import Augmentation
 from lagem.data_modules.occupancy import PreparedShapes
 from lagem.geometry import Mesh
 from lagem.models.sampling import furthest_point_order
-from lagem.preparation import Settings, Shards, prepare
+from lagem.preparation import Settings, Shards, labelled, prepare
 
 COUNTS = (8192, 1024, 1024)
-LEVELS = (2048, 512, 128)
+ANCHORS = 2048  # of the finest level
 
 
 def make_shapes(folder: Path, number: int) -> list[Path]:
@@ -44,9 +44,8 @@ def write_npz(shards: Shards, index: int, path: Path) -> None:
     """The same shape in the authors' layout; the distances carry only the sign that their loader uses."""
     arrays = {"surface_points": shards.read(index, "surface_points")}
     for kind, key in (("volume", "vol"), ("near", "near")):
-        sides = [shards.read(index, f"{kind}_{side}") for side in ("inside", "outside")]
-        arrays[f"{key}_points"] = np.concatenate(sides)
-        arrays[f"{key}_sdf"] = np.repeat(np.float32([-0.1, 0.1]), [len(side) for side in sides])
+        arrays[f"{key}_points"], inside = labelled(shards, index, kind)
+        arrays[f"{key}_sdf"] = np.where(inside, np.float32(-0.1), np.float32(0.1))
     np.savez(path, **arrays)
 
 
@@ -100,11 +99,11 @@ def main() -> None:
             warm=True,
         )
         fps = interleaved(
-            {"FPS": lambda number: furthest_point_order(clouds[number % len(npz)][None], LEVELS[0])}, 20, warm=True
+            {"FPS": lambda number: furthest_point_order(clouds[number % len(npz)][None], ANCHORS)}, 20, warm=True
         )
     show_ratios(times, reference="authors", title=f"one sample of {COUNTS} points, warm")
     print(f"bytes read a sample: ours {plain.bytes_per_sample:,}, authors' {size:,.0f}; stored a shape: {stored:,.0f}")
-    print(f"FPS of {COUNTS[0]} to {LEVELS[0]} points, apart, one thread: {1e3 * np.median(fps['FPS']):.1f} ms")
+    print(f"FPS of {COUNTS[0]} to {ANCHORS} points, apart, one thread: {1e3 * np.median(fps['FPS']):.1f} ms")
 
 
 if __name__ == "__main__":

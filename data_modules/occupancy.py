@@ -15,7 +15,7 @@ from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
 from lagem.preparation.quantisation import stored_row
-from lagem.preparation.shards import Shards
+from lagem.preparation.shards import Shards, labelled
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 
@@ -129,13 +129,9 @@ class PreparedShapes(ShapeSet):
     def reference(self, index: int) -> ReferenceShape:
         shape = int(self._members[index])
         rng = sample_generator(self._seed, 0, self._shards.ids[shape])
-        sides = [
-            self._shards.read(shape, pool) if self._shards.count(shape, pool) else np.empty((0, 3), dtype=np.float32)
-            for pool in ("volume_inside", "volume_outside")
-        ]
+        points, inside = labelled(self._shards, shape, "volume")
+        volume_points, occupancy = torch.from_numpy(points), torch.from_numpy(inside)
         drawn_inside, drawn_outside = self._shards.volume_drawn(shape)
-        volume_points = torch.from_numpy(np.concatenate(sides))
-        occupancy = torch.arange(len(volume_points)) < len(sides[0])
         return ReferenceShape(
             id=self._shards.ids[shape],
             category=self._shards.categories[shape],

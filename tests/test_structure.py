@@ -18,10 +18,11 @@ HOMES = {"lagem": "src/lagem", "lagem.data_modules": "data_modules", "lagem.call
 ROOMS = ("src", "data_modules", "callbacks", "experiments", "benchmarks", "docs", "tests", ".ci")
 
 # What each room of lagem may import of lagem; "*" is everything, "geometry.frame" that one module.
-CONTRACTS = ["levels", "randomness", "samples"]
+CONTRACTS = ["levels", "progress", "randomness", "samples"]
 MAY_IMPORT = {
     "": ["levels"],  # lagem/__init__.py
     "levels": [],
+    "progress": [],
     "randomness": [],
     "samples": ["geometry.frame"],
     "geometry": CONTRACTS,

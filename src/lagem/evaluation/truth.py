@@ -6,12 +6,13 @@ N input points of the network, R reference points, Q queries; coordinates are in
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry import Frame, load_mesh, sample_surface
-from lagem.preparation import Shards, find_meshes
+from lagem.preparation import Shards, find_meshes, labelled
 from lagem.randomness import sample_generator
 
 Points = NDArray[np.float32]
@@ -114,13 +115,6 @@ def truths_of_meshes(
         )
 
 
-def _labelled(shards: Shards, index: int, kind: str, weights: tuple[float, float]) -> Labelled:
-    counts = [shards.count(index, f"{kind}_{side}") for side in ("inside", "outside")]
-    sides = [
-        shards.read(index, f"{kind}_{side}") for side, count in zip(("inside", "outside"), counts, strict=True) if count
-    ]
-    return Labelled(
-        points=np.concatenate([np.empty((0, 3), dtype=np.float32), *sides]),
-        occupancy=np.arange(sum(counts)) < counts[0],
-        weight=np.repeat(np.array(weights), counts),
-    )
+def _labelled(shards: Shards, index: int, kind: Literal["volume", "near"], weights: tuple[float, float]) -> Labelled:
+    points, occupancy = labelled(shards, index, kind)
+    return Labelled(points=points, occupancy=occupancy, weight=np.where(occupancy, *weights))

@@ -8,7 +8,7 @@ from lagem.preparation.records import Measures, Record
 from lagem.preparation.report import show
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import ShapeArrays, prepare_shape
-from lagem.preparation.shards import Shards
+from lagem.preparation.shards import Shards, labelled
 from lagem.preparation.solid import CONVERSIONS
 from lagem.preparation.sources import MeshSource, find_meshes
 
@@ -26,6 +26,7 @@ __all__ = [
     "Shards",
     "find_meshes",
     "inspect_folder",
+    "labelled",
     "pack",
     "prepare",
     "prepare_shape",

@@ -15,14 +15,13 @@ from rich.progress import track
 from scipy.spatial import cKDTree
 
 from lagem.preparation.copies import Copy, find_copies
-from lagem.preparation.quantisation import VOLUME_RADIUS
+from lagem.preparation.quantisation import VOLUME_OF_BALL
 from lagem.preparation.records import Measures, read_records
 from lagem.preparation.shards import Shards
 from lagem.randomness import sample_generator
 
 # lengths in unit-sphere units
 
-BALL = 4 / 3 * np.pi * VOLUME_RADIUS**3
 JUDGED_QUERIES = 2_000
 UNJUDGED = 2.0  # mean spacings of surface points within which the nearest one tells nothing about the side
 LEAST_AGREEMENT = 0.97
@@ -119,7 +118,7 @@ def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> floa
 
 def _report(shards: Shards, index: int, measures: Measures | None, judged: bool, seed: int) -> ShapeReport:
     share = shards.count(index, "volume_inside") / shards.volume_drawn(index)[0]
-    thickness = 2 * share * BALL / measures.area if measures else None
+    thickness = 2 * share * VOLUME_OF_BALL / measures.area if measures else None
     agreement = sign_agreement(shards, index, sample_generator(seed, 0, shards.ids[index])) if judged else None
     found = _frame_suspicions(shards.read(index, "surface_points"))
     if share < LEAST_SHARE:

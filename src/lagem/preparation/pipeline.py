@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from lagem.preparation.atomic import locked, write_atomically
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.records import Measures, Record, read_records, write_record
@@ -20,6 +18,7 @@ from lagem.preparation.shards import read_format
 from lagem.preparation.solid import require_manifold
 from lagem.preparation.sources import MeshSource, find_meshes
 from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
+from lagem.progress import long_progress
 
 TIME_LIMIT = 600.0  # seconds a mesh
 LONGEST_REASON = 500  # characters; a parser may quote all of a file's line
@@ -84,21 +83,18 @@ def prepare_each(
     """Prepare meshes in child processes, with a progress bar; yield each record once it is on the disk."""
     if not todo:
         return
-    columns = ["{task.description}", "{task.fields[rate]:.2f}/s", "{task.fields[refused]} refused"]
-    text = [TextColumn(column) for column in columns]
-    times = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False)]
-    with Progress(text[0], BarColumn(), MofNCompleteColumn(), *text[1:], *times) as progress:
-        task = progress.add_task("preparing", total=len(todo), rate=0.0, refused=0)
-        refused, start = 0, time.monotonic()
+    with long_progress("{task.fields[refused]} refused") as progress:
+        task = progress.add_task("preparing", total=len(todo), refused=0)
+        refused = 0
         job = functools.partial(prepare_one, root=root, settings=settings)
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
-        for done, (mesh, result) in enumerate(results, 1):
+        for mesh, result in results:
             if isinstance(result, Lost):
                 seconds = time_limit if isinstance(result, TookTooLong) else 0.0
                 result = record_of(mesh, reason=str(result), seconds=seconds)
                 write_record(root, result)
             refused += result.status == "refused"
-            progress.update(task, completed=done, rate=done / (time.monotonic() - start), refused=refused)
+            progress.update(task, advance=1, refused=refused)
             yield result
 
 

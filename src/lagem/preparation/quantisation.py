@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VOLUME_RADIUS = float(np.sqrt(3))  # radius of the ball of volume queries, appendix A
+VOLUME_OF_BALL = 4 / 3 * float(np.pi) * VOLUME_RADIUS**3
 SURFACE_LIMIT = 1.25  # surface and near points lie in |x| <= 1.25; near points beyond are drawn again
 
 # what is stored of a shape: the array's name, its integer type, and the step between neighbouring values

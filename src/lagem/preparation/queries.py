@@ -12,7 +12,7 @@ from lagem.geometry.distance import DistanceTo
 from lagem.geometry.mesh import MeshError
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells
-from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
+from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_OF_BALL, VOLUME_RADIUS, decode, encode
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import Solid
 
@@ -97,8 +97,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
         at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
         found.append(_drawn_in(cells, grid, at_once, solid.inside, random))
         count, drawn = count + len(found[-1]), drawn + at_once
-    ball, around = 4 / 3 * np.pi * VOLUME_RADIUS**3, len(cells) * grid.spacing**3
-    return np.concatenate(found), round(drawn * ball / around)
+    return np.concatenate(found), round(drawn * VOLUME_OF_BALL / (len(cells) * grid.spacing**3))
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:

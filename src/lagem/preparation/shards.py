@@ -5,7 +5,7 @@ import json
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,17 @@ class Shards:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict(), "_process": -1}
+
+
+def labelled(
+    shards: Shards, index: int, kind: Literal["volume", "near"]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """All stored queries of a kind, (Q, 3), those inside first, and their occupancy (Q,); a side may be empty."""
+    pools = [f"{kind}_inside", f"{kind}_outside"]
+    counts = [shards.count(index, pool) for pool in pools]
+    sides = [shards.read(index, pool) for pool, count in zip(pools, counts, strict=True) if count]
+    points = np.concatenate([np.empty((0, 3), dtype=np.float32), *sides])
+    return points, np.arange(len(points)) < counts[0]
 
 
 def read_format(root: Path) -> dict[str, Any]:

@@ -100,12 +100,12 @@ def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
     single, times = without_doubles(source)
     if not times.any():
         return "each face is there once from the front and once from the back, so it encloses nothing"
-    enclosing = single.with_faces(times > 0)
-    if count := open_edges(enclosing):
+    bounding = enclosing = single.with_faces(times > 0)
+    if count := open_edges(bounding):
         enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # parts may share a face
         if open_edges(enclosing):
             return f"{count} of its edges are open or join faces of opposite orientation"
-    frame = Frame.of(single.with_faces(times > 0).vertices)
+    frame = Frame.of(bounding.vertices)
     enclosing = faced_outward(enclosing.in_frame(frame))
     inside = WindingNumber(enclosing)
     whole = single.in_frame(frame)

@@ -1,0 +1,39 @@
+"""The progress bar of long work: how many of how many, at what rate, since when and how much longer."""
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class RateColumn(ProgressColumn):
+    """Items a second since the start."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of one task."""
+        return Text(f"{task.completed / task.elapsed if task.elapsed else 0:.2f}/s")
+
+
+def long_progress(*words: str) -> Progress:
+    """A progress bar with rate and time left.
+
+    Args:
+        words: More to be shown, as rich's templates of a task's fields, e.g. `{task.fields[refused]} refused`.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        *map(TextColumn, words),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )
