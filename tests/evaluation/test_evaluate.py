@@ -57,7 +57,7 @@ def truth(prepared: Path, id: str) -> Truth:
 
 
 def score(truth: Truth, field) -> ShapeScore:
-    return score_shape(truth, field, resolution=64, points=5_000, seed=0, device=CPU)[0]
+    return score_shape(truth, field, resolution=64, points=5_000, seed=0, device=CPU)
 
 
 def ball(points: torch.Tensor) -> torch.Tensor:
@@ -201,6 +201,24 @@ def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_pat
     assert len(again) == 1 and again[0] not in scored
     for name in ("card.json", "card.md", "scores.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_scores_of_other_weights_under_the_same_name_are_not_kept(prepared, weights, tmp_path, monkeypatch):
+    from lagem.evaluation import run
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "write_card", interrupted)
+        evaluate(weights, prepared, tmp_path / "card", points=500, resolution=16)
+    retrained = Autoencoder(levels=[LevelSpec(8, 4, depth=0)], width=64)
+    torch.nn.init.zeros_(retrained.to_logits.weight)
+    torch.nn.init.constant_(retrained.to_logits.bias, -1.0)
+    save_autoencoder(retrained, weights, num_surface_points=64)
+    summary = evaluate(weights, prepared, tmp_path / "card", points=500, resolution=16)
+    assert len(summary.failed) == 3  # the new weights say outside everywhere
+
+
+def interrupted(*args):
+    raise KeyboardInterrupt
 
 
 def test_an_unknown_split_names_the_known(prepared, weights, tmp_path):

@@ -1,5 +1,6 @@
 """An evaluation from weights and data to its card; scores are kept as they come, so a killed run goes on."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from lagem.evaluation.card import rows_of, write_card
@@ -16,6 +16,7 @@ from lagem.evaluation.summary import Summary, summarise
 from lagem.evaluation.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
 from lagem.models import Autoencoder
 from lagem.preparation import Shards, find_meshes
+from lagem.progress import long_progress
 from lagem.weights import load_autoencoder
 
 About = dict[str, str | int | float]
@@ -53,6 +54,7 @@ def evaluate(
     prepared = (data / "format.json").exists()
     about: About = {
         "weights": str(weights),
+        "weights' sha256": sha256_of(weights),
         "data": str(data),
         "truth": "prepared: the stored surface and labels" if prepared else "input: the meshes' own surface",
         "split": split if prepared else "all",
@@ -64,6 +66,7 @@ def evaluate(
     truths: Iterator[Truth | Untrue]
     if prepared:
         total = Shards(data).splits.count(split)
+        about["index's sha256"] = sha256_of(data / "index.csv")
         truths = truths_of_prepared(data, split=split, num_surface_points=count, seed=seed)
     else:
         total = len(find_meshes([data], val_share=0))
@@ -79,6 +82,12 @@ def evaluate(
     return summary
 
 
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content: kept scores are of these weights and shapes, not just of their paths."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _scores(
     autoencoder: Autoencoder,
     truths: Iterator[Truth | Untrue],
@@ -92,11 +101,7 @@ def _scores(
     lines = [json.dumps(about), *(json.dumps(asdict(score)) for score in done.values())]
     kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")  # without a line that was cut off
     scores = []
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    with (
-        Progress(*columns, TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False)) as progress,
-        kept.open("a", encoding="utf-8") as file,
-    ):
+    with long_progress() as progress, kept.open("a", encoding="utf-8") as file:
         task = progress.add_task("evaluating", total=total)
         for truth in truths:
             score = done.get(truth.id)
@@ -115,7 +120,7 @@ def _score(autoencoder: Autoencoder, truth: Truth | Untrue, about: About, device
     with torch.no_grad():
         surface_points = torch.from_numpy(truth.surface_points).unsqueeze(0).to(device)
         field = autoencoder.decode(autoencoder.encode(surface_points)).select(0)
-        score, _ = score_shape(
+        return score_shape(
             truth,
             field,
             resolution=int(about["resolution"]),
@@ -123,7 +128,6 @@ def _score(autoencoder: Autoencoder, truth: Truth | Untrue, about: About, device
             seed=int(about["seed"]),
             device=device,
         )
-    return score
 
 
 def _kept_scores(kept: Path, about: About) -> dict[str, ShapeScore]:

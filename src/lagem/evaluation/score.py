@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lagem.evaluation.truth import Labelled, Truth
-from lagem.geometry import EmptySurfaceError, Mesh, extract_surface, iou, sample_surface, sampling_floor
+from lagem.geometry import EmptySurfaceError, extract_surface, iou, sample_surface, sampling_floor
 from lagem.geometry.metrics import fscore_of, nearest_points
 from lagem.randomness import sample_generator
 
@@ -23,7 +23,7 @@ class ShapeScore:
     normal_consistency: mean |cosine| of the normals of nearest points, averaged over both ways (Mescheder et al.
         2019); 0 without a surface.
     iou, iou_near: of occupancy at uniform and at near queries; None where the truth is an input mesh.
-    floor: Chamfer that two samplings of the true surface would have.
+    floor: Chamfer that two samplings of one surface would have, by the area of the result.
     reason: why there is no surface; empty for most.
     """
 
@@ -48,8 +48,8 @@ def score_shape(
     points: int,
     seed: int,
     device: torch.device,
-) -> tuple[ShapeScore, Mesh | None]:
-    """Score a decoded field against the truth; also gives its mesh, None where the field has no inside.
+) -> ShapeScore:
+    """Score a decoded field against the truth.
 
     Args:
         truth: The shape.
@@ -64,14 +64,14 @@ def score_shape(
     try:
         mesh = extract_surface(query_logits, resolution=resolution, device=device)
     except EmptySurfaceError as error:
-        return replace(nothing, reason=str(error)), None
+        return replace(nothing, reason=str(error))
     predicted, normals = sample_surface(mesh, points, sample_generator(seed, 0, truth.id))
     (there, to), (back, from_) = nearest_points(truth.reference_points, predicted)
     alike = [
         np.abs(np.einsum("nc,nc->n", truth.reference_normals, normals[to])).mean(),
         np.abs(np.einsum("nc,nc->n", normals, truth.reference_normals[from_])).mean(),
     ]
-    score = replace(
+    return replace(
         nothing,
         chamfer=float(there.mean() + back.mean()),
         fscore_010=fscore_of(there, back, 0.01),
@@ -80,7 +80,6 @@ def score_shape(
         normal_consistency=float(np.mean(alike)),
         floor=sampling_floor(mesh.area, len(truth.reference_points), points),
     )
-    return score, mesh
 
 
 @torch.no_grad()
