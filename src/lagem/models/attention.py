@@ -17,14 +17,15 @@ class Attention(nn.Module):
     Args:
         width: C, a multiple of 64.
         cross: Whether the context is another set, with a LayerNorm of its own.
+        normed: Whether the LayerNorms are here; without them the caller normalises, e.g. adaptively.
     """
 
-    def __init__(self, *, width: int, cross: bool) -> None:
+    def __init__(self, *, width: int, cross: bool, normed: bool = True) -> None:
         super().__init__()
         if width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH} (the head width), but {width} was given.")
-        self.norm = nn.LayerNorm(width)
-        self.norm_context = nn.LayerNorm(width) if cross else None
+        self.norm = _norm(width, normed)
+        self.norm_context = _norm(width, normed) if cross else None
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_kv = nn.Linear(width, 2 * width, bias=False)
         self.to_out = nn.Linear(width, width)
@@ -58,11 +59,16 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Pre-LayerNorm GEGLU layer with 4C hidden channels."""
+    """Pre-LayerNorm GEGLU layer with 4C hidden channels.
 
-    def __init__(self, *, width: int) -> None:
+    Args:
+        width: C.
+        normed: Whether the LayerNorm is here; without it the caller normalises.
+    """
+
+    def __init__(self, *, width: int, normed: bool = True) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = _norm(width, normed)
         self.expand = nn.Linear(width, 8 * width)
         self.contract = nn.Linear(4 * width, width)
 
@@ -84,6 +90,10 @@ class Block(nn.Module):
         """Map (B, Q, C) to (B, Q, C)."""
         x = self.attention(x, context) + x
         return self.feed_forward(x) + x
+
+
+def _norm(width: int, normed: bool) -> nn.Module:
+    return nn.LayerNorm(width) if normed else nn.Identity()
 
 
 def _heads(x: Tensor) -> Tensor:

@@ -15,6 +15,11 @@ from torch import Tensor, nn
 from lagem.levels import LevelSpec
 
 
+def standardise(latents: Tensor) -> Tensor:
+    """Zero mean and unit variance for each vector of (..., D) latents (Eq. 6, appendix C)."""
+    return F.layer_norm(latents, latents.shape[-1:], eps=1e-6)
+
+
 class StandardisedBottleneck(nn.Module):
     """FtoL of Eq. 6 and LtoF of Eq. 7."""
 
@@ -37,8 +42,7 @@ class StandardisedBottleneck(nn.Module):
         Returns:
             (B, M, D), Z_i, zero mean and unit variance over the last axis; and no KL term.
         """
-        projected = self.down(features)
-        return F.layer_norm(projected, projected.shape[-1:], eps=1e-6), None
+        return standardise(self.down(features)), None
 
     def to_features(self, latents: Tensor) -> Tensor:
         """Map (B, M, D) latents back to (B, M, C) features X'_i (Eq. 7)."""

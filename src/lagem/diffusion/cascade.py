@@ -1,0 +1,139 @@
+"""The cascade: Z_L, then each finer level given all coarser ones (LaGeM §3.3, Eq. 10).
+
+Letters: B samples, M_i latents of level i with D_i channels, L levels.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lagem.diffusion.noise import augment_coarser, draw_noise, torch_generator
+from lagem.diffusion.preconditioning import Denoiser
+from lagem.diffusion.sampler import HeunSampler, SamplerStep
+from lagem.models.bottleneck import standardise
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one level is made.
+
+    Args:
+        denoiser: D of the level; its backbone knows the level's number.
+        sampler: Steps, guidance and churn of this stage.
+        coarser_sigma: Standard deviation of the noise put on the coarser latents before this stage sees them; more
+            than 0 only for a backbone with conditioning augmentation.
+    """
+
+    denoiser: Denoiser
+    sampler: HeunSampler = field(default_factory=HeunSampler)
+    coarser_sigma: float = 0.0
+
+    @property
+    def level(self) -> int:
+        """Number of the level this stage makes."""
+        return self.denoiser.backbone.level
+
+
+class Cascade:
+    """Stages of one autoencoder's levels; levels without a stage have to be given.
+
+    Args:
+        stages: Fine to coarse.
+        standardise: Standardise every latent vector that a stage makes, as Eq. 6 does with encoded ones.
+    """
+
+    def __init__(self, stages: Sequence[Stage], *, standardise: bool = False) -> None:
+        numbers = [stage.level for stage in stages]
+        if not stages or numbers != sorted(set(numbers)):
+            raise ValueError(f"stages run fine to coarse, each level once, but levels {numbers} were given.")
+        self.levels = stages[0].denoiser.backbone.levels
+        for stage in stages:
+            if stage.denoiser.backbone.levels != self.levels:
+                raise ValueError(
+                    f"stages {numbers[0]} and {stage.level} were trained for different autoencoders: "
+                    f"{self.levels} and {stage.denoiser.backbone.levels}."
+                )
+            if standardise and self.levels[stage.level - 1].bottleneck == "kl":
+                raise ValueError(f"level {stage.level} has a KL bottleneck, so its latents are not standardised.")
+        self.stages = {stage.level: stage for stage in stages}
+        self.standardise = standardise
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seeds: Sequence[int],
+        *,
+        condition: Tensor | None = None,
+        given: Mapping[int, Tensor] | None = None,
+        on_step: Callable[[int, SamplerStep], None] | None = None,
+    ) -> list[Tensor]:
+        """Latents of all levels.
+
+        What is drawn for a level of a sample is keyed by its seed and the level, so a sample does not depend on
+        its batch, nor a level's noise on which other levels are given.
+
+        Args:
+            seeds: A seed for each of the B samples.
+            condition: As `Backbone.forward` has it, for every stage.
+            given: Levels that are not sampled but kept: number to (B, M_i, D_i) latents.
+            on_step: Called after every step with the level's number.
+
+        Returns:
+            L tensors (B, M_i, D_i), fine to coarse; all on the device of the stages.
+
+        Raises:
+            ValueError: A level has neither a stage nor given latents, or given latents are not of their level.
+        """
+        given = self._checked(given or {}, len(seeds))
+        coarser: list[Tensor] = []
+        for level in range(len(self.levels), 0, -1):
+            if level in given:
+                latents = given[level]
+            else:
+                latents = self._sample_level(self.stages[level], seeds, coarser, condition, on_step)
+            coarser = [*coarser, latents]
+        return coarser[::-1]
+
+    def _sample_level(
+        self,
+        stage: Stage,
+        seeds: Sequence[int],
+        coarser: Sequence[Tensor],
+        condition: Tensor | None,
+        on_step: Callable[[int, SamplerStep], None] | None,
+    ) -> Tensor:
+        generators = [torch_generator(seed, 0, f"level {stage.level}") for seed in seeds]
+        spec = self.levels[stage.level - 1]
+        device = next(stage.denoiser.parameters()).device
+        noise = draw_noise(torch.empty(len(seeds), spec.num_latents, spec.latent_dim, device=device), generators)
+        coarser_sigma = None
+        if stage.coarser_sigma > 0:
+            coarser_sigma = torch.full((len(seeds),), stage.coarser_sigma, device=device)
+            coarser = augment_coarser(coarser, coarser_sigma, generators)
+        latents = stage.sampler(
+            stage.denoiser,
+            noise,
+            coarser=coarser,
+            condition=condition,
+            coarser_sigma=coarser_sigma,
+            generators=generators,
+            on_step=None if on_step is None else lambda step: on_step(stage.level, step),
+        )
+        return standardise(latents) if self.standardise else latents
+
+    def _checked(self, given: Mapping[int, Tensor], batch_size: int) -> Mapping[int, Tensor]:
+        numbers = range(1, len(self.levels) + 1)
+        if unknown := [level for level in given if level not in numbers]:
+            raise ValueError(f"latents of levels {unknown} were given, but levels are 1 to {len(self.levels)}.")
+        if missing := [level for level in numbers if level not in given and level not in self.stages]:
+            raise ValueError(f"levels {missing} have no stage. Add their stages, or give their latents.")
+        backbone = next(iter(self.stages.values())).denoiser.backbone
+        for level, latents in given.items():
+            backbone.check_latents(latents, level)
+            if len(latents) != batch_size:
+                raise ValueError(
+                    f"{batch_size} seeds ask for as many samples, but level {level} was given for {len(latents)}."
+                )
+        return given

@@ -1,0 +1,135 @@
+"""Training loss of a stage (LaGeM Eq. 10 in EDM's form: Karras et al. 2022, Eq. 2 and Table 1), sigma_data = 1.
+
+Letters: B samples, M latent vectors, D latent channels, K noise levels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lagem.diffusion.noise import add_noise, augment_coarser, draw_noise
+from lagem.diffusion.preconditioning import Denoiser
+
+
+class EDMLoss:
+    """Weighted squared error of the denoised latents, at random noise levels or at fixed ones.
+
+    Everything random about a sample comes from its own generator, in one order: sigma, noise, then what is
+    switched on of dropping and augmentation. So these switches do not change sigma and noise.
+
+    Args:
+        p_mean: Mean of ln sigma in training.
+        p_std: Standard deviation of ln sigma.
+        drop_condition: Probability that a sample trains without its condition, for classifier-free guidance;
+            0 is the paper, and such a model cannot be guided.
+        max_coarser_sigma: Conditioning augmentation: coarser latents get noise of standard deviation
+            s ~ U(0, max_coarser_sigma), which the network is told; 0 is the paper.
+    """
+
+    def __init__(
+        self,
+        *,
+        p_mean: float = -1.2,
+        p_std: float = 1.2,
+        drop_condition: float = 0.0,
+        max_coarser_sigma: float = 0.0,
+    ) -> None:
+        if p_std <= 0:
+            raise ValueError(f"p_std, the spread of ln sigma, must be positive, but {p_std} was given.")
+        if not 0 <= drop_condition <= 1:
+            raise ValueError(f"drop_condition is a probability, 0 to 1, but {drop_condition} was given.")
+        if max_coarser_sigma < 0:
+            raise ValueError(f"max_coarser_sigma must be 0 (off) or more, but {max_coarser_sigma} was given.")
+        self.p_mean = p_mean
+        self.p_std = p_std
+        self.drop_condition = drop_condition
+        self.max_coarser_sigma = max_coarser_sigma
+
+    def __call__(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        *,
+        generators: Sequence[torch.Generator],
+        coarser: Sequence[Tensor] = (),
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Loss of each sample in a training step.
+
+        Args:
+            denoiser: D of the level of `latents`.
+            latents: (B, M, D), Z_i.
+            generators: One for each sample, keyed by (seed, epoch, sample id).
+            coarser: Latents of the coarser levels, coarsest first.
+            condition: As `Backbone.forward` has it.
+
+        Returns:
+            (B,) float32; 1 in expectation before training, where latents have unit variance.
+        """
+        sigma = (self.p_mean + self.p_std * draw_noise(latents[:, 0, 0], generators)).exp()
+        noise = draw_noise(latents, generators)
+        drop = coarser_sigma = None
+        if self.drop_condition > 0:
+            drop = _draw_uniform(latents, generators) < self.drop_condition
+        if self.max_coarser_sigma > 0:
+            coarser_sigma = self.max_coarser_sigma * _draw_uniform(latents, generators)
+            coarser = augment_coarser(coarser, coarser_sigma, generators)
+        denoised = denoiser(
+            add_noise(latents, sigma, noise),
+            sigma,
+            coarser=coarser,
+            condition=condition,
+            drop=drop,
+            coarser_sigma=coarser_sigma,
+        )
+        return _weighted_error(denoised, latents, sigma)
+
+    def at_fixed_sigmas(
+        self,
+        denoiser: Denoiser,
+        latents: Tensor,
+        *,
+        sigmas: Sequence[float],
+        generators: Sequence[torch.Generator],
+        coarser: Sequence[Tensor] = (),
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Validation losses: the same noise at every level, nothing dropped, clean coarser latents.
+
+        Args:
+            denoiser: D of the level of `latents`.
+            latents: (B, M, D), Z_i.
+            sigmas: K noise levels, for instance `quantile_sigmas(K)`.
+            generators: One for each sample, keyed by (seed, 0, sample id), so that epochs are comparable.
+            coarser: Latents of the coarser levels, coarsest first.
+            condition: As `Backbone.forward` has it.
+
+        Returns:
+            (K, B) float32, a row for each sigma.
+        """
+        noise = draw_noise(latents, generators)
+        losses = []
+        for value in sigmas:
+            sigma = torch.full((len(latents),), value, device=latents.device)
+            denoised = denoiser(add_noise(latents, sigma, noise), sigma, coarser=coarser, condition=condition)
+            losses.append(_weighted_error(denoised, latents, sigma))
+        return torch.stack(losses)
+
+    def quantile_sigmas(self, count: int) -> list[float]:
+        """Noise levels that stand for equal parts of the training's distribution, ascending: the medians of
+        its `count` equally likely intervals, so the mean of their losses estimates the training loss."""
+        normal = torch.distributions.Normal(self.p_mean, self.p_std)
+        return [math.exp(normal.icdf(torch.tensor((k + 0.5) / count)).item()) for k in range(count)]
+
+
+def _weighted_error(denoised: Tensor, latents: Tensor, sigma: Tensor) -> Tensor:
+    """lambda(sigma) |D - Z|^2, averaged over M and D: (B,), with lambda = (sigma^2 + 1) / sigma^2."""
+    weight = (sigma.square() + 1) / sigma.square()
+    return weight * (denoised.float() - latents.float()).square().mean(dim=(1, 2))
+
+
+def _draw_uniform(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """(B,) uniform in [0, 1), a generator a sample."""
+    return torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(like.device)

@@ -1,0 +1,65 @@
+"""Preconditioning of the denoiser (EDM: Karras et al. 2022, Eq. 7 and Table 1), with sigma_data = 1.
+
+Eq. 6 of LaGeM standardises every latent vector, so the data have the unit variance that sigma_data = 1 says.
+
+Letters: B samples, M latent vectors, D latent channels.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lagem.models import Backbone
+
+
+def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """c_skip, c_out, c_in and c_noise of positive noise levels, each of the shape of `sigma` (EDM Table 1)."""
+    variance = sigma.square() + 1
+    return 1 / variance, sigma * variance.rsqrt(), variance.rsqrt(), sigma.log() / 4
+
+
+class Denoiser(nn.Module):
+    """D(x; sigma) = c_skip x + c_out F_theta(c_in x; c_noise): the expected clean latents (EDM Eq. 7).
+
+    Args:
+        backbone: The raw network F_theta of a stage.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(
+        self,
+        noised: Tensor,
+        sigma: Tensor,
+        *,
+        coarser: Sequence[Tensor] = (),
+        condition: Tensor | None = None,
+        drop: Tensor | None = None,
+        coarser_sigma: Tensor | None = None,
+    ) -> Tensor:
+        """Denoise latents of the backbone's level; in float32 around the backbone, also under autocast.
+
+        Args:
+            noised: (B, M_i, D_i), Z_i + sigma * n.
+            sigma: (B,), positive.
+            coarser: (B, M_j, D_j) each, latents of the coarser levels, coarsest first.
+            condition: As `Backbone.forward` has it; None is unconditional.
+            drop: (B,) bool, whose condition is dropped.
+            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
+
+        Returns:
+            (B, M_i, D_i) float32.
+        """
+        noised = noised.float()
+        c_skip, c_out, c_in, c_noise = preconditioning(sigma.float().view(-1, 1, 1))
+        raw = self.backbone(
+            c_in * noised,
+            c_noise.flatten(),
+            coarser=coarser,
+            condition=condition,
+            drop=drop,
+            coarser_sigma=coarser_sigma,
+        )
+        return c_skip * noised + c_out * raw.float()

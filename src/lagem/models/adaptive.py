@@ -1,0 +1,70 @@
+"""How a noise level steers a network: an embedding, and LayerNorms that it scales and shifts (DiT; LaGeM §3.3).
+
+The form of the authors' VecSet diffusion: no gates, frequencies 10000^(-k/128) for k = 0..127.
+
+Letters: B samples, M latent vectors, C feature channels.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FREQUENCIES = 128
+
+
+class NoiseEmbedding(nn.Module):
+    """128 cosines, then 128 sines of a number, then two Linears, each followed by SiLU.
+
+    Args:
+        width: C, channels of the embedding.
+    """
+
+    def __init__(self, *, width: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(2 * FREQUENCIES, width)
+        self.mix = nn.Linear(width, width)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Embed (B,) noise levels, in whatever form the caller gives them, to (B, C)."""
+        # A product, not a matmul, so that autocast does not round the phases.
+        exponents = torch.arange(FREQUENCIES, device=level.device, dtype=level.dtype) / FREQUENCIES
+        phases = level.unsqueeze(-1) * torch.exp(-math.log(10_000) * exponents)
+        return F.silu(self.mix(F.silu(self.expand(torch.cat([phases.cos(), phases.sin()], dim=-1)))))
+
+
+class AdaptiveLayerNorm(nn.Module):
+    """LayerNorm without affine, then a scale and a shift computed from the noise embedding.
+
+    Args:
+        width: C, channels of the features and of the embedding.
+    """
+
+    def __init__(self, *, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.to_scale_shift = nn.Linear(width, 2 * width)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Normalise (B, M, C) features as the (B, C) embedding says."""
+        scale, shift = self.to_scale_shift(embedding).unsqueeze(1).chunk(2, dim=-1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class AdaptiveResidual(nn.Module):
+    """x + layer(adaptive LayerNorm(x)), the layer having no LayerNorm of its own.
+
+    Args:
+        layer: Maps (B, M, C), and a context where it has one, to (B, M, C).
+        width: C.
+    """
+
+    def __init__(self, layer: nn.Module, *, width: int) -> None:
+        super().__init__()
+        self.norm = AdaptiveLayerNorm(width=width)
+        self.layer = layer
+
+    def forward(self, x: Tensor, embedding: Tensor, *context: Tensor) -> Tensor:
+        """Map (B, M, C) features to the same shape, under a (B, C) embedding."""
+        return x + self.layer(self.norm(x, embedding), *context)

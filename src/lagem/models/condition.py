@@ -1,0 +1,71 @@
+"""What a generated shape is asked to be: a category, a vector or tokens, as tokens of the network (C of Eq. 10).
+
+A learned null token stands for a condition that is dropped or absent, which classifier-free guidance
+(Ho & Salimans 2022) needs.
+
+Letters: B samples, T tokens, C feature channels.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class ConditionEmbedding(nn.Module):
+    """Conditions to tokens; give either `num_categories` or `condition_dim`.
+
+    Args:
+        width: C, channels of a token.
+        num_categories: Size of the table for conditions that are category indices.
+        condition_dim: Channels of conditions that are embeddings of something else, an image or a text.
+    """
+
+    def __init__(self, *, width: int, num_categories: int | None = None, condition_dim: int | None = None) -> None:
+        super().__init__()
+        if (num_categories is None) == (condition_dim is None):
+            raise ValueError(
+                "a condition is either a category or an embedding, but num_categories "
+                f"{num_categories} and condition_dim {condition_dim} were given. Give one of them."
+            )
+        self.condition_dim = condition_dim
+        self.embed: nn.Module
+        if num_categories is not None:
+            self.embed = nn.Embedding(num_categories, width)
+        else:
+            assert condition_dim is not None
+            self.embed = nn.Linear(condition_dim, width)
+        self.null = nn.Parameter(torch.randn(width))
+
+    def forward(self, condition: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Tokens of a batch.
+
+        Args:
+            condition: (B,) int64 categories from 0, or (B, condition_dim) or (B, T, condition_dim) embeddings.
+            drop: (B,) bool, whose condition is replaced by the null token.
+
+        Returns:
+            (B, T, C); T is 1 but for embeddings of several tokens.
+        """
+        self._check(condition)
+        tokens = self.embed(condition)
+        if tokens.ndim == 2:
+            tokens = tokens.unsqueeze(1)
+        if drop is None:  # the null token still takes part: DDP wants a gradient, here 0, for every parameter
+            drop = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        # T null tokens are read as one is: attention averages equal values.
+        return torch.where(drop[:, None, None], self.null.to(tokens.dtype), tokens)
+
+    def null_tokens(self, batch_size: int) -> Tensor:
+        """(B, 1, C) tokens of samples without a condition."""
+        return self.null.expand(batch_size, 1, -1)
+
+    def _check(self, condition: Tensor) -> None:
+        shape = tuple(condition.shape)
+        if self.condition_dim is None:
+            if condition.ndim != 1 or condition.is_floating_point():
+                raise ValueError(
+                    f"the condition is a category, (B,) integers, but {shape} of {condition.dtype} was given."
+                )
+        elif condition.ndim not in (2, 3) or shape[-1] != self.condition_dim:
+            raise ValueError(
+                f"the condition is (B, {self.condition_dim}) or (B, T, {self.condition_dim}), but {shape} was given."
+            )
