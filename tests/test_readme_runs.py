@@ -44,6 +44,7 @@ SMOKE = {
     "reconstruct": ["--resolution", "16"],
     "import-weights": ["--num-latents", "256", "64", "16"],
     "describe": [],
+    "compare": [],
 }
 
 
@@ -100,6 +101,7 @@ def test_the_readmes_commands_run_in_their_order(workplace):
         "import-weights",
         "inspect",
         "evaluate",
+        "compare",
     }
     assert (workplace / "reconstructed" / "mesh.ply").is_file()
     assert (workplace / "weights.safetensors").is_file()

@@ -14,10 +14,7 @@ from lagem.evaluation import Truth, Untrue, score_shape, summarise, truths_of_me
 from lagem.evaluation.run import evaluate
 from lagem.evaluation.score import ShapeScore
 from lagem.geometry import Mesh
-from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
 from lagem.preparation import Settings, prepare
-from lagem.weights import save_autoencoder
 
 CPU = torch.device("cpu")
 
@@ -39,16 +36,6 @@ def prepared(meshes, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "out"
     prepare([meshes], out, Settings(surface=5_000, volume=8_000, near=2_000, inside=500, val_share=1))
     return out
-
-
-@pytest.fixture
-def weights(tmp_path) -> Path:
-    """A network that says inside everywhere: its surface is the box [-1, 1]^3."""
-    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, depth=0)], width=64)
-    torch.nn.init.zeros_(autoencoder.to_logits.weight)
-    torch.nn.init.constant_(autoencoder.to_logits.bias, 1.0)
-    save_autoencoder(autoencoder, tmp_path / "weights.safetensors", num_surface_points=64)
-    return tmp_path / "weights.safetensors"
 
 
 def truth(prepared: Path, id: str) -> Truth:
@@ -153,7 +140,12 @@ def test_the_card_says_what_was_measured_on_what(prepared, weights, tmp_path, ca
         ]
     )
     assert "mean over shapes" in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "card").iterdir()) == ["card.json", "card.md", "scores.csv"]
+    assert sorted(path.name for path in (tmp_path / "card").iterdir()) == [
+        "card.json",
+        "card.md",
+        "examples.png",
+        "scores.csv",
+    ]
     card = json.loads((tmp_path / "card" / "card.json").read_text())
     assert card["about"]["truth"].startswith("prepared") and card["about"]["split"] == "val"
     assert len(card["scores"]) == 3 and set(card["by_category"]) == {"balls", "boxes"}
@@ -178,9 +170,9 @@ def test_raw_meshes_are_scored_against_their_own_surface_and_failures_named(mesh
 
 def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_path, monkeypatch):
     evaluate(weights, prepared, tmp_path / "whole", points=500, resolution=16)
-    from lagem.evaluation import run
+    from lagem.evaluation import methods
 
-    scored, original = [], run.score_shape
+    scored, original = [], methods.score_shape
 
     def killed(truth, *args, **kwargs):
         if len(scored) == 2:
@@ -188,14 +180,14 @@ def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_pat
         scored.append(truth.id)
         return original(truth, *args, **kwargs)
 
-    monkeypatch.setattr(run, "score_shape", killed)
+    monkeypatch.setattr(methods, "score_shape", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluate(weights, prepared, tmp_path / "killed", points=500, resolution=16)
     kept = tmp_path / "killed" / ".scores.jsonl"
     kept.write_text(kept.read_text() + '{"id": "cut o')
     again = []
     monkeypatch.setattr(
-        run, "score_shape", lambda truth, *a, **k: (again.append(truth.id), original(truth, *a, **k))[1]
+        methods, "score_shape", lambda truth, *a, **k: (again.append(truth.id), original(truth, *a, **k))[1]
     )
     evaluate(weights, prepared, tmp_path / "killed", points=500, resolution=16)
     assert len(again) == 1 and again[0] not in scored
@@ -203,17 +195,13 @@ def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_pat
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_scores_of_other_weights_under_the_same_name_are_not_kept(prepared, weights, tmp_path, monkeypatch):
+def test_scores_of_other_weights_under_the_same_name_are_not_kept(prepared, weights_of, tmp_path, monkeypatch):
     from lagem.evaluation import run
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run, "write_card", interrupted)
-        evaluate(weights, prepared, tmp_path / "card", points=500, resolution=16)
-    retrained = Autoencoder(levels=[LevelSpec(8, 4, depth=0)], width=64)
-    torch.nn.init.zeros_(retrained.to_logits.weight)
-    torch.nn.init.constant_(retrained.to_logits.bias, -1.0)
-    save_autoencoder(retrained, weights, num_surface_points=64)
-    summary = evaluate(weights, prepared, tmp_path / "card", points=500, resolution=16)
+        evaluate(weights_of(1.0), prepared, tmp_path / "card", points=500, resolution=16)
+    summary = evaluate(weights_of(-1.0), prepared, tmp_path / "card", points=500, resolution=16)
     assert len(summary.failed) == 3  # the new weights say outside everywhere
 
 

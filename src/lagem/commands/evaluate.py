@@ -1,23 +1,36 @@
-"""`lagem evaluate`: every measure of an autoencoder on a prepared folder or on meshes as they are."""
+"""`lagem evaluate`: every measure of an autoencoder, or of retrieval, on a prepared folder or on meshes as they are."""
 
 import argparse
 from pathlib import Path
 
 SUMMARY = "score an autoencoder on prepared shapes or on meshes, by shape, by category and in the mean"
+RETRIEVAL = "retrieval"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add(
+        "weights",
+        metavar="CKPT",
+        help="checkpoint of `lagem fit`, a safetensors file, or the word `retrieval`: the baseline that answers with "
+        "the nearest training shape",
+    )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
-    add("--output", type=Path, required=True, metavar="DIR", help="folder for scores.csv, card.json and card.md")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for scores.csv, card.json, card.md, examples.png",
+    )
     add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add("--points", type=int, default=100_000, metavar="N", help="points on each surface (default: %(default)s)")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
+    add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -25,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     from lagem.evaluation import evaluate
 
     evaluate(
-        args.weights,
+        None if args.weights == RETRIEVAL else Path(args.weights),
         args.data,
         args.output,
         split=args.split,
@@ -34,4 +47,5 @@ def run(args: argparse.Namespace) -> None:
         resolution=args.resolution,
         device=args.device,
         seed=args.seed,
+        up=args.up,
     )

@@ -8,27 +8,24 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from lagem.evaluation.score import ShapeScore
-from lagem.evaluation.summary import Mean, Summary
+from lagem.evaluation.summary import Summary
+from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table
 from lagem.preparation.atomic import write_atomically
 
-# measure: its title, and the factor of the tables
-TITLES = {
-    "chamfer": ("Chamfer ×100", 100),
-    "floor": ("floor ×100", 100),
-    "fscore_010": ("F@.01 ×100", 100),
-    "fscore_020": ("F@.02 ×100", 100),
-    "fscore_050": ("F@.05 ×100", 100),
-    "iou": ("IoU", 1),
-    "iou_near": ("IoU near", 1),
-    "normal_consistency": ("normals", 1),
-}
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance back, not squared, {points:,} points on the result.
 F-score: harmonic mean of the shares of points nearer than the threshold. IoU: over queries uniform in the ball of
 radius √3 (unbiased) and over the near queries as stored; – where the truth is an input mesh. Normals: mean |cosine| of
-nearest points' normals. Floor: Chamfer of two samplings of one surface. Marching cubes on {resolution} cells a side.
+nearest points' normals. Floor: Chamfer of two samplings of one surface.
 Unit-sphere frame: not comparable with figures of a box frame. Brackets: 95% bootstrap interval. A shape without a
 surface counts as F-score and normals 0 and is left out of the Chamfer mean."""
+GRID = "Marching cubes on {resolution} cells a side."
+RETRIEVED = """\
+Retrieved shapes have no IoU, and no more points than are stored, so their floor is higher than that of a mesh. For
+scores on an equal footing evaluate both with --points no more than that."""
+NEAREST = """\
+Nearest tenth: the tenth of the shapes, rounded up, that lie nearest to a training shape (Chamfer distance of the stored
+surfaces in the same frame, not turned): possible leaks. scores.csv names that shape and its distance."""
 
 
 def write_card(
@@ -50,34 +47,31 @@ def write_card(
 
 
 def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:
-    """Rows of a table: the measures' titles first, then means over shapes, over categories, and of each category."""
+    """Rows of a table: the measures' titles first, then means over shapes, over categories, and of each category.
+
+    Where the nearest tenth is known, the mean over shapes is followed by that without it and that over it alone.
+    """
     measures = [measure for measure in TITLES if measure in summary.over_shapes]
     rows = [["", "shapes", *(TITLES[measure][0] for measure in measures)]]
     for name, means in (
         ("mean over shapes", summary.over_shapes),
+        ("… without nearest tenth", summary.without_nearest),
+        ("… nearest tenth alone", summary.nearest),
         ("mean over categories", summary.over_categories),
         *summary.by_category.items(),
     ):
-        counts = means["fscore_020"].count
-        rows.append([name, str(counts), *(_cell(measure, means.get(measure), intervals) for measure in measures)])
+        if means:
+            cells = [figure_of_mean(measure, means.get(measure), interval=intervals) for measure in measures]
+            rows.append([name, str(means["fscore_020"].count), *cells])
     return rows
 
 
-def _cell(measure: str, mean: Mean | None, interval: bool) -> str:
-    if mean is None:
-        return "–"
-    factor = TITLES[measure][1]
-    digits = 2 if factor == 100 else 3
-    value, low, high = (f"{factor * number:.{digits}f}" for number in (mean.value, mean.low, mean.high))
-    return f"{value} [{low}, {high}]" if interval and mean.count > 1 else value
-
-
 def _markdown(summary: Summary, about: dict[str, str | int | float]) -> str:
-    header, *rows = rows_of(summary, intervals=True)
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
-    lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += ["", DEFINITION.format(points=about["points"], resolution=about["resolution"])]
+    lines += [*markdown_table(rows_of(summary, intervals=True)), "", DEFINITION.format(points=about["points"])]
+    lines.append(GRID.format(resolution=about["resolution"]) if "resolution" in about else RETRIEVED)
+    if summary.nearest:
+        lines.append(NEAREST)
     if summary.failed:
         lines += ["", f"{len(summary.failed)} without a result:", ""]
         lines += [f"- {id}: {reason}" for id, reason in summary.failed.items()]

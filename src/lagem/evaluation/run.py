@@ -1,29 +1,27 @@
 """An evaluation from weights and data to its card; scores are kept as they come, so a killed run goes on."""
 
-import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
-import torch
 from rich.console import Console
-from rich.table import Column, Table
 
 from lagem.evaluation.card import rows_of, write_card
-from lagem.evaluation.score import ShapeScore, score_shape
+from lagem.evaluation.evaluation_set import About, EvaluationSet
+from lagem.evaluation.examples import draw_examples
+from lagem.evaluation.methods import Method, Reconstruction, Retrieval
+from lagem.evaluation.neighbours import Neighbours, find_neighbours
+from lagem.evaluation.score import ShapeScore
 from lagem.evaluation.summary import Summary, summarise
-from lagem.evaluation.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
-from lagem.models import Autoencoder
-from lagem.preparation import Shards, find_meshes
+from lagem.evaluation.tables import terminal_table
+from lagem.evaluation.truth import Truth, Untrue
 from lagem.progress import long_progress
-from lagem.weights import load_autoencoder
-
-About = dict[str, str | int | float]
 
 
 def evaluate(
-    weights: Path,
+    weights: Path | None,
     data: Path,
     output: Path,
     *,
@@ -33,11 +31,13 @@ def evaluate(
     resolution: int = 128,
     device: str = "cpu",
     seed: int = 0,
+    up: Literal["y", "z"] = "z",
 ) -> Summary:
-    """Score an autoencoder on every shape of a data set, and write scores.csv, card.json and card.md.
+    """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
     Args:
-        weights: A checkpoint of `lagem fit`, or a safetensors file.
+        weights: A checkpoint of `lagem fit`, or a safetensors file; None for the retrieval baseline, which answers with
+            the nearest training shape.
         data: A folder of `lagem prepare` (truth: its stored surface and labels), or meshes as they are (truth: their
             own surface; then there is no IoU).
         output: Folder of the card; a killed evaluation of the same goes on there.
@@ -47,87 +47,72 @@ def evaluate(
         resolution: Cells along a side of the grid.
         device: Where the network runs.
         seed: Of the samplings.
+        up: The axis that points up in the picture.
     """
-    autoencoder, trained_with = load_autoencoder(weights)
-    autoencoder.to(device)
-    count = num_surface_points or trained_with
-    prepared = (data / "format.json").exists()
-    about: About = {
-        "weights": str(weights),
-        "weights' sha256": sha256_of(weights),
-        "data": str(data),
-        "truth": "prepared: the stored surface and labels" if prepared else "input: the meshes' own surface",
-        "split": split if prepared else "all",
-        "surface points given": count,
-        "points": points,
-        "resolution": resolution,
-        "seed": seed,
-    }
-    truths: Iterator[Truth | Untrue]
-    if prepared:
-        total = Shards(data).splits.count(split)
-        about["index's sha256"] = sha256_of(data / "index.csv")
-        truths = truths_of_prepared(data, split=split, num_surface_points=count, seed=seed)
-    else:
-        total = len(find_meshes([data], val_share=0))
-        truths = truths_of_meshes([data], num_surface_points=count, num_reference_points=points, seed=seed)
-    if total == 0:
-        raise ValueError(f"{data}: holds no shape of split {split!r}; it has {sorted(set(Shards(data).splits))}.")
+    reconstruction = None
+    if weights is not None:
+        reconstruction = Reconstruction(
+            weights,
+            num_surface_points=num_surface_points,
+            points=points,
+            resolution=resolution,
+            device=device,
+            seed=seed,
+        )
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed)
+    neighbours = find_neighbours(shapes.shards, split, output)
+    method: Method = reconstruction or Retrieval(shapes.shards, neighbours, points=points)
+    about: About = {**method.about, **shapes.about, "points": points, "seed": seed}
+    about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
     output.mkdir(parents=True, exist_ok=True)
-    scores = _scores(autoencoder, truths, output / ".scores.jsonl", about, total, torch.device(device))
+    kept = output / ".scores.jsonl"
+    scores, unreadable = _scores(method, shapes, kept, about)
+    scores = [_with_neighbour(score, neighbours) for score in scores]
     summary = summarise(scores, seed=seed)
     write_card(output, scores, summary, about)
-    (output / ".scores.jsonl").unlink()
+    if readable := [score for score in scores if score.id not in unreadable]:
+        truths = partial(shapes.truths, method.num_surface_points)
+        draw_examples(output / "examples.png", method, readable, truths, up=up)
+    kept.unlink()
     _print(summary, output)
     return summary
 
 
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content: kept scores are of these weights and shapes, not just of their paths."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _scores(method: Method, shapes: EvaluationSet, kept: Path, about: About) -> tuple[list[ShapeScore], set[str]]:
+    """Scores of all shapes, and the ids of those without a truth.
 
-
-def _scores(
-    autoencoder: Autoencoder,
-    truths: Iterator[Truth | Untrue],
-    kept: Path,
-    about: About,
-    total: int,
-    device: torch.device,
-) -> list[ShapeScore]:
-    """Scores of all truths; those that a killed run of the same kind left in the file are taken from there."""
+    Scores that a killed run of the same kind left in the file are taken from there.
+    """
     done = _kept_scores(kept, about)
     lines = [json.dumps(about), *(json.dumps(asdict(score)) for score in done.values())]
     kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")  # without a line that was cut off
-    scores = []
+    scores, unreadable = [], set()
     with long_progress() as progress, kept.open("a", encoding="utf-8") as file:
-        task = progress.add_task("evaluating", total=total)
-        for truth in truths:
+        task = progress.add_task("evaluating", total=shapes.total)
+        for truth in shapes.truths(method.num_surface_points):
+            if isinstance(truth, Untrue):
+                unreadable.add(truth.id)
             score = done.get(truth.id)
             if score is None:
-                score = _score(autoencoder, truth, about, device)
+                score = _score(method, truth)
                 file.write(json.dumps(asdict(score)) + "\n")
                 file.flush()
             scores.append(score)
             progress.advance(task)
-    return scores
+    return scores, unreadable
 
 
-def _score(autoencoder: Autoencoder, truth: Truth | Untrue, about: About, device: torch.device) -> ShapeScore:
+def _score(method: Method, truth: Truth | Untrue) -> ShapeScore:
     if isinstance(truth, Untrue):
         return ShapeScore(id=truth.id, category=truth.category, reason=truth.reason)
-    with torch.no_grad():
-        surface_points = torch.from_numpy(truth.surface_points).unsqueeze(0).to(device)
-        field = autoencoder.decode(autoencoder.encode(surface_points)).select(0)
-        return score_shape(
-            truth,
-            field,
-            resolution=int(about["resolution"]),
-            points=int(about["points"]),
-            seed=int(about["seed"]),
-            device=device,
-        )
+    return method.score(truth)
+
+
+def _with_neighbour(score: ShapeScore, neighbours: Neighbours) -> ShapeScore:
+    neighbour = neighbours.by_id.get(score.id)
+    if neighbour is None:
+        return score
+    return replace(score, nearest_train=neighbour.id, nearest_train_distance=neighbour.distance)
 
 
 def _kept_scores(kept: Path, about: About) -> dict[str, ShapeScore]:
@@ -141,12 +126,8 @@ def _kept_scores(kept: Path, about: About) -> dict[str, ShapeScore]:
 
 
 def _print(summary: Summary, output: Path) -> None:
-    header, *rows = rows_of(summary, intervals=False)
-    table = Table(Column(header[0], no_wrap=True), *header[1:])
-    for row in rows:
-        table.add_row(*row)
     console = Console(soft_wrap=True)
-    console.print(table)
+    console.print(terminal_table(rows_of(summary, intervals=False)))
     for id, reason in summary.failed.items():
         console.print(f"{id}: {reason}", markup=False, highlight=False)
-    console.print(f"scores.csv, card.json and card.md are in {output}", markup=False, highlight=False)
+    console.print(f"card and examples are in {output}", markup=False, highlight=False)

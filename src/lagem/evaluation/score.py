@@ -25,6 +25,8 @@ class ShapeScore:
     iou, iou_near: of occupancy at uniform and at near queries; None where the truth is an input mesh.
     floor: Chamfer that two samplings of one surface would have, by the area of the result.
     reason: why there is no surface; empty for most.
+    nearest_train, nearest_train_distance: id of the nearest training shape and how far it is; None where that is not
+        known (`lagem.evaluation.neighbours`).
     """
 
     id: str
@@ -38,6 +40,8 @@ class ShapeScore:
     iou_near: float | None = None
     floor: float | None = None
     reason: str = ""
+    nearest_train: str | None = None
+    nearest_train_distance: float | None = None
 
 
 def score_shape(
@@ -60,25 +64,40 @@ def score_shape(
         device: Where the field is asked.
     """
     volume_iou, near_iou = (_iou(labelled, query_logits, device) for labelled in (truth.volume, truth.near))
-    nothing = ShapeScore(id=truth.id, category=truth.category, iou=volume_iou, iou_near=near_iou)
     try:
         mesh = extract_surface(query_logits, resolution=resolution, device=device)
     except EmptySurfaceError as error:
-        return replace(nothing, reason=str(error))
+        return ShapeScore(id=truth.id, category=truth.category, iou=volume_iou, iou_near=near_iou, reason=str(error))
     predicted, normals = sample_surface(mesh, points, sample_generator(seed, 0, truth.id))
+    floor = sampling_floor(mesh.area, len(truth.reference_points), points)
+    return replace(score_points(truth, predicted, normals, floor=floor), iou=volume_iou, iou_near=near_iou)
+
+
+def score_points(
+    truth: Truth, predicted: NDArray[np.floating], normals: NDArray[np.floating], *, floor: float | None
+) -> ShapeScore:
+    """Score points of a resulting surface against the truth; there is no IoU without a field.
+
+    Args:
+        truth: The shape.
+        predicted: (P, 3) points of the result, in the unit-sphere frame.
+        normals: (P, 3) of unit length.
+        floor: To stand beside the score.
+    """
     (there, to), (back, from_) = nearest_points(truth.reference_points, predicted)
     alike = [
         np.abs(np.einsum("nc,nc->n", truth.reference_normals, normals[to])).mean(),
         np.abs(np.einsum("nc,nc->n", normals, truth.reference_normals[from_])).mean(),
     ]
-    return replace(
-        nothing,
+    return ShapeScore(
+        id=truth.id,
+        category=truth.category,
         chamfer=float(there.mean() + back.mean()),
         fscore_010=fscore_of(there, back, 0.01),
         fscore_020=fscore_of(there, back, 0.02),
         fscore_050=fscore_of(there, back, 0.05),
         normal_consistency=float(np.mean(alike)),
-        floor=sampling_floor(mesh.area, len(truth.reference_points), points),
+        floor=floor,
     )
 
 

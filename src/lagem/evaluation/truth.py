@@ -3,7 +3,7 @@
 N input points of the network, R reference points, Q queries; coordinates are in the unit-sphere frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,7 +57,9 @@ class Untrue:
     reason: str
 
 
-def truths_of_prepared(root: Path, *, split: str, num_surface_points: int, seed: int) -> Iterator[Truth]:
+def truths_of_prepared(
+    root: Path, *, split: str, num_surface_points: int, seed: int, only: Container[str] | None = None
+) -> Iterator[Truth]:
     """Shapes of one split of a prepared folder, in the order of its index.
 
     Args:
@@ -65,10 +67,11 @@ def truths_of_prepared(root: Path, *, split: str, num_surface_points: int, seed:
         split: As in the index.
         num_surface_points: N; the points are a window of the stored ones at a place keyed by the seed and the id.
         seed: Of that place.
+        only: Ids to be given; None for all.
     """
     shards = Shards(root)
     for index, id in enumerate(shards.ids):
-        if shards.splits[index] != split:
+        if shards.splits[index] != split or (only is not None and id not in only):
             continue
         start = int(sample_generator(seed, 0, id).integers(shards.count(index, "surface_points")))
         drawn = shards.volume_drawn(index)
@@ -84,7 +87,12 @@ def truths_of_prepared(root: Path, *, split: str, num_surface_points: int, seed:
 
 
 def truths_of_meshes(
-    sources: list[Path], *, num_surface_points: int, num_reference_points: int, seed: int
+    sources: list[Path],
+    *,
+    num_surface_points: int,
+    num_reference_points: int,
+    seed: int,
+    only: Container[str] | None = None,
 ) -> Iterator[Truth | Untrue]:
     """Mesh files as they are, found as `lagem prepare` finds them; one that cannot be read is an `Untrue`.
 
@@ -93,8 +101,11 @@ def truths_of_meshes(
         num_surface_points: N, drawn from the mesh's surface.
         num_reference_points: R, drawn from it too.
         seed: Of the draws, keyed by the id.
+        only: Ids to be given; None for all.
     """
     for mesh in find_meshes(sources, val_share=0):
+        if only is not None and mesh.id not in only:
+            continue
         rng = sample_generator(seed, 0, mesh.id)
         try:
             source = load_mesh(mesh.path)

@@ -78,6 +78,6 @@ def describe(shards: Shards, index: int) -> NDArray[np.float64]:
     return distances
 
 
-def first_points(shards: Shards, index: int) -> NDArray[np.float32]:
-    """(N, 3) first surface points of a shape; no more than it has."""
-    return shards.read(index, "surface_points", 0, min(COMPARED_POINTS, shards.count(index, "surface_points")))
+def first_points(shards: Shards, index: int, most: int = COMPARED_POINTS) -> NDArray[np.float32]:
+    """(N, 3) first surface points of a shape: `most`, but no more than it has."""
+    return shards.read(index, "surface_points", 0, min(most, shards.count(index, "surface_points")))

@@ -1,0 +1,115 @@
+"""Which training shape lies nearest to each evaluated one: what shows leaks, and what retrieval answers with.
+
+Near is meant in the Chamfer distance of the stored surfaces as they stand, in the same frame and not turned. The search
+narrows in three steps: the training shapes most alike in their distances to fixed places (`lagem.preparation.copies`),
+of these the nearest by few points, of these the nearest by many. Nothing in it is random. The result is kept with the
+prepared folder, so that further evaluations find it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from lagem.evaluation.digest import sha256_of
+from lagem.geometry import chamfer_distance
+from lagem.preparation import Shards
+from lagem.preparation.atomic import write_atomically
+from lagem.preparation.copies import COMPARED_POINTS, describe, first_points
+from lagem.progress import long_progress
+
+TRAINING = "train"
+ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training shape and its Chamfer distance, not squared, both directions summed, in unit-sphere units."""
+
+    id: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training shape by the evaluated shape's id; empty where `unknown` says why there is none."""
+
+    by_id: dict[str, Neighbour]
+    unknown: str = ""
+
+
+def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbours:
+    """The nearest training shape of each shape of a split.
+
+    Kept in the prepared folder as `.nearest_train.<split>.json`, or under that name in `output` where the folder cannot
+    be written; found in either place while the index is the same.
+
+    Args:
+        shards: A prepared folder; None where meshes are evaluated as they are.
+        split: That is evaluated.
+        output: Folder of the evaluation.
+    """
+    if shards is None:
+        return Neighbours({}, "not known, as meshes have no training set beside them")
+    if split == TRAINING:
+        return Neighbours({}, "not sought, as the training set itself is evaluated")
+    if TRAINING not in shards.splits:
+        return Neighbours({}, f"not known, as {shards.root} has no shape of split {TRAINING!r}")
+    name = f".nearest_train.{quote(split, safe='')}.json"
+    search = [ALIKE, FEW_POINTS, FINALISTS, COMPARED_POINTS]
+    of = {"index's sha256": sha256_of(shards.root / "index.csv"), "split": split, "search": search}
+    for folder in (shards.root, output):
+        if (kept := _read(folder / name, of)) is not None:
+            return Neighbours(kept)
+    found = _search(shards, split)
+    content = {"of": of, "nearest": {id: asdict(neighbour) for id, neighbour in found.items()}}
+    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    try:
+        write_atomically(shards.root / name, text)
+    except OSError:
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomically(output / name, text)
+    return Neighbours(found)
+
+
+def _read(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
+    """What was kept, if it is of the same shapes and search; None otherwise."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same = content["of"] == of
+        return {id: Neighbour(**kept) for id, kept in content["nearest"].items()} if same else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
+    training = [index for index, other in enumerate(shards.splits) if other == TRAINING]
+    evaluated = [index for index, other in enumerate(shards.splits) if other == split]
+    alike = min(ALIKE, len(training))
+    found = {}
+    with long_progress() as progress:
+        task = progress.add_task("describing training shapes", total=len(training))
+        descriptors = []
+        for index in training:
+            descriptors.append(describe(shards, index))
+            progress.advance(task)
+        tree = cKDTree(np.stack(descriptors))
+        task = progress.add_task("finding the nearest of them", total=len(evaluated))
+        for index in evaluated:
+            _, chosen = tree.query(describe(shards, index), k=np.arange(1, alike + 1), p=1)
+            candidates = [training[place] for place in chosen]
+            finalists = sorted(_distances(shards, index, candidates, FEW_POINTS))[:FINALISTS]
+            distance, nearest = min(_distances(shards, index, [other for _, other in finalists], COMPARED_POINTS))
+            found[shards.ids[index]] = Neighbour(id=shards.ids[nearest], distance=distance)
+            progress.advance(task)
+    return found
+
+
+def _distances(shards: Shards, index: int, others: list[int], points: int) -> list[tuple[float, int]]:
+    """Chamfer distance of a shape to each of others, with the other's index, by that many stored points of each."""
+    cloud = first_points(shards, index, points)
+    return [(chamfer_distance(cloud, first_points(shards, other, points)), other) for other in others]

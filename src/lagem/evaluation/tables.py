@@ -1,0 +1,60 @@
+"""How figures look in tables: their titles, factors and digits, as Markdown and on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Column, Table
+
+from lagem.evaluation.summary import Mean
+
+# measure: its title, and the factor of the tables
+TITLES = {
+    "chamfer": ("Chamfer ×100", 100),
+    "floor": ("floor ×100", 100),
+    "fscore_010": ("F@.01 ×100", 100),
+    "fscore_020": ("F@.02 ×100", 100),
+    "fscore_050": ("F@.05 ×100", 100),
+    "iou": ("IoU", 1),
+    "iou_near": ("IoU near", 1),
+    "normal_consistency": ("normals", 1),
+}
+
+Rows = Sequence[Sequence[str]]  # the header first
+
+
+def figure(measure: str, value: float, *, sign: bool = False) -> str:
+    """A value of a measure, in the factor and digits of the tables; with `sign` also a plus is written."""
+    factor = TITLES[measure][1]
+    return f"{factor * value:{'+' if sign else ''}.{2 if factor == 100 else 3}f}"
+
+
+def figure_of_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
+    """A mean, followed by its interval where asked for and where there is more than one value behind it."""
+    if mean is None:
+        return "–"
+    value, low, high = (figure(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))
+    return f"{value} [{low}, {high}]" if interval and mean.count > 1 else value
+
+
+def markdown_table(rows: Rows) -> list[str]:
+    """Lines of a Markdown table."""
+    header, *others = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    return [header, f"|{'---|' * len(rows[0])}", *others]
+
+
+def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
+    """A table for the terminal, narrow enough for 80 columns; figures are never cut."""
+    (first, *others), *lines = [[escape(cell) for cell in row] for row in rows]
+    figures = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
+    table = Table(
+        Column(first, overflow="fold"),
+        *figures,
+        title=title and escape(title),
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for line in lines:
+        table.add_row(*line)
+    return table
