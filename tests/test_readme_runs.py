@@ -45,6 +45,7 @@ SMOKE = {
     "import-weights": ["--num-latents", "256", "64", "16"],
     "describe": [],
     "compare": [],
+    "levels": ["--resolution", "16", "--points", "500"],
 }
 
 
@@ -102,6 +103,7 @@ def test_the_readmes_commands_run_in_their_order(workplace):
         "inspect",
         "evaluate",
         "compare",
+        "levels",
     }
     assert (workplace / "reconstructed" / "mesh.ply").is_file()
     assert (workplace / "weights.safetensors").is_file()

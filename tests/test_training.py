@@ -208,7 +208,7 @@ def test_reconstruct_is_bitwise_repeatable(undisturbed, tmp_path):
     Mesh(vertices=box, faces=np.array(faces)).save(tmp_path / "box.ply")
     for name in ("first", "second"):
         checkpoint = undisturbed / "checkpoints" / "last.ckpt"
-        arguments = [str(checkpoint), str(tmp_path / "box.ply"), "--output", str(tmp_path / name), "--resolution", "32"]
-        main(["reconstruct", *arguments])
+        settings = ["--weights", str(checkpoint), "--output", str(tmp_path / name), "--resolution", "32"]
+        main(["reconstruct", str(tmp_path / "box.ply"), *settings])
     assert (tmp_path / "first" / "box.ply").read_bytes() == (tmp_path / "second" / "box.ply").read_bytes()
     assert (tmp_path / "first" / "scores.csv").read_text() == (tmp_path / "second" / "scores.csv").read_text()

@@ -33,7 +33,7 @@ def weights(tmp_path, logit: float):
 
 def reconstruct(tmp_path, logit, *files) -> None:
     output = ["--output", str(tmp_path / "out"), "--resolution", "16"]
-    main(["reconstruct", str(weights(tmp_path, logit)), *map(str, files), *output])
+    main(["reconstruct", *map(str, files), "--weights", str(weights(tmp_path, logit)), *output])
 
 
 def assert_covers_the_frame(path) -> None:

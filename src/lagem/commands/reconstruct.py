@@ -9,8 +9,8 @@ SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
     add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh or point cloud files")
+    add("--weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file (default: ours)")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add("--method", choices=["coarse_to_fine", "dense"], default="coarse_to_fine", help="how the grid is asked")
@@ -23,11 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct the files; exit code 1 where none could be."""
+    from lagem.pretrained import pretrained_autoencoder
     from lagem.reconstruction import reconstruct_files
     from lagem.reconstruction_report import Report
     from lagem.weights import load_autoencoder
 
-    autoencoder, num_surface_points = load_autoencoder(args.weights)
+    autoencoder, num_surface_points = load_autoencoder(args.weights or pretrained_autoencoder())
     try:
         autoencoder.to(args.device)
     except (RuntimeError, AssertionError) as error:

@@ -109,12 +109,15 @@ def _compared(first: Card, second: Card) -> Comparison:
         second=str(second.folder),
         shapes=len(both),
         unpaired=len(first.scores.keys() ^ second.scores.keys()),
-        over_shapes=_differences(pairs, seed),
-        without_nearest=_differences([pair for pair in pairs if pair[0].id not in nearest], seed) if nearest else {},
+        over_shapes=paired_differences(pairs, seed),
+        without_nearest=paired_differences([pair for pair in pairs if pair[0].id not in nearest], seed)
+        if nearest
+        else {},
     )
 
 
-def _differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int) -> dict[str, Difference]:
+def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int) -> dict[str, Difference]:
+    """Differences of all measures; each pair has two scores of one shape."""
     found = {}
     for measure in MEASURES:
         values = np.array(

@@ -1,9 +1,12 @@
 """What can be evaluated: an autoencoder, or the baseline that answers with the nearest training shape."""
 
+import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import torch
+from torch import Tensor
 
 from lagem.evaluation.digest import sha256_of
 from lagem.evaluation.evaluation_set import About
@@ -15,6 +18,8 @@ from lagem.geometry.picture import Picture
 from lagem.preparation import Shards
 from lagem.preparation.records import read_records
 from lagem.weights import load_autoencoder
+
+ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]  # of all levels, fine to coarse, and a shape's id
 
 
 class Method(Protocol):
@@ -60,6 +65,7 @@ class Reconstruction:
         self._device = torch.device(device)
         self._autoencoder.to(self._device)
         self._points, self._resolution, self._seed = points, resolution, seed
+        self._change: ChangeLatents | None = None
         self.num_surface_points = num_surface_points or trained_with
         self.about: About = {
             "weights": str(weights),
@@ -67,6 +73,17 @@ class Reconstruction:
             "surface points given": self.num_surface_points,
             "resolution": resolution,
         }
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels."""
+        return len(self._autoencoder.levels)
+
+    def with_latents(self, change: ChangeLatents) -> Self:
+        """The same network, decoding what `change` makes of a shape's latents."""
+        changed = copy.copy(self)
+        changed._change = change
+        return changed
 
     @torch.no_grad()
     def score(self, truth: Truth) -> ShapeScore:
@@ -91,7 +108,10 @@ class Reconstruction:
 
     def _field(self, truth: Truth) -> QueryLogits:
         surface_points = torch.from_numpy(truth.surface_points).unsqueeze(0).to(self._device)
-        return self._autoencoder.decode(self._autoencoder.encode(surface_points)).select(0)
+        latents: Sequence[Tensor] = self._autoencoder.encode(surface_points)
+        if self._change is not None:
+            latents = self._change(latents, truth.id)
+        return self._autoencoder.decode(latents).select(0)
 
 
 class Retrieval:

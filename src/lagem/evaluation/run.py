@@ -66,7 +66,7 @@ def evaluate(
     about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
     output.mkdir(parents=True, exist_ok=True)
     kept = output / ".scores.jsonl"
-    scores, unreadable = _scores(method, shapes, kept, about)
+    scores, unreadable = score_all(method, shapes, kept, about)
     scores = [_with_neighbour(score, neighbours) for score in scores]
     summary = summarise(scores, seed=seed)
     write_card(output, scores, summary, about)
@@ -78,17 +78,24 @@ def evaluate(
     return summary
 
 
-def _scores(method: Method, shapes: EvaluationSet, kept: Path, about: About) -> tuple[list[ShapeScore], set[str]]:
+def score_all(
+    method: Method, shapes: EvaluationSet, kept: Path, about: About, *, title: str = "evaluating"
+) -> tuple[list[ShapeScore], set[str]]:
     """Scores of all shapes, and the ids of those without a truth.
 
-    Scores that a killed run of the same kind left in the file are taken from there.
+    Args:
+        method: Gives the results.
+        shapes: What is evaluated.
+        kept: File that scores are kept in as they come; those of a killed run of the same kind are taken from it.
+        about: What tells this kind of run from others.
+        title: Of the progress bar.
     """
     done = _kept_scores(kept, about)
     lines = [json.dumps(about), *(json.dumps(asdict(score)) for score in done.values())]
     kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")  # without a line that was cut off
     scores, unreadable = [], set()
     with long_progress() as progress, kept.open("a", encoding="utf-8") as file:
-        task = progress.add_task("evaluating", total=shapes.total)
+        task = progress.add_task(title, total=shapes.total)
         for truth in shapes.truths(method.num_surface_points):
             if isinstance(truth, Untrue):
                 unreadable.add(truth.id)

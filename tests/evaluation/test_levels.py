@@ -1,0 +1,62 @@
+"""The study of levels finds out which of them a network reads."""
+
+import json
+
+import torch
+from PIL import Image
+
+from lagem.cli import main
+from lagem.evaluation.levels import Variant, study_levels, variants
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
+from lagem.weights import save_autoencoder
+
+SMALL = {"points": 300, "resolution": 16}
+
+
+def reads_the_coarsest_level_only(path):
+    """Two levels; the logit is a random function of F_2, near 0 so that its surface depends on the latents."""
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(levels=[LevelSpec(16, 4, depth=1), LevelSpec(4, 4, depth=1)], width=64)
+    with torch.no_grad():
+        autoencoder.to_logits.weight[:, 64:] = 0  # [F_2, F_1]
+        autoencoder.to_logits.bias.fill_(0.1)
+    save_autoencoder(autoencoder, path, num_surface_points=64)
+    return path
+
+
+def test_noise_in_a_level_that_is_not_read_changes_nothing_and_in_one_that_is_read_it_does(with_training, tmp_path):
+    weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
+    results = {result.name: result for result in study_levels(weights, with_training, tmp_path / "out", **SMALL)}
+    assert list(results) == ["all levels", "level 2 alone", "noise in level 2", "noise in level 1"]
+    unread = results["noise in level 1"].differences
+    assert all(change.difference.low == change.difference.high == 0 for change in unread.values())
+    assert results["noise in level 2"].differences["iou"].difference.value != 0
+    assert results["noise in level 2"].means["iou"].count == 3
+
+
+def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training, tmp_path, capsys):
+    weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
+    main(["levels", str(weights), str(with_training), "--output", str(tmp_path / "out"), "--points", "300",
+          "--resolution", "16"])  # fmt: skip
+    assert "noise in level 2" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "levels.json").read_text())
+    assert [variant["name"] for variant in content["variants"]] == [
+        "all levels", "level 2 alone", "noise in level 2", "noise in level 1"
+    ]  # fmt: skip
+    assert content["about"]["split"] == "val"
+    assert Image.open(tmp_path / "out" / "levels.png").size[1] > 5 * 200
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["levels.json", "levels.md", "levels.png"]
+
+
+def test_a_variant_keeps_what_it_does_not_name_and_noise_is_keyed_by_the_shape():
+    latents = [torch.rand(1, 8, 4), torch.rand(1, 4, 4), torch.rand(1, 2, 4)]
+    whole, alone, two, noise_3, _, noise_1 = (variant for variant in variants(3))
+    assert all(torch.equal(a, b) for a, b in zip(whole.change(latents, "a", seed=0), latents, strict=True))
+    assert [z.abs().sum().item() > 0 for z in alone.change(latents, "a", seed=0)] == [False, False, True]
+    assert [z.abs().sum().item() > 0 for z in two.change(latents, "a", seed=0)] == [False, True, True]
+    changed = noise_1.change(latents, "a", seed=0)
+    assert torch.equal(changed[1], latents[1]) and not torch.equal(changed[0], latents[0])
+    assert torch.equal(changed[0], noise_1.change(latents, "a", seed=0)[0])
+    assert not torch.equal(changed[0], noise_1.change(latents, "b", seed=0)[0])
+    assert noise_3 == Variant(noise=3)
