@@ -1,7 +1,9 @@
-"""Where shapes come from: prepared shards, or random furniture made on the fly."""
+"""Where shapes come from: prepared shards, cached latents of them, or random furniture made on the fly."""
 
 from lagem.data_modules.augmentation import Augmentation
+from lagem.data_modules.latents import LatentDataModule
 from lagem.data_modules.occupancy import OccupancyDataModule
 from lagem.data_modules.procedural import ProceduralDataModule
+from lagem.data_modules.procedural_surfaces import ProceduralSurfaces
 
-__all__ = ["Augmentation", "OccupancyDataModule", "ProceduralDataModule"]
+__all__ = ["Augmentation", "LatentDataModule", "OccupancyDataModule", "ProceduralDataModule", "ProceduralSurfaces"]

@@ -15,7 +15,7 @@ from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
 from lagem.preparation.quantisation import stored_row
-from lagem.preparation.shards import Shards, labelled
+from lagem.preparation.shards import Shards, labelled, random_window
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 
@@ -57,15 +57,7 @@ class OccupancyDataModule(ShapeDataModule):
 
     def setup(self, stage: str) -> None:
         shards = Shards(self.root)
-        known = sorted(set(shards.categories))
-        unknown = sorted(set(self.categories or ()) - set(known))
-        if unknown:
-            raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
-        wanted = set(known if self.categories is None else self.categories)
-        members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
-        for index, (split, category) in enumerate(zip(shards.splits, shards.categories, strict=True)):
-            if category in wanted and split in members:
-                members[split].append(index)
+        members = shards.members(self.categories)
         self.train_shapes = PreparedShapes(shards, members["train"], self.counts, self.seed, self.augment)
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] or members["val"]
@@ -145,7 +137,7 @@ class PreparedShapes(ShapeSet):
 
     def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(count, 3) points from a random place of a pool on, repeated where the pool holds fewer."""
-        return self._shards.read(shape, pool, int(rng.integers(max(self._shards.count(shape, pool), 1))), count)
+        return random_window(self._shards, shape, pool, count, rng)
 
     def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(half, 3) inside points: volume queries, then near queries where there are too few of those."""

@@ -23,6 +23,9 @@ NEAR_SIGMAS = (0.005, 0.05)  # of the jitter of each half of the near queries (L
 class ProceduralDataModule(ShapeDataModule):
     """Tables, chairs, lamps, shelves, mugs, benches, bottles and signs, z up."""
 
+    train_shapes: "ProceduralShapes"
+    val_shapes: "ProceduralShapes"
+
     def __init__(
         self,
         *,

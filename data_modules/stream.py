@@ -1,4 +1,4 @@
-"""What every data module does alike: load shapes in a fixed order, batch them, pick shapes to evaluate on.
+"""What every data module does alike: load samples in a fixed order, batch them, pick shapes to evaluate on.
 
 A data set is a pure function of (epoch, index), so the number of ranks, of workers and of restarts never shows in
 the data. Trainers that use these modules set `use_distributed_sampler: false`.
@@ -17,20 +17,27 @@ from torch.utils.data import DataLoader, Dataset
 
 from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
-from lagem.samples import OccupancyBatch, OccupancySample, ReferenceShape
+from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
 
 PREFETCHED_BATCHES = 4  # of each worker
 
 
-class ShapeSet(Dataset[OccupancySample], ABC):
-    """Shapes of one split."""
+class SampleSet(Dataset[Any], ABC):
+    """Samples of one split, one a shape."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __getitem__(self, key: Key) -> OccupancySample:
+    def __getitem__(self, key: Key) -> Any:
         """Sample of the shape at an index, as (epoch, index) alone decides."""
+
+
+class ShapeSet(SampleSet):
+    """Shapes of one split."""
+
+    @abstractmethod
+    def __getitem__(self, key: Key) -> OccupancySample: ...
 
     @abstractmethod
     def category(self, index: int) -> str:
@@ -51,7 +58,7 @@ def augmented(
     return {name: torch.from_numpy(np.ascontiguousarray(points)) for name, points in arrays.items()}
 
 
-class ResumableLoader(DataLoader[OccupancySample]):
+class ResumableLoader(DataLoader[Any]):
     """A loader in `TrainOrder`, which Lightning need not warn about on resuming: the order knows its place.
 
     A checkpoint keeps the order's settings, to notice where a resumed run cannot see what it would have seen.
@@ -71,12 +78,13 @@ class ResumableLoader(DataLoader[OccupancySample]):
             )
 
 
-class ShapeDataModule(LightningDataModule):
+class StreamDataModule(LightningDataModule):
     """Loaders over `train_shapes`, `val_shapes` and `test_shapes`, which a subclass fills in `setup`."""
 
-    train_shapes: ShapeSet
-    val_shapes: ShapeSet
-    test_shapes: ShapeSet
+    train_shapes: SampleSet
+    val_shapes: SampleSet
+    test_shapes: SampleSet
+    batch_type: type[OccupancyBatch | LatentBatch]
 
     def __init__(self, *, seed: int, batch_size: int, num_workers: int) -> None:
         """Common settings.
@@ -91,7 +99,7 @@ class ShapeDataModule(LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, but {batch_size} was given.")
         self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
 
-    def train_dataloader(self) -> DataLoader[OccupancySample]:
+    def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._place()
         order = TrainOrder(
             num_shapes=len(self.train_shapes),
@@ -103,14 +111,51 @@ class ShapeDataModule(LightningDataModule):
         )
         return ResumableLoader(self.train_shapes, batch_sampler=order, **self._loading())
 
-    def val_dataloader(self) -> DataLoader[OccupancySample]:
+    def val_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader(self.val_shapes)
 
-    def test_dataloader(self) -> DataLoader[OccupancySample]:
+    def test_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader(self.test_shapes)
 
-    def predict_dataloader(self) -> DataLoader[OccupancySample]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         return self._evaluation_loader(self.val_shapes)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning does not look into frozen dataclasses."""
+        return batch.to(device)
+
+    def _place(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _batches_done(self) -> int:
+        trainer: Any = self.trainer  # what is read here has no types
+        if trainer is None or trainer.overfit_batches:  # overfitting sees the same batches in every epoch
+            return 0
+        # `processed`: a checkpoint written in on_train_batch_end has not yet completed the batch it was trained on
+        return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    def _evaluation_loader(self, shapes: SampleSet) -> DataLoader[Any]:
+        rank, world_size = self._place()
+        order = ValidationOrder(num_shapes=len(shapes), batch_size=self.batch_size, rank=rank, world_size=world_size)
+        return DataLoader(shapes, batch_sampler=order, **self._loading())
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "collate_fn": self.batch_type.collate,
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
+            "pin_memory": torch.cuda.is_available(),
+        }
+
+
+class ShapeDataModule(StreamDataModule):
+    """Shapes with queries to train on, and with ground truth to evaluate on."""
+
+    train_shapes: ShapeSet
+    val_shapes: ShapeSet
+    test_shapes: ShapeSet
+    batch_type = OccupancyBatch
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
         """Up to `count` validation shapes (test shapes while testing) with ground truth, always the same ones.
@@ -129,33 +174,3 @@ class ShapeDataModule(LightningDataModule):
                     turns[category] += 1
         chosen = [members[name][i * len(members[name]) // turn] for name, turn in turns.items() for i in range(turn)]
         return [shapes.reference(index) for index in sorted(chosen)[rank::world_size]]
-
-    def transfer_batch_to_device(
-        self, batch: OccupancyBatch, device: torch.device, dataloader_idx: int
-    ) -> OccupancyBatch:
-        """Lightning does not look into frozen dataclasses."""
-        return batch.to(device)
-
-    def _place(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-    def _batches_done(self) -> int:
-        trainer: Any = self.trainer  # what is read here has no types
-        if trainer is None or trainer.overfit_batches:  # overfitting sees the same batches in every epoch
-            return 0
-        # `processed`: a checkpoint written in on_train_batch_end has not yet completed the batch it was trained on
-        return trainer.fit_loop.epoch_loop.batch_progress.total.processed
-
-    def _evaluation_loader(self, shapes: ShapeSet) -> DataLoader[OccupancySample]:
-        rank, world_size = self._place()
-        order = ValidationOrder(num_shapes=len(shapes), batch_size=self.batch_size, rank=rank, world_size=world_size)
-        return DataLoader(shapes, batch_sampler=order, **self._loading())
-
-    def _loading(self) -> dict[str, Any]:
-        return {
-            "collate_fn": OccupancyBatch.collate,
-            "num_workers": self.num_workers,
-            "persistent_workers": self.num_workers > 0,
-            "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
-            "pin_memory": torch.cuda.is_available(),
-        }

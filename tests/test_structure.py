@@ -21,6 +21,7 @@ ROOMS = ("src", "data_modules", "callbacks", "experiments", "benchmarks", "docs"
 CONTRACTS = ["levels", "progress", "randomness", "samples"]
 MAY_IMPORT = {
     "": ["levels"],  # lagem/__init__.py
+    "device": [],
     "levels": [],
     "progress": [],
     "randomness": [],

@@ -18,3 +18,8 @@ def sample_generator(seed: int, epoch: int, sample_id: str) -> np.random.Generat
     """
     digest = hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
     return np.random.default_rng([seed, epoch, *np.frombuffer(digest, dtype=np.uint32)])
+
+
+def sample_seed(seed: int, epoch: int, sample_id: str) -> int:
+    """A seed of one sample in one epoch, for generators that take a number; keyed as `sample_generator` is."""
+    return int(sample_generator(seed, epoch, sample_id).integers(2**62))

@@ -1,13 +1,14 @@
 """What the data modules hand out and the training and evaluation steps take in.
 
-Letters: B shapes, N input points, Q query points of one kind, R reference points, V volume points.
+Letters: B shapes, N input points, Q query points of one kind, R reference points, V volume points, M_i latents of
+level i with D_i channels, T tokens.
 Coordinates are in the unit-sphere frame (bounding box centred, max norm 1); occupancy is 1 inside.
 """
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -38,32 +39,42 @@ class OccupancySample:
 
 
 @dataclass(frozen=True)
-class OccupancyBatch:
-    """B samples stacked: the tensors of `OccupancySample` with a leading B."""
+class Batch:
+    """B shapes with their names; tensors, also those in lists, move together."""
 
     ids: list[str]
     categories: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The batch on another device."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """The batch in page-locked memory, from where a copy to a GPU does not block; loaders call this."""
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        def mapped(value: Any) -> Any:
+            if isinstance(value, list):
+                return [mapped(entry) for entry in value]
+            return change(value) if isinstance(value, Tensor) else value
+
+        return dataclasses.replace(self, **{name: mapped(value) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class OccupancyBatch(Batch):
+    """B samples stacked: the tensors of `OccupancySample` with a leading B."""
+
     surface_points: Tensor
     volume_points: Tensor
     volume_occupancy: Tensor
     near_points: Tensor
     near_occupancy: Tensor
     frames: list[Frame]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def to(self, device: torch.device | str) -> "OccupancyBatch":
-        """The batch on another device."""
-        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "OccupancyBatch":
-        """The batch in page-locked memory, from where a copy to a GPU does not block; loaders call this."""
-        return self._mapped(lambda tensor: tensor.pin_memory())
-
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "OccupancyBatch":
-        moved: dict[str, Any] = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return dataclasses.replace(self, **moved)
 
     @classmethod
     def collate(cls, samples: list[OccupancySample]) -> "OccupancyBatch":
@@ -80,6 +91,47 @@ class OccupancyBatch:
             volume_occupancy=stack("volume_occupancy"),
             near_points=stack("near_points"),
             near_occupancy=stack("near_occupancy"),
+            frames=[sample.frame for sample in samples],
+        )
+
+
+@dataclass(frozen=True)
+class LatentSample:
+    """One shape as a stage of the cascade sees it in a step.
+
+    condition: () int64 index of the category, (dim,) or (T, dim) float32 embedding, or None.
+    latents: L tensors (M_i, D_i) float32, Z_i, fine to coarse.
+    frame: maps the shape, before augmentation, to and from its source's coordinates.
+    """
+
+    id: str
+    category: str
+    condition: Tensor | None
+    latents: list[Tensor]
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class LatentBatch(Batch):
+    """B samples stacked.
+
+    condition: (B,) int64 categories, (B, dim) or (B, T, dim) float32 embeddings, or None.
+    latents: L tensors (B, M_i, D_i) float32, fine to coarse: `latents[i - 1]` is Z_i.
+    """
+
+    condition: Tensor | None
+    latents: list[Tensor]
+    frames: list[Frame]
+
+    @classmethod
+    def collate(cls, samples: list[LatentSample]) -> "LatentBatch":
+        """Stack samples of equal sizes; either all or none have a condition."""
+        conditions = [sample.condition for sample in samples if sample.condition is not None]
+        return cls(
+            ids=[sample.id for sample in samples],
+            categories=[sample.category for sample in samples],
+            condition=torch.stack(conditions) if conditions else None,
+            latents=[torch.stack(level) for level in zip(*(sample.latents for sample in samples), strict=True)],
             frames=[sample.frame for sample in samples],
         )
 

@@ -240,7 +240,7 @@ def test_an_unexpected_error_names_its_kind(folder, tmp_path, small, in_this_pro
 def test_changed_settings_are_refused(change, folder, tmp_path, small, in_this_process):
     prepare([folder / "balls"], tmp_path / "out", small)
     ((name, value),) = change.items()
-    with pytest.raises(ValueError, match=rf"was prepared with {name}=.* but now {name}={value}"):
+    with pytest.raises(ValueError, match=rf"was made with {name}=.* but now {name}={value}"):
         prepare([folder / "balls"], tmp_path / "out", replace(small, **change))
 
 
@@ -274,5 +274,8 @@ def test_a_folder_of_other_things_is_not_written_into(folder, tmp_path, small):
 
 def test_two_batches_cannot_write_into_one_folder(folder, tmp_path, small, in_this_process):
     prepare([folder], tmp_path / "out", small)
-    with pipeline.locked(tmp_path / "out"), pytest.raises(ValueError, match="another `lagem prepare` is writing"):
+    with (
+        pipeline.locked(tmp_path / "out", "lagem prepare"),
+        pytest.raises(ValueError, match="another `lagem prepare` is writing"),
+    ):
         prepare([folder], tmp_path / "out", small)

@@ -77,10 +77,10 @@ def test_reader_works_after_a_fork(shards):
 
 
 def test_few_shards_stay_open(shards, monkeypatch):
-    monkeypatch.setattr("lagem.preparation.shards.OPEN_SHARDS", 1)
+    monkeypatch.setattr("lagem.preparation.open_files.OPEN_FILES", 1)
     for index in (0, 6, 3, 0, 6):
         shards.read(index, "surface_points", 0, 1)
-        assert len(shards._open) == 1
+        assert len(shards._shards) == 1
 
 
 def test_an_empty_pool_is_an_error_that_names_shape_and_pool(root, folder, small):

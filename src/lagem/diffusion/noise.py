@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lagem.randomness import sample_generator
+from lagem.randomness import sample_seed
 
 
 def torch_generator(seed: int, epoch: int, sample_id: str) -> torch.Generator:
     """CPU generator of one sample in one epoch, keyed as `lagem.randomness.sample_generator` is."""
-    return torch.Generator().manual_seed(int(sample_generator(seed, epoch, sample_id).integers(2**62)))
+    return torch.Generator().manual_seed(sample_seed(seed, epoch, sample_id))
 
 
 def draw_noise(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:

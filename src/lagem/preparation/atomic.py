@@ -33,15 +33,15 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one `lagem prepare` at a time; the lock ends with the process, however it ends."""
+def locked(folder: Path, command: str) -> Iterator[None]:
+    """Hold a folder for one run of a command at a time; the lock ends with the process, however it ends."""
     import fcntl
 
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{folder}: another `lagem prepare` is writing here; wait for it to end.") from None
+            raise ValueError(f"{folder}: another `{command}` is writing here; wait for it to end.") from None
         except OSError:
             pass  # a file system without locks, as some cluster mounts are
         yield

@@ -53,7 +53,7 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
         within: The bound, in unit-sphere units.
     """
     descriptors = np.stack(
-        [describe(shards, index) for index in track(range(len(shards)), "describing", transient=True)]
+        [describe(first_points(shards, index)) for index in track(range(len(shards)), "describing", transient=True)]
     )
     counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
     uncovered = 2 * np.sqrt(areas / counts)  # the chance of a larger hole in a sampling is exp(-4 pi)
@@ -71,10 +71,10 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
     return found
 
 
-def describe(shards: Shards, index: int) -> NDArray[np.float64]:
-    """(K,) distances from fixed places to a shape's surface."""
+def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(K,) distances from fixed places to a surface, by (N, 3) points on it."""
     places = sample_generator(0, 0, "places").uniform(-1, 1, (PLACES, 3))
-    distances: NDArray[np.float64] = cKDTree(first_points(shards, index)).query(places, workers=1)[0]
+    distances: NDArray[np.float64] = cKDTree(surface_points).query(places, workers=1)[0]
     return distances
 
 

@@ -1,20 +1,18 @@
 """Meshes → a prepared folder: one file a shape first, then shards; a kill loses at most the meshes in hand."""
 
 import functools
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lagem.preparation.atomic import locked, write_atomically
+from lagem.preparation.atomic import locked
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.records import Measures, Record, read_records, write_record
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
-from lagem.preparation.shard_file import FORMAT, VERSION, write_shard
-from lagem.preparation.shards import read_format
+from lagem.preparation.shard_file import OCCUPANCY, write_shard
 from lagem.preparation.solid import require_manifold
 from lagem.preparation.sources import MeshSource, find_meshes
 from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
@@ -60,7 +58,7 @@ def prepare(
     root = Path(output)
     meshes = find_meshes(sources, val_share=settings.val_share, category=category)
     start_folder(root, settings)
-    with locked(root):
+    with locked(root, OCCUPANCY.command):
         records = read_records(root)
         there = locate(root, records)
         meshes = with_recorded_ids(meshes, records)
@@ -117,25 +115,7 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 
 def start_folder(root: Path, settings: Settings) -> None:
     """Make the folder with its format.json, or check that it was prepared with the same settings."""
-    if not (root / "format.json").exists():
-        if root.exists() and (not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())):
-            raise ValueError(f"{root}: is not empty and not a prepared folder; give --output a new or an empty one.")
-        root.mkdir(parents=True, exist_ok=True)
-        header = {"format": FORMAT, "version": VERSION, "settings": asdict(settings)}
-        write_atomically(root / "format.json", (json.dumps(header, indent=2) + "\n").encode())
-    before = read_format(root)["settings"]
-    now = json.loads(json.dumps(asdict(settings)))
-    if lacking := [name for name in now if name not in before]:
-        raise ValueError(
-            f"{root}: was prepared by an older lagem, whose format.json lacks {', '.join(lacking)}; "
-            "give another --output."
-        )
-    if differing := [name for name in now if before.get(name) != now[name]]:
-        was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
-        raise ValueError(
-            f"{root}: was prepared with {in_words(was)}, but now {in_words(asked)} is asked for; "
-            "give the same values, or another --output."
-        )
+    OCCUPANCY.begin(root, settings=asdict(settings))
     (root / "shapes").mkdir(exist_ok=True)
     (root / "shards").mkdir(exist_ok=True)
 
@@ -200,8 +180,3 @@ def record_of(mesh: MeshSource, *, reason: str = "", measures: Measures | None =
         measures=measures,
         seconds=seconds,
     )
-
-
-def in_words(values: dict[str, object]) -> str:
-    """Settings as `name=value, …`."""
-    return ", ".join(f"{name}={value}" for name, value in values.items())

@@ -5,21 +5,26 @@ Numbers of a shape are arrays of length S; words are JSON in the header. The sam
 shape that is not packed yet. docs/data-format.md says it field by field.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lagem.geometry.frame import Frame
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.folder_format import FolderFormat
 from lagem.preparation.quantisation import POOLS, decode
 from lagem.preparation.shape import ShapeArrays
 
-FORMAT, VERSION = "lagem-occupancy", 1
+OCCUPANCY = FolderFormat(
+    name="lagem-occupancy",
+    version=1,
+    kind="prepared folder",
+    command="lagem prepare",
+    usage="prepare meshes with `lagem prepare MESHES... --output {root}`",
+)
 
 
 def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
@@ -35,16 +40,12 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
         rows = [shape.pools[pool] for shape in shapes]
         arrays[pool] = np.concatenate(rows)
         arrays[f"{pool}.offsets"] = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "ids": [shape.id for shape in shapes],
-        "categories": [shape.category for shape in shapes],
-        "splits": [shape.split for shape in shapes],
-        "near_sigmas": [list(shape.near_sigmas) for shape in shapes],
-    }
-    # one entry only: safetensors writes several in no fixed order
-    metadata = {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    metadata = OCCUPANCY.metadata(
+        ids=[shape.id for shape in shapes],
+        categories=[shape.category for shape in shapes],
+        splits=[shape.split for shape in shapes],
+        near_sigmas=[list(shape.near_sigmas) for shape in shapes],
+    )
     write_atomically(path, save(arrays, metadata=metadata))
 
 
@@ -55,19 +56,12 @@ class ShardFile:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file = safe_open(path, framework="numpy")
-            header = json.loads((self._file.metadata() or {})["lagem"])
-            check_version(path, header)
+        with OCCUPANCY.opened(path) as (self._file, header):
             self.offsets = {pool: self._file.get_tensor(f"{pool}.offsets") for pool in POOLS}
             self.faces = self._file.get_tensor("faces")
             self._center, self._scale = self._file.get_tensor("center"), self._file.get_tensor("scale")
             self._drawn = [self._file.get_tensor(f"volume_drawn_{side}") for side in ("inside", "outside")]
             self._near_sigmas = [tuple(sigmas) for sigmas in header["near_sigmas"]]
-        except FileNotFoundError:
-            raise ValueError(f"{path}: the shard is missing; run `lagem prepare` again over its meshes.") from None
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a {FORMAT} shard ({error}).") from None
         self.ids: list[str] = header["ids"]
         self.categories: list[str] = header["categories"]
         self.splits: list[str] = header["splits"]
@@ -122,14 +116,3 @@ class ShardFile:
 def empty(pool: str) -> NDArray[np.signedinteger]:
     """(0, 3) integers of a pool."""
     return np.empty((0, 3), POOLS[pool][0])
-
-
-def check_version(path: Path, header: dict[str, Any]) -> None:
-    """ValueError unless a header names this format and this version."""
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{path}: format is {header.get('format')!r}, expected {FORMAT!r}.")
-    if header.get("version") != VERSION:
-        raise ValueError(
-            f"{path}: version {header.get('version')!r} of {FORMAT}, but this lagem reads version {VERSION}; "
-            "prepare the meshes again, or use the lagem that wrote it."
-        )

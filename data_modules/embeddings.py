@@ -1,0 +1,56 @@
+"""Embeddings of shapes, of their text or picture for example, that an encoder outside of lagem has made."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from lagem.preparation.open_files import OpenFiles
+
+
+class Embeddings:
+    """A safetensors file with one array for each shape, named by its id: (dim,), or (T, dim) for T tokens.
+
+    Can be pickled, and used after a fork: the file is opened where it is read.
+
+    dim: channels of an embedding.
+    """
+
+    def __init__(self, path: str | Path, ids: Collection[str]) -> None:
+        """Open a file and check that it serves.
+
+        Args:
+            path: The file.
+            ids: Shapes that have to be in it, all with embeddings of one size; it may hold more.
+        """
+        self._path, self._files = Path(path), OpenFiles(_open)
+        file = self._files(self._path)
+        held = set(file.keys())
+        if missing := [id for id in ids if id not in held]:
+            raise ValueError(
+                f"{path}: has no embedding of {len(missing)} of {len(ids)} shapes, for example of {missing[0]!r}. "
+                "Add them, or choose categories that have them."
+            )
+        sizes = {tuple(file.get_slice(id).get_shape()): id for id in ids}
+        if len(sizes) > 1:
+            words = " and ".join(f"{size} of {id!r}" for size, id in list(sizes.items())[:2])
+            raise ValueError(f"{path}: embeddings have one size, but there are {words}. Pad or pool them to one.")
+        (size,) = sizes
+        if len(size) not in (1, 2) or 0 in size:
+            raise ValueError(f"{path}: an embedding is (dim,) or (tokens, dim), but {size} was found.")
+        self.dim: int = size[-1]
+
+    def __getitem__(self, id: str) -> Tensor:
+        """(dim,) or (T, dim) float32 of one shape."""
+        return self._files(self._path).get_tensor(id).float()
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; a condition is none, category, or a file.") from None
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file of embeddings ({error}).") from None

@@ -1,0 +1,118 @@
+"""Cached latents, streamed: a sample is one subset of its shape, drawn anew in every epoch of training."""
+
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
+
+from lagem.data_modules.embeddings import Embeddings
+from lagem.data_modules.order import Key
+from lagem.data_modules.stream import SampleSet, StreamDataModule
+from lagem.latents.cache import LatentCache
+from lagem.levels import LevelSpec
+from lagem.randomness import sample_generator
+from lagem.samples import LatentBatch, LatentSample
+
+
+class LatentDataModule(StreamDataModule):
+    """Latents that `lagem encode` wrote.
+
+    Known after `setup`:
+    levels: sizes of the autoencoder's levels, fine to coarse.
+    fingerprint: of the autoencoder.
+    category_names: sorted; a category's index is its place here.
+    num_categories: how many there are, where the condition is a category; else None.
+    condition_dim: channels of the condition, where it is an embedding; else None.
+    """
+
+    levels: tuple[LevelSpec, ...]
+    fingerprint: str
+    category_names: list[str]
+    num_categories: int | None
+    condition_dim: int | None
+    batch_type = LatentBatch
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        seed: int = 0,
+        batch_size: int = 64,
+        num_workers: int = 2,
+        condition: str = "none",
+        categories: list[str] | None = None,
+    ) -> None:
+        """Cached latents.
+
+        Args:
+            root: Folder that `lagem encode` wrote.
+            seed: Seed of the order and of the choice among a shape's subsets.
+            batch_size: Shapes of a batch on one rank.
+            num_workers: Loading processes of one rank; 0 loads in the training process.
+            condition: `none`, `category`, or a safetensors file with an embedding for each shape, named by its id.
+            categories: Categories to use; null for all.
+        """
+        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
+        self.root, self.condition, self.categories = root, condition, categories
+
+    def setup(self, stage: str) -> None:
+        cache = LatentCache(self.root)
+        members = cache.members(self.categories)
+        used = [index for split in ("train", "val", "test") for index in members[split]]
+        if not used:
+            raise ValueError(f"{self.root}: holds no shape of split train, val or test.")
+        self.levels, self.fingerprint = cache.levels, cache.fingerprint
+        self.category_names = sorted({cache.categories[index] for index in used})
+        self.num_categories = self.condition_dim = None
+        condition: dict[str, int] | Embeddings | None = None
+        if self.condition == "category":
+            condition = {name: number for number, name in enumerate(self.category_names)}
+            self.num_categories = len(condition)
+        elif self.condition != "none":
+            condition = Embeddings(self.condition, [cache.ids[index] for index in used])
+            self.condition_dim = condition.dim
+        self.train_shapes = CachedShapes(cache, members["train"], condition, self.seed)
+        self.val_shapes = CachedShapes(cache, members["val"], condition, None)
+        self.test_shapes = CachedShapes(cache, members["test"] or members["val"], condition, None)
+        rank_zero_info(
+            f"{self.root}: latents of {len(members['train'])} shapes to train, {len(members['val'])} to validate, "
+            f"{cache.subsets} subset(s) each, of autoencoder {self.fingerprint}."
+        )
+
+
+class CachedShapes(SampleSet):
+    """Some shapes of a latent cache.
+
+    Args:
+        cache: The cache.
+        members: Their positions in it.
+        condition: Number of each category, embedding of each shape, or None.
+        seed: Of the choice among the subsets; None for the first one always.
+    """
+
+    def __init__(
+        self, cache: LatentCache, members: list[int], condition: dict[str, int] | Embeddings | None, seed: int | None
+    ) -> None:
+        self._cache, self._members, self._condition, self._seed = cache, members, condition, seed
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, key: Key) -> LatentSample:
+        epoch, index = key
+        shape = self._members[index]
+        id, category = self._cache.ids[shape], self._cache.categories[shape]
+        subset = 0
+        if self._seed is not None:
+            subset = int(sample_generator(self._seed, epoch, id).integers(self._cache.subsets))
+        return LatentSample(
+            id=id,
+            category=category,
+            condition=self._condition_of(id, category),
+            latents=[torch.from_numpy(level) for level in self._cache.latents(shape, subset)],
+            frame=self._cache.frame(shape),
+        )
+
+    def _condition_of(self, id: str, category: str) -> Tensor | None:
+        if isinstance(self._condition, Embeddings):
+            return self._condition[id]
+        return None if self._condition is None else torch.tensor(self._condition[category])

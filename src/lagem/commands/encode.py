@@ -1,0 +1,64 @@
+"""`lagem encode`: the latents of many shapes, once, for training the cascade."""
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "encode shapes to a cache of latents, from which the cascade's stages are trained"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add(
+        "data",
+        metavar="DATA",
+        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`: so many of the shapes that ProceduralDataModule "
+        "makes with the same seed, for example procedural:1024+64",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="the cache; an existing one is continued")
+    add("--subsets", type=int, default=4, metavar="K", help="draws of each shape's surface (default: %(default)s)")
+    add(
+        "--axis-scale",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="scale each axis at random in every subset but the first (default: no scaling)",
+    )
+    add("--splits", nargs="+", metavar="NAME", help="splits to encode (default: all)")
+    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
+    add(
+        "--batch-size",
+        type=int,
+        default=1,
+        metavar="B",
+        help="draws encoded at once; more are faster on a GPU (default: %(default)s)",
+    )
+    add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
+    add("--retry-refused", action="store_true", help="encode shards again in which an earlier call refused a shape")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode, and print what became of the shapes."""
+    from lagem.data_modules import Augmentation, ProceduralSurfaces
+    from lagem.device import named_device
+    from lagem.latents import EncodeSettings, PreparedSurfaces, SurfaceSource, encode, show
+    from lagem.weights import load_autoencoder
+
+    autoencoder, num_surface_points = load_autoencoder(args.weights)
+    autoencoder.to(named_device(args.device))
+    settings = EncodeSettings(
+        num_surface_points=num_surface_points if args.surface_points is None else args.surface_points,
+        subsets=args.subsets,
+        seed=args.seed,
+        batch_size=args.batch_size,
+        splits=args.splits and tuple(sorted(args.splits)),
+    )
+    procedural = args.data.startswith("procedural:")
+    surfaces: SurfaceSource = (
+        ProceduralSurfaces.of(args.data, seed=args.seed) if procedural else PreparedSurfaces(args.data)
+    )
+    augment = args.axis_scale and Augmentation(axis_scale=tuple(args.axis_scale), rotation="none")
+    refused = encode(autoencoder, surfaces, args.output, settings, augment=augment, retry_refused=args.retry_refused)
+    show(args.output, refused)

@@ -1,0 +1,42 @@
+"""Reader of a latent cache: any subset of any shape, of one autoencoder."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.frame import Frame
+from lagem.latents.latent_shard import LATENTS, LatentShard
+from lagem.levels import LevelSpec
+from lagem.preparation.sharded import ShardedFolder
+
+
+class LatentCache(ShardedFolder[LatentShard]):
+    """All shapes of a folder that `lagem encode` wrote, in the order of its index (sorted by id).
+
+    Can be pickled, and used after a fork: files are opened where they are read.
+
+    ids, categories, splits: one entry a shape.
+    levels: sizes of the autoencoder's levels, fine to coarse.
+    fingerprint: of the autoencoder, as `lagem.fingerprint` makes it.
+    subsets: K, how many draws of its surface each shape was encoded from.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        super().__init__(root, format=LATENTS, open=LatentShard)
+        try:
+            self.levels = tuple(LevelSpec(**level) for level in self.header["levels"])
+            self.fingerprint: str = self.header["fingerprint"]
+            self.subsets: int = self.header["settings"]["subsets"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{self.root / 'format.json'}: damaged ({type(error).__name__}: {error}).") from None
+
+    def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
+        """(M_i, D_i) latents of one subset of shape `index`, fine to coarse."""
+        shard, row = self.place(index)
+        return shard.latents(row, subset)
+
+    def frame(self, index: int) -> Frame:
+        """Map between shape `index`'s source and the unit sphere."""
+        shard, row = self.place(index)
+        return shard.frame(row)

@@ -1,0 +1,122 @@
+"""The shapes of one shard → their latents; a shape that cannot be drawn or encoded is refused with its reason.
+
+Letters: K subsets of a surface, B clouds encoded at once, N points of a cloud, M_i latents of level i with D_i
+channels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagem.geometry.frame import Frame
+from lagem.latents.latent_shard import EncodedShape, RefusedShape
+from lagem.latents.surfaces import SurfaceSource
+from lagem.models.autoencoder import Autoencoder
+from lagem.randomness import sample_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSettings:
+    """What decides the latents of a shape, besides the autoencoder.
+
+    Args:
+        num_surface_points: N, points of a cloud.
+        subsets: K, clouds drawn from each shape's surface.
+        seed: Of the draws.
+        batch_size: B. It decides the last bits of the latents: kernels sum in another order for another B.
+        splits: Splits to encode; None for all.
+    """
+
+    num_surface_points: int
+    subsets: int = 4
+    seed: int = 0
+    batch_size: int = 1
+    splits: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_surface_points", "subsets", "batch_size"):
+            if getattr(self, name) < 1:
+                option = name.removeprefix("num_").replace("_", "-")
+                raise ValueError(f"--{option} is {getattr(self, name)}, but at least 1 is needed.")
+        if self.seed < 0:
+            raise ValueError(f"--seed is {self.seed}, but must not be negative.")
+
+
+class Augments(Protocol):
+    """A random linear map of a shape, as `lagem.data_modules.Augmentation` draws it."""
+
+    def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
+        """(3, 3) matrix that maps column vectors of the (N, 3) points."""
+
+
+def encode_run(
+    autoencoder: Autoencoder,
+    surfaces: SurfaceSource,
+    run: Sequence[int],
+    settings: EncodeSettings,
+    augment: Augments | None,
+    on_clouds: Callable[[int], object],
+) -> tuple[list[EncodedShape], list[RefusedShape]]:
+    """Latents of the shapes of one shard, and the shapes that have none; `on_clouds` hears how many clouds are done."""
+    frames: list[Frame | str] = []  # or why the shape has no clouds
+    flat: list[NDArray[np.float32]] = []
+    for index in run:
+        try:
+            frame = surfaces.frame(index)
+            clouds = [draw(surfaces, index, subset, settings, augment) for subset in range(settings.subsets)]
+        except Exception as error:  # whatever is wrong with one shape, the others go on
+            name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            frames.append(" ".join(f"{name}{error}".split()) or name)
+            on_clouds(settings.subsets)
+            continue
+        frames.append(frame)
+        flat += clouds
+    encoded: list[list[Tensor]] = []
+    for first in range(0, len(flat), settings.batch_size):
+        batch = flat[first : first + settings.batch_size]
+        encoded += latents_of(autoencoder, np.stack(batch))
+        on_clouds(len(batch))
+
+    shapes: list[EncodedShape] = []
+    refused: list[RefusedShape] = []
+    for index, frame_or_reason in zip(run, frames, strict=True):
+        words = {"id": surfaces.ids[index], "category": surfaces.categories[index], "split": surfaces.splits[index]}
+        if isinstance(frame_or_reason, str):
+            refused.append(RefusedShape(**words, reason=frame_or_reason))
+            continue
+        own, encoded = encoded[: settings.subsets], encoded[settings.subsets :]
+        latents = [torch.stack(level).numpy() for level in zip(*own, strict=True)]
+        if all(np.isfinite(level).all() for level in latents):
+            shapes.append(EncodedShape(**words, frame=frame_or_reason, latents=latents))
+        else:
+            refused.append(RefusedShape(**words, reason="its latents are not finite in float16"))
+    return shapes, refused
+
+
+def draw(
+    surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augments | None
+) -> NDArray[np.float32]:
+    """(N, 3) points of one subset of one shape, keyed by the seed, the subset and the shape's id."""
+    rng = sample_generator(settings.seed, subset, f"{surfaces.ids[index]}/latents")
+    points = surfaces.draw(index, settings.num_surface_points, rng)
+    if augment is not None and subset > 0:
+        points = (points @ augment.draw(points, rng).T).astype(np.float32)
+    return points
+
+
+@torch.inference_mode()
+def latents_of(autoencoder: Autoencoder, clouds: NDArray[np.float32]) -> list[list[Tensor]]:
+    """Latents of (B, N, 3) points: for each cloud (M_i, D_i) float16 on the CPU, fine to coarse."""
+    device = next(autoencoder.parameters()).device
+    try:
+        levels = autoencoder.encode(torch.from_numpy(clouds).to(device))
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"{len(clouds)} clouds at once do not fit into the memory of {device}. Lower --batch-size."
+        ) from error
+    return [list(own) for own in zip(*(level.to("cpu", torch.float16) for level in levels), strict=True)]

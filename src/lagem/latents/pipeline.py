@@ -1,0 +1,141 @@
+"""Shapes → a latent cache, a shard at a time; a kill loses at most the shard in hand.
+
+Shapes are sorted by id and cut into runs; a shard is named by its number and a hash of its ids, and is done when it is
+there. Which clouds are encoded together follows from the run alone, so a resumed encode writes the bytes that an
+undisturbed one would have written. index.csv names the valid shards and is written last.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lagem.fingerprint import check_fingerprint, fingerprint_of
+from lagem.latents.encoding import Augments, EncodeSettings, encode_run
+from lagem.latents.latent_shard import LATENTS, LatentShard, RefusedShape, write_latent_shard
+from lagem.latents.surfaces import SurfaceSource
+from lagem.models.autoencoder import Autoencoder
+from lagem.preparation.atomic import locked, remove_leftovers, write_atomically
+from lagem.preparation.packing import shard_name
+from lagem.progress import long_progress
+
+SHAPES_PER_SHARD = 64
+
+
+def encode(
+    autoencoder: Autoencoder,
+    surfaces: SurfaceSource,
+    output: str | Path,
+    settings: EncodeSettings,
+    *,
+    augment: Augments | None = None,
+    retry_refused: bool = False,
+) -> list[RefusedShape]:
+    """Encode shapes into a folder; go on where an earlier call ended or was killed.
+
+    Args:
+        autoencoder: The network, on the device to use.
+        surfaces: The shapes.
+        output: The folder.
+        settings: Counts, seed and splits.
+        augment: Random map of every subset but the first, which is always of the shape as it is.
+        retry_refused: Encode shards again in which an earlier call refused a shape.
+
+    Returns:
+        The shapes that have no latents.
+    """
+    root = Path(output)
+    chosen = choose(surfaces, settings.splits)
+    begin(root, autoencoder, surfaces, settings, augment)
+    with locked(root, LATENTS.command):
+        shards = root / "shards"
+        shards.mkdir(exist_ok=True)
+        for folder in (root, shards):
+            remove_leftovers(folder)
+        check_holds(root, {surfaces.ids[index] for index in chosen})
+        runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
+        names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
+        todo = [
+            (shards / name, run)
+            for name, run in zip(names, runs, strict=True)
+            if not (shards / name).exists() or (retry_refused and LatentShard(shards / name).refused)
+        ]
+        with long_progress("{task.fields[refused]} refused") as progress:
+            total = settings.subsets * sum(len(run) for _, run in todo)
+            task = progress.add_task("encoding", total=total, visible=total > 0, refused=0)
+            refused = 0
+            for path, run in todo:
+                advance = partial(progress.advance, task)
+                shapes, lost = encode_run(autoencoder, surfaces, run, settings, augment, advance)
+                write_latent_shard(path, shapes, lost, autoencoder.levels, settings.subsets)
+                refused += len(lost)
+                progress.update(task, refused=refused)
+        return write_index(root, names)
+
+
+def begin(
+    root: Path, autoencoder: Autoencoder, surfaces: SurfaceSource, settings: EncodeSettings, augment: Augments | None
+) -> None:
+    """Make the folder with its format.json, or check that it was made with the same autoencoder, data and settings."""
+    fingerprint = fingerprint_of(autoencoder)
+    if (root / "format.json").exists():
+        check_fingerprint(fingerprint, str(LATENTS.read(root).get("fingerprint")), f"the latent cache {root}")
+    decisive = {
+        **asdict(settings),
+        "augment": None if augment is None else vars(augment),
+        "shapes_per_shard": SHAPES_PER_SHARD,
+        "data": surfaces.description,
+    }
+    levels = [asdict(level) for level in autoencoder.levels]
+    LATENTS.begin(root, settings=decisive, fingerprint=fingerprint, levels=levels)
+
+
+def choose(surfaces: SurfaceSource, splits: Sequence[str] | None) -> list[int]:
+    """Positions of the shapes of some splits, sorted by id."""
+    known = sorted(set(surfaces.splits))
+    if unknown := sorted(set(splits or ()) - set(known)):
+        raise ValueError(f"there is no shape of split {', '.join(unknown)}; there are {', '.join(known)}.")
+    chosen = [index for index, split in enumerate(surfaces.splits) if splits is None or split in splits]
+    return sorted(chosen, key=lambda index: surfaces.ids[index])
+
+
+def check_holds(root: Path, ids: set[str]) -> None:
+    """ValueError where the folder's index has shapes that are not among `ids`: they are of other data."""
+    if (root / "index.csv").exists():
+        with (root / "index.csv").open(newline="", encoding="utf-8") as file:
+            if gone := [row["id"] for row in csv.DictReader(file) if row["id"] not in ids]:
+                raise ValueError(
+                    f"{root}: holds {len(gone)} shapes that are not in the data, for example {gone[0]!r}; "
+                    "give another --output."
+                )
+
+
+def write_index(root: Path, names: Iterable[str]) -> list[RefusedShape]:
+    """Write index.csv and refused.csv, then remove shards that the index does not name; return the refused shapes."""
+    index: list[dict[str, Any]] = []
+    refused: list[RefusedShape] = []
+    for name in (names := list(names)):
+        shard = LatentShard(root / "shards" / name)
+        words = zip(shard.ids, shard.categories, shard.splits, strict=True)
+        index += [
+            {"id": id, "category": category, "split": split, "shard": name, "row": row}
+            for row, (id, category, split) in enumerate(words)
+        ]
+        refused += shard.refused
+    write_csv(root / "refused.csv", [field.name for field in fields(RefusedShape)], map(asdict, refused))
+    write_csv(root / "index.csv", ["id", "category", "split", "shard", "row"], index)
+    for stale in {path.name for path in (root / "shards").glob("*.safetensors")} - set(names):
+        (root / "shards" / stale).unlink()
+    return refused
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write a table atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())

@@ -1,0 +1,31 @@
+"""What an encode did, on the terminal: how many latents there are, who was refused and why."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lagem.latents.cache import LatentCache
+from lagem.latents.latent_shard import RefusedShape
+
+LISTED = 40  # refused shapes listed by name; all are in refused.csv
+
+
+def show(output: str | Path, refused: Sequence[RefusedShape]) -> None:
+    """Print counts and refusals; ValueError if no shape at all was encoded."""
+    cache = LatentCache(output)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    table = Path(output) / "refused.csv"
+    for shape in refused[:LISTED]:
+        console.print(f"{shape.id}: {shape.reason}")
+    if len(refused) > LISTED:
+        console.print(f"and {len(refused) - LISTED} more in {table}")
+    if not cache.ids:
+        raise ValueError(f"none of {len(refused)} shapes could be encoded; the reasons are above and in {table}.")
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(Counter(cache.splits).items()))
+    levels = ", ".join(f"{level.num_latents} x {level.latent_dim}" for level in cache.levels)
+    console.print(
+        f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} draws of its surface to {levels}, "
+        f"{len(refused)} refused. Autoencoder {cache.fingerprint}. Latents: {output}"
+    )

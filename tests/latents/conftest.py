@@ -1,0 +1,52 @@
+"""A tiny untrained autoencoder, and a prepared folder of seven boxes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
+from lagem.preparation import Settings, prepare
+from lagem.weights import save_autoencoder
+
+
+@pytest.fixture
+def autoencoder() -> Autoencoder:
+    """The same weights in every test."""
+    torch.manual_seed(0)
+    return Autoencoder(levels=[LevelSpec(16, 4, 0), LevelSpec(4, 6, 0)], width=64).eval()
+
+
+@pytest.fixture
+def weights(tmp_path: Path, autoencoder: Autoencoder) -> Path:
+    save_autoencoder(autoencoder, tmp_path / "tiny.safetensors", num_surface_points=64)
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """box0 to box6, five to train and two to validate, in two categories, far from the origin."""
+    folder = tmp_path_factory.mktemp("boxes")
+    rows = ["file,id,category,split"]
+    for number in range(7):
+        box = trimesh.creation.box(extents=(1, 0.2 + 0.1 * number, 0.5))
+        box.apply_translation([10, number, 0]).export(folder / f"{number}.obj")
+        rows.append(f"{number}.obj,box{number},{'tall' if number % 2 else 'flat'},{'val' if number > 4 else 'train'}")
+    (folder / "meshes.csv").write_text("\n".join(rows))
+    settings = Settings(surface=500, volume=200, near=60, inside=0, shapes_per_shard=3)
+    prepare([folder / "meshes.csv"], folder / "prepared", settings)
+    return folder / "prepared"
+
+
+@pytest.fixture
+def payload() -> Callable[[Path], dict[str, bytes]]:
+    """Everything in a folder by relative path, the lock left out."""
+
+    def read(root: Path) -> dict[str, bytes]:
+        paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != ".lock")
+        return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+    return read
