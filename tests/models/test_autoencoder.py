@@ -76,6 +76,16 @@ def test_every_level_reaches_the_logits(autoencoder, cloud, query_points):
         assert (autoencoder.decode(changed)(query_points) - logits).abs().max() > 1e-4
 
 
+def test_a_shape_decoded_from_a_coarser_level_on_has_zeros_for_the_finer_ones(autoencoder, cloud, query_points):
+    finest = torch.arange(len(cloud)) % 3 + 1
+    logits = autoencoder(cloud, query_points, finest=finest).logits
+    latents = autoencoder.encode(cloud)
+    for index, level in enumerate(finest.tolist()):
+        kept = [z if number >= level else torch.zeros_like(z) for number, z in enumerate(latents, start=1)]
+        expected = autoencoder.decode(kept)(query_points)[index]
+        torch.testing.assert_close(logits[index], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_double_skip_adds_the_features_once_more_before_self_attention():
     levels = [LevelSpec(8, 4, depth=0), LevelSpec(4, 4, depth=0)]
     torch.manual_seed(0)

@@ -102,10 +102,23 @@ class Autoencoder(nn.Module):
         *,
         anchor_indices: Tensor | None = None,
         generators: Sequence[torch.Generator] | None = None,
+        finest: Tensor | None = None,
     ) -> Reconstruction:
-        """Encode (B, N, 3) points and answer (B, Q, 3) queries; see `encode` for the other arguments."""
+        """Encode points and answer queries.
+
+        Args:
+            surface_points: (B, N, 3) in the unit-sphere frame.
+            query_points: (B, Q, 3) in the same frame.
+            anchor_indices: As in `encode`.
+            generators: One CPU generator a shape for the posterior's sample of a KL level; None takes its mean.
+            finest: (B,) the finest level that each shape is decoded from, finer latents being 0, their mean; None
+                decodes all from level 1.
+        """
         latents, kl = self._encode(surface_points, anchor_indices, generators)
-        return Reconstruction(logits=self.decode(latents)(query_points), latents=latents, kl=kl)
+        used = latents
+        if finest is not None:
+            used = [z * (finest <= level).to(z.dtype)[:, None, None] for level, z in enumerate(latents, start=1)]
+        return Reconstruction(logits=self.decode(used)(query_points), latents=latents, kl=kl)
 
     def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
         """Latents of all levels, fine to coarse; deterministic (a KL level gives its mean).

@@ -1,0 +1,183 @@
+"""Changes to the autoencoder's training, each alone, against the published recipe at equal CPU time.
+
+    make benchmark NAME=recipe ARGS="--data data/meshes --output runs/recipe"
+
+Every side trains with every seed for the same process CPU time (a learning rate that falls as a cosine in that time),
+each in a process of its own, seeds outermost. Then it reconstructs the validation shapes. The table has each side's
+means and its differences to `published`, paired by shape after averaging over the seeds, with 95% bootstrap intervals,
+and the seeds' differences one by one. Runs that are done are kept in the output and not repeated.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from rich.console import Console
+from rich.progress import track
+
+from lagem.data_modules import Augmentation, OccupancyDataModule
+from lagem.evaluation import ShapeScore, score_shape, truths_of_prepared
+from lagem.evaluation.summary import mean_of
+from lagem.evaluation.tables import TITLES, figure, figure_of_mean, terminal_table
+from lagem.levels import LevelSpec
+from lagem.modules import AutoencoderModule
+from lagem.preparation.atomic import write_atomically
+
+LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=1), LevelSpec(16, 32, depth=1)]
+PEAK = 1e-3  # learning rate at any batch size
+WARM_UP = 0.02  # of the CPU time
+REFERENCE = "published"
+MODEL: dict[str, dict[str, Any]] = {
+    "published": {},
+    "muon": {"optimizer": "muon"},
+    "near weight 1": {"near_weight": 1.0},
+    "near weight 2": {"near_weight": 2.0},
+    "local start": {"start": "local"},
+    "level dropout": {"level_dropout": 0.25},
+    "4 shapes a step": {},
+    "VecSet": {"levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")]},
+    "ours": {"optimizer": "muon", "near_weight": 2.0, "start": "local", "level_dropout": 0.25},
+    "ours, VecSet": {
+        "optimizer": "muon",
+        "near_weight": 2.0,
+        "start": "local",
+        "levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")],
+    },
+}
+BATCH_SIZE = {"4 shapes a step": 4, "ours": 4, "ours, VecSet": 4}  # 16 elsewhere
+MEASURES = ("chamfer", "fscore_020", "iou", "iou_near")
+
+
+class CPUBudget(Callback):
+    """Lower the learning rate as a cosine in the CPU time of this process, and stop when that is spent."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self._start = seconds, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count."""
+        self._start = time.process_time()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate of the coming step."""
+        spent = (time.process_time() - self._start) / self.seconds
+        trainer.should_stop = spent >= 1
+        factor = min(spent / WARM_UP, 0.5 * (1 + math.cos(math.pi * min(spent, 1))))
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = PEAK * max(factor, 1e-3)
+
+
+def train(side: str, seed: int, data: Path, minutes: float) -> AutoencoderModule:
+    """One side trained on one thread; the module in evaluation mode."""
+    seed_everything(seed, verbose=False)
+    batch_size = BATCH_SIZE.get(side, 16)
+    settings = {"levels": LEVELS, "width": 192, "base_lr": PEAK * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
+    module = AutoencoderModule(**settings)
+    source = OccupancyDataModule(
+        root=str(data),
+        seed=seed,
+        batch_size=batch_size,
+        num_surface_points=2048,
+        num_volume_queries=512,
+        num_near_queries=512,
+        num_workers=0,
+        augment=Augmentation(rotation="none"),
+    )
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=1,
+        precision="bf16-mixed",
+        max_steps=1_000_000,
+        gradient_clip_val=1.0,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[CPUBudget(60 * minutes)],
+    )
+    trainer.fit(module, source)
+    return module.eval()
+
+
+@torch.no_grad()
+def scores_of(module: AutoencoderModule, data: Path, resolution: int) -> list[ShapeScore]:
+    """Every validation shape reconstructed and scored."""
+    scores = []
+    for truth in truths_of_prepared(data, split="val", num_surface_points=2048, seed=0):
+        field = module.reconstruct(torch.from_numpy(truth.surface_points).unsqueeze(0)).select(0)
+        scores.append(
+            score_shape(truth, field, resolution=resolution, points=20_000, seed=0, device=torch.device("cpu"))
+        )
+    return scores
+
+
+def table(results: dict[str, dict[int, list[ShapeScore]]]) -> list[list[str]]:
+    """Rows: a side's means, its differences to the reference, and each seed's difference of the F-score."""
+    rows = [["", "seeds", *(title for name in MEASURES for title in (TITLES[name][0], "difference")), "F@.02 by seed"]]
+    for side, by_seed in results.items():
+        seeds = sorted(by_seed.keys() & results[REFERENCE].keys())
+        cells = [side, str(len(seeds))]
+        for name in MEASURES:
+            own, base = (_values(results[one], seeds, name) for one in (side, REFERENCE))
+            cells.append(figure(name, float(np.nanmean(own))))
+            change = np.nanmean(own - base, axis=0)
+            mean = mean_of(change[~np.isnan(change)], 0)
+            cells.append("–" if side == REFERENCE else figure_of_mean(name, mean, interval=True, sign=True))
+        each = np.nanmean(_values(by_seed, seeds, "fscore_020") - _values(results[REFERENCE], seeds, "fscore_020"), 1)
+        rows.append([*cells, " ".join(f"{100 * value:+.1f}" for value in each)])
+    return rows
+
+
+def _values(by_seed: dict[int, list[ShapeScore]], seeds: list[int], name: str) -> np.ndarray:
+    """(seeds, shapes), nan where a measure is not defined."""
+    return np.array([[getattr(score, name) for score in by_seed[seed]] for seed in seeds], dtype=np.float64)
+
+
+def main() -> None:
+    """Run what is not done yet, each in its own process, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
+    add("--output", type=Path, default=Path("runs/recipe"), metavar="DIR", help="folder that keeps the runs")
+    add("--minutes", type=float, default=20, metavar="M", help="CPU time of a training (default: 20)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
+    add("--sides", nargs="+", default=list(MODEL), choices=list(MODEL), metavar="SIDE", help=", ".join(MODEL))
+    add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
+    add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+
+    def kept(side: str, seed: int) -> Path:
+        return args.output / f"{side.replace(' ', '_').replace(',', '')}_{seed}_{args.minutes:g}min.json"
+
+    if args.one:
+        (side,), (seed,) = args.sides, args.seeds
+        scores = scores_of(train(side, seed, args.data, args.minutes), args.data, args.resolution)
+        write_atomically(kept(side, seed), json.dumps([asdict(score) for score in scores]).encode())
+        return
+    sides = [REFERENCE, *(side for side in args.sides if side != REFERENCE)]
+    runs = [(side, seed) for seed in args.seeds for side in sides if not kept(side, seed).exists()]
+    for side, seed in track(runs, "training"):
+        own = ["--sides", side, "--seeds", str(seed), "--one"]
+        shared = ["--data", str(args.data), "--output", str(args.output), "--minutes", str(args.minutes)]
+        subprocess.run([sys.executable, __file__, *shared, "--resolution", str(args.resolution), *own], check=True)
+    results = {
+        side: {seed: [ShapeScore(**row) for row in json.loads(kept(side, seed).read_text())] for seed in args.seeds}
+        for side in sides
+    }
+    Console(width=200).print(terminal_table(table(results)))
+
+
+if __name__ == "__main__":
+    main()

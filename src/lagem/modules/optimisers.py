@@ -1,0 +1,65 @@
+"""Muon for the hidden matrices and AdamW for the rest, as one optimiser (Jordan et al. 2024; torch.optim.Muon)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from lagem.models.attention import Attention, FeedForward
+
+
+class MuonAdamW(Optimizer):
+    """Muon's orthogonal updates for the matrices inside attention and feed-forward layers, AdamW for all others.
+
+    Muon's steps are scaled to the root mean square of AdamW's (`match_rms_adamw`), so both take one learning rate.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, lr: float, weight_decay: float = 0.01, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        """Split the parameters of a network.
+
+        Args:
+            network: Its matrices within `Attention` and `FeedForward` go to Muon; vectors, embeddings, bottlenecks
+                and the output go to AdamW.
+            lr: Learning rate of both.
+            weight_decay: Decoupled weight decay of both.
+            betas: AdamW's betas.
+        """
+        layers = [module for module in network.modules() if isinstance(module, Attention | FeedForward)]
+        matrices = [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
+        chosen = {id(parameter) for parameter in matrices}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+        self._parts: list[Optimizer] = [
+            Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay),
+        ]
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        self._share_groups()
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+        """One step of both."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of both, Muon's first."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the states of both."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """A schedule writes learning rates into our groups; the parts read theirs: they are the same objects."""
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
