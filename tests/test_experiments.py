@@ -8,7 +8,11 @@ import pytest
 import yaml
 
 from lagem.cli import main
+from lagem.data_modules import ProceduralSurfaces
 from lagem.description import describe_experiment
+from lagem.latents import EncodeSettings, encode
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(
@@ -29,8 +33,17 @@ small_run = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(small_run)
 
 
+def is_stage(path: Path) -> bool:
+    """Whether it trains a stage of a cascade: experiments/cascade/<the autoencoder's experiment>/level_<i>.yaml."""
+    return path.parts[1] == "cascade"
+
+
+STAGES = [path for path in RUN_CONFIGS if is_stage(path)]
+
+
 def test_there_are_experiments():
     assert {path.stem for path in RUN_CONFIGS} >= {"toy", "meshes", *PUBLISHED_PARAMETERS}
+    assert {path.parent.name for path in STAGES} >= {"toy"}
 
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
@@ -38,7 +51,8 @@ def test_an_experiment_parses(path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["fit", "--config", str(ROOT / path), "--print_config"])
     assert not stop.value.code
-    assert "class_path: lagem.modules.AutoencoderModule" in capsys.readouterr().out
+    module = "CascadeStageModule" if is_stage(path) else "AutoencoderModule"
+    assert f"class_path: lagem.modules.{module}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
@@ -48,6 +62,23 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
         assert word in head
     (named,) = set(re.findall(r"--config (\S+)", head))
     assert named == str(path)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=str)
+def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment(path):
+    autoencoder = ROOT / "experiments" / "autoencoder" / f"{path.parent.name}.yaml"
+    stage, levels = (yaml.safe_load(file.read_text())["model"]["init_args"] for file in (ROOT / path, autoencoder))
+    assert stage["levels"] == levels["levels"]
+    assert path.stem == f"level_{stage['level']}"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in STAGES}), ids=str)
+def test_a_cascade_has_a_stage_for_each_level(folder):
+    files = sorted((ROOT / folder).glob("*.yaml"))
+    stages = [yaml.safe_load(path.read_text())["model"]["init_args"] for path in files]
+    assert [stage["level"] for stage in stages] == list(range(1, len(stages[0]["levels"]) + 1))
+    for name in ("num_categories", "condition_dim"):
+        assert len({stage.get(name) for stage in stages}) == 1
 
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
@@ -77,22 +108,25 @@ def test_a_published_model_has_its_published_number_of_parameters(name):
 
 SMALLER = {
     "num_shapes": 2, "resolution": 16, "points": 200, "every_n_train_steps": 2,
-    "width": 64, "batch_size": 4, "num_surface_points": 64, "num_volume_queries": 16, "num_near_queries": 16,
-    "num_workers": 0,
+    "width": 64, "depth": 1, "batch_size": 4, "num_surface_points": 64, "num_volume_queries": 16,
+    "num_near_queries": 16, "num_workers": 0,
 }  # fmt: skip
 
 
 def shrunk(path: Path, folder: Path) -> dict:
-    """The experiment with smaller numbers, one CPU process and procedural shapes; all else is the file's."""
+    """The experiment with smaller numbers, one CPU process and procedural shapes or latents; all else is the file's."""
     settings = yaml.safe_load((ROOT / path).read_text())
     trainer, model, data = settings["trainer"], settings["model"]["init_args"], settings["data"]
     for part in (model, data["init_args"], *(callback["init_args"] for callback in trainer["callbacks"])):
         part.update({name: value for name, value in SMALLER.items() if name in part})
     for number, level in enumerate(reversed(model["levels"]), start=1):
         level.update(num_latents=4**number, latent_dim=4, depth=min(level["depth"], 1))
-    data["class_path"] = "ProceduralDataModule"
-    data["init_args"].pop("root", None)
-    data["init_args"].update(num_train=16, num_val=4, reference_points=200, reference_volume_points=200)
+    if is_stage(path):
+        data["init_args"]["root"] = str(folder.parent / "latents")
+    else:
+        data["class_path"] = "ProceduralDataModule"
+        data["init_args"].pop("root", None)
+        data["init_args"].update(num_train=16, num_val=4, reference_points=200, reference_volume_points=200)
     trainer.update(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", max_steps=2, val_check_interval=2)
     trainer.update(check_val_every_n_epoch=None, enable_progress_bar=False, default_root_dir=str(folder))
     return settings
@@ -100,11 +134,19 @@ def shrunk(path: Path, folder: Path) -> dict:
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
 def test_an_experiment_runs_at_a_small_size(path, tmp_path):
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(shrunk(path, tmp_path / "run")))
+    settings = shrunk(path, tmp_path / "run")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings))
+    if is_stage(path):
+        autoencoder = Autoencoder(
+            levels=[LevelSpec(**level) for level in settings["model"]["init_args"]["levels"]], width=64
+        )
+        surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
+        encode(autoencoder, surfaces, tmp_path / "latents", EncodeSettings(num_surface_points=64, subsets=1))
     cli = main(["fit", "--config", str(tmp_path / "small.yaml")])
     assert cli.trainer.global_step == 2
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
-    assert {"val/loss", "val/iou", "val/fscore"} <= cli.trainer.callback_metrics.keys()
+    expected = {"val/loss_sigma_1"} if is_stage(path) else {"val/iou", "val/fscore"}
+    assert {"val/loss", *expected} <= cli.trainer.callback_metrics.keys()
 
 
 def test_an_override_reaches_interpolated_fields(tmp_path, capsys):

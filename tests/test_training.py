@@ -2,12 +2,6 @@
 
 import csv
 import importlib.util
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +12,19 @@ from lagem.cli import main
 from lagem.geometry import Mesh, load_mesh
 from lagem.weights import load_autoencoder
 
-_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
-small_fit = small_run.small_fit
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small_fit = load("small_run").small_fit
+training_process = load("training_process")
+completed, weights = training_process.completed, training_process.weights
+killed_three_times = training_process.killed_three_times
+assert_same_training = training_process.assert_same_training
 
 STEPS = 60
 
@@ -33,37 +36,6 @@ def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
         with path.open() as file:
             found += [(int(row["step"]), float(row[metric])) for row in csv.DictReader(file) if row.get(metric)]
     return found
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    first, second = weights(one), weights(other)
-    assert first["global_step"] == second["global_step"]
-    for key in ("state_dict", "current_model_state"):  # averaged, and as trained
-        for name, tensor in first[key].items():
-            assert torch.equal(tensor, second[key][name]), (key, name)
-
-
-def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lagem", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **kwargs,
-    )
-
-
-def completed(arguments: list[str]) -> str:
-    process = launch(arguments)
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output[-3000:]
-    return output
 
 
 @pytest.fixture(scope="module")
@@ -97,22 +69,8 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
 
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
     """SIGKILL at a random moment of each of three starts, with a loading process; each goes on from the last save."""
-    chance = random.Random(0)
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
-    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
-    reached = []
-    for _ in range(3):
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-        process = launch(command)
-        deadline = time.monotonic() + 120
-        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(chance.random() * 0.2)
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL  # it was training
-        reached.append(weights(tmp_path)["global_step"])
+    reached = killed_three_times(command, tmp_path)
     assert 0 < reached[0] < reached[1] < reached[2] < STEPS
     completed(command)
     assert_same_training(undisturbed, tmp_path)

@@ -133,9 +133,10 @@ class Bomb:
 @pytest.mark.parametrize("verb", ["import-weights", "reconstruct"])
 def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, verb):
     torch.save({"model": published_state(), "args": Bomb(tmp_path / "ran")}, tmp_path / "bad.pth")
-    arguments = [] if verb == "import-weights" else [str(tmp_path / "mesh.ply")]
+    bad = str(tmp_path / "bad.pth")
+    arguments = [bad] if verb == "import-weights" else [str(tmp_path / "mesh.ply"), "--weights", bad]
     with pytest.raises(SystemExit) as stop:
-        main([verb, str(tmp_path / "bad.pth"), *arguments, "--output", str(tmp_path / "out.safetensors")])
+        main([verb, *arguments, "--output", str(tmp_path / "out.safetensors")])
     assert stop.value.code == 2
     assert "would run code" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()

@@ -24,7 +24,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401 (the three imports let YAML use bare class names)
-from lagem.weights import refused
+from lagem.weights_file import refused
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 

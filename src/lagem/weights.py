@@ -1,32 +1,19 @@
-"""Save, load and import an autoencoder's weights, never running code from a file.
+"""Save, load and import an autoencoder's weights, never running code from a file."""
 
-Our own file is safetensors with the architecture as JSON in its metadata; a Lightning checkpoint
-carries the same description under the key `autoencoder` and is read with `weights_only=True`.
-"""
-
-import argparse
-import json
-import os
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
+from lagem.weights_file import WeightsError as WeightsError
+from lagem.weights_file import load_plain, load_state, read_weights, write_weights
 
 FORMAT = "lagem-autoencoder-1"
-
-
-class WeightsError(ValueError):
-    """A file that holds no weights we can use, named with its reason."""
 
 
 def describe_autoencoder(autoencoder: Autoencoder, *, num_surface_points: int) -> dict[str, Any]:
@@ -40,21 +27,19 @@ def describe_autoencoder(autoencoder: Autoencoder, *, num_surface_points: int) -
     }
 
 
-def save_autoencoder(autoencoder: Autoencoder, path: str | Path, *, num_surface_points: int) -> None:
+def save_autoencoder(
+    autoencoder: Autoencoder, path: str | Path, *, num_surface_points: int, half: bool = False
+) -> None:
     """Write weights and architecture to one safetensors file, atomically.
 
     Args:
         autoencoder: The network.
         path: File to write.
         num_surface_points: N the network was trained with, the default when it is used.
+        half: Store float16.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     description = describe_autoencoder(autoencoder, num_surface_points=num_surface_points)
-    state = {name: tensor.detach().contiguous() for name, tensor in autoencoder.state_dict().items()}
-    temporary = path.with_name(path.name + ".part")
-    save_file(state, temporary, metadata={"autoencoder": json.dumps(description)})
-    os.replace(temporary, path)
+    write_weights(autoencoder, path, kind="autoencoder", description=description, half=half)
 
 
 def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
@@ -68,13 +53,11 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
     Raises:
         WeightsError: Where the file is absent, unreadable or of another kind.
     """
-    path = Path(path)
-    description, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
-    if description.get("format") != FORMAT:
-        raise WeightsError(f"{path}: its weights have format {description.get('format')!r}, but {FORMAT!r} is needed.")
+    file = read_weights(path, kind="autoencoder", format=FORMAT)
+    description = file.description
     levels = [LevelSpec(**level) for level in description["levels"]]
     autoencoder = Autoencoder(levels=levels, width=description["width"], skip=description["skip"])
-    _load_state(autoencoder, state, path)
+    file.load_into(autoencoder)
     return autoencoder.eval(), description["num_surface_points"]
 
 
@@ -86,7 +69,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
         num_latents: M_i, fine to coarse; the weights do not depend on them, so the file does not say.
     """
     path = Path(path)
-    loaded = _load_torch(path)
+    loaded = load_plain(path)
     published = loaded.get("model", loaded) if isinstance(loaded, dict) else None
     if not isinstance(published, dict) or "point_embed.mlp.weight" not in published:
         raise WeightsError(f"{path}: no `model` state dict in the published layout is in this file.")
@@ -110,7 +93,7 @@ def from_published_state(
         levels.append(LevelSpec(num_latents=latents, latent_dim=latent_dim, depth=len(blocks)))
     autoencoder = Autoencoder(levels=levels, width=len(published["point_embed.mlp.weight"]))
     state = {_our_name(name, count): tensor for name, tensor in published.items() if name != "point_embed.basis"}
-    _load_state(autoencoder, state, source)
+    load_state(autoencoder, state, source)
     return autoencoder.eval()
 
 
@@ -136,58 +119,3 @@ def _our_name(name: str, num_levels: int) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def _load_state(autoencoder: Autoencoder, state: Mapping[str, Tensor], source: str | Path) -> None:
-    try:
-        autoencoder.load_state_dict(dict(state))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise WeightsError(f"{source}: the weights do not fit the architecture it describes: {first}") from error
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return json.loads(metadata.get("autoencoder", "{}")), state
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from error
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    checkpoint = _load_torch(path)
-    if not isinstance(checkpoint, dict) or not {"autoencoder", "state_dict"} <= checkpoint.keys():
-        raise WeightsError(
-            f"{path}: this is no checkpoint of `lagem fit` for an autoencoder. "
-            "Weights of the authors come in through `lagem import-weights`."
-        )
-    prefix = "autoencoder."
-    state = checkpoint["state_dict"].items()
-    return checkpoint["autoencoder"], {
-        name.removeprefix(prefix): tensor for name, tensor in state if name.startswith(prefix)
-    }
-
-
-def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
-    """What to say of a file that holds more than plain data."""
-    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
-    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
-
-
-def _load_torch(path: Path) -> Any:
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
-    try:
-        # The authors' files hold an argparse.Namespace, which is plain data; anything else stays refused.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except pickle.UnpicklingError as error:
-        raise refused(path, error) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: not a readable checkpoint ({next(iter(str(error).splitlines()), type(error).__name__)})."
-        ) from error

@@ -1,9 +1,12 @@
 """The training step against the paper's formulas."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from lagem.data_modules import ProceduralDataModule
@@ -21,10 +24,10 @@ def data() -> ProceduralDataModule:
 
 
 def trainer(folder, **settings) -> Trainer:
+    settings = {"enable_checkpointing": False, **settings}
     return Trainer(
         accelerator="cpu", devices=1, use_distributed_sampler=False, logger=CSVLogger(folder), default_root_dir=folder,
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-        log_every_n_steps=1, **settings,
+        enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1, **settings,
     )  # fmt: skip
 
 
@@ -86,3 +89,36 @@ def test_a_training_without_an_end_is_refused(tmp_path):
     module = AutoencoderModule(levels=LEVELS, width=64)
     with pytest.raises(ValueError, match=r"neither trainer.max_steps nor trainer.max_epochs"):
         trainer(tmp_path, max_epochs=-1).fit(module, data())
+
+
+def test_level_dropout_depends_on_the_shape_and_the_epoch_only_and_has_its_share(tmp_path):
+    module = AutoencoderModule(levels=LEVELS, width=64, level_dropout=0.25)
+    source = data()
+    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, source)
+    batch = next(iter(source.train_dataloader()))
+    many = dataclasses.replace(batch, ids=[f"shape {k}" for k in range(2000)])
+    finest = module._drawn_finest(many)
+    assert finest.min() == 1
+    assert finest.max() == 2
+    assert float((finest == 2).float().mean()) == pytest.approx(0.25, abs=0.03)  # 3 standard deviations
+    turned = module._drawn_finest(dataclasses.replace(many, ids=many.ids[::-1]))
+    assert torch.equal(turned, finest.flip(0))
+
+
+def test_level_dropout_needs_more_than_one_level():
+    with pytest.raises(ValueError, match="there is one level"):
+        AutoencoderModule(levels=LEVELS[:1], width=64, level_dropout=0.5)
+
+
+def test_muon_trains_and_goes_on_from_a_checkpoint_as_if_undisturbed(tmp_path):
+    def module() -> AutoencoderModule:
+        torch.manual_seed(0)
+        return AutoencoderModule(levels=LEVELS, width=64, optimizer="muon", start="local", base_lr=0.064)
+
+    whole, resumed = module(), module()
+    saving = ModelCheckpoint(dirpath=tmp_path, filename="{step}", every_n_train_steps=3, save_top_k=-1)
+    settings = {"max_steps": 6, "limit_val_batches": 0, "enable_checkpointing": True}
+    trainer(tmp_path, **settings, callbacks=[saving]).fit(whole, data())
+    trainer(tmp_path, **settings).fit(resumed, data(), ckpt_path=tmp_path / "step=3.ckpt")
+    ends = zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in ends)

@@ -23,16 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct the files; exit code 1 where none could be."""
+    from lagem.device import named_device
     from lagem.pretrained import pretrained_autoencoder
     from lagem.reconstruction import reconstruct_files
     from lagem.reconstruction_report import Report
     from lagem.weights import load_autoencoder
 
     autoencoder, num_surface_points = load_autoencoder(args.weights or pretrained_autoencoder())
-    try:
-        autoencoder.to(args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {args.device} cannot be used here: {error}") from error
+    autoencoder.to(named_device(args.device))
     report = Report(total=len(args.meshes), up=args.up)
     results = reconstruct_files(
         autoencoder,

@@ -1,5 +1,6 @@
 """Meshes, occupancy, surfaces from fields, metrics and pictures; knows nothing of models."""
 
+from lagem.geometry.dominance import dominant_share
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import (
     KNOWN_ENDINGS,
@@ -21,6 +22,7 @@ from lagem.geometry.metrics import (
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.point_picture import render_points
+from lagem.geometry.reduction import largest_part, with_fewer_faces
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
 
@@ -36,9 +38,11 @@ __all__ = [
     "WindingNumber",
     "chamfer_distance",
     "contact_sheet",
+    "dominant_share",
     "extract_surface",
     "fscore",
     "iou",
+    "largest_part",
     "load_mesh",
     "load_points",
     "render_mesh",
@@ -48,4 +52,5 @@ __all__ = [
     "save_picture",
     "score_surface",
     "surface_distances",
+    "with_fewer_faces",
 ]

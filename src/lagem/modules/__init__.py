@@ -1,5 +1,6 @@
 """LightningModules: optimiser, steps and logging; the mathematics lives in `models` and `diffusion`."""
 
 from lagem.modules.autoencoder import AutoencoderModule
+from lagem.modules.stage import CascadeStageModule
 
-__all__ = ["AutoencoderModule"]
+__all__ = ["AutoencoderModule", "CascadeStageModule"]

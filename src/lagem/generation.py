@@ -1,0 +1,229 @@
+"""New shapes out of a cascade: latents of all levels from noise, decoded to a field, and its surface.
+
+    from lagem.bundle import load_bundle
+
+    generator = load_bundle("cascade")
+    shapes = generator.generate(category="chair", count=4, seed=0)
+    meshes = [shape.mesh for shape in shapes if shape.mesh is not None]
+
+Letters: B samples, M_i latents of level i with D_i channels, L levels, T condition tokens.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lagem.diffusion import Cascade, Denoiser, HeunSampler, SamplerStep, Stage
+from lagem.geometry import EmptySurfaceError, Mesh, extract_surface, largest_part, with_fewer_faces
+from lagem.models import Autoencoder, Backbone
+from lagem.randomness import sample_seed
+from lagem.stage_weights import StageSpec
+
+
+@dataclass(frozen=True)
+class GeneratedShape:
+    """One sample.
+
+    index: its number, from 0.
+    seed: what it was made from, together with the condition and the sampler's settings.
+    latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
+    mesh: in the unit-sphere frame; None where the field has no surface, for the `reason`.
+    """
+
+    index: int
+    seed: int
+    latents: list[Tensor]
+    mesh: Mesh | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerSettings:
+    """How latents are sampled.
+
+    Args:
+        steps: Steps of Heun's method: one number for all levels, or one for each, fine to coarse.
+        guidance: w of classifier-free guidance; 1 is none.
+        coarser_sigma: Noise on the coarser latents, for stages that trained with conditioning augmentation.
+    """
+
+    steps: Sequence[int] = (18,)
+    guidance: float = 1.0
+    coarser_sigma: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceSettings:
+    """How a field becomes a mesh.
+
+    Args:
+        resolution: Cells along a side of the grid.
+        only_largest: Keep the largest connected part alone.
+        faces: Most faces of a mesh; None for all.
+    """
+
+    resolution: int = 128
+    only_largest: bool = False
+    faces: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.resolution < 2 or (self.faces is not None and self.faces < 4):
+            raise ValueError(
+                "a surface needs a resolution of at least 2 and at least 4 faces, but "
+                f"resolution {self.resolution} and faces {self.faces} were given."
+            )
+
+
+class CascadedGenerator:
+    """An autoencoder with a stage for each of its levels.
+
+    Args:
+        autoencoder: Decodes the latents.
+        stages: A backbone and what it is for each level, fine to coarse; that they belong together has been checked.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, stages: Sequence[tuple[Backbone, StageSpec]]) -> None:
+        self.autoencoder = autoencoder.eval()
+        self.denoisers = [Denoiser(backbone).eval() for backbone, _ in stages]
+        self.specs = [spec for _, spec in stages]
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """Categories that can be asked for; empty where the cascade has another condition or none."""
+        return self.specs[0].category_names
+
+    def to(self, device: torch.device | str) -> "CascadedGenerator":
+        """Move all networks, and return this."""
+        for network in (self.autoencoder, *self.denoisers):
+            network.to(device)
+        return self
+
+    def generate(
+        self,
+        *,
+        count: int,
+        category: str | None = None,
+        condition: Tensor | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+        sampler: SamplerSettings | None = None,
+        surface: SurfaceSettings | None = None,
+        on_step: Callable[[int, SamplerStep], None] | None = None,
+    ) -> Iterator[GeneratedShape]:
+        """Make shapes, one after the other; mistakes in the arguments are raised at once.
+
+        A sample's seed is keyed by (seed, index), so a sample depends neither on `count` nor on its batch.
+
+        Args:
+            count: How many.
+            category: What they are, where the cascade is conditional on a category.
+            condition: (condition_dim,) or (T, condition_dim), where it is conditional on an embedding.
+            seed: Any non-negative integer.
+            batch_size: Samples that go through the networks at once.
+            sampler: How latents are sampled; None takes the defaults.
+            surface: How a field becomes a mesh; None takes the defaults.
+            on_step: Called after every step of a batch with the level's number.
+
+        Yields:
+            The samples in order; one whose field has no surface comes without a mesh.
+
+        Raises:
+            ValueError: An argument that this cascade cannot follow.
+        """
+        if count < 1 or batch_size < 1 or seed < 0:
+            raise ValueError(
+                "count and batch size must be at least 1 and the seed at least 0, but "
+                f"{count}, {batch_size} and {seed} were given."
+            )
+        one = self._condition(category, condition)
+        cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
+        batches = [range(first, min(first + batch_size, count)) for first in range(0, count, batch_size)]
+        seeds = [sample_seed(seed, 0, f"sample {index}") for index in range(count)]
+        return (
+            shape
+            for batch in batches
+            for shape in self._batch(cascade, batch, seeds, one, surface or SurfaceSettings(), on_step)
+        )
+
+    def _batch(
+        self,
+        cascade: Cascade,
+        batch: range,
+        seeds: Sequence[int],
+        condition: Tensor | None,
+        surface: SurfaceSettings,
+        on_step: Callable[[int, SamplerStep], None] | None,
+    ) -> Iterator[GeneratedShape]:
+        given = None if condition is None else condition.expand(len(batch), *condition.shape)
+        latents = cascade.sample([seeds[index] for index in batch], condition=given, on_step=on_step)
+        for row, index in enumerate(batch):
+            own = [level[row : row + 1] for level in latents]
+            kept = [level[0].cpu() for level in own]
+            try:
+                mesh = self._mesh(own, surface)
+            except EmptySurfaceError as error:
+                yield GeneratedShape(index, seeds[index], kept, None, str(error))
+            else:
+                yield GeneratedShape(index, seeds[index], kept, mesh)
+
+    @torch.no_grad()
+    def _mesh(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
+        field = self.autoencoder.decode(latents).select(0)
+        mesh = extract_surface(field, resolution=surface.resolution, device=latents[0].device)
+        if surface.only_largest:
+            mesh = largest_part(mesh)
+        return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
+
+    def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
+        """() int64 or (..., condition_dim) on the networks' device; None for an unconditional cascade."""
+        spec, names = self.specs[0], self.category_names
+        device = next(self.autoencoder.parameters()).device
+        if spec.num_categories is not None:
+            if condition is not None or category not in names:
+                given = "none" if category is None else repr(category)
+                raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
+            return torch.tensor(names.index(category), device=device)
+        if category is not None:
+            raise ValueError(f"this cascade knows no categories, but {category!r} was given. Leave it out.")
+        if spec.condition_dim is None:
+            if condition is not None:
+                raise ValueError("this cascade is unconditional, but a condition was given. Leave it out.")
+            return None
+        if condition is None or condition.ndim not in (1, 2) or condition.shape[-1] != spec.condition_dim:
+            given = "none" if condition is None else str(tuple(condition.shape))
+            raise ValueError(
+                f"this cascade needs a condition of {spec.condition_dim} channels, ({spec.condition_dim},) or "
+                f"(T, {spec.condition_dim}), but {given} was given."
+            )
+        return condition.to(device)
+
+    def _cascade(self, sampler: SamplerSettings, *, conditional: bool) -> Cascade:
+        levels = len(self.specs)
+        steps = list(sampler.steps) * levels if len(sampler.steps) == 1 else list(sampler.steps)
+        if len(steps) != levels:
+            raise ValueError(
+                f"steps are one number, or one for each of levels 1 to {levels}, but {len(steps)} were given."
+            )
+        untaught = [spec.level for spec in self.specs if spec.drop_condition == 0]
+        if sampler.guidance != 1 and (untaught or not conditional):
+            raise ValueError(
+                f"guidance {sampler.guidance} needs stages that also trained without their condition, but those of "
+                f"levels {untaught} had drop_condition 0. Use guidance 1."
+            )
+        reach = max(spec.max_coarser_sigma for spec in self.specs)
+        if not 0 <= sampler.coarser_sigma <= reach:
+            raise ValueError(
+                f"coarser_sigma {sampler.coarser_sigma} is outside of what the stages trained with, 0 to {reach}."
+            )
+        return Cascade(
+            [
+                Stage(
+                    denoiser,
+                    HeunSampler(num_steps=number, guidance=sampler.guidance),
+                    coarser_sigma=min(sampler.coarser_sigma, spec.max_coarser_sigma),
+                )
+                for denoiser, spec, number in zip(self.denoisers, self.specs, steps, strict=True)
+            ]
+        )

@@ -1,0 +1,51 @@
+"""Latents of shapes made in the step that trains on them, by an autoencoder that stays as it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lagem.fingerprint import fingerprint_of
+from lagem.levels import LevelSpec
+from lagem.samples import LatentBatch, OccupancyBatch
+from lagem.weights import load_autoencoder
+
+
+class FrozenEncoder:
+    """An autoencoder in use; no module, so that it is neither trained nor averaged nor saved with the stage.
+
+    It knows of its latents what a data module of cached ones knows.
+
+    Args:
+        path: Weights: a checkpoint of `lagem fit` or a safetensors file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._autoencoder, _ = load_autoencoder(path)
+        self.levels: Sequence[LevelSpec] = self._autoencoder.levels
+        self.fingerprint = fingerprint_of(self._autoencoder)
+        self.category_names: Sequence[str] = ()
+        self.num_categories: int | None = None
+        self.condition_dim: int | None = None
+
+    def look_at(self, datamodule: Any) -> None:
+        """Take up the categories of a data module of shapes."""
+        sets = (datamodule.train_shapes, datamodule.val_shapes)
+        self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
+        self.num_categories = len(self.category_names)
+
+    @torch.no_grad()
+    def __call__(self, batch: OccupancyBatch) -> LatentBatch:
+        """Encode a batch in float32, also under autocast, as a latent cache is made."""
+        device = batch.surface_points.device
+        with torch.autocast(device.type, enabled=False):
+            latents = self._autoencoder.to(device).encode(batch.surface_points)
+        numbers = [self.category_names.index(name) for name in batch.categories]
+        return LatentBatch(
+            ids=batch.ids,
+            categories=batch.categories,
+            condition=torch.tensor(numbers, device=device),
+            latents=latents,
+            frames=batch.frames,
+        )

@@ -1,0 +1,120 @@
+"""What every training does alike: learning rate, optimiser and schedule, and a stop where a loss is not finite.
+
+The learning rate grows with the batch, rises linearly and falls as a cosine (LaGeM appendix E).
+"""
+
+import math
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from lagem.modules.optimisers import MuonAdamW
+from lagem.modules.schedule import warmup_cosine
+
+OptimizerName = Literal["adamw", "muon"]
+OnNonFinite = Literal["stop", "skip"]
+
+
+class NonFiniteLossError(ValueError):
+    """The loss is not finite; the message names the step and the shapes."""
+
+
+class RecipeModule(LightningModule):
+    """A training whose steps and network a subclass gives; arguments as of `AutoencoderModule`."""
+
+    def __init__(
+        self,
+        *,
+        optimizer: OptimizerName,
+        base_lr: float,
+        min_lr: float,
+        warmup_steps: int | None,
+        weight_decay: float,
+        betas: tuple[float, float],
+        on_non_finite: OnNonFinite,
+    ) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+        self.base_lr = base_lr
+        self.min_lr = min_lr
+        self.warmup_steps = warmup_steps
+        self.weight_decay = weight_decay
+        self.betas = betas
+        self.on_non_finite = on_non_finite
+        self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses of the shapes of this step
+
+    def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:
+        """Mean of the (B,) losses of a training step, logged, and kept by shape to name those that are not finite."""
+        self._since_step.append((ids, losses.detach()))
+        loss = losses.mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(ids), sync_dist=True)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser with a linear warm-up and a cosine, in optimiser steps."""
+        total_steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total_steps) or total_steps < 1:
+            raise ValueError(
+                "the cosine needs the length of the training, but neither trainer.max_steps nor "
+                "trainer.max_epochs is set. Set one of them."
+            )
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        effective_batch = datamodule.batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
+        peak_lr = self.base_lr * effective_batch / 256
+        rank_zero_info(f"{effective_batch} shapes a step, so the peak learning rate is {peak_lr:.3g}")
+        warmup_steps = self.warmup_steps
+        if warmup_steps is None:
+            self.trainer.fit_loop.setup_data()  # the length of an epoch is not known before
+            warmup_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+            warmup_steps = min(warmup_steps, int(total_steps) // 10)
+        # To know an epoch's length, Lightning has begun to iterate; a resumed run does that again, at its place.
+        self.trainer.fit_loop._combined_loader = None
+        optimizer: Optimizer
+        if self.optimizer == "muon":
+            optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
+        else:
+            optimizer = AdamW(self.parameters(), lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
+        scheduler = warmup_cosine(
+            optimizer,
+            warmup_steps=warmup_steps,
+            total_steps=int(total_steps),
+            peak_lr=peak_lr,
+            min_lr=min(self.min_lr, peak_lr),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop, or leave this step out, where the gradients of any rank are not finite.
+
+        Under DDP the gradients are already averaged over the ranks, so every rank decides the same without asking;
+        a rank names its own shapes.
+        """
+        shapes, self._since_step = self._since_step, []
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if torch.isfinite(norm):
+            self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
+            return
+        pairs = [pair for ids, losses in shapes for pair in zip(ids, losses.tolist(), strict=True)]
+        guilty = [name for name, loss in pairs if not math.isfinite(loss)]
+        where = ", ".join(guilty) or "none of this rank's shapes, so another rank's or the backward pass"
+        message = f"step {self.global_step}: the loss or its gradient is not finite (not finite: {where})."
+        if self.on_non_finite == "stop":
+            raise NonFiniteLossError(
+                f"{message} Look at the shapes, lower model.init_args.base_lr, or set "
+                "model.init_args.on_non_finite: skip."
+            )
+        if guilty or self.trainer.is_global_zero:
+            print(f"{message} This step is skipped.", flush=True)
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]

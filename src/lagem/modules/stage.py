@@ -1,0 +1,202 @@
+"""Training of one stage of the cascade (LaGeM §3.3, Eq. 10): a level's latents, given all coarser ones.
+
+EDM's loss at random noise levels; what is random about a shape is keyed by (seed, epoch, id). Beside the paper:
+dropped conditions for classifier-free guidance and conditioning augmentation, each off unless asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from lagem.diffusion import Cascade, Denoiser, EDMLoss, Stage, torch_generator
+from lagem.levels import LevelSpec, check_levels
+from lagem.modules.encoder import FrozenEncoder
+from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
+from lagem.randomness import sample_seed
+from lagem.samples import LatentBatch, OccupancyBatch
+from lagem.stage_weights import StageSpec
+from lagem.weights_file import differences
+
+NUM_FIXED_SIGMAS = 8  # noise levels of the validation
+
+
+class LatentSource(Protocol):
+    """What a data module of latents knows after its setup."""
+
+    levels: Sequence[LevelSpec]
+    fingerprint: str
+    category_names: Sequence[str]
+    num_categories: int | None
+    condition_dim: int | None
+
+
+class CascadeStageModule(RecipeModule):
+    """Training of the stage that makes one level.
+
+    Args:
+        level: Number of the level this stage makes, 1 = finest; the coarsest is made from noise alone.
+        levels: The autoencoder's levels, fine to coarse, as in its own experiment.
+        width: Feature channels C of the denoiser, a multiple of 64; the paper has 768.
+        depth: Blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
+        num_categories: Number of categories, where the condition is a category.
+        condition_dim: Channels of the condition, where it is an embedding; with neither, it is unconditional.
+        drop_condition: Share of the shapes of a step that train without their condition, which guidance needs:
+            0.1 is usual; 0 is the paper.
+        max_coarser_sigma: Conditioning augmentation: coarser latents get noise of up to this standard deviation, which
+            the network is told; 0 is the paper.
+        p_mean: Mean of ln sigma in training.
+        p_std: Standard deviation of ln sigma.
+        autoencoder: Weights to encode the shapes of an occupancy or procedural data module with in every step; None
+            where the data are cached latents.
+        optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
+        base_lr: Peak learning rate for 256 shapes a step; the rate used is
+            base_lr * (batch size * accumulation * ranks) / 256, and is logged.
+        min_lr: Learning rate at the end of the cosine.
+        warmup_steps: Optimiser steps of linear warm-up; None takes one epoch, at most a tenth of the run.
+        weight_decay: Decoupled weight decay.
+        betas: AdamW's betas.
+        on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
+            name the step and the shapes.
+    """
+
+    def __init__(
+        self,
+        *,
+        level: int,
+        levels: Sequence[LevelSpec],
+        width: int = 768,
+        depth: int = 12,
+        num_categories: int | None = None,
+        condition_dim: int | None = None,
+        drop_condition: float = 0.0,
+        max_coarser_sigma: float = 0.0,
+        p_mean: float = -1.2,
+        p_std: float = 1.2,
+        autoencoder: Path | None = None,
+        optimizer: OptimizerName = "adamw",
+        base_lr: float = 1e-4,
+        min_lr: float = 1e-6,
+        warmup_steps: int | None = None,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.999),
+        on_non_finite: OnNonFinite = "stop",
+    ) -> None:
+        super().__init__(
+            optimizer=optimizer,
+            base_lr=base_lr,
+            min_lr=min_lr,
+            warmup_steps=warmup_steps,
+            weight_decay=weight_decay,
+            betas=betas,
+            on_non_finite=on_non_finite,
+        )
+        self.loss = EDMLoss(
+            p_mean=p_mean, p_std=p_std, drop_condition=drop_condition, max_coarser_sigma=max_coarser_sigma
+        )
+        self.spec = StageSpec(
+            levels=check_levels(levels),
+            level=level,
+            width=width,
+            depth=depth,
+            num_categories=num_categories,
+            condition_dim=condition_dim,
+            drop_condition=drop_condition,
+            max_coarser_sigma=max_coarser_sigma,
+        )
+        if drop_condition and not self.spec.is_conditional:
+            raise ValueError(
+                f"drop_condition {drop_condition} needs a condition to drop, but the stage is unconditional. Set it to "
+                "0, or give num_categories or condition_dim."
+            )
+        self.denoiser = Denoiser(self.spec.backbone())
+        self._path = autoencoder
+        self._encoder = None if autoencoder is None else FrozenEncoder(autoencoder)
+
+    def setup(self, stage: str) -> None:
+        """Refuse, in one line, latents of other levels or with another condition."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        source: LatentSource = self._encoder or datamodule
+        if hasattr(datamodule, "fingerprint") == (self._encoder is not None):
+            raise ValueError(
+                "a stage trains on the latents of LatentDataModule, or on shapes that "
+                f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and autoencoder is "
+                f"{self._path}. Change one of the two."
+            )
+        if self._encoder is not None:
+            self._encoder.look_at(datamodule)
+        _check_source(self.spec, source)
+        names = tuple(source.category_names) if self.spec.num_categories is not None else ()
+        self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
+
+    def training_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
+        """Eq. 10 in EDM's form on one batch."""
+        latents, given = self._inputs(batch)
+        generators = [torch_generator(self.seed, self.current_epoch, f"diffusion:{name}") for name in batch.ids]
+        return self.mean_loss(batch.ids, self.loss(self.denoiser, latents, generators=generators, **given))
+
+    def validation_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
+        """Loss at fixed noise levels, ascending from `loss_sigma_1`, and with the same noise in every validation."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
+        """The same as validation, under the name `test`."""
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
+        """Latents (B, M_i, D_i) of this level, sampled given the true latents of the coarser ones."""
+        batch = self._encoded(batch)
+        seeds = [sample_seed(self.seed, 0, f"predict:{name}") for name in batch.ids]
+        others = {level: z for level, z in enumerate(batch.latents, start=1) if level != self.spec.level}
+        sampled = Cascade([Stage(self.denoiser)]).sample(seeds, condition=self._condition(batch), given=others)
+        return sampled[self.spec.level - 1]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the stage is in plain types, so that it can be used without this module."""
+        checkpoint["stage"] = self.spec.as_plain()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse, in one line, a checkpoint of another stage."""
+        if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
+            raise ValueError(f"the checkpoint holds another stage: {differing}.")
+
+    def _evaluate(self, batch: LatentBatch | OccupancyBatch, stage: str) -> None:
+        latents, given = self._inputs(batch)
+        generators = [torch_generator(self.seed, 0, f"diffusion:{name}") for name in batch.ids]
+        sigmas = self.loss.quantile_sigmas(NUM_FIXED_SIGMAS)
+        losses = self.loss.at_fixed_sigmas(self.denoiser, latents, sigmas=sigmas, generators=generators, **given)
+        self.log(f"{stage}/loss", losses.mean(), batch_size=len(batch), sync_dist=True, prog_bar=True)
+        by_sigma = {f"{stage}/loss_sigma_{k}": row.mean() for k, row in enumerate(losses, start=1)}
+        self.log_dict(by_sigma, batch_size=len(batch), sync_dist=True)
+
+    def _inputs(self, batch: LatentBatch | OccupancyBatch) -> tuple[Tensor, dict[str, Any]]:
+        """Latents of this level, and what the denoiser is given beside them."""
+        batch = self._encoded(batch)
+        coarser = batch.latents[: self.spec.level - 1 : -1]  # coarsest first
+        return batch.latents[self.spec.level - 1], {"coarser": coarser, "condition": self._condition(batch)}
+
+    def _encoded(self, batch: LatentBatch | OccupancyBatch) -> LatentBatch:
+        if isinstance(batch, LatentBatch):
+            return batch
+        assert self._encoder is not None, "setup refuses shapes without weights to encode them"
+        return self._encoder(batch)
+
+    def _condition(self, batch: LatentBatch) -> Tensor | None:
+        return batch.condition if self.spec.is_conditional else None
+
+
+def _check_source(spec: StageSpec, source: LatentSource) -> None:
+    if tuple(source.levels) != spec.levels:
+        raise ValueError(
+            f"the latents are of levels {list(source.levels)}, but the stage is configured for {list(spec.levels)}. "
+            "Copy the levels of the autoencoder's experiment to model.init_args.levels."
+        )
+    for name in ("num_categories", "condition_dim"):
+        wanted, found = getattr(spec, name), getattr(source, name)
+        if wanted is not None and wanted != found:
+            raise ValueError(
+                f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to that, or choose other "
+                "data (of LatentDataModule, `condition: category` makes categories the condition)."
+            )

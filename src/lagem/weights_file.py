@@ -1,0 +1,138 @@
+"""Weights beside a description of what they are weights of, in files that run no code.
+
+Our own file is safetensors with the description as JSON in its metadata; a Lightning checkpoint carries the same
+description in plain types and is read with `weights_only=True`. A kind names both places: `autoencoder` or `stage`.
+"""
+
+import argparse
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+Kind = Literal["autoencoder", "stage"]
+WHAT = {"autoencoder": "an autoencoder", "stage": "a stage of the cascade"}
+IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  # where the module keeps the network
+
+
+class WeightsError(ValueError):
+    """A file that holds no weights we can use, named with its reason."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file holds: the path it came from, its description, and the network's state dict."""
+
+    path: Path
+    description: dict[str, Any]
+    state: dict[str, Tensor]
+
+    def load_into(self, network: nn.Module) -> None:
+        """Give a network these weights; WeightsError where they are not its."""
+        load_state(network, self.state, self.path)
+
+
+def write_weights(
+    network: nn.Module, path: str | Path, *, kind: Kind, description: Mapping[str, Any], half: bool = False
+) -> None:
+    """Write weights and description to one safetensors file, whole or not at all; missing folders are made.
+
+    Args:
+        network: Whose weights.
+        path: File to write.
+        kind: What the network is.
+        description: In plain types, with the entry `format`.
+        half: Store float16, which a reader turns back into float32.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        state = {name: tensor.half() for name, tensor in state.items()}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(save(state, metadata={kind: json.dumps(description)}))
+    os.replace(temporary, path)
+
+
+def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
+    """Read a safetensors file of ours, or a checkpoint of `lagem fit`; with weight averaging, the averaged weights.
+
+    Raises:
+        WeightsError: Where the file is absent, unreadable, or holds another kind or format.
+    """
+    path = Path(path)
+    found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
+    if found.description.get("format") != format:
+        written = found.description.get("format")
+        raise WeightsError(f"{path}: its weights have format {written!r}, but {format!r} is needed.")
+    return found
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Give a network a state dict; WeightsError, naming the source and the first misfit, where it is not its."""
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WeightsError(f"{source}: the weights do not fit the architecture it describes: {first}") from error
+
+
+def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Where a description is not ours, as `width 64, not 128; ...`; empty where it is."""
+    return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
+
+
+def load_plain(path: Path) -> Any:
+    """What torch saved to a file, as long as it is plain data; WeightsError otherwise."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
+    try:
+        # The authors' files hold an argparse.Namespace, which is plain data; anything else stays refused.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except pickle.UnpicklingError as error:
+        raise refused(path, error) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path}: not a readable checkpoint ({next(iter(str(error).splitlines()), type(error).__name__)})."
+        ) from error
+
+
+def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
+    """What to say of a file that holds more than plain data."""
+    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
+    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
+
+
+def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return WeightsFile(path, json.loads(metadata.get(kind, "{}")), state)
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from error
+
+
+def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
+    checkpoint = load_plain(path)
+    if not isinstance(checkpoint, dict) or not {kind, "state_dict"} <= checkpoint.keys():
+        hint = " Weights of the authors come in through `lagem import-weights`." if kind == "autoencoder" else ""
+        raise WeightsError(f"{path}: this is no checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
+    prefix = IN_CHECKPOINT[kind]
+    state = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    return WeightsFile(path, checkpoint[kind], state)

@@ -1,0 +1,260 @@
+"""`lagem generate` and its Python form: samples that depend on their seed alone, and nothing dropped in silence."""
+
+import csv
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from scipy.spatial import cKDTree
+
+import lagem.generation
+from lagem.bundle import load_bundle, write_bundle
+from lagem.cli import main
+from lagem.generation import CascadedGenerator, SamplerSettings, SurfaceSettings
+from lagem.geometry import load_mesh
+from lagem.geometry.boundary import open_edges, parts_of
+from lagem.weights import load_autoencoder, save_autoencoder
+
+_spec = importlib.util.spec_from_file_location(
+    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
+)
+small = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(small)
+
+FEW_STEPS = SamplerSettings(steps=[4])
+COARSE = SurfaceSettings(resolution=32)
+
+
+def make_bundle(folder: Path, **changes) -> Path:
+    autoencoder, *stages = small.write_cascade(folder, **changes)
+    return write_bundle(autoencoder, stages, folder / "cascade")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("cascade"))
+
+
+@pytest.fixture
+def generator(bundle) -> CascadedGenerator:
+    return load_bundle(bundle)
+
+
+def samples(generator, **given):
+    return list(generator.generate(**{"category": "chair", "sampler": FEW_STEPS, "surface": COARSE, **given}))
+
+
+def generate(bundle: Path, output: Path, *options: str) -> list[dict[str, str]]:
+    """Rows of the table that the command wrote."""
+    given = ["generate", str(bundle), "--output", str(output), "--resolution", "32", "--steps", "4", *options]
+    main(given if "--category" in options else [*given, "--category", "chair"])
+    with (output / "samples.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def refusal(capsys, bundle: Path, output: Path, *options: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["generate", str(bundle), "--output", str(output), *options])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not output.exists()
+    return line
+
+
+def test_a_sample_is_the_same_alone_and_in_a_batch(generator):
+    """Latents within 1e-4, and surfaces within half a cell, both ways."""
+    together, alone = samples(generator, count=5, batch_size=5), samples(generator, count=5, batch_size=1)
+    for one, other in zip(together, alone, strict=True):
+        assert (one.index, one.seed) == (other.index, other.seed)
+        for first, second in zip(one.latents, other.latents, strict=True):
+            torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
+        for a, b in ((one.mesh, other.mesh), (other.mesh, one.mesh)):
+            assert cKDTree(a.vertices).query(b.vertices)[0].max() < 0.5 * 2 / COARSE.resolution
+
+
+def test_a_sample_does_not_depend_on_how_many_are_made(generator):
+    few, more = samples(generator, count=2, batch_size=2), samples(generator, count=4, batch_size=2)
+    for one, other in zip(few, more, strict=False):
+        assert all(torch.equal(a, b) for a, b in zip(one.latents, other.latents, strict=True))
+
+
+def test_samples_seeds_and_categories_differ(generator):
+    base = samples(generator, count=2)
+    changed = [base[1], samples(generator, count=1, seed=1)[0], samples(generator, count=1, category="mug")[0]]
+    assert all(not torch.allclose(base[0].latents[0], other.latents[0]) for other in changed)
+
+
+def test_guidance_of_1_is_none_and_more_changes_the_samples(generator):
+    plain = samples(generator, count=1)[0]
+    once, twice = (
+        samples(generator, count=1, sampler=SamplerSettings(steps=[4], guidance=w))[0].latents for w in (1.0, 2.0)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(plain.latents, once, strict=True))
+    assert not torch.allclose(plain.latents[0], twice[0])
+
+
+def test_each_level_may_have_its_own_number_of_steps(generator):
+    seen: dict[int, int] = {}
+    sampler = SamplerSettings(steps=[2, 3, 4])
+    samples(generator, count=1, sampler=sampler, on_step=lambda level, step: seen.update({level: step.num_steps}))
+    assert seen == {1: 2, 2: 3, 3: 4}
+
+
+def test_the_files_are_the_samples(bundle, generator, tmp_path):
+    rows = generate(bundle, tmp_path / "out", "--count", "3", "--seed", "5", "--batch-size", "2")
+    latents = load_file(tmp_path / "out" / "latents.safetensors")
+    for row, sample in zip(rows, samples(generator, count=3, seed=5, batch_size=2), strict=True):
+        assert (int(row["index"]), int(row["seed"]), row["category"]) == (sample.index, sample.seed, "chair")
+        mesh = load_mesh(tmp_path / "out" / row["file"])
+        assert len(mesh.faces) == int(row["faces"]) == len(sample.mesh.faces)
+        assert np.abs(mesh.vertices).max() <= 1 + 2 / 32  # the frame of the unit sphere
+        for level, own in enumerate(sample.latents, start=1):
+            assert torch.equal(latents[f"level_{level}"][sample.index], own)
+    assert Image.open(tmp_path / "out" / "picture.png").size[0] > 3 * 240
+
+
+def test_the_same_command_writes_the_same_bytes(bundle, tmp_path):
+    for name in ("one", "other"):
+        generate(bundle, tmp_path / name, "--count", "2")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sometimes_empty(tmp_path_factory) -> Path:
+    """A cascade whose fields have an inside for about half of the samples."""
+    folder = tmp_path_factory.mktemp("empty")
+    autoencoder, *stages = small.write_cascade(folder)
+    network, points = load_autoencoder(autoencoder)
+    largest = []
+    for sample in samples(load_bundle(write_bundle(autoencoder, stages, folder / "whole")), count=4):
+        field = network.decode([z.unsqueeze(0) for z in sample.latents]).select(0)
+        ticks = torch.linspace(-1, 1, 33)
+        largest.append(float(field(torch.cartesian_prod(ticks, ticks, ticks)).max().detach()))
+    network.to_logits.bias.data -= float(np.median(largest))
+    save_autoencoder(network, autoencoder, num_surface_points=points)
+    for level, path in zip((3, 2, 1), stages, strict=True):
+        small.write_stage(path.parent, small.make_spec(level, network))
+    return write_bundle(autoencoder, stages, folder / "cascade")
+
+
+def test_a_sample_without_a_surface_is_listed_with_its_reason(sometimes_empty, tmp_path, capsys):
+    rows = generate(sometimes_empty, tmp_path / "out", "--count", "4")
+    empty = [row for row in rows if not row["file"]]
+    assert [int(row["index"]) for row in rows] == [0, 1, 2, 3]
+    assert 0 < len(empty) < 4
+    assert all("no node of the 33^3 grid is inside" in row["reason"] for row in empty)
+    printed = capsys.readouterr().out
+    assert all(f"sample {row['index']} has no mesh: no node" in printed for row in empty)
+    assert f"{4 - len(empty)} of 4 meshes" in printed
+    assert len(load_file(tmp_path / "out" / "latents.safetensors")["level_1"]) == 4
+
+
+def test_no_surface_at_all_is_an_exit_code_of_its_own(sometimes_empty, tmp_path):
+    generator = load_bundle(sometimes_empty)
+    seed = next(seed for seed in range(50) if samples(generator, count=1, seed=seed)[0].mesh is None)
+    with pytest.raises(SystemExit) as stop:
+        generate(sometimes_empty, tmp_path / "out", "--count", "1", "--seed", str(seed))
+    assert stop.value.code == 1
+    assert (tmp_path / "out" / "samples.csv").is_file() and not (tmp_path / "out" / "picture.png").exists()
+
+
+def test_the_largest_component_is_one_part_and_fewer_faces_stay_closed(generator):
+    whole = samples(generator, count=1)[0].mesh
+    surface = SurfaceSettings(resolution=32, only_largest=True, faces=len(whole.faces) // 2)
+    small_mesh = samples(generator, count=1, surface=surface)[0].mesh
+    assert len(np.unique(parts_of(small_mesh))) == 1
+    assert open_edges(small_mesh) == 0
+    assert len(small_mesh.faces) <= surface.faces
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "needs one of the categories bench, bottle, chair"),
+        (["--category", "sofa"], "lamp, mug, shelf, sign, table, but 'sofa' was given"),
+        (["--category", "chair", "--count", "0"], "count and batch size must be at least 1"),
+        (["--category", "chair", "--batch-size", "0"], "count and batch size must be at least 1"),
+        (["--category", "chair", "--seed", "-1"], "seed at least 0"),
+        (["--category", "chair", "--steps", "4", "4", "4", "4"], "one for each of levels 1 to 3, but 4"),
+        (["--category", "chair", "--steps", "0"], "num_steps must be at least 1"),
+        (["--category", "chair", "--coarser-sigma", "0.1"], "outside of what the stages trained with"),
+        (["--category", "chair", "--resolution", "1"], "resolution of at least 2"),
+        (["--category", "chair", "--faces", "3"], "at least 4 faces"),
+        (["--category", "chair", "--device", "nonsense"], "--device nonsense cannot be used here"),
+    ],
+)
+def test_a_mistake_is_one_line(bundle, tmp_path, capsys, options, expected):
+    assert expected in refusal(capsys, bundle, tmp_path / "out", *options)
+
+
+def test_guidance_needs_stages_that_dropped_their_condition(tmp_path, capsys):
+    undropped = make_bundle(tmp_path, drop_condition=0.0)
+    line = refusal(capsys, undropped, tmp_path / "out", "--category", "chair", "--guidance", "2")
+    assert "guidance 2.0 needs stages that also trained without their condition" in line and "[1, 2, 3]" in line
+
+
+def test_samples_are_not_mixed_with_those_of_another_run(bundle, tmp_path, capsys):
+    generate(bundle, tmp_path / "out", "--count", "1")
+    with pytest.raises(SystemExit) as stop:
+        generate(bundle, tmp_path / "out", "--count", "1", "--seed", "1")
+    assert stop.value.code == 2 and "already holds samples" in capsys.readouterr().err
+
+
+def test_an_unconditional_cascade_takes_no_category(tmp_path, capsys):
+    free = make_bundle(tmp_path, num_categories=None, category_names=(), drop_condition=0.0)
+    assert "knows no categories" in refusal(capsys, free, tmp_path / "out", "--category", "chair")
+    assert samples(load_bundle(free), count=1, category=None)[0].latents[0].shape == (16, 4)
+
+
+def test_an_embedding_is_a_vector_or_tokens(tmp_path, capsys):
+    pictured = load_bundle(make_bundle(tmp_path, num_categories=None, category_names=(), condition_dim=5))
+    for condition in (torch.ones(5), torch.ones(3, 5)):
+        assert samples(pictured, count=2, category=None, condition=condition)[1].latents[2].shape == (4, 8)
+    for wrong in (None, torch.ones(4), torch.ones(1, 3, 5)):
+        with pytest.raises(ValueError, match="needs a condition of 5 channels"):
+            pictured.generate(count=1, condition=wrong)
+    assert "needs a condition of 5 channels" in refusal(capsys, tmp_path / "cascade", tmp_path / "out")
+
+
+def test_coarser_latents_get_noise_where_a_stage_trained_with_it(tmp_path):
+    small_files = small.write_cascade(tmp_path)
+    augmented = [small.make_spec(level, small.make_autoencoder(), max_coarser_sigma=0.5) for level in (1, 2)]
+    for spec in augmented:
+        small.write_stage(tmp_path, spec)
+    generator = load_bundle(write_bundle(small_files[0], small_files[1:], tmp_path / "cascade"))
+    clean, noised = (
+        samples(generator, count=1, sampler=SamplerSettings(steps=[4], coarser_sigma=sigma))[0].latents
+        for sigma in (0.0, 0.5)
+    )
+    assert torch.equal(clean[2], noised[2])
+    assert not torch.allclose(clean[0], noised[0])
+
+
+def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
+    example = re.findall(r"^    (.*)$", lagem.generation.__doc__, flags=re.MULTILINE)
+    assert len(example) == 4
+    autoencoder, *stages = small.write_cascade(tmp_path)
+    full = small.make_autoencoder()
+    full.to_logits.bias.data += 1000  # inside everywhere: a box, which is quick to extract
+    save_autoencoder(full, autoencoder, num_surface_points=64)
+    for level in (3, 2, 1):
+        small.write_stage(tmp_path, small.make_spec(level, full))
+    write_bundle(autoencoder, stages, tmp_path / "cascade")
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec("\n".join(example), found)
+    assert len(found["meshes"]) == 4 and all(len(mesh.faces) for mesh in found["meshes"])
+
+
+@pytest.mark.gpu
+def test_a_gpu_makes_what_the_cpu_does(bundle):
+    on_cpu, on_gpu = (samples(load_bundle(bundle).to(device), count=2) for device in ("cpu", "cuda"))
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        for first, second in zip(one.latents, other.latents, strict=True):
+            torch.testing.assert_close(first, second, atol=1e-3, rtol=1e-3)

@@ -1,0 +1,60 @@
+"""A cascade small enough for tests: an autoencoder, a cache of its latents, and stages that are not quite untrained."""
+
+from pathlib import Path
+
+import torch
+
+from lagem.data_modules import ProceduralSurfaces
+from lagem.fingerprint import fingerprint_of
+from lagem.latents import EncodeSettings, encode
+from lagem.levels import LevelSpec
+from lagem.models import Autoencoder
+from lagem.stage_weights import StageSpec, save_stage
+from lagem.weights import save_autoencoder
+
+LEVELS = (LevelSpec(16, 4, depth=1), LevelSpec(8, 6, depth=1), LevelSpec(4, 8, depth=1))
+CATEGORIES = ("bench", "bottle", "chair", "lamp", "mug", "shelf", "sign", "table")
+POINTS = 64
+
+
+def make_autoencoder(seed: int = 0) -> Autoencoder:
+    """Untrained, with logits that are large enough to cross 0."""
+    torch.manual_seed(seed)
+    autoencoder = Autoencoder(levels=LEVELS, width=64)
+    autoencoder.to_logits.weight.data *= 20
+    return autoencoder.eval()
+
+
+def make_cache(folder: Path, autoencoder: Autoencoder) -> Path:
+    """Latents of 32 shapes to train on and 8 to validate on, a shape of each category."""
+    surfaces = ProceduralSurfaces(num_train=32, num_val=8, seed=0)
+    encode(autoencoder, surfaces, folder, EncodeSettings(num_surface_points=POINTS, subsets=2))
+    return folder
+
+
+def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:
+    """A stage conditional on the category, which can be guided."""
+    spec = {
+        "levels": LEVELS, "level": level, "width": 64, "depth": 1, "num_categories": len(CATEGORIES),
+        "condition_dim": None, "drop_condition": 0.1, "max_coarser_sigma": 0.0, "category_names": CATEGORIES,
+        "autoencoder": fingerprint_of(autoencoder),
+    }  # fmt: skip
+    return StageSpec(**{**spec, **changes})
+
+
+def write_cascade(folder: Path, **changes) -> list[Path]:
+    """Files of an autoencoder and of a stage for each level, coarsest first."""
+    autoencoder = make_autoencoder()
+    save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=POINTS)
+    stages = [write_stage(folder, make_spec(level, autoencoder, **changes)) for level in (3, 2, 1)]
+    return [folder / "autoencoder.safetensors", *stages]
+
+
+def write_stage(folder: Path, spec: StageSpec) -> Path:
+    """File of a stage whose output is not zero."""
+    torch.manual_seed(spec.level)
+    backbone = spec.backbone()
+    torch.nn.init.normal_(backbone.to_latents.weight, std=0.1)
+    path = folder / f"stage_{spec.level}.safetensors"
+    save_stage(backbone, spec, path)
+    return path

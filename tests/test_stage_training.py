@@ -1,0 +1,113 @@
+"""A stage's training through the command line: kills, two processes, mistakes, and on to generated shapes."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagem.cli import main
+from lagem.weights import save_autoencoder
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = 40
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small = load("small_cascade")
+training_process = load("training_process")
+LEVELS = ", ".join(
+    f"{{num_latents: {level.num_latents}, latent_dim: {level.latent_dim}, depth: {level.depth}}}"
+    for level in small.LEVELS
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """Latents, with the autoencoder's weights beside them."""
+    folder = tmp_path_factory.mktemp("cache")
+    save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
+    return small.make_cache(folder / "latents", small.make_autoencoder())
+
+
+def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int = STEPS) -> list[str]:
+    """Command line of a small fit in `folder`, with epochs of 8 steps."""
+    return [
+        "fit",
+        f"--config={ROOT / 'experiments' / 'cascade' / 'toy' / f'level_{level}.yaml'}",
+        f"--trainer.default_root_dir={folder}",
+        f"--trainer.max_steps={steps}",
+        f"--trainer.val_check_interval={steps}",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.precision=32-true",
+        "--trainer.callbacks=[{class_path: EMAWeightAveraging, init_args: {decay: 0.9}},"
+        " {class_path: ModelCheckpoint, init_args: {save_last: true, every_n_train_steps: 2, save_top_k: 1}}]",
+        f"--model.init_args.levels=[{LEVELS}]",
+        "--model.init_args.width=64",
+        "--model.init_args.depth=1",
+        "--model.init_args.warmup_steps=null",
+        f"--data.init_args.root={cache}",
+        "--data.init_args.batch_size=4",
+        *extra,
+    ]
+
+
+def test_three_kills_leave_the_weights_of_the_undisturbed_run(cache, tmp_path):
+    training_process.completed(small_fit(cache, tmp_path / "whole"))
+    command = small_fit(cache, tmp_path / "killed", "--ckpt_path=last", "--data.init_args.num_workers=1")
+    reached = training_process.killed_three_times(command, tmp_path / "killed")
+    assert 0 < reached[0] < reached[1] < reached[2] < STEPS
+    training_process.completed(command)
+    training_process.assert_same_training(tmp_path / "whole", tmp_path / "killed")
+
+
+def losses(folder: Path, metric: str) -> list[float]:
+    with (folder / "logs" / "version_0" / "metrics.csv").open() as file:
+        return [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(cache, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    training_process.completed(small_fit(cache, one, "--data.init_args.batch_size=8", steps=4))
+    training_process.completed(small_fit(cache, two, "--trainer.devices=2", "--trainer.strategy=ddp", steps=4))
+    for metric in ("train/loss", "val/loss", "val/loss_sigma_1", "val/loss_sigma_8"):
+        assert losses(one, metric)
+        np.testing.assert_allclose(losses(one, metric), losses(two, metric), rtol=2e-4)
+
+
+def test_trained_stages_become_a_bundle_that_generates(cache, tmp_path):
+    for level in (3, 2, 1):
+        main(small_fit(cache, tmp_path / f"level_{level}", level=level, steps=2))
+    stages = [str(tmp_path / f"level_{level}" / "checkpoints" / "last.ckpt") for level in (3, 2, 1)]
+    main(["bundle", str(cache.parent / "autoencoder.safetensors"), *stages, "--output", str(tmp_path / "cascade")])
+    given = ["--category", "mug", "--count", "2", "--steps", "2", "--resolution", "16", "--guidance", "2"]
+    main(["generate", str(tmp_path / "cascade"), *given, "--output", str(tmp_path / "shapes")])
+    assert len((tmp_path / "shapes" / "samples.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model.init_args.level=4"], "level must be one of 1 (finest) to 3, but 4"),
+        (["--model.init_args.num_categories=7"], "num_categories is 7, but that of the data is 8"),
+        (["--model.init_args.width=100"], "width must be a multiple of 64"),
+        (["--model.init_args.drop_condition=2"], "drop_condition is a probability"),
+        (["--model.init_args.autoencoder=absent.ckpt"], "there is no such file"),
+        (["--data.init_args.root=absent"], "absent"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(cache, tmp_path, capsys, arguments, expected):
+    with pytest.raises(SystemExit) as stop:
+        main(small_fit(cache, tmp_path, *arguments))
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("lagem: error:") and expected in message

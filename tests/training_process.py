@@ -1,0 +1,70 @@
+"""Trainings in processes of their own, and what they leave: for the tests that kill one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+
+def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
+    """Start `lagem` with these arguments."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lagem", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **kwargs,
+    )
+
+
+def completed(arguments: list[str]) -> str:
+    """Output of `lagem` with these arguments, which must succeed."""
+    process = launch(arguments)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def killed_three_times(command: list[str], folder: Path) -> list[int]:
+    """SIGKILL a training at a random moment after a save, three times; each start goes on from the last save.
+
+    Returns:
+        Steps that the kept checkpoint had reached after each kill.
+    """
+    chance = random.Random(0)
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    reached = []
+    for _ in range(3):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        process = launch(command)
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(chance.random() * 0.2)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL  # it was training
+        reached.append(weights(folder)["global_step"])
+    return reached
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The last checkpoint of a run."""
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Two runs ended at the same step with the same bits, averaged and as trained."""
+    first, second = weights(one), weights(other)
+    assert first["global_step"] == second["global_step"]
+    for key in ("state_dict", "current_model_state"):
+        for name, tensor in first[key].items():
+            assert torch.equal(tensor, second[key][name]), (key, name)
