@@ -81,10 +81,10 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     for name, expected in contents["sha256"].items():
         if not (folder / name).is_file() or _sha256(folder / name) != expected:
             raise BundleError(f"{folder / name}: missing or damaged; copy or make the bundle again.")
-    autoencoder, _ = load_autoencoder(folder / "autoencoder.safetensors")
+    autoencoder, num_surface_points = load_autoencoder(folder / "autoencoder.safetensors")
     levels = range(1, len(autoencoder.levels) + 1)
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
-    return CascadedGenerator(autoencoder, stages)
+    return CascadedGenerator(autoencoder, stages, num_surface_points=num_surface_points)
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:

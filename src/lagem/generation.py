@@ -9,7 +9,7 @@
 Letters: B samples, M_i latents of level i with D_i channels, L levels, T condition tokens.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,10 +82,14 @@ class CascadedGenerator:
     Args:
         autoencoder: Decodes the latents.
         stages: A backbone and what it is for each level, fine to coarse; that they belong together has been checked.
+        num_surface_points: N the autoencoder was trained with, for shapes that are encoded.
     """
 
-    def __init__(self, autoencoder: Autoencoder, stages: Sequence[tuple[Backbone, StageSpec]]) -> None:
+    def __init__(
+        self, autoencoder: Autoencoder, stages: Sequence[tuple[Backbone, StageSpec]], *, num_surface_points: int
+    ) -> None:
         self.autoencoder = autoencoder.eval()
+        self.num_surface_points = num_surface_points
         self.denoisers = [Denoiser(backbone).eval() for backbone, _ in stages]
         self.specs = [spec for _, spec in stages]
 
@@ -93,6 +97,10 @@ class CascadedGenerator:
     def category_names(self) -> tuple[str, ...]:
         """Categories that can be asked for; empty where the cascade has another condition or none."""
         return self.specs[0].category_names
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.autoencoder.parameters()).device
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
         """Move all networks, and return this."""
@@ -106,6 +114,7 @@ class CascadedGenerator:
         count: int,
         category: str | None = None,
         condition: Tensor | None = None,
+        given: Mapping[int, Tensor] | None = None,
         seed: int = 0,
         batch_size: int = 16,
         sampler: SamplerSettings | None = None,
@@ -120,6 +129,8 @@ class CascadedGenerator:
             count: How many.
             category: What they are, where the cascade is conditional on a category.
             condition: (condition_dim,) or (T, condition_dim), where it is conditional on an embedding.
+            given: Levels that all samples share and that are not made anew: number to (M_i, D_i) latents, those of
+                another sample or of an encoded shape.
             seed: Any non-negative integer.
             batch_size: Samples that go through the networks at once.
             sampler: How latents are sampled; None takes the defaults.
@@ -144,7 +155,7 @@ class CascadedGenerator:
         return (
             shape
             for batch in batches
-            for shape in self._batch(cascade, batch, seeds, one, surface or SurfaceSettings(), on_step)
+            for shape in self._batch(cascade, batch, seeds, one, given or {}, surface or SurfaceSettings(), on_step)
         )
 
     def _batch(
@@ -153,11 +164,16 @@ class CascadedGenerator:
         batch: range,
         seeds: Sequence[int],
         condition: Tensor | None,
+        given: Mapping[int, Tensor],
         surface: SurfaceSettings,
         on_step: Callable[[int, SamplerStep], None] | None,
     ) -> Iterator[GeneratedShape]:
-        given = None if condition is None else condition.expand(len(batch), *condition.shape)
-        latents = cascade.sample([seeds[index] for index in batch], condition=given, on_step=on_step)
+        latents = cascade.sample(
+            [seeds[index] for index in batch],
+            condition=None if condition is None else condition.expand(len(batch), *condition.shape),
+            given={level: z.to(self._device).expand(len(batch), *z.shape) for level, z in given.items()},
+            on_step=on_step,
+        )
         for row, index in enumerate(batch):
             own = [level[row : row + 1] for level in latents]
             kept = [level[0].cpu() for level in own]
@@ -179,12 +195,11 @@ class CascadedGenerator:
     def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
         """() int64 or (..., condition_dim) on the networks' device; None for an unconditional cascade."""
         spec, names = self.specs[0], self.category_names
-        device = next(self.autoencoder.parameters()).device
         if spec.num_categories is not None:
             if condition is not None or category not in names:
                 given = "none" if category is None else repr(category)
                 raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
-            return torch.tensor(names.index(category), device=device)
+            return torch.tensor(names.index(category), device=self._device)
         if category is not None:
             raise ValueError(f"this cascade knows no categories, but {category!r} was given. Leave it out.")
         if spec.condition_dim is None:
@@ -197,7 +212,7 @@ class CascadedGenerator:
                 f"this cascade needs a condition of {spec.condition_dim} channels, ({spec.condition_dim},) or "
                 f"(T, {spec.condition_dim}), but {given} was given."
             )
-        return condition.to(device)
+        return condition.to(self._device)
 
     def _cascade(self, sampler: SamplerSettings, *, conditional: bool) -> Cascade:
         levels = len(self.specs)
