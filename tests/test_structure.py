@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "latents": [*CONTRACTS, "fingerprint", "geometry", "models", "preparation"],
     "data_modules": [*CONTRACTS, "geometry", "preparation", "latents.cache"],
     "callbacks": [*CONTRACTS, "geometry"],
-    "evaluation": [*CONTRACTS, "geometry", "models", "preparation", "weights"],
+    "evaluation": [*CONTRACTS, "geometry", "latents.surfaces", "models", "preparation", "weights"],
     "pretrained": [],
     "reconstruction": [*CONTRACTS, "models", "geometry"],
     "reconstruction_report": [*CONTRACTS, "geometry", "preparation.atomic", "reconstruction"],
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "generation_report": [*CONTRACTS, "diffusion", "geometry", "preparation.atomic", "generation"],
     "bundle": [*CONTRACTS, "models", "fingerprint", "generation", "stage_weights", "weights"],
     "description": [*CONTRACTS, "models", "training_cli"],
+    "variation": [*CONTRACTS, "evaluation", "generation", "geometry", "preparation.atomic", "reconstruction"],
     "commands": ["*"],
     "cli": ["*"],
     "training_cli": ["*"],  # what cli.py imports only for fit, validate, test and predict

@@ -7,12 +7,15 @@ prepared folder, so that further evaluations find it.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
 from scipy.spatial import cKDTree
 
 from lagem.evaluation.digest import sha256_of
@@ -24,6 +27,8 @@ from lagem.progress import long_progress
 
 TRAINING = "train"
 ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8
+
+Points = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -86,30 +91,53 @@ def _read(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
         return None
 
 
+class TrainingSearch:
+    """Training shapes, described once and then asked for the one nearest to a surface.
+
+    descriptors: (T, K) float64, of the T training shapes: what tells this training set from others.
+
+    Args:
+        ids: Of the training shapes.
+        cloud: Gives the training shape at a place in `ids` by that many surface points, or by as many as it has.
+        progress: Shows how far the describing is.
+    """
+
+    def __init__(self, ids: Sequence[str], cloud: Callable[[int, int], Points], progress: Progress) -> None:
+        self._ids, self._cloud = ids, cloud
+        task = progress.add_task("describing training shapes", total=len(ids))
+        descriptors = []
+        for place in range(len(ids)):
+            descriptors.append(describe(cloud(place, COMPARED_POINTS)))
+            progress.advance(task)
+        self.descriptors = np.stack(descriptors)
+        self._tree = cKDTree(self.descriptors)
+
+    def nearest(self, surface_points: Points) -> Neighbour:
+        """The training shape nearest to a surface, by its (N, 3) points, COMPARED_POINTS of them where there are."""
+        alike = np.arange(1, min(ALIKE, len(self._ids)) + 1)
+        _, chosen = self._tree.query(describe(surface_points), k=alike, p=1)
+        finalists = sorted(self._distances(surface_points, chosen.tolist(), FEW_POINTS))[:FINALISTS]
+        distance, nearest = min(self._distances(surface_points, [place for _, place in finalists], COMPARED_POINTS))
+        return Neighbour(id=self._ids[nearest], distance=distance)
+
+    def _distances(self, surface_points: Points, places: Sequence[int], points: int) -> list[tuple[float, int]]:
+        """Chamfer distance to each of some training shapes, with its place, by that many points of each."""
+        few = surface_points[:points]
+        return [(chamfer_distance(few, self._cloud(place, points)), place) for place in places]
+
+
 def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
     training = [index for index, other in enumerate(shards.splits) if other == TRAINING]
     evaluated = [index for index, other in enumerate(shards.splits) if other == split]
-    alike = min(ALIKE, len(training))
     found = {}
     with long_progress() as progress:
-        task = progress.add_task("describing training shapes", total=len(training))
-        descriptors = []
-        for index in training:
-            descriptors.append(describe(shards, index))
-            progress.advance(task)
-        tree = cKDTree(np.stack(descriptors))
+        search = TrainingSearch(
+            [shards.ids[index] for index in training],
+            lambda place, points: first_points(shards, training[place], points),
+            progress,
+        )
         task = progress.add_task("finding the nearest of them", total=len(evaluated))
         for index in evaluated:
-            _, chosen = tree.query(describe(shards, index), k=np.arange(1, alike + 1), p=1)
-            candidates = [training[place] for place in chosen]
-            finalists = sorted(_distances(shards, index, candidates, FEW_POINTS))[:FINALISTS]
-            distance, nearest = min(_distances(shards, index, [other for _, other in finalists], COMPARED_POINTS))
-            found[shards.ids[index]] = Neighbour(id=shards.ids[nearest], distance=distance)
+            found[shards.ids[index]] = search.nearest(first_points(shards, index))
             progress.advance(task)
     return found
-
-
-def _distances(shards: Shards, index: int, others: list[int], points: int) -> list[tuple[float, int]]:
-    """Chamfer distance of a shape to each of others, with the other's index, by that many stored points of each."""
-    cloud = first_points(shards, index, points)
-    return [(chamfer_distance(cloud, first_points(shards, other, points)), other) for other in others]

@@ -1,6 +1,5 @@
 """An evaluation from weights and data to its card; scores are kept as they come, so a killed run goes on."""
 
-import json
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from lagem.evaluation.card import rows_of, write_card
 from lagem.evaluation.evaluation_set import About, EvaluationSet
 from lagem.evaluation.examples import draw_examples
+from lagem.evaluation.kept import Kept
 from lagem.evaluation.methods import Method, Reconstruction, Retrieval
 from lagem.evaluation.neighbours import Neighbours, find_neighbours
 from lagem.evaluation.score import ShapeScore
@@ -90,21 +90,16 @@ def score_all(
         about: What tells this kind of run from others.
         title: Of the progress bar.
     """
-    done = _kept_scores(kept, about)
-    lines = [json.dumps(about), *(json.dumps(asdict(score)) for score in done.values())]
-    kept.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")  # without a line that was cut off
+    done = Kept(kept, about)
     scores, unreadable = [], set()
-    with long_progress() as progress, kept.open("a", encoding="utf-8") as file:
+    with long_progress() as progress:
         task = progress.add_task(title, total=shapes.total)
         for truth in shapes.truths(method.num_surface_points):
             if isinstance(truth, Untrue):
                 unreadable.add(truth.id)
-            score = done.get(truth.id)
-            if score is None:
-                score = _score(method, truth)
-                file.write(json.dumps(asdict(score)) + "\n")
-                file.flush()
-            scores.append(score)
+            if truth.id not in done.values:
+                done.add(truth.id, asdict(_score(method, truth)))
+            scores.append(ShapeScore(**done.values[truth.id]))
             progress.advance(task)
     return scores, unreadable
 
@@ -120,16 +115,6 @@ def _with_neighbour(score: ShapeScore, neighbours: Neighbours) -> ShapeScore:
     if neighbour is None:
         return score
     return replace(score, nearest_train=neighbour.id, nearest_train_distance=neighbour.distance)
-
-
-def _kept_scores(kept: Path, about: About) -> dict[str, ShapeScore]:
-    if not kept.exists():
-        return {}
-    first, *lines = kept.read_text(encoding="utf-8").split("\n")
-    if first != json.dumps(about):
-        return {}
-    scores = [ShapeScore(**json.loads(line)) for line in lines[:-1]]  # the last one is empty, or cut off
-    return {score.id: score for score in scores}
 
 
 def _print(summary: Summary, output: Path) -> None:

@@ -18,6 +18,17 @@ TITLES = {
     "iou": ("IoU", 1),
     "iou_near": ("IoU near", 1),
     "normal_consistency": ("normals", 1),
+    "mmd_chamfer": ("MMD-CD ×1000", 1000),
+    "coverage_chamfer": ("COV-CD ×100", 100),
+    "one_nna_chamfer": ("1-NNA-CD ×100", 100),
+    "mmd_emd": ("MMD-EMD ×100", 100),
+    "coverage_emd": ("COV-EMD ×100", 100),
+    "one_nna_emd": ("1-NNA-EMD ×100", 100),
+    "diversity_generated": ("diversity ×100", 100),
+    "diversity_references": ("references' diversity ×100", 100),
+    "diversity_ratio": ("their ratio", 1),
+    "novelty_generated": ("to train ×100", 100),
+    "novelty_references": ("references to train ×100", 100),
 }
 
 Rows = Sequence[Sequence[str]]  # the header first

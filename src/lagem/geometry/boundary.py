@@ -68,6 +68,12 @@ def parts_of(mesh: Mesh) -> NDArray[np.int64]:
     return _connected(face, edge, own | closing) if closing.any() else part
 
 
+def volumes_of(mesh: Mesh, part: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(P,) volume that each part encloses, negative where its faces look inward; `part` is of `parts_of`."""
+    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
+    return np.bincount(part, weights=(a * np.cross(b, c)).sum(axis=1) / 6).astype(np.float64)
+
+
 def _edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(3 F,) number of the edge at each side of each face, and 1 or -1 for the way the face runs through it."""
     sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
@@ -90,13 +96,12 @@ def faced_outward(mesh: Mesh) -> Mesh:
     A part that lies wholly in others is a hollow where it faces against them, else it is turned to face outward.
     """
     part = parts_of(mesh)
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
-    volume = np.bincount(part, weights=(a * np.cross(b, c)).sum(axis=1) / 6)
+    volume = volumes_of(mesh, part)
     if (volume >= 0).all():
         return mesh
     normals, areas = mesh.normals_and_areas()
     side = np.where(volume < 0, -1, 1)
-    beyond = (a + b + c) / 3 + PROBE * side[part, None] * normals  # just outside its own part
+    beyond = mesh.vertices[mesh.faces].mean(axis=1) + PROBE * side[part, None] * normals  # just outside its own part
     around = WindingNumber(mesh).values(beyond)
     area = np.bincount(part, weights=areas)
     enclosed = np.bincount(part, weights=areas * (np.abs(around) > 0.5)) >= ENCLOSED * area

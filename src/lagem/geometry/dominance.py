@@ -1,0 +1,39 @@
+"""How much of a closed mesh's volume its largest solid has: is it one thing, or one with crumbs around it?"""
+
+import numpy as np
+
+from lagem.geometry.boundary import faced_outward, open_edges, parts_of, volumes_of
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
+
+
+def dominant_share(mesh: Mesh) -> float:
+    """Share of the enclosed volume that the largest connected solid has.
+
+    A solid is a closed part that faces outward, less the hollows right inside it; a solid in a hollow is one of its
+    own. Where solids overlap, the overlap counts in each.
+
+    Args:
+        mesh: In the unit-sphere frame, as `extract_surface` makes it.
+
+    Returns:
+        In [0, 1]; 0 for a mesh with open edges, which encloses nothing.
+    """
+    if len(mesh.faces) == 0 or open_edges(mesh):
+        return 0.0
+    mesh = faced_outward(mesh)
+    part = parts_of(mesh)
+    volumes = volumes_of(mesh, part)
+    hollows = np.flatnonzero(volumes < 0)
+    if len(hollows):
+        first_faces = [int(np.argmax(part == hollow)) for hollow in hollows]
+        places = mesh.vertices[mesh.faces[first_faces, 0]]
+        owner, smallest = np.full(len(hollows), -1), np.full(len(hollows), np.inf)
+        for solid in np.flatnonzero(volumes > 0):
+            around = WindingNumber(mesh.with_faces(part == solid))(places) & (volumes[solid] < smallest)
+            owner[around], smallest[around] = solid, volumes[solid]
+        owned = owner >= 0
+        np.add.at(volumes, owner[owned], volumes[hollows[owned]])
+        volumes[hollows] = 0
+    total = volumes.sum()
+    return float(volumes.max() / total) if total > 0 else 0.0
