@@ -1,0 +1,32 @@
+"""The weights that come with the package: small, plain data, and good for any mesh without naming them."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from lagem.cli import main
+from lagem.geometry import Frame, Mesh, chamfer_distance, load_mesh, sample_surface
+from lagem.pretrained import pretrained_autoencoder
+from lagem.weights import load_autoencoder
+
+
+def test_they_are_at_most_12_megabytes_and_have_a_card():
+    path = pretrained_autoencoder()
+    assert path.stat().st_size <= 12_000_000
+    assert "licence" in path.with_suffix(".md").read_text()
+    autoencoder, num_surface_points = load_autoencoder(path)
+    assert [level.num_latents for level in autoencoder.levels] == [256, 64, 16]
+    assert num_surface_points == 2048
+
+
+def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(tmp_path):
+    """Nearer to the ball than half of its radius everywhere on average: crude, but no accident."""
+    ball = trimesh.creation.icosphere(3, radius=20)
+    Mesh(ball.vertices + [100, 0, -50], ball.faces).save(tmp_path / "ball.ply")  # noqa: RUF005 (arrays)
+    main(["reconstruct", str(tmp_path / "ball.ply"), "--output", str(tmp_path / "out"), "--resolution", "32"])
+    source, made = load_mesh(tmp_path / "ball.ply"), load_mesh(tmp_path / "out" / "ball.ply")
+    frame = Frame.of(source.vertices)
+    rng = np.random.default_rng(0)
+    clouds = [sample_surface(mesh.in_frame(frame), 5_000, rng)[0] for mesh in (source, made)]
+    assert chamfer_distance(*clouds) < 0.5
+    assert made.vertices.mean(axis=0) == pytest.approx([100, 0, -50], abs=5)
