@@ -88,10 +88,11 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
 
 
 def test_accumulated_batches_train_as_one_batch(tmp_path):
-    main(small_fit(tmp_path / "whole", "--data.init_args.batch_size=8", steps=3))
-    main(
-        small_fit(tmp_path / "parts", "--trainer.accumulate_grad_batches=2", "--trainer.val_check_interval=6", steps=3)
-    )
+    """With AdamW: Muon rounds its direction to bfloat16, which makes a last digit of a gradient visible."""
+    adamw = "--model.init_args.optimizer=adamw"
+    parts = ["--trainer.accumulate_grad_batches=2", "--trainer.val_check_interval=6"]
+    main(small_fit(tmp_path / "whole", adamw, "--data.init_args.batch_size=8", steps=3))
+    main(small_fit(tmp_path / "parts", adamw, *parts, steps=3))
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert whole["global_step"] == parts["global_step"]
     for name, tensor in whole["current_model_state"].items():
