@@ -3,7 +3,6 @@
 `cascade.json` names the safetensors files with their hashes, so that a damaged bundle is noticed before it is used.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lagem.digest import sha256_of
 from lagem.fingerprint import check_fingerprint, fingerprint_of
 from lagem.generation import CascadedGenerator
 from lagem.levels import LevelSpec
@@ -63,7 +63,7 @@ def write_bundle(
         "autoencoder": fingerprint,
         "precision": "float16" if half else "float32",
         "category_names": loaded[0][2].category_names,
-        "sha256": {path.name: _sha256(path) for path in sorted(part.iterdir())},
+        "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
     }
     (part / CONTENTS).write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
     os.replace(part, output)
@@ -79,7 +79,7 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     folder = Path(path)
     contents = _contents(folder)
     for name, expected in contents["sha256"].items():
-        if not (folder / name).is_file() or _sha256(folder / name) != expected:
+        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise BundleError(f"{folder / name}: missing or damaged; copy or make the bundle again.")
     autoencoder, num_surface_points = load_autoencoder(folder / "autoencoder.safetensors")
     levels = range(1, len(autoencoder.levels) + 1)
@@ -118,8 +118,3 @@ def _contents(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
     raise BundleError(f"{path}: has format {found!r}, but {FORMAT!r} is needed.")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,7 +99,8 @@ class CascadedGenerator:
         return self.specs[0].category_names
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the networks are."""
         return next(self.autoencoder.parameters()).device
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
@@ -171,7 +172,7 @@ class CascadedGenerator:
         latents = cascade.sample(
             [seeds[index] for index in batch],
             condition=None if condition is None else condition.expand(len(batch), *condition.shape),
-            given={level: z.to(self._device).expand(len(batch), *z.shape) for level, z in given.items()},
+            given={level: z.to(self.device).expand(len(batch), *z.shape) for level, z in given.items()},
             on_step=on_step,
         )
         for row, index in enumerate(batch):
@@ -199,7 +200,7 @@ class CascadedGenerator:
             if condition is not None or category not in names:
                 given = "none" if category is None else repr(category)
                 raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
-            return torch.tensor(names.index(category), device=self._device)
+            return torch.tensor(names.index(category), device=self.device)
         if category is not None:
             raise ValueError(f"this cascade knows no categories, but {category!r} was given. Leave it out.")
         if spec.condition_dim is None:
@@ -212,7 +213,7 @@ class CascadedGenerator:
                 f"this cascade needs a condition of {spec.condition_dim} channels, ({spec.condition_dim},) or "
                 f"(T, {spec.condition_dim}), but {given} was given."
             )
-        return condition.to(self._device)
+        return condition.to(self.device)
 
     def _cascade(self, sampler: SamplerSettings, *, conditional: bool) -> Cascade:
         levels = len(self.specs)

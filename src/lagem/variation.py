@@ -134,9 +134,8 @@ def _sources(
         return [(shape.latents, shape.mesh) for shape in samples]
     shape = load_shape(mesh)
     points = shape.draw(generator.num_surface_points, sample_generator(seed, 0, shape.name))
-    device = next(generator.autoencoder.parameters()).device
     with torch.no_grad():
-        latents = generator.autoencoder.encode(torch.from_numpy(points).float().unsqueeze(0).to(device))
+        latents = generator.autoencoder.encode(torch.from_numpy(points).float().unsqueeze(0).to(generator.device))
     return [([z[0].cpu() for z in latents], shape.surface)]
 
 

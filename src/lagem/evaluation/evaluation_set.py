@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from lagem.evaluation.digest import sha256_of
+from lagem.digest import sha256_of
 from lagem.evaluation.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
 from lagem.preparation import Shards, find_meshes
 

@@ -16,17 +16,17 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from lagem.diffusion.noise import draw_noise, torch_generator
 from lagem.evaluation.comparison import Difference, paired_differences
 from lagem.evaluation.evaluation_set import About, EvaluationSet
 from lagem.evaluation.methods import Reconstruction
 from lagem.evaluation.run import score_all
 from lagem.evaluation.score import ShapeScore
-from lagem.evaluation.summary import Mean, mean_of
+from lagem.evaluation.summary import Mean, summarise
 from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
 from lagem.evaluation.truth import Truth
 from lagem.geometry import contact_sheet, render_points, save_picture
 from lagem.preparation.atomic import write_atomically
-from lagem.randomness import sample_seed
 
 MEASURES = ("iou", "chamfer", "fscore_020")
 SHOWN = 6
@@ -56,8 +56,7 @@ class Variant:
         changed = []
         for level, z in enumerate(latents, start=1):
             if level == self.noise:
-                generator = torch.Generator().manual_seed(sample_seed(seed, 0, f"level {level} of {id}"))
-                z = torch.randn(z.shape, generator=generator).to(z)
+                z = draw_noise(z, [torch_generator(seed, 0, f"level {level} of {id}")])
             changed.append(z if level >= self.finest else torch.zeros_like(z))
         return changed
 
@@ -145,14 +144,13 @@ def rows_of(results: Sequence[LevelScores]) -> list[list[str]]:
 
 
 def _summed_up(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeScore], seed: int) -> LevelScores:
-    values = {measure: [v for score in found if (v := getattr(score, measure)) is not None] for measure in MEASURES}
+    summary = summarise(found, seed=seed)
+    means = summary.over_shapes
     return LevelScores(
         name=name,
-        means={
-            measure: mean_of(torch.tensor(known).double().numpy(), seed) for measure, known in values.items() if known
-        },
+        means={measure: means[measure] for measure in MEASURES if measure in means},
         differences=paired_differences(list(zip(whole, found, strict=True)), seed) if found is not whole else {},
-        empty=sum(score.chamfer is None for score in found),
+        empty=len(summary.failed),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, Self
 import torch
 from torch import Tensor
 
-from lagem.evaluation.digest import sha256_of
+from lagem.digest import sha256_of
 from lagem.evaluation.evaluation_set import About
 from lagem.evaluation.neighbours import Neighbours
 from lagem.evaluation.score import ShapeScore, score_points, score_shape

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from scipy.spatial import cKDTree
 
-from lagem.evaluation.digest import sha256_of
+from lagem.digest import sha256_of
 from lagem.geometry import chamfer_distance
 from lagem.preparation import Shards
 from lagem.preparation.atomic import write_atomically
