@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from PIL import Image
 
@@ -60,3 +61,12 @@ def test_a_variant_keeps_what_it_does_not_name_and_noise_is_keyed_by_the_shape()
     assert torch.equal(changed[0], noise_1.change(latents, "a", seed=0)[0])
     assert not torch.equal(changed[0], noise_1.change(latents, "b", seed=0)[0])
     assert noise_3 == Variant(noise=3)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "levels"])
+def test_a_device_that_is_not_there_is_one_line(verb, with_training, weights, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, str(weights), str(with_training), "--output", str(tmp_path / "out"), "--device", "nowhere"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "--device nowhere cannot be used here" in error

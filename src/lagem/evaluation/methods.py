@@ -8,6 +8,7 @@ from typing import Literal, Protocol, Self
 import torch
 from torch import Tensor
 
+from lagem.device import named_device
 from lagem.digest import sha256_of
 from lagem.evaluation.evaluation_set import About
 from lagem.evaluation.neighbours import Neighbours
@@ -62,7 +63,7 @@ class Reconstruction:
         seed: int,
     ) -> None:
         self._autoencoder, trained_with = load_autoencoder(weights)
-        self._device = torch.device(device)
+        self._device = named_device(device)
         self._autoencoder.to(self._device)
         self._points, self._resolution, self._seed = points, resolution, seed
         self._change: ChangeLatents | None = None
