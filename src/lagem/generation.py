@@ -10,7 +10,7 @@ Letters: B samples, M_i latents of level i with D_i channels, L levels, T condit
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class GeneratedShape:
     seed: what it was made from, together with the condition and the sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
     mesh: in the unit-sphere frame; None where the field has no surface, for the `reason`.
+    category: that was asked for; None where none was.
     """
 
     index: int
@@ -37,6 +38,7 @@ class GeneratedShape:
     latents: list[Tensor]
     mesh: Mesh | None
     reason: str = ""
+    category: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class CascadedGenerator:
         condition: Tensor | None = None,
         given: Mapping[int, Tensor] | None = None,
         seed: int = 0,
+        first: int = 0,
         batch_size: int = 16,
         sampler: SamplerSettings | None = None,
         surface: SurfaceSettings | None = None,
@@ -133,6 +136,7 @@ class CascadedGenerator:
             given: Levels that all samples share and that are not made anew: number to (M_i, D_i) latents, those of
                 another sample or of an encoded shape.
             seed: Any non-negative integer.
+            first: Number of the first sample.
             batch_size: Samples that go through the networks at once.
             sampler: How latents are sampled; None takes the defaults.
             surface: How a field becomes a mesh; None takes the defaults.
@@ -144,33 +148,34 @@ class CascadedGenerator:
         Raises:
             ValueError: An argument that this cascade cannot follow.
         """
-        if count < 1 or batch_size < 1 or seed < 0:
+        if count < 1 or batch_size < 1 or seed < 0 or first < 0:
             raise ValueError(
-                "count and batch size must be at least 1 and the seed at least 0, but "
-                f"{count}, {batch_size} and {seed} were given."
+                "count and batch size must be at least 1, the first sample's number and the seed at least 0, but "
+                f"{count}, {batch_size}, {first} and {seed} were given."
             )
         one = self._condition(category, condition)
         cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
-        batches = [range(first, min(first + batch_size, count)) for first in range(0, count, batch_size)]
-        seeds = [sample_seed(seed, 0, f"sample {index}") for index in range(count)]
+        samples = range(first, first + count)
+        batches = [samples[start : start + batch_size] for start in range(0, count, batch_size)]
         return (
-            shape
+            replace(shape, category=category)
             for batch in batches
-            for shape in self._batch(cascade, batch, seeds, one, given or {}, surface or SurfaceSettings(), on_step)
+            for shape in self._batch(cascade, batch, seed, one, given or {}, surface or SurfaceSettings(), on_step)
         )
 
     def _batch(
         self,
         cascade: Cascade,
         batch: range,
-        seeds: Sequence[int],
+        seed: int,
         condition: Tensor | None,
         given: Mapping[int, Tensor],
         surface: SurfaceSettings,
         on_step: Callable[[int, SamplerStep], None] | None,
     ) -> Iterator[GeneratedShape]:
+        seeds = [sample_seed(seed, 0, f"sample {index}") for index in batch]
         latents = cascade.sample(
-            [seeds[index] for index in batch],
+            seeds,
             condition=None if condition is None else condition.expand(len(batch), *condition.shape),
             given={level: z.to(self.device).expand(len(batch), *z.shape) for level, z in given.items()},
             on_step=on_step,
@@ -181,9 +186,9 @@ class CascadedGenerator:
             try:
                 mesh = self._mesh(own, surface)
             except EmptySurfaceError as error:
-                yield GeneratedShape(index, seeds[index], kept, None, str(error))
+                yield GeneratedShape(index, seeds[row], kept, None, str(error))
             else:
-                yield GeneratedShape(index, seeds[index], kept, mesh)
+                yield GeneratedShape(index, seeds[row], kept, mesh)
 
     @torch.no_grad()
     def _mesh(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:

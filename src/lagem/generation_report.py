@@ -35,6 +35,7 @@ class GenerationReport:
         format: Ending of the meshes' files.
         up: The axis that points up in the picture.
         about: What the samples were made with, in plain types, kept with the latents.
+        num_categories: How many categories share the picture.
     """
 
     output: Path
@@ -42,10 +43,11 @@ class GenerationReport:
     format: str
     up: Literal["y", "z"]
     about: dict[str, Any]
+    num_categories: int = 1
     num_meshes: int = 0
     _rows: list[list[Any]] = field(default_factory=list)
     _latents: list[list[Tensor]] = field(default_factory=list)
-    _pictures: list[NDArray[np.uint8] | None] = field(default_factory=list)
+    _pictures: dict[str | None, dict[int, NDArray[np.uint8] | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._progress = long_progress("{task.fields[doing]}")
@@ -77,7 +79,7 @@ class GenerationReport:
 
     def _add(self, shape: GeneratedShape) -> None:
         name = f"{shape.index:04d}.{self.format}"
-        row = [shape.index, shape.seed, self.about["category"]]
+        row = [shape.index, shape.seed, shape.category]
         if shape.mesh is None:
             self._rows.append([*row, "", "", "", shape.reason])
         else:
@@ -85,18 +87,20 @@ class GenerationReport:
             self.num_meshes += 1
             self._rows.append([*row, name, len(shape.mesh.vertices), len(shape.mesh.faces), ""])
         self._latents.append(shape.latents)
-        if len(self._pictures) < COLUMNS * MOST_ROWS:
-            self._pictures.append(None if shape.mesh is None else render_mesh(shape.mesh, size=240, up=self.up))
+        pictures = self._pictures.setdefault(shape.category, {})
+        if len(pictures) < max(COLUMNS, COLUMNS * MOST_ROWS // self.num_categories):
+            pictures[shape.index] = None if shape.mesh is None else render_mesh(shape.mesh, size=240, up=self.up)
 
     def _sheet(self) -> NDArray[np.uint8]:
-        columns = min(COLUMNS, len(self._pictures))
-        padded = [*self._pictures, *[None] * (-len(self._pictures) % columns)]
-        starts = range(0, len(padded), columns)
-        return contact_sheet(
-            [padded[start : start + columns] for start in starts],
-            column_titles=[f"+{column}" for column in range(columns)],
-            row_titles=[str(start) for start in starts],
-        )
+        """Rows of up to eight samples, each row of one category."""
+        rows, titles = [], []
+        columns = min(COLUMNS, max(map(len, self._pictures.values())))
+        for category, pictures in self._pictures.items():
+            for start in range(0, len(pictures), columns):
+                row = list(pictures.values())[start : start + columns]
+                rows.append([*row, *[None] * (columns - len(row))])
+                titles.append(f"{category or ''} {list(pictures)[start]}".strip())
+        return contact_sheet(rows, column_titles=[f"+{column}" for column in range(columns)], row_titles=titles)
 
     def _table(self) -> str:
         text = io.StringIO()

@@ -118,6 +118,21 @@ def test_the_files_are_the_samples(bundle, generator, tmp_path):
     assert Image.open(tmp_path / "out" / "picture.png").size[0] > 3 * 240
 
 
+def test_several_categories_share_a_folder_and_the_samples_numbers_go_on(bundle, generator, tmp_path):
+    rows = generate(bundle, tmp_path / "out", "--count", "2", "--category", "mug", "chair")
+    assert [row["category"] for row in rows] == ["mug", "mug", "chair", "chair"]
+    last = samples(generator, count=4)[3]  # chair 3, as in a run of chairs alone
+    latents = load_file(tmp_path / "out" / "latents.safetensors")
+    torch.testing.assert_close(latents["level_1"][3], last.latents[0], atol=1e-4, rtol=0)
+    height, width = np.asarray(Image.open(tmp_path / "out" / "picture.png")).shape[:2]
+    assert height > 2 * 240 and 2 * 240 < width < 3 * 240 + 100
+
+
+def test_all_is_every_category(bundle, generator, tmp_path):
+    rows = generate(bundle, tmp_path / "out", "--count", "1", "--category", "all")
+    assert [row["category"] for row in rows] == list(generator.category_names)
+
+
 def test_the_same_command_writes_the_same_bytes(bundle, tmp_path):
     for name in ("one", "other"):
         generate(bundle, tmp_path / name, "--count", "2")

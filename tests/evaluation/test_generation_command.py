@@ -41,9 +41,9 @@ def in_unit_sphere(mesh: Mesh) -> Mesh:
 
 def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> Path:
     """As `lagem generate` writes it; None is a sample without a surface."""
-    report = GenerationReport(folder, len(meshes), "ply", "z", {"category": category})
+    report = GenerationReport(folder, len(meshes), "ply", "z", about={})
     report.take(
-        GeneratedShape(index, index, [torch.zeros(2, 2)], mesh, "" if mesh else "no node is inside")
+        GeneratedShape(index, index, [torch.zeros(2, 2)], mesh, "" if mesh else "no node is inside", category)
         for index, mesh in enumerate(meshes)
     )
     return folder

@@ -10,8 +10,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
-    add("--category", metavar="NAME", help="what to make; needed where the cascade is conditional on a category")
-    add("--count", type=int, default=16, metavar="N", help="how many shapes (default: 16)")
+    add(
+        "--category",
+        nargs="+",
+        metavar="NAME",
+        help="what to make, `all` for every category it knows; needed where the cascade is conditional on a category",
+    )
+    add("--count", type=int, default=16, metavar="N", help="how many shapes of each category (default: 16)")
     add("--seed", type=int, default=0, metavar="N", help="sample i is made from (seed, i) alone (default: 0)")
     add(
         "--output",
@@ -47,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Generate the shapes; exit code 1 where none has a surface."""
+    from itertools import chain
+
     from lagem.bundle import load_bundle
     from lagem.device import named_device
     from lagem.generation import SamplerSettings, SurfaceSettings
@@ -56,16 +63,28 @@ def run(args: argparse.Namespace) -> None:
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
     generator = load_bundle(args.bundle).to(named_device(args.device))
     about = {name: vars(args)[name] for name in ("category", "seed", "steps", "guidance", "coarser_sigma")}
-    report = GenerationReport(args.output, args.count, args.format, args.up, {"bundle": str(args.bundle), **about})
-    shapes = generator.generate(
-        count=args.count,
-        category=args.category,
-        seed=args.seed,
-        batch_size=args.batch_size,
-        sampler=sampler,
-        surface=surface,
-        on_step=report.on_step,
+    categories = generator.category_names if args.category == ["all"] else args.category
+    report = GenerationReport(
+        output=args.output,
+        total=args.count * len(categories or [None]),
+        format=args.format,
+        up=args.up,
+        about={"bundle": str(args.bundle), **about},
+        num_categories=len(categories or [None]),
     )
-    report.take(shapes)
+    shapes = [
+        generator.generate(
+            count=args.count,
+            category=category,
+            seed=args.seed,
+            first=number * args.count,
+            batch_size=args.batch_size,
+            sampler=sampler,
+            surface=surface,
+            on_step=report.on_step,
+        )
+        for number, category in enumerate(categories or [None])
+    ]
+    report.take(chain.from_iterable(shapes))
     if not report.num_meshes:
         raise SystemExit(1)
