@@ -67,7 +67,7 @@ class ExportMeshes(Callback):
             for level in finest:
                 with torch.no_grad():
                     field = module.reconstruct(surface_points, finest=level).select(0)
-                    mesh = self._extract(field, pl_module.device)
+                    mesh = extracted(field, self.resolution, pl_module.device)
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
@@ -77,7 +77,7 @@ class ExportMeshes(Callback):
         rows = list(zip(*columns, strict=True))
         sheet = contact_sheet(rows, column_titles=names, row_titles=["input", *levels])
         save_picture(sheet, folder.with_suffix(".png"))
-        self._show(trainer, sheet)
+        show_picture(trainer, "val/reconstructions", sheet)
 
     def on_predict_batch_end(
         self,
@@ -93,24 +93,28 @@ class ExportMeshes(Callback):
         folder = Path(trainer.default_root_dir) / "predictions"
         for index, name in enumerate(batch.ids):
             with torch.no_grad():
-                mesh = self._extract(fields.select(index), pl_module.device)
+                mesh = extracted(fields.select(index), self.resolution, pl_module.device)
             if mesh is None:
                 print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
                 continue
             mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}")
 
-    def _extract(self, field: QueryLogits, device: torch.device) -> Mesh | None:
-        try:
-            return extract_surface(field, resolution=self.resolution, device=device)
-        except EmptySurfaceError:
-            return None
 
-    def _show(self, trainer: Trainer, picture: NDArray[np.uint8]) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("val/reconstructions", picture, trainer.global_step, dataformats="HWC")
-            elif isinstance(logger, WandbLogger):
-                logger.log_image("val/reconstructions", [picture], step=trainer.global_step)
+def extracted(field: QueryLogits, resolution: int, device: torch.device) -> Mesh | None:
+    """Surface of a field; None where it has no inside."""
+    try:
+        return extract_surface(field, resolution=resolution, device=device)
+    except EmptySurfaceError:
+        return None
+
+
+def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> None:
+    """Give a picture to TensorBoard and W&B, where the run logs to them."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [picture], step=trainer.global_step)
 
 
 def file_name(shape_id: str) -> str:

@@ -5,7 +5,7 @@ from typing import Protocol
 from torch import Tensor
 
 from lagem.geometry import QueryLogits
-from lagem.samples import ReferenceShape
+from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
 
 
 class DecodedBatch(Protocol):
@@ -21,6 +21,20 @@ class Reconstructs(Protocol):
     def num_levels(self) -> int: ...
 
     def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> DecodedBatch: ...
+
+
+class SamplesLevel(Protocol):
+    """A module that samples the latents of one level given the true coarser ones, and may decode what it sampled."""
+
+    @property
+    def level(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def sample(self, batch: LatentBatch | OccupancyBatch) -> Tensor: ...
+
+    def fields(self, batch: LatentBatch | OccupancyBatch, sampled: Tensor | None = None) -> DecodedBatch | None: ...
 
 
 class HasReferences(Protocol):

@@ -94,6 +94,20 @@ def test_trained_stages_become_a_bundle_that_generates(cache, tmp_path):
     assert len((tmp_path / "shapes" / "samples.csv").read_text().splitlines()) == 3
 
 
+def test_predict_writes_the_samples_of_a_stage_and_says_so_where_it_would_write_nothing(cache, tmp_path, capsys):
+    main(small_fit(cache, tmp_path, steps=2))
+    predict = ["predict", *small_fit(cache, tmp_path)[1:], "--ckpt_path=last"]
+    with pytest.raises(SystemExit) as stop:
+        main(predict)
+    assert stop.value.code == 2
+    assert "--trainer.callbacks+=ExportSamples" in capsys.readouterr().err.strip().splitlines()[-1]
+    autoencoder = f"--model.init_args.autoencoder={cache.parent / 'autoencoder.safetensors'}"
+    main([*predict, autoencoder, "--trainer.callbacks+=ExportSamples", "--trainer.callbacks.resolution=16"])
+    written = [path.name for path in (tmp_path / "predictions").iterdir()]
+    assert sum(name.endswith(".safetensors") for name in written) == 2  # batches of 4, 8 shapes
+    assert any(name.endswith(".ply") for name in written)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "modules": [*CONTRACTS, "models", "diffusion", "fingerprint", "stage_weights", "weights", "weights_file"],
     "latents": [*CONTRACTS, "fingerprint", "geometry", "models", "preparation"],
     "data_modules": [*CONTRACTS, "geometry", "preparation", "latents.cache"],
-    "callbacks": [*CONTRACTS, "geometry"],
+    "callbacks": [*CONTRACTS, "geometry", "preparation.atomic"],
     "evaluation": [
         *CONTRACTS,
         "device",

@@ -56,6 +56,16 @@ class Batch:
         """The batch in page-locked memory, from where a copy to a GPU does not block; loaders call this."""
         return self._mapped(lambda tensor: tensor.pin_memory())
 
+    def first(self, count: int) -> Self:
+        """The first `count` shapes, or all where there are fewer."""
+
+        def part(value: Any) -> Any:
+            if isinstance(value, list) and value and isinstance(value[0], Tensor):  # a tensor of B rows for each level
+                return [level[:count] for level in value]
+            return None if value is None else value[:count]
+
+        return dataclasses.replace(self, **{name: part(value) for name, value in vars(self).items()})
+
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
         def mapped(value: Any) -> Any:
             if isinstance(value, list):

@@ -16,14 +16,20 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BasePredictionWriter,
+    Callback,
+    Checkpoint,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 
 import lagem.callbacks
 import lagem.data_modules
-import lagem.modules  # noqa: F401 (the three imports let YAML use bare class names)
+import lagem.modules
 from lagem.weights_file import refused
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -104,6 +110,13 @@ class TrainingCLI(LightningCLI):
                 "finite. Use bf16-mixed."
             )
         trainer = super().instantiate_trainer(**kwargs)
+        writers = (lagem.callbacks.ExportMeshes, lagem.callbacks.ExportSamples, BasePredictionWriter)
+        writes = any(isinstance(callback, writers) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if self.config.get("subcommand") == "predict" and not writes and not self.config.predict.return_predictions:
+            raise ValueError(
+                "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, "
+                "--trainer.callbacks+=ExportSamples for a stage of a cascade."
+            )
         root = Path(trainer.default_root_dir)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
@@ -141,7 +154,9 @@ class TrainingCLI(LightningCLI):
         checkpoints = [c for c in self.trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
         for path in {c.last_model_path or c.best_model_path for c in checkpoints} - {""}:
             print(f"checkpoint  {Path(path)}")
-        pictures = sorted((root / "meshes").glob("*.png"), key=lambda path: path.stat().st_mtime)
+        pictures = sorted(
+            [*root.glob("meshes/*.png"), *root.glob("samples/*.png")], key=lambda path: path.stat().st_mtime
+        )
         if pictures:
             print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
         scores = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}

@@ -122,12 +122,17 @@ def test_a_stage_without_a_condition_ignores_that_of_the_data(cache, tmp_path):
         stage(1, num_categories=None, drop_condition=0.1)
 
 
-def test_shapes_need_an_autoencoder_and_latents_none(cache, tmp_path):
-    save_autoencoder(small.make_autoencoder(), tmp_path / "weights.safetensors", num_surface_points=64)
-    with pytest.raises(ValueError, match="the data are ProceduralDataModule and autoencoder is None"):
+def test_shapes_need_an_autoencoder(tmp_path):
+    with pytest.raises(ValueError, match="the data are ProceduralDataModule and autoencoder is null"):
         trainer(tmp_path).fit(stage(1), furniture())
-    with pytest.raises(ValueError, match="the data are LatentDataModule and autoencoder is"):
-        trainer(tmp_path).fit(stage(1, autoencoder=tmp_path / "weights.safetensors"), data(cache))
+
+
+def test_cached_latents_are_those_of_the_autoencoder_that_is_named(cache, tmp_path):
+    for seed in (0, 1):
+        save_autoencoder(small.make_autoencoder(seed), tmp_path / f"{seed}.safetensors", num_surface_points=64)
+    trainer(tmp_path).fit(stage(1, autoencoder=tmp_path / "0.safetensors"), data(cache))
+    with pytest.raises(ValueError, match=f"the latent cache {cache} does not belong to this autoencoder"):
+        trainer(tmp_path).fit(stage(1, autoencoder=tmp_path / "1.safetensors"), data(cache))
 
 
 def furniture() -> ProceduralDataModule:
@@ -145,7 +150,7 @@ def test_shapes_are_encoded_in_the_step_by_weights_that_stay_as_they_are(tmp_pat
     source = furniture()
     batch = next(iter(source.train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        encoded = module._encoder(batch)
+        encoded = module._autoencoder.encode(batch)
     for found, expected in zip(encoded.latents, network.encode(batch.surface_points), strict=True):
         assert torch.equal(found, expected)  # not in bfloat16, and after a step of training
     assert [small.CATEGORIES[number] for number in encoded.condition] == batch.categories

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from lagem.diffusion import Cascade, Denoiser, EDMLoss, Stage, torch_generator
+from lagem.fingerprint import check_fingerprint
 from lagem.levels import LevelSpec, check_levels
-from lagem.modules.encoder import FrozenEncoder
+from lagem.models.autoencoder import Field
+from lagem.modules.frozen import FrozenAutoencoder
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed
 from lagem.samples import LatentBatch, OccupancyBatch
@@ -49,8 +51,8 @@ class CascadeStageModule(RecipeModule):
             the network is told; 0 is the paper.
         p_mean: Mean of ln sigma in training.
         p_std: Standard deviation of ln sigma.
-        autoencoder: Weights to encode the shapes of an occupancy or procedural data module with in every step; None
-            where the data are cached latents.
+        autoencoder: Weights of the autoencoder: to encode the shapes of an occupancy or procedural data module in
+            every step, and to decode samples for `ExportSamples`; with cached latents it may be left out.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
         base_lr: Peak learning rate for 256 shapes a step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
@@ -112,21 +114,23 @@ class CascadeStageModule(RecipeModule):
                 "0, or give num_categories or condition_dim."
             )
         self.denoiser = Denoiser(self.spec.backbone())
-        self._path = autoencoder
-        self._encoder = None if autoencoder is None else FrozenEncoder(autoencoder)
+        self._autoencoder = None if autoencoder is None else FrozenAutoencoder(autoencoder)
 
     def setup(self, stage: str) -> None:
-        """Refuse, in one line, latents of other levels or with another condition."""
+        """Refuse, in one line, latents of other levels, of another autoencoder or with another condition."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        source: LatentSource = self._encoder or datamodule
-        if hasattr(datamodule, "fingerprint") == (self._encoder is not None):
-            raise ValueError(
-                "a stage trains on the latents of LatentDataModule, or on shapes that "
-                f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and autoencoder is "
-                f"{self._path}. Change one of the two."
-            )
-        if self._encoder is not None:
-            self._encoder.look_at(datamodule)
+        source: LatentSource = datamodule
+        if not hasattr(datamodule, "fingerprint"):
+            if self._autoencoder is None:
+                raise ValueError(
+                    "a stage trains on the latents of LatentDataModule, or on shapes that "
+                    f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
+                    "autoencoder is null. Change one of the two."
+                )
+            self._autoencoder.look_at(datamodule)
+            source = self._autoencoder
+        elif self._autoencoder is not None:
+            check_fingerprint(self._autoencoder.fingerprint, source.fingerprint, f"the latent cache {datamodule.root}")
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()
         self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
@@ -146,12 +150,38 @@ class CascadeStageModule(RecipeModule):
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
-        """Latents (B, M_i, D_i) of this level, sampled given the true latents of the coarser ones."""
+        """What `sample` gives."""
+        return self.sample(batch)
+
+    @property
+    def level(self) -> int:
+        """Number of the level this stage makes."""
+        return self.spec.level
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the autoencoder whose latents it learns."""
+        return self.spec.autoencoder
+
+    def sample(self, batch: LatentBatch | OccupancyBatch) -> Tensor:
+        """Latents (B, M_i, D_i) of this level, sampled given the true latents of the coarser ones.
+
+        The noise is keyed by the seed and the shape's id, so it is the same at every call.
+        """
         batch = self._encoded(batch)
         seeds = [sample_seed(self.seed, 0, f"predict:{name}") for name in batch.ids]
-        others = {level: z for level, z in enumerate(batch.latents, start=1) if level != self.spec.level}
+        others = {level: z for level, z in enumerate(batch.latents, start=1) if level != self.level}
         sampled = Cascade([Stage(self.denoiser)]).sample(seeds, condition=self._condition(batch), given=others)
-        return sampled[self.spec.level - 1]
+        return sampled[self.level - 1]
+
+    def fields(self, batch: LatentBatch | OccupancyBatch, sampled: Tensor | None = None) -> Field | None:
+        """Fields of a batch's latents, those of this level replaced by `sampled` ones; None without an autoencoder."""
+        if self._autoencoder is None:
+            return None
+        latents = list(self._encoded(batch).latents)
+        if sampled is not None:
+            latents[self.level - 1] = sampled
+        return self._autoencoder.decode(latents)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the stage is in plain types, so that it can be used without this module."""
@@ -180,8 +210,8 @@ class CascadeStageModule(RecipeModule):
     def _encoded(self, batch: LatentBatch | OccupancyBatch) -> LatentBatch:
         if isinstance(batch, LatentBatch):
             return batch
-        assert self._encoder is not None, "setup refuses shapes without weights to encode them"
-        return self._encoder(batch)
+        assert self._autoencoder is not None, "setup refuses shapes without weights to encode them"
+        return self._autoencoder.encode(batch)
 
     def _condition(self, batch: LatentBatch) -> Tensor | None:
         return batch.condition if self.spec.is_conditional else None

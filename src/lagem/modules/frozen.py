@@ -1,21 +1,24 @@
-"""Latents of shapes made in the step that trains on them, by an autoencoder that stays as it is."""
+"""The autoencoder that a stage of the cascade belongs to, in use and as it is."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lagem.fingerprint import fingerprint_of
 from lagem.levels import LevelSpec
+from lagem.models.autoencoder import Field
 from lagem.samples import LatentBatch, OccupancyBatch
 from lagem.weights import load_autoencoder
 
 
-class FrozenEncoder:
+class FrozenAutoencoder:
     """An autoencoder in use; no module, so that it is neither trained nor averaged nor saved with the stage.
 
-    It knows of its latents what a data module of cached ones knows.
+    It works in float32, also under autocast, as a latent cache is made, and knows of its latents what a data module of
+    cached ones knows.
 
     Args:
         path: Weights: a checkpoint of `lagem fit` or a safetensors file.
@@ -36,8 +39,8 @@ class FrozenEncoder:
         self.num_categories = len(self.category_names)
 
     @torch.no_grad()
-    def __call__(self, batch: OccupancyBatch) -> LatentBatch:
-        """Encode a batch in float32, also under autocast, as a latent cache is made."""
+    def encode(self, batch: OccupancyBatch) -> LatentBatch:
+        """Latents of a batch of shapes, with their categories as the condition."""
         device = batch.surface_points.device
         with torch.autocast(device.type, enabled=False):
             latents = self._autoencoder.to(device).encode(batch.surface_points)
@@ -49,3 +52,10 @@ class FrozenEncoder:
             latents=latents,
             frames=batch.frames,
         )
+
+    @torch.no_grad()
+    def decode(self, latents: Sequence[Tensor]) -> Field:
+        """Fields of (B, M_i, D_i) latents, fine to coarse."""
+        device = latents[0].device
+        with torch.autocast(device.type, enabled=False):
+            return self._autoencoder.to(device).decode([z.float() for z in latents])
