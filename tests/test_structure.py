@@ -50,6 +50,7 @@ MAY_IMPORT = {
         "preparation",
         "weights",
     ],
+    "cluster": [*CONTRACTS, "preparation.atomic"],
     "pretrained": [],
     "reconstruction": [*CONTRACTS, "models", "geometry"],
     "reconstruction_report": [*CONTRACTS, "geometry", "preparation.atomic", "reconstruction"],

@@ -1,0 +1,1 @@
+"""Runs on a SLURM cluster: submission, preemption and arrays of tasks."""
