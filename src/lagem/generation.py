@@ -19,6 +19,7 @@ from lagem.diffusion import Cascade, Denoiser, HeunSampler, SamplerStep, Stage
 from lagem.geometry import EmptySurfaceError, Mesh, extract_surface, largest_part, with_fewer_faces
 from lagem.models import Autoencoder, Backbone
 from lagem.randomness import sample_seed
+from lagem.sampler_settings import SamplerSettings
 from lagem.stage_weights import StageSpec
 
 
@@ -39,21 +40,6 @@ class GeneratedShape:
     mesh: Mesh | None
     reason: str = ""
     category: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerSettings:
-    """How latents are sampled.
-
-    Args:
-        steps: Steps of Heun's method: one number for all levels, or one for each, fine to coarse.
-        guidance: w of classifier-free guidance; 1 is none.
-        coarser_sigma: Noise on the coarser latents, for stages that trained with conditioning augmentation.
-    """
-
-    steps: Sequence[int] = (18,)
-    guidance: float = 1.0
-    coarser_sigma: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +149,20 @@ class CascadedGenerator:
             for shape in self._batch(cascade, batch, seed, one, given or {}, surface or SurfaceSettings(), on_step)
         )
 
+    @torch.no_grad()
+    def encode(self, surface_points: Tensor) -> list[Tensor]:
+        """Latents (M_i, D_i) of (N, 3) points in the unit-sphere frame, fine to coarse, on the CPU."""
+        return [z[0].cpu() for z in self.autoencoder.encode(surface_points.float().unsqueeze(0).to(self.device))]
+
+    @torch.no_grad()
+    def decode(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
+        """Mesh of one shape's (M_i, D_i) latents, fine to coarse; EmptySurfaceError where its field has no inside."""
+        field = self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
+        mesh = extract_surface(field, resolution=surface.resolution, device=self.device)
+        if surface.only_largest:
+            mesh = largest_part(mesh)
+        return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
+
     def _batch(
         self,
         cascade: Cascade,
@@ -181,22 +181,13 @@ class CascadedGenerator:
             on_step=on_step,
         )
         for row, index in enumerate(batch):
-            own = [level[row : row + 1] for level in latents]
-            kept = [level[0].cpu() for level in own]
+            kept = [level[row].cpu() for level in latents]
             try:
-                mesh = self._mesh(own, surface)
+                mesh = self.decode(kept, surface)
             except EmptySurfaceError as error:
                 yield GeneratedShape(index, seeds[row], kept, None, str(error))
             else:
                 yield GeneratedShape(index, seeds[row], kept, mesh)
-
-    @torch.no_grad()
-    def _mesh(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
-        field = self.autoencoder.decode(latents).select(0)
-        mesh = extract_surface(field, resolution=surface.resolution, device=latents[0].device)
-        if surface.only_largest:
-            mesh = largest_part(mesh)
-        return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
 
     def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
         """() int64 or (..., condition_dim) on the networks' device; None for an unconditional cascade."""
@@ -221,30 +212,24 @@ class CascadedGenerator:
         return condition.to(self.device)
 
     def _cascade(self, sampler: SamplerSettings, *, conditional: bool) -> Cascade:
-        levels = len(self.specs)
-        steps = list(sampler.steps) * levels if len(sampler.steps) == 1 else list(sampler.steps)
-        if len(steps) != levels:
-            raise ValueError(
-                f"steps are one number, or one for each of levels 1 to {levels}, but {len(steps)} were given."
-            )
-        untaught = [spec.level for spec in self.specs if spec.drop_condition == 0]
-        if sampler.guidance != 1 and (untaught or not conditional):
-            raise ValueError(
-                f"guidance {sampler.guidance} needs stages that also trained without their condition, but those of "
-                f"levels {untaught} had drop_condition 0. Use guidance 1."
-            )
+        by_level = sampler.by_level(len(self.specs))
+        for spec, (_, guidance) in zip(self.specs, by_level, strict=True):
+            if guidance != 1 and (spec.drop_condition == 0 or not conditional):
+                raise ValueError(
+                    f"guidance {guidance} needs a stage that also trained without its condition, but that of level "
+                    f"{spec.level} had drop_condition 0. Use guidance 1."
+                )
         reach = max(spec.max_coarser_sigma for spec in self.specs)
         if not 0 <= sampler.coarser_sigma <= reach:
             raise ValueError(
                 f"coarser_sigma {sampler.coarser_sigma} is outside of what the stages trained with, 0 to {reach}."
             )
-        return Cascade(
-            [
-                Stage(
-                    denoiser,
-                    HeunSampler(num_steps=number, guidance=sampler.guidance),
-                    coarser_sigma=min(sampler.coarser_sigma, spec.max_coarser_sigma),
-                )
-                for denoiser, spec, number in zip(self.denoisers, self.specs, steps, strict=True)
-            ]
-        )
+        stages = [
+            Stage(
+                denoiser,
+                HeunSampler(num_steps=steps, guidance=guidance, s_churn=sampler.churn),
+                coarser_sigma=min(sampler.coarser_sigma, spec.max_coarser_sigma),
+            )
+            for denoiser, spec, (steps, guidance) in zip(self.denoisers, self.specs, by_level, strict=True)
+        ]
+        return Cascade(stages, standardise=sampler.standardise)

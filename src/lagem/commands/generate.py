@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.sampler_settings import SamplerSettings
+
 SUMMARY = "make new shapes with a cascade, of a category where it knows categories"
 
 
@@ -25,22 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for meshes, latents.safetensors, samples.csv and picture.png",
     )
-    add(
-        "--steps",
-        type=int,
-        nargs="+",
-        default=[18],
-        metavar="N",
-        help="sampling steps: one number, or one for each level, fine to coarse (default: 18)",
-    )
-    add("--guidance", type=float, default=1.0, metavar="W", help="classifier-free guidance, 1 is none (default: 1)")
-    add(
-        "--coarser-sigma",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="noise on coarser latents, for stages trained with conditioning augmentation (default: 0)",
-    )
+    SamplerSettings.add_options(parser)
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add("--largest-component", action="store_true", help="keep the largest connected part of each mesh alone")
     add("--faces", type=int, metavar="N", help="most faces of a mesh (default: all)")
@@ -56,10 +43,10 @@ def run(args: argparse.Namespace) -> None:
 
     from lagem.bundle import load_bundle
     from lagem.device import named_device
-    from lagem.generation import SamplerSettings, SurfaceSettings
+    from lagem.generation import SurfaceSettings
     from lagem.generation_report import GenerationReport
 
-    sampler = SamplerSettings(steps=args.steps, guidance=args.guidance, coarser_sigma=args.coarser_sigma)
+    sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
     generator = load_bundle(args.bundle).to(named_device(args.device))
     about = {name: vars(args)[name] for name in ("category", "seed", "steps", "guidance", "coarser_sigma")}

@@ -3,20 +3,44 @@
 import argparse
 from pathlib import Path
 
-SUMMARY = "keep coarse levels of samples or of a mesh and make the finer ones anew: pictures, and how much changes"
+from lagem.sampler_settings import SamplerSettings
+
+SUMMARY = (
+    "what the levels of a cascade control: share coarse ones, put noise in parts, mix two shapes; pictures, numbers"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
-    add("--output", type=Path, required=True, metavar="DIR", help="folder for variations.md, .json and pictures")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for tables, JSON and pictures")
     add("--category", metavar="NAME", help="what to make; needed where the cascade is conditional on a category")
-    add("--mesh", type=Path, metavar="FILE", help="share this mesh's own latents, in one group (default: samples')")
-    add("--groups", type=int, default=8, metavar="N", help="groups that share latents (default: 8)")
-    add("--variants", type=int, default=8, metavar="N", help="samples of a group (default: 8)")
-    add("--steps", type=int, nargs="+", default=[18], metavar="N", help="sampling steps, as of generate (default: 18)")
-    add("--guidance", type=float, default=1.0, metavar="W", help="classifier-free guidance (default: 1, none)")
+    add(
+        "--mesh",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="start from these meshes' own latents (default: from samples)",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--noise",
+        type=float,
+        nargs="+",
+        metavar="PART",
+        help="replace these parts of each level's vectors by Gaussian noise, 0 to 1 (default: groups of samples that "
+        "share coarse levels and have the finer ones made anew)",
+    )
+    how.add_argument(
+        "--mix",
+        action="store_true",
+        help="coarse levels of one shape with the finer ones of another: of pairs of samples, or of meshes A B A B …",
+    )
+    add("--groups", type=int, default=8, metavar="N", help="samples or pairs of them to start from (default: 8)")
+    add("--variants", type=int, default=8, metavar="N", help="samples of a group that shares levels (default: 8)")
+    SamplerSettings.add_options(parser)
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
@@ -24,26 +48,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the variations and print how far they lie apart."""
+    """Carry out one study and print its table."""
     from rich.console import Console
 
     from lagem.bundle import load_bundle
+    from lagem.control import Study, disturb, mix, mixing, noise, share, sharing
     from lagem.device import named_device
     from lagem.evaluation.tables import terminal_table
-    from lagem.generation import SamplerSettings
-    from lagem.variation import rows_of, vary
 
-    results = vary(
-        load_bundle(args.bundle).to(named_device(args.device)),
-        args.output,
+    generator = load_bundle(args.bundle).to(named_device(args.device))
+    study = Study(
+        output=args.output,
         category=args.category,
-        mesh=args.mesh,
+        meshes=args.mesh,
         groups=args.groups,
-        variants=args.variants,
         seed=args.seed,
-        sampler=SamplerSettings(steps=args.steps, guidance=args.guidance),
+        sampler=SamplerSettings.from_options(args),
         resolution=args.resolution,
         up=args.up,
     )
-    Console(soft_wrap=True).print(terminal_table(rows_of(results)))
-    print(f"variations.md, variations.json and pictures are in {args.output}")
+    if args.mix:
+        rows = mixing.rows_of(mix(generator, study))
+    elif args.noise is not None:
+        rows = noise.rows_of(disturb(generator, study, parts=args.noise))
+    else:
+        rows = sharing.rows_of(share(generator, study, variants=args.variants))
+    Console(soft_wrap=True).print(terminal_table(rows))
+    print(f"the table, its numbers as JSON, and pictures are in {args.output}")

@@ -66,6 +66,8 @@ class HeunSampler:
             raise ValueError(f"num_steps must be at least 1, but {num_steps} was given.")
         if not 0 < sigma_min < sigma_max:
             raise ValueError(f"0 < sigma_min < sigma_max must hold, but {sigma_min} and {sigma_max} were given.")
+        if not s_churn >= 0:
+            raise ValueError(f"s_churn must be 0 (no noise) or more, but {s_churn} was given.")
         self.num_steps = num_steps
         self.guidance = guidance
         self.s_churn = s_churn
