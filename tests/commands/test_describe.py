@@ -7,7 +7,8 @@ import pytest
 
 from lagem.cli import main
 
-TOY = Path(__file__).resolve().parents[2] / "experiments" / "autoencoder" / "toy.yaml"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+TOY = EXPERIMENTS / "autoencoder" / "toy.yaml"
 
 
 def test_json_has_the_sizes_of_the_file(capsys):
@@ -23,6 +24,16 @@ def test_the_table_names_parameters_operations_and_activations(capsys):
     printed = capsys.readouterr().out
     for word in ("parameters", "operations", "activations", "latent of a shape"):
         assert word in printed
+
+
+def test_a_stage_is_described_with_the_cost_of_an_evaluation(capsys):
+    stage = EXPERIMENTS / "cascade" / "toy" / "level_2.yaml"
+    main(["describe", str(stage), "--json"])
+    description = json.loads(capsys.readouterr().out)
+    assert description["level"] == 2 and description["evaluation"] > 1e6
+    main(["describe", str(stage)])
+    printed = capsys.readouterr().out
+    assert "makes level 2, given one of 8 categories" in printed and "one evaluation" in printed
 
 
 def test_a_missing_file_is_one_line(capsys):

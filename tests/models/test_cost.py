@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.models.cost import count_step, training_cost
+from lagem.models import Autoencoder, Backbone
+from lagem.models.cost import count_stage_step, count_step, stage_cost, training_cost
 
 LEVELS = [LevelSpec(64, 8, depth=2), LevelSpec(16, 16, depth=1), LevelSpec(8, 16, depth=1, bottleneck="kl")]
 SIZES = {"batch_size": 2, "num_surface_points": 300, "num_queries": 100}
@@ -62,3 +62,34 @@ def test_recomputation_keeps_less_and_computes_more():
     recomputed = training_cost(levels=LEVELS, width=128, checkpoint_activations=True, **SIZES)
     assert recomputed.saved_bytes < plain.saved_bytes
     assert recomputed.operations > plain.operations
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("condition", [{}, {"num_categories": 5}, {"condition_dim": 7}], ids=str)
+def test_cost_of_a_stage_before_running_equals_what_a_real_step_counts(bfloat16, condition):
+    sizes = {"levels": LEVELS, "level": 1, "width": 128, "depth": 2, **condition}
+    cost = stage_cost(**sizes, batch_size=3, bfloat16=bfloat16)
+    backbone = Backbone(**sizes)
+    operations, saved = count_stage_step(backbone, batch_size=3, bfloat16=bfloat16)
+    assert cost.operations == operations
+    assert cost.saved_bytes == pytest.approx(saved, rel=0.05)
+    assert cost.parameters == sum(parameter.numel() for parameter in backbone.parameters())
+
+
+def test_operations_of_an_evaluation_are_those_of_the_matrix_products_written_out():
+    latents, coarser, width, depth = 64, 16, 128, 3
+    levels = [LevelSpec(latents, 8), LevelSpec(coarser, 16)]
+    cost = stage_cost(levels=levels, level=1, width=width, depth=depth, batch_size=2)
+
+    def linear(rows: int, wide: int, out: int) -> int:
+        return 2 * rows * wide * out
+
+    def attention(of: int, to: int) -> int:
+        projections = 2 * linear(of, width, width) + linear(to, width, 2 * width)
+        return projections + 2 * 2 * of * to * width + linear(1, width, 2 * width)  # and its adaptive LayerNorm
+
+    feed_forward = linear(latents, width, 8 * width) + linear(latents, 4 * width, width) + linear(1, width, 2 * width)
+    ends = linear(latents, 8, width) + linear(coarser, 16, width) + linear(latents, width, 8)
+    noise = linear(1, 256, width) + linear(1, width, width)
+    blocks = depth * (attention(latents, latents) + feed_forward)
+    assert cost.evaluation == ends + noise + attention(latents, coarser) + blocks

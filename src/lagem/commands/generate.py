@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Generate the shapes; exit code 1 where none has a surface."""
+    from dataclasses import asdict
     from itertools import chain
 
     from lagem.bundle import load_bundle
@@ -49,14 +50,13 @@ def run(args: argparse.Namespace) -> None:
     sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
     generator = load_bundle(args.bundle).to(named_device(args.device))
-    about = {name: vars(args)[name] for name in ("category", "seed", "steps", "guidance", "coarser_sigma")}
     categories = generator.category_names if args.category == ["all"] else args.category
     report = GenerationReport(
         output=args.output,
         total=args.count * len(categories or [None]),
         format=args.format,
         up=args.up,
-        about={"bundle": str(args.bundle), **about},
+        about={"bundle": str(args.bundle), "category": args.category, "seed": args.seed, **asdict(sampler)},
         num_categories=len(categories or [None]),
     )
     shapes = [

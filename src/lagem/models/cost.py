@@ -1,23 +1,24 @@
-"""Cost of a training step before anything is run.
+"""Cost of a training step, of an autoencoder or of a stage of a cascade, before anything is run.
 
 The step is traced on fake tensors, which have shapes but no memory: torch's own counter gives the
 operations and saved-tensor hooks give the activations, so the figures follow every change of the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
+from lagem.models.denoiser import Backbone
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
@@ -78,12 +79,86 @@ def training_cost(
     return TrainingCost(parameters=parameters, operations=operations, saved_bytes=saved_bytes)
 
 
+@dataclass(frozen=True)
+class StageCost(TrainingCost):
+    """evaluation: operations of one evaluation of the network for one sample; Heun's method takes 2 N - 1."""
+
+    evaluation: int
+
+
+def stage_cost(
+    *,
+    levels: Sequence[LevelSpec],
+    level: int,
+    width: int,
+    depth: int,
+    batch_size: int,
+    num_categories: int | None = None,
+    condition_dim: int | None = None,
+    conditioning_augmentation: bool = False,
+    bfloat16: bool = False,
+) -> StageCost:
+    """Cost of one training step of a stage, and of one evaluation in sampling; arguments as of `Backbone`.
+
+    Args:
+        levels: Sizes of the autoencoder's levels, fine to coarse.
+        level: Number of the level the stage makes.
+        width: C, feature channels.
+        depth: Blocks.
+        batch_size: B, shapes a step on one device.
+        num_categories: Where the condition is a category.
+        condition_dim: Where it is an embedding, taken as one token.
+        conditioning_augmentation: Whether the noise on coarser latents is told to the network.
+        bfloat16: Whether the step runs under bfloat16 autocast.
+    """
+    with FakeTensorMode():
+        backbone = Backbone(
+            levels=levels,
+            level=level,
+            width=width,
+            depth=depth,
+            num_categories=num_categories,
+            condition_dim=condition_dim,
+            conditioning_augmentation=conditioning_augmentation,
+        )
+        operations, saved_bytes = count_stage_step(backbone, batch_size=batch_size, bfloat16=bfloat16)
+        with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter, torch.no_grad():
+            _evaluated(backbone, 1)
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    return StageCost(parameters, operations, saved_bytes, evaluation=counter.get_total_flops())
+
+
 def count_step(
     autoencoder: Autoencoder, surface_points: Tensor, query_points: Tensor, anchors: Tensor, *, bfloat16: bool
 ) -> tuple[int, int]:
     """Operations and bytes saved for the backward pass in one step on the given tensors, real or fake."""
+
+    def loss() -> Tensor:
+        logits = autoencoder(surface_points, query_points, anchor_indices=anchors).logits
+        return F.binary_cross_entropy_with_logits(logits.float(), torch.zeros_like(logits, dtype=torch.float32))
+
+    return _counted(autoencoder, loss, bfloat16=bfloat16)
+
+
+def count_stage_step(backbone: Backbone, *, batch_size: int, bfloat16: bool) -> tuple[int, int]:
+    """The same for a stage, on zeros."""
+    return _counted(backbone, lambda: _evaluated(backbone, batch_size).float().square().mean(), bfloat16=bfloat16)
+
+
+def _evaluated(backbone: Backbone, batch_size: int) -> Tensor:
+    """F_theta of zeros."""
+    latents = [torch.zeros(batch_size, spec.num_latents, spec.latent_dim) for spec in backbone.levels]
+    condition = None
+    if backbone.condition is not None:
+        dim = backbone.condition.condition_dim
+        condition = torch.zeros(batch_size, dtype=torch.int64) if dim is None else torch.zeros(batch_size, dim)
+    coarser = latents[: backbone.level - 1 : -1]  # coarsest first
+    return backbone(latents[backbone.level - 1], torch.zeros(batch_size), coarser=coarser, condition=condition)
+
+
+def _counted(network: nn.Module, loss_of: Callable[[], Tensor], *, bfloat16: bool) -> tuple[int, int]:
     held: dict[int, Tensor] = {}
-    weights = {parameter.untyped_storage()._cdata for parameter in autoencoder.parameters()}
+    weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()._cdata
@@ -94,9 +169,8 @@ def count_step(
     autocast = torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext()
     with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
         with saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
-            logits = autoencoder(surface_points, query_points, anchor_indices=anchors).logits
-            loss = F.binary_cross_entropy_with_logits(logits.float(), torch.zeros_like(logits, dtype=torch.float32))
+            loss = loss_of()
         saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in held.values())
         loss.backward()
-    autoencoder.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     return counter.get_total_flops(), saved_bytes
