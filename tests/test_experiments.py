@@ -9,10 +9,12 @@ import yaml
 
 from lagem.cli import main
 from lagem.data_modules import ProceduralSurfaces
+from lagem.data_modules.furniture import CATEGORIES
 from lagem.description import describe_experiment
 from lagem.latents import EncodeSettings, encode
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
+from lagem.training_cli import TrainingCLI
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(
@@ -33,8 +35,11 @@ small_run = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(small_run)
 
 
+AUTOENCODER_OF = {"objaverse10k": "objaverse"}  # of a cascade whose folder is not named like it
+
+
 def is_stage(path: Path) -> bool:
-    """Whether it trains a stage of a cascade: experiments/cascade/<the autoencoder's experiment>/level_<i>.yaml."""
+    """Whether it trains a stage of a cascade: experiments/cascade/<name>/level_<i>.yaml."""
     return path.parts[1] == "cascade"
 
 
@@ -43,7 +48,7 @@ STAGES = [path for path in RUN_CONFIGS if is_stage(path)]
 
 def test_there_are_experiments():
     assert {path.stem for path in RUN_CONFIGS} >= {"toy", "meshes", *PUBLISHED_PARAMETERS}
-    assert {path.parent.name for path in STAGES} >= {"toy"}
+    assert {path.parent.name for path in STAGES} >= {"toy", "meshes", "shapenet", "objaverse10k"}
 
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
@@ -57,7 +62,7 @@ def test_an_experiment_parses(path, capsys):
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
 def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
-    head = "".join(line for line in (ROOT / path).open() if line.startswith("#"))
+    head = head_of(path)
     for word in ("eproduces", "Cost", "Run: "):
         assert word in head
     (named,) = set(re.findall(r"--config (\S+)", head))
@@ -66,7 +71,8 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
 
 @pytest.mark.parametrize("path", STAGES, ids=str)
 def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment(path):
-    autoencoder = ROOT / "experiments" / "autoencoder" / f"{path.parent.name}.yaml"
+    name = AUTOENCODER_OF.get(path.parent.name, path.parent.name)
+    autoencoder = ROOT / "experiments" / "autoencoder" / f"{name}.yaml"
     stage, levels = (yaml.safe_load(file.read_text())["model"]["init_args"] for file in (ROOT / path, autoencoder))
     assert stage["levels"] == levels["levels"]
     assert path.stem == f"level_{stage['level']}"
@@ -106,6 +112,22 @@ def test_a_published_model_has_its_published_number_of_parameters(name):
     assert description["parameters"] == PUBLISHED_PARAMETERS[name]
 
 
+def head_of(path: Path) -> str:
+    return "".join(line for line in (ROOT / path).open() if line.startswith("#"))
+
+
+@pytest.mark.parametrize("path", [path for path in STAGES if "M parameters" in head_of(path)], ids=str)
+def test_the_costs_in_the_head_of_a_stage_are_those_of_describe(path):
+    figures = r"([\d.]+) M parameters, ([\d.]+) TFLOP and ([\d.]+) GiB .*?takes ([\d,]+) GFLOP"
+    found = re.search(figures, head_of(path), re.S)
+    description = describe_experiment(ROOT / path)
+    parameters, operations, kept, evaluation = (float(figure.replace(",", "")) for figure in found.groups())
+    assert parameters == pytest.approx(description["parameters"] / 1e6, abs=0.005)
+    assert operations == pytest.approx(description["operations"] / 1e12, abs=0.05)
+    assert kept == pytest.approx(description["saved_bytes"] / 2**30, abs=0.06)
+    assert evaluation == pytest.approx(description["evaluation"] / 1e9, abs=0.5)
+
+
 SMALLER = {
     "num_shapes": 2, "resolution": 16, "points": 200, "every_n_train_steps": 2,
     "width": 64, "depth": 1, "batch_size": 4, "num_surface_points": 64, "num_volume_queries": 16,
@@ -123,6 +145,8 @@ def shrunk(path: Path, folder: Path) -> dict:
         level.update(num_latents=4**number, latent_dim=4, depth=min(level["depth"], 1))
     if is_stage(path):
         data["init_args"]["root"] = str(folder.parent / "latents")
+        if "num_categories" in model:
+            model["num_categories"] = len(CATEGORIES)
     else:
         data["class_path"] = "ProceduralDataModule"
         data["init_args"].pop("root", None)
@@ -132,21 +156,33 @@ def shrunk(path: Path, folder: Path) -> dict:
     return settings
 
 
-@pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
-def test_an_experiment_runs_at_a_small_size(path, tmp_path):
-    settings = shrunk(path, tmp_path / "run")
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings))
+def small_run_of(path: Path, folder: Path, *options: str) -> TrainingCLI:
+    """A small version of an experiment, run with more options."""
+    settings = shrunk(path, folder / "run")
+    (folder / "small.yaml").write_text(yaml.safe_dump(settings))
     if is_stage(path):
         autoencoder = Autoencoder(
             levels=[LevelSpec(**level) for level in settings["model"]["init_args"]["levels"]], width=64
         )
         surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
-        encode(autoencoder, surfaces, tmp_path / "latents", EncodeSettings(num_surface_points=64, subsets=1))
-    cli = main(["fit", "--config", str(tmp_path / "small.yaml")])
+        encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
+    return main(["fit", "--config", str(folder / "small.yaml"), *options])
+
+
+@pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
+def test_an_experiment_runs_at_a_small_size(path, tmp_path):
+    cli = small_run_of(path, tmp_path)
     assert cli.trainer.global_step == 2
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     expected = {"val/loss_sigma_1"} if is_stage(path) else {"val/iou", "val/fscore"}
     assert {"val/loss", *expected} <= cli.trainer.callback_metrics.keys()
+
+
+@pytest.mark.parametrize("path", [path for path in STAGES if "Unconditional: " in head_of(path)], ids=str)
+def test_the_options_in_the_head_make_a_stage_unconditional(path, tmp_path):
+    (options,) = re.findall(r"Unconditional: (.*)", head_of(path))
+    cli = small_run_of(path, tmp_path, *options.split())
+    assert cli.trainer.global_step == 2 and not cli.model.spec.is_conditional
 
 
 def test_an_override_reaches_interpolated_fields(tmp_path, capsys):

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "stage_weights": [*CONTRACTS, "models", "weights_file"],
     "fingerprint": ["models", "weights"],
     "diffusion": [*CONTRACTS, "models"],
-    "preparation": [*CONTRACTS, "geometry"],
+    "preparation": [*CONTRACTS, "digest", "geometry"],
     "modules": [*CONTRACTS, "models", "diffusion", "fingerprint", "stage_weights", "weights", "weights_file"],
     "latents": [*CONTRACTS, "fingerprint", "geometry", "models", "preparation"],
     "data_modules": [*CONTRACTS, "geometry", "preparation", "latents.cache"],

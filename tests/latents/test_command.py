@@ -51,6 +51,19 @@ def test_the_number_of_points_is_that_of_training_unless_said(prepared, weights,
     assert counts == [64, 32]
 
 
+def test_a_list_chooses_shapes_and_tells_of_those_that_are_absent(prepared, weights, tmp_path, capsys):
+    (tmp_path / "table.csv").write_text("id\nbox1\nbox6\nghost\n")
+    main(["select-ids", str(tmp_path / "table.csv"), "--count", "3", "--output", str(tmp_path / "ids.txt")])
+    call = ["encode", str(weights), str(prepared), "--output", str(tmp_path / "out")]
+    main([*call, "--ids", str(tmp_path / "ids.txt")])
+    assert "1 of 3 listed shapes are not in the data, for example ghost" in capsys.readouterr().out
+    assert LatentCache(tmp_path / "out").ids == ["box1", "box6"]
+    assert "made with ids=" in refusal(capsys, *call)
+    (tmp_path / "table.csv").write_text("id\nghost\n")
+    main(["select-ids", str(tmp_path / "table.csv"), "--count", "1", "--output", str(tmp_path / "ids.txt")])
+    assert "none of the 1 listed shapes" in refusal(capsys, *call[:-1], tmp_path / "x", "--ids", tmp_path / "ids.txt")
+
+
 def test_nothing_encoded_is_an_error(prepared, tmp_path, capsys, autoencoder):
     torch.nn.init.constant_(autoencoder.bottlenecks[0].down.bias, torch.nan)
     save_autoencoder(autoencoder, tmp_path / "nan.safetensors", num_surface_points=64)

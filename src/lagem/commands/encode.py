@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scale each axis at random in every subset but the first (default: no scaling)",
     )
     add("--splits", nargs="+", metavar="NAME", help="splits to encode (default: all)")
+    add(
+        "--ids",
+        type=Path,
+        metavar="FILE",
+        help="encode the shapes of a list of `lagem select-ids` alone (default: all)",
+    )
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add(
         "--batch-size",
@@ -44,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
     from lagem.data_modules import Augmentation, ProceduralSurfaces
     from lagem.device import named_device
     from lagem.latents import EncodeSettings, PreparedSurfaces, SurfaceSource, encode, show
+    from lagem.preparation.selection import read_ids
     from lagem.weights import load_autoencoder
 
     autoencoder, num_surface_points = load_autoencoder(args.weights)
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         batch_size=args.batch_size,
         splits=args.splits and tuple(sorted(args.splits)),
+        ids=args.ids and tuple(read_ids(args.ids)),
     )
     procedural = args.data.startswith("procedural:")
     surfaces: SurfaceSource = (

@@ -30,6 +30,7 @@ class EncodeSettings:
         seed: Of the draws.
         batch_size: B. It decides the last bits of the latents: kernels sum in another order for another B.
         splits: Splits to encode; None for all.
+        ids: Shapes to encode, as far as the data have them; None for all.
     """
 
     num_surface_points: int
@@ -37,6 +38,7 @@ class EncodeSettings:
     seed: int = 0
     batch_size: int = 1
     splits: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_surface_points", "subsets", "batch_size"):

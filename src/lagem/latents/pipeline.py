@@ -6,6 +6,7 @@ undisturbed one would have written. index.csv names the valid shards and is writ
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -48,7 +49,7 @@ def encode(
         The shapes that have no latents.
     """
     root = Path(output)
-    chosen = choose(surfaces, settings.splits)
+    chosen = choose(surfaces, settings.splits, settings.ids)
     begin(root, autoencoder, surfaces, settings, augment)
     with locked(root, LATENTS.command):
         shards = root / "shards"
@@ -85,6 +86,7 @@ def begin(
         check_fingerprint(fingerprint, str(LATENTS.read(root).get("fingerprint")), f"the latent cache {root}")
     decisive = {
         **asdict(settings),
+        "ids": settings.ids and hashlib.sha256("\n".join(settings.ids).encode()).hexdigest(),
         "augment": None if augment is None else vars(augment),
         "shapes_per_shard": SHAPES_PER_SHARD,
         "data": surfaces.description,
@@ -93,12 +95,21 @@ def begin(
     LATENTS.begin(root, settings=decisive, fingerprint=fingerprint, levels=levels)
 
 
-def choose(surfaces: SurfaceSource, splits: Sequence[str] | None) -> list[int]:
-    """Positions of the shapes of some splits, sorted by id."""
+def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None = None) -> list[int]:
+    """Positions of the shapes of some splits and of a list, sorted by id; listed ones that are not there are told."""
     known = sorted(set(surfaces.splits))
     if unknown := sorted(set(splits or ()) - set(known)):
         raise ValueError(f"there is no shape of split {', '.join(unknown)}; there are {', '.join(known)}.")
-    chosen = [index for index, split in enumerate(surfaces.splits) if splits is None or split in splits]
+    listed = set(surfaces.ids if ids is None else ids)
+    if absent := sorted(listed - set(surfaces.ids)):
+        if len(absent) == len(listed):
+            raise ValueError(f"none of the {len(listed)} listed shapes is in the data, for example {absent[0]!r}.")
+        print(f"{len(absent)} of {len(listed)} listed shapes are not in the data, for example {absent[0]}.", flush=True)
+    chosen = [
+        index
+        for index, (id, split) in enumerate(zip(surfaces.ids, surfaces.splits, strict=True))
+        if id in listed and (splits is None or split in splits)
+    ]
     return sorted(chosen, key=lambda index: surfaces.ids[index])
 
 
