@@ -17,7 +17,7 @@ import torch
 FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")
 FOREIGN_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
-ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs CUDA")
+ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs CUDA", "needs SLURM")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 for variable in list(os.environ):
@@ -50,6 +50,8 @@ def objection_to_skip(reason: str) -> str | None:
         return "../shared is there, so its tests must run"
     if reason.startswith("needs torch-cluster") and os.environ.get("CI") == "true":
         return ".ci/run installs torch-cluster, so its tests must run"
+    if reason.startswith("needs SLURM") and os.environ.get("CI") == "true":
+        return "make test-cluster installs SLURM, so its tests must run"
     if reason.startswith("needs CUDA") and torch.cuda.is_available():
         return "this machine has CUDA, so its tests must run"
     return None
