@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> None:
     about = {"references": args.references, "training set": args.train or "not given"}
     evaluate_generation(
         args.generated,
-        _surfaces(args.references, args.seed),
+        surfaces_of(args.references, args.seed),
         args.output,
         split=args.split,
-        training=_surfaces(args.train, args.seed) if args.train else None,
+        training=surfaces_of(args.train, args.seed) if args.train else None,
         points=args.points,
         emd_points=args.emd_points,
         workers=args.workers,
@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def _surfaces(data: str, seed: int) -> "SurfaceSource":
+def surfaces_of(data: str, seed: int) -> "SurfaceSource":
+    """What `REFERENCES` names."""
     from lagem.data_modules import ProceduralSurfaces
     from lagem.evaluation.generation import MeshSurfaces
     from lagem.latents import PreparedSurfaces

@@ -1,0 +1,213 @@
+"""What a sample of a cascade costs, stage by stage and decoding apart, for several numbers of steps, against quality.
+
+    make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
+
+Every number of steps makes the same samples (seeds and categories), in turn, batch by batch. Seconds are medians over
+batches and quartiles, for one sample: CPU seconds of this process on a CPU, else seconds by the clock. Quality: the
+mean Chamfer distance of a sample to the one of the last number of steps, less the floor of two samplings of one
+surface; with references also the measures of `lagem evaluate-generation`.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from lagem.bundle import load_bundle
+from lagem.commands.evaluate_generation import surfaces_of
+from lagem.control.study import SampledSurface, figure, mean_distance
+from lagem.diffusion import SamplerStep
+from lagem.evaluation.generation import GenerationSummary, evaluate_generation
+from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
+from lagem.generation import CascadedGenerator, GeneratedShape, SamplerSettings, SurfaceSettings
+from lagem.generation_report import GenerationReport
+from lagem.preparation.atomic import write_atomically
+
+MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
+SHARES = {"recognised": "recognised", "one_solid": "one solid"}
+DECODE = 0  # where the level of a stage stands otherwise
+
+
+@dataclass
+class Side:
+    """One number of steps for each level, fine to coarse.
+
+    shapes: its samples, in order.
+    seconds: of each batch, for one sample, by level; `DECODE` is the decoding.
+    evaluations: of the network for one sample, by level.
+    """
+
+    steps: list[int]
+    shapes: list[GeneratedShape] = field(default_factory=list)
+    seconds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    evaluations: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As it was asked for."""
+        return ",".join(map(str, self.steps))
+
+    def make(self, generator: CascadedGenerator, args: argparse.Namespace, category: str | None, batch: range) -> None:
+        """Make one batch and note what it took."""
+        spent: dict[int, float] = defaultdict(float)
+
+        def on_step(level: int, step: SamplerStep) -> None:
+            nonlocal last
+            now = seconds(generator.device)
+            spent[level] += now - last
+            last = now
+            self.evaluations[level] = step.num_evaluations
+
+        last = seconds(generator.device)
+        self.shapes += generator.generate(
+            count=len(batch),
+            category=category,
+            seed=args.seed,
+            first=batch.start,
+            batch_size=len(batch),
+            sampler=SamplerSettings(steps=self.steps, guidance=args.guidance),
+            surface=SurfaceSettings(resolution=args.resolution),
+            on_step=on_step,
+        )
+        spent[DECODE] = seconds(generator.device) - last
+        for level, value in spent.items():
+            self.seconds[level].append(value / len(batch))
+
+    def distances_to(self, other: "Side", seed: int) -> list[float | None]:
+        """Of each sample to the other side's; None where one of both has no surface."""
+        found = []
+        for one, two in zip(self.shapes, other.shapes, strict=True):
+            if one.mesh is None or two.mesh is None:
+                found.append(None)
+            else:
+                own, its = (
+                    SampledSurface.of(shape.mesh, f"{shape.index}, {side.name}", seed)
+                    for shape, side in ((one, self), (two, other))
+                )
+                found.append(0.0 if self is other else own.apart(its))
+        return found
+
+    def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
+        """Held against the references, by way of a folder of meshes."""
+        folder = args.output / f"steps_{self.name.replace(',', '_')}"
+        about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
+        GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
+        references = surfaces_of(args.references, args.seed)
+        return evaluate_generation(folder / "samples", references, folder / "evaluation", split=args.split)
+
+
+def seconds(device: torch.device) -> float:
+    """CPU time of this process, or the clock's once the device has done what was asked."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize(device)
+    return time.perf_counter()
+
+
+def cost_rows(sides: Sequence[Side]) -> list[list[str]]:
+    """Evaluations and seconds of a sample by stage, coarsest first; the header first."""
+    levels = sorted((level for level in sides[0].seconds if level != DECODE), reverse=True)
+    rows = [["steps", "evaluations", *(f"level {level}, s" for level in levels), "decoding, s"]]
+    for side in sides:
+        evaluations = " + ".join(str(side.evaluations[level]) for level in levels)
+        rows.append([side.name, evaluations, *(spread(side.seconds[level]) for level in (*levels, DECODE))])
+    return rows
+
+
+def quality_rows(
+    sides: Sequence[Side],
+    distances: Sequence[Sequence[float | None]],
+    summaries: Sequence[GenerationSummary],
+    seed: int,
+) -> list[list[str]]:
+    """Distance to the last side's samples, then the measures against references; the header first."""
+    shown = [name for name in MEASURES if any(name in summary.overall.means for summary in summaries)]
+    shares = [name for name in SHARES if any(name in summary.overall.shares for summary in summaries)]
+    titles = [*(TITLES[name][0] for name in shown), *(SHARES[name] for name in shares)]
+    rows = [["steps", f"to {sides[-1].name} ×100", *titles]]
+    for place, side in enumerate(sides):
+        cells = [side.name, figure(mean_distance(distances[place], seed))]
+        if summaries:
+            overall = summaries[place].overall
+            cells += [figure_of_mean(name, overall.means.get(name), interval=True) for name in shown]
+            for name in shares:
+                share = overall.shares[name]
+                cells.append(f"{share.successes} of {share.count} [{share.low:.0%}, {share.high:.0%}]")
+        rows.append(cells)
+    return rows
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and quartiles."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+
+def steps_of(text: str) -> list[int]:
+    """One number for all levels, or one for each, fine to coarse."""
+    return [int(number) for number in text.split(",")]
+
+
+def main() -> None:
+    """Sample, measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
+    add("--output", type=Path, default=Path("runs/sampling"), metavar="DIR", help="folder (default: runs/sampling)")
+    add("--category", nargs="+", metavar="NAME", help="what to make (default: every category it knows)")
+    add("--count", type=int, default=8, metavar="N", help="samples of each category (default: 8)")
+    add(
+        "--steps",
+        type=steps_of,
+        nargs="+",
+        default=[[8], [12], [18], [32]],
+        metavar="N",
+        help="a number for all levels, or 8,12,18: one for each, fine to coarse (default: 8 12 18 32)",
+    )
+    add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as of generate (default: 1)")
+    add("--batch-size", type=int, default=8, metavar="B", help="samples made at once (default: 8)")
+    add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
+    add("--references", metavar="DATA", help="real shapes, as of evaluate-generation (default: none)")
+    add("--split", default="val", metavar="NAME", help="split of the references (default: val)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
+    add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    generator = load_bundle(args.bundle).to(args.device)
+    sides = [Side(steps) for steps in args.steps]
+    batches = [
+        (category, range(first, min(first + args.batch_size, (number + 1) * args.count)))
+        for number, category in enumerate(args.category or generator.category_names or [None])
+        for first in range(number * args.count, (number + 1) * args.count, args.batch_size)
+    ]
+    args.output.mkdir(parents=True, exist_ok=True)
+    for category, batch in track(batches, "sampling"):
+        for side in sides:
+            side.make(generator, args, category, batch)
+    distances = [side.distances_to(sides[-1], args.seed) for side in sides]
+    summaries = [side.evaluated(args) for side in sides] if args.references else []
+    tables = [cost_rows(sides), quality_rows(sides, distances, summaries, args.seed)]
+    text = "\n\n".join("\n".join(markdown_table(rows)) for rows in tables) + "\n"
+    write_atomically(args.output / "sampling.md", text.encode())
+    content = [
+        {"steps": side.steps, "evaluations": side.evaluations, "seconds": side.seconds, "distances": own}
+        for side, own in zip(sides, distances, strict=True)
+    ]
+    for row, summary in zip(content, summaries, strict=False):
+        row["quality"] = asdict(summary.overall)
+    write_atomically(args.output / "sampling.json", (json.dumps(content, indent=1) + "\n").encode())
+    for rows in tables:
+        Console(width=160).print(terminal_table(rows))
+    print(f"sampling.md and sampling.json are in {args.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The cost table of sampling, from a tiny bundle to the files."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lagem.bundle import write_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_spec = importlib.util.spec_from_file_location("small_cascade", ROOT / "tests" / "small_cascade.py")
+small = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(small)
+
+
+def table_of(folder: Path, *options: str) -> list[dict]:
+    """What the benchmark wrote about 2 samples of each of 2 categories."""
+    autoencoder, *stages = small.write_cascade(folder)
+    bundle = write_bundle(autoencoder, stages, folder / "cascade")
+    words = [str(bundle), "--output", str(folder / "out"), "--category", "chair", "mug", "--count", "2", *options]
+    program = [sys.executable, str(ROOT / "benchmarks" / "sampling.py"), *words, "--resolution", "16"]
+    run = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "evaluations" in (folder / "out" / "sampling.md").read_text()
+    return json.loads((folder / "out" / "sampling.json").read_text())
+
+
+def test_every_stage_has_its_seconds_and_evaluations_and_the_last_side_is_the_measure(tmp_path):
+    few, mixed, many = table_of(
+        tmp_path, "--steps", "2", "2,3,4", "5", "--batch-size", "1", "--guidance", "1", "2", "1"
+    )
+    assert few["evaluations"] == {"3": 3, "2": 6, "1": 3}  # 2 N - 1, twice where there is guidance
+    assert mixed["evaluations"] == {"3": 7, "2": 10, "1": 3}
+    for side in (few, mixed, many):
+        assert set(side["seconds"]) == {"0", "1", "2", "3"}
+        assert all(len(values) == 4 and min(values) > 0 for values in side["seconds"].values())
+    assert many["distances"] == [0.0] * 4
+    assert max(distance for distance in few["distances"] if distance is not None) > 0
+
+
+def test_references_give_the_measures_of_generation(tmp_path):
+    (side,) = table_of(tmp_path, "--steps", "2", "--references", "procedural:8+32")
+    assert {"mmd_chamfer", "one_nna_chamfer", "coverage_chamfer"} <= set(side["quality"]["means"])
+    assert side["quality"]["shares"]["recognised"]["count"] == pytest.approx(4, abs=2)
