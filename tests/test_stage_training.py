@@ -94,13 +94,30 @@ def test_trained_stages_become_a_bundle_that_generates(cache, tmp_path):
     assert len((tmp_path / "shapes" / "samples.csv").read_text().splitlines()) == 3
 
 
+def refusal(capsys, arguments: list[str]) -> str:
+    """What is said on the way to exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("lagem: error:")
+    return message
+
+
+def test_a_foreign_cache_is_refused_in_one_line_on_resuming_and_beside_a_named_autoencoder(cache, tmp_path, capsys):
+    main(small_fit(cache, tmp_path / "run", steps=2))
+    foreign = small.make_cache(tmp_path / "latents", small.make_autoencoder(seed=1))
+    resumed = small_fit(foreign, tmp_path / "run", "--ckpt_path=last", steps=4)
+    assert "the checkpoint holds another stage: autoencoder" in refusal(capsys, resumed)
+    named = f"--model.init_args.autoencoder={cache.parent / 'autoencoder.safetensors'}"
+    message = refusal(capsys, small_fit(foreign, tmp_path / "other", named, steps=2))
+    assert f"the latent cache {foreign} does not belong to this autoencoder" in message
+
+
 def test_predict_writes_the_samples_of_a_stage_and_says_so_where_it_would_write_nothing(cache, tmp_path, capsys):
     main(small_fit(cache, tmp_path, steps=2))
     predict = ["predict", *small_fit(cache, tmp_path)[1:], "--ckpt_path=last"]
-    with pytest.raises(SystemExit) as stop:
-        main(predict)
-    assert stop.value.code == 2
-    assert "--trainer.callbacks+=ExportSamples" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert "--trainer.callbacks+=ExportSamples" in refusal(capsys, predict)
     autoencoder = f"--model.init_args.autoencoder={cache.parent / 'autoencoder.safetensors'}"
     main([*predict, autoencoder, "--trainer.callbacks+=ExportSamples", "--trainer.callbacks.resolution=16"])
     written = [path.name for path in (tmp_path / "predictions").iterdir()]
@@ -120,8 +137,4 @@ def test_predict_writes_the_samples_of_a_stage_and_says_so_where_it_would_write_
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_line(cache, tmp_path, capsys, arguments, expected):
-    with pytest.raises(SystemExit) as stop:
-        main(small_fit(cache, tmp_path, *arguments))
-    assert stop.value.code == 2
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith("lagem: error:") and expected in message
+    assert expected in refusal(capsys, small_fit(cache, tmp_path, *arguments))

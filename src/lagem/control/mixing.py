@@ -6,7 +6,7 @@ The finer latents are taken from B as they are, or, for comparison, sampled by t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lagem.control.study import SampledSurface, Source, Study, figure, mean_distance, names_of
+from lagem.control.study import Source, Study, distance_between, figure, mean_distance, names_of, sampled
 from lagem.evaluation.summary import Mean
 from lagem.generation import CascadedGenerator
 from lagem.geometry import Mesh
@@ -48,24 +48,34 @@ def mix(generator: CascadedGenerator, study: Study) -> list[Mixture]:
         raise ValueError(f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given.")
     study.output.mkdir(parents=True, exist_ok=True)
     pairs = _pairs(generator, study)
-    known = [tuple(_sampled(shape.decoded, shape.name, study.seed) for shape in pair) for pair in pairs]
+    known = [[sampled(shape.decoded, shape.name, study.seed) for shape in pair] for pair in pairs]
     levels = len(generator.specs)
-    ways = [([], False)] + [
-        (list(range(levels, levels - number, -1)), sampled) for number in range(1, levels) for sampled in (False, True)
-    ]
+    ways: list[tuple[list[int], bool]] = [([], False)]
+    for number in range(1, levels):
+        ways += [(list(range(levels, levels - number, -1)), anew) for anew in (False, True)]
     columns: list[list[Mesh | None]] = [[first.shown for first, _ in pairs]]
     results, titles = [], ["A"]
     with long_progress() as progress:
-        for kept, sampled in progress.track(ways, description="mixing"):
-            meshes = [_mixed(generator, study, pair, kept, sampled, number) for number, pair in enumerate(pairs)]
-            name = "B" if not kept else f"{names_of(kept)} of A, {'sampled' if sampled else 'B'}"
-            to_a, to_b = ([], [])
+        for kept, anew in progress.track(ways, description="mixing"):
+            meshes = [_mixed(generator, study, pair, kept, anew, number) for number, pair in enumerate(pairs)]
+            name = "B" if not kept else f"{names_of(kept)} of A, {'sampled' if anew else 'B'}"
+            to_a: list[float | None] = []
+            to_b: list[float | None] = []
             for mesh, (a, b), (first, second) in zip(meshes, known, pairs, strict=True):
-                own = _sampled(mesh, f"{first.name} and {second.name}, {name}", study.seed)
-                to_a.append(None if own is None or a is None else own.apart(a))
-                to_b.append(None if own is None or b is None else own.apart(b))
-            means = (mean_distance(distances, study.seed) for distances in (to_a, to_b))
-            results.append(Mixture(kept, sampled, to_a, to_b, *means, empty=sum(mesh is None for mesh in meshes)))
+                own = sampled(mesh, f"{first.name} and {second.name}, {name}", study.seed)
+                to_a.append(distance_between(own, a))
+                to_b.append(distance_between(own, b))
+            results.append(
+                Mixture(
+                    kept=kept,
+                    sampled=anew,
+                    to_a=to_a,
+                    to_b=to_b,
+                    distance_to_a=mean_distance(to_a, study.seed),
+                    distance_to_b=mean_distance(to_b, study.seed),
+                    empty=sum(mesh is None for mesh in meshes),
+                )
+            )
             columns.append(meshes)
             titles.append(name)
     rows = list(zip(*columns, strict=True))
@@ -91,10 +101,10 @@ def _pairs(generator: CascadedGenerator, study: Study) -> list[tuple[Source, Sou
 
 
 def _mixed(
-    generator: CascadedGenerator, study: Study, pair: tuple[Source, Source], kept: list[int], sampled: bool, number: int
+    generator: CascadedGenerator, study: Study, pair: tuple[Source, Source], kept: list[int], anew: bool, number: int
 ) -> Mesh | None:
     first, second = pair
-    if not sampled:
+    if not anew:
         both = zip(first.latents, second.latents, strict=True)
         return study.decoded(generator, [a if level in kept else b for level, (a, b) in enumerate(both, start=1)])
     (shape,) = generator.generate(
@@ -106,7 +116,3 @@ def _mixed(
         surface=study.surface,
     )
     return shape.mesh
-
-
-def _sampled(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | None:
-    return None if mesh is None else SampledSurface.of(mesh, key, seed)

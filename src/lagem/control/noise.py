@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lagem.control.study import SampledSurface, Study, figure, mean_distance
+from lagem.control.study import Study, distance_between, figure, mean_distance, sampled
 from lagem.diffusion import partly_noise, torch_generator
 from lagem.evaluation.summary import Mean
 from lagem.generation import CascadedGenerator
@@ -47,22 +47,19 @@ def disturb(generator: CascadedGenerator, study: Study, *, parts: Sequence[float
         raise ValueError(f"a part of a level is a share of its vectors, 0 to 1, but {unfit[0]:g} was given.")
     study.output.mkdir(parents=True, exist_ok=True)
     sources = study.sources(generator)
-    whole = [
-        None if source.decoded is None else SampledSurface.of(source.decoded, f"{source.name}, whole", study.seed)
-        for source in sources
-    ]
+    whole = [sampled(source.decoded, f"{source.name}, whole", study.seed) for source in sources]
     columns: list[list[Mesh | None]] = [[source.decoded for source in sources]]
     results, titles = [], ["undisturbed"]
     kinds = [(level, part) for level in range(len(generator.specs), 0, -1) for part in parts]
     with long_progress() as progress:
         for level, part in progress.track(kinds, description="disturbing"):
-            meshes, distances = [], []
+            meshes: list[Mesh | None] = []
+            distances: list[float | None] = []
             for source, own in zip(sources, whole, strict=True):
                 key = f"{source.name}, level {level}"
                 mesh = study.decoded(generator, disturbed(source.latents, level, part, key, study.seed))
                 meshes.append(mesh)
-                known = mesh is not None and own is not None
-                distances.append(SampledSurface.of(mesh, f"{key}, {part}", study.seed).apart(own) if known else None)
+                distances.append(distance_between(sampled(mesh, f"{key}, {part}", study.seed), own))
             empty = sum(mesh is None for mesh in meshes)
             results.append(Disturbance(level, part, distances, mean_distance(distances, study.seed), empty))
             columns.append(meshes)

@@ -142,6 +142,16 @@ class SampledSurface:
         return float(chamfer_distance(self.first, other.second)) - (self.floor + other.floor) / 2
 
 
+def sampled(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | None:
+    """Samplings of a mesh, where there is one."""
+    return None if mesh is None else SampledSurface.of(mesh, key, seed)
+
+
+def distance_between(one: SampledSurface | None, other: SampledSurface | None) -> float | None:
+    """Their distance less the floor, where both are there."""
+    return None if one is None or other is None else one.apart(other)
+
+
 def mean_distance(values: Sequence[float | None], seed: int) -> Mean | None:
     """Mean of the values that are known, with its bootstrap interval; None where there is none."""
     known = np.array([value for value in values if value is not None], dtype=np.float64)
