@@ -6,10 +6,10 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from numpy.typing import NDArray
 
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, QueryLogits, Reconstructs
+from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.geometry import (
     EmptySurfaceError,
     Mesh,
@@ -25,7 +25,8 @@ class ExportMeshes(Callback):
     """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
 
     Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (`validate` in place of the
-    step outside of a fit); those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard and W&B.
+    step outside of a fit); those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard, pictures and
+    meshes (in the unit sphere) to W&B.
 
     Args:
         num_shapes: Validation shapes exported.
@@ -59,7 +60,7 @@ class ExportMeshes(Callback):
         folder = Path(trainer.default_root_dir) / "meshes" / name
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
         columns: list[list[NDArray[np.uint8] | None]] = []
-        names = []
+        names, meshes = [], {}
         finest = range(module.num_levels, 0, -1) if self.by_level else [1]
         for shape in data.reference_shapes(self.num_shapes):
             surface_points = shape.surface_points.unsqueeze(0).to(pl_module.device)
@@ -71,6 +72,7 @@ class ExportMeshes(Callback):
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
+                meshes[shape.id] = mesh
             columns.append(pictures)
             names.append(shape.id)
         levels = [_level_title(level, module.num_levels) for level in finest] if self.by_level else ["reconstruction"]
@@ -78,6 +80,7 @@ class ExportMeshes(Callback):
         sheet = contact_sheet(rows, column_titles=names, row_titles=["input", *levels])
         save_picture(sheet, folder.with_suffix(".png"))
         show_picture(trainer, "val/reconstructions", sheet)
+        show_meshes(trainer, "val/meshes", meshes, up=self.up)
 
     def on_predict_batch_end(
         self,
@@ -106,15 +109,6 @@ def extracted(field: QueryLogits, resolution: int, device: torch.device) -> Mesh
         return extract_surface(field, resolution=resolution, device=device)
     except EmptySurfaceError:
         return None
-
-
-def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> None:
-    """Give a picture to TensorBoard and W&B, where the run logs to them."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture], step=trainer.global_step)
 
 
 def file_name(shape_id: str) -> str:

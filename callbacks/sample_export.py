@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from lagem.callbacks.mesh_export import extracted, file_name, show_picture
+from lagem.callbacks.mesh_export import extracted, file_name
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
+from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.geometry import Mesh, contact_sheet, render_mesh, save_picture
 from lagem.preparation.atomic import write_atomically
 from lagem.samples import LatentBatch, OccupancyBatch
@@ -31,7 +32,8 @@ class ExportSamples(Callback):
     Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (`validate` in place of the step outside
     of a fit), those of `predict` to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also gives meshes
     in the source's coordinates, `<id>.<format>` beside the latents, and `<run>/samples/step_<k>.png`: each shape
-    decoded from its true latents, and with those of this level sampled. Sampling takes 35 evaluations of the network.
+    decoded from its true latents, and with those of this level sampled. Picture and sampled meshes (in the unit sphere)
+    also go to W&B. Sampling takes 35 evaluations of the network.
 
     Args:
         every: Validations from one export to the next.
@@ -61,6 +63,7 @@ class ExportSamples(Callback):
         self._validations = 0
         self._ids: list[str] = []
         self._rows: tuple[Pictures, Pictures] = ([], [])  # true latents, sampled ones
+        self._sampled: dict[str, Mesh] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that samples nothing."""
@@ -73,7 +76,7 @@ class ExportSamples(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new picture."""
         self._validations += not trainer.sanity_checking
-        self._ids, self._rows = [], ([], [])
+        self._ids, self._rows, self._sampled = [], ([], []), {}
 
     def on_validation_batch_end(
         self,
@@ -94,6 +97,8 @@ class ExportSamples(Callback):
         meshes = self._write(_validation_folder(trainer), trainer, module, first, sampled, batch_idx)
         true = self._meshes(module.fields(first), len(first), sampled.device)
         self._ids += first.ids
+        if meshes:
+            self._sampled |= {name: mesh for name, mesh in zip(first.ids, meshes, strict=True) if mesh is not None}
         for row, own in zip(self._rows, (true, meshes), strict=True):
             row += [None if mesh is None else render_mesh(mesh, up=self.up) for mesh in own]
 
@@ -105,6 +110,7 @@ class ExportSamples(Callback):
         sheet = contact_sheet(self._rows, column_titles=self._ids, row_titles=titles)
         save_picture(sheet, _validation_folder(trainer).with_suffix(".png"))
         show_picture(trainer, "val/samples", sheet)
+        show_meshes(trainer, "val/sampled_meshes", self._sampled, up=self.up)
 
     def on_predict_batch_end(
         self,

@@ -24,6 +24,7 @@ for variable in list(os.environ):
     if variable.startswith(FOREIGN_PREFIXES) or variable in FOREIGN_NAMES:
         del os.environ[variable]
 os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_ERROR_REPORTING"] = "false"
 os.environ["COLUMNS"] = "120"  # tables and help texts wrap alike on every terminal and on none
 torch.set_num_threads(1)
 

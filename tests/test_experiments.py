@@ -18,8 +18,11 @@ from lagem.training_cli import TrainingCLI
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(
-    path.relative_to(ROOT) for path in (ROOT / "experiments").rglob("*.yaml") if "sweeps" not in path.parts
+    path.relative_to(ROOT)
+    for path in (ROOT / "experiments").rglob("*.yaml")
+    if not {"layers", "sweeps"} & set(path.parts)
 )
+LAYERS = sorted((ROOT / "experiments" / "layers").glob("*.yaml"))
 # model.md, 'Parameter counts'
 PUBLISHED_PARAMETERS = {
     "objaverse": 499_852_625,

@@ -68,6 +68,7 @@ MAY_IMPORT = {
         "preparation.atomic",
         "reconstruction",
     ],
+    "tracking": ["preparation.atomic"],
     "commands": ["*"],
     "cli": ["*"],
     "training_cli": ["*"],  # what cli.py imports only for fit, validate, test and predict

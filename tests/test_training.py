@@ -148,18 +148,6 @@ def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
 
 
-def test_offline_wandb_keeps_the_pictures(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    logger = f"{{class_path: WandbLogger, init_args: {{save_dir: {tmp_path}, offline: true, project: lagem}}}}"
-    main(small_fit(tmp_path / "run", f"--trainer.logger={logger}", steps=2))
-    import wandb
-
-    wandb.finish()
-    assert list(tmp_path.glob("wandb/offline-run-*/files/media/images/**/*.png"))
-    assert rows(tmp_path / "run", "train/loss")  # the CSV is there always
-
-
 def test_reconstruct_is_bitwise_repeatable(undisturbed, tmp_path):
     box = np.array([[x, y, z] for x in (0, 2.0) for y in (0, 1.0) for z in (0, 1.0)])
     faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],

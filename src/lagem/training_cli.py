@@ -4,6 +4,7 @@ A run lives in `trainer.default_root_dir`: checkpoints/ (found again by `--ckpt_
 logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yaml of each start.
 """
 
+import json
 import os
 import pickle
 import re
@@ -30,6 +31,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules
+from lagem.tracking import finish_runs, keep_run_id, log_configuration
 from lagem.weights_file import refused
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -134,6 +136,7 @@ class TrainingCLI(LightningCLI):
             csv = CSVLogger(root, name="logs")
             configured = trainer.loggers if self._get(self.config, "trainer.logger") not in (None, True) else None
             trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
+            keep_run_id(trainer.loggers, root)
         return trainer
 
     def before_fit(self) -> None:
@@ -144,6 +147,7 @@ class TrainingCLI(LightningCLI):
                 f"{self.trainer.default_root_dir} already holds a run ({len(held)} checkpoints). Go on with it by "
                 "--ckpt_path last, or name another folder by --trainer.default_root_dir."
             )
+        log_configuration(self.trainer.loggers, json.loads(self._parser("fit").dump(self.config["fit"], format="json")))
 
     def after_fit(self) -> None:
         """Say where the results are, and the numbers of the last validation."""
@@ -163,6 +167,8 @@ class TrainingCLI(LightningCLI):
         for name, value in sorted(scores.items()):
             times_100 = f"  (x100: {100 * value:.2f})" if name in ("val/chamfer", "val/fscore") else ""
             print(f"{name:<18}{value:.4f}{times_100}")
+        for command in finish_runs(self.trainer.loggers):
+            print(f"upload      {command}")
 
 
 def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
