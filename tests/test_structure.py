@@ -68,6 +68,7 @@ MAY_IMPORT = {
         "preparation.atomic",
         "reconstruction",
     ],
+    "out_of_memory": [],
     "tracking": ["preparation.atomic"],
     "commands": ["*"],
     "cli": ["*"],

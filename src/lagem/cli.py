@@ -10,6 +10,8 @@ import pkgutil
 import sys
 from typing import TYPE_CHECKING
 
+from lagem.out_of_memory import out_of_memory_message
+
 if TYPE_CHECKING:
     from lagem.training_cli import TrainingCLI
 
@@ -43,13 +45,21 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             return run_training(argv)
         _run_tool(words)
         return None
-    except (ValueError, OSError) as error:
-        if os.environ.get("LAGEM_TRACEBACK"):
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
+        if message is None or os.environ.get("LAGEM_TRACEBACK"):
             raise
-        print(f"lagem: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lagem: error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _one_line(error: Exception, *, training: bool) -> str | None:
+    """What a user needs to know of a lack of memory or of a mistake; None of a fault of ours."""
+    if (message := out_of_memory_message(error, training=training)) is not None:
+        return message
+    return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
 
 
 def _run_tool(argv: list[str]) -> None:
