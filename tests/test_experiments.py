@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "experiments").rglob("*.yaml")
-    if not {"layers", "sweeps"} & set(path.parts)
+    if not {"layers", "slurm", "sweeps"} & set(path.parts)
 )
 LAYERS = sorted((ROOT / "experiments" / "layers").glob("*.yaml"))
 # model.md, 'Parameter counts'

@@ -50,7 +50,7 @@ MAY_IMPORT = {
         "preparation",
         "weights",
     ],
-    "cluster": [*CONTRACTS, "preparation.atomic"],
+    "cluster": [*CONTRACTS, "cli", "preparation.atomic"],  # cli: a task of an array runs a command line
     "pretrained": [],
     "sampler_settings": [],
     "reconstruction": [*CONTRACTS, "models", "geometry"],

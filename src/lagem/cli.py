@@ -8,6 +8,7 @@ import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lagem.out_of_memory import out_of_memory_message
@@ -43,7 +44,8 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             from lagem.training_cli import run_training
 
             return run_training(argv)
-        _run_tool(words)
+        tool, arguments = parse_tool(words)
+        tool(arguments)
         return None
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
@@ -62,7 +64,8 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
 
 
-def _run_tool(argv: list[str]) -> None:
+def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
+    """The function of a tool's verb and its arguments; leaves by SystemExit where they are not its own."""
     from lagem import __version__, commands
 
     parser = argparse.ArgumentParser(
@@ -82,4 +85,4 @@ def _run_tool(argv: list[str]) -> None:
             command.add_arguments(tool)
             run[verb] = command.run
     arguments = parser.parse_args(argv)
-    run[arguments.verb](arguments)
+    return run[arguments.verb], arguments

@@ -43,16 +43,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
     add("--retry-refused", action="store_true", help="encode shards again in which an earlier call refused a shape")
+    add(
+        "--part",
+        metavar="I/N",
+        help="encode one of N shares of the shards, beside the others; the command without it then writes the index",
+    )
+    add("--status", action="store_true", help="only say how many shapes are encoded, refused and missing")
 
 
 def run(args: argparse.Namespace) -> None:
     """Encode, and print what became of the shapes."""
     from lagem.data_modules import Augmentation, ProceduralSurfaces
     from lagem.device import named_device
-    from lagem.latents import EncodeSettings, PreparedSurfaces, SurfaceSource, encode, show
+    from lagem.latents import (
+        EncodeSettings,
+        PreparedSurfaces,
+        SurfaceSource,
+        encode,
+        encoding_status,
+        show,
+        show_part,
+    )
+    from lagem.preparation import Part
     from lagem.preparation.selection import read_ids
     from lagem.weights import load_autoencoder
 
+    procedural = args.data.startswith("procedural:")
+    surfaces: SurfaceSource = (
+        ProceduralSurfaces.of(args.data, seed=args.seed) if procedural else PreparedSurfaces(args.data)
+    )
+    splits = args.splits and tuple(sorted(args.splits))
+    ids = args.ids and tuple(read_ids(args.ids))
+    if args.status:
+        print(encoding_status(surfaces, args.output, splits, ids))
+        return
+    part = Part.of(args.part) if args.part else None
     autoencoder, num_surface_points = load_autoencoder(args.weights)
     autoencoder.to(named_device(args.device))
     settings = EncodeSettings(
@@ -60,13 +85,14 @@ def run(args: argparse.Namespace) -> None:
         subsets=args.subsets,
         seed=args.seed,
         batch_size=args.batch_size,
-        splits=args.splits and tuple(sorted(args.splits)),
-        ids=args.ids and tuple(read_ids(args.ids)),
-    )
-    procedural = args.data.startswith("procedural:")
-    surfaces: SurfaceSource = (
-        ProceduralSurfaces.of(args.data, seed=args.seed) if procedural else PreparedSurfaces(args.data)
+        splits=splits,
+        ids=ids,
     )
     augment = args.axis_scale and Augmentation(axis_scale=tuple(args.axis_scale), rotation="none")
-    refused = encode(autoencoder, surfaces, args.output, settings, augment=augment, retry_refused=args.retry_refused)
-    show(args.output, refused)
+    refused = encode(
+        autoencoder, surfaces, args.output, settings, augment=augment, retry_refused=args.retry_refused, part=part
+    )
+    if part is None:
+        show(args.output, refused)
+    else:
+        show_part(refused, part)

@@ -31,12 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
+    add(
+        "--part",
+        metavar="I/N",
+        help="score one of N shares of the shapes, beside the others; the command without it then writes the card",
+    )
+    add("--status", action="store_true", help="only say how many shapes have a score, were refused one and are missing")
 
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the table, write the card."""
-    from lagem.evaluation import evaluate
+    from lagem.evaluation import evaluate, evaluation_status
+    from lagem.preparation import Part
 
+    if args.status:
+        print(evaluation_status(args.data, args.output, split=args.split))
+        return
     evaluate(
         None if args.weights == RETRIEVAL else Path(args.weights),
         args.data,
@@ -48,4 +58,5 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         seed=args.seed,
         up=args.up,
+        part=Part.of(args.part) if args.part else None,
     )

@@ -68,12 +68,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds after which a mesh is given up (default: %(default)g)",
     )
     add("--retry-refused", action="store_true", help="try meshes again that an earlier call refused")
+    add(
+        "--part",
+        metavar="I/N",
+        help="prepare one of N shares of the meshes, beside the others; the command without it then packs",
+    )
+    add("--status", action="store_true", help="only say how many are prepared, refused and missing")
 
 
 def run(args: argparse.Namespace) -> None:
     """Prepare, and print what became of the meshes."""
-    from lagem.preparation import Settings, prepare, show
+    from lagem.preparation import Part, Settings, preparation_status, prepare, show, show_part
 
+    if args.status:
+        print(preparation_status(args.meshes, args.output))
+        return
+    part = Part.of(args.part) if args.part else None
     settings = Settings(
         surface=args.surface,
         volume=args.volume,
@@ -94,5 +104,9 @@ def run(args: argparse.Namespace) -> None:
         category=args.category,
         retry_refused=args.retry_refused,
         time_limit=args.time_limit,
+        part=part,
     )
-    show(records, args.output)
+    if part is None:
+        show(records, args.output)
+    else:
+        show_part(records, part)

@@ -15,7 +15,7 @@ class EvaluationSet:
 
     shards: the prepared folder; None where meshes are taken as they are.
     about: what the card says of it.
-    total: number of shapes.
+    ids: of the shapes, in their order.
 
     Args:
         data: A folder of `lagem prepare`, or meshes: a file, a folder, a manifest.
@@ -29,14 +29,14 @@ class EvaluationSet:
         self.shards = Shards(data) if (data / "format.json").exists() else None
         self.about: About = {"data": str(data)}
         if self.shards:
-            self.total = self.shards.splits.count(split)
-            if self.total == 0:
+            self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
+            if not self.ids:
                 known = sorted(set(self.shards.splits))
                 raise ValueError(f"{data}: holds no shape of split {split!r}; it has {known}.")
             self.about |= {"truth": "prepared: the stored surface and labels", "split": split}
             self.about["index's sha256"] = sha256_of(data / "index.csv")
         else:
-            self.total = len(find_meshes([data], val_share=0))
+            self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
             self.about |= {"truth": "input: the meshes' own surface", "split": "all"}
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | Untrue]:

@@ -1,6 +1,7 @@
 """Results of long work, kept as they come: a killed run of the same kind goes on where it stopped."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,19 @@ class Kept:
 
     def __init__(self, path: Path, kind: Any) -> None:
         self._path = path
-        first = json.dumps(kind)
+        self._first = json.dumps(kind)
+        lines = self._lines_of(path)
+        self.values: dict[str, Any] = dict(map(json.loads, lines))
+        path.write_text("".join(f"{line}\n" for line in [self._first, *lines]), encoding="utf-8")
+
+    def borrow(self, others: Iterable[Path]) -> None:
+        """Know the values of other runs of the same kind, too, which may still be under way."""
+        for path in others:
+            self.values.update(map(json.loads, self._lines_of(path)))
+
+    def _lines_of(self, path: Path) -> list[str]:
         before, *lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-        complete = lines[:-1] if before == first else []  # the last one is empty, or cut off
-        self.values: dict[str, Any] = dict(map(json.loads, complete))
-        path.write_text("".join(f"{line}\n" for line in [first, *complete]), encoding="utf-8")
+        return lines[:-1] if before == self._first else []  # the last one is empty, or cut off
 
     def add(self, name: str, value: Any) -> None:
         """Keep one more value."""

@@ -1,5 +1,7 @@
 """An evaluation from weights and data to its card; scores are kept as they come, so a killed run goes on."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from lagem.evaluation.score import ShapeScore
 from lagem.evaluation.summary import Summary, summarise
 from lagem.evaluation.tables import terminal_table
 from lagem.evaluation.truth import Truth, Untrue
+from lagem.preparation.parts import Part, status_line
 from lagem.progress import long_progress
 
 
@@ -32,7 +35,8 @@ def evaluate(
     device: str = "cpu",
     seed: int = 0,
     up: Literal["y", "z"] = "z",
-) -> Summary:
+    part: Part | None = None,
+) -> Summary | None:
     """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
     Args:
@@ -48,6 +52,11 @@ def evaluate(
         device: Where the network runs.
         seed: Of the samplings.
         up: The axis that points up in the picture.
+        part: Score this share of the shapes only, and write no card; parts may run at the same time, on several
+            machines. A call without it scores what is missing and writes the card.
+
+    Returns:
+        Means and intervals; None of a part.
     """
     reconstruction = None
     if weights is not None:
@@ -60,26 +69,59 @@ def evaluate(
             seed=seed,
         )
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
-    neighbours = find_neighbours(shapes.shards, split, output)
+    neighbours = Neighbours({}) if part and reconstruction else find_neighbours(shapes.shards, split, output)
     method: Method = reconstruction or Retrieval(shapes.shards, neighbours, points=points)
     about: About = {**method.about, **shapes.about, "points": points, "seed": seed}
-    about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
     output.mkdir(parents=True, exist_ok=True)
-    kept = output / ".scores.jsonl"
-    scores, unreadable = score_all(method, shapes, kept, about)
+    kept = output / (".scores.jsonl" if part is None else f".scores-{part.number}-{part.count}.jsonl")
+    scores, unreadable = score_all(method, shapes, kept, about, part=part, others=kept_scores(output))
+    if part is not None:
+        failed = sum(score.reason != "" for score in scores)
+        line = status_line("shapes", total=len(scores), done=len(scores) - failed, refused=failed)
+        print(f"part {part}: {line}. When all parts are done, the same command without --part writes the card.")
+        return None
+    about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
     scores = [_with_neighbour(score, neighbours) for score in scores]
     summary = summarise(scores, seed=seed)
     write_card(output, scores, summary, about)
     if readable := [score for score in scores if score.id not in unreadable]:
         truths = partial(shapes.truths, method.num_surface_points)
         draw_examples(output / "examples.png", method, readable, truths, up=up)
-    kept.unlink()
+    for path in kept_scores(output):
+        path.unlink()
     _print(summary, output)
     return summary
 
 
+def evaluation_status(data: Path, output: Path, *, split: str = "val") -> str:
+    """How many shapes have a score, were refused one and are missing, by what is kept; whoever writes it goes on."""
+    ids = EvaluationSet(data, split=split, points=1, seed=0).ids
+    if (output / "card.json").exists() and not kept_scores(output):
+        scores = {score["id"]: score for score in json.loads((output / "card.json").read_text())["scores"]}
+    else:
+        scores = {}
+        for path in kept_scores(output):
+            lines = path.read_text(encoding="utf-8").split("\n")[1:-1]  # behind the kind; the last may be cut off
+            scores.update(map(json.loads, lines))
+    refused = sum(scores[id]["reason"] != "" for id in ids if id in scores)
+    done = sum(id in scores for id in ids) - refused
+    return status_line("shapes", total=len(ids), done=done, refused=refused)
+
+
+def kept_scores(output: Path) -> list[Path]:
+    """Files in which unfinished evaluations keep their scores."""
+    return sorted(output.glob(".scores*.jsonl"))
+
+
 def score_all(
-    method: Method, shapes: EvaluationSet, kept: Path, about: About, *, title: str = "evaluating"
+    method: Method,
+    shapes: EvaluationSet,
+    kept: Path,
+    about: About,
+    *,
+    title: str = "evaluating",
+    part: Part | None = None,
+    others: Sequence[Path] = (),
 ) -> tuple[list[ShapeScore], set[str]]:
     """Scores of all shapes, and the ids of those without a truth.
 
@@ -89,12 +131,16 @@ def score_all(
         kept: File that scores are kept in as they come; those of a killed run of the same kind are taken from it.
         about: What tells this kind of run from others.
         title: Of the progress bar.
+        part: Only this share of the shapes.
+        others: Files that other runs keep scores in; those of the same kind are taken from them.
     """
     done = Kept(kept, about)
+    done.borrow(others)
+    ids = shapes.ids if part is None else part.share(shapes.ids)
     scores, unreadable = [], set()
     with long_progress() as progress:
-        task = progress.add_task(title, total=shapes.total)
-        for truth in shapes.truths(method.num_surface_points):
+        task = progress.add_task(title, total=len(ids))
+        for truth in shapes.truths(method.num_surface_points, only=None if part is None else set(ids)):
             if isinstance(truth, Untrue):
                 unreadable.add(truth.id)
             if truth.id not in done.values:

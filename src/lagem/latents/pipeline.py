@@ -21,6 +21,7 @@ from lagem.latents.surfaces import SurfaceSource
 from lagem.models.autoencoder import Autoencoder
 from lagem.preparation.atomic import locked, remove_leftovers, write_atomically
 from lagem.preparation.packing import shard_name
+from lagem.preparation.parts import Part, status_line
 from lagem.progress import long_progress
 
 SHAPES_PER_SHARD = 64
@@ -34,6 +35,7 @@ def encode(
     *,
     augment: Augments | None = None,
     retry_refused: bool = False,
+    part: Part | None = None,
 ) -> list[RefusedShape]:
     """Encode shapes into a folder; go on where an earlier call ended or was killed.
 
@@ -44,26 +46,24 @@ def encode(
         settings: Counts, seed and splits.
         augment: Random map of every subset but the first, which is always of the shape as it is.
         retry_refused: Encode shards again in which an earlier call refused a shape.
+        part: Encode this share of the shards and write no index; parts may run at the same time, on several machines.
+            A call without it does what is missing and writes the index.
 
     Returns:
         The shapes that have no latents.
     """
     root = Path(output)
-    chosen = choose(surfaces, settings.splits, settings.ids)
+    planned = plan(root, surfaces, settings.splits, settings.ids)
     begin(root, autoencoder, surfaces, settings, augment)
-    with locked(root, LATENTS.command):
+    with locked(root, LATENTS.command, part):
         shards = root / "shards"
         shards.mkdir(exist_ok=True)
-        for folder in (root, shards):
-            remove_leftovers(folder)
-        check_holds(root, {surfaces.ids[index] for index in chosen})
-        runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
-        names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
-        todo = [
-            (shards / name, run)
-            for name, run in zip(names, runs, strict=True)
-            if not (shards / name).exists() or (retry_refused and LatentShard(shards / name).refused)
-        ]
+        if part is None:
+            for folder in (root, shards):
+                remove_leftovers(folder)
+        check_holds(root, {surfaces.ids[index] for _, run in planned for index in run})
+        own = planned if part is None else part.share(planned)
+        todo = [(path, run) for path, run in own if not path.exists() or (retry_refused and LatentShard(path).refused)]
         with long_progress("{task.fields[refused]} refused") as progress:
             total = settings.subsets * sum(len(run) for _, run in todo)
             task = progress.add_task("encoding", total=total, visible=total > 0, refused=0)
@@ -74,7 +74,34 @@ def encode(
                 write_latent_shard(path, shapes, lost, autoencoder.levels, settings.subsets)
                 refused += len(lost)
                 progress.update(task, refused=refused)
-        return write_index(root, names)
+        if part is not None:
+            return [shape for path, _ in own for shape in LatentShard(path).refused]
+        return write_index(root, [path.name for path, _ in planned])
+
+
+def plan(
+    root: Path, surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None
+) -> list[tuple[Path, list[int]]]:
+    """The shards of the chosen shapes, each with the positions of its own."""
+    chosen = choose(surfaces, splits, ids)
+    runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
+    names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
+    return [(root / "shards" / name, run) for name, run in zip(names, runs, strict=True)]
+
+
+def encoding_status(
+    surfaces: SurfaceSource,
+    output: str | Path,
+    splits: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+) -> str:
+    """How many shapes are encoded, refused and missing, by the shards that are there; whoever writes them goes on."""
+    root = Path(output)
+    LATENTS.read(root)
+    planned = plan(root, surfaces, splits, ids)
+    there = [LatentShard(path) for path, _ in planned if path.exists()]
+    total, done = sum(len(run) for _, run in planned), sum(len(shard.ids) for shard in there)
+    return status_line("shapes", total=total, done=done, refused=sum(len(shard.refused) for shard in there))
 
 
 def begin(

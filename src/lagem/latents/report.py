@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
+from lagem.preparation.parts import Part
 
 LISTED = 40  # refused shapes listed by name; all are in refused.csv
 
@@ -28,4 +29,14 @@ def show(output: str | Path, refused: Sequence[RefusedShape]) -> None:
     console.print(
         f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} draws of its surface to {levels}, "
         f"{len(refused)} refused. Autoencoder {cache.fingerprint}. Latents: {output}"
+    )
+
+
+def show_part(refused: Sequence[RefusedShape], part: Part) -> None:
+    """Print what became of one part's shapes."""
+    for shape in refused[:LISTED]:
+        print(f"{shape.id}: {shape.reason}")
+    print(
+        f"part {part}: done, {len(refused)} shapes refused. When all parts are done, the same command without --part "
+        "writes the index."
     )

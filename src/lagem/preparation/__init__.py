@@ -2,10 +2,11 @@
 
 from lagem.preparation.inspection import Inspection, inspect_folder
 from lagem.preparation.packing import pack
-from lagem.preparation.pipeline import TIME_LIMIT, prepare
+from lagem.preparation.parts import Part, status_line
+from lagem.preparation.pipeline import TIME_LIMIT, preparation_status, prepare
 from lagem.preparation.quantisation import POOLS, VOLUME_RADIUS
 from lagem.preparation.records import Measures, Record
-from lagem.preparation.report import show
+from lagem.preparation.report import show, show_part
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import ShapeArrays, prepare_shape
 from lagem.preparation.shards import Shards, labelled
@@ -20,6 +21,7 @@ __all__ = [
     "Inspection",
     "Measures",
     "MeshSource",
+    "Part",
     "Record",
     "Settings",
     "ShapeArrays",
@@ -28,7 +30,10 @@ __all__ = [
     "inspect_folder",
     "labelled",
     "pack",
+    "preparation_status",
     "prepare",
     "prepare_shape",
     "show",
+    "show_part",
+    "status_line",
 ]

@@ -64,8 +64,12 @@ class FolderFormat:
             settings: What decides its bytes.
             more: What else format.json keeps; not compared.
         """
+        # looked at before format.json is, as another part may just be making the folder
+        is_other = root.exists() and (
+            not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())
+        )
         if not (root / "format.json").exists():
-            if root.exists() and (not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())):
+            if is_other:
                 raise ValueError(f"{root}: is not empty and not a {self.kind}; give --output a new or an empty one.")
             root.mkdir(parents=True, exist_ok=True)
             header = {"format": self.name, "version": self.version, **more, "settings": settings}

@@ -9,6 +9,7 @@ own file goes when the shard that holds it is on the disk, an old shard goes whe
 import csv
 import hashlib
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.progress import track
@@ -56,11 +57,12 @@ def pack(root: str | Path) -> None:
         given_up.unlink()
 
 
-def locate(root: Path, records: dict[str, Record]) -> dict[str, tuple[Path, int]]:
+def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, tuple[Path, int]]:
     """Where each shape lies, (file, row): in a shard of the index, in another whole shard, or in a file of its own.
 
     A packing that was killed leaves shards that no index names yet; a shape may then lie in two places, alike.
-    A file of its own counts once the shape's record says that it is prepared.
+    A file of its own counts once the shape's record says that it is prepared; where `ids` are given, files of these
+    alone are looked for.
     """
     located: dict[str, tuple[Path, int]] = {}
     indexed: set[str] = set()
@@ -73,7 +75,8 @@ def locate(root: Path, records: dict[str, Record]) -> dict[str, tuple[Path, int]
         if path.name not in indexed:
             for number, id in enumerate(ShardFile(path).ids):
                 located.setdefault(id, (path, number))
-    for path in (root / "shapes").glob("*.safetensors"):
+    own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
+    for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
         if id in records and records[id].status == "prepared":
             located.setdefault(id, (path, 0))

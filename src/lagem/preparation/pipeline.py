@@ -3,12 +3,14 @@
 import functools
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lagem.preparation.atomic import locked
 from lagem.preparation.packing import locate, pack
+from lagem.preparation.parts import Part, status_line
 from lagem.preparation.records import Measures, Record, read_records, write_record
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
@@ -31,6 +33,7 @@ def prepare(
     category: str | None = None,
     retry_refused: bool = False,
     time_limit: float = TIME_LIMIT,
+    part: Part | None = None,
 ) -> list[Record]:
     """Prepare meshes into a folder and pack it; go on where an earlier call ended or was killed.
 
@@ -45,6 +48,8 @@ def prepare(
         category: Category of all meshes, instead of manifest or folder name.
         retry_refused: Try meshes again that an earlier call refused.
         time_limit: Seconds after which a mesh is given up.
+        part: Prepare this share of the meshes and pack nothing; parts may run at the same time, on several machines.
+            A call without it does what is missing and packs.
 
     Returns:
         What became of each of these meshes, also by earlier calls, in the order of the ids.
@@ -58,9 +63,13 @@ def prepare(
     root = Path(output)
     meshes = find_meshes(sources, val_share=settings.val_share, category=category)
     start_folder(root, settings)
-    with locked(root, OCCUPANCY.command):
-        records = read_records(root)
-        there = locate(root, records)
+    own = None
+    if part is not None:
+        meshes = list(part.share(meshes))
+        own = possible_ids(meshes)
+    with locked(root, OCCUPANCY.command, part):
+        records = read_records(root, own)
+        there = locate(root, records, own)
         meshes = with_recorded_ids(meshes, records)
         for mesh in meshes:
             if mesh.id in there:
@@ -71,8 +80,19 @@ def prepare(
         todo = [mesh for mesh in meshes if wanted(mesh, records.get(mesh.id), mesh.id in there, retry_refused)]
         for record in prepare_each(todo, root, settings, workers, time_limit):
             records[record.id] = record
-        pack(root)
+        if part is None:
+            pack(root)
     return [records[mesh.id] for mesh in meshes]
+
+
+def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str:
+    """How many meshes are prepared, refused and missing, by their records alone; whoever writes them goes on."""
+    meshes, root = find_meshes(sources, val_share=0), Path(output)
+    OCCUPANCY.read(root)
+    records = read_records(root)
+    recorded = Counter(records[mesh.id].status for mesh in with_recorded_ids(meshes, records) if mesh.id in records)
+    done, refused = recorded["prepared"], recorded["refused"]
+    return status_line("meshes", total=len(meshes), done=done, refused=refused)
 
 
 def prepare_each(
@@ -161,6 +181,16 @@ def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> l
             )
         found.append(replace(mesh, id=known))
     return sorted(found, key=lambda mesh: mesh.id)
+
+
+def possible_ids(meshes: list[MeshSource]) -> set[str]:
+    """Ids that these meshes may be recorded under: their own, and those with and without the file's ending."""
+    found = set()
+    for mesh in meshes:
+        ending = Path(mesh.path).suffix
+        plain = mesh.id.removesuffix(ending)
+        found |= {mesh.id, plain, f"{plain}{ending}"}
+    return found
 
 
 def same_file(one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ at any moment leaves a mesh either done or to be done again, with the same bytes
 import csv
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -70,8 +71,8 @@ def write_record(root: Path, record: Record) -> None:
     write_atomically(root / "shapes" / f"{record.id}.json", json.dumps(asdict(record), ensure_ascii=False).encode())
 
 
-def read_records(root: Path) -> dict[str, Record]:
-    """Records by id: those of table.csv, then the newer ones of single meshes."""
+def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
+    """Records by id: those of table.csv, then the newer ones of single meshes, of `ids` alone where they are given."""
     records: dict[str, Record] = {}
     table = root / "table.csv"
     if table.exists():
@@ -84,7 +85,8 @@ def read_records(root: Path) -> dict[str, Record]:
                 f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to go on without "
                 "what it says of refused meshes."
             ) from None
-    for path in record_files(root):
+    named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
+    for path in record_files(root) if named is None else filter(Path.exists, named):
         stored = json.loads(path.read_text(encoding="utf-8"))
         measures = stored.pop("measures", None)
         record = Record(**stored, measures=Measures(**measures) if measures else None)

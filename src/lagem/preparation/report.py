@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lagem.preparation.parts import Part, status_line
 from lagem.preparation.records import Record
 
 LISTED = 40  # refused meshes listed by name; more are grouped by reason
@@ -32,6 +33,15 @@ def show(records: list[Record], output: str | Path, console: Console | None = No
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. A row a mesh: {table}",
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def show_part(records: list[Record], part: Part) -> None:
+    """Print what became of one part's meshes; unlike all of them, a part may be refused as a whole."""
+    refused = sum(record.status == "refused" for record in records)
+    print(
+        f"part {part}: {status_line('meshes', total=len(records), done=len(records) - refused, refused=refused)}. "
+        "When all parts are done, the same command without --part packs."
     )
 
 

@@ -22,6 +22,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PR_SET_PDEATHSIG = 1  # of Linux' prctl: the signal that a process gets when its parent dies
+# Ctrl-C reaches a whole process group, a scheduler's signals reach every process of a job.
+SENT_TO_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+KILL_OF_ALL = 1.0  # seconds in which kill -9 of a whole job reaches all of it
 SINGLE_THREADED = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
 }
@@ -86,6 +89,8 @@ class Child:
         except (EOFError, OSError):
             self.process.join()
             died = Died(self.process.exitcode or 0)
+            if died.exit_code == -signal.SIGKILL:
+                time.sleep(KILL_OF_ALL)  # it is not the item's doing if this process is killed, too
             if not self.started:
                 raise RuntimeError(f"{died} while starting, before any item; its own message is above.") from None
             return "died", died
@@ -97,7 +102,7 @@ class Child:
 
     def stop(self) -> None:
         self.connection.close()
-        self.process.terminate()
+        self.process.kill()
         self.process.join()
 
 
@@ -146,7 +151,8 @@ def run_in_processes(
 def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     """A child's life: items in, results out, until the parent is gone."""
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends the children
+    for meant_for_all in SENT_TO_ALL:  # the parent ends the children, or else its item would count as one that kills
+        signal.signal(meant_for_all, signal.SIG_IGN)
     try:
         connection.send(("started", None))
         while True:

@@ -1,0 +1,159 @@
+"""The parts of a long work as an array of tasks, by submitit: on SLURM, or as processes of this machine.
+
+A part is the same command with `--part I/N`. It does what of its share is not done yet and leaves the last step to the
+command without `--part`. So a part that was killed is requeued, or submitted again, and nothing is lost or doubled.
+"""
+
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lagem.cluster.job import Job
+from lagem.progress import long_progress
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+PARTED = ("prepare", "encode", "evaluate")
+AT_ONCE = 1000  # tasks of an array that run at the same time; the scheduler decides how many really do
+REQUEUES = 1000  # of a part at its time limit; submitit's own limit is 3
+
+
+@dataclass(frozen=True)
+class ArrayTask:
+    """One part of a work, as submitit calls it on the machine that does it.
+
+    Args:
+        command: Verb and arguments of `lagem`.
+        number: Of the part, from 0 on.
+        count: Of the parts.
+    """
+
+    command: tuple[str, ...]
+    number: int
+    count: int
+
+    def __call__(self) -> None:
+        """Do the part."""
+        from lagem.cli import main
+
+        try:
+            main([*self.command, "--part", f"{self.number}/{self.count}"])
+        except SystemExit as stop:
+            if stop.code in (1, 2):  # others are a requeue's
+                raise RuntimeError(f"part {self.number}/{self.count} ended with exit code {stop.code}") from None
+            raise
+
+    def checkpoint(self) -> "DelayedSubmission":
+        """What to do after a preemption or a time limit: the same, as the part goes on where it was."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def parts_of(job: Job) -> list[ArrayTask]:
+    """The parts of a job; ValueError where its command has none."""
+    if job.command[0] not in PARTED:
+        raise ValueError(f"`lagem {job.command[0]}` cannot be done in parts; {', '.join(PARTED)} can.")
+    if "--part" in job.command:
+        raise ValueError("--part is set by --array; leave it out.")
+    return [ArrayTask(tuple(job.command), number, job.parts) for number in range(job.parts)]
+
+
+def submit_parts(job: Job, after: Sequence[str]) -> str:
+    """Submit the parts of a job as an array, and return the array's id.
+
+    Args:
+        job: Its folder takes the logs.
+        after: Ids of jobs that have to end well first.
+    """
+    from submitit import SlurmExecutor
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    parts = parts_of(job)
+    executor = SlurmExecutor(folder=folder_of(job), max_num_timeout=REQUEUES, python=job.python_words)
+    executor.update_parameters(**parameters(job, after))
+    try:
+        first, *_ = executor.submit_array(parts)
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise ValueError(
+            f"sbatch refused {job.parts} parts ({error}); a site's MaxArraySize, often 1001, is the most."
+        ) from None
+    return str(first.job_id).split("_")[0]
+
+
+def script_of_parts(job: Job, after: Sequence[str]) -> str:
+    """The batch script that submitit makes of the parts of a job."""
+    from submitit.slurm.slurm import _make_sbatch_string  # its executor wants a machine with SLURM even to show it
+
+    count = len(parts_of(job))
+    command = f"{job.python_words} -u -m submitit.core._submit {shlex.quote(str(folder_of(job)))}"
+    settings = parameters(job, after)
+    return _make_sbatch_string(command=command, folder=folder_of(job), map_count=count, **settings) + "\n"
+
+
+def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
+    """What a task of the array asks for, as submitit's SLURM executor names it."""
+    profile = job.profile
+    wanted = {
+        "job_name": job.name,
+        "partition": profile.partition,
+        "account": profile.account,
+        "time": profile.minutes,
+        "nodes": 1,
+        "ntasks_per_node": 1,
+        "cpus_per_task": profile.cpus_per_task,
+        "gpus_per_node": min(profile.gpus_per_node, 1) or None,
+        "mem": profile.memory,
+        "signal_delay_s": profile.signal_seconds,
+        "setup": profile.environment or None,
+        "array_parallelism": AT_ONCE,
+        "stderr_to_stdout": True,
+        "srun_args": [f"--cpus-per-task={profile.cpus_per_task}"],
+        "dependency": f"afterok:{':'.join(after)}" if after else None,
+        "additional_parameters": {
+            "requeue": True,
+            **({"kill-on-invalid-dep": "yes"} if after else {}),
+            **profile.sbatch,
+        },
+    }
+    return {"wckey": None, **{name: value for name, value in wanted.items() if value is not None}}
+
+
+def run_parts_here(job: Job) -> None:
+    """Do the parts of a job as processes of this machine, all at once; ValueError naming those that failed."""
+    from submitit import LocalExecutor
+
+    folder = folder_of(job)
+    executor = LocalExecutor(folder=folder)
+    forever = 60 * 24 * 365
+    executor.update_parameters(timeout_min=forever, gpus_per_node=job.profile.gpus_per_node, stderr_to_stdout=True)
+    running = dict(enumerate(executor.submit_array(parts_of(job))))
+    failed: dict[int, Path] = {}
+    try:
+        with long_progress() as progress:
+            task = progress.add_task("parts", total=job.parts)
+            while running:
+                for number in [number for number, part in running.items() if part.done()]:
+                    part = running.pop(number)
+                    if not part.paths.result_pickle.exists() or part.exception() is not None:
+                        failed[number] = part.paths.stdout
+                    progress.advance(task)
+                time.sleep(0.2)
+    finally:
+        for part in running.values():
+            part.cancel()
+    if failed:
+        number, log = next(iter(failed.items()))
+        raise ValueError(
+            f"{len(failed)} of {job.parts} parts failed, for example part {number}, whose log is {log}. "
+            "The same command again does what is missing."
+        )
+
+
+def folder_of(job: Job) -> Path:
+    """Where submitit keeps its files and the logs of the parts."""
+    return job.folder / "parts"

@@ -1,0 +1,77 @@
+"""A chain of jobs: a YAML list of steps, each of which waits for those it needs."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lagem.cluster.job import Job
+from lagem.cluster.profile import check_fields, make_profile, read_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command of a chain.
+
+    Args:
+        name: Of the step and its folder.
+        command: As behind `lagem`; `{folder}` stands for the chain's folder.
+        after: Names of earlier steps that have to end well first.
+        profile: Fields of the profile to replace.
+        array: Parts of the work, each a job of its own; 0 for one job.
+    """
+
+    name: str
+    command: str
+    after: list[str] = field(default_factory=list)
+    profile: dict[str, Any] = field(default_factory=dict)
+    array: int = 0
+
+
+def load_chain(path: Path) -> list[Step]:
+    """The steps of a file, each behind those it waits for; ValueError in one line for a mistake in it."""
+    steps: list[Step] = []
+    for number, values in enumerate(read_yaml(path, list), 1):
+        where = f"{path}: step {number}"
+        if not isinstance(values, dict):
+            raise ValueError(f"{where}: holds {values!r}, but a mapping is needed.")
+        check_fields(Step, values, where=where)
+        step, earlier = Step(**values), [step.name for step in steps]
+        if step.name in earlier:
+            raise ValueError(f"{where}: another step is named {step.name!r}, too.")
+        if unknown := [name for name in step.after if name not in earlier]:
+            raise ValueError(
+                f"{where}: comes after {', '.join(unknown)}; before it stand {', '.join(earlier) or 'none'}."
+            )
+        steps.append(step)
+    if not steps:
+        raise ValueError(f"{path}: holds no step.")
+    return steps
+
+
+def jobs_of(
+    steps: Sequence[Step], profile: Mapping[str, Any], folder: Path, python: str
+) -> list[tuple[Job, list[str]]]:
+    """The jobs of a chain, each with the names of those it waits for.
+
+    Args:
+        steps: Of `load_chain`.
+        profile: Fields of the profile that the steps change.
+        folder: Of the chain; each step has one in it.
+        python: Shell words that start Python, unless the profile names some.
+    """
+    return [
+        (
+            Job(
+                name=step.name,
+                command=[word.replace("{folder}", str(folder)) for word in shlex.split(step.command)],
+                folder=folder / step.name,
+                profile=make_profile({**profile, **step.profile}, where=f"profile of step {step.name}"),
+                python=python,
+                parts=step.array,
+            ),
+            step.after,
+        )
+        for step in steps
+    ]

@@ -1,0 +1,158 @@
+"""One `lagem` command as a SLURM job: what it asks for, and the batch script that runs it.
+
+A training runs one task a GPU on every node; any other command is one task. What goes on where a kill left it is told
+to before the time limit, and then takes its place in the queue again: a training by its own signal handler, the other
+commands by a trap of the script.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lagem.cluster.profile import Profile
+
+TRAINING = ("fit", "validate", "test", "predict")
+RESUMED = ("prepare", "encode", "evaluate", "evaluate-generation", "levels")  # these go on where a kill left them
+TAKEN_FOR_A_SHELL = ("bash", "interactive")  # Lightning ignores SLURM in a job of such a name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command with its place.
+
+    Args:
+        name: Of the job.
+        command: Verb and arguments of `lagem`.
+        folder: Holds script, logs and the mark `finished`; of a fit it is the run folder.
+        profile: What it asks for.
+        python: Shell words that start Python, unless the profile names some.
+        parts: Tasks of an array that share the work, before the command itself does the last step; 0 for none.
+    """
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    profile: Profile
+    python: str
+    parts: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name in TAKEN_FOR_A_SHELL:
+            raise ValueError(f"a job cannot be named {self.name!r}: Lightning would take it for a shell.")
+        if self.parts == 1 or self.parts < 0:
+            raise ValueError(f"{self.name}: an array of {self.parts} parts is none; give at least 2.")
+
+    @property
+    def python_words(self) -> str:
+        """What starts Python on the nodes."""
+        return self.profile.python or self.python
+
+    @property
+    def script(self) -> Path:
+        """Where the batch script is kept."""
+        return self.folder / "job.sh"
+
+    @property
+    def finished(self) -> Path:
+        """The mark of a command that ended well."""
+        return self.folder / "finished"
+
+    def text(self) -> str:
+        """The batch script."""
+        verb = self.command[0]
+        srun = f"srun --kill-on-bad-exit=1 --cpus-per-task={self.profile.cpus_per_task} {self.python_words} -m lagem"
+        run = f"{srun} {wrapped(self.command_on(self.profile))}"
+        if verb in RESUMED:
+            requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\"' USR1  # the command goes on where it was"
+            run = f'{requeue}\n{run} &\nwait "$!"'
+        logs, mark = shlex.quote(str(self.folder)), shlex.quote(str(self.finished))
+        lines = [
+            "#!/usr/bin/env bash",
+            *(option_line(name, value) for name, value in self.options().items()),
+            "",
+            f"# Written by `lagem submit`. SLURM makes no folder for the log: mkdir -p {logs}",
+            "set -e",
+            *self.profile.environment,
+            "",
+            run,
+            f"touch {mark}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def options(self) -> Mapping[str, str | int | bool]:
+        """Options of sbatch."""
+        profile, verb = self.profile, self.command[0]
+        training = verb in TRAINING
+        gpus = profile.gpus_per_node if training else min(profile.gpus_per_node, 1)
+        wanted = {
+            "job-name": self.name,
+            "partition": profile.partition,
+            "account": profile.account,
+            "nodes": profile.nodes if training else 1,
+            "ntasks-per-node": profile.tasks_per_node if training else 1,
+            "gres": f"gpu:{gpus}" if gpus else None,
+            "cpus-per-task": profile.cpus_per_task,
+            "mem": profile.memory,
+            "time": profile.minutes,
+            "requeue": True,
+            "signal": signal_of(verb, profile.signal_seconds),
+            "open-mode": "append",
+            "output": f"{str(self.folder).replace('%', '%%')}/slurm-%j.out",
+            **profile.sbatch,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def command_on(self, profile: Profile) -> list[str]:
+        """The command, a training with the devices of the profile and its run folder."""
+        verb = self.command[0]
+        if verb not in TRAINING:
+            return list(self.command)
+        added = []
+        for name, value in (
+            ("--trainer.num_nodes", profile.nodes),
+            ("--trainer.devices", profile.tasks_per_node),
+            ("--trainer.default_root_dir", self.folder),
+        ):
+            given = value_of(name, self.command)
+            if given is None:
+                added.append(f"{name}={value}")
+            elif given != str(value):
+                raise ValueError(
+                    f"{name} is {given}, but the job has {value}. Leave it out, as it follows from the profile "
+                    "(nodes, gpus_per_node) and the run folder; or change these."
+                )
+        if verb == "fit" and value_of("--ckpt_path", self.command) is None:
+            added.append("--ckpt_path=last")  # after a node failed, too
+        return [*self.command, *added]
+
+
+def signal_of(verb: str, seconds: int) -> str | None:
+    """What `--signal` says: to all processes of a training, to the script of another command that can go on."""
+    if verb in TRAINING:
+        return f"USR1@{seconds}" if verb == "fit" else None
+    return f"B:USR1@{seconds}" if verb in RESUMED else None
+
+
+def option_line(name: str, value: str | int | bool) -> str:
+    """One option of sbatch as a line of a script."""
+    return f"#SBATCH --{name}" if value is True else f"#SBATCH --{name}={shlex.quote(str(value))}"
+
+
+def value_of(name: str, command: Sequence[str]) -> str | None:
+    """The value of an option of a command line, the last one where it is given more than once."""
+    value = None
+    for word, after in zip(command, [*command[1:], None], strict=True):
+        if word == name:
+            value = after
+        elif word.startswith(f"{name}="):
+            value = word.split("=", 1)[1]
+    return value
+
+
+def wrapped(words: Sequence[str]) -> str:
+    """Words for a shell, an option a line."""
+    text = ""
+    for word in words:
+        text += f" \\\n    {shlex.quote(word)}" if word.startswith("--") else f" {shlex.quote(word)}"
+    return text.strip()

@@ -1,0 +1,121 @@
+"""A cluster profile: what a job asks of SLURM, and what its nodes need before the command runs."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Resources of one job; a field that is left out leaves the choice to the cluster.
+
+    Args:
+        partition: Partition to submit to.
+        account: Account to charge.
+        nodes: Nodes of a training; any other command takes one.
+        gpus_per_node: GPUs of each node, and so tasks of a training on each; 0 for one task without a GPU.
+        cpus_per_task: CPU cores of each task.
+        memory: Memory of a node in SLURM's spelling, such as 120G; "0" is all of it.
+        hours: Time limit.
+        signal_seconds: How long before the time limit a job is told to save and requeue. SLURM may be a minute early.
+        python: What starts Python on the nodes, in shell words; by default the interpreter that submits.
+        environment: Shell lines before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
+        sbatch: More options of sbatch, without the dashes, such as {constraint: a100}; true for one without a value.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    nodes: int = 1
+    gpus_per_node: int = 0
+    cpus_per_task: int = 1
+    memory: str | None = None
+    hours: float = 1.0
+    signal_seconds: int = 120
+    python: str | None = None
+    environment: list[str] = field(default_factory=list)
+    sbatch: dict[str, str | int | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "cpus_per_task", "signal_seconds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, but at least 1 is needed.")
+        if self.gpus_per_node < 0:
+            raise ValueError(f"gpus_per_node is {self.gpus_per_node}, but must not be negative.")
+        if self.minutes * 60 <= self.signal_seconds:
+            raise ValueError(
+                f"hours is {self.hours:g}, which is no longer than signal_seconds, {self.signal_seconds}: "
+                "the job would be told to stop before it began."
+            )
+
+    @property
+    def minutes(self) -> int:
+        """The time limit as SLURM takes it."""
+        return math.ceil(self.hours * 60)
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Processes of a training on each node: one a GPU."""
+        return max(self.gpus_per_node, 1)
+
+
+def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
+    """A profile of plain values; `where` they stand is said of a mistake."""
+    check_fields(Profile, values, where=where)
+    try:
+        return Profile(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def read_yaml(path: Path, kind: type) -> Any:
+    """The content of a YAML file, which has to be of a kind; ValueError in one line where it is not."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file.") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: is no YAML ({error}).") from None
+    if not isinstance(content, kind):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, but a {kind.__name__} is needed.")
+    return content
+
+
+def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
+    """ValueError in one line unless plain values are those of a dataclass, by name and type."""
+    hints, own = get_type_hints(kind), fields(kind)
+    if unknown := [str(name) for name in values if name not in hints]:
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(one.name for one in own)}.")
+    needed = [one.name for one in own if one.default is MISSING and one.default_factory is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ValueError(f"{where}: lacks {', '.join(missing)}.")
+    for name, value in values.items():
+        if not has_type(value, hints[name]):
+            raise ValueError(f"{where}: {name} is {value!r}, but must be {in_words(hints[name])}.")
+
+
+def has_type(value: Any, hint: Any) -> bool:
+    """Whether a plain value fits a type of a profile's field."""
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if get_origin(hint) is UnionType:
+        return any(has_type(value, option) for option in get_args(hint))
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(has_type(item, get_args(hint)[0]) for item in value)
+    if hint is Any:
+        return True
+    if get_origin(hint) is dict:
+        key, item = get_args(hint)
+        return isinstance(value, dict) and all(has_type(k, key) and has_type(v, item) for k, v in value.items())
+    return isinstance(value, hint)
+
+
+def in_words(hint: Any) -> str:
+    """A type as a user reads it."""
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,0 +1,105 @@
+"""Handing jobs to SLURM, or showing what would be handed over."""
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from lagem.cluster.arrays import script_of_parts, submit_parts
+from lagem.cluster.job import Job, value_of
+from lagem.preparation.atomic import write_atomically
+
+Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of earlier ones that it waits for
+
+
+def submit(job: Job, after: Sequence[str] = ()) -> str:
+    """Submit a job.
+
+    Args:
+        job: Its script is written to its folder.
+        after: Ids of jobs that have to end well first; where one fails, this job is cancelled.
+
+    Returns:
+        The job's id; ValueError in one line where SLURM refuses it, or is not there.
+    """
+    require_slurm()
+    refuse_a_run_that_is_there(job)
+    text = job.text()
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job.finished.unlink(missing_ok=True)
+    write_atomically(job.script, text.encode())
+    if job.parts:
+        after = [submit_parts(job, after)]
+    done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"sbatch refused {job.script}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout.strip().split(";")[0]  # the cluster's name follows where there are several
+
+
+def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
+    """Submit jobs that wait for one another; one that has ended well since the last time is left out.
+
+    Args:
+        chain: The jobs.
+        after: Ids of jobs that have to end well before any of them.
+
+    Yields:
+        Each job with its id, or with None where it is left out.
+    """
+    ids: dict[str, str] = {}
+    for job, needed in chain:
+        waits_for = [ids[name] for name in needed if name in ids]
+        if not waits_for and is_finished(job):
+            yield job, None
+            continue
+        ids[job.name] = submit(job, waits_for or after)
+        yield job, ids[job.name]
+
+
+def preview(job: Job, after: Sequence[str] = ()) -> str:
+    """What `submit` would hand over: the script alone where it is one script that waits for nothing."""
+    texts = []
+    if job.parts:
+        texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
+        after = [f"ARRAY_OF_{job.name}"]
+    script = job.text()
+    texts.append(f"# {shlex.join(sbatch(job, after))}\n{script}" if after else script)
+    return "\n".join(texts)
+
+
+def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
+    """What `submit_chain` would hand over, were nothing finished."""
+    texts = [f"# == {job.name}\n{preview(job, needed or after)}" for job, needed in chain]
+    return "\n".join(["# The names of steps stand for the ids of their jobs.", *texts])
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the same script has ended well."""
+    return job.finished.exists() and job.script.exists() and job.script.read_text(encoding="utf-8") == job.text()
+
+
+def refuse_a_run_that_is_there(job: Job) -> None:
+    """ValueError where a new fit would go on with the checkpoints of another run."""
+    if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
+        return
+    same = job.script.exists() and job.script.read_text(encoding="utf-8") == job.text()
+    if not same and any((job.folder / "checkpoints").glob("*.ckpt")):
+        raise ValueError(
+            f"{job.folder} already holds another run. Go on with it by --ckpt_path last behind `fit`, or give another "
+            "--name."
+        )
+
+
+def sbatch(job: Job, after: Sequence[str]) -> list[str]:
+    """The command line that submits a job's script."""
+    wait = [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+    return ["sbatch", "--parsable", *wait, str(job.script)]
+
+
+def require_slurm() -> None:
+    """ValueError where there is no SLURM."""
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise ValueError(
+            "there is no sbatch and srun here, so this machine submits to no SLURM cluster. "
+            "--dry-run prints what would be submitted."
+        )

@@ -1,0 +1,125 @@
+"""Chains of jobs: who waits for whom, and what is left out when the same chain is submitted again."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lagem.cli import main
+from lagem.cluster.chain import jobs_of, load_chain
+from lagem.cluster.submission import submit_chain
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = ROOT / "experiments" / "slurm" / "paper.yaml"
+STEPS = [
+    {"name": "a", "command": "prepare x --output '{folder}/y z'"},
+    {"name": "b", "command": "bundle {folder}/1 2 --output 3", "after": ["a"], "profile": {"hours": 3}},
+    {"name": "c", "command": "bundle 1 2 --output 3", "after": ["a", "b"]},
+    {"name": "d", "command": "bundle 1 2 --output 3"},
+]
+
+
+@pytest.fixture
+def chain_file(tmp_path):
+    def write(steps) -> Path:
+        (tmp_path / "chain.yaml").write_text(yaml.safe_dump(steps))
+        return tmp_path / "chain.yaml"
+
+    return write
+
+
+@pytest.fixture
+def jobs(chain_file, tmp_path):
+    return jobs_of(load_chain(chain_file(STEPS)), {"nodes": 2}, tmp_path / "a folder", "python")
+
+
+@pytest.fixture
+def submitted(tmp_path, monkeypatch):
+    """Command lines that were given to a stand-in for sbatch, which counts its jobs."""
+    (tmp_path / "bin").mkdir()
+    log = tmp_path / "log"
+    for name in ("srun", "sbatch"):
+        (tmp_path / "bin" / name).write_text(f'#!/bin/bash\necho "$@" >> {log}\nwc -l < {log}\n')
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+def waits_for(line: str) -> list[str]:
+    (option,) = [word for word in line.split() if word.startswith("--dependency")] or [""]
+    return option.removeprefix("--dependency=afterok:").split(":") if option else []
+
+
+def test_a_step_has_its_folder_its_profile_and_the_chains_folder_in_its_command(jobs, tmp_path):
+    first, second = jobs[0][0], jobs[1][0]
+    assert first.command == ["prepare", "x", "--output", f"{tmp_path}/a folder/y z"]
+    assert second.folder == tmp_path / "a folder" / "b"
+    assert (second.profile.nodes, second.profile.hours, first.profile.hours) == (2, 3, 1)
+
+
+def test_each_job_waits_for_those_it_needs(jobs, submitted):
+    ids = {job.name: id for job, id in submit_chain(jobs)}
+    assert ids == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert [waits_for(line) for line in submitted()] == [[], ["1"], ["1", "2"], []]
+    assert all("--kill-on-invalid-dep=yes" in line for line in submitted()[1:3])
+
+
+def test_a_chain_can_wait_for_other_jobs(jobs, submitted):
+    list(submit_chain(jobs, ["77"]))
+    assert [waits_for(line) for line in submitted()] == [["77"], ["1"], ["1", "2"], ["77"]]
+
+
+def test_what_ended_well_is_left_out_unless_something_before_it_runs_again(jobs, submitted):
+    list(submit_chain(jobs))
+    for job, _ in jobs:
+        job.finished.touch()
+    jobs[1][0].finished.unlink()  # b failed
+    ids = {job.name: id for job, id in submit_chain(jobs)}
+    assert ids == {"a": None, "b": "5", "c": "6", "d": None}
+    assert [waits_for(line) for line in submitted()[4:]] == [[], ["5"]]
+
+
+def test_a_step_whose_command_changed_runs_again(chain_file, tmp_path, submitted):
+    for steps, expected in (
+        (STEPS, ["1", "2"]),
+        ([{**STEPS[0], "command": "prepare w --output y"}, STEPS[3]], ["3", None]),
+    ):
+        steps = [steps[0], steps[-1]]
+        jobs = jobs_of(load_chain(chain_file(steps)), {}, tmp_path / "f", "python")
+        assert [id for _, id in submit_chain(jobs)] == expected
+        for job, _ in jobs:
+            job.finished.touch()
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([], "holds no step"),
+        ({"a": 1}, "holds a dict, but a list is needed"),
+        (["prepare"], "step 1: holds 'prepare'"),
+        ([{"name": "a"}], "step 1: lacks command"),
+        ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown aftre; known are name, command, after"),
+        ([{"name": "a", "command": "x", "after": "b"}], "after is 'b', but must be list"),
+        ([{"name": "a", "command": "x", "after": ["b"]}], "comes after b; before it stand none"),
+        ([{"name": "a", "command": "x"}, {"name": "a", "command": "x"}], "step 2: another step is named 'a'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_chain_is_one_line(steps, message, chain_file, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["submit", "--dry-run", "--chain", str(chain_file(steps))])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count("\n") == 1 and message in error
+
+
+def test_the_papers_chain_parses_step_by_step_and_names_files_that_are_there(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    main(["submit", "--dry-run", "--profile", "experiments/slurm/profiles/a100.yaml", "--chain", str(PAPER)])
+    printed = capsys.readouterr().out
+    names = [step.name for step in load_chain(PAPER)]
+    assert [line.removeprefix("# == ") for line in printed.splitlines() if line.startswith("# == ")] == names
+
+
+def test_the_papers_chain_trains_its_stages_at_the_same_time():
+    steps = {step.name: step for step in load_chain(PAPER)}
+    assert {tuple(steps[f"level_{level}"].after) for level in (1, 2, 3)} == {("latents",)}
+    assert steps["bundle"].after == ["level_3", "level_2", "level_1"]

@@ -1,0 +1,54 @@
+"""Parts of an evaluation: done by whomever, the card is that of one run."""
+
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from lagem.cli import main
+from lagem.geometry import Mesh
+
+SETTINGS = ["--points", "300", "--resolution", "16"]
+
+
+@pytest.fixture(scope="module")
+def meshes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("meshes")
+    for number in range(5):
+        made = trimesh.creation.box((1, 0.3 + 0.1 * number, 0.5))
+        Mesh(made.vertices, made.faces).save(folder / f"{number}.ply")
+    (folder / "words.obj").write_text("no mesh")
+    return folder
+
+
+def evaluate(weights, meshes, out, *words):
+    main(["evaluate", str(weights), str(meshes), "--output", str(out), *SETTINGS, *words])
+
+
+def test_parts_then_the_whole_write_the_card_of_one_run(weights, meshes, tmp_path, capsys):
+    evaluate(weights, meshes, tmp_path / "one")
+    for part in ("1/3", "0/3"):
+        evaluate(weights, meshes, tmp_path / "parts", "--part", part)
+    assert not (tmp_path / "parts" / "card.json").exists()
+    capsys.readouterr()
+    evaluate(weights, meshes, tmp_path / "parts", "--status")
+    assert capsys.readouterr().out == "6 shapes: 4 done, 0 refused, 2 missing\n"
+    evaluate(weights, meshes, tmp_path / "parts")
+    for name in ("card.json", "card.md", "scores.csv"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    capsys.readouterr()
+    evaluate(weights, meshes, tmp_path / "parts", "--status")
+    assert capsys.readouterr().out == "6 shapes: 5 done, 1 refused, 0 missing\n"
+    assert not list((tmp_path / "parts").glob(".scores*"))
+
+
+def test_the_whole_scores_only_what_no_part_scored(weights, meshes, tmp_path, monkeypatch):
+    from lagem.evaluation import methods
+
+    scored, original = [], methods.score_shape
+    monkeypatch.setattr(
+        methods, "score_shape", lambda truth, *a, **k: (scored.append(truth.id), original(truth, *a, **k))[1]
+    )
+    for words in (["--part", "0/2"], ["--part", "1/2"], []):
+        evaluate(weights, meshes, tmp_path / "card", *words)
+    assert sorted(scored) == ["0", "1", "2", "3", "4"]
