@@ -25,7 +25,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo test test-slow benchmark lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow benchmark lint format typecheck constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,22 @@ demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a 
 	@rm -rf runs/demo_$(SEED)
 	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
 		--trainer.default_root_dir runs/demo_$(SEED) $(ARGS)
+
+# Two trainings at a time, a thread each: the finest stage costs about as much as the two coarser ones.
+STAGE = OMP_NUM_THREADS=1 $(BIN)/lagem fit --data.init_args.root runs/cascade_$(SEED)/latents --seed_everything $(SEED) $(ARGS)
+demo-generate: setup ## Train a cascade on the demo's autoencoder and make furniture of every category (made anew each time)
+	@test -f runs/demo_$(SEED)/checkpoints/last.ckpt || { echo "There is no runs/demo_$(SEED): make demo SEED=$(SEED) first." >&2; exit 2; }
+	@rm -rf runs/cascade_$(SEED)
+	$(BIN)/lagem encode runs/demo_$(SEED)/checkpoints/last.ckpt procedural:2048+256 --subsets 2 --seed $(SEED) \
+		--output runs/cascade_$(SEED)/latents
+	$(STAGE) --config experiments/cascade/toy/level_1.yaml --trainer.default_root_dir runs/cascade_$(SEED)/level_1 \
+		> runs/cascade_$(SEED)/level_1.log 2>&1 & finest=$$!; trap "kill $$finest 2>/dev/null" EXIT; \
+	for level in 3 2; do $(STAGE) --config experiments/cascade/toy/level_$$level.yaml \
+		--trainer.default_root_dir runs/cascade_$(SEED)/level_$$level || exit; done; \
+	echo "Level 1 trains on: runs/cascade_$(SEED)/level_1.log"; wait $$finest || { cat runs/cascade_$(SEED)/level_1.log; exit 1; }
+	$(BIN)/lagem bundle runs/demo_$(SEED)/checkpoints/last.ckpt runs/cascade_$(SEED)/level_?/checkpoints/last.ckpt \
+		--output runs/cascade_$(SEED)/cascade
+	$(BIN)/lagem generate runs/cascade_$(SEED)/cascade --category all --count 4 --seed $(SEED) --output runs/cascade_$(SEED)/samples
 
 test: setup ## Set up and run the CPU tests
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)

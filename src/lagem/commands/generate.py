@@ -11,7 +11,7 @@ SUMMARY = "make new shapes with a cascade, of a category where it knows categori
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
+    add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of `lagem bundle` (default: our furniture)")
     add(
         "--category",
         nargs="+",
@@ -46,17 +46,23 @@ def run(args: argparse.Namespace) -> None:
     from lagem.device import named_device
     from lagem.generation import SurfaceSettings
     from lagem.generation_report import GenerationReport
+    from lagem.pretrained import pretrained_cascade
 
     sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
-    generator = load_bundle(args.bundle).to(named_device(args.device))
+    generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
     categories = generator.category_names if args.category == ["all"] else args.category
     report = GenerationReport(
         output=args.output,
         total=args.count * len(categories or [None]),
         format=args.format,
         up=args.up,
-        about={"bundle": str(args.bundle), "category": args.category, "seed": args.seed, **asdict(sampler)},
+        about={
+            "bundle": str(args.bundle or "furniture"),
+            "category": args.category,
+            "seed": args.seed,
+            **asdict(sampler),
+        },
         num_categories=len(categories or [None]),
     )
     shapes = [

@@ -13,7 +13,7 @@ SUMMARY = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
+    add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of `lagem bundle` (default: our furniture)")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for tables, JSON and pictures")
     add("--category", metavar="NAME", help="what to make; needed where the cascade is conditional on a category")
     add(
@@ -55,8 +55,9 @@ def run(args: argparse.Namespace) -> None:
     from lagem.control import Study, disturb, mix, mixing, noise, share, sharing
     from lagem.device import named_device
     from lagem.evaluation.tables import terminal_table
+    from lagem.pretrained import pretrained_cascade
 
-    generator = load_bundle(args.bundle).to(named_device(args.device))
+    generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
     study = Study(
         output=args.output,
         category=args.category,
