@@ -22,7 +22,6 @@ RUN_CONFIGS = sorted(
     for path in (ROOT / "experiments").rglob("*.yaml")
     if not {"layers", "slurm", "sweeps"} & set(path.parts)
 )
-LAYERS = sorted((ROOT / "experiments" / "layers").glob("*.yaml"))
 # model.md, 'Parameter counts'
 PUBLISHED_PARAMETERS = {
     "objaverse": 499_852_625,
@@ -186,16 +185,6 @@ def test_the_options_in_the_head_make_a_stage_unconditional(path, tmp_path):
     (options,) = re.findall(r"Unconditional: (.*)", head_of(path))
     cli = small_run_of(path, tmp_path, *options.split())
     assert cli.trainer.global_step == 2 and not cli.model.spec.is_conditional
-
-
-def test_an_override_reaches_interpolated_fields(tmp_path, capsys):
-    text = (ROOT / "experiments" / "autoencoder" / "toy.yaml").read_text()
-    assert "num_near_queries: 256" in text
-    config = tmp_path / "linked.yaml"
-    config.write_text(text.replace("num_near_queries: 256", "num_near_queries: ${.num_volume_queries}"))
-    with pytest.raises(SystemExit):
-        main(["fit", "--config", str(config), "--data.init_args.num_volume_queries=24", "--print_config"])
-    assert "num_near_queries: 24" in capsys.readouterr().out
 
 
 def test_one_seed_serves_training_and_data(tmp_path):
