@@ -240,6 +240,8 @@ def test_coarser_latents_get_noise_where_a_stage_trained_with_it(tmp_path):
 def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
     example = re.findall(r"^    (.*)$", lagem.generation.__doc__, flags=re.MULTILINE)
     assert len(example) == 4
+    shown = (Path(__file__).resolve().parents[2] / "docs" / "level-control.md").read_text()
+    assert all(f"\n{line}\n" in shown for line in example)
     autoencoder, *stages = small.write_cascade(tmp_path)
     full = small.make_autoencoder()
     full.to_logits.bias.data += 1000  # inside everywhere: a box, which is quick to extract
