@@ -6,7 +6,9 @@ VENV ?= .venv
 # A wheel index to take torch from, e.g. PyTorch's own for one CUDA version or for CPU only; empty: pip's default.
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
-# Seed of the demo run.
+# Where the demos' folders are made.
+RUNS ?= runs
+# Seed of the demos.
 SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
@@ -57,25 +59,28 @@ torch-cluster: setup ## Add torch-cluster's furthest point sampling (for GPUs; c
 	&& $(BIN)/python -c $(CLUSTER_WORKS)
 
 demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture to runs/demo_0 (made anew each time)
-	@rm -rf runs/demo_$(SEED)
+	@rm -rf $(RUNS)/demo_$(SEED)
 	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
-		--trainer.default_root_dir runs/demo_$(SEED) $(ARGS)
+		--trainer.default_root_dir $(RUNS)/demo_$(SEED) $(ARGS)
 
 # Two trainings at a time, a thread each: the finest stage costs about as much as the two coarser ones.
-STAGE = OMP_NUM_THREADS=1 $(BIN)/lagem fit --data.init_args.root runs/cascade_$(SEED)/latents --seed_everything $(SEED) $(ARGS)
-demo-generate: setup ## Train a cascade on the demo's autoencoder and make furniture of every category (made anew each time)
-	@test -f runs/demo_$(SEED)/checkpoints/last.ckpt || { echo "There is no runs/demo_$(SEED): make demo SEED=$(SEED) first." >&2; exit 2; }
-	@rm -rf runs/cascade_$(SEED)
-	$(BIN)/lagem encode runs/demo_$(SEED)/checkpoints/last.ckpt procedural:2048+256 --subsets 2 --seed $(SEED) \
-		--output runs/cascade_$(SEED)/latents
-	$(STAGE) --config experiments/cascade/toy/level_1.yaml --trainer.default_root_dir runs/cascade_$(SEED)/level_1 \
-		> runs/cascade_$(SEED)/level_1.log 2>&1 & finest=$$!; trap "kill $$finest 2>/dev/null" EXIT; \
-	for level in 3 2; do $(STAGE) --config experiments/cascade/toy/level_$$level.yaml \
-		--trainer.default_root_dir runs/cascade_$(SEED)/level_$$level || exit; done; \
-	echo "Level 1 trains on: runs/cascade_$(SEED)/level_1.log"; wait $$finest || { cat runs/cascade_$(SEED)/level_1.log; exit 1; }
-	$(BIN)/lagem bundle runs/demo_$(SEED)/checkpoints/last.ckpt runs/cascade_$(SEED)/level_?/checkpoints/last.ckpt \
-		--output runs/cascade_$(SEED)/cascade
-	$(BIN)/lagem generate runs/cascade_$(SEED)/cascade --category all --count 4 --seed $(SEED) --output runs/cascade_$(SEED)/samples
+CASCADE = $(RUNS)/cascade_$(SEED)
+AUTOENCODER = $(RUNS)/demo_$(SEED)/checkpoints/last.ckpt
+STAGE = --data.init_args.root $(CASCADE)/latents --seed_everything $(SEED) $(ARGS)
+# What is encoded, and what is made.
+SHAPES ?= procedural:2048+256
+GENERATE ?= --category all --count 4
+demo-generate: setup ## Train a cascade on the demo's autoencoder, make furniture of every category in runs/cascade_0 (made anew)
+	@test -f $(AUTOENCODER) || { echo "There is no $(AUTOENCODER): make demo SEED=$(SEED) first." >&2; exit 2; }
+	@rm -rf $(CASCADE)
+	$(BIN)/lagem encode $(AUTOENCODER) $(SHAPES) --subsets 2 --seed $(SEED) --output $(CASCADE)/latents
+	stage() { OMP_NUM_THREADS=1 $(BIN)/lagem fit --config experiments/cascade/toy/level_$$1.yaml \
+		--trainer.default_root_dir $(CASCADE)/level_$$1 $(STAGE); }; \
+	stage 1 > $(CASCADE)/level_1.log 2>&1 & finest=$$!; trap "kill $$finest 2>/dev/null" EXIT; \
+	stage 3 && stage 2 || exit; echo "Waiting for level 1, see $(CASCADE)/level_1.log"; \
+	wait $$finest || { cat $(CASCADE)/level_1.log >&2; exit 1; }
+	$(BIN)/lagem bundle $(AUTOENCODER) $(CASCADE)/level_[123]/checkpoints/last.ckpt --output $(CASCADE)/cascade
+	$(BIN)/lagem generate $(CASCADE)/cascade $(GENERATE) --seed $(SEED) --output $(CASCADE)/samples
 
 test: setup ## Set up and run the CPU tests
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)

@@ -109,9 +109,21 @@ def test_the_readmes_commands_run_in_their_order(workplace):
     assert (workplace / "weights.safetensors").is_file()
 
 
-def test_make_demo_runs_at_a_smoke_size(tmp_path):
+def test_the_demos_run_at_a_smoke_size(tmp_path):
     stamp = Path(sys.prefix) / ".installed"
     assert stamp.exists(), f"{stamp} is missing: run the tests by `make test`"
-    smoke = shlex.join([*ON_FURNITURE, f"--trainer.default_root_dir={tmp_path}"])
-    run(["make", "demo", f"VENV={sys.prefix}", "SEED=987", f"ARGS={smoke}", "-o", str(stamp)], ROOT)
-    assert (tmp_path / "meshes" / "step_4.png").is_file()
+
+    def make(target: str, arguments: list[str], *more: str) -> None:
+        settings = [f"VENV={sys.prefix}", f"RUNS={tmp_path}", "SEED=7", f"ARGS={shlex.join(arguments)}", *more]
+        run(["make", target, *settings, "-o", str(stamp)], ROOT)
+
+    levels = "[{num_latents: 16, latent_dim: 4}, {num_latents: 8, latent_dim: 6}, {num_latents: 4, latent_dim: 8}]"
+    three = f"--model.init_args.levels={levels.replace('}', ', depth: 1}')}"
+    make("demo", [*ON_FURNITURE, *LONG_ENOUGH, three])
+    assert (tmp_path / "demo_7" / "meshes" / "step_80.png").is_file()
+    short = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
+    make(
+        "demo-generate", [three, *short], "SHAPES=procedural:64+8", "GENERATE=--category all --count 2 --resolution 16"
+    )
+    samples = (tmp_path / "cascade_7" / "samples" / "samples.csv").read_text().splitlines()
+    assert len(samples) == 1 + 8 * 2
