@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "cluster": [*CONTRACTS, "cli", "preparation.atomic"],  # cli: a task of an array runs a command line
     "pretrained": [],
     "sampler_settings": [],
+    "run_record": ["preparation.atomic"],
     "reconstruction": [*CONTRACTS, "models", "geometry"],
     "reconstruction_report": [*CONTRACTS, "geometry", "preparation.atomic", "reconstruction"],
     "generation": [*CONTRACTS, "models", "diffusion", "geometry", "sampler_settings", "stage_weights"],

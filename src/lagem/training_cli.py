@@ -1,13 +1,14 @@
 """LightningCLI as `lagem fit | validate | test | predict`, with the defaults every run shares.
 
-A run lives in `trainer.default_root_dir`: checkpoints/ (found again by `--ckpt_path last`) and
-logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yaml of each start.
+A run lives in `trainer.default_root_dir`: checkpoints/ (found again by `--ckpt_path last`), logs/version_k/ with
+metrics.csv, TensorBoard events and the resolved config.yaml of each start, and the record of `run_record.py`.
 """
 
 import json
 import os
 import pickle
 import re
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -31,6 +32,7 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules
+from lagem.run_record import RunRecord
 from lagem.tracking import finish_runs, keep_run_id, log_configuration
 from lagem.weights_file import refused
 
@@ -203,7 +205,8 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunRecord,
+            save_config_kwargs={"overwrite": True, "command": sys.argv[1:] if argv is None else argv},
             parser_kwargs={**settings, **per_verb},
             trainer_defaults={"use_distributed_sampler": False},
             args=argv,

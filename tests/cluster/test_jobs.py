@@ -1,0 +1,142 @@
+"""`lagem submit` on a real SLURM: what is submitted runs, waits, comes back after a signal, and loses nothing."""
+
+import importlib.util
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+import trimesh
+import yaml
+
+from lagem.cli import main
+from lagem.preparation import preparation_status
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).resolve().parents[2]
+MESHES = 24
+COUNTS = ["--surface", "5000", "--volume", "10000", "--near", "5000", "--shapes-per-shard", "5"]
+
+_spec = importlib.util.spec_from_file_location("small_run", ROOT / "tests" / "small_run.py")
+small_run = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(small_run)
+
+
+@pytest.fixture
+def submit(slurm, tmp_path, capsys, monkeypatch):
+    """Submit by the command line and give the job's id."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump({"nodes": 2, "memory": "1G", "hours": 0.2}))
+
+    def run(name: str, *words: str, options: tuple[str, ...] = ()) -> str:
+        places = ["--profile", str(tmp_path / "profile.yaml"), "--runs", str(tmp_path / "runs"), "--name", name]
+        capsys.readouterr()
+        main(["submit", *places, *options, "--", *words])
+        return capsys.readouterr().out.strip()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def meshes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("meshes")
+    for number in range(MESHES):
+        trimesh.creation.box((1, 1 + number / 10, 2)).export(folder / f"{number:02d}.ply")
+    (folder / "broken.obj").write_text("no mesh")
+    return folder
+
+
+def payload(root: Path) -> dict[str, bytes]:
+    """Everything in a prepared folder, the seconds of table.csv left out."""
+    files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    files.pop(".lock", None)
+    table = files.pop("table.csv").splitlines()
+    return {**files, "table.csv": b"\n".join(row.rpartition(b",")[0] for row in table)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    main(["prepare", str(meshes), "--output", str(out), *COUNTS])
+    return payload(out)
+
+
+def wait_for_records(out: Path, count: int) -> None:
+    deadline = time.monotonic() + 90
+    while len(list(out.glob("shapes/*.json"))) < count:
+        assert time.monotonic() < deadline, list(out.rglob("*"))
+        time.sleep(0.02)
+
+
+def array_of(slurm, job: str) -> str:
+    """Id of the array that a job waits for."""
+    return re.search(r"afterok:(\d+)", slurm.show(job)["Dependency"])[1]
+
+
+def test_a_fit_runs_to_its_end_on_two_nodes(slurm, submit, tmp_path):
+    run = tmp_path / "runs" / "a fit"
+    command = small_run.small_fit(run, "--trainer.accelerator=cpu", "--trainer.strategy=ddp", steps=4)
+    job = submit("a fit", *command)
+    state = slurm.wait(job)["JobState"]
+    log = (run / f"slurm-{job}.out").read_text()
+    assert state == "COMPLETED", log
+    assert "MEMBER: 2/2" in log
+    assert (run / "checkpoints" / "last.ckpt").is_file() and (run / "finished").is_file()
+
+
+def test_a_job_waits_for_another_and_is_cancelled_where_that_fails(slurm, submit, meshes, tmp_path):
+    good = submit("good", "describe", "experiments/autoencoder/toy.yaml")
+    bad = submit("bad", "prepare", str(meshes / "broken.obj"), "--output", str(tmp_path / "none"))
+    behind_good = submit("behind_good", "describe", "experiments/autoencoder/toy.yaml", options=("--after", good))
+    behind_bad = submit("behind_bad", "describe", "experiments/autoencoder/toy.yaml", options=("--after", good, bad))
+    assert slurm.show(behind_good)["JobState"] == "PENDING"
+    first, second = slurm.wait(good), slurm.wait(behind_good)
+    assert (first["JobState"], second["JobState"]) == ("COMPLETED", "COMPLETED")
+    assert second["StartTime"] >= first["EndTime"]
+    failed = slurm.wait(bad)
+    assert (failed["JobState"], failed["ExitCode"]) == ("FAILED", "2:0")
+    assert slurm.wait(behind_bad)["JobState"] == "CANCELLED"
+    assert not (tmp_path / "runs" / "bad" / "finished").exists()
+
+
+def test_a_killed_task_of_an_array_loses_and_doubles_nothing(slurm, submit, meshes, undisturbed, tmp_path):
+    out = tmp_path / "prepared"
+    words = ["prepare", str(meshes), "--output", str(out), *COUNTS]
+    last = submit("array", *words, options=("--array", "3"))
+    array = array_of(slurm, last)
+    slurm.wait(f"{array}_1", "RUNNING")
+    wait_for_records(out, 2)
+    os.system(f"scancel --signal=KILL {array}_1")
+    assert slurm.wait(f"{array}_1")["JobState"] in ("FAILED", "CANCELLED")
+    assert slurm.wait(f"{array}_0")["JobState"] == slurm.wait(f"{array}_2")["JobState"] == "COMPLETED"
+    assert slurm.wait(last)["JobState"] == "CANCELLED" and not (out / "index.csv").exists()
+    missing = int(re.search(r"(\d+) missing", preparation_status([meshes], out))[1])
+    assert 0 < missing <= MESHES / 3 + 1
+    again = submit("array", *words, options=("--array", "3"))  # the same command
+    assert slurm.wait(again)["JobState"] == "COMPLETED", slurm.log(again)
+    assert payload(out) == undisturbed
+    assert preparation_status([meshes], out) == f"{MESHES + 1} meshes: {MESHES} done, 1 refused, 0 missing"
+
+
+def test_a_preempted_task_of_an_array_comes_back_by_itself(slurm, submit, meshes, undisturbed, tmp_path):
+    out = tmp_path / "prepared"
+    last = submit("array", "prepare", str(meshes), "--output", str(out), *COUNTS, options=("--array", "2"))
+    array = array_of(slurm, last)
+    slurm.wait(f"{array}_1", "RUNNING")
+    wait_for_records(out, 2)
+    slurm.signal(f"{array}_1", "USR2")
+    task = slurm.wait(f"{array}_1")
+    assert (task["JobState"], task["Restarts"]) == ("COMPLETED", "1")
+    assert slurm.wait(last)["JobState"] == "COMPLETED", slurm.log(last)
+    assert payload(out) == undisturbed
+
+
+def test_a_command_that_can_go_on_is_requeued_before_its_time_limit(slurm, submit, meshes, undisturbed, tmp_path):
+    out = tmp_path / "prepared"
+    job = submit("one", "prepare", str(meshes), "--output", str(out), *COUNTS)
+    wait_for_records(out, 2)
+    os.system(f"scancel --batch --signal=USR1 {job}")  # as SLURM does before the time limit
+    ended = slurm.wait(job)
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1")
+    assert payload(out) == undisturbed
