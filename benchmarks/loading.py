@@ -85,8 +85,8 @@ def main() -> None:
             write_npz(shards, index, path)
         size = np.mean([path.stat().st_size for path in npz])
         stored = np.mean([path.stat().st_size for path in (folder / "prepared" / "shards").iterdir()]) / len(shards)
-        plain = PreparedShapes(shards, list(range(len(shards))), COUNTS, 0, None)
-        turned = PreparedShapes(shards, list(range(len(shards))), COUNTS, 0, Augmentation())
+        plain = PreparedShapes(shards, np.arange(len(shards)), COUNTS, 0, None)
+        turned = PreparedShapes(shards, np.arange(len(shards)), COUNTS, 0, Augmentation())
         clouds = [plain[0, index].surface_points for index in range(len(shards))]
         rng = np.random.default_rng(0)
         times = interleaved(

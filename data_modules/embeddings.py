@@ -25,7 +25,7 @@ class Embeddings:
             path: The file.
             ids: Shapes that have to be in it, all with embeddings of one size; it may hold more.
         """
-        self._path, self._files = Path(path), OpenFiles(_open)
+        self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)
         held = set(file.keys())
         if missing := [id for id in ids if id not in held]:
@@ -47,7 +47,7 @@ class Embeddings:
         return self._files(self._path).get_tensor(id).float()
 
 
-def _open(path: Path) -> Any:
+def _open(path: str) -> Any:
     try:
         return safe_open(path, framework="pt")
     except FileNotFoundError:

@@ -1,14 +1,19 @@
 """Cached latents, streamed: a sample is one subset of its shape, drawn anew in every epoch of training."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lagem.data_modules.embeddings import Embeddings
 from lagem.data_modules.order import Key
-from lagem.data_modules.stream import SampleSet, StreamDataModule
+from lagem.data_modules.stream import SampleSet, Shuffle, StreamDataModule
 from lagem.latents.cache import LatentCache
 from lagem.levels import LevelSpec
+from lagem.preparation.file_cache import FileCache
 from lagem.randomness import sample_generator
 from lagem.samples import LatentBatch, LatentSample
 
@@ -40,28 +45,33 @@ class LatentDataModule(StreamDataModule):
         num_workers: int = 2,
         condition: str = "none",
         categories: list[str] | None = None,
+        cache: FileCache | None = None,
+        shuffle: Shuffle = "shapes",
     ) -> None:
         """Cached latents.
 
         Args:
-            root: Folder that `lagem encode` wrote.
+            root: Folder that `lagem encode` wrote, or its URL in a store: s3://bucket/prefix.
             seed: Seed of the order and of the choice among a shape's subsets.
             batch_size: Shapes of a batch on one rank.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             condition: `none`, `category`, or a safetensors file with an embedding for each shape, named by its id.
             categories: Categories to use; null for all.
+            cache: Copies of the files of a root in a store; null for the defaults. A local folder is read in place.
+            shuffle: What is put in random order for training: all shapes, or the shards and the shapes of each, so that
+                every rank reads its own part of the shards, one after another; for data that no cache holds.
         """
-        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
-        self.root, self.condition, self.categories = root, condition, categories
+        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
+        self.root, self.cache, self.condition, self.categories = root, cache, condition, categories
 
     def setup(self, stage: str) -> None:
-        cache = LatentCache(self.root)
+        cache = LatentCache(self.root, self.cache)
         members = cache.members(self.categories)
-        used = [index for split in ("train", "val", "test") for index in members[split]]
-        if not used:
+        used = np.concatenate([members[split] for split in ("train", "val", "test")])
+        if not len(used):
             raise ValueError(f"{self.root}: holds no shape of split train, val or test.")
         self.levels, self.fingerprint = cache.levels, cache.fingerprint
-        self.category_names = sorted({cache.categories[index] for index in used})
+        self.category_names = sorted(cache.categories.names[code] for code in np.unique(cache.categories.codes[used]))
         self.num_categories = self.condition_dim = None
         condition: dict[str, int] | Embeddings | None = None
         if self.condition == "category":
@@ -72,7 +82,8 @@ class LatentDataModule(StreamDataModule):
             self.condition_dim = condition.dim
         self.train_shapes = CachedShapes(cache, members["train"], condition, self.seed)
         self.val_shapes = CachedShapes(cache, members["val"], condition, None)
-        self.test_shapes = CachedShapes(cache, members["test"] or members["val"], condition, None)
+        tests = members["test"] if len(members["test"]) else members["val"]
+        self.test_shapes = CachedShapes(cache, tests, condition, None)
         rank_zero_info(
             f"{self.root}: latents of {len(members['train'])} shapes to train, {len(members['val'])} to validate, "
             f"{cache.subsets} subset(s) each, of autoencoder {self.fingerprint}."
@@ -90,16 +101,23 @@ class CachedShapes(SampleSet):
     """
 
     def __init__(
-        self, cache: LatentCache, members: list[int], condition: dict[str, int] | Embeddings | None, seed: int | None
+        self,
+        cache: LatentCache,
+        members: NDArray[np.integer[Any]],
+        condition: dict[str, int] | Embeddings | None,
+        seed: int | None,
     ) -> None:
         self._cache, self._members, self._condition, self._seed = cache, members, condition, seed
 
     def __len__(self) -> int:
         return len(self._members)
 
+    def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]]:
+        return self._cache.shards_of(self._members, at_once)
+
     def __getitem__(self, key: Key) -> LatentSample:
         epoch, index = key
-        shape = self._members[index]
+        shape = int(self._members[index])
         id, category = self._cache.ids[shape], self._cache.categories[shape]
         subset = 0
         if self._seed is not None:

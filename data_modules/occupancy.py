@@ -4,7 +4,7 @@ Half of the volume queries are inside (LaGeM appendix D). A thin shape may own f
 them are taken, and the rest come from the inside near queries, so the balance holds for a thin shape too.
 """
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key
-from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.data_modules.stream import ShapeDataModule, ShapeSet, Shuffle, augmented
+from lagem.preparation.file_cache import FileCache
 from lagem.preparation.quantisation import stored_row
 from lagem.preparation.shards import Shards, labelled, random_window
 from lagem.randomness import sample_generator
@@ -35,11 +36,13 @@ class OccupancyDataModule(ShapeDataModule):
         num_workers: int = 4,
         augment: Augmentation | None = None,
         categories: list[str] | None = None,
+        cache: FileCache | None = None,
+        shuffle: Shuffle = "shapes",
     ) -> None:
         """Prepared shapes.
 
         Args:
-            root: Folder that `lagem prepare` wrote.
+            root: Folder that `lagem prepare` wrote, or its URL in a store: s3://bucket/prefix.
             seed: Seed of the order and of every draw.
             batch_size: Shapes of a batch on one rank.
             num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
@@ -48,19 +51,22 @@ class OccupancyDataModule(ShapeDataModule):
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
+            cache: Copies of the files of a root in a store; null for the defaults. A local folder is read in place.
+            shuffle: What is put in random order for training: all shapes, or the shards and the shapes of each, so that
+                every rank reads its own part of the shards, one after another; for data that no cache holds.
         """
-        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
+        super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         if num_volume_queries % 2:
             raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
-        self.root, self.categories, self.augment = Path(root), categories, augment
+        self.root, self.cache, self.categories, self.augment = root, cache, categories, augment
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
 
     def setup(self, stage: str) -> None:
-        shards = Shards(self.root)
+        shards = Shards(self.root, self.cache)
         members = shards.members(self.categories)
         self.train_shapes = PreparedShapes(shards, members["train"], self.counts, self.seed, self.augment)
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
-        tests = members["test"] or members["val"]
+        tests = members["test"] if len(members["test"]) else members["val"]
         self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
         rank_zero_info(
             f"{self.root}: {len(members['train'])} shapes to train, {len(members['val'])} to validate; "
@@ -74,12 +80,12 @@ class PreparedShapes(ShapeSet):
     def __init__(
         self,
         shards: Shards,
-        members: list[int],
+        members: NDArray[np.integer[Any]],
         counts: tuple[int, int, int],
         seed: int,
         augment: Augmentation | None,
     ) -> None:
-        self._shards, self._members = shards, np.array(members, dtype=np.int64)
+        self._shards, self._members = shards, members
         self._surface, self._volume, self._near = counts
         self._seed, self._augment = seed, augment
 
@@ -91,6 +97,9 @@ class PreparedShapes(ShapeSet):
         """Bytes of the shard that a sample is made of: the rows of its windows, as stored."""
         rows = {"surface_points": self._surface, "volume_outside": self._volume, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
+
+    def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]]:
+        return self._shards.shards_of(self._members, at_once)
 
     def category(self, index: int) -> str:
         return self._shards.categories[self._members[index]]

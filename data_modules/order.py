@@ -6,12 +6,17 @@ that it has trained on, which Lightning keeps in its checkpoint. So a run that r
 goes on with the next batch (Lightning alone would begin the epoch's data again), one that resumes at the end of an
 epoch begins the next, and nothing is read to get there.
 
-Letters: n batches of one pass, B shapes of a batch on one rank, W ranks.
+Where shapes lie in shards that a machine cannot hold all at once, a pass may go by shards: see `in_lanes`.
+
+Letters: n batches of one pass, B shapes of a batch on one rank, W ranks, G = W * B shapes of a global batch.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from lagem.randomness import sample_generator
@@ -34,6 +39,7 @@ class TrainOrder(Sampler[list[Key]]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        shards: NDArray[np.integer[Any]] | None = None,
         batches_done: Callable[[], int] = lambda: 0,
     ) -> None:
         """Order of a training set.
@@ -44,6 +50,7 @@ class TrainOrder(Sampler[list[Key]]):
             seed: The run's seed.
             rank: Which rank this is.
             world_size: W.
+            shards: (num_shapes,) number of the shard that holds each shape, to go by shards; None to mix all shapes.
             batches_done: Asked whenever an iteration begins: how many batches the run has trained on.
         """
         self._global_batch = batch_size * world_size
@@ -52,8 +59,14 @@ class TrainOrder(Sampler[list[Key]]):
                 f"the training set holds {num_shapes} shapes, fewer than one batch of {batch_size} on each of "
                 f"{world_size} rank(s). Lower `data.init_args.batch_size`, or train on more shapes."
             )
-        self._num_shapes, self._seed, self._batches_done = num_shapes, seed, batches_done
-        self.settings = {"seed": seed, "num_shapes": num_shapes, "global_batch": self._global_batch}
+        self._num_shapes, self._seed, self._shards, self._batches_done = num_shapes, seed, shards, batches_done
+        self.world_size = world_size
+        self.settings = {
+            "seed": seed,
+            "num_shapes": num_shapes,
+            "global_batch": self._global_batch,
+            "shards": 0 if shards is None else zlib.crc32(np.asarray(shards, dtype=np.int64).tobytes()),
+        }
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
@@ -64,13 +77,41 @@ class TrainOrder(Sampler[list[Key]]):
         return self._batches(self._batches_done())  # asked now, not at the first batch
 
     def _batches(self, start: int) -> Iterator[list[Key]]:
-        epoch, order = -1, np.empty(0, dtype=np.int64)
+        epoch = -1
+        order: NDArray[np.integer[Any]] = np.empty(0, dtype=np.int64)
         for batch in range(start, start + len(self)):
             if batch // len(self) != epoch:
                 epoch = batch // len(self)
-                order = sample_generator(self._seed, epoch, "order of shapes").permutation(self._num_shapes)
+                order = self._pass(sample_generator(self._seed, epoch, "order of shapes"))
             first = batch % len(self) * self._global_batch
             yield [(epoch, int(index)) for index in order[first : first + self._global_batch][self._mine]]
+
+    def _pass(self, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
+        if self._shards is None:
+            return rng.permutation(self._num_shapes)
+        return in_lanes(self._shards, self._global_batch, rng)
+
+
+def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
+    """Indices of a pass by shards, global batch after global batch.
+
+    The shards in random order, the shapes of each in random order, make one line of all shapes. It is cut into G
+    equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards (fewer where
+    there are few), and a rank, whose places in the batch are always the same lanes, goes through one stretch of the
+    line: it reads the shards of its part one after another, B at a time, and no rank reads another's but at the ends.
+
+    Args:
+        shards: (num_shapes,) number of the shard that holds each shape.
+        lanes: G.
+        rng: What the order is drawn from.
+
+    Returns:
+        (n * G,) indices; the shapes at the end of the line that fill no batch are left out.
+    """
+    turns = rng.permutation(int(shards.max()) + 1)[shards]
+    line = np.lexsort((rng.random(len(shards)), turns))
+    batches = len(line) // lanes
+    return line[: batches * lanes].reshape(lanes, batches).T.ravel()
 
 
 class ValidationOrder(Sampler[list[Key]]):

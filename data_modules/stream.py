@@ -5,7 +5,7 @@ the data. Trainers that use these modules set `use_distributed_sampler: false`.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, R
 
 PREFETCHED_BATCHES = 4  # of each worker
 
+Shuffle = Literal["shapes", "shards"]
+
 
 class SampleSet(Dataset[Any], ABC):
     """Samples of one split, one a shape."""
@@ -31,6 +33,15 @@ class SampleSet(Dataset[Any], ABC):
     @abstractmethod
     def __getitem__(self, key: Key) -> Any:
         """Sample of the shape at an index, as (epoch, index) alone decides."""
+
+    def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]] | None:
+        """Number of the shard that holds each shape, or None for a set without shards.
+
+        Args:
+            at_once: Shards that a machine reads from at the same time, None for any of them at any time; ValueError
+                where it cannot hold so many.
+        """
+        return None
 
 
 class ShapeSet(SampleSet):
@@ -61,21 +72,37 @@ def augmented(
 class ResumableLoader(DataLoader[Any]):
     """A loader in `TrainOrder`, which Lightning need not warn about on resuming: the order knows its place.
 
-    A checkpoint keeps the order's settings, to notice where a resumed run cannot see what it would have seen.
+    A checkpoint keeps the order's settings, to notice where a resumed run cannot see what it would have seen. Another
+    number of ranks is fine where the batch of all ranks together stays the same.
     """
 
     batch_sampler: TrainOrder
 
     def state_dict(self) -> dict[str, int]:
-        return self.batch_sampler.settings
+        return {**self.batch_sampler.settings, "ranks": self.batch_sampler.world_size}
 
     def load_state_dict(self, saved: dict[str, int]) -> None:
-        mine = self.batch_sampler.settings
-        if saved != mine:
+        mine, ranks = self.batch_sampler.settings, self.batch_sampler.world_size
+        before = {name: saved.get(name, 0) for name in mine}
+        if saved.get("ranks", ranks) != ranks and before["global_batch"] != mine["global_batch"]:
+            raise ValueError(
+                f"the checkpoint was trained on {saved['ranks']} rank(s) with {before['global_batch']} shapes a step, "
+                f"but this run has {ranks} rank(s) and {mine['global_batch']} shapes a step, so it would repeat and "
+                f"skip shapes. {same_batch(before['global_batch'], ranks)}, or begin a new run from the weights by "
+                "model.init_args.init_from."
+            )
+        if before != mine:
             rank_zero_warn(
-                f"the checkpoint was trained with {saved}, this run has {mine}: it goes on after as many batches, "
+                f"the checkpoint was trained with {before}, this run has {mine}: it goes on after as many batches, "
                 "but does not see the shapes that an undisturbed run would see."
             )
+
+
+def same_batch(global_batch: int, ranks: int) -> str:
+    """What to do for a step of as many shapes as before."""
+    if global_batch % ranks:
+        return f"Use a number of ranks that divides {global_batch}, with data.init_args.batch_size to match"
+    return f"Set data.init_args.batch_size to {global_batch // ranks}"
 
 
 class StreamDataModule(LightningDataModule):
@@ -86,27 +113,33 @@ class StreamDataModule(LightningDataModule):
     test_shapes: SampleSet
     batch_type: type[OccupancyBatch | LatentBatch]
 
-    def __init__(self, *, seed: int, batch_size: int, num_workers: int) -> None:
+    def __init__(self, *, seed: int, batch_size: int, num_workers: int, shuffle: Shuffle = "shapes") -> None:
         """Common settings.
 
         Args:
             seed: Seed of the order and of every draw.
             batch_size: Shapes of a batch on one rank.
             num_workers: Loading processes of one rank; 0 loads in the training process.
+            shuffle: What is put in random order for training.
         """
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but {batch_size} was given.")
-        self.seed, self.batch_size, self.num_workers = seed, batch_size, num_workers
+        self.seed, self.batch_size, self.num_workers, self.shuffle = seed, batch_size, num_workers, shuffle
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._place()
+        on_this_machine = 1 if self.trainer is None else self.trainer.num_devices
+        # a lane may be at the end of one shard in the step and in the next one where a worker prefetches
+        at_once = 2 * self.batch_size * on_this_machine if self.shuffle == "shards" else None
+        shards = self.train_shapes.by_shards(at_once)
         order = TrainOrder(
             num_shapes=len(self.train_shapes),
             batch_size=self.batch_size,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
+            shards=shards if self.shuffle == "shards" else None,
             batches_done=self._batches_done,
         )
         return ResumableLoader(self.train_shapes, batch_sampler=order, **self._loading())

@@ -238,7 +238,9 @@ def parse_experiment(config: Path) -> Namespace:
 
 
 def innermost_reason(message: str) -> str:
-    """The sentence that a person needs out of jsonargparse's nested report, with the key it is about."""
+    """The sentence that a person needs out of jsonargparse's or a loading process's report, with its key."""
+    if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # a whole traceback
+        message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]
     text = " ".join(message.split())
     while nested := re.match(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):
         reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]

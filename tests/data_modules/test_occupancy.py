@@ -71,7 +71,7 @@ class Stored:
 
 
 def stored_shapes(volume=128, near=100, **kwargs) -> PreparedShapes:
-    return PreparedShapes(Stored(**kwargs), [0], (64, volume, near), 0, None)
+    return PreparedShapes(Stored(**kwargs), np.array([0]), (64, volume, near), 0, None)
 
 
 def pools_of(points) -> dict[str, int]:

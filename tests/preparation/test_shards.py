@@ -76,11 +76,12 @@ def test_reader_works_after_a_fork(shards):
         np.testing.assert_array_equal(pool.apply(shards.read, (3, "near_outside")), whole)
 
 
-def test_few_shards_stay_open(shards, monkeypatch):
-    monkeypatch.setattr("lagem.preparation.open_files.OPEN_FILES", 1)
+def test_few_shards_stay_open(root, monkeypatch):
+    monkeypatch.setattr("lagem.preparation.stored_folder.LocalFolder.open_files", 1)
+    shards = Shards(root)
     for index in (0, 6, 3, 0, 6):
         shards.read(index, "surface_points", 0, 1)
-        assert len(shards._shards) == 1
+        assert len(shards._opened) == 1
 
 
 def test_an_empty_pool_is_an_error_that_names_shape_and_pool(root, folder, small):

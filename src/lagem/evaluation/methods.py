@@ -135,7 +135,7 @@ class Retrieval:
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
         self._places = {id: index for index, id in enumerate(shards.ids)}
-        self._records = read_records(shards.root)
+        self._records = read_records(Path(shards.root))
         self.num_surface_points = 1  # not looked at
         self.about: About = {"weights": "none: the result is the nearest training shape, by its stored surface points"}
 

@@ -66,15 +66,15 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
         return Neighbours({}, f"not known, as {shards.root} has no shape of split {TRAINING!r}")
     name = f".nearest_train.{quote(split, safe='')}.json"
     search = [ALIKE, FEW_POINTS, FINALISTS, COMPARED_POINTS]
-    of = {"index's sha256": sha256_of(shards.root / "index.csv"), "split": split, "search": search}
-    for folder in (shards.root, output):
+    of = {"index's sha256": sha256_of(Path(shards.root) / "index.csv"), "split": split, "search": search}
+    for folder in (Path(shards.root), output):
         if (kept := _read(folder / name, of)) is not None:
             return Neighbours(kept)
     found = _search(shards, split)
     content = {"of": of, "nearest": {id: asdict(neighbour) for id, neighbour in found.items()}}
     text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     try:
-        write_atomically(shards.root / name, text)
+        write_atomically(Path(shards.root) / name, text)
     except OSError:
         output.mkdir(parents=True, exist_ok=True)
         write_atomically(output / name, text)

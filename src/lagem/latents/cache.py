@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import LATENTS, LatentShard
 from lagem.levels import LevelSpec
+from lagem.preparation.file_cache import FileCache
 from lagem.preparation.sharded import ShardedFolder
 
 
@@ -22,14 +23,14 @@ class LatentCache(ShardedFolder[LatentShard]):
     subsets: K, how many draws of its surface each shape was encoded from.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        super().__init__(root, format=LATENTS, open=LatentShard)
+    def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
+        super().__init__(root, format=LATENTS, open=LatentShard, cache=cache)
         try:
             self.levels = tuple(LevelSpec(**level) for level in self.header["levels"])
             self.fingerprint: str = self.header["fingerprint"]
             self.subsets: int = self.header["settings"]["subsets"]
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{self.root / 'format.json'}: damaged ({type(error).__name__}: {error}).") from None
+            raise ValueError(f"{self.root}/format.json: damaged ({type(error).__name__}: {error}).") from None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
         """(M_i, D_i) latents of one subset of shape `index`, fine to coarse."""

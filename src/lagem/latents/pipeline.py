@@ -22,6 +22,7 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.preparation.atomic import locked, remove_leftovers, write_atomically
 from lagem.preparation.packing import shard_name
 from lagem.preparation.parts import Part, status_line
+from lagem.preparation.stored_folder import LocalFolder
 from lagem.progress import long_progress
 
 SHAPES_PER_SHARD = 64
@@ -97,7 +98,7 @@ def encoding_status(
 ) -> str:
     """How many shapes are encoded, refused and missing, by the shards that are there; whoever writes them goes on."""
     root = Path(output)
-    LATENTS.read(root)
+    LATENTS.read(LocalFolder(root))
     planned = plan(root, surfaces, splits, ids)
     there = [LatentShard(path) for path, _ in planned if path.exists()]
     total, done = sum(len(run) for _, run in planned), sum(len(shard.ids) for shard in there)
@@ -110,7 +111,9 @@ def begin(
     """Make the folder with its format.json, or check that it was made with the same autoencoder, data and settings."""
     fingerprint = fingerprint_of(autoencoder)
     if (root / "format.json").exists():
-        check_fingerprint(fingerprint, str(LATENTS.read(root).get("fingerprint")), f"the latent cache {root}")
+        check_fingerprint(
+            fingerprint, str(LATENTS.read(LocalFolder(root)).get("fingerprint")), f"the latent cache {root}"
+        )
     decisive = {
         **asdict(settings),
         "ids": settings.ids and hashlib.sha256("\n".join(settings.ids).encode()).hexdigest(),

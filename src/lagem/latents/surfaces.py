@@ -1,5 +1,6 @@
 """Where the surface points that are encoded come from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +18,15 @@ class SurfaceSource(Protocol):
     description: what decides the shapes, in plain types.
     """
 
-    ids: list[str]
-    categories: list[str]
-    splits: list[str]
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def categories(self) -> Sequence[str]: ...
+
+    @property
+    def splits(self) -> Sequence[str]: ...
+
     description: dict[str, Any]
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -34,7 +41,9 @@ class PreparedSurfaces:
 
     def __init__(self, root: str | Path) -> None:
         self._shards = Shards(root)
-        self.ids, self.categories, self.splits = self._shards.ids, self._shards.categories, self._shards.splits
+        self.ids: Sequence[str] = self._shards.ids
+        self.categories: Sequence[str] = self._shards.categories
+        self.splits: Sequence[str] = self._shards.splits
         self.description = self._shards.header
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.stored_folder import LocalFolder, StoredFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class FolderFormat:
     command: str
     usage: str
 
-    def check(self, path: Path, header: Mapping[str, Any]) -> None:
+    def check(self, path: str | Path, header: Mapping[str, Any]) -> None:
         """ValueError unless a header names this format and this version."""
         if header.get("format") != self.name:
             raise ValueError(f"{path}: format is {header.get('format')!r}, expected {self.name!r}.")
@@ -40,15 +41,16 @@ class FolderFormat:
                 f"{self.version}; make it again with `{self.command}`, or use the lagem that wrote it."
             )
 
-    def read(self, root: Path) -> dict[str, Any]:
+    def read(self, folder: StoredFolder) -> dict[str, Any]:
         """format.json of a folder: format, version, settings, and what else the format keeps there."""
-        path = root / "format.json"
+        path = f"{folder.name}/format.json"
         try:
-            header = json.loads(path.read_text(encoding="utf-8"))
+            with folder.held("format.json") as file:
+                header = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             lacks = f"has no format.json, so `{self.command}` did not write it"
-            what = lacks if root.is_dir() else "there is no such folder"
-            raise ValueError(f"{root}: {what}; {self.usage.format(root=root)}.") from None
+            what = lacks if folder.is_there() else "there is no such folder"
+            raise ValueError(f"{folder.name}: {what}; {self.usage.format(root=folder.name)}.") from None
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: cannot be read ({error}).") from None
         if not isinstance(header, dict):
@@ -74,7 +76,7 @@ class FolderFormat:
             root.mkdir(parents=True, exist_ok=True)
             header = {"format": self.name, "version": self.version, **more, "settings": settings}
             write_atomically(root / "format.json", (json.dumps(header, indent=2) + "\n").encode())
-        before = self.read(root)["settings"]
+        before = self.read(LocalFolder(root))["settings"]
         now = json.loads(json.dumps(settings))
         if lacking := [name for name in now if name not in before]:
             raise ValueError(

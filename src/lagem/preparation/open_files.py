@@ -3,10 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-OPEN_FILES = 64  # kept open in a process; each costs a memory map and its offsets
 
 File = TypeVar("File")
 
@@ -15,29 +12,30 @@ class OpenFiles(Generic[File]):
     """The files opened last. Can be pickled, and used after a fork: the other process opens its own.
 
     Args:
-        open: Opens one.
+        open: Opens one, by its path or name.
+        most: How many are kept open.
     """
 
-    def __init__(self, open: Callable[[Path], File]) -> None:
-        self._open_file = open
+    def __init__(self, open: Callable[[str], File], *, most: int) -> None:
+        self._open_file, self._most = open, most
         self._forget()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def __call__(self, path: Path) -> File:
+    def __call__(self, path: str) -> File:
         """The file at a path, opened unless it is."""
         if self._process != os.getpid():
             self._forget()
         if path not in self._open:
             self._open[path] = self._open_file(path)
-            if len(self._open) > OPEN_FILES:
+            if len(self._open) > self._most:
                 self._open.popitem(last=False)
         self._open.move_to_end(path)
         return self._open[path]
 
     def _forget(self) -> None:
-        self._open: OrderedDict[Path, File] = OrderedDict()
+        self._open: OrderedDict[str, File] = OrderedDict()
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:

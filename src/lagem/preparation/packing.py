@@ -18,6 +18,7 @@ from lagem.preparation.atomic import remove_leftovers, write_atomically
 from lagem.preparation.quantisation import POOLS
 from lagem.preparation.records import Record, read_records, write_table
 from lagem.preparation.shard_file import OCCUPANCY, ShardFile, write_shard
+from lagem.preparation.stored_folder import LocalFolder
 
 COLUMNS = ["id", "category", "split", "shard", "row", "faces", "inside_share", *POOLS]
 
@@ -29,7 +30,7 @@ def pack(root: str | Path) -> None:
         root: The folder; its format.json says how many shapes a shard takes.
     """
     root = Path(root)
-    per_shard: int = OCCUPANCY.read(root)["settings"]["shapes_per_shard"]
+    per_shard: int = OCCUPANCY.read(LocalFolder(root))["settings"]["shapes_per_shard"]
     shapes, shards = root / "shapes", root / "shards"
     for folder in (root, shapes, shards):
         folder.mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ from lagem.preparation.shape import prepare_shape
 from lagem.preparation.shard_file import OCCUPANCY, write_shard
 from lagem.preparation.solid import require_manifold
 from lagem.preparation.sources import MeshSource, find_meshes
+from lagem.preparation.stored_folder import LocalFolder
 from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
 from lagem.progress import long_progress
 
@@ -88,7 +89,7 @@ def prepare(
 def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str:
     """How many meshes are prepared, refused and missing, by their records alone; whoever writes them goes on."""
     meshes, root = find_meshes(sources, val_share=0), Path(output)
-    OCCUPANCY.read(root)
+    OCCUPANCY.read(LocalFolder(root))
     records = read_records(root)
     recorded = Counter(records[mesh.id].status for mesh in with_recorded_ids(meshes, records) if mesh.id in records)
     done, refused = recorded["prepared"], recorded["refused"]

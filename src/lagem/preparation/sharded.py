@@ -1,12 +1,17 @@
 """A folder of shards: what its index says of the shapes, and which file holds which."""
 
-import csv
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.preparation.file_cache import FileCache
 from lagem.preparation.folder_format import FolderFormat
+from lagem.preparation.folder_index import read_index
 from lagem.preparation.open_files import OpenFiles
+from lagem.preparation.stored_folder import stored_folder
 
 
 class Shard(Protocol):
@@ -23,61 +28,79 @@ class ShardedFolder(Generic[ShardType]):
 
     Can be pickled, and used after a fork: files are opened where they are read.
 
+    root: the folder's path or URL.
     header: format.json.
     ids, categories, splits: one entry a shape.
+    shards: the file that holds each shape.
+    stored: where the files come from.
 
     Args:
-        root: The folder.
+        root: The folder, or its URL in a store.
         format: What the folder has to be.
         open: Opens one of its shards.
+        cache: Takes the files of a store.
     """
 
-    def __init__(self, root: str | Path, *, format: FolderFormat, open: Callable[[Path], ShardType]) -> None:
-        self.root = Path(root)
-        self.header = format.read(self.root)
-        self.ids: list[str] = []
-        self.categories: list[str] = []
-        self.splits: list[str] = []
-        self._files: list[str] = []
-        self._rows: list[int] = []
-        words: dict[str, str] = {}  # one string object for each category, split and shard
-        index = self.root / "index.csv"
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        format: FolderFormat,
+        open: Callable[[Path], ShardType],
+        cache: FileCache | None = None,
+    ) -> None:
+        self.stored = stored_folder(root, cache or FileCache())
+        self.root = self.stored.name
+        self._command, self._open_shard = format.command, open
+        self.header = format.read(self.stored)
         try:
-            with index.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    self.ids.append(row["id"])
-                    for column, name in ((self.categories, "category"), (self.splits, "split"), (self._files, "shard")):
-                        column.append(words.setdefault(row[name], row[name]))
-                    self._rows.append(int(row["row"]))
+            with self.stored.held("index.csv") as path:
+                index = read_index(path, f"{self.root}/index.csv")
         except FileNotFoundError:
             raise ValueError(f"{self.root}: no index.csv, so it is not finished; run `{format.command}`.") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{index}: damaged after shape {len(self._rows)} ({type(error).__name__}: {error})."
-            ) from None
-        if len(set(self.ids)) < len(self.ids):
-            doubled = next(a for a, b in zip(sorted(self.ids), sorted(self.ids)[1:], strict=False) if a == b)
-            raise ValueError(f"{index}: id {doubled!r} occurs more than once.")
-        self._shards = OpenFiles(open)
+        self.ids, self.categories, self.splits, self.shards = index.ids, index.categories, index.splits, index.shards
+        self._rows = index.rows
+        self._opened = OpenFiles(self._open, most=self.stored.open_files)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def members(self, categories: Collection[str] | None) -> dict[str, list[int]]:
+    def members(self, categories: Collection[str] | None) -> dict[str, NDArray[np.integer[Any]]]:
         """Positions in `ids` of the shapes of some categories (None: all) by split; ValueError for an unknown one."""
-        known = sorted(set(self.categories))
+        known = sorted(self.categories.names)
         if unknown := sorted(set(categories or ()) - set(known)):
             raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
-        members: dict[str, list[int]] = {"train": [], "val": [], "test": []}
-        for index, (split, category) in enumerate(zip(self.splits, self.categories, strict=True)):
-            if categories is None or category in categories:
-                members.setdefault(split, []).append(index)
-        return members
+        chosen = np.array([categories is None or name in categories for name in self.categories.names], dtype=np.bool_)
+        wanted = chosen[self.categories.codes]
+        splits = {split: code for code, split in enumerate(self.splits.names)}
+        return {
+            split: np.flatnonzero(wanted & (self.splits.codes == splits.get(split, -1)))
+            for split in {"train": 0, "val": 0, "test": 0, **splits}
+        }
+
+    def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
+        """Number of the shard that holds each member; ValueError where the machine cannot hold what is read at a time.
+
+        Args:
+            members: Positions in `ids`.
+            at_once: Shards that are read from at the same time; None for any of them at any time.
+        """
+        shards = self.shards.codes[members]
+        self.stored.check_room([f"shards/{self.shards.names[code]}" for code in np.unique(shards)], at_once)
+        return shards
 
     def place(self, index: int) -> tuple[ShardType, int]:
         """The shard that holds shape `index`, and its row there."""
-        shard, row = self._shards(self.root / "shards" / self._files[index]), self._rows[index]
+        shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
-            name = self._files[index]
-            raise ValueError(f"{self.root}: row {row} of shard {name} is not {self.ids[index]!r}, as index.csv says.")
+            raise ValueError(
+                f"{self.root}: row {row} of shard {self.shards[index]} is not {self.ids[index]!r}, as index.csv says."
+            )
         return shard, row
+
+    def _open(self, name: str) -> ShardType:
+        try:
+            with self.stored.held(f"shards/{name}") as path:
+                return self._open_shard(path)
+        except FileNotFoundError:
+            raise ValueError(f"{self.root}/shards/{name}: the shard is missing; run `{self._command}` again.") from None

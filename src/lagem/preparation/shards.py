@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.frame import Frame
+from lagem.preparation.file_cache import FileCache
 from lagem.preparation.quantisation import POOLS
 from lagem.preparation.shard_file import OCCUPANCY, ShardFile
 from lagem.preparation.sharded import ShardedFolder
@@ -20,8 +21,8 @@ class Shards(ShardedFolder[ShardFile]):
     ids, categories, splits: one entry a shape.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        super().__init__(root, format=OCCUPANCY, open=ShardFile)
+    def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
+        super().__init__(root, format=OCCUPANCY, open=ShardFile, cache=cache)
 
     def count(self, index: int, pool: str) -> int:
         """Points that shape `index` has in a pool."""

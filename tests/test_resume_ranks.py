@@ -1,0 +1,59 @@
+"""A run that resumes on another number of ranks goes on exactly with the same batch of all ranks, or is refused."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagem.cli import main
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+small_fit, completed = load("small_run").small_fit, load("training_process").completed
+EVERY_STEP = (
+    "--trainer.callbacks=[{class_path: ModelCheckpoint, init_args: {every_n_train_steps: 1, save_top_k: -1}}]",
+    "--trainer.limit_val_batches=0",
+)
+
+
+def losses(folder: Path) -> dict[int, float]:
+    (path,) = folder.glob("logs/version_*/metrics.csv")
+    with path.open() as file:
+        return {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(file) if row.get("train/loss")}
+
+
+@pytest.fixture(scope="module")
+def on_two_ranks(tmp_path_factory) -> Path:
+    """14 steps of 2 ranks with 4 shapes each: two passes of six batches, and more."""
+    folder = tmp_path_factory.mktemp("two")
+    completed(small_fit(folder, "--trainer.devices=2", "--trainer.strategy=ddp", *EVERY_STEP, steps=14))
+    return folder
+
+
+@pytest.mark.parametrize("step", [3, 6, 9])
+def test_one_rank_with_twice_the_batch_goes_on_where_two_ranks_stopped(on_two_ranks, tmp_path, step):
+    (checkpoint,) = on_two_ranks.glob(f"checkpoints/*step={step}.ckpt")
+    main(small_fit(tmp_path, "--data.init_args.batch_size=8", f"--ckpt_path={checkpoint}", *EVERY_STEP, steps=14))
+    resumed, undisturbed = losses(tmp_path), losses(on_two_ranks)
+    assert sorted(resumed) == list(range(step, 14))
+    np.testing.assert_allclose(list(resumed.values()), [undisturbed[step] for step in resumed], rtol=5e-4)
+    assert len(set(undisturbed.values())) == 14  # a batch out of its turn would show
+
+
+def test_one_rank_with_another_batch_is_refused_with_the_batch_to_set(on_two_ranks, tmp_path, capsys):
+    (checkpoint,) = on_two_ranks.glob("checkpoints/*step=3.ckpt")
+    with pytest.raises(SystemExit) as stop:
+        main(small_fit(tmp_path, f"--ckpt_path={checkpoint}", *EVERY_STEP, steps=14))
+    assert stop.value.code == 2
+    assert (
+        "lagem: error: the checkpoint was trained on 2 rank(s) with 8 shapes a step, but this run has 1 rank(s) and 4 "
+        "shapes a step, so it would repeat and skip shapes. Set data.init_args.batch_size to 8"
+    ) in capsys.readouterr().err
