@@ -27,7 +27,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow benchmark lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster benchmark lint format typecheck constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,10 +83,16 @@ demo-generate: setup ## Train a cascade on the demo's autoencoder, make furnitur
 	$(BIN)/lagem generate $(CASCADE)/cascade $(GENERATE) --seed $(SEED) --output $(CASCADE)/samples
 
 test: setup ## Set up and run the CPU tests
-	$(PYTEST) -m "not slow and not gpu" $(ARGS)
+	$(PYTEST) -m "not slow and not gpu and not cluster" $(ARGS)
 
-test-slow: setup ## Run the slow tests too (a GPU's only where there is one)
+test-slow: setup ## Run the slow tests too (a GPU's and SLURM's only where there is one)
 	$(PYTEST) $(ARGS)
+
+# Two nodes on the loopback interface; the tests start them and stop them.
+test-cluster: setup ## Install SLURM where it is missing (root, apt), and run the tests on a SLURM of two nodes
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	$(PYTEST) -m "cluster and not slow" tests/cluster $(ARGS)
 
 # One thread for each library: times are CPU times, and threads that wait for one another count as busy.
 benchmark: setup ## Measure ours beside others, alone on the machine: make benchmark NAME=loading (or preparation)
