@@ -1,7 +1,8 @@
-"""Lightning callbacks that look at geometry."""
+"""Lightning callbacks: they look at geometry, and leave when a signal asks."""
 
 from lagem.callbacks.geometry_metrics import LogGeometryMetrics
 from lagem.callbacks.mesh_export import ExportMeshes
 from lagem.callbacks.sample_export import ExportSamples
+from lagem.callbacks.save_on_signal import SaveOnSignal
 
-__all__ = ["ExportMeshes", "ExportSamples", "LogGeometryMetrics"]
+__all__ = ["ExportMeshes", "ExportSamples", "LogGeometryMetrics", "SaveOnSignal"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lagem.cluster.signals import obey_only_parent
 from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
@@ -179,6 +180,7 @@ class StreamDataModule(LightningDataModule):
             "persistent_workers": self.num_workers > 0,
             "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
             "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": obey_only_parent if self.num_workers else None,
         }
 
 

@@ -37,8 +37,9 @@ MAY_IMPORT = {
     "preparation": [*CONTRACTS, "digest", "geometry"],
     "modules": [*CONTRACTS, "models", "diffusion", "fingerprint", "stage_weights", "weights", "weights_file"],
     "latents": [*CONTRACTS, "fingerprint", "geometry", "models", "preparation"],
-    "data_modules": [*CONTRACTS, "geometry", "preparation", "latents.cache"],
-    "callbacks": [*CONTRACTS, "geometry", "preparation.atomic"],
+    "checkpoints": ["weights_file"],
+    "data_modules": [*CONTRACTS, "cluster.signals", "geometry", "preparation", "latents.cache"],
+    "callbacks": [*CONTRACTS, "cluster.signals", "geometry", "preparation.atomic"],
     "evaluation": [
         *CONTRACTS,
         "device",

@@ -9,8 +9,10 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from lagem.cluster.signals import held_back
 from lagem.out_of_memory import out_of_memory_message
 
 if TYPE_CHECKING:
@@ -41,9 +43,10 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
     words = sys.argv[1:] if argv is None else argv
     try:
         if words and words[0] in TRAINING_VERBS:
-            from lagem.training_cli import run_training
+            with held_back() if words[0] == "fit" else nullcontext():
+                from lagem.training_cli import run_training
 
-            return run_training(argv)
+                return run_training(argv)
         tool, arguments = parse_tool(words)
         tool(arguments)
         return None

@@ -5,17 +5,19 @@ metrics.csv, TensorBoard events and the resolved config.yaml of each start, and 
 """
 
 import json
-import os
-import pickle
 import re
 import sys
 import warnings
 import zipfile
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import (
@@ -28,47 +30,21 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+# The first three let YAML use bare class names.
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules
+from lagem.callbacks import SaveOnSignal
+from lagem.checkpoints import AtomicCheckpointIO, FinalCheckpoint, starting_checkpoint
+from lagem.cluster.lost_rank import give_up, is_lost_rank
+from lagem.cluster.requeue import leave, was_requeued
 from lagem.run_record import RunRecord
 from lagem.tracking import finish_runs, keep_run_id, log_configuration
-from lagem.weights_file import refused
 
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Local checkpoints are renamed into place, so a killed run leaves no half one; no checkpoint's code is run."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write `checkpoint` to `path`."""
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
-        temporary = f"{path}.part"
-        super().save_checkpoint(checkpoint, temporary, storage_options)
-        os.replace(temporary, path)
-
-    def load_checkpoint(
-        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read plain data only, also from where Lightning would trust the file."""
-        try:
-            return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise refused(path, error) from error
-
-
-class FinalCheckpoint(Callback):
-    """Keep the end of a run that falls between two saves, before weight averaging puts its weights into the model."""
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write `last.ckpt` once more wherever a ModelCheckpoint keeps one."""
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
-                trainer.save_checkpoint(Path(callback.dirpath) / f"{callback.CHECKPOINT_NAME_LAST}.ckpt")
+LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they give up; Lightning: 30
 
 
 class TrainingCLI(LightningCLI):
@@ -131,7 +107,14 @@ class TrainingCLI(LightningCLI):
                 check_averaging(callback, trainer.strategy)
                 # Lightning makes the average where the model is at setup, before it moves to its device.
                 callback._device = callback._device or trainer.strategy.root_device
+        environment = trainer._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment):
+            environment.auto_requeue = False  # SaveOnSignal is in its place
+        if getattr(trainer.strategy, "_timeout", None) == default_pg_timeout:
+            trainer.strategy._timeout = LONGEST_SILENCE
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
+        if not any(isinstance(callback, SaveOnSignal) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.callbacks.append(SaveOnSignal())  # type: ignore[attr-defined]
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
         if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
@@ -142,14 +125,33 @@ class TrainingCLI(LightningCLI):
         return trainer
 
     def before_fit(self) -> None:
-        """Refuse to train a new model over the checkpoints of another run."""
-        held = list((Path(self.trainer.default_root_dir) / "checkpoints").glob("*.ckpt"))
-        if held and self._get(self.config, "ckpt_path") is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            raise ValueError(
-                f"{self.trainer.default_root_dir} already holds a run ({len(held)} checkpoints). Go on with it by "
-                "--ckpt_path last, or name another folder by --trainer.default_root_dir."
-            )
+        """Choose the checkpoint to begin from; refuse to train a new model over those of another run."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        root = Path(self.trainer.default_root_dir)
+        kept = [c.dirpath for c in self.trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath]
+        settings = self.config_init["fit"]
+        settings.ckpt_path = starting_checkpoint(
+            settings.ckpt_path, root, {root / "checkpoints", *map(Path, kept)}, requeued=was_requeued()
+        )
         log_configuration(self.trainer.loggers, json.loads(self._parser("fit").dump(self.config["fit"], format="json")))
+
+    def fit(self, **settings: Any) -> None:
+        """Train; a run that is asked to leave has saved when it does."""
+        (saver,) = [c for c in self.trainer.callbacks if isinstance(c, SaveOnSignal)]  # type: ignore[attr-defined]
+        try:
+            self.trainer.fit(**settings)
+        except (Exception, SIGTERMException) as error:
+            if saver.followed is None:  # else it has saved, and nothing that fails on the way out matters
+                if is_lost_rank(error):
+                    give_up(self.trainer, error)
+                raise
+        if saver.followed is not None:
+            if not self.trainer.is_global_zero:
+                raise SystemExit(0)
+            with suppress(Exception):  # W&B's service obeys SIGTERM, and may be gone
+                finish_runs(self.trainer.loggers)
+            leave(saver.followed, saver.saved)
 
     def after_fit(self) -> None:
         """Say where the results are, and the numbers of the last validation."""
@@ -252,4 +254,6 @@ def innermost_reason(message: str) -> str:
 
 
 def _callback_order(callback: Callback) -> int:
+    if isinstance(callback, SaveOnSignal):
+        return 3
     return 2 if isinstance(callback, Checkpoint) else int(isinstance(callback, WeightAveraging))

@@ -1,74 +1,17 @@
 """A resumed run sees exactly the samples that the undisturbed run still had to see, wherever it was cut off."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, OnExceptionCheckpoint
-from torch import Tensor
+from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 
-from lagem.data_modules import ProceduralDataModule
-from lagem.samples import OccupancyBatch
-
-BATCHES = 5  # of an epoch
-
-
-class Recorder(LightningModule):
-    """Notes the samples it is trained on; a checkpoint says how many there were."""
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        super().__init__()
-        self.layer = torch.nn.Linear(3, 1)
-        self.seen: list[tuple[str, float]] = []
-        self.fail_at = fail_at
-
-    def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
-        if len(self.seen) == self.fail_at:
-            raise RuntimeError("the machine is gone")
-        self.seen.append((" ".join(batch.ids), float(batch.volume_points.sum())))
-        return self.layer(batch.surface_points).mean()
-
-    def validation_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        pass
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["seen"] = len(self.seen)
-
-
-def fit(
-    module: Recorder,
-    callbacks: list[Callback] | None = None,
-    resume: Path | None = None,
-    workers: int = 0,
-    **kwargs: Any,
-) -> Trainer:
-    data = ProceduralDataModule(
-        num_train=2 * BATCHES + 1,
-        num_val=4,
-        batch_size=2,
-        num_surface_points=16,
-        num_volume_queries=4,
-        num_near_queries=4,
-        num_workers=workers,
-        categories=["bench"],
-    )
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        enable_checkpointing=bool(callbacks),
-        callbacks=callbacks,
-        **kwargs,
-    )
-    trainer.fit(module, data, ckpt_path=resume, weights_only=False)
-    return trainer
+_spec = importlib.util.spec_from_file_location("recorder", Path(__file__).parents[1] / "recorder.py")
+recorder = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(recorder)
+BATCHES, Recorder, fit = recorder.BATCHES, recorder.Recorder, recorder.fit
 
 
 def saver(folder: Path, **kwargs: Any) -> ModelCheckpoint:
