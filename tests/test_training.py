@@ -109,8 +109,14 @@ def test_a_checkpoint_holds_the_averaged_weights(undisturbed):
     assert not torch.equal(trained, autoencoder.to_logits.weight)
 
 
-def test_the_last_checkpoint_is_the_end_of_the_run_also_between_two_saves(tmp_path):
-    main(small_fit(tmp_path, steps=3))  # saved every 2 steps
+@pytest.mark.parametrize("every", [2, 1000], ids=["after a save", "before the first"])
+def test_the_last_checkpoint_is_the_end_of_the_run_also_between_two_saves(tmp_path, every):
+    callbacks = (
+        f"[{{class_path: ModelCheckpoint, init_args: {{save_last: true, every_n_train_steps: {every}}}}},"
+        " {class_path: EMAWeightAveraging, init_args: {decay: 0.9}}]"
+    )
+    main(small_fit(tmp_path, f"--trainer.callbacks={callbacks}", steps=3))
+    assert [path.name for path in tmp_path.glob("checkpoints/last*")] == ["last.ckpt"]
     checkpoint = weights(tmp_path)
     assert checkpoint["global_step"] == 3
     trained = checkpoint["current_model_state"]["autoencoder.to_logits.weight"]

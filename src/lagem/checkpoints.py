@@ -46,7 +46,10 @@ class FinalCheckpoint(Callback):
         """Write `last.ckpt` once more wherever a ModelCheckpoint keeps one."""
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
-                trainer.save_checkpoint(Path(callback.dirpath) / f"{callback.CHECKPOINT_NAME_LAST}.ckpt")
+                path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
+                # Else one that has not saved since this start does it now, when the model holds the averaged weights.
+                callback.last_model_path = callback._last_checkpoint_saved = path
+                trainer.save_checkpoint(path)
 
 
 def starting_checkpoint(asked: str | None, folder: Path, places: Iterable[Path], *, requeued: bool) -> str | None:

@@ -46,6 +46,7 @@ class SlowRank(Callback):
 
 def two_rank_fit(folder: Path, *extra: str, steps: int = STEPS) -> list[str]:
     """A fit of two nodes with a loading process on each, a slow rank, and validations on the way."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     (folder.parent / "slow_rank.py").write_text(SLOW_RANK)
     settings = [
         "--trainer.num_nodes=2",
@@ -64,7 +65,7 @@ def two_rank_fit(folder: Path, *extra: str, steps: int = STEPS) -> list[str]:
 
 
 def submit(slurm, folder: Path, *options: str, steps: int = STEPS, seconds: float = 0) -> str:
-    variables = f"--export=ALL,PYTHONPATH={folder.parent},SECONDS_A_STEP={seconds}"
+    variables = f"--export=ALL,PYTHONPATH={folder},SECONDS_A_STEP={seconds}"
     return slurm.lagem(two_rank_fit(folder / "run", steps=steps), folder, variables, *TWO_NODES, *options)
 
 
@@ -172,14 +173,14 @@ def test_a_job_whose_rank_dies_ends_and_says_so(slurm, tmp_path):
 
 @pytest.mark.slow  # 20 starts
 def test_twenty_preemptions_in_a_row_end_in_the_weights_of_an_undisturbed_run(slurm, tmp_path):
-    chance, preemptions, steps = random.Random(0), 20, 150
+    chance, preemptions, steps = random.Random(0), 20, 300
     whole = submit(slurm, tmp_path / "whole", steps=steps)
     assert slurm.wait(whole, timeout=600)["JobState"] == "COMPLETED", slurm.log(whole)[-3000:]
     job, places = submit(slurm, tmp_path / "job", steps=steps), []
     for start in range(1, preemptions + 1):
         slurm.wait(job, "RUNNING")
         slurm.wait_for_text(job, "All distributed processes registered", count=start)
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(chance.uniform(0, 2))
         slurm.signal(job, "USR1")
         slurm.wait_for_text(job, "SIGUSR1: saved .*requeued job", count=start)
         places.append(saved_steps(tmp_path / "job"))
