@@ -62,6 +62,16 @@ def test_an_experiment_parses(path, capsys):
     assert f"class_path: lagem.modules.{module}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "layers").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_layer_goes_over_an_experiment(path, monkeypatch):
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    monkeypatch.setenv("WANDB_RUN_ID", "run")
+    experiment = ROOT / "experiments" / "autoencoder" / "objaverse.yaml"
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", str(experiment), "--config", str(path), "--print_config"])
+    assert not stop.value.code
+
+
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
 def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
     head = head_of(path)

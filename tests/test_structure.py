@@ -71,6 +71,7 @@ MAY_IMPORT = {
         "reconstruction",
     ],
     "out_of_memory": [],
+    "strategies": [],
     "tracking": ["preparation.atomic"],
     "commands": ["*"],
     "cli": ["*"],

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
 from lagem.cli import main
-from lagem.training_cli import check_averaging
+from lagem.strategies import check_averaging
 
 _spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
 small_run = importlib.util.module_from_spec(_spec)

@@ -10,13 +10,11 @@ import sys
 import warnings
 import zipfile
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -29,7 +27,6 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 # The first three let YAML use bare class names.
@@ -41,10 +38,8 @@ from lagem.checkpoints import AtomicCheckpointIO, FinalCheckpoint, starting_chec
 from lagem.cluster.lost_rank import give_up, is_lost_rank
 from lagem.cluster.requeue import leave, was_requeued
 from lagem.run_record import RunRecord
+from lagem.strategies import check_averaging, tune
 from lagem.tracking import finish_runs, keep_run_id, log_configuration
-
-SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
-LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they give up; Lightning: 30
 
 
 class TrainingCLI(LightningCLI):
@@ -98,6 +93,7 @@ class TrainingCLI(LightningCLI):
                 "--trainer.callbacks+=ExportSamples for a stage of a cascade."
             )
         root = Path(trainer.default_root_dir)
+        tune(trainer.strategy)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -110,8 +106,6 @@ class TrainingCLI(LightningCLI):
         environment = trainer._accelerator_connector.cluster_environment
         if isinstance(environment, SLURMEnvironment):
             environment.auto_requeue = False  # SaveOnSignal is in its place
-        if getattr(trainer.strategy, "_timeout", None) == default_pg_timeout:
-            trainer.strategy._timeout = LONGEST_SILENCE
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
         if not any(isinstance(callback, SaveOnSignal) for callback in trainer.callbacks):  # type: ignore[attr-defined]
             trainer.callbacks.append(SaveOnSignal())  # type: ignore[attr-defined]
@@ -173,15 +167,6 @@ class TrainingCLI(LightningCLI):
             print(f"{name:<18}{value:.4f}{times_100}")
         for command in finish_runs(self.trainer.loggers):
             print(f"upload      {command}")
-
-
-def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
-    """Refuse weight averaging with a strategy that shards the weights; Lightning would fail or average shards."""
-    if isinstance(strategy, SHARDED):
-        raise ValueError(
-            f"{type(callback).__name__} keeps a whole copy of the weights, which no rank has under the sharded "
-            f"{type(strategy).__name__}. Leave out one of the two."
-        )
 
 
 def run_training(argv: list[str] | None, *, run: bool = True, cli: type[TrainingCLI] = TrainingCLI) -> TrainingCLI:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec
@@ -101,6 +101,11 @@ class AutoencoderModule(RecipeModule):
             self._start_from(init_from)
         if compile:
             self.autoencoder.compile()
+
+    @property
+    def network(self) -> nn.Module:
+        """The autoencoder."""
+        return self.autoencoder
 
     def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
         """Eq. 15 on one batch."""

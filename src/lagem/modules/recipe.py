@@ -10,11 +10,13 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
 from lagem.modules.optimisers import MuonAdamW
 from lagem.modules.schedule import warmup_cosine
+from lagem.modules.sharding import gather, scatter, shard
 
 OptimizerName = Literal["adamw", "muon"]
 OnNonFinite = Literal["stop", "skip"]
@@ -48,6 +50,32 @@ class RecipeModule(LightningModule):
         self.on_non_finite = on_non_finite
         self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses of the shapes of this step
 
+    @property
+    def network(self) -> nn.Module:
+        """What is trained; its `forward` is what a step calls."""
+        raise NotImplementedError
+
+    def configure_model(self) -> None:
+        """Share the weights out over the ranks, where the strategy is ModelParallelStrategy (FSDP2)."""
+        if self.device_mesh is not None:
+            shard(self.network, self.device_mesh)
+
+    def on_validation_start(self) -> None:
+        """All weights on every rank while callbacks look at them; nothing happens where none are shared out."""
+        gather(self.network)
+
+    def on_validation_epoch_end(self) -> None:
+        """Back to each rank's share, after the callbacks' hook and before a checkpoint is saved."""
+        scatter(self.network)
+
+    def on_test_start(self) -> None:
+        """As for validation."""
+        gather(self.network)
+
+    def on_predict_start(self) -> None:
+        """As for validation."""
+        gather(self.network)
+
     def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:
         """Mean of the (B,) losses of a training step, logged, and kept by shape to name those that are not finite."""
         self._since_step.append((ids, losses.detach()))
@@ -76,6 +104,11 @@ class RecipeModule(LightningModule):
         self.trainer.fit_loop._combined_loader = None
         optimizer: Optimizer
         if self.optimizer == "muon":
+            if self.device_mesh is not None:
+                raise ValueError(
+                    "model.init_args.optimizer muon needs whole matrices, but under ModelParallelStrategy no rank has "
+                    "them. Use adamw, or trainer.strategy ddp."
+                )
             optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
         else:
             optimizer = AdamW(self.parameters(), lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
@@ -97,6 +130,8 @@ class RecipeModule(LightningModule):
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        if isinstance(norm, DTensor):  # of gradients that are shared out over ranks
+            norm = norm.full_tensor()
         if torch.isfinite(norm):
             self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
             return

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lagem.diffusion import Cascade, Denoiser, EDMLoss, Stage, torch_generator
 from lagem.fingerprint import check_fingerprint
@@ -115,6 +115,11 @@ class CascadeStageModule(RecipeModule):
             )
         self.denoiser = Denoiser(self.spec.backbone())
         self._autoencoder = None if autoencoder is None else FrozenAutoencoder(autoencoder)
+
+    @property
+    def network(self) -> nn.Module:
+        """The denoiser."""
+        return self.denoiser
 
     def setup(self, stage: str) -> None:
         """Refuse, in one line, latents of other levels, of another autoencoder or with another condition."""

@@ -1,0 +1,38 @@
+"""How several devices train one model: what every distributed run of lagem sets, and what it refuses."""
+
+from datetime import timedelta
+
+from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
+
+LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they give up; Lightning: 30
+SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
+
+
+def tune(strategy: Strategy) -> None:
+    """Set what suits our modules, where the configuration leaves it open.
+
+    DDP: gradients live in the buckets that are sent, which saves their memory once. Every parameter has a gradient in
+    every step, also under level dropout and without a condition, so unused ones are not searched for (DDP's default).
+    FSDP2: a checkpoint is one file, as everywhere, so it goes on under another number of ranks or another strategy.
+    All: how long a rank may keep the others waiting.
+    """
+    if (
+        isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy)
+        and strategy._timeout == default_pg_timeout
+    ):
+        strategy._timeout = LONGEST_SILENCE
+    if isinstance(strategy, DDPStrategy):
+        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
+    elif isinstance(strategy, ModelParallelStrategy):
+        strategy._save_distributed_checkpoint = False
+
+
+def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
+    """Refuse weight averaging with a strategy that shards the weights; Lightning would fail or average shards."""
+    if isinstance(strategy, SHARDED):
+        raise ValueError(
+            f"{type(callback).__name__} keeps a whole copy of the weights, which no rank has under the sharded "
+            f"{type(strategy).__name__}. Leave out one of the two."
+        )
