@@ -92,6 +92,9 @@ test-slow: setup ## Run the slow tests too (a GPU's and SLURM's only where there
 test-cluster: setup ## Install SLURM where it is missing (root, apt), and run the tests on a SLURM of two nodes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	@# sweeps, W&B's own search, asks for an old numpy that it does not need
+	@$(BIN)/python -W ignore -c 'import sweeps, sklearn' 2>/dev/null || { \
+	$(PIP) install -q -c $(CONSTRAINTS) jsonref jsonschema scikit-learn && $(PIP) install -q --no-deps sweeps==0.3.0; }
 	$(PYTEST) -m "cluster and not slow" tests/cluster $(ARGS)
 
 # One thread for each library: times are CPU times, and threads that wait for one another count as busy.
