@@ -85,12 +85,13 @@ def test_a_fit_runs_to_its_end_on_two_nodes(slurm, submit, tmp_path):
     assert (run / "checkpoints" / "last.ckpt").is_file() and (run / "finished").is_file()
 
 
-def test_a_job_waits_for_another_and_is_cancelled_where_that_fails(slurm, submit, meshes, tmp_path):
-    good = submit("good", "describe", "experiments/autoencoder/toy.yaml")
-    bad = submit("bad", "prepare", str(meshes / "broken.obj"), "--output", str(tmp_path / "none"))
-    behind_good = submit("behind_good", "describe", "experiments/autoencoder/toy.yaml", options=("--after", good))
-    behind_bad = submit("behind_bad", "describe", "experiments/autoencoder/toy.yaml", options=("--after", good, bad))
-    assert slurm.show(behind_good)["JobState"] == "PENDING"
+def test_a_job_waits_for_another_and_is_cancelled_where_that_fails(slurm, submit, tmp_path):
+    (tmp_path / "table.csv").write_text("id\na\nb\n")
+    quick = ["select-ids", str(tmp_path / "table.csv"), "--count", "1", "--output", str(tmp_path / "ids.txt")]
+    good = submit("good", *quick)
+    bad = submit("bad", *quick[:3], "3", *quick[4:])
+    behind_good = submit("behind_good", *quick, options=("--after", good))
+    behind_bad = submit("behind_bad", *quick, options=("--after", good, bad))
     first, second = slurm.wait(good), slurm.wait(behind_good)
     assert (first["JobState"], second["JobState"]) == ("COMPLETED", "COMPLETED")
     assert second["StartTime"] >= first["EndTime"]

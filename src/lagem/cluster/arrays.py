@@ -4,6 +4,7 @@ A part is the same command with `--part I/N`. It does what of its share is not d
 command without `--part`. So a part that was killed is requeued, or submitted again, and nothing is lost or doubled.
 """
 
+import importlib.util
 import shlex
 import time
 from collections.abc import Sequence
@@ -58,9 +59,16 @@ def parts_of(job: Job) -> list[ArrayTask]:
     """The parts of a job; ValueError where its command has none."""
     if job.command[0] not in PARTED:
         raise ValueError(f"`lagem {job.command[0]}` cannot be done in parts; {', '.join(PARTED)} can.")
+    require_submitit()
     if "--part" in job.command:
         raise ValueError("--part is set by --array; leave it out.")
     return [ArrayTask(tuple(job.command), number, job.parts) for number in range(job.parts)]
+
+
+def require_submitit() -> None:
+    """ValueError where the library is not installed."""
+    if importlib.util.find_spec("submitit") is None:
+        raise ValueError("--array needs submitit: pip install 'lagem[cluster]'.")
 
 
 def submit_parts(job: Job, after: Sequence[str]) -> str:
