@@ -76,13 +76,21 @@ def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_p
     assert_same_training(undisturbed, tmp_path)
 
 
+def written(folder: Path) -> list[str]:
+    """Files of a run, but for the names that TensorBoard gives."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path.parent / "events" if path.name.startswith("events.") else path) for path in files)
+
+
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
+    """And score as one, where a rank has 4 validation shapes and the other 3; only rank zero writes."""
     one, two = tmp_path / "one", tmp_path / "two"
-    completed(small_fit(one, "--data.init_args.batch_size=8"))
-    completed(small_fit(two, "--trainer.devices=2", "--trainer.strategy=ddp"))
-    for metric in ("train/loss", "val/loss", "val/iou_balanced", "val/iou", "val/fscore"):
+    completed(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
+    completed(small_fit(two, "--data.init_args.num_val=7", "--trainer.devices=2", "--trainer.strategy=ddp"))
+    assert written(one) == written(two)
+    for metric in ("train/loss", "val/loss", "val/iou_balanced", "val/iou", "val/fscore", "val/empty"):
         single, double = rows(one, metric), rows(two, metric)
-        assert single
+        assert single, metric
         assert [step for step, _ in single] == [step for step, _ in double]  # logged once
         np.testing.assert_allclose([v for _, v in single], [v for _, v in double], rtol=2e-4, atol=2e-4)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).with_name("slurm")
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL")
 HEADER = "#!/bin/bash\n#SBATCH --requeue\n#SBATCH --open-mode=append\n"
 
 
@@ -43,7 +44,7 @@ class Slurm:
         deadline = time.monotonic() + timeout
         while True:
             known = self.show(job)
-            ended = known["JobState"] not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED")
+            ended = known["JobState"] in ENDED
             if known["JobState"] in states or (ended and not states):
                 return known
             if (known["JobState"], known["Reason"]) == ("PENDING", "BeginTime"):
@@ -56,7 +57,7 @@ class Slurm:
         deadline = time.monotonic() + timeout
         while len(re.findall(text, self.log(job))) < count:
             state = self.show(job)["JobState"]
-            assert state in ("PENDING", "RUNNING", "COMPLETING"), (state, self.log(job)[-3000:])
+            assert state not in ENDED, (state, self.log(job)[-3000:])
             assert time.monotonic() < deadline, self.log(job)[-3000:]
             time.sleep(0.1)
 

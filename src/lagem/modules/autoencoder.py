@@ -182,7 +182,7 @@ class AutoencoderModule(RecipeModule):
         union = (predicted | occupancy).sum(dim=1)
         iou = (predicted & occupancy).sum(dim=1) / union.clamp(min=1)
         metrics = {f"{stage}/loss": losses.mean(), f"{stage}/iou_balanced": iou.mean()}
-        self.log_dict(metrics, batch_size=len(batch), sync_dist=True, prog_bar=True, on_epoch=True)
+        self.log_means(metrics, len(batch), prog_bar=True)
 
     def _posterior_generators(self, batch: OccupancyBatch) -> list[torch.Generator] | None:
         """A generator a shape for the posterior's noise, keyed as all randomness is; None where nothing is drawn."""

@@ -4,7 +4,8 @@ The learning rate grows with the batch, rises linearly and falls as a cosine (La
 """
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -82,6 +83,14 @@ class RecipeModule(LightningModule):
         loss = losses.mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(ids), sync_dist=True)
         return loss
+
+    def log_means(self, metrics: Mapping[str, Tensor], num_shapes: int, *, prog_bar: bool = False) -> None:
+        """Log means over the shapes of a batch, to be averaged over all shapes of all batches and ranks.
+
+        The number of shapes is given as a float: Lightning averages it over the ranks, and would cut off 3.5 to 3.
+        """
+        weight: Any = float(num_shapes)
+        self.log_dict(metrics, batch_size=weight, sync_dist=True, prog_bar=prog_bar, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser with a linear warm-up and a cosine, in optimiser steps."""

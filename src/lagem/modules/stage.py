@@ -202,9 +202,9 @@ class CascadeStageModule(RecipeModule):
         generators = [torch_generator(self.seed, 0, f"diffusion:{name}") for name in batch.ids]
         sigmas = self.loss.quantile_sigmas(NUM_FIXED_SIGMAS)
         losses = self.loss.at_fixed_sigmas(self.denoiser, latents, sigmas=sigmas, generators=generators, **given)
-        self.log(f"{stage}/loss", losses.mean(), batch_size=len(batch), sync_dist=True, prog_bar=True)
+        self.log_means({f"{stage}/loss": losses.mean()}, len(batch), prog_bar=True)
         by_sigma = {f"{stage}/loss_sigma_{k}": row.mean() for k, row in enumerate(losses, start=1)}
-        self.log_dict(by_sigma, batch_size=len(batch), sync_dist=True)
+        self.log_means(by_sigma, len(batch))
 
     def _inputs(self, batch: LatentBatch | OccupancyBatch) -> tuple[Tensor, dict[str, Any]]:
         """Latents of this level, and what the denoiser is given beside them."""
