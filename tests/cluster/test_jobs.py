@@ -1,6 +1,7 @@
 """`lagem submit` on a real SLURM: what is submitted runs, waits, comes back after a signal, and loses nothing."""
 
 import importlib.util
+import json
 import os
 import re
 import time
@@ -74,15 +75,22 @@ def array_of(slurm, job: str) -> str:
     return re.search(r"afterok:(\d+)", slurm.show(job)["Dependency"])[1]
 
 
-def test_a_fit_runs_to_its_end_on_two_nodes(slurm, submit, tmp_path):
+def test_a_fit_on_two_nodes_runs_to_its_end_also_when_it_is_preempted(slurm, submit, tmp_path):
     run = tmp_path / "runs" / "a fit"
-    command = small_run.small_fit(run, "--trainer.accelerator=cpu", "--trainer.strategy=ddp", steps=4)
+    command = small_run.small_fit(run, "--trainer.accelerator=cpu", "--trainer.strategy=ddp", steps=60)
     job = submit("a fit", *command)
-    state = slurm.wait(job)["JobState"]
+    deadline = time.monotonic() + 90
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert time.monotonic() < deadline, (run / f"slurm-{job}.out").read_text()
+        time.sleep(0.05)
+    slurm.signal(job, "USR1")
+    ended = slurm.wait(job)
     log = (run / f"slurm-{job}.out").read_text()
-    assert state == "COMPLETED", log
-    assert "MEMBER: 2/2" in log
-    assert (run / "checkpoints" / "last.ckpt").is_file() and (run / "finished").is_file()
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), log
+    assert log.count("MEMBER: 2/2") == 2 and (run / "finished").is_file()
+    first, second = json.loads((run / "run.json").read_text())
+    assert first["slurm"]["SLURM_JOB_ID"] == second["slurm"]["SLURM_JOB_ID"] == job
+    assert second["slurm"]["SLURM_RESTART_COUNT"] == "1"
 
 
 def test_a_job_waits_for_another_and_is_cancelled_where_that_fails(slurm, submit, tmp_path):
