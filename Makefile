@@ -74,11 +74,11 @@ demo-generate: setup ## Train a cascade on the demo's autoencoder, make furnitur
 	@test -f $(AUTOENCODER) || { echo "There is no $(AUTOENCODER): make demo SEED=$(SEED) first." >&2; exit 2; }
 	@rm -rf $(CASCADE)
 	$(BIN)/lagem encode $(AUTOENCODER) $(SHAPES) --subsets 2 --seed $(SEED) --output $(CASCADE)/latents
-	stage() { OMP_NUM_THREADS=1 $(BIN)/lagem fit --config experiments/cascade/toy/level_$$1.yaml \
-		--trainer.default_root_dir $(CASCADE)/level_$$1 $(STAGE); }; \
-	stage 1 > $(CASCADE)/level_1.log 2>&1 & finest=$$!; trap "kill $$finest 2>/dev/null" EXIT; \
-	stage 3 && stage 2 || exit; echo "Waiting for level 1, see $(CASCADE)/level_1.log"; \
-	wait $$finest || { cat $(CASCADE)/level_1.log >&2; exit 1; }
+	stage="env OMP_NUM_THREADS=1 $(BIN)/lagem fit --config experiments/cascade/toy/level"; \
+	$$stage"_1.yaml" --trainer.default_root_dir $(CASCADE)/level_1 $(STAGE) > $(CASCADE)/level_1.log 2>&1 & finest=$$!; \
+	trap "kill $$finest 2>/dev/null" EXIT; \
+	for level in 3 2; do $$stage"_$$level.yaml" --trainer.default_root_dir $(CASCADE)/level_$$level $(STAGE) || exit; done; \
+	echo "Waiting for level 1, see $(CASCADE)/level_1.log"; wait $$finest || { cat $(CASCADE)/level_1.log >&2; exit 1; }
 	$(BIN)/lagem bundle $(AUTOENCODER) $(CASCADE)/level_[123]/checkpoints/last.ckpt --output $(CASCADE)/cascade
 	$(BIN)/lagem generate $(CASCADE)/cascade $(GENERATE) --seed $(SEED) --output $(CASCADE)/samples
 

@@ -1,6 +1,6 @@
 """What a run was made of, written to its folder at every start: enough to say where a result is from, and to repeat it.
 
-config.yaml   every setting of the last start, resolved: `lagem fit --config RUN/config.yaml` repeats it
+config.yaml   every setting of the last start, resolved: as --config of a fit in another folder it repeats the run
 sources/      the configuration files as they were given, in their order
 run.json      a record of each start: time, command line, revision, versions, host, SLURM job
 """
