@@ -57,6 +57,11 @@ def test_resuming_another_architecture_is_refused_in_one_line(trained, tmp_path,
     assert message.startswith("lagem: error:") and "width 64, not 128" in message
 
 
+def test_two_callbacks_for_signals_are_refused_by_name(tmp_path, capsys):
+    message = fails(small_fit(tmp_path, *["--trainer.callbacks+=SaveOnSignal"] * 2), capsys)
+    assert "names SaveOnSignal 2 times" in message
+
+
 def test_a_second_run_does_not_write_over_the_first(trained, capsys):
     message = fails(small_fit(trained), capsys)
     assert "already holds a run" in message and "--ckpt_path last" in message

@@ -107,7 +107,10 @@ class TrainingCLI(LightningCLI):
         if isinstance(environment, SLURMEnvironment):
             environment.auto_requeue = False  # SaveOnSignal is in its place
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
-        if not any(isinstance(callback, SaveOnSignal) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+        savers = sum(isinstance(callback, SaveOnSignal) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if savers > 1:
+            raise ValueError(f"trainer.callbacks names SaveOnSignal {savers} times, but a run has one. Leave one.")
+        if savers == 0:
             trainer.callbacks.append(SaveOnSignal())  # type: ignore[attr-defined]
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]

@@ -91,6 +91,13 @@ def test_a_step_whose_command_changed_runs_again(chain_file, tmp_path, submitted
             job.finished.touch()
 
 
+def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, submitted):
+    for hours, expected in ((1, ["1"]), (2, [None])):
+        jobs = jobs_of(load_chain(chain_file(STEPS[:1])), {"hours": hours}, tmp_path / "f", "python")
+        assert [id for _, id in submit_chain(jobs)] == expected
+        jobs[0][0].finished.touch()
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
@@ -101,6 +108,9 @@ def test_a_step_whose_command_changed_runs_again(chain_file, tmp_path, submitted
         ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown aftre; known are name, command, after"),
         ([{"name": "a", "command": "x", "after": "b"}], "after is 'b', but must be list"),
         ([{"name": "a", "command": "x", "after": ["b"]}], "comes after b; before it stand none"),
+        ([STEPS[0], {"name": "b", "command": ""}], "chain.yaml: step 2: its command is empty"),
+        ([STEPS[0], {"name": "b", "command": "bundle 'x"}], "chain.yaml: step 2: No closing quotation"),
+        ([STEPS[0], {"name": "../../evil", "command": "x"}], "chain.yaml: step 2: the name is '../../evil'"),
         ([{"name": "a", "command": "x"}, {"name": "a", "command": "x"}], "step 2: another step is named 'a'"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,7 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
         (["--array", "2", "--", "fit", "--config", TOY], "`lagem fit` cannot be done in parts"),
         (["--array", "1", "--", "prepare", "a", "--output", "b"], "at least 2"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part", "0/2"], "--part is set by --array"),
+        (["--array", "2", "--", "prepare", "a", "--output", "b", "--part=0/2"], "--part is set by --array"),
         (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "no slashes"),
         (["--name", "bash", "--", "prepare", "a", "--output", "b"], "for a shell"),
         (["--local", "--", "prepare", "a", "--output", "b"], "--local is for --array"),
@@ -170,6 +172,18 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
 )
 def test_a_mistake_in_the_command_line_is_found_at_submission(words, message, capsys):
     assert message in refusal(capsys, "--dry-run", *words)
+
+
+def test_an_array_without_submitit_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    line = refusal(capsys, "--dry-run", "--array", "2", "--", "prepare", "a", "--output", "b")
+    assert "needs submitit: pip install 'lagem[cluster]'" in line
+
+
+def test_a_job_without_a_name_is_called_after_the_experiment_and_not_after_its_layers(capsys):
+    layer = "experiments/layers/wandb.yaml"
+    script = dry_run(capsys, "--", "fit", "--config", TOY, f"--config={layer}")
+    assert "--job-name=toy-" in script
 
 
 def test_an_unknown_option_of_a_tool_is_found_at_submission(capsys):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lagem.cluster.job import Job
+from lagem.cluster.job import Job, value_of
 from lagem.progress import long_progress
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def parts_of(job: Job) -> list[ArrayTask]:
     if job.command[0] not in PARTED:
         raise ValueError(f"`lagem {job.command[0]}` cannot be done in parts; {', '.join(PARTED)} can.")
     require_submitit()
-    if "--part" in job.command:
+    if value_of("--part", job.command) is not None:
         raise ValueError("--part is set by --array; leave it out.")
     return [ArrayTask(tuple(job.command), number, job.parts) for number in range(job.parts)]
 

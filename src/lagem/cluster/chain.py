@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lagem.cluster.job import Job
+from lagem.cluster.job import Job, checked_folder
 from lagem.cluster.profile import check_fields, make_profile, read_yaml
 
 
@@ -37,6 +37,13 @@ def load_chain(path: Path) -> list[Step]:
         if not isinstance(values, dict):
             raise ValueError(f"{where}: holds {values!r}, but a mapping is needed.")
         check_fields(Step, values, where=where)
+        try:
+            checked_folder(path.parent, values["name"])
+            words = shlex.split(values["command"])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        if not words:
+            raise ValueError(f"{where}: its command is empty.")
         step, earlier = Step(**values), [step.name for step in steps]
         if step.name in earlier:
             raise ValueError(f"{where}: another step is named {step.name!r}, too.")

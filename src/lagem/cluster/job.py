@@ -24,7 +24,7 @@ class Job:
     Args:
         name: Of the job.
         command: Verb and arguments of `lagem`.
-        folder: Holds script, logs and the mark `finished`; of a fit it is the run folder.
+        folder: Holds script, command, logs and the mark `finished`; of a fit it is the run folder.
         profile: What it asks for.
         python: Shell words that start Python, unless the profile names some.
         parts: Tasks of an array that share the work, before the command itself does the last step; 0 for none.
@@ -52,6 +52,16 @@ class Job:
     def script(self) -> Path:
         """Where the batch script is kept."""
         return self.folder / "job.sh"
+
+    @property
+    def command_file(self) -> Path:
+        """Where the command is kept, without what the profile adds."""
+        return self.folder / "command.txt"
+
+    @property
+    def id_file(self) -> Path:
+        """Where the ids of the job and of its array are kept."""
+        return self.folder / "job_id.txt"
 
     @property
     def finished(self) -> Path:
@@ -134,20 +144,32 @@ def signal_of(verb: str, seconds: int) -> str | None:
     return f"B:USR1@{seconds}" if verb in RESUMED else None
 
 
+def checked_folder(runs: Path, name: str) -> Path:
+    """Folder of a job; ValueError where its name cannot name one."""
+    if not name or name.startswith(".") or any(letter in name for letter in "/\\\n"):
+        raise ValueError(f"the name is {name!r}, but names a folder: no slashes, no leading dot.")
+    return runs / name
+
+
 def option_line(name: str, value: str | int | bool) -> str:
     """One option of sbatch as a line of a script."""
     return f"#SBATCH --{name}" if value is True else f"#SBATCH --{name}={shlex.quote(str(value))}"
 
 
+def values_of(name: str, command: Sequence[str]) -> list[str]:
+    """The values of an option of a command line, in their order."""
+    values = []
+    for word, after in zip(command, [*command[1:], None], strict=True):
+        if word == name and after is not None:
+            values.append(after)
+        elif word.startswith(f"{name}="):
+            values.append(word.split("=", 1)[1])
+    return values
+
+
 def value_of(name: str, command: Sequence[str]) -> str | None:
     """The value of an option of a command line, the last one where it is given more than once."""
-    value = None
-    for word, after in zip(command, [*command[1:], None], strict=True):
-        if word == name:
-            value = after
-        elif word.startswith(f"{name}="):
-            value = word.split("=", 1)[1]
-    return value
+    return ([None, *values_of(name, command)])[-1]
 
 
 def wrapped(words: Sequence[str]) -> str:

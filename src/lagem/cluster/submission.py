@@ -28,6 +28,7 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
     job.folder.mkdir(parents=True, exist_ok=True)
     job.finished.unlink(missing_ok=True)
     write_atomically(job.script, text.encode())
+    write_atomically(job.command_file, f"{shlex.join(job.command)}\n".encode())
     if job.parts:
         after = [submit_parts(job, after)]
     done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
@@ -74,16 +75,21 @@ def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the same script has ended well."""
-    return job.finished.exists() and job.script.exists() and job.script.read_text(encoding="utf-8") == job.text()
+    """Whether the same command has ended well, whatever it asked of the cluster."""
+    return job.finished.exists() and is_submitted_command(job)
+
+
+def is_submitted_command(job: Job) -> bool:
+    """Whether the last job of this folder had the same command."""
+    kept = job.command_file
+    return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
 def refuse_a_run_that_is_there(job: Job) -> None:
     """ValueError where a new fit would go on with the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
         return
-    same = job.script.exists() and job.script.read_text(encoding="utf-8") == job.text()
-    if not same and any((job.folder / "checkpoints").glob("*.ckpt")):
+    if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("*.ckpt")):
         raise ValueError(
             f"{job.folder} already holds another run. Go on with it by --ckpt_path last behind `fit`, or give another "
             "--name."

@@ -92,7 +92,7 @@ def profile_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def job_of(args: argparse.Namespace) -> "Job":
     """The one job that is asked for."""
-    from lagem.cluster.job import Job
+    from lagem.cluster.job import Job, checked_folder
     from lagem.cluster.profile import Profile
 
     name = args.name or f"{title_of(args.command)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -105,24 +105,18 @@ def job_of(args: argparse.Namespace) -> "Job":
 def chain_of(args: argparse.Namespace) -> "Chain":
     """The jobs of the chain that is asked for."""
     from lagem.cluster.chain import jobs_of, load_chain
+    from lagem.cluster.job import checked_folder
 
     folder = checked_folder(args.runs, args.name or args.chain.stem)
     return jobs_of(load_chain(args.chain), profile_of(args), folder, shlex.quote(sys.executable))
 
 
-def checked_folder(runs: Path, name: str) -> Path:
-    """Folder of a job; ValueError where its name cannot name one."""
-    if not name or name.startswith(".") or any(letter in name for letter in "/\\\n"):
-        raise ValueError(f"--name is {name!r}, but names a folder: no slashes, no leading dot.")
-    return runs / name
-
-
 def title_of(command: Sequence[str]) -> str:
-    """What a command runs, in a word or two."""
-    from lagem.cluster.job import value_of
+    """What a command runs, in a word or two: the experiment, which is its first --config; layers come after it."""
+    from lagem.cluster.job import values_of
 
-    config = value_of("--config", command)
-    return Path(config).stem if config else command[0]
+    configs = values_of("--config", command)
+    return Path(configs[0]).stem if configs else command[0]
 
 
 def check(job: "Job") -> None:
