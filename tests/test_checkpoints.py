@@ -9,13 +9,17 @@ import torch
 from lagem.checkpoints import starting_checkpoint
 
 
+def save(path: Path, step: int, **more) -> None:
+    torch.save({"global_step": step, "state_dict": {"weight": torch.zeros(3)}, "optimizer_states": [], **more}, path)
+
+
 @pytest.fixture
 def run(tmp_path) -> Path:
     """A run folder with three checkpoints, of which the last one is the oldest file."""
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)
     for age, (name, step) in enumerate([("last", 30), ("epoch=0-step=20", 20), ("last-v1", 10)]):
-        torch.save({"global_step": step, "state_dict": {"weight": torch.zeros(3)}}, folder / f"{name}.ckpt")
+        save(folder / f"{name}.ckpt", step)
         os.utime(folder / f"{name}.ckpt", (age, age))
     return folder.parent
 
@@ -34,7 +38,7 @@ def test_a_requeued_job_goes_on_without_being_told(run):
 
 def test_a_requeued_job_does_not_begin_again_from_where_it_was_told_to_begin(run, tmp_path):
     other = tmp_path / "other.ckpt"
-    torch.save({"global_step": 99}, other)
+    save(other, 99)
     assert start(run, str(other), requeued=True) == start(run, "last")
 
 
@@ -66,3 +70,10 @@ def test_a_damaged_checkpoint_is_told_and_not_passed_over(run):
 def test_a_folder_that_was_not_written_to_its_end_is_no_checkpoint(run):
     (run / "checkpoints" / "sharded.ckpt").mkdir()
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
+
+
+def test_a_checkpoint_of_weights_alone_is_not_gone_on_from(run):
+    save(run / "checkpoints" / "best.ckpt", 40, optimizer_states=None)
+    assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
+    (run / "checkpoints" / "best.ckpt").rename(run / "best.ckpt")
+    assert starting_checkpoint(None, run, [run], requeued=True) is None

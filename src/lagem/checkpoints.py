@@ -65,14 +65,15 @@ def starting_checkpoint(asked: str | None, folder: Path, places: Iterable[Path],
         ValueError: Where two runs would mix in the folder.
     """
     found = {path.resolve() for place in places for path in place.glob("*.ckpt") if is_whole(path)}
-    steps = {path: steps_of(path) for path in found}
+    steps = {path: step for path in found if (step := steps_of(path)) is not None}
     newest = max(steps, key=lambda path: (steps[path], path.name.startswith("last")), default=None)
-    if newest is None or (requeued or asked == "last"):
+    if not found or requeued or asked == "last":
         return str(newest) if newest else asked
-    if asked is None or steps.get(Path(asked).resolve()) != steps[newest]:
+    if newest is None or asked is None or steps.get(Path(asked).resolve()) != steps[newest]:
         mix = f"--ckpt_path {asked} would mix another with it. " if asked else ""
+        last = f", the last at step {steps[newest]}" if newest else ""
         raise ValueError(
-            f"{folder} already holds a run ({len(steps)} checkpoints, the last at step {steps[newest]}). {mix}"
+            f"{folder} already holds a run ({len(found)} checkpoints{last}). {mix}"
             "Go on with it by --ckpt_path last, or name another folder by --trainer.default_root_dir."
         )
     return asked
@@ -83,10 +84,11 @@ def is_whole(checkpoint: Path) -> bool:
     return checkpoint.is_file() or (checkpoint / "meta.pt").is_file()
 
 
-def steps_of(checkpoint: Path) -> int:
-    """Optimiser steps that a checkpoint has taken; its tensors are not read."""
+def steps_of(checkpoint: Path) -> int | None:
+    """Optimiser steps that a checkpoint has taken; None where it holds weights only. Its tensors are not read."""
     file = checkpoint / "meta.pt" if checkpoint.is_dir() else checkpoint
     try:
-        return int(torch.load(file, map_location="cpu", mmap=True, weights_only=True)["global_step"])
+        saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        return int(saved["global_step"]) if saved.get("optimizer_states") is not None else None
     except Exception as error:  # whatever torch raises for a file that is none of its own
         raise ValueError(f"{checkpoint}: this is no checkpoint, or a damaged one; move it away ({error}).") from error
