@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_the_page_names_every_array_and_column(folder, tmp_path, small, in_this_
     names = {name for name in arrays if not name.endswith(".offsets")} | set(words) | set(COLUMNS) | set(settings)
     assert [name for name in sorted(names) if f"`{name}`" not in page and f'"{name}"' not in page] == []
     assert set(STEPS) == set(POOLS)
+
+
+def test_a_shard_holds_shapes_of_one_split(folder, tmp_path, small, in_this_process):
+    prepare([folder], tmp_path / "out", replace(small, val_share=0.5, shapes_per_shard=3))
+    shards = Shards(tmp_path / "out")
+    assert set(shards.splits) == {"train", "val"}
+    pairs = set(zip(shards.shards, shards.splits, strict=True))
+    assert len(pairs) == len(set(shards.shards)) == len(list((tmp_path / "out" / "shards").iterdir()))
 
 
 def test_words_in_any_script_survive(folder, tmp_path, small, in_this_process):

@@ -1,16 +1,18 @@
 """Prepared shapes → shards and index: a step of its own that may be killed or repeated at any time.
 
-The result depends on the shapes alone: they are sorted by id and cut into runs of `shapes_per_shard`. A shard is
-named by its number and a hash of its ids, so packing after new meshes were added writes only the shards that
-change. index.csv names the valid shards; replacing it is the one moment at which the new state holds. A shape's
-own file goes when the shard that holds it is on the disk, an old shard goes when no index names it any more.
+The result depends on the shapes alone: those of each split are sorted by id and cut into runs of `shapes_per_shard`,
+so that a validation reads no shard of shapes to train on. A shard is named by its number and a hash of its ids, so
+packing after new meshes were added writes only the shards that change. index.csv names the valid shards; replacing it
+is the one moment at which the new state holds. A shape's own file goes when the shard that holds it is on the disk, an
+old shard goes when no index names it any more.
 """
 
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.progress import track
 
@@ -38,16 +40,13 @@ def pack(root: str | Path) -> None:
 
     records = read_records(root)
     located = locate(root, records)
-    ids = sorted(located)
-    names = []
-    runs = range(0, len(ids), per_shard)
-    for number, first in enumerate(track(runs, "packing", transient=True, disable=len(runs) < 2)):
-        members = ids[first : first + per_shard]
+    names, runs = [], runs_of(located, per_shard)
+    for number, members in enumerate(track(runs, "packing", transient=True, disable=len(runs) < 2)):
         names.append(shard_name(number, members))
         path = shards / names[-1]
         if not path.exists():
-            files = {file: ShardFile(file) for file in {located[id][0] for id in members}}
-            write_shard(path, [files[located[id][0]].shape(located[id][1]) for id in members])
+            files = {file: ShardFile(file) for file in {located[id].file for id in members}}
+            write_shard(path, [files[located[id].file].shape(located[id].row) for id in members])
         for id in members:
             (shapes / f"{id}.safetensors").unlink(missing_ok=True)
     write_atomically(root / "index.csv", index_of(shards, names).encode())
@@ -58,29 +57,48 @@ def pack(root: str | Path) -> None:
         given_up.unlink()
 
 
-def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, tuple[Path, int]]:
-    """Where each shape lies, (file, row): in a shard of the index, in another whole shard, or in a file of its own.
+class Place(NamedTuple):
+    """Where a shape lies, and its split."""
+
+    file: Path
+    row: int
+    split: str
+
+
+def runs_of(located: Mapping[str, Place], per_shard: int) -> list[list[str]]:
+    """Ids of the shapes of each shard: split by split, sorted within each."""
+    by_split: dict[str, list[str]] = {}
+    for id in sorted(located):
+        by_split.setdefault(located[id].split, []).append(id)
+    return [
+        ids[first : first + per_shard] for _, ids in sorted(by_split.items()) for first in range(0, len(ids), per_shard)
+    ]
+
+
+def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, Place]:
+    """Where each shape lies: in a shard of the index, in another whole shard, or in a file of its own.
 
     A packing that was killed leaves shards that no index names yet; a shape may then lie in two places, alike.
     A file of its own counts once the shape's record says that it is prepared; where `ids` are given, files of these
     alone are looked for.
     """
-    located: dict[str, tuple[Path, int]] = {}
+    located: dict[str, Place] = {}
     indexed: set[str] = set()
     if (root / "index.csv").exists():
         with (root / "index.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 indexed.add(row["shard"])
-                located[row["id"]] = (root / "shards" / row["shard"], int(row["row"]))
+                located[row["id"]] = Place(root / "shards" / row["shard"], int(row["row"]), row["split"])
     for path in (root / "shards").glob("*.safetensors"):
         if path.name not in indexed:
-            for number, id in enumerate(ShardFile(path).ids):
-                located.setdefault(id, (path, number))
+            shard = ShardFile(path)
+            for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
+                located.setdefault(id, Place(path, number, split))
     own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
     for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
         if id in records and records[id].status == "prepared":
-            located.setdefault(id, (path, 0))
+            located.setdefault(id, Place(path, 0, records[id].split))
     return located
 
 
@@ -91,15 +109,15 @@ def shard_name(number: int, ids: list[str]) -> str:
 
 
 def index_of(shards: Path, names: list[str]) -> str:
-    """Text of index.csv: one row a shape, in the order of the shards."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    """Text of index.csv: one row a shape, sorted by id."""
+    rows: list[list[Any]] = []
     for name in names:
         shard = ShardFile(shards / name)
         for row, id in enumerate(shard.ids):
             share = shard.count(row, "volume_inside") / shard.volume_drawn(row)[0]
             counts = [shard.count(row, pool) for pool in POOLS]
             words = [id, shard.categories[row], shard.splits[row], name]
-            writer.writerow([*words, row, int(shard.faces[row]), f"{share:.6f}", *counts])
+            rows.append([*words, row, int(shard.faces[row]), f"{share:.6f}", *counts])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *sorted(rows)])
     return text.getvalue()
