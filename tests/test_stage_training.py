@@ -75,6 +75,23 @@ def losses(folder: Path, metric: str) -> list[float]:
         return [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
 
 
+def test_a_stage_shared_out_over_two_processes_trains_as_one_with_twice_the_batch(cache, tmp_path):
+    """FSDP2, with samples taken on rank zero alone."""
+    callbacks = (
+        "--trainer.callbacks=[{class_path: ExportSamples, init_args: {num_shapes: 2}},"
+        " {class_path: ModelCheckpoint, init_args: {save_last: true, every_n_train_steps: 2, save_top_k: 1}}]"
+    )
+    adamw = "--model.init_args.optimizer=adamw"
+    main(small_fit(cache, tmp_path / "one", callbacks, adamw, "--data.init_args.batch_size=8", steps=4))
+    shared = [adamw, "--trainer.devices=2", "--trainer.strategy={class_path: ModelParallelStrategy}"]
+    training_process.completed(small_fit(cache, tmp_path / "two", callbacks, *shared, steps=4))
+    for metric in ("train/loss", "train/grad_norm", "val/loss"):
+        one, two = (losses(tmp_path / name, metric) for name in ("one", "two"))
+        assert one
+        np.testing.assert_allclose(two, one, rtol=2e-4)
+    assert len(list((tmp_path / "two" / "samples" / "step_4").glob("latents_*.safetensors"))) == 1
+
+
 def test_two_processes_train_as_one_with_twice_the_batch(cache, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     training_process.completed(small_fit(cache, one, "--data.init_args.batch_size=8", steps=4))
