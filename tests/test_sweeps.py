@@ -74,6 +74,14 @@ def test_a_sweep_looks_at_a_metric_that_is_logged_and_may_end_a_run_early(path):
     assert sweep["early_terminate"]["type"] == "hyperband"
 
 
+@pytest.mark.parametrize("path", [path for path in SWEEPS if path.stem != "size"], ids=lambda path: path.stem)
+def test_a_run_of_a_sweep_has_ten_validations_for_hyperband_to_count(path):
+    command = yaml.safe_load(path.read_text())["command"]
+    (interval,) = [int(word.partition("=")[2]) for word in command if word.startswith("--trainer.val_check_interval=")]
+    experiment = yaml.safe_load((ROOT / command[command.index("--config") + 1]).read_text())
+    assert experiment["trainer"]["max_steps"] == 10 * interval
+
+
 def test_some_sweep_reaches_an_interpolated_field():
     assert any(FOLLOWERS.keys() & yaml.safe_load(path.read_text())["parameters"].keys() for path in SWEEPS)
 
