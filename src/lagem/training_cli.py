@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 import zipfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ import lagem.modules
 from lagem.callbacks import SaveOnSignal
 from lagem.checkpoints import AtomicCheckpointIO, FinalCheckpoint, starting_checkpoint
 from lagem.cluster.lost_rank import give_up, is_lost_rank
+from lagem.cluster.one_fit import only_fit_in
 from lagem.cluster.requeue import leave, was_requeued
 from lagem.run_record import RunRecord
 from lagem.strategies import check_averaging, tune
@@ -44,6 +45,8 @@ from lagem.tracking import finish_runs, keep_run_id, log_configuration
 
 class TrainingCLI(LightningCLI):
     """Model and data by `class_path`, one seed for both, and a run folder."""
+
+    _held = ExitStack()  # of a fit: its run folder
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give the data module the run's seed."""
@@ -122,19 +125,31 @@ class TrainingCLI(LightningCLI):
         return trainer
 
     def before_fit(self) -> None:
-        """Choose the checkpoint to begin from; refuse to train a new model over those of another run."""
+        """Hold the run folder and choose the checkpoint to begin from; refuse to train over those of another run.
+
+        Only rank zero holds it. Where it is refused, what started the ranks ends the others.
+        """
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         root = Path(self.trainer.default_root_dir)
         kept = [c.dirpath for c in self.trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath]
         settings = self.config_init["fit"]
-        settings.ckpt_path = starting_checkpoint(
-            settings.ckpt_path, root, {root / "checkpoints", *map(Path, kept)}, requeued=was_requeued()
-        )
-        log_configuration(self.trainer.loggers, json.loads(self._parser("fit").dump(self.config["fit"], format="json")))
+        with ExitStack() as held:
+            if self.trainer.is_global_zero:
+                held.enter_context(only_fit_in(root))
+            settings.ckpt_path = starting_checkpoint(
+                settings.ckpt_path, root, {root / "checkpoints", *map(Path, kept)}, requeued=was_requeued()
+            )
+            configuration = json.loads(self._parser("fit").dump(self.config["fit"], format="json"))
+            log_configuration(self.trainer.loggers, configuration)
+            self._held = held.pop_all()
 
     def fit(self, **settings: Any) -> None:
         """Train; a run that is asked to leave has saved when it does."""
+        with self._held:
+            self._fit(**settings)
+
+    def _fit(self, **settings: Any) -> None:
         (saver,) = [c for c in self.trainer.callbacks if isinstance(c, SaveOnSignal)]  # type: ignore[attr-defined]
         try:
             self.trainer.fit(**settings)

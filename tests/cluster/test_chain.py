@@ -38,9 +38,11 @@ def submitted(tmp_path, monkeypatch):
     """Command lines that were given to a stand-in for sbatch, which counts its jobs."""
     (tmp_path / "bin").mkdir()
     log = tmp_path / "log"
-    for name in ("srun", "sbatch"):
-        (tmp_path / "bin" / name).write_text(f'#!/bin/bash\necho "$@" >> {log}\nwc -l < {log}\n')
+    counts, queue = f'echo "$@" >> {log}\nwc -l < {log}', f"echo $3 | grep -wf {tmp_path / 'queue'} || true"
+    for name, lines in (("srun", counts), ("sbatch", counts), ("squeue", queue)):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{lines}\n")
         (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "queue").touch()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     return lambda: log.read_text().splitlines() if log.exists() else []
 
@@ -89,6 +91,16 @@ def test_a_step_whose_command_changed_runs_again(chain_file, tmp_path, submitted
         assert [id for _, id in submit_chain(jobs)] == expected
         for job, _ in jobs:
             job.finished.touch()
+
+
+def test_a_chain_with_a_job_in_the_queue_is_not_submitted_again(jobs, submitted, tmp_path):
+    list(submit_chain(jobs))
+    (tmp_path / "queue").write_text("4\n")
+    with pytest.raises(ValueError, match="/d: its job 4 still waits or runs"):
+        list(submit_chain(jobs))
+    assert len(submitted()) == 4
+    (tmp_path / "queue").write_text("")
+    assert len(list(submit_chain(jobs))) == 4
 
 
 def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, submitted):

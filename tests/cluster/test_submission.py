@@ -201,8 +201,8 @@ def test_without_slurm_the_one_line_offers_a_dry_run(monkeypatch, tmp_path, caps
 
 
 def test_a_new_fit_does_not_go_into_the_run_of_another(monkeypatch, tmp_path, capsys):
-    for name in ("sbatch", "srun"):
-        (tmp_path / name).write_text("#!/bin/bash\necho 7\n")
+    for name, line in (("sbatch", "echo 7"), ("srun", ""), ("squeue", "")):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     words = ["--runs", str(tmp_path / "runs"), "--name", "one", "--", "fit", "--config", TOY]

@@ -23,18 +23,21 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
         The job's id; ValueError in one line where SLURM refuses it, or is not there.
     """
     require_slurm()
+    refuse_a_job_that_is_queued(job)
     refuse_a_run_that_is_there(job)
     text = job.text()
     job.folder.mkdir(parents=True, exist_ok=True)
     job.finished.unlink(missing_ok=True)
     write_atomically(job.script, text.encode())
     write_atomically(job.command_file, f"{shlex.join(job.command)}\n".encode())
-    if job.parts:
-        after = [submit_parts(job, after)]
+    array = [submit_parts(job, after)] if job.parts else []
+    after = array or after
     done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"sbatch refused {job.script}: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return done.stdout.strip().split(";")[0]  # the cluster's name follows where there are several
+    id = done.stdout.strip().split(";")[0]  # the cluster's name follows where there are several
+    write_atomically(job.id_file, ",".join([id, *array]).encode())
+    return id
 
 
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
@@ -47,6 +50,8 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
     Yields:
         Each job with its id, or with None where it is left out.
     """
+    for job, _ in chain:  # before the first is submitted
+        refuse_a_job_that_is_queued(job)
     ids: dict[str, str] = {}
     for job, needed in chain:
         waits_for = [ids[name] for name in needed if name in ids]
@@ -85,6 +90,18 @@ def is_submitted_command(job: Job) -> bool:
     return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
+def refuse_a_job_that_is_queued(job: Job) -> None:
+    """ValueError where SLURM still knows the last job of this folder."""
+    if not job.id_file.exists():
+        return
+    ids = job.id_file.read_text(encoding="utf-8")
+    queued = subprocess.run(["squeue", "-h", "-j", ids], capture_output=True, text=True)
+    if queued.returncode == 0 and queued.stdout.strip():  # squeue fails for an id that SLURM has forgotten
+        raise ValueError(
+            f"{job.folder}: its job {ids} still waits or runs. Wait for it, `scancel` it, or give another --name."
+        )
+
+
 def refuse_a_run_that_is_there(job: Job) -> None:
     """ValueError where a new fit would go on with the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
@@ -104,7 +121,7 @@ def sbatch(job: Job, after: Sequence[str]) -> list[str]:
 
 def require_slurm() -> None:
     """ValueError where there is no SLURM."""
-    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+    if not all(shutil.which(name) for name in ("sbatch", "srun", "squeue")):
         raise ValueError(
             "there is no sbatch and srun here, so this machine submits to no SLURM cluster. "
             "--dry-run prints what would be submitted."

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lagem.preparation.parts import Part
@@ -62,4 +62,8 @@ def _lock(path: Path, command: str, *, shared: bool = False) -> Iterator[None]:
             raise ValueError(f"{path.parent}: another `{command}` is writing here; wait for it to end.") from None
         except OSError:
             pass  # a file system without locks, as some cluster mounts are
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it with processes forked meanwhile
