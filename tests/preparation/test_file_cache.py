@@ -137,3 +137,14 @@ def test_a_copy_cut_short_on_the_disk_is_downloaded_again(tmp_path):
     os.truncate(copy, SIZE // 2)
     assert store.read(cache, "aaaa") == content("aaaa")
     assert store.downloads("aaaa") == 2
+
+
+def test_files_of_others_are_neither_evicted_nor_counted(tmp_path):
+    store, cache = Store(tmp_path), cache_of(tmp_path, 1)
+    store.read(cache, "aaaa")
+    foreign = [folder / name for folder in (cache.path.parent, cache.path) for name in ("2024-thesis.tar", "notes.txt")]
+    for path in foreign:
+        path.write_bytes(b"kept")
+    assert store.read(cache, "bbbb") == content("bbbb")
+    assert [path.read_bytes() for path in foreign] == [b"kept"] * 4
+    assert [path.name for path in cache.path.glob("copy-*")] == ["copy-1000-bbbb"]

@@ -13,6 +13,7 @@ noticed.
 """
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+COPY = re.compile(r"\.?copy-(\d+)-.+")  # whole, or hidden until it is; what is called otherwise is not ours
 ASK_AGAIN = 0.05  # seconds; only where every copy is held and the folder is full
 
 
@@ -29,7 +31,8 @@ class FileCache:
     """A bounded cache of files of a store; the copies that were used last stay.
 
     Args:
-        folder: Where copies lie, on a disk of each machine; null for a folder of the user among the temporary files.
+        folder: Its subfolder lagem-cache takes the copies, on a disk of each machine; null for a folder of the user
+            among the temporary files.
         gigabytes: Most bytes of copies, in units of 10^9.
     """
 
@@ -39,7 +42,9 @@ class FileCache:
     @property
     def path(self) -> Path:
         """Where copies lie."""
-        return Path(self.folder or f"{tempfile.gettempdir()}/lagem-cache-{os.getuid()}")
+        if self.folder:
+            return Path(self.folder) / "lagem-cache"
+        return Path(tempfile.gettempdir()) / f"lagem-cache-{os.getuid()}"
 
     @property
     def limit(self) -> int:
@@ -60,7 +65,7 @@ class FileCache:
                 f"{key} has {size:,} bytes, more than the cache {self.path} may hold ({self.limit:,}); raise "
                 "data.init_args.cache.gigabytes."
             )
-        copy = self.path / f"{size}-{key}"
+        copy = self.path / f"copy-{size}-{key}"
         while (file := _opened(copy, size) or self._brought(copy, size, download)) is None:
             pass
         with file:
@@ -111,7 +116,9 @@ class FileCache:
 
     def _make_room(self, size: int, *, besides: Path) -> bool:
         """Evict what is not held, the longest unused first, until a file fits in; whether it does."""
-        entries = [entry for entry in os.scandir(self.path) if entry.name not in (".lock", besides.name)]
+        entries = [
+            entry for entry in os.scandir(self.path) if COPY.fullmatch(entry.name) and entry.name != besides.name
+        ]
         total = size + sum(_size(entry.name) for entry in entries)
         # a hidden file that nobody holds is what a killed process left
         for entry in sorted(entries, key=lambda entry: (not entry.name.startswith("."), entry.stat().st_mtime)):
@@ -162,4 +169,4 @@ def _lock(file: IO[bytes] | IO[str], *, shared: bool = False, wait: bool = True)
 
 
 def _size(name: str) -> int:
-    return int(name.lstrip(".").partition("-")[0])
+    return int(COPY.sub(r"\1", name))

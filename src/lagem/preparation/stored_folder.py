@@ -4,6 +4,7 @@ A local folder is read in place. Files of a store are copied whole into a `FileC
 machine, and read there.
 """
 
+import errno
 import hashlib
 import math
 import time
@@ -76,7 +77,8 @@ class RemoteFolder:
                 if entry["type"] == "file":
                     file = inner + entry["name"].rpartition("/")[2]
                     self.sizes[file] = int(entry["size"])
-                    version = f"{self.name}/{file} {entry.get('ETag') or entry.get('mtime')}"
+                    changes = entry.get("ETag") or entry.get("mtime") or sorted(entry.items())
+                    version = f"{self.name}/{file} {changes}"
                     self._versions[file] = hashlib.blake2b(version.encode(), digest_size=8).hexdigest()
 
     def is_there(self) -> bool:
@@ -130,6 +132,11 @@ class RemoteFolder:
             except PermissionError as error:
                 raise self._refused(error) from error
             except Exception as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise ValueError(
+                        f"{self.name}/{file}: no room for its copy in {path.parent} ({error.strerror}). Free some, or "
+                        "name a folder on another disk by data.init_args.cache.folder."
+                    ) from error
                 problem = f"{type(error).__name__}: {error}"
             if wait is not None:
                 time.sleep(wait)
