@@ -41,7 +41,7 @@ def names_what_helps(message: str) -> bool:
 
 
 def test_a_network_that_is_too_large_for_memory_is_one_line(tmp_path, capsys):
-    message = complaint(small_run.small_fit(tmp_path, f"--model.init_args.width={64 * 2**20}"), capsys)
+    message = complaint(small_run.small_fit(tmp_path, f"--model.init_args.width={64 * 2**30}"), capsys)
     assert "this machine is out of memory, asked for" in message and names_what_helps(message)
 
 

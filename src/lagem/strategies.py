@@ -1,5 +1,6 @@
 """How several devices train one model: what every distributed run of lagem sets, and what it refuses."""
 
+import warnings
 from datetime import timedelta
 
 from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
@@ -36,3 +37,5 @@ def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
             f"{type(callback).__name__} keeps a whole copy of the weights, which no rank has under the sharded "
             f"{type(strategy).__name__}. Leave out one of the two."
         )
+    # It is for networks that `configure_model` shards, which ours does under a strategy that is refused above.
+    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")
