@@ -86,9 +86,9 @@ def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
     found["memory after it, MiB"] = own_memory("self") - before
     process = "self" if workers == 0 else str(loader._workers[0].pid)
     memory, files = [], []
-    for number in range(2, batches + 1):
+    for number in range(2, max(2, batches) + 1):
         next(loader)
-        if number % (batches // 10) == 0:
+        if number % max(1, batches // 10) == 0:
             memory.append(own_memory(process) if workers == 0 else unshared_memory(process))
             files.append(open_files(process))
     found["memory grown over the batches, MiB"] = memory[-1] - memory[0]

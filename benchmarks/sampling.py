@@ -10,6 +10,7 @@ surface; with references also the measures of `lagem evaluate-generation`.
 
 import argparse
 import json
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,6 +56,10 @@ class Side:
         """As it was asked for."""
         return ",".join(map(str, self.steps))
 
+    def folder(self, output: Path) -> Path:
+        """Of its meshes and their evaluation."""
+        return output / f"steps_{self.name.replace(',', '_')}"
+
     def make(self, generator: CascadedGenerator, args: argparse.Namespace, category: str | None, batch: range) -> None:
         """Make one batch and note what it took."""
         spent: dict[int, float] = defaultdict(float)
@@ -97,7 +102,7 @@ class Side:
 
     def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
         """Held against the references, by way of a folder of meshes."""
-        folder = args.output / f"steps_{self.name.replace(',', '_')}"
+        folder = self.folder(args.output)
         about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
         GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
         references = surfaces_of(args.references, args.seed)
@@ -180,9 +185,12 @@ def main() -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     args = parser.parse_args()
+    sides = [Side(steps) for steps in args.steps]
+    if args.references and (old := [side.folder(args.output) for side in sides if side.folder(args.output).exists()]):
+        print(f"{old[0]} is of an earlier run. Remove it, or name another --output.", file=sys.stderr)
+        raise SystemExit(2)
     torch.set_num_threads(1)
     generator = load_bundle(args.bundle).to(args.device)
-    sides = [Side(steps) for steps in args.steps]
     batches = [
         (category, range(first, min(first + args.batch_size, (number + 1) * args.count)))
         for number, category in enumerate(args.category or generator.category_names or [None])

@@ -104,6 +104,14 @@ def test_a_mistake_in_the_configuration_is_one_line(tmp_path, capsys, arguments,
     assert message.startswith("lagem: error:") and expected in message
 
 
+def test_a_folder_is_a_checkpoint_where_its_description_was_written(tmp_path, capsys):
+    (tmp_path / "step=2.ckpt").mkdir()
+    arguments = small_fit(tmp_path / "run", f"--ckpt_path={tmp_path / 'step=2.ckpt'}")
+    assert "there is no such file, nor a whole folder" in fails(arguments, capsys)
+    (tmp_path / "step=2.ckpt" / "meta.pt").touch()
+    assert "there is no such file" not in fails(arguments, capsys)
+
+
 POISONED = '''
 import dataclasses
 import torch

@@ -34,7 +34,7 @@ import lagem.callbacks
 import lagem.data_modules
 import lagem.modules
 from lagem.callbacks import SaveOnSignal
-from lagem.checkpoints import AtomicCheckpointIO, FinalCheckpoint, starting_checkpoint
+from lagem.checkpoints import AtomicCheckpointIO, FinalCheckpoint, is_whole, starting_checkpoint
 from lagem.cluster.lost_rank import give_up, is_lost_rank
 from lagem.cluster.one_fit import only_fit_in
 from lagem.cluster.requeue import leave, was_requeued
@@ -75,9 +75,9 @@ class TrainingCLI(LightningCLI):
             if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
                 raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint.")
         elif path not in ("best", "hpc") and "://" not in path:
-            if not Path(path).is_file():
-                raise ValueError(f"--ckpt_path {path}: there is no such file.")
-            if not zipfile.is_zipfile(path):
+            if not is_whole(Path(path)):
+                raise ValueError(f"--ckpt_path {path}: there is no such file, nor a whole folder of shares.")
+            if Path(path).is_file() and not zipfile.is_zipfile(path):
                 raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one.")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

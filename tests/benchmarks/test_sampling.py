@@ -47,3 +47,12 @@ def test_references_give_the_measures_of_generation(tmp_path):
     (side,) = table_of(tmp_path, "--steps", "2", "--references", "procedural:8+32")
     assert {"mmd_chamfer", "one_nna_chamfer", "coverage_chamfer"} <= set(side["quality"]["means"])
     assert side["quality"]["shares"]["recognised"]["count"] == pytest.approx(4, abs=2)
+
+
+def test_a_folder_of_an_earlier_run_is_refused_before_anything_is_sampled(tmp_path):
+    (tmp_path / "steps_2_3_4").mkdir()
+    program = [sys.executable, str(ROOT / "benchmarks" / "sampling.py"), "absent", "--output", str(tmp_path)]
+    words = ["--steps", "5", "2,3,4", "--references", "procedural:8+32"]
+    run = subprocess.run([*program, *words], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == f"{tmp_path}/steps_2_3_4 is of an earlier run. Remove it, or name another --output.\n"

@@ -209,7 +209,8 @@ def test_samples_are_not_mixed_with_those_of_another_run(bundle, tmp_path, capsy
 
 def test_an_unconditional_cascade_takes_no_category(tmp_path, capsys):
     free = make_bundle(tmp_path, num_categories=None, category_names=(), drop_condition=0.0)
-    assert "knows no categories" in refusal(capsys, free, tmp_path / "out", "--category", "chair")
+    for category in ("chair", "all"):
+        assert "knows no categories" in refusal(capsys, free, tmp_path / "out", "--category", category)
     assert samples(load_bundle(free), count=1, category=None)[0].latents[0].shape == (16, 4)
 
 

@@ -141,6 +141,7 @@ def test_the_card_says_what_was_measured_on_what(prepared, weights, tmp_path, ca
     )
     assert "mean over shapes" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "card").iterdir()) == [
+        ".lock",
         "card.json",
         "card.md",
         "examples.png",

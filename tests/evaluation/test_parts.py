@@ -6,7 +6,10 @@ import pytest
 import trimesh
 
 from lagem.cli import main
+from lagem.evaluation.kept import Kept
 from lagem.geometry import Mesh
+from lagem.preparation import Part
+from lagem.preparation.atomic import locked
 
 SETTINGS = ["--points", "300", "--resolution", "16"]
 
@@ -52,3 +55,20 @@ def test_the_whole_scores_only_what_no_part_scored(weights, meshes, tmp_path, mo
     for words in (["--part", "0/2"], ["--part", "1/2"], []):
         evaluate(weights, meshes, tmp_path / "card", *words)
     assert sorted(scored) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("held", "words"), [(None, []), (None, ["--part", "0/2"]), (Part(0, 2), ["--part", "0/2"])])
+def test_two_runs_do_not_write_the_same_scores(weights, meshes, tmp_path, capsys, held, words):
+    with locked(tmp_path, "lagem evaluate", held), pytest.raises(SystemExit) as stop:
+        evaluate(weights, meshes, tmp_path, *words)
+    assert stop.value.code == 2
+    assert "is writing here; wait for it to end." in capsys.readouterr().err
+
+
+def test_a_reader_of_kept_values_sees_a_whole_file_while_a_run_begins(tmp_path):
+    path = tmp_path / "kept"
+    Kept(path, "kind").add("one", 1)
+    whole = path.read_text()
+    with path.open() as file:
+        assert Kept(path, "other kind").values == {}
+        assert file.read() == whole

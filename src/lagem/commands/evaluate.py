@@ -36,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="score one of N shares of the shapes, beside the others; the command without it then writes the card",
     )
-    add("--status", action="store_true", help="only say how many shapes have a score, were refused one and are missing")
+    add(
+        "--status",
+        action="store_true",
+        help="only say how many shapes have a score, were refused one and are missing; counts scores of other "
+        "settings, too, which a run does not take",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
     sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
     generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
-    categories = generator.category_names if args.category == ["all"] else args.category
+    # a cascade without categories refuses `all` as it does any other
+    categories = (generator.category_names or args.category) if args.category == ["all"] else args.category
     report = GenerationReport(
         output=args.output,
         total=args.count * len(categories or [None]),

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="coarse levels of one shape with the finer ones of another: of pairs of samples, or of meshes A B A B …",
     )
-    add("--groups", type=int, default=8, metavar="N", help="samples or pairs of them to start from (default: 8)")
-    add("--variants", type=int, default=8, metavar="N", help="samples of a group that shares levels (default: 8)")
+    add("--groups", type=int, metavar="N", help="samples or pairs of them to start from (default: 8)")
+    add("--variants", type=int, metavar="N", help="samples of a group that shares levels (default: 8)")
     SamplerSettings.add_options(parser)
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
@@ -57,12 +57,18 @@ def run(args: argparse.Namespace) -> None:
     from lagem.evaluation.tables import terminal_table
     from lagem.pretrained import pretrained_cascade
 
+    if args.groups is not None and args.mesh:
+        raise ValueError("--groups is how many samples to start from, but --mesh names the shapes; leave one out.")
+    if args.variants is not None and (args.mix or args.noise is not None):
+        raise ValueError(
+            "--variants is of groups that share levels, which --noise and --mix do not make; leave it out."
+        )
     generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
     study = Study(
         output=args.output,
         category=args.category,
         meshes=args.mesh,
-        groups=args.groups,
+        groups=8 if args.groups is None else args.groups,
         seed=args.seed,
         sampler=SamplerSettings.from_options(args),
         resolution=args.resolution,
@@ -73,6 +79,6 @@ def run(args: argparse.Namespace) -> None:
     elif args.noise is not None:
         rows = noise.rows_of(disturb(generator, study, parts=args.noise))
     else:
-        rows = sharing.rows_of(share(generator, study, variants=args.variants))
+        rows = sharing.rows_of(share(generator, study, variants=8 if args.variants is None else args.variants))
     Console(soft_wrap=True).print(terminal_table(rows))
     print(f"the table, its numbers as JSON, and pictures are in {args.output}")

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lagem.preparation.atomic import write_atomically
+
 
 class Kept:
     """Values by name, one a line of a file; those of another kind of run, and a line that was cut off, are dropped.
@@ -21,7 +23,7 @@ class Kept:
         self._first = json.dumps(kind)
         lines = self._lines_of(path)
         self.values: dict[str, Any] = dict(map(json.loads, lines))
-        path.write_text("".join(f"{line}\n" for line in [self._first, *lines]), encoding="utf-8")
+        write_atomically(path, "".join(f"{line}\n" for line in [self._first, *lines]).encode())
 
     def borrow(self, others: Iterable[Path]) -> None:
         """Know the values of other runs of the same kind, too, which may still be under way."""

@@ -19,6 +19,7 @@ from lagem.evaluation.score import ShapeScore
 from lagem.evaluation.summary import Summary, summarise
 from lagem.evaluation.tables import terminal_table
 from lagem.evaluation.truth import Truth, Untrue
+from lagem.preparation.atomic import locked, remove_leftovers
 from lagem.preparation.parts import Part, status_line
 from lagem.progress import long_progress
 
@@ -73,22 +74,25 @@ def evaluate(
     method: Method = reconstruction or Retrieval(shapes.shards, neighbours, points=points)
     about: About = {**method.about, **shapes.about, "points": points, "seed": seed}
     output.mkdir(parents=True, exist_ok=True)
-    kept = output / (".scores.jsonl" if part is None else f".scores-{part.number}-{part.count}.jsonl")
-    scores, unreadable = score_all(method, shapes, kept, about, part=part, others=kept_scores(output))
-    if part is not None:
-        failed = sum(score.reason != "" for score in scores)
-        line = status_line("shapes", total=len(scores), done=len(scores) - failed, refused=failed)
-        print(f"part {part}: {line}. When all parts are done, the same command without --part writes the card.")
-        return None
-    about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
-    scores = [_with_neighbour(score, neighbours) for score in scores]
-    summary = summarise(scores, seed=seed)
-    write_card(output, scores, summary, about)
-    if readable := [score for score in scores if score.id not in unreadable]:
-        truths = partial(shapes.truths, method.num_surface_points)
-        draw_examples(output / "examples.png", method, readable, truths, up=up)
-    for path in kept_scores(output):
-        path.unlink()
+    with locked(output, "lagem evaluate", part):
+        if part is None:
+            remove_leftovers(output)
+        kept = output / (".scores.jsonl" if part is None else f".scores-{part.number}-{part.count}.jsonl")
+        scores, unreadable = score_all(method, shapes, kept, about, part=part, others=kept_scores(output))
+        if part is not None:
+            failed = sum(score.reason != "" for score in scores)
+            line = status_line("shapes", total=len(scores), done=len(scores) - failed, refused=failed)
+            print(f"part {part}: {line}. When all parts are done, the same command without --part writes the card.")
+            return None
+        about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
+        scores = [_with_neighbour(score, neighbours) for score in scores]
+        summary = summarise(scores, seed=seed)
+        write_card(output, scores, summary, about)
+        if readable := [score for score in scores if score.id not in unreadable]:
+            truths = partial(shapes.truths, method.num_surface_points)
+            draw_examples(output / "examples.png", method, readable, truths, up=up)
+        for path in kept_scores(output):
+            path.unlink()
     _print(summary, output)
     return summary
 
