@@ -98,8 +98,9 @@ def test_an_agent_runs_a_shipped_sweep(agent, tmp_path):
 def test_an_agent_in_a_job_runs_a_shipped_sweep_on_both_nodes(slurm, agent, tmp_path, monkeypatch):
     """The agent is one process of the batch script; launch.sh starts each run by srun, as one task on each node."""
     monkeypatch.setenv("NODES", "2")
-    script = " ".join(agent) + "\n"
-    job = slurm.submit(script, tmp_path, "--nodes=2", "--ntasks-per-node=1")
+    monkeypatch.setenv("COUNT", str(RUNS))
+    script = str(ROOT / "experiments" / "sweeps" / "agent.sbatch")
+    job = slurm._run("sbatch", "--parsable", f"--chdir={tmp_path}", "--nodes=2", script, agent[-1])
     state = slurm.wait(job, timeout=240)
     log = slurm.log(job)
     assert state["JobState"] == "COMPLETED", log[-3000:]

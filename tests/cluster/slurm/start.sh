@@ -10,7 +10,7 @@ mkdir -p "$RUN/state" "$RUN/spool.node1" "$RUN/spool.node2"
 chmod 755 "$ROOT" "$RUN"
 HOST=$(hostname -s)
 for name in "$HOST" node1 node2; do # Lightning takes the first node's name as the address of rank 0
-    getent hosts "$name" >/dev/null || echo "127.0.0.1 $name" >>/etc/hosts
+    getent hosts "$name" >/dev/null || echo "127.0.0.1 $name # lagem-slurm" >>/etc/hosts # stop.sh knows the mark
 done
 sed -e "s#@ROOT@#$ROOT#g; s#@HOST@#$HOST#g" "$HERE/slurm.conf.in" >"$ROOT/slurm.conf"
 export SLURM_CONF=$ROOT/slurm.conf

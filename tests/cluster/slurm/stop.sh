@@ -1,10 +1,16 @@
 #!/bin/bash
-# Cancels every job, ends the daemons that start.sh started, and removes their state.
+# Cancels every job, ends the daemons that start.sh started, and removes their state and their names in /etc/hosts.
 ROOT=${SLURM_TEST_ROOT:?name the scratch folder of start.sh}
+if [ -L "$ROOT" ] || { [ -e "$ROOT" ] && [ ! -O "$ROOT" ]; }; then
+    echo "$ROOT is another user's, or a link: remove it, or name another folder" >&2
+    exit 1
+fi
 RUN=$ROOT/run
 DAEMONS="slurmd.node1 slurmd.node2 slurmctld munged"
 export SLURM_CONF=$ROOT/slurm.conf
-alive() { [ -s "$RUN/$1.pid" ] && kill -0 "$(cat "$RUN/$1.pid")" 2>/dev/null; }
+alive() { # whether a daemon runs under the id it noted, and not another process
+    [ -s "$RUN/$1.pid" ] && [ "$(cat "/proc/$(cat "$RUN/$1.pid")/comm" 2>/dev/null)" = "${1%%.*}" ]
+}
 if alive slurmctld; then
     timeout 20 scancel --user="$(id -un)" 2>/dev/null
     for _ in $(seq 50); do
@@ -20,4 +26,7 @@ for _ in $(seq 50); do
     sleep 0.2
 done
 rm -rf "$RUN"
+if grep -q '# lagem-slurm$' /etc/hosts; then
+    kept=$(grep -v '# lagem-slurm$' /etc/hosts) && echo "$kept" >/etc/hosts # in place: it may be a mount
+fi
 exit 0
