@@ -45,6 +45,18 @@ def test_parts_then_the_whole_write_the_card_of_one_run(weights, meshes, tmp_pat
     assert not list((tmp_path / "parts").glob(".scores*"))
 
 
+@pytest.mark.parametrize(
+    "words", [["--points", "301"], ["--resolution", "17"], ["--seed", "1"], ["--surface-points", "9"]]
+)
+def test_scores_of_other_settings_are_missing(weights, meshes, tmp_path, capsys, words):
+    for part in (["--part", "0/1"], []):
+        evaluate(weights, meshes, tmp_path, *part)
+        for given, line in (([], "5 done, 1 refused, 0 missing"), (words, "0 done, 0 refused, 6 missing")):
+            capsys.readouterr()
+            evaluate(weights, meshes, tmp_path, "--status", *given)
+            assert capsys.readouterr().out == f"6 shapes: {line}\n"
+
+
 def test_the_whole_scores_only_what_no_part_scored(weights, meshes, tmp_path, monkeypatch):
     from lagem.evaluation import methods
 

@@ -39,18 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--status",
         action="store_true",
-        help="only say how many shapes have a score, were refused one and are missing; counts scores of other "
-        "settings, too, which a run does not take",
+        help="only say how many shapes have a score of these settings, were refused one and are missing",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the table, write the card."""
+    from lagem.digest import sha256_of
     from lagem.evaluation import evaluate, evaluation_status
+    from lagem.evaluation.methods import NO_WEIGHTS
     from lagem.preparation import Part
 
     if args.status:
-        print(evaluation_status(args.data, args.output, split=args.split))
+        about: dict[str, str | int | float] = {"points": args.points, "seed": args.seed}
+        if args.weights == RETRIEVAL:
+            about["weights"] = NO_WEIGHTS
+        else:
+            about["weights' sha256"] = sha256_of(Path(args.weights))
+            about["resolution"] = args.resolution
+            if args.surface_points:
+                about["surface points given"] = args.surface_points
+        print(evaluation_status(args.data, args.output, about, split=args.split))
         return
     evaluate(
         None if args.weights == RETRIEVAL else Path(args.weights),

@@ -21,6 +21,7 @@ from lagem.preparation.records import read_records
 from lagem.weights import load_autoencoder
 
 ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]  # of all levels, fine to coarse, and a shape's id
+NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surface points"
 
 
 class Method(Protocol):
@@ -137,7 +138,7 @@ class Retrieval:
         self._places = {id: index for index, id in enumerate(shards.ids)}
         self._records = read_records(Path(shards.root))
         self.num_surface_points = 1  # not looked at
-        self.about: About = {"weights": "none: the result is the nearest training shape, by its stored surface points"}
+        self.about: About = {"weights": NO_WEIGHTS}
 
     def score(self, truth: Truth) -> ShapeScore:
         """See `score_points`; the floor is by the area that was measured in preparation, None where that is lost."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -97,16 +97,26 @@ def evaluate(
     return summary
 
 
-def evaluation_status(data: Path, output: Path, *, split: str = "val") -> str:
-    """How many shapes have a score, were refused one and are missing, by what is kept; whoever writes it goes on."""
-    ids = EvaluationSet(data, split=split, points=1, seed=0).ids
+def evaluation_status(data: Path, output: Path, about: About, *, split: str = "val") -> str:
+    """How many shapes have a score, were refused one and are missing, by what is kept; whoever writes it goes on.
+
+    Args:
+        data: As of `evaluate`.
+        output: As of `evaluate`.
+        about: Settings without which a score does not count.
+        split: As of `evaluate`.
+    """
+    shapes = EvaluationSet(data, split=split, points=1, seed=0)
+    ids, wanted = shapes.ids, {**shapes.about, **about}
+    scores: dict[str, Any] = {}
     if (output / "card.json").exists() and not kept_scores(output):
-        scores = {score["id"]: score for score in json.loads((output / "card.json").read_text())["scores"]}
-    else:
-        scores = {}
-        for path in kept_scores(output):
-            lines = path.read_text(encoding="utf-8").split("\n")[1:-1]  # behind the kind; the last may be cut off
-            scores.update(map(json.loads, lines))
+        card = json.loads((output / "card.json").read_text())
+        if wanted.items() <= card["about"].items():
+            scores = {score["id"]: score for score in card["scores"]}
+    for path in kept_scores(output):
+        kind, *lines = path.read_text(encoding="utf-8").split("\n")
+        if wanted.items() <= json.loads(kind).items():
+            scores.update(map(json.loads, lines[:-1]))  # the last is empty, or cut off
     refused = sum(scores[id]["reason"] != "" for id in ids if id in scores)
     done = sum(id in scores for id in ids) - refused
     return status_line("shapes", total=len(ids), done=done, refused=refused)
