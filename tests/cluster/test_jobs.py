@@ -18,7 +18,7 @@ from lagem.preparation import preparation_status
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
-MESHES = 24
+MESHES = 60  # enough that a task has some left when its kill arrives
 COUNTS = ["--surface", "5000", "--volume", "10000", "--near", "5000", "--shapes-per-shard", "5"]
 
 _spec = importlib.util.spec_from_file_location("small_run", ROOT / "tests" / "small_run.py")
