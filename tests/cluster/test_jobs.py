@@ -65,11 +65,12 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
     return payload(out)
 
 
-def wait_for_records(out: Path, count: int) -> None:
+def wait_for_record(out: Path, id: str) -> None:
+    """Wait until a mesh is prepared: the first of a task, which has more than a second of meshes left then."""
     deadline = time.monotonic() + 90
-    while len(list(out.glob("shapes/*.json"))) < count:
+    while not (out / "shapes" / f"{id}.json").exists():
         assert time.monotonic() < deadline, list(out.rglob("*"))
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def array_of(slurm, job: str) -> str:
@@ -117,7 +118,7 @@ def test_a_killed_task_of_an_array_loses_and_doubles_nothing(slurm, submit, mesh
     last = submit("array", *words, options=("--array", "3"))
     array = array_of(slurm, last)
     slurm.wait(f"{array}_1", "RUNNING")
-    wait_for_records(out, 2)
+    wait_for_record(out, "01")
     os.system(f"scancel --signal=KILL {array}_1")
     assert slurm.wait(f"{array}_1")["JobState"] in ("FAILED", "CANCELLED")
     assert slurm.wait(f"{array}_0")["JobState"] == slurm.wait(f"{array}_2")["JobState"] == "COMPLETED"
@@ -135,7 +136,7 @@ def test_a_preempted_task_of_an_array_comes_back_by_itself(slurm, submit, meshes
     last = submit("array", "prepare", str(meshes), "--output", str(out), *COUNTS, options=("--array", "2"))
     array = array_of(slurm, last)
     slurm.wait(f"{array}_1", "RUNNING")
-    wait_for_records(out, 2)
+    wait_for_record(out, "01")
     slurm.signal(f"{array}_1", "USR2")
     task = slurm.wait(f"{array}_1")
     assert (task["JobState"], task["Restarts"]) == ("COMPLETED", "1")
@@ -146,7 +147,7 @@ def test_a_preempted_task_of_an_array_comes_back_by_itself(slurm, submit, meshes
 def test_a_command_that_can_go_on_is_requeued_before_its_time_limit(slurm, submit, meshes, undisturbed, tmp_path):
     out = tmp_path / "prepared"
     job = submit("one", "prepare", str(meshes), "--output", str(out), *COUNTS)
-    wait_for_records(out, 2)
+    wait_for_record(out, "00")
     os.system(f"scancel --batch --signal=USR1 {job}")  # as SLURM does before the time limit
     ended = slurm.wait(job)
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1")
