@@ -182,8 +182,11 @@ def test_twenty_preemptions_in_a_row_end_in_the_weights_of_an_undisturbed_run(sl
     job, places = submit(slurm, tmp_path / "job", seconds=0.15, **common), []
     for start in range(1, preemptions + 1):
         slurm.wait(job, "RUNNING")
-        slurm.wait_for_text(job, "All distributed processes registered", count=start)
-        time.sleep(chance.uniform(0, 1))
+        if start % 2:
+            wait_for_steps(slurm, job, tmp_path / "job", chance.randint(1, 4))
+        else:  # before, at or after the first step
+            slurm.wait_for_text(job, "All distributed processes registered", count=start)
+        time.sleep(chance.uniform(0, 0.7))
         slurm.signal(job, "USR1")
         slurm.wait_for_text(job, "SIGUSR1: saved .*requeued job", count=start)
         places.append(saved_steps(tmp_path / "job"))
