@@ -74,7 +74,8 @@ class Job:
         srun = f"srun --kill-on-bad-exit=1 --cpus-per-task={self.profile.cpus_per_task} {self.python_words} -m lagem"
         run = f"{srun} {wrapped(self.command_on(self.profile))}"
         if verb in RESUMED:
-            requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\"' USR1  # the command goes on where it was"
+            # A script that ends before SLURM has ended it would end the job for good.
+            requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\" && sleep 300' USR1  # the command goes on where it was"
             run = f'{requeue}\n{run} &\nwait "$!"'
         logs, mark = shlex.quote(str(self.folder)), shlex.quote(str(self.finished))
         lines = [
