@@ -45,6 +45,10 @@ class Slurm:
         while True:
             known = self.show(job)
             ended = known["JobState"] in ENDED
+            if ended:  # while a job is requeued it may be shown as failed for a moment
+                time.sleep(1)
+                known = self.show(job)
+                ended = known["JobState"] in ENDED
             if known["JobState"] in states or (ended and not states):
                 return known
             if (known["JobState"], known["Reason"]) == ("PENDING", "BeginTime"):
