@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lagem.levels import LevelSpec
+from lagem.models import Backbone
 from lagem.models.cost import stage_cost, training_cost
 
 
@@ -86,17 +88,17 @@ def print_description(description: dict[str, Any]) -> None:
 
 
 def _stage(model: Any, levels: Sequence[LevelSpec], batch_size: int, bfloat16: bool) -> dict[str, Any]:
-    cost = stage_cost(
+    make_backbone = partial(
+        Backbone,
         levels=levels,
         level=model.level,
         width=model.width,
         depth=model.depth,
-        batch_size=batch_size,
         num_categories=model.num_categories,
         condition_dim=model.condition_dim,
         conditioning_augmentation=model.max_coarser_sigma > 0,
-        bfloat16=bfloat16,
     )
+    cost = stage_cost(make_backbone, batch_size=batch_size, bfloat16=bfloat16)
     condition = "unconditional"
     if model.num_categories is not None:
         condition = f"given one of {model.num_categories} categories"

@@ -1,5 +1,7 @@
 """Costs known before a step against a step that runs."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -68,7 +70,7 @@ def test_recomputation_keeps_less_and_computes_more():
 @pytest.mark.parametrize("condition", [{}, {"num_categories": 5}, {"condition_dim": 7}], ids=str)
 def test_cost_of_a_stage_before_running_equals_what_a_real_step_counts(bfloat16, condition):
     sizes = {"levels": LEVELS, "level": 1, "width": 128, "depth": 2, **condition}
-    cost = stage_cost(**sizes, batch_size=3, bfloat16=bfloat16)
+    cost = stage_cost(partial(Backbone, **sizes), batch_size=3, bfloat16=bfloat16)
     backbone = Backbone(**sizes)
     operations, saved = count_stage_step(backbone, batch_size=3, bfloat16=bfloat16)
     assert cost.operations == operations
@@ -79,7 +81,7 @@ def test_cost_of_a_stage_before_running_equals_what_a_real_step_counts(bfloat16,
 def test_operations_of_an_evaluation_are_those_of_the_matrix_products_written_out():
     latents, coarser, width, depth = 64, 16, 128, 3
     levels = [LevelSpec(latents, 8), LevelSpec(coarser, 16)]
-    cost = stage_cost(levels=levels, level=1, width=width, depth=depth, batch_size=2)
+    cost = stage_cost(partial(Backbone, levels=levels, level=1, width=width, depth=depth), batch_size=2)
 
     def linear(rows: int, wide: int, out: int) -> int:
         return 2 * rows * wide * out

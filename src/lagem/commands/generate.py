@@ -52,10 +52,11 @@ def run(args: argparse.Namespace) -> None:
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
     generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
     # a cascade without categories refuses `all` as it does any other
-    categories = (generator.category_names or args.category) if args.category == ["all"] else args.category
+    asked = (generator.category_names or args.category) if args.category == ["all"] else args.category
+    categories = asked or [None]
     report = GenerationReport(
         output=args.output,
-        total=args.count * len(categories or [None]),
+        total=args.count * len(categories),
         format=args.format,
         up=args.up,
         about={
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
             "seed": args.seed,
             **asdict(sampler),
         },
-        num_categories=len(categories or [None]),
+        num_categories=len(categories),
     )
     shapes = [
         generator.generate(
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
             surface=surface,
             on_step=report.on_step,
         )
-        for number, category in enumerate(categories or [None])
+        for number, category in enumerate(categories)
     ]
     report.take(chain.from_iterable(shapes))
     if not report.num_meshes:

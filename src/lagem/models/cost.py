@@ -86,41 +86,16 @@ class StageCost(TrainingCost):
     evaluation: int
 
 
-def stage_cost(
-    *,
-    levels: Sequence[LevelSpec],
-    level: int,
-    width: int,
-    depth: int,
-    batch_size: int,
-    num_categories: int | None = None,
-    condition_dim: int | None = None,
-    conditioning_augmentation: bool = False,
-    bfloat16: bool = False,
-) -> StageCost:
-    """Cost of one training step of a stage, and of one evaluation in sampling; arguments as of `Backbone`.
+def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat16: bool = False) -> StageCost:
+    """Cost of one training step of a stage, and of one evaluation in sampling.
 
     Args:
-        levels: Sizes of the autoencoder's levels, fine to coarse.
-        level: Number of the level the stage makes.
-        width: C, feature channels.
-        depth: Blocks.
+        make_backbone: Makes the stage's network; called where tensors hold no values.
         batch_size: B, shapes a step on one device.
-        num_categories: Where the condition is a category.
-        condition_dim: Where it is an embedding, taken as one token.
-        conditioning_augmentation: Whether the noise on coarser latents is told to the network.
         bfloat16: Whether the step runs under bfloat16 autocast.
     """
     with FakeTensorMode():
-        backbone = Backbone(
-            levels=levels,
-            level=level,
-            width=width,
-            depth=depth,
-            num_categories=num_categories,
-            condition_dim=condition_dim,
-            conditioning_augmentation=conditioning_augmentation,
-        )
+        backbone = make_backbone()
         operations, saved_bytes = count_stage_step(backbone, batch_size=batch_size, bfloat16=bfloat16)
         with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter, torch.no_grad():
             _evaluated(backbone, 1)
