@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import re
-import shlex
 import signal
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ import trimesh
 import yaml
 
 from lagem.cli import main
-from lagem.latents import LatentCache
 from lagem.preparation import preparation_status
 
 pytestmark = pytest.mark.cluster
@@ -164,19 +162,3 @@ def test_a_command_that_can_go_on_is_requeued_before_its_time_limit(slurm, submi
     ended = slurm.wait(job)
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1")
     assert payload(out) == undisturbed
-
-
-def test_a_chain_runs_from_training_to_latents_and_only_once(slurm, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    folder = tmp_path / "runs" / "chain"
-    fit = small_run.small_fit(folder / "fit", "--trainer.accelerator=cpu", steps=2)
-    encode = "encode {folder}/fit/checkpoints/last.ckpt procedural:4+2 --subsets 1 --output {folder}/latents"
-    steps = [{"name": "fit", "command": shlex.join(fit)}, {"name": "encode", "command": encode, "after": ["fit"]}]
-    (tmp_path / "chain.yaml").write_text(yaml.safe_dump(steps))
-    words = ["submit", "--runs", str(tmp_path / "runs"), "--chain", str(tmp_path / "chain.yaml")]
-    main(words)
-    jobs = re.findall(r"job (\d+)", capsys.readouterr().out)
-    assert [slurm.wait(job)["JobState"] for job in jobs] == ["COMPLETED", "COMPLETED"], slurm.log(jobs[-1])
-    assert len(LatentCache(folder / "latents").ids) == 6
-    main(words)
-    assert capsys.readouterr().out.count("ended well before, not submitted") == 2

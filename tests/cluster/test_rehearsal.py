@@ -1,0 +1,61 @@
+"""The paper's chain at a small size, as jobs of a real SLURM: every kind of step runs and hands on its work."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lagem.cli import main
+from lagem.cluster.chain import load_chain
+from lagem.latents import LatentCache
+
+ROOT = Path(__file__).resolve().parents[2]
+SLURM_FILES = ROOT / "experiments" / "slurm"
+
+
+@pytest.fixture
+def submit_chain(slurm, tmp_path, capsys, monkeypatch):
+    """Submit the shipped rehearsal and give each step's job; a step that is left out has none."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump({"nodes": 2, "memory": "2G", "hours": 0.2}))
+    chain = ["--chain", "experiments/slurm/rehearsal.yaml", "--runs", str(tmp_path / "my runs")]
+
+    def submit() -> dict[str, str]:
+        capsys.readouterr()
+        main(["submit", "--profile", str(tmp_path / "profile.yaml"), *chain])
+        return dict(re.findall(r"(\w+): job (\d+)", capsys.readouterr().out))
+
+    return submit
+
+
+def ids_of(table: Path) -> list[str]:
+    with table.open(newline="") as rows:
+        return sorted(row["id"] for row in csv.DictReader(rows))
+
+
+def test_the_rehearsal_has_the_steps_of_the_papers_chain():
+    def verbs(name: str) -> list[tuple[str, str, bool]]:
+        return [(step.name, step.command.split()[0], step.array > 0) for step in load_chain(SLURM_FILES / name)]
+
+    assert verbs("rehearsal.yaml") == [("meshes", "generate", False), *verbs("paper.yaml")]
+
+
+@pytest.mark.cluster
+def test_the_whole_chain_runs_to_its_end(slurm, submit_chain, tmp_path):
+    jobs = submit_chain()
+    assert list(jobs) == [step.name for step in load_chain(SLURM_FILES / "rehearsal.yaml")]
+    for name, job in jobs.items():
+        assert slurm.wait(job, timeout=240)["JobState"] == "COMPLETED", (name, slurm.log(job)[-3000:])
+    run = tmp_path / "my runs" / "rehearsal"
+    with (run / "prepare" / "data" / "index.csv").open(newline="") as rows:
+        splits = {row["id"]: row["split"] for row in csv.DictReader(rows)}
+    assert len(splits) == len(list((run / "meshes" / "furniture").rglob("*.ply")))
+    assert ids_of(run / "evaluation" / "card" / "scores.csv") == sorted(id for id in splits if splits[id] == "val")
+    chosen = [line for line in (run / "ids" / "ids.txt").read_text().splitlines() if not line.startswith("#")]
+    assert LatentCache(run / "latents" / "cache").ids == sorted(chosen)
+    generation = json.loads((run / "generation" / "card" / "generation.json").read_text())
+    assert generation["about"]["samples"] == 4
+    assert submit_chain() == {}
