@@ -15,11 +15,13 @@ from lagem.fingerprint import check_fingerprint, fingerprint_of
 from lagem.generation import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models import Backbone
+from lagem.pretrained import pretrained_autoencoder
 from lagem.stage_weights import StageSpec, load_stage, save_stage
 from lagem.weights import load_autoencoder, save_autoencoder
 
 FORMAT = "lagem-cascade-1"
 CONTENTS = "cascade.json"
+AUTOENCODER = "autoencoder.safetensors"
 
 
 class BundleError(ValueError):
@@ -55,7 +57,7 @@ def write_bundle(
     part = output.with_name(f".{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_autoencoder(network, part / "autoencoder.safetensors", num_surface_points=num_surface_points, half=half)
+    save_autoencoder(network, part / AUTOENCODER, num_surface_points=num_surface_points, half=half)
     for _, backbone, spec in loaded:
         save_stage(backbone, spec, part / f"level_{spec.level}.safetensors", half=half)
     contents = {
@@ -73,15 +75,20 @@ def write_bundle(
 def load_bundle(path: str | Path) -> CascadedGenerator:
     """Read a bundle, running no code from it.
 
+    A bundle that was made with the autoencoder that comes with the package may lack its copy of it.
+
     Raises:
         ValueError: What is there is no bundle, or a damaged one, naming the file.
     """
     folder = Path(path)
     contents = _contents(folder)
+    own = folder / AUTOENCODER
+    shipped = not own.exists() and sha256_of(pretrained_autoencoder()) == contents["sha256"].get(AUTOENCODER)
     for name, expected in contents["sha256"].items():
-        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise BundleError(f"{folder / name}: missing or damaged; copy or make the bundle again.")
-    autoencoder, num_surface_points = load_autoencoder(folder / "autoencoder.safetensors")
+        file = folder / name
+        if not (shipped and file == own) and (not file.is_file() or sha256_of(file) != expected):
+            raise BundleError(f"{file}: missing or damaged; copy or make the bundle again.")
+    autoencoder, num_surface_points = load_autoencoder(pretrained_autoencoder() if shipped else own)
     levels = range(1, len(autoencoder.levels) + 1)
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
     return CascadedGenerator(autoencoder, stages, num_surface_points=num_surface_points)

@@ -119,8 +119,8 @@ class CascadedGenerator:
             count: How many.
             category: What they are, where the cascade is conditional on a category.
             condition: (condition_dim,) or (T, condition_dim), where it is conditional on an embedding.
-            given: Levels that all samples share and that are not made anew: number to (M_i, D_i) latents, those of
-                another sample or of an encoded shape.
+            given: Levels that are not made anew: number to latents, those of other samples or of encoded shapes,
+                (M_i, D_i) where all samples share them, or (count, M_i, D_i).
             seed: Any non-negative integer.
             first: Number of the first sample.
             batch_size: Samples that go through the networks at once.
@@ -141,12 +141,23 @@ class CascadedGenerator:
             )
         one = self._condition(category, condition)
         cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
+        kept = {level: z if z.ndim == 3 else z.expand(count, *z.shape) for level, z in (given or {}).items()}
+        if wrong := [level for level, z in kept.items() if len(z) != count]:
+            raise ValueError(f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given for {count}.")
         samples = range(first, first + count)
-        batches = [samples[start : start + batch_size] for start in range(0, count, batch_size)]
+        parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
         return (
             replace(shape, category=category)
-            for batch in batches
-            for shape in self._batch(cascade, batch, seed, one, given or {}, surface or SurfaceSettings(), on_step)
+            for part in parts
+            for shape in self._batch(
+                cascade,
+                samples[part],
+                seed,
+                one,
+                {level: z[part] for level, z in kept.items()},
+                surface or SurfaceSettings(),
+                on_step,
+            )
         )
 
     @torch.no_grad()
@@ -177,7 +188,7 @@ class CascadedGenerator:
         latents = cascade.sample(
             seeds,
             condition=None if condition is None else condition.expand(len(batch), *condition.shape),
-            given={level: z.to(self.device).expand(len(batch), *z.shape) for level, z in given.items()},
+            given={level: z.to(self.device) for level, z in given.items()},
             on_step=on_step,
         )
         for row, index in enumerate(batch):

@@ -1,9 +1,16 @@
 """`lagem generate`: new shapes out of a cascade."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lagem.sampler_settings import SamplerSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lagem.generation import CascadedGenerator
 
 SUMMARY = "make new shapes with a cascade, of a category where it knows categories"
 
@@ -11,7 +18,13 @@ SUMMARY = "make new shapes with a cascade, of a category where it knows categori
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of `lagem bundle` (default: our furniture)")
+    add(
+        "bundle",
+        nargs="?",
+        default="furniture",
+        metavar="BUNDLE",
+        help="folder of `lagem bundle`, or one of ours: furniture or meshes (default: furniture)",
+    )
     add(
         "--category",
         nargs="+",
@@ -27,6 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for meshes, latents.safetensors, samples.csv and picture.png",
     )
+    add(
+        "--latents",
+        metavar="CACHE",
+        help="folder of `lagem encode`, from whose shapes the levels of --keep come: at most --count of each category",
+    )
+    add(
+        "--keep",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="LEVEL",
+        help="coarsest levels that are those of real shapes, for example 3, or 3 2; finer ones are sampled",
+    )
+    add("--split", default="val", metavar="NAME", help="split of the shapes of --latents (default: val)")
     SamplerSettings.add_options(parser)
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add("--largest-component", action="store_true", help="keep the largest connected part of each mesh alone")
@@ -46,40 +73,66 @@ def run(args: argparse.Namespace) -> None:
     from lagem.device import named_device
     from lagem.generation import SurfaceSettings
     from lagem.generation_report import GenerationReport
-    from lagem.pretrained import pretrained_cascade
+    from lagem.pretrained import cascade_folder
 
     sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
-    generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
+    generator = load_bundle(cascade_folder(args.bundle)).to(named_device(args.device))
     # a cascade without categories refuses `all` as it does any other
     asked = (generator.category_names or args.category) if args.category == ["all"] else args.category
-    categories = asked or [None]
+    wanted: list[tuple[str | None, int, dict[int, Tensor]]] = [(name, args.count, {}) for name in asked or [None]]
+    if args.latents or args.keep:
+        wanted = shapes_to_complete(args, generator, asked or [None])
     report = GenerationReport(
         output=args.output,
-        total=args.count * len(categories),
+        total=sum(count for _, count, _ in wanted),
         format=args.format,
         up=args.up,
         about={
-            "bundle": str(args.bundle or "furniture"),
+            "bundle": args.bundle,
             "category": args.category,
             "seed": args.seed,
+            **({"latents": args.latents, "split": args.split, "keep": args.keep} if args.keep else {}),
             **asdict(sampler),
         },
-        num_categories=len(categories),
+        num_categories=len(wanted),
     )
     shapes = [
         generator.generate(
-            count=args.count,
+            count=count,
             category=category,
+            given=given,
             seed=args.seed,
-            first=number * args.count,
+            first=sum(earlier for _, earlier, _ in wanted[:number]),
             batch_size=args.batch_size,
             sampler=sampler,
             surface=surface,
             on_step=report.on_step,
         )
-        for number, category in enumerate(categories)
+        for number, (category, count, given) in enumerate(wanted)
     ]
     report.take(chain.from_iterable(shapes))
     if not report.num_meshes:
         raise SystemExit(1)
+
+
+def shapes_to_complete(
+    args: argparse.Namespace, generator: "CascadedGenerator", categories: Sequence[str | None]
+) -> "list[tuple[str | None, int, dict[int, Tensor]]]":
+    """Category, number and kept latents of real shapes; ValueError where the options or the cache do not fit."""
+    from lagem.fingerprint import check_fingerprint
+    from lagem.latents import LatentCache
+    from lagem.teacher_forcing import categories_of, check_kept, true_latents
+
+    if not args.latents:
+        raise ValueError("--keep needs --latents CACHE, whose shapes give the levels.")
+    check_kept(args.keep, len(generator.specs))
+    cache = LatentCache(args.latents)
+    check_fingerprint(generator.specs[0].autoencoder, cache.fingerprint, f"the latent cache {args.latents}")
+    if args.category == ["all"]:  # a small split may have shapes of some categories only
+        categories = sorted(categories_of(cache, args.split) & set(generator.category_names))
+    found = {
+        category: true_latents(cache, split=args.split, category=category, count=args.count, keep=args.keep)
+        for category in categories
+    }
+    return [(category, len(latents[args.keep[0]]), latents) for category, latents in found.items()]

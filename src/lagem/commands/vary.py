@@ -13,7 +13,13 @@ SUMMARY = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of `lagem bundle` (default: our furniture)")
+    add(
+        "bundle",
+        nargs="?",
+        default="furniture",
+        metavar="BUNDLE",
+        help="folder of `lagem bundle`, or one of ours: furniture or meshes (default: furniture)",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for tables, JSON and pictures")
     add("--category", metavar="NAME", help="what to make; needed where the cascade is conditional on a category")
     add(
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     from lagem.control import Study, disturb, mix, mixing, noise, share, sharing
     from lagem.device import named_device
     from lagem.evaluation.tables import terminal_table
-    from lagem.pretrained import pretrained_cascade
+    from lagem.pretrained import cascade_folder
 
     if args.groups is not None and args.mesh:
         raise ValueError("--groups is how many samples to start from, but --mesh names the shapes; leave one out.")
@@ -63,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             "--variants is of groups that share levels, which --noise and --mix do not make; leave it out."
         )
-    generator = load_bundle(args.bundle or pretrained_cascade()).to(named_device(args.device))
+    generator = load_bundle(cascade_folder(args.bundle)).to(named_device(args.device))
     study = Study(
         output=args.output,
         category=args.category,
