@@ -1,7 +1,6 @@
 """A bundle holds what belongs together, whole, and what does not is refused by name."""
 
 import dataclasses
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,15 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import small_cascade as small
 from lagem.bundle import load_bundle
 from lagem.cli import main
 from lagem.levels import LevelSpec
 from lagem.stage_weights import load_stage, save_stage
 from lagem.weights import load_autoencoder, save_autoencoder
-
-_spec = importlib.util.spec_from_file_location("small_cascade", Path(__file__).with_name("small_cascade.py"))
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Every shipped experiment: it parses, says what it is, has the published size, and a small version of it runs."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+import small_run
 from lagem.cli import main
 from lagem.data_modules import ProceduralSurfaces
 from lagem.data_modules.furniture import CATEGORIES
@@ -31,10 +31,6 @@ PUBLISHED_PARAMETERS = {
     "vecset_objaverse": 424_242_305,
 }
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
-
-_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 
 
 AUTOENCODER_OF = {"objaverse10k": "objaverse"}  # of a cascade whose folder is not named like it

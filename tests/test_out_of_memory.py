@@ -1,18 +1,13 @@
 """A training that asks for more memory than there is ends in one line that says what to change."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+import small_run
 from lagem.cli import main
 from lagem.out_of_memory import out_of_memory_message
-
-_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 
 HUNGRY = '''
 import dataclasses

@@ -1,6 +1,5 @@
 """Real trainings that are sent signals or lose a rank, in processes of their own."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -9,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_fit = load("small_run").small_fit
-training_process = load("training_process")
+import training_process
+from small_run import small_fit
 
 STEPS = 40
 TWO_RANKS = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=2"]

@@ -1,6 +1,5 @@
 """Every command of the README runs, in its order, at a smoke size: its own words, then the options below."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -12,24 +11,22 @@ import numpy as np
 import pytest
 import torch
 
+import small_run
 from lagem.geometry import Mesh
+from published import published_state
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_run = load("small_run")
+LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 8, latent_dim: 6, depth: 1}, "
+LEVELS += "{num_latents: 4, latent_dim: 8, depth: 1}]"
+THREE_LEVELS = f"--model.init_args.levels={LEVELS}"
 SMALLER = [
     "--trainer.max_steps=4",
     "--trainer.val_check_interval=4",
     "--trainer.enable_progress_bar=false",
     *small_run.SMALL_MODEL,
+    THREE_LEVELS,
     *small_run.SMALL_CALLBACKS,
     *(word for word in small_run.SMALL_DATA if "num_train" not in word and "num_val" not in word),
 ]
@@ -37,6 +34,8 @@ PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_poin
 LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--model.init_args.base_lr=0.25"]
 ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
+STAGE = [THREE_LEVELS, "--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
+ON_LATENTS = [*STAGE, "--model.init_args.num_categories=1", "--data.init_args.batch_size=4"]
 SMOKE = {
     "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2", "--inside", "200"],
     "inspect": ["--judged", "5"],
@@ -46,6 +45,11 @@ SMOKE = {
     "describe": [],
     "compare": [],
     "levels": ["--resolution", "16", "--points", "500"],
+    "generate": ["--count", "1", "--resolution", "16"],
+    "vary": ["--groups", "2", "--variants", "2", "--resolution", "16", "--steps", "2"],
+    "encode": ["--subsets", "1"],
+    "bundle": [],
+    "evaluate-generation": ["--points", "200"],
 }
 
 
@@ -70,7 +74,7 @@ def workplace(tmp_path) -> Path:
     for number in range(40):
         box(1 + number / 20, 2 - number / 40).save(meshes / f"box_{number:02d}.ply")
     box(1.5, 1.5).save(tmp_path / "path" / "to" / "mesh.ply")
-    torch.save({"model": load("test_weights").published_state()}, tmp_path / "published.pth")
+    torch.save({"model": published_state()}, tmp_path / "published.pth")
     return tmp_path
 
 
@@ -87,24 +91,12 @@ def test_the_readmes_commands_run_in_their_order(workplace):
         if program == "lagem":
             smoke = SMOKE.get(verb)
             if smoke is None:
-                smoke = ON_SHARDS if "meshes.yaml" in command else ON_FURNITURE
+                smoke = ON_SHARDS if "meshes.yaml" in command else ON_LATENTS if "cascade" in command else ON_FURNITURE
                 if verb != "fit":
                     smoke = [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
             run([sys.executable, "-m", "lagem", verb, *arguments, *smoke], workplace)
             seen.add(verb)
-    assert seen >= {
-        "prepare",
-        "describe",
-        "fit",
-        "validate",
-        "predict",
-        "reconstruct",
-        "import-weights",
-        "inspect",
-        "evaluate",
-        "compare",
-        "levels",
-    }
+    assert seen >= {*SMOKE, "fit", "validate", "predict"}
     assert (workplace / "reconstructed" / "mesh.ply").is_file()
     assert (workplace / "weights.safetensors").is_file()
 
@@ -117,13 +109,8 @@ def test_the_demos_run_at_a_smoke_size(tmp_path):
         settings = [f"VENV={sys.prefix}", f"RUNS={tmp_path}", "SEED=7", f"ARGS={shlex.join(arguments)}", *more]
         run(["make", target, *settings, "-o", str(stamp)], ROOT)
 
-    levels = "[{num_latents: 16, latent_dim: 4}, {num_latents: 8, latent_dim: 6}, {num_latents: 4, latent_dim: 8}]"
-    three = f"--model.init_args.levels={levels.replace('}', ', depth: 1}')}"
-    make("demo", [*ON_FURNITURE, *LONG_ENOUGH, three])
+    make("demo", [*ON_FURNITURE, *LONG_ENOUGH])
     assert (tmp_path / "demo_7" / "meshes" / "step_80.png").is_file()
-    short = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
-    make(
-        "demo-generate", [three, *short], "SHAPES=procedural:64+8", "GENERATE=--category all --count 2 --resolution 16"
-    )
+    make("demo-generate", STAGE, "SHAPES=procedural:64+8", "GENERATE=--category all --count 2 --resolution 16")
     samples = (tmp_path / "cascade_7" / "samples" / "samples.csv").read_text().splitlines()
     assert len(samples) == 1 + 8 * 2

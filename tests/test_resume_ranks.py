@@ -1,23 +1,15 @@
 """A run that resumes on another number of ranks goes on exactly with the same batch of all ranks, or is refused."""
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lagem.cli import main
+from small_run import small_fit
+from training_process import completed
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_fit, completed = load("small_run").small_fit, load("training_process").completed
 EVERY_STEP = (
     "--trainer.callbacks=[{class_path: ModelCheckpoint, init_args: {every_n_train_steps: 1, save_top_k: -1}}]",
     "--trainer.limit_val_batches=0",

@@ -1,7 +1,6 @@
 """The record in a run's folder: who, what and when; and its config.yaml repeats the run."""
 
 import csv
-import importlib.util
 import json
 import shlex
 import subprocess
@@ -10,14 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import small_run
 from lagem.cli import main
 from lagem.run_record import revision
 
 ROOT = Path(__file__).resolve().parents[1]
-
-_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 
 
 def losses(folder: Path) -> list[tuple[str, str]]:

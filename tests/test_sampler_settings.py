@@ -1,17 +1,11 @@
 """How latents are sampled: by level, with guidance, churn and standardised again, and by its seed alone."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
+import small_cascade as small
 from lagem.bundle import load_bundle, write_bundle
 from lagem.generation import CascadedGenerator, SamplerSettings, SurfaceSettings
-
-_spec = importlib.util.spec_from_file_location("small_cascade", Path(__file__).with_name("small_cascade.py"))
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """FSDP2 by a line of configuration, on two CPU processes: the same training, with each rank holding its share."""
 
 import csv
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+import small_run
+import training_process
 from lagem.cli import main
 from lagem.weights import load_autoencoder
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_run, training_process = load("small_run"), load("training_process")
 completed, launch = training_process.completed, training_process.launch
 
 ADAMW = "--model.init_args.optimizer=adamw"

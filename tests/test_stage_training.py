@@ -1,12 +1,13 @@
 """A stage's training through the command line: kills, two processes, mistakes, and on to generated shapes."""
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import small_cascade as small
+import training_process
 from lagem.cli import main
 from lagem.weights import save_autoencoder
 
@@ -14,15 +15,6 @@ ROOT = Path(__file__).resolve().parents[1]
 STEPS = 40
 
 
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small = load("small_cascade")
-training_process = load("training_process")
 LEVELS = ", ".join(
     f"{{num_latents: {level.num_latents}, latent_dim: {level.latent_dim}, depth: {level.depth}}}"
     for level in small.LEVELS

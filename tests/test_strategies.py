@@ -1,21 +1,15 @@
 """What distributed training rests on: DDP's settings, and a gradient for every parameter in every step."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
+import small_cascade
 from lagem.diffusion import Denoiser, EDMLoss, torch_generator
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
 from lagem.strategies import tune
-
-_spec = importlib.util.spec_from_file_location("small_cascade", Path(__file__).with_name("small_cascade.py"))
-small_cascade = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_cascade)
 
 
 def without_gradient(network: torch.nn.Module) -> list[str]:

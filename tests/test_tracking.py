@@ -1,7 +1,6 @@
 """W&B, really run without a network: what a run writes, and that a run folder stays one run."""
 
 import csv
-import importlib.util
 import io
 import os
 import subprocess
@@ -14,18 +13,12 @@ import pytest
 import trimesh
 from PIL import Image
 
+import small_run
+import training_process
+import wandb_file
 from lagem.cli import main
 from lagem.weights import load_autoencoder
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_run, training_process, wandb_file = load("small_run"), load("training_process"), load("wandb_file")
 LAYER = f"--config={small_run.ROOT / 'experiments' / 'layers' / 'wandb.yaml'}"
 
 

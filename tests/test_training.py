@@ -1,27 +1,18 @@
 """Whole trainings through the command line: files, determinism, resumption, two processes."""
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import training_process
 from lagem.cli import main
 from lagem.geometry import Mesh, load_mesh
 from lagem.weights import load_autoencoder
+from small_run import small_fit
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_fit = load("small_run").small_fit
-training_process = load("training_process")
 completed, weights = training_process.completed, training_process.weights
 killed_three_times = training_process.killed_three_times
 assert_same_training = training_process.assert_same_training

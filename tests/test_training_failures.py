@@ -1,6 +1,5 @@
 """Trainings that go wrong through the command line: one line that says why, and nothing lost."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,12 +9,10 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
+import small_run
 from lagem.cli import main
 from lagem.strategies import check_averaging
 
-_spec = importlib.util.spec_from_file_location("small_run", Path(__file__).with_name("small_run.py"))
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 small_fit = small_run.small_fit
 
 

@@ -1,6 +1,5 @@
 """The cost table of sampling, from a tiny bundle to the files."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import small_cascade as small
 from lagem.bundle import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
-
-_spec = importlib.util.spec_from_file_location("small_cascade", ROOT / "tests" / "small_cascade.py")
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 def table_of(folder: Path, *options: str) -> list[dict]:

@@ -1,6 +1,5 @@
 """Exported samples are the stage's own, with names and frames, and exporting changes nothing of a training."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -12,18 +11,13 @@ from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from safetensors import safe_open
 
+import small_cascade as small
 from lagem.callbacks import ExportSamples
 from lagem.data_modules import LatentDataModule
 from lagem.geometry import load_mesh
 from lagem.latents import LatentCache
 from lagem.modules import AutoencoderModule, CascadeStageModule
 from lagem.weights import save_autoencoder
-
-_spec = importlib.util.spec_from_file_location(
-    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
-)
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture(scope="module")

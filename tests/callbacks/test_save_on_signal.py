@@ -3,7 +3,6 @@
 The signal goes to the main thread alone, so it waits there whatever other threads pytest has.
 """
 
-import importlib.util
 import signal
 import threading
 from pathlib import Path
@@ -14,12 +13,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+import recorder
 from lagem.callbacks import SaveOnSignal
 from lagem.cluster.signals import REQUEUE, STOP, held_back
-
-_spec = importlib.util.spec_from_file_location("recorder", Path(__file__).parents[1] / "recorder.py")
-recorder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(recorder)
 
 EPOCHS = {"max_epochs": 3}
 SETTINGS = {

@@ -1,7 +1,6 @@
 """`lagem submit` on a real SLURM: what is submitted runs, waits, comes back after a signal, and loses nothing."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import pytest
 import trimesh
 import yaml
 
+import small_run
 from lagem.cli import main
 from lagem.preparation import preparation_status
 
@@ -20,10 +20,6 @@ pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
 MESHES = 60  # enough that a task has some left when its kill arrives
 COUNTS = ["--surface", "5000", "--volume", "10000", "--near", "5000", "--shapes-per-shard", "5"]
-
-_spec = importlib.util.spec_from_file_location("small_run", ROOT / "tests" / "small_run.py")
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 
 
 @pytest.fixture

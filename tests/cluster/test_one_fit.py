@@ -1,6 +1,5 @@
 """Two fits do not share a run folder."""
 
-import importlib.util
 import multiprocessing
 import subprocess
 import sys
@@ -10,20 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import training_process
 from lagem.cli import main
 from lagem.cluster import one_fit
 from lagem.cluster.one_fit import only_fit_in
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_fit = load("small_run").small_fit
-training_process = load("training_process")
+from small_run import small_fit
 
 HOLD = """
 import sys, time

@@ -4,7 +4,6 @@ Sums over two ranks have one order, so a run that was preempted equals an undist
 """
 
 import csv
-import importlib.util
 import random
 import re
 import subprocess
@@ -14,18 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import training_process
+from small_run import small_fit
+
 pytestmark = pytest.mark.cluster
 
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_fit = load("small_run").small_fit
-training_process = load("training_process")
 
 STEPS = 48
 TWO_NODES = ("--nodes=2", "--exclusive")

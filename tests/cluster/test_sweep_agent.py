@@ -1,6 +1,5 @@
 """The shipped sweeps through W&B's own search and its real agent, on this machine and inside a SLURM job."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+import small_run
 
 pytestmark = pytest.mark.cluster
 
@@ -19,10 +20,6 @@ SMALLER = [
     "--trainer.callbacks=[{class_path: ModelCheckpoint, init_args: {save_last: true}}]",
     "--trainer.num_nodes=${envvar:NODES}",
 ]
-
-_spec = importlib.util.spec_from_file_location("small_run", ROOT / "tests" / "small_run.py")
-small_run = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small_run)
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)

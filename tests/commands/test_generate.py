@@ -1,7 +1,6 @@
 """`lagem generate` and its Python form: samples that depend on their seed alone, and nothing dropped in silence."""
 
 import csv
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,18 +12,13 @@ from safetensors.torch import load_file
 from scipy.spatial import cKDTree
 
 import lagem.generation
+import small_cascade as small
 from lagem.bundle import load_bundle, write_bundle
 from lagem.cli import main
 from lagem.generation import CascadedGenerator, SamplerSettings, SurfaceSettings
 from lagem.geometry import load_mesh
 from lagem.geometry.boundary import open_edges, parts_of
 from lagem.weights import load_autoencoder, save_autoencoder
-
-_spec = importlib.util.spec_from_file_location(
-    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
-)
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 FEW_STEPS = SamplerSettings(steps=[4])
 COARSE = SurfaceSettings(resolution=32)

@@ -1,22 +1,16 @@
 """`lagem generate --keep`: coarse levels are real shapes', to the last bit, and only the finer ones are sampled."""
 
 import csv
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import small_cascade as small
 from lagem.bundle import write_bundle
 from lagem.cli import main
 from lagem.latents import LatentCache
-
-_spec = importlib.util.spec_from_file_location(
-    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
-)
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A bundle of a tiny cascade, and meshes to encode with it."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +7,9 @@ import numpy as np
 import pytest
 import trimesh
 
+import small_cascade as small
 from lagem.bundle import write_bundle
 from lagem.geometry import Mesh
-
-_spec = importlib.util.spec_from_file_location(
-    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
-)
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A resumed run sees exactly the samples that the undisturbed run still had to see, wherever it was cut off."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 
-_spec = importlib.util.spec_from_file_location("recorder", Path(__file__).parents[1] / "recorder.py")
-recorder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(recorder)
+import recorder
+
 BATCHES, Recorder, fit = recorder.BATCHES, recorder.Recorder, recorder.fit
 
 

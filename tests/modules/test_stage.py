@@ -1,7 +1,6 @@
 """Training of a stage: what its loss depends on, what it refuses, and that a run goes on as if undisturbed."""
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
+import small_cascade as small
 from lagem.data_modules import LatentDataModule, ProceduralDataModule
 from lagem.diffusion import EDMLoss, torch_generator
 from lagem.fingerprint import fingerprint_of
@@ -18,12 +18,6 @@ from lagem.modules import CascadeStageModule
 from lagem.samples import LatentBatch
 from lagem.stage_weights import load_stage
 from lagem.weights import save_autoencoder
-
-_spec = importlib.util.spec_from_file_location(
-    "small_cascade", Path(__file__).resolve().parents[1] / "small_cascade.py"
-)
-small = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(small)
 
 
 @pytest.fixture(scope="module")
