@@ -47,7 +47,7 @@ SMOKE = {
     "levels": ["--resolution", "16", "--points", "500"],
     "generate": ["--count", "1", "--resolution", "16"],
     "vary": ["--groups", "2", "--variants", "2", "--resolution", "16", "--steps", "2"],
-    "encode": ["--subsets", "1"],
+    "encode": ["--subsets", "2"],
     "bundle": [],
     "evaluate-generation": ["--points", "200"],
 }

@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "reconstruction_report": [*CONTRACTS, "geometry", "preparation.atomic", "reconstruction"],
     "generation": [*CONTRACTS, "models", "diffusion", "geometry", "sampler_settings", "stage_weights"],
     "generation_report": [*CONTRACTS, "diffusion", "geometry", "preparation.atomic", "generation"],
-    "teacher_forcing": ["latents.cache"],
+    "teacher_forcing": ["fingerprint", "generation", "latents.cache"],
     "bundle": [*CONTRACTS, "models", "digest", "fingerprint", "generation", "pretrained", "stage_weights", "weights"],
     "description": [*CONTRACTS, "models", "training_cli"],
     "control": [

@@ -143,7 +143,10 @@ class CascadedGenerator:
         cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
         kept = {level: z if z.ndim == 3 else z.expand(count, *z.shape) for level, z in (given or {}).items()}
         if wrong := [level for level, z in kept.items() if len(z) != count]:
-            raise ValueError(f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given for {count}.")
+            raise ValueError(
+                f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given, but {count} are to be made. "
+                "Give (M, D) latents for all of them, or one for each."
+            )
         samples = range(first, first + count)
         parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
         return (

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ class GenerationReport:
         up: The axis that points up in the picture.
         about: What the samples were made with, in plain types, kept with the latents.
         num_categories: How many categories share the picture.
+        sources: For samples made from coarse latents of real shapes, these shapes' ids.
     """
 
     output: Path
@@ -44,6 +45,7 @@ class GenerationReport:
     up: Literal["y", "z"]
     about: dict[str, Any]
     num_categories: int = 1
+    sources: Mapping[int, str] = field(default_factory=dict)
     num_meshes: int = 0
     _rows: list[list[Any]] = field(default_factory=list)
     _latents: list[list[Tensor]] = field(default_factory=list)
@@ -79,7 +81,7 @@ class GenerationReport:
 
     def _add(self, shape: GeneratedShape) -> None:
         name = f"{shape.index:04d}.{self.format}"
-        row = [shape.index, shape.seed, shape.category]
+        row = [shape.index, shape.seed, shape.category, self.sources.get(shape.index, "")]
         if shape.mesh is None:
             self._rows.append([*row, "", "", "", shape.reason])
         else:
@@ -105,7 +107,7 @@ class GenerationReport:
     def _table(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["index", "seed", "category", "file", "vertices", "faces", "reason"])
+        writer.writerow(["index", "seed", "category", "source", "file", "vertices", "faces", "reason"])
         writer.writerows(self._rows)
         return text.getvalue()
 

@@ -14,6 +14,8 @@ from lagem.latents import LatentCache
 
 ROOT = Path(__file__).resolve().parents[2]
 SLURM_FILES = ROOT / "experiments" / "slurm"
+LEVELS = ["level_3", "level_2", "level_1"]
+MOST_RANKS = 16  # that the head of rehearsal.yaml promises, one shape of a step for each
 
 
 @pytest.fixture
@@ -37,25 +39,36 @@ def ids_of(table: Path) -> list[str]:
 
 
 def test_the_rehearsal_has_the_steps_of_the_papers_chain():
-    def verbs(name: str) -> list[tuple[str, str, bool]]:
-        return [(step.name, step.command.split()[0], step.array > 0) for step in load_chain(SLURM_FILES / name)]
+    def steps(name: str) -> list[tuple]:
+        return [
+            (step.name, step.command.split()[0], step.array > 0, step.after, step.profile.get("gpus_per_node"))
+            for step in load_chain(SLURM_FILES / name)
+        ]
 
-    assert verbs("rehearsal.yaml") == [("meshes", "generate", False), *verbs("paper.yaml")]
+    first, prepare, *others = steps("rehearsal.yaml")
+    assert first == ("meshes", "generate", False, [], None) and prepare[3] == ["meshes"]
+    assert [(*prepare[:3], [], prepare[4]), *others] == steps("paper.yaml")
 
 
 @pytest.mark.cluster
 def test_the_whole_chain_runs_to_its_end(slurm, submit_chain, tmp_path):
     jobs = submit_chain()
     assert list(jobs) == [step.name for step in load_chain(SLURM_FILES / "rehearsal.yaml")]
+    logs = {}
     for name, job in jobs.items():
-        assert slurm.wait(job, timeout=240)["JobState"] == "COMPLETED", (name, slurm.log(job)[-3000:])
+        state = slurm.wait(job, timeout=240)["JobState"]
+        logs[name] = slurm.log(job)
+        assert state == "COMPLETED", (name, logs[name][-3000:])
+    assert [name for name, log in logs.items() if "MEMBER: 2/2" in log] == ["autoencoder", *LEVELS]
     run = tmp_path / "my runs" / "rehearsal"
     with (run / "prepare" / "data" / "index.csv").open(newline="") as rows:
         splits = {row["id"]: row["split"] for row in csv.DictReader(rows)}
     assert len(splits) == len(list((run / "meshes" / "furniture").rglob("*.ply")))
     assert ids_of(run / "evaluation" / "card" / "scores.csv") == sorted(id for id in splits if splits[id] == "val")
+    cache = LatentCache(run / "latents" / "cache")
     chosen = [line for line in (run / "ids" / "ids.txt").read_text().splitlines() if not line.startswith("#")]
-    assert LatentCache(run / "latents" / "cache").ids == sorted(chosen)
+    assert cache.ids == sorted(chosen)
+    assert all(len(cache.members(None)[split]) >= MOST_RANKS for split in ("train", "val"))
     generation = json.loads((run / "generation" / "card" / "generation.json").read_text())
     assert generation["about"]["samples"] == 4
     assert submit_chain() == {}

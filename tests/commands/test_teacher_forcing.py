@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 import small_cascade as small
 from lagem.bundle import write_bundle
 from lagem.cli import main
-from lagem.latents import LatentCache
+from lagem.data_modules import ProceduralSurfaces
+from lagem.latents import EncodeSettings, LatentCache, encode
+from lagem.weights import load_autoencoder
 
 
 @pytest.fixture(scope="module")
@@ -61,27 +63,50 @@ def test_a_shape_keeps_its_own_latents_whatever_its_batch(generate, cache):
         torch.testing.assert_close(together[level], alone[level], atol=1e-4, rtol=0)
 
 
-def test_all_takes_every_category_that_the_split_has_up_to_the_count(generate, cache):
-    _, rows = generate(
-        "all", "--latents", str(cache), "--split", "train", "--keep", "3", "--count", "2", category="all"
-    )
+def test_a_sample_has_the_index_and_seed_of_the_free_one_and_names_its_source(generate, cache):
+    words = ["--count", "2"]
+    _, free = generate("free", *words, category="all")
+    _, forced = generate("forced", *words, "--latents", str(cache), "--split", "train", "--keep", "3", category="all")
     opened = LatentCache(cache)
-    expected = {name: min(2, len(opened.members({name})["train"])) for name in small.CATEGORIES}
-    found = [row["category"] for row in rows]
-    assert {name: found.count(name) for name in small.CATEGORIES} == expected
-    assert [row["index"] for row in rows] == [str(index) for index in range(len(rows))]
+    expected = [opened.ids[row] for name in small.CATEGORIES for row in opened.members({name})["train"][:2]]
+    assert [row["source"] for row in forced] == expected and {row["source"] for row in free} == {""}
+    for column in ("index", "seed", "category"):
+        assert [row[column] for row in free] == [row[column] for row in forced]
+
+
+def test_all_leaves_out_categories_that_the_split_lacks(generate, tmp_path):
+    autoencoder = small.make_autoencoder()
+    surfaces = ProceduralSurfaces(num_train=1, num_val=3, seed=0)
+    encode(autoencoder, surfaces, tmp_path / "few", EncodeSettings(num_surface_points=small.POINTS, subsets=1))
+    _, rows = generate("few_kept", "--latents", str(tmp_path / "few"), "--keep", "3", "--count", "4", category="all")
+    opened = LatentCache(tmp_path / "few")
+    present = [opened.categories.names[opened.categories.codes[row]] for row in opened.members(None)["val"]]
+    assert [row["category"] for row in rows] == sorted(present) and 0 < len(set(present)) < len(small.CATEGORIES)
+    assert [int(row["index"]) // 4 for row in rows] == [small.CATEGORIES.index(name) for name in sorted(present)]
+
+
+def test_a_bundle_in_half_precision_takes_the_caches_of_both_its_autoencoders(tmp_path, cache):
+    autoencoder, *stages = small.write_cascade(tmp_path)
+    half = write_bundle(autoencoder, stages, tmp_path / "half", half=True)
+    rounded = small.make_cache(tmp_path / "rounded", load_autoencoder(half / "autoencoder.safetensors")[0])
+    for name, latents in (("before", cache), ("after", rounded)):
+        words = ["generate", str(half), "--category", "chair", "--latents", str(latents), "--keep", "3", "--steps", "2"]
+        main([*words, "--resolution", "16", "--output", str(tmp_path / name)])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keep", "3"], "--keep needs --latents"),
-        (["--latents", "CACHE"], "the levels kept are the coarsest"),
-        (["--latents", "CACHE", "--keep", "2"], "the levels kept are the coarsest, 3 downwards without a gap"),
-        (["--latents", "CACHE", "--keep", "4", "3"], "but [4, 3] was given"),
-        (["--latents", "CACHE", "--keep", "3", "--split", "test"], "no shape of category chair in the split 'test'"),
+        (["--keep", "3"], "of --latents CACHE; name it, or leave them out"),
+        (["--split", "train"], "of --latents CACHE; name it, or leave them out"),
+        (["--latents", "CACHE"], "--keep names the coarsest levels"),
+        (["--latents", "CACHE", "--keep", "2"], "from 3 downwards without a gap"),
+        (["--latents", "CACHE", "--keep", "4", "3"], "but 4 3 was given"),
+        (["--latents", "CACHE", "--keep", "3", "--split", "trian"], "It has the splits train, val"),
+        (["--latents", "CACHE", "--keep", "3", "--count", "-1"], "--count must be at least 1"),
         (["--latents", "OTHER", "--keep", "3"], "does not belong to this autoencoder"),
         (["--latents", "nowhere", "--keep", "3"], "nowhere"),
+        (["--category", "chair", "lamp", "chair"], "--category names one more than once"),
     ],
 )
 def test_a_mistake_is_one_line(options, message, generate, cache, tmp_path, capsys):
@@ -93,3 +118,19 @@ def test_a_mistake_is_one_line(options, message, generate, cache, tmp_path, caps
         generate("refused", *[places.get(option, option) for option in options])
     error = capsys.readouterr().err
     assert stop.value.code == 2 and error.count("\n") == 1 and message in error
+    assert not (tmp_path / "refused").exists()
+
+
+def test_an_unconditional_cascade_takes_the_first_shapes_of_any_category_and_refuses_all(tmp_path, cache, capsys):
+    unconditional = {"num_categories": None, "drop_condition": 0.0, "category_names": ()}
+    autoencoder, *stages = small.write_cascade(tmp_path, **unconditional)
+    bundle = write_bundle(autoencoder, stages, tmp_path / "cascade")
+    words = ["generate", str(bundle), "--latents", str(cache), "--keep", "3", "--steps", "2", "--resolution", "16"]
+    main([*words, "--count", "3", "--output", str(tmp_path / "out")])
+    with (tmp_path / "out" / "samples.csv").open() as rows:
+        sources = [row["source"] for row in csv.DictReader(rows)]
+    opened = LatentCache(cache)
+    assert sources == [opened.ids[row] for row in opened.members(None)["val"][:3]]
+    with pytest.raises(SystemExit):
+        main([*words, "--category", "all", "--output", str(tmp_path / "all")])
+    assert "has no shape of all" in capsys.readouterr().err

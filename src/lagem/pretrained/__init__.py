@@ -16,7 +16,9 @@ def pretrained_cascade(name: str = "furniture") -> Path:
     return Path(str(resources.files(__name__) / name))
 
 
-def cascade_folder(name: str) -> Path:
-    """The folder that a user names, or the cascade of ours by that name where there is no such folder."""
-    folder = Path(name)
-    return pretrained_cascade(name) if name in CASCADES and not folder.exists() else folder
+def cascade_folder(name: str | None) -> Path:
+    """A folder that a user names, or one of `CASCADES` where there is no bundle of that name; None is furniture."""
+    if name is None:
+        return pretrained_cascade()
+    is_there = (Path(name) / "cascade.json").exists()
+    return pretrained_cascade(name) if name in CASCADES and not is_there else Path(name)
