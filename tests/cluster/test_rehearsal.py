@@ -54,13 +54,13 @@ def test_the_rehearsal_has_the_steps_of_the_papers_chain():
 def test_the_whole_chain_runs_to_its_end(slurm, submit_chain, tmp_path):
     jobs = submit_chain()
     assert list(jobs) == [step.name for step in load_chain(SLURM_FILES / "rehearsal.yaml")]
+    run = tmp_path / "my runs" / "rehearsal"
     logs = {}
     for name, job in jobs.items():
         state = slurm.wait(job, timeout=240)["JobState"]
-        logs[name] = slurm.log(job)
+        logs[name] = (run / name / f"slurm-{job}.out").read_text()
         assert state == "COMPLETED", (name, logs[name][-3000:])
     assert [name for name, log in logs.items() if "MEMBER: 2/2" in log] == ["autoencoder", *LEVELS]
-    run = tmp_path / "my runs" / "rehearsal"
     with (run / "prepare" / "data" / "index.csv").open(newline="") as rows:
         splits = {row["id"]: row["split"] for row in csv.DictReader(rows)}
     assert len(splits) == len(list((run / "meshes" / "furniture").rglob("*.ply")))
