@@ -1,7 +1,5 @@
 """What `lagem generate` shows and writes: a mesh a sample, their latents, a table and a picture."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from lagem.diffusion import SamplerStep
 from lagem.generation import GeneratedShape
 from lagem.geometry import contact_sheet, render_mesh, save_picture
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 from lagem.progress import long_progress
 
 COLUMNS, MOST_ROWS = 8, 8  # of the picture
@@ -105,11 +104,7 @@ class GenerationReport:
         return contact_sheet(rows, column_titles=[f"+{column}" for column in range(columns)], row_titles=titles)
 
     def _table(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["index", "seed", "category", "source", "file", "vertices", "faces", "reason"])
-        writer.writerows(self._rows)
-        return text.getvalue()
+        return csv_table(["index", "seed", "category", "source", "file", "vertices", "faces", "reason"], self._rows)
 
     def _say(self) -> None:
         console = Console(highlight=False, soft_wrap=True)

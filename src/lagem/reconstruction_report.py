@@ -1,7 +1,5 @@
 """What `lagem reconstruct` says and writes about its results: lines, scores.csv and a picture."""
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import Literal
@@ -12,6 +10,7 @@ from rich.console import Console
 
 from lagem.geometry import SurfaceScore, contact_sheet, render_mesh, render_points, save_picture
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 from lagem.randomness import sample_generator
 from lagem.reconstruction import ReconstructedShape
 
@@ -78,14 +77,13 @@ class Report:
         self._console.print(line, markup=False)
 
     def _table(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "chamfer", "fscore", "threshold", "sampling_floor", "faces", "reason"])
-        for name, (score, faces) in self.scores.items():
-            writer.writerow([name, score.chamfer, score.fscore, score.threshold, score.floor, faces, ""])
-        for name, reason in self.failed.items():
-            writer.writerow([name, "", "", "", "", "", reason])
-        return text.getvalue()
+        scored = [
+            [name, score.chamfer, score.fscore, score.threshold, score.floor, faces, ""]
+            for name, (score, faces) in self.scores.items()
+        ]
+        failed = [[name, "", "", "", "", "", reason] for name, reason in self.failed.items()]
+        titles = ["name", "chamfer", "fscore", "threshold", "sampling_floor", "faces", "reason"]
+        return csv_table(titles, [*scored, *failed])
 
     def _drawn(self, result: ReconstructedShape) -> list[NDArray[np.uint8]]:
         source = result.shape

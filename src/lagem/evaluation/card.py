@@ -1,7 +1,5 @@
 """The report of an evaluation: scores.csv, card.json and card.md, with the definitions beside the figures."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -9,8 +7,9 @@ from pathlib import Path
 
 from lagem.evaluation.score import ShapeScore
 from lagem.evaluation.summary import Summary
-from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table
+from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, six_digits
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance back, not squared, {points:,} points on the result.
@@ -79,10 +78,5 @@ def _markdown(summary: Summary, about: dict[str, str | int | float]) -> str:
 
 
 def _csv(scores: Sequence[ShapeScore]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ShapeScore)], lineterminator="\n")
-    writer.writeheader()
-    for score in scores:
-        row = asdict(score)
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-    return text.getvalue()
+    titles = [field.name for field in fields(ShapeScore)]
+    return csv_table(titles, ([six_digits(getattr(score, name)) for name in titles] for score in scores))

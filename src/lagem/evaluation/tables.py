@@ -48,6 +48,11 @@ def figure_of_mean(measure: str, mean: Mean | None, *, interval: bool, sign: boo
     return f"{value} [{low}, {high}]" if interval and mean.count > 1 else value
 
 
+def six_digits(value: object) -> object:
+    """A value as a CSV table has it: floats with six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
 def markdown_table(rows: Rows) -> list[str]:
     """Lines of a Markdown table."""
     header, *others = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)

@@ -7,7 +7,6 @@ undisturbed one would have written. index.csv names the valid shards and is writ
 
 import csv
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from functools import partial
@@ -20,6 +19,7 @@ from lagem.latents.latent_shard import LATENTS, LatentShard, RefusedShape, write
 from lagem.latents.surfaces import SurfaceSource
 from lagem.models.autoencoder import Autoencoder
 from lagem.preparation.atomic import locked, remove_leftovers, write_atomically
+from lagem.preparation.csv_table import csv_table
 from lagem.preparation.packing import shard_name
 from lagem.preparation.parts import Part, status_line
 from lagem.preparation.stored_folder import LocalFolder
@@ -175,8 +175,4 @@ def write_index(root: Path, names: Iterable[str]) -> list[RefusedShape]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write a table atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_table(columns, ([row[name] for name in columns] for row in rows)).encode())

@@ -1,7 +1,5 @@
 """An inspection for people: a summary and the suspicious shapes on the terminal, and as files with pictures."""
 
-import csv
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -14,6 +12,7 @@ from rich.table import Table
 from lagem.geometry.picture import Picture, contact_sheet, save_picture
 from lagem.geometry.point_picture import render_points
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 from lagem.preparation.inspection import Inspection, ShapeReport
 from lagem.preparation.shards import Shards
 from lagem.randomness import sample_generator
@@ -90,26 +89,22 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def _table_text(inspection: Inspection) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"])
+    rows = []
     for shape in inspection.shapes:
         numbers = [
             "" if value is None else f"{value:.6g}" for value in (shape.inside_share, shape.thickness, shape.agreement)
         ]
-        writer.writerow([shape.id, shape.category, shape.split, *numbers, "; ".join(shape.suspicions)])
-    return text.getvalue()
+        rows.append([shape.id, shape.category, shape.split, *numbers, "; ".join(shape.suspicions)])
+    return csv_table(["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"], rows)
 
 
 def _copies_text(inspection: Inspection) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["first", "first_split", "second", "second_split", "chamfer", "floor"])
+    rows = []
     for copy in inspection.copies:
         pair = [inspection.shapes[copy.first], inspection.shapes[copy.second]]
         words = [word for shape in pair for word in (shape.id, shape.split)]
-        writer.writerow([*words, f"{copy.distance:.6f}", f"{copy.floor:.6f}"])
-    return text.getvalue()
+        rows.append([*words, f"{copy.distance:.6f}", f"{copy.floor:.6f}"])
+    return csv_table(["first", "first_split", "second", "second_split", "chamfer", "floor"], rows)
 
 
 def _sheet(shards: Shards, shapes: list[ShapeReport], up: Literal["y", "z"]) -> Picture:

@@ -9,7 +9,6 @@ old shard goes when no index names it any more.
 
 import csv
 import hashlib
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from rich.progress import track
 
 from lagem.preparation.atomic import remove_leftovers, write_atomically
+from lagem.preparation.csv_table import csv_table
 from lagem.preparation.quantisation import POOLS
 from lagem.preparation.records import Record, read_records, write_table
 from lagem.preparation.shard_file import OCCUPANCY, ShardFile, write_shard
@@ -118,6 +118,4 @@ def index_of(shards: Path, names: list[str]) -> str:
             counts = [shard.count(row, pool) for pool in POOLS]
             words = [id, shard.categories[row], shard.splits[row], name]
             rows.append([*words, row, int(shard.faces[row]), f"{share:.6f}", *counts])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *sorted(rows)])
-    return text.getvalue()
+    return csv_table(COLUMNS, sorted(rows))

@@ -5,7 +5,6 @@ at any moment leaves a mesh either done or to be done again, with the same bytes
 """
 
 import csv
-import io
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +96,8 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
     """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for id in sorted(records):
-        writer.writerow(_as_row(records[id]))
-    write_atomically(root / "table.csv", text.getvalue().encode())
+    rows = [_as_row(records[id]) for id in sorted(records)]
+    write_atomically(root / "table.csv", csv_table(COLUMNS, ([row[name] for name in COLUMNS] for row in rows)).encode())
     for path in record_files(root):
         path.unlink()
 

@@ -1,7 +1,5 @@
 """The report of generated shapes: generation.csv, generation.json and generation.md, with the definitions."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,8 +11,9 @@ from lagem.evaluation.evaluation_set import About
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import Share
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, Figures, GenerationSummary
-from lagem.evaluation.tables import TITLES, Rows, figure_of_mean, markdown_table, terminal_table
+from lagem.evaluation.tables import TITLES, Rows, figure_of_mean, markdown_table, six_digits, terminal_table
 from lagem.preparation.atomic import write_atomically
+from lagem.preparation.csv_table import csv_table
 
 SHARES = {
     "surface": "with a surface",
@@ -129,9 +128,5 @@ def _markdown(summary: GenerationSummary, about: About) -> str:
 
 
 def _csv(rows: Sequence[dict[str, object]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-    return text.getvalue()
+    titles = list(rows[0])
+    return csv_table(titles, ([six_digits(row[name]) for name in titles] for row in rows))
