@@ -8,9 +8,9 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lagem.cluster.signals import held_back
 from lagem.out_of_memory import out_of_memory_message
@@ -67,11 +67,31 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
 
 
+class ToolParser(argparse.ArgumentParser):
+    """Says a mistake in one line, and a misspelt option before the one that it leaves missing."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse does it."""
+        self._words = args or ()
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        known = self._option_string_actions
+        options = [word.split("=")[0] for word in self._words if word.startswith("--") and word != "--"]
+        unknown = [word for word in options if not any(name.startswith(word) for name in known)]
+        if unknown and "required" in message:
+            message = f"unrecognized arguments: {' '.join(unknown)}; {message}"
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
     """The function of a tool's verb and its arguments; leaves by SystemExit where they are not its own."""
     from lagem import __version__, commands
 
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         prog="lagem", description="Train and use LaGeM: hierarchical VecSet autoencoders for 3D shapes."
     )
     parser.add_argument("--version", action="version", version=f"lagem {__version__}")

@@ -141,7 +141,7 @@ def check(job: "Job") -> None:
     asked = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
     if asked != (job.profile.nodes, job.profile.tasks_per_node):
         print(
-            f"note: {job.name}: the experiment is made for {asked[0]} nodes of {asked[1]} devices, the profile has "
-            f"{job.profile.nodes} of {job.profile.tasks_per_node}; batch_size is that of one device.",
+            f"note: {job.name}: the experiment is made for {asked[0]} x {asked[1]} nodes x devices, the profile has "
+            f"{job.profile.nodes} x {job.profile.tasks_per_node}; batch_size is that of one device.",
             file=sys.stderr,
         )

@@ -46,7 +46,7 @@ def mix(generator: CascadedGenerator, study: Study) -> list[Mixture]:
     """
     if len(study.meshes) % 2:
         raise ValueError(f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given.")
-    study.output.mkdir(parents=True, exist_ok=True)
+    study.start("mixing")
     pairs = _pairs(generator, study)
     known = [[sampled(shape.decoded, shape.name, study.seed) for shape in pair] for pair in pairs]
     levels = len(generator.specs)

@@ -45,7 +45,7 @@ def disturb(generator: CascadedGenerator, study: Study, *, parts: Sequence[float
     """
     if unfit := [part for part in parts if not 0 <= part <= 1]:
         raise ValueError(f"a part of a level is a share of its vectors, 0 to 1, but {unfit[0]:g} was given.")
-    study.output.mkdir(parents=True, exist_ok=True)
+    study.start("noise")
     sources = study.sources(generator)
     whole = [sampled(source.decoded, f"{source.name}, whole", study.seed) for source in sources]
     columns: list[list[Mesh | None]] = [[source.decoded for source in sources]]

@@ -50,7 +50,7 @@ def share(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> l
     if variants < 2:
         raise ValueError(f"distances need 2 variants at least, but {variants} were given.")
     levels = len(generator.specs)
-    study.output.mkdir(parents=True, exist_ok=True)
+    study.start("sharing")
     results: list[Sharing] = []
     sources = study.sources(generator)
     with long_progress() as progress:

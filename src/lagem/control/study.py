@@ -69,6 +69,12 @@ class Study:
                 f"{self.groups} and {self.seed} were given."
             )
 
+    def start(self, name: str) -> None:
+        """Make the folder; ValueError where it already holds a study of that name."""
+        if (self.output / f"{name}.json").exists():
+            raise ValueError(f"{self.output} already holds {name}.json. Remove it, or name another --output.")
+        self.output.mkdir(parents=True, exist_ok=True)
+
     @property
     def surface(self) -> SurfaceSettings:
         """How fields become meshes."""
@@ -165,11 +171,11 @@ def paired_difference(first: Sequence[float | None], second: Sequence[float | No
 
 
 def figure(mean: Mean | None, *, sign: bool = False) -> str:
-    """A distance, times 100, with its interval."""
+    """A distance, times 100, with its interval where there is more than one value behind it."""
     if mean is None:
         return "–"
     value, low, high = (f"{100 * number:{'+' if sign else ''}.2f}" for number in (mean.value, mean.low, mean.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]" if mean.count > 1 else value
 
 
 def names_of(levels: Sequence[int]) -> str:
