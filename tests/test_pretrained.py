@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import trimesh
 
+from lagem.bundle import load_bundle
 from lagem.cli import main
+from lagem.fingerprint import fingerprint_of
 from lagem.geometry import Frame, Mesh, chamfer_distance, dominant_share, load_mesh, sample_surface
-from lagem.pretrained import pretrained_autoencoder, pretrained_cascade
+from lagem.pretrained import CASCADES, cascade_folder, pretrained_autoencoder, pretrained_cascade
 from lagem.weights import load_autoencoder
 
 
@@ -32,12 +34,33 @@ def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(t
     assert made.vertices.mean(axis=0) == pytest.approx([100, 0, -50], abs=5)
 
 
-def test_the_cascade_has_a_card_and_makes_what_it_is_asked_for(tmp_path):
-    """Without naming a bundle. Whether chairs are chairs is measured in docs/cascade.md; here all are one thing."""
-    bundle = pretrained_cascade()
-    assert "licence" in bundle.with_suffix(".md").read_text()
-    assert sum(path.stat().st_size for path in bundle.iterdir()) <= 12 * 2**20
+def test_the_cascades_have_cards_and_are_together_at_most_12_megabytes():
+    bundles = [pretrained_cascade(name) for name in CASCADES]
+    assert sum(path.stat().st_size for bundle in bundles for path in bundle.iterdir()) <= 12_000_000
+    assert all("licence" in bundle.with_suffix(".md").read_text() for bundle in bundles)
+
+
+def test_furniture_is_what_is_made_without_naming_a_cascade(tmp_path):
+    """Whether chairs are chairs is measured in docs/cascade.md; here all are one thing."""
     out = tmp_path / "out"
     main(["generate", "--category", "chair", "--count", "4", "--resolution", "48", "--output", str(out)])
     shares = [dominant_share(load_mesh(path)) for path in sorted(out.glob("*.ply"))]
     assert len(shares) == 4 and sum(share > 0.9 for share in shares) >= 3
+
+
+def test_the_cascade_of_meshes_decodes_by_the_autoencoder_that_comes_with_the_package(tmp_path):
+    assert not (pretrained_cascade("meshes") / "autoencoder.safetensors").exists()
+    shipped, _ = load_autoencoder(pretrained_autoencoder())
+    assert {spec.autoencoder for spec in load_bundle(cascade_folder("meshes")).specs} == {fingerprint_of(shipped)}
+    out = tmp_path / "out"
+    main(["generate", "meshes", "--category", "vessel", "--count", "2", "--resolution", "32", "--output", str(out)])
+    assert len(list(out.glob("*.ply"))) == 2
+
+
+def test_a_bundle_of_ones_own_comes_before_one_of_the_package_and_another_folder_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meshes").mkdir()
+    assert cascade_folder("meshes") == pretrained_cascade("meshes")
+    (tmp_path / "meshes" / "cascade.json").touch()
+    assert cascade_folder("meshes").resolve() == tmp_path / "meshes"
+    assert cascade_folder(None) == pretrained_cascade("furniture")
