@@ -96,8 +96,9 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
     """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
-    rows = [_as_row(records[id]) for id in sorted(records)]
-    write_atomically(root / "table.csv", csv_table(COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows)).encode())
+    by_name = [_as_row(records[id]) for id in sorted(records)]
+    rows = [[row.get(name) for name in COLUMNS] for row in by_name]
+    write_atomically(root / "table.csv", csv_table(COLUMNS, rows).encode())
     for path in record_files(root):
         path.unlink()
 
