@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
     ended(process)
     assert process.returncode == 128 + signal.SIGTERM
     assert training_process.weights(tmp_path)["global_step"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_after_the_end_of_a_training_does_not_fail_it(number, tmp_path):
+    """As that of a time limit, while the interpreter leaves."""
+    late = f"import atexit, os; atexit.register(os.kill, os.getpid(), {number.value}); "
+    code = (
+        f"{late}import sys; sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; from lagem.cli import command; command()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert training_process.weights(tmp_path)["global_step"] == 2
 
 
 def test_ranks_leave_together_when_one_is_signalled(tmp_path):

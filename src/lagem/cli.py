@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lagem.cluster.signals import held_back
+from lagem.cluster.signals import held_back, hold_back
 from lagem.out_of_memory import out_of_memory_message
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ TRAINING_VERBS = {
 
 
 def command() -> None:
-    """Run the command line of the process."""
+    """Run the command line of the process.
+
+    A fit holds signals back to the very end: one that comes when it is over would make a finished job a failed one.
+    """
+    if sys.argv[1:2] == ["fit"]:
+        hold_back()
     main()
 
 

@@ -15,6 +15,11 @@ from contextlib import contextmanager
 REQUEUE, STOP = signal.SIGUSR1, signal.SIGTERM
 
 
+def hold_back() -> None:
+    """Let both signals wait until this process is gone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE, STOP})
+
+
 @contextmanager
 def held_back() -> Iterator[None]:
     """Let both signals wait; those that came and were not asked for are dropped at the end."""
@@ -37,7 +42,7 @@ def obey_only_parent(_: int = 0) -> None:
 
     Else a SIGTERM to a whole job would end the loading before the training has saved.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE, STOP})
+    hold_back()
     if hasattr(signal, "sigwaitinfo"):  # macOS has none
         threading.Thread(target=_end_on_word_of_parent, daemon=True).start()
 
