@@ -36,6 +36,7 @@ LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=1), LevelSpec(16, 
 PEAK = 1e-3  # learning rate at any batch size
 WARM_UP = 0.02  # of the CPU time
 REFERENCE = "published"
+OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "local"}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
     "muon": {"optimizer": "muon"},
@@ -45,21 +46,14 @@ MODEL: dict[str, dict[str, Any]] = {
     "level dropout": {"level_dropout": 0.25},
     "4 shapes a step": {},
     "VecSet": {"levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")]},
-    "ours": {"optimizer": "muon", "near_weight": 2.0, "start": "local", "level_dropout": 0.25},
+    "ours": {**OURS, "level_dropout": 0.25},
     "ours, more latents": {
-        "optimizer": "muon",
-        "near_weight": 2.0,
-        "start": "local",
+        **OURS,
         "level_dropout": 0.25,
         "width": 128,
         "levels": [LevelSpec(1024, 8, depth=1), LevelSpec(256, 16, depth=1), LevelSpec(64, 32, depth=1)],
     },
-    "ours, VecSet": {
-        "optimizer": "muon",
-        "near_weight": 2.0,
-        "start": "local",
-        "levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")],
-    },
+    "ours, VecSet": {**OURS, "levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")]},
 }
 BATCH_SIZE = {"4 shapes a step": 4, "ours": 4, "ours, more latents": 4, "ours, VecSet": 4}  # 16 elsewhere
 MEASURES = ("chamfer", "fscore_020", "iou", "iou_near")

@@ -14,19 +14,17 @@ import torch
 import small_run
 from lagem.geometry import Mesh
 from published import published_state
+from small_cascade import LEVELS_OPTION
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 8, latent_dim: 6, depth: 1}, "
-LEVELS += "{num_latents: 4, latent_dim: 8, depth: 1}]"
-THREE_LEVELS = f"--model.init_args.levels={LEVELS}"
 SMALLER = [
     "--trainer.max_steps=4",
     "--trainer.val_check_interval=4",
     "--trainer.enable_progress_bar=false",
     *small_run.SMALL_MODEL,
-    THREE_LEVELS,
+    LEVELS_OPTION,
     *small_run.SMALL_CALLBACKS,
     *(word for word in small_run.SMALL_DATA if "num_train" not in word and "num_val" not in word),
 ]
@@ -34,7 +32,7 @@ PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_poin
 LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--model.init_args.base_lr=0.25"]
 ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
-STAGE = [THREE_LEVELS, "--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
+STAGE = [LEVELS_OPTION, "--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
 ON_LATENTS = [*STAGE, "--model.init_args.num_categories=1", "--data.init_args.batch_size=4"]
 SMOKE = {
     "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2", "--inside", "200"],

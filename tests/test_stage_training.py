@@ -10,15 +10,10 @@ import small_cascade as small
 import training_process
 from lagem.cli import main
 from lagem.weights import save_autoencoder
+from small_run import short_trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 40
-
-
-LEVELS = ", ".join(
-    f"{{num_latents: {level.num_latents}, latent_dim: {level.latent_dim}, depth: {level.depth}}}"
-    for level in small.LEVELS
-)
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +29,10 @@ def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int
     return [
         "fit",
         f"--config={ROOT / 'experiments' / 'cascade' / 'toy' / f'level_{level}.yaml'}",
-        f"--trainer.default_root_dir={folder}",
-        f"--trainer.max_steps={steps}",
-        f"--trainer.val_check_interval={steps}",
-        "--trainer.log_every_n_steps=1",
-        "--trainer.enable_progress_bar=false",
-        "--trainer.enable_model_summary=false",
-        "--trainer.precision=32-true",
+        *short_trainer(folder, steps),
         "--trainer.callbacks=[{class_path: EMAWeightAveraging, init_args: {decay: 0.9}},"
         " {class_path: ModelCheckpoint, init_args: {save_last: true, every_n_train_steps: 2, save_top_k: 1}}]",
-        f"--model.init_args.levels=[{LEVELS}]",
+        small.LEVELS_OPTION,
         "--model.init_args.width=64",
         "--model.init_args.depth=1",
         "--model.init_args.warmup_steps=null",

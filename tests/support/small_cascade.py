@@ -13,6 +13,9 @@ from lagem.stage_weights import StageSpec, save_stage
 from lagem.weights import save_autoencoder
 
 LEVELS = (LevelSpec(16, 4, depth=1), LevelSpec(8, 6, depth=1), LevelSpec(4, 8, depth=1))
+LEVELS_OPTION = "--model.init_args.levels=[{}]".format(
+    ", ".join(f"{{num_latents: {x.num_latents}, latent_dim: {x.latent_dim}, depth: {x.depth}}}" for x in LEVELS)
+)
 CATEGORIES = ("bench", "bottle", "chair", "lamp", "mug", "shelf", "sign", "table")
 POINTS = 64
 

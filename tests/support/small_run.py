@@ -30,11 +30,9 @@ SMALL_CALLBACKS = [
 ]
 
 
-def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> list[str]:
-    """Command line of a small fit in `folder`."""
+def short_trainer(folder: Path, steps: int) -> list[str]:
+    """A trainer that writes to `folder`, validates at its end and says little."""
     return [
-        "fit",
-        f"--config={config}",
         f"--trainer.default_root_dir={folder}",
         f"--trainer.max_steps={steps}",
         f"--trainer.val_check_interval={steps}",
@@ -42,6 +40,15 @@ def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> 
         "--trainer.enable_progress_bar=false",
         "--trainer.enable_model_summary=false",
         "--trainer.precision=32-true",
+    ]
+
+
+def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> list[str]:
+    """Command line of a small fit in `folder`."""
+    return [
+        "fit",
+        f"--config={config}",
+        *short_trainer(folder, steps),
         *SMALL_MODEL,
         *SMALL_DATA,
         *SMALL_CALLBACKS,

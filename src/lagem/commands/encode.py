@@ -40,12 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="draws encoded at once; more are faster on a GPU (default: %(default)s)",
     )
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
     add("--retry-refused", action="store_true", help="encode shards again in which an earlier call refused a shape")
     add(

@@ -28,12 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add("--points", type=int, default=100_000, metavar="N", help="points on each surface (default: %(default)s)")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
     add(

@@ -52,12 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--faces", type=int, metavar="N", help="most faces of a mesh (default: all)")
     add("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help="file format (default: ply)")
     add("--batch-size", type=int, default=16, metavar="B", help="samples made at once (default: 16)")
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
 
 

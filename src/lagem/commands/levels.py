@@ -15,12 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", default="val", metavar="NAME", help="split of the folder (default: val)")
     add("--points", type=int, default=20_000, metavar="N", help="points on each surface (default: %(default)s)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samplings and the noise (default: 0)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
 

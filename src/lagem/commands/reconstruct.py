@@ -16,12 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=["coarse_to_fine", "dense"], default="coarse_to_fine", help="how the grid is asked")
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help="file format (default: ply)")
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
 

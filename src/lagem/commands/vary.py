@@ -48,12 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     SamplerSettings.add_options(parser)
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
-    add(
-        "--device",
-        default="cpu",
-        metavar="NAME",
-        help="torch device, or `auto`: a GPU where there is one (default: cpu)",
-    )
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
     add("--up", choices=["y", "z"], default="z", help="axis that points up in the pictures (default: z)")
 
 
