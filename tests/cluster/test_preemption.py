@@ -136,8 +136,8 @@ def test_a_job_that_another_partition_preempts_comes_back(slurm, undisturbed, tm
 
 
 def test_a_chain_of_time_limits_reaches_the_end(slurm, tmp_path):
-    """The signal comes about 30 seconds after a start."""
-    steps = 60
+    """SLURM looks every 30 seconds and signals up to 30 early: 15 to 45 seconds after a start. The steps take 55."""
+    steps = 100
     job = submit(slurm, tmp_path / "job", "--time=2", "--signal=USR1@75", steps=steps, seconds=0.5)
     known = slurm.wait(job, timeout=400)
     assert known["JobState"] == "COMPLETED" and int(known["Restarts"]) >= 1, slurm.log(job)[-3000:]
