@@ -4,14 +4,16 @@ import torch
 
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
-from lagem.models.initialisation import start_local
+from lagem.models.initialisation import start_anchored, start_local
 
 
-def network(local: bool) -> Autoencoder:
+def network(local: bool = False, anchored: bool = False, dims: int = 8) -> Autoencoder:
     torch.manual_seed(0)
-    made = Autoencoder(levels=[LevelSpec(64, 8, depth=1), LevelSpec(16, 8, depth=1)], width=128)
+    made = Autoencoder(levels=[LevelSpec(64, dims, depth=1), LevelSpec(16, dims, depth=1)], width=128)
     if local:
         start_local(made)
+    if anchored:
+        start_anchored(made)
     return made
 
 
@@ -32,6 +34,29 @@ def test_attention_is_to_what_is_near():
     """Of points uniform in the cube, those within .3 are 1.4% (4/3 pi .3^3 / 8)."""
     assert share_of_attention_within(network(local=False), 0.3) < 0.05
     assert share_of_attention_within(network(local=True), 0.3) > 0.2
+
+
+def share_of_queries_within(autoencoder: Autoencoder, radius: float) -> float:
+    """Mean share of the finest level's attention that a query at an anchor gives to latents of anchors near it."""
+    points = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
+    attention = autoencoder.query_attention[0]
+    field = autoencoder.decode(autoencoder.encode(points, anchor_indices=torch.arange(64)[None]))
+    keys, _ = field._keys_values[0]
+    queries = attention.to_q(attention.norm(autoencoder.point_embedding(points))).unflatten(-1, (-1, 64))
+    weights = (queries.transpose(1, 2) @ keys.transpose(-1, -2) / 8).softmax(dim=-1)
+    near = torch.cdist(points, points)[:, None] < radius
+    return float((weights * near).sum(dim=-1).mean())
+
+
+@torch.no_grad()
+def test_queries_begin_with_the_latents_around_them():
+    """An even share over the 64 latents would be that of those within .4: about a tenth."""
+    assert share_of_queries_within(network(local=True), 0.4) < 0.15
+    assert share_of_queries_within(network(anchored=True), 0.4) > 0.3
+
+
+def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding():
+    assert all(torch.isfinite(tensor).all() for tensor in network(anchored=True, dims=96).state_dict().values())
 
 
 @torch.no_grad()

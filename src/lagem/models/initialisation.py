@@ -1,18 +1,22 @@
-"""A start from which short trainings learn where things are: smooth embeddings, attention to what is near.
+"""Starts from which short trainings learn where things are: smooth embeddings, attention to what is near.
 
-The published start gives every octave of the point embedding the same weight, and queries and keys that know nothing
-of each other, so that a network first learns for long that near points belong together. Only first values differ
-here; the architecture, and what it can become, are the published ones.
+The published start gives every octave of the point embedding the same weight, queries and keys that know nothing
+of each other, and latents that are random mixtures, so that a network first learns for long that near points belong
+together and where each latent is. Only first values differ here; the architecture, and what it can become, are the
+published ones.
 """
 
 import torch
 
 from lagem.models.attention import Attention
 from lagem.models.autoencoder import Autoencoder
+from lagem.models.bottleneck import StandardisedBottleneck
 from lagem.models.embedding import OCTAVES
 
 OCTAVE_DECAY = 0.5  # octave k starts with weights 2^(-k / 2) of the first one's
 SHARPNESS = 1.5  # of the first attention: factor on queries and on keys
+PLACE_SHARE = 0.75  # of a latent's channels that start as the place of its anchor
+PLACE_RADIUS = 0.8  # of the ball of points whose embeddings those channels tell apart
 
 
 @torch.no_grad()
@@ -25,3 +29,29 @@ def start_local(autoencoder: Autoencoder) -> None:
         if isinstance(module, Attention) and module.norm_context is not None:
             module.to_q.weight.mul_(SHARPNESS)
             module.to_kv.weight[: autoencoder.width].copy_(module.to_q.weight)
+
+
+@torch.no_grad()
+def start_anchored(autoencoder: Autoencoder) -> None:
+    """`start_local`, and standardised latents that start as the place of their anchor.
+
+    Most channels of a latent begin as the principal components of the point embedding over a ball, and are mapped back
+    to features by the same directions. So decoded features begin near the embedding of their anchor, and queries
+    attend to the latents around them, of every level, from the first step on.
+    """
+    start_local(autoencoder)
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(20_000, 3, generator=generator), dim=-1)
+    radii = PLACE_RADIUS * torch.rand(20_000, 1, generator=generator) ** (1 / 3)
+    embedded = autoencoder.point_embedding(radii * directions)
+    mean = embedded.mean(dim=0)
+    variances, components = torch.linalg.eigh((embedded - mean).T @ (embedded - mean) / len(embedded))  # ascending
+    most = int((variances > 1e-4 * variances[-1]).sum())
+    for bottleneck in autoencoder.bottlenecks:
+        if isinstance(bottleneck, StandardisedBottleneck):
+            count = min(round(PLACE_SHARE * bottleneck.gamma.numel()), most)
+            axes, deviations = components[:, -count:], variances[-count:].sqrt()
+            bottleneck.down.weight[:count] = (axes / deviations).T
+            bottleneck.down.bias[:count] = -bottleneck.down.weight[:count] @ mean
+            bottleneck.up.weight[:, :count] = axes * deviations
+            bottleneck.up.bias.copy_(mean)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder, Field, Skip
-from lagem.models.initialisation import start_local
+from lagem.models.initialisation import start_anchored, start_local
 from lagem.models.sampling import FPSBackend
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
@@ -32,8 +32,9 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
-        start: First weights: `published` (torch's defaults), or `local`, from which short trainings find sooner
-            that near points belong together (`lagem.models.initialisation`).
+        start: First weights: `published` (torch's defaults); `local`, from which short trainings find sooner that
+            near points belong together; or `anchored`, local with latents that start as the place of their anchor
+            (`lagem.models.initialisation`).
         near_weight: Weight of the near-surface queries' loss.
         kl_weight: Weight of the KL term; of no effect where every level is standardised.
         level_dropout: Share of the shapes of a step whose finest level or levels are left out of decoding, so that
@@ -59,7 +60,7 @@ class AutoencoderModule(RecipeModule):
         levels: Sequence[LevelSpec],
         width: int = 512,
         skip: Skip = "double",
-        start: Literal["published", "local"] = "published",
+        start: Literal["published", "local", "anchored"] = "published",
         near_weight: float = 0.1,
         kl_weight: float = 1e-3,
         level_dropout: float = 0.0,
@@ -93,6 +94,8 @@ class AutoencoderModule(RecipeModule):
             raise ValueError(f"level_dropout {level_dropout} needs finer levels to leave out, but there is one level.")
         if start == "local":
             start_local(self.autoencoder)
+        elif start == "anchored":
+            start_anchored(self.autoencoder)
         self.near_weight = near_weight
         self.level_dropout = level_dropout
         self.kl_weight = kl_weight
