@@ -4,8 +4,11 @@
 
 Every side trains with every seed for the same process CPU time (a learning rate that falls as a cosine in that time),
 each in a process of its own, seeds outermost. Then it reconstructs the validation shapes. The table has each side's
-means and its differences to `published`, paired by shape after averaging over the seeds, with 95% bootstrap intervals,
-and the seeds' differences one by one. Runs that are done are kept in the output and not repeated.
+means and its differences to `published`, or to another side (`--against`), paired by shape after averaging over the
+seeds, with 95% bootstrap intervals, and the seeds' differences one by one. Runs that are done are kept in the output
+and not repeated. LaGeM against VecSet:
+
+    make benchmark NAME=recipe ARGS="--data data/meshes --against 'ours, VecSet' --sides ours"
 """
 
 import argparse
@@ -32,30 +35,32 @@ from lagem.levels import LevelSpec
 from lagem.modules import AutoencoderModule
 from lagem.preparation.atomic import write_atomically
 
-LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=1), LevelSpec(16, 32, depth=1)]
+LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
+WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
 WARM_UP = 0.02  # of the CPU time
-REFERENCE = "published"
-OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "local"}
+OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet's bottleneck, anchored is local
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
     "muon": {"optimizer": "muon"},
     "near weight 1": {"near_weight": 1.0},
     "near weight 2": {"near_weight": 2.0},
     "local start": {"start": "local"},
+    "anchored start": {"start": "anchored"},
     "level dropout": {"level_dropout": 0.25},
     "4 shapes a step": {},
-    "VecSet": {"levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")]},
-    "ours": {**OURS, "level_dropout": 0.25},
+    "VecSet": {"levels": [LevelSpec(256, 8, depth=6, bottleneck="kl")]},
+    "ours": OURS,
+    "ours, local start": {**OURS, "start": "local"},
+    "ours, level dropout": {**OURS, "level_dropout": 0.25},
+    "ours, wider": {**OURS, "width": 192},
     "ours, more latents": {
         **OURS,
-        "level_dropout": 0.25,
-        "width": 128,
         "levels": [LevelSpec(1024, 8, depth=1), LevelSpec(256, 16, depth=1), LevelSpec(64, 32, depth=1)],
     },
-    "ours, VecSet": {**OURS, "levels": [LevelSpec(256, 8, depth=4, bottleneck="kl")]},
+    "ours, VecSet": {**OURS, "levels": [LevelSpec(256, 8, depth=6, bottleneck="kl")]},
 }
-BATCH_SIZE = {"4 shapes a step": 4, "ours": 4, "ours, more latents": 4, "ours, VecSet": 4}  # 16 elsewhere
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith("ours")))  # 4 a step; 16 elsewhere
 MEASURES = ("chamfer", "fscore_020", "iou", "iou_near")
 
 
@@ -81,8 +86,8 @@ class CPUBudget(Callback):
 def train(side: str, seed: int, data: Path, minutes: float) -> AutoencoderModule:
     """One side trained on one thread; the module in evaluation mode."""
     seed_everything(seed, verbose=False)
-    batch_size = BATCH_SIZE.get(side, 16)
-    settings = {"levels": LEVELS, "width": 192, "base_lr": PEAK * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
+    batch_size = 4 if side in FEW_SHAPES else 16
+    settings = {"levels": LEVELS, "width": WIDTH, "base_lr": PEAK * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
     module = AutoencoderModule(**settings)
     source = OccupancyDataModule(
         root=str(data),
@@ -124,19 +129,19 @@ def scores_of(module: AutoencoderModule, data: Path, resolution: int) -> list[Sh
     return scores
 
 
-def table(results: dict[str, dict[int, list[ShapeScore]]]) -> list[list[str]]:
+def table(results: dict[str, dict[int, list[ShapeScore]]], against: str) -> list[list[str]]:
     """Rows: a side's means, its differences to the reference, and each seed's difference of the F-score."""
     rows = [["", "seeds", *(title for name in MEASURES for title in (TITLES[name][0], "difference")), "F@.02 by seed"]]
     for side, by_seed in results.items():
-        seeds = sorted(by_seed.keys() & results[REFERENCE].keys())
+        seeds = sorted(by_seed.keys() & results[against].keys())
         cells = [side, str(len(seeds))]
         for name in MEASURES:
-            own, base = (_values(results[one], seeds, name) for one in (side, REFERENCE))
+            own, base = (_values(results[one], seeds, name) for one in (side, against))
             cells.append(figure(name, float(np.nanmean(own))))
             change = np.nanmean(own - base, axis=0)
             mean = mean_of(change[~np.isnan(change)], 0)
-            cells.append("–" if side == REFERENCE else figure_of_mean(name, mean, interval=True, sign=True))
-        each = np.nanmean(_values(by_seed, seeds, "fscore_020") - _values(results[REFERENCE], seeds, "fscore_020"), 1)
+            cells.append("–" if side == against else figure_of_mean(name, mean, interval=True, sign=True))
+        each = np.nanmean(_values(by_seed, seeds, "fscore_020") - _values(results[against], seeds, "fscore_020"), 1)
         rows.append([*cells, " ".join(f"{100 * value:+.1f}" for value in each)])
     return rows
 
@@ -155,6 +160,7 @@ def main() -> None:
     add("--minutes", type=float, default=20, metavar="M", help="CPU time of a training (default: 20)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
     add("--sides", nargs="+", default=list(MODEL), choices=list(MODEL), metavar="SIDE", help=", ".join(MODEL))
+    add("--against", default="published", choices=list(MODEL), metavar="SIDE", help="what to subtract")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
     args = parser.parse_args()
@@ -168,7 +174,7 @@ def main() -> None:
         scores = scores_of(train(side, seed, args.data, args.minutes), args.data, args.resolution)
         write_atomically(kept(side, seed), json.dumps([asdict(score) for score in scores]).encode())
         return
-    sides = [REFERENCE, *(side for side in args.sides if side != REFERENCE)]
+    sides = [args.against, *(side for side in args.sides if side != args.against)]
     runs = [(side, seed) for seed in args.seeds for side in sides if not kept(side, seed).exists()]
     for side, seed in track(runs, "training"):
         own = ["--sides", side, "--seeds", str(seed), "--one"]
@@ -178,7 +184,7 @@ def main() -> None:
         side: {seed: [ShapeScore(**row) for row in json.loads(kept(side, seed).read_text())] for seed in args.seeds}
         for side in sides
     }
-    Console(width=200).print(terminal_table(table(results)))
+    Console(width=200).print(terminal_table(table(results, args.against)))
 
 
 if __name__ == "__main__":
