@@ -3,12 +3,13 @@
     make benchmark NAME=recipe ARGS="--data data/meshes --output runs/recipe"
 
 Every side trains with every seed for the same process CPU time (a learning rate that falls as a cosine in that time),
-each in a process of its own, seeds outermost. Then it reconstructs the validation shapes. The table has each side's
-means and its differences to `published`, or to another side (`--against`), paired by shape after averaging over the
-seeds, with 95% bootstrap intervals, and the seeds' differences one by one. Runs that are done are kept in the output
-and not repeated. LaGeM against VecSet:
+each in a process of its own, seeds outermost. Then it answers the queries of the validation shapes, also with each
+level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes a run). The table has each side's means
+and its differences to `published`, or to another side (`--against`), paired by shape after averaging over the seeds,
+with 95% bootstrap intervals, and the seeds' differences one by one. Runs that are done are kept in the output and not
+repeated. LaGeM against VecSet:
 
-    make benchmark NAME=recipe ARGS="--data data/meshes --against 'ours, VecSet' --sides ours"
+    make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 """
 
 import argparse
@@ -17,20 +18,16 @@ import math
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from recipe_measures import ANSWERS, RECONSTRUCTION, answers_of, scores_of, table
 from rich.console import Console
 from rich.progress import track
 
 from lagem.data_modules import Augmentation, OccupancyDataModule
-from lagem.evaluation import ShapeScore, score_shape, truths_of_prepared
-from lagem.evaluation.summary import mean_of
-from lagem.evaluation.tables import TITLES, figure, figure_of_mean, terminal_table
+from lagem.evaluation.tables import terminal_table
 from lagem.levels import LevelSpec
 from lagem.modules import AutoencoderModule
 from lagem.preparation.atomic import write_atomically
@@ -61,7 +58,6 @@ MODEL: dict[str, dict[str, Any]] = {
     "ours, VecSet": {**OURS, "levels": [LevelSpec(256, 8, depth=6, bottleneck="kl")]},
 }
 FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith("ours")))  # 4 a step; 16 elsewhere
-MEASURES = ("chamfer", "fscore_020", "iou", "iou_near")
 
 
 class CPUBudget(Callback):
@@ -83,8 +79,8 @@ class CPUBudget(Callback):
             group["lr"] = PEAK * max(factor, 1e-3)
 
 
-def train(side: str, seed: int, data: Path, minutes: float) -> AutoencoderModule:
-    """One side trained on one thread; the module in evaluation mode."""
+def train(side: str, seed: int, data: Path, minutes: float) -> tuple[AutoencoderModule, OccupancyDataModule]:
+    """One side trained on one thread; the module in evaluation mode, and its data."""
     seed_everything(seed, verbose=False)
     batch_size = 4 if side in FEW_SHAPES else 16
     settings = {"levels": LEVELS, "width": WIDTH, "base_lr": PEAK * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
@@ -114,41 +110,7 @@ def train(side: str, seed: int, data: Path, minutes: float) -> AutoencoderModule
         callbacks=[CPUBudget(60 * minutes)],
     )
     trainer.fit(module, source)
-    return module.eval()
-
-
-@torch.no_grad()
-def scores_of(module: AutoencoderModule, data: Path, resolution: int) -> list[ShapeScore]:
-    """Every validation shape reconstructed and scored."""
-    scores = []
-    for truth in truths_of_prepared(data, split="val", num_surface_points=2048, seed=0):
-        field = module.reconstruct(torch.from_numpy(truth.surface_points).unsqueeze(0)).select(0)
-        scores.append(
-            score_shape(truth, field, resolution=resolution, points=20_000, seed=0, device=torch.device("cpu"))
-        )
-    return scores
-
-
-def table(results: dict[str, dict[int, list[ShapeScore]]], against: str) -> list[list[str]]:
-    """Rows: a side's means, its differences to the reference, and each seed's difference of the F-score."""
-    rows = [["", "seeds", *(title for name in MEASURES for title in (TITLES[name][0], "difference")), "F@.02 by seed"]]
-    for side, by_seed in results.items():
-        seeds = sorted(by_seed.keys() & results[against].keys())
-        cells = [side, str(len(seeds))]
-        for name in MEASURES:
-            own, base = (_values(results[one], seeds, name) for one in (side, against))
-            cells.append(figure(name, float(np.nanmean(own))))
-            change = np.nanmean(own - base, axis=0)
-            mean = mean_of(change[~np.isnan(change)], 0)
-            cells.append("–" if side == against else figure_of_mean(name, mean, interval=True, sign=True))
-        each = np.nanmean(_values(by_seed, seeds, "fscore_020") - _values(results[against], seeds, "fscore_020"), 1)
-        rows.append([*cells, " ".join(f"{100 * value:+.1f}" for value in each)])
-    return rows
-
-
-def _values(by_seed: dict[int, list[ShapeScore]], seeds: list[int], name: str) -> np.ndarray:
-    """(seeds, shapes), nan where a measure is not defined."""
-    return np.array([[getattr(score, name) for score in by_seed[seed]] for seed in seeds], dtype=np.float64)
+    return module.eval(), source
 
 
 def main() -> None:
@@ -161,30 +123,30 @@ def main() -> None:
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
     add("--sides", nargs="+", default=list(MODEL), choices=list(MODEL), metavar="SIDE", help=", ".join(MODEL))
     add("--against", default="published", choices=list(MODEL), metavar="SIDE", help="what to subtract")
-    add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
+    add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
 
     def kept(side: str, seed: int) -> Path:
-        return args.output / f"{side.replace(' ', '_').replace(',', '')}_{seed}_{args.minutes:g}min.json"
+        name = f"{side.replace(' ', '_').replace(',', '')}_{seed}_{args.minutes:g}min"
+        return args.output / f"{name}{'_reconstructed' if args.reconstruct else ''}.json"
 
     if args.one:
         (side,), (seed,) = args.sides, args.seeds
-        scores = scores_of(train(side, seed, args.data, args.minutes), args.data, args.resolution)
-        write_atomically(kept(side, seed), json.dumps([asdict(score) for score in scores]).encode())
+        module, source = train(side, seed, args.data, args.minutes)
+        rows = scores_of(module, args.data) if args.reconstruct else answers_of(module, source)
+        write_atomically(kept(side, seed), json.dumps(rows).encode())
         return
     sides = [args.against, *(side for side in args.sides if side != args.against)]
     runs = [(side, seed) for seed in args.seeds for side in sides if not kept(side, seed).exists()]
     for side, seed in track(runs, "training"):
-        own = ["--sides", side, "--seeds", str(seed), "--one"]
+        own = ["--sides", side, "--seeds", str(seed), "--one", *(["--reconstruct"] if args.reconstruct else [])]
         shared = ["--data", str(args.data), "--output", str(args.output), "--minutes", str(args.minutes)]
-        subprocess.run([sys.executable, __file__, *shared, "--resolution", str(args.resolution), *own], check=True)
-    results = {
-        side: {seed: [ShapeScore(**row) for row in json.loads(kept(side, seed).read_text())] for seed in args.seeds}
-        for side in sides
-    }
-    Console(width=200).print(terminal_table(table(results, args.against)))
+        subprocess.run([sys.executable, __file__, *shared, *own], check=True)
+    results = {side: {seed: json.loads(kept(side, seed).read_text()) for seed in args.seeds} for side in sides}
+    measures = RECONSTRUCTION if args.reconstruct else ANSWERS
+    Console(width=240).print(terminal_table(table(results, args.against, measures)))
 
 
 if __name__ == "__main__":

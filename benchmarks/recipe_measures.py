@@ -1,0 +1,107 @@
+"""What `recipe.py` measures of a trained autoencoder on every validation shape, and its table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from lagem.data_modules import OccupancyDataModule
+from lagem.diffusion.noise import draw_noise, torch_generator
+from lagem.evaluation import score_shape, truths_of_prepared
+from lagem.evaluation.summary import mean_of
+from lagem.modules import AutoencoderModule
+
+RESOLUTION = 64  # cells along a side of the grid
+POINTS = 20_000  # on each reconstructed surface
+ANSWERS = {
+    "near_loss": "near loss",
+    "near_accuracy": "near accuracy",
+    "volume_loss": "volume loss",
+    "iou_balanced": "balanced IoU",
+    "noise_1": "IoU lost to noise in level 1",
+    "noise_2": "in level 2",
+    "noise_3": "in level 3",
+}
+RECONSTRUCTION = {
+    "fscore_020": "F@.02",
+    "chamfer": "Chamfer",
+    "iou": "IoU",
+    "iou_near": "IoU near",
+}
+
+Row = dict[str, Any]  # measures of one shape; None, or not there, where one is not defined
+
+
+@torch.no_grad()
+def answers_of(module: AutoencoderModule, source: OccupancyDataModule) -> list[Row]:
+    """The queries of every validation shape answered, also with each level replaced by noise."""
+    rows = []
+    for index in range(len(source.val_shapes)):
+        sample = source.val_shapes[0, index]
+        points = torch.cat([sample.volume_points, sample.near_points]).unsqueeze(0)
+        inside = torch.cat([sample.volume_occupancy, sample.near_occupancy])
+        latents = module.autoencoder.encode(sample.surface_points.unsqueeze(0))
+        logits = module.autoencoder.decode(latents)(points).squeeze(0)
+        count = len(sample.volume_points)
+        losses = binary_cross_entropy_with_logits(logits, inside, reduction="none")
+        right = (logits > 0) == (inside > 0.5)
+        row = {
+            "near_loss": float(losses[count:].mean()),
+            "near_accuracy": float(right[count:].float().mean()),
+            "volume_loss": float(losses[:count].mean()),
+            "iou_balanced": _iou(logits[:count], sample.volume_occupancy),
+        }
+        for level, z in enumerate(latents, start=1):
+            noise = draw_noise(z, [torch_generator(0, 0, f"level {level} of {sample.id}")])
+            disturbed = module.autoencoder.decode([*latents[: level - 1], noise, *latents[level:]])
+            answered = disturbed(points[:, :count]).squeeze(0)
+            row[f"noise_{level}"] = row["iou_balanced"] - _iou(answered, sample.volume_occupancy)
+        rows.append(row)
+    return rows
+
+
+@torch.no_grad()
+def scores_of(module: AutoencoderModule, data: Path) -> list[Row]:
+    """Every validation shape reconstructed and scored."""
+    rows = []
+    for truth in truths_of_prepared(data, split="val", num_surface_points=2048, seed=0):
+        field = module.reconstruct(torch.from_numpy(truth.surface_points).unsqueeze(0)).select(0)
+        score = score_shape(truth, field, resolution=RESOLUTION, points=POINTS, seed=0, device=torch.device("cpu"))
+        rows.append({name: getattr(score, name) for name in RECONSTRUCTION})
+    return rows
+
+
+def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict[str, str]) -> list[list[str]]:
+    """Rows: a side's means, its differences to the side `against`, and each seed's difference of the first measure."""
+    titles = [cell for title in measures.values() for cell in (title, "difference")]
+    rows = [["", "seeds", *titles, "first difference by seed"]]
+    for side, by_seed in results.items():
+        cells = [side, str(len(by_seed))]
+        for name in measures:
+            own, base = _values(by_seed, name), _values(results[against], name)
+            differences = [of_shape[~np.isnan(of_shape)] for of_shape in (own - base).T]
+            change = np.array([each.mean() for each in differences if len(each)])
+            cells.append("–" if np.isnan(own).all() else f"{np.nanmean(own):.3f}")
+            if side == against or not len(change):
+                cells.append("–")
+            else:
+                mean = mean_of(change, 0)
+                cells.append(f"{mean.value:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]")
+        first = next(iter(measures))
+        by_seed_alone = np.nanmean(_values(by_seed, first) - _values(results[against], first), axis=1)
+        rows.append([*cells, " ".join(f"{value:+.3f}" for value in by_seed_alone)])
+    return rows
+
+
+def _iou(logits: Tensor, occupancy: Tensor) -> float:
+    said, true = logits > 0, occupancy > 0.5
+    return float((said & true).sum() / (said | true).sum().clamp(min=1))
+
+
+def _values(by_seed: dict[int, list[Row]], name: str) -> NDArray[np.float64]:
+    """(seeds, shapes), nan where a measure is not defined."""
+    return np.array([[row.get(name) for row in rows] for rows in by_seed.values()], dtype=np.float64)
