@@ -22,13 +22,13 @@ class Augmentation:
         axis_scale: Range of the factor drawn for each axis; null for no scaling.
         rotation: uniform on SO(3); paper takes yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
             small turns; yaw turns about z only.
-        flips: paper permutes the axes and flips their signs at random, mirrorings included.
+        flips: paper permutes the axes and flips their signs at random, mirrorings included; signs flips alone.
         max_norm: Largest norm of the sample's surface points afterwards. The authors use 0.999.
     """
 
     axis_scale: tuple[float, float] | None = (0.75, 1.25)
     rotation: Literal["none", "uniform", "paper", "yaw"] = "uniform"
-    flips: Literal["none", "paper"] = "none"
+    flips: Literal["none", "signs", "paper"] = "none"
     max_norm: float = 1.0
 
     def __post_init__(self) -> None:
@@ -43,7 +43,9 @@ class Augmentation:
         scale *= self.max_norm / np.linalg.norm(surface_points * scale, axis=1).max()
         matrix = np.diag(scale)
         if self.flips == "paper":
-            matrix = matrix[rng.permutation(3)] * rng.choice([-1.0, 1.0], size=(3, 1))
+            matrix = matrix[rng.permutation(3)]
+        if self.flips != "none":
+            matrix = matrix * rng.choice([-1.0, 1.0], size=(3, 1))
         return self._rotation(rng) @ matrix
 
     def _rotation(self, rng: np.random.Generator) -> NDArray[np.float64]:

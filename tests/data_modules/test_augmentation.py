@@ -60,7 +60,7 @@ def test_axis_scales_keep_their_range_up_to_the_common_factor():
 
 
 @pytest.mark.parametrize("max_norm", [1.0, 0.999])
-@pytest.mark.parametrize("flips", ["none", "paper"])
+@pytest.mark.parametrize("flips", ["none", "signs", "paper"])
 def test_surface_points_reach_max_norm_exactly(max_norm, flips):
     rng = np.random.default_rng(3)
     cloud = rng.uniform(-0.4, 0.4, (100, 3))
@@ -69,10 +69,12 @@ def test_surface_points_reach_max_norm_exactly(max_norm, flips):
         assert np.linalg.norm(moved, axis=1).max() == pytest.approx(max_norm, abs=1e-9)
 
 
-def test_the_paper_s_flips_are_the_48_symmetries_of_the_cube():
-    drawn = matrices(2000, axis_scale=None, rotation="none", flips="paper")
-    assert len({tuple(np.rint(m).astype(int).ravel()) for m in drawn}) == 48
+@pytest.mark.parametrize(("flips", "count"), [("paper", 48), ("signs", 8)])
+def test_the_paper_s_flips_are_the_48_symmetries_of_the_cube_and_those_of_signs_are_8_of_them(flips, count):
+    drawn = matrices(2000, axis_scale=None, rotation="none", flips=flips)
+    assert len({tuple(np.rint(m).astype(int).ravel()) for m in drawn}) == count
     np.testing.assert_allclose(drawn, np.rint(drawn), atol=1e-9)
+    assert flips == "paper" or all(np.count_nonzero(np.diag(m)) == 3 for m in drawn)
 
 
 def test_nothing_chosen_is_the_identity():
