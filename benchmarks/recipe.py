@@ -146,7 +146,7 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, *shared, *own], check=True)
     results = {side: {seed: json.loads(kept(side, seed).read_text()) for seed in args.seeds} for side in sides}
     measures = RECONSTRUCTION if args.reconstruct else ANSWERS
-    Console(width=240).print(terminal_table(table(results, args.against, measures)))
+    Console(width=400).print(terminal_table(table(results, args.against, measures)))
 
 
 if __name__ == "__main__":
