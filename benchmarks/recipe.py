@@ -33,6 +33,7 @@ from lagem.modules import AutoencoderModule
 from lagem.preparation.atomic import write_atomically
 
 LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
+VECSET = [LevelSpec(256, 8, depth=6, bottleneck="kl")]
 WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
 WARM_UP = 0.02  # of the CPU time
@@ -46,7 +47,7 @@ MODEL: dict[str, dict[str, Any]] = {
     "anchored start": {"start": "anchored"},
     "level dropout": {"level_dropout": 0.25},
     "4 shapes a step": {},
-    "VecSet": {"levels": [LevelSpec(256, 8, depth=6, bottleneck="kl")]},
+    "VecSet": {"levels": VECSET},
     "ours": OURS,
     "ours, local start": {**OURS, "start": "local"},
     "ours, level dropout": {**OURS, "level_dropout": 0.25},
@@ -55,7 +56,7 @@ MODEL: dict[str, dict[str, Any]] = {
         **OURS,
         "levels": [LevelSpec(1024, 8, depth=1), LevelSpec(256, 16, depth=1), LevelSpec(64, 32, depth=1)],
     },
-    "ours, VecSet": {**OURS, "levels": [LevelSpec(256, 8, depth=6, bottleneck="kl")]},
+    "ours, VecSet": {**OURS, "levels": VECSET},
 }
 FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith("ours")))  # 4 a step; 16 elsewhere
 

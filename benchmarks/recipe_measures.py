@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lagem.data_modules import OccupancyDataModule
-from lagem.diffusion.noise import draw_noise, torch_generator
 from lagem.evaluation import score_shape, truths_of_prepared
+from lagem.evaluation.levels import Variant
 from lagem.evaluation.summary import mean_of
+from lagem.geometry import iou
 from lagem.modules import AutoencoderModule
 
 RESOLUTION = 64  # cells along a side of the grid
@@ -46,20 +46,19 @@ def answers_of(module: AutoencoderModule, source: OccupancyDataModule) -> list[R
         inside = torch.cat([sample.volume_occupancy, sample.near_occupancy])
         latents = module.autoencoder.encode(sample.surface_points.unsqueeze(0))
         logits = module.autoencoder.decode(latents)(points).squeeze(0)
-        count = len(sample.volume_points)
+        count, occupied = len(sample.volume_points), sample.volume_occupancy.numpy() > 0.5
         losses = binary_cross_entropy_with_logits(logits, inside, reduction="none")
         right = (logits > 0) == (inside > 0.5)
         row = {
             "near_loss": float(losses[count:].mean()),
             "near_accuracy": float(right[count:].float().mean()),
             "volume_loss": float(losses[:count].mean()),
-            "iou_balanced": _iou(logits[:count], sample.volume_occupancy),
+            "iou_balanced": iou(logits[:count].numpy() > 0, occupied),
         }
-        for level, z in enumerate(latents, start=1):
-            noise = draw_noise(z, [torch_generator(0, 0, f"level {level} of {sample.id}")])
-            disturbed = module.autoencoder.decode([*latents[: level - 1], noise, *latents[level:]])
+        for level in range(1, module.num_levels + 1):
+            disturbed = module.autoencoder.decode(Variant(noise=level).change(latents, sample.id, seed=0))
             answered = disturbed(points[:, :count]).squeeze(0)
-            row[f"noise_{level}"] = row["iou_balanced"] - _iou(answered, sample.volume_occupancy)
+            row[f"noise_{level}"] = row["iou_balanced"] - iou(answered.numpy() > 0, occupied)
         rows.append(row)
     return rows
 
@@ -95,11 +94,6 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
         by_seed_alone = np.nanmean(_values(by_seed, first) - _values(results[against], first), axis=1)
         rows.append([*cells, " ".join(f"{value:+.3f}" for value in by_seed_alone)])
     return rows
-
-
-def _iou(logits: Tensor, occupancy: Tensor) -> float:
-    said, true = logits > 0, occupancy > 0.5
-    return float((said & true).sum() / (said | true).sum().clamp(min=1))
 
 
 def _values(by_seed: dict[int, list[Row]], name: str) -> NDArray[np.float64]:
