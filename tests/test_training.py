@@ -144,6 +144,14 @@ def test_fine_tuning_starts_from_the_given_weights(undisturbed, tmp_path):
         assert torch.equal(cli.model.autoencoder.state_dict()[name], tensor)
 
 
+def test_fine_tuning_may_ask_for_other_numbers_of_latents(undisturbed, tmp_path):
+    levels = "[{num_latents: 32, latent_dim: 4, depth: 1}, {num_latents: 8, latent_dim: 6, depth: 1}]"
+    start = f"--model.init_args.init_from={undisturbed / 'checkpoints' / 'last.ckpt'}"
+    cli = main(small_fit(tmp_path, start, f"--model.init_args.levels={levels}", steps=1))
+    latents = cli.model.autoencoder.encode(torch.rand(1, 64, 3))
+    assert [z.shape[1] for z in latents] == [32, 8]
+
+
 @pytest.mark.slow  # torch.compile takes minutes on two cores
 def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
     for name in ("true", "false"):

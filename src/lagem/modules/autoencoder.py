@@ -6,6 +6,7 @@ recipe: Muon, a local start and level dropout, each off unless asked for.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,7 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture.
+            No weight depends on num_latents, so the levels may have more or fewer latents than there.
         on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
@@ -205,13 +207,15 @@ class AutoencoderModule(RecipeModule):
 
     def _start_from(self, path: Path) -> None:
         given, self._num_surface_points = load_autoencoder(path)
-        if (given.levels, given.width, given.skip) != (
-            self.autoencoder.levels,
-            self.autoencoder.width,
-            self.autoencoder.skip,
-        ):
+        if _shapes_of_weights(given) != _shapes_of_weights(self.autoencoder):
             raise ValueError(
                 f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}) "
                 "is not the one configured."
             )
         self.autoencoder.load_state_dict(given.state_dict())
+
+
+def _shapes_of_weights(autoencoder: Autoencoder) -> tuple[object, ...]:
+    """What the shapes of the weights follow from, and how they are used: all of the architecture but num_latents."""
+    levels = [replace(level, num_latents=1) for level in autoencoder.levels]
+    return levels, autoencoder.width, autoencoder.skip
