@@ -34,6 +34,7 @@ from lagem.preparation.atomic import write_atomically
 
 LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
 VECSET = [LevelSpec(256, 8, depth=6, bottleneck="kl")]
+ONE_LEVEL = [LevelSpec(256, 8, depth=6)]  # VecSet with LaGeM's bottleneck
 WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
 WARM_UP = 0.02  # of the CPU time
@@ -57,6 +58,7 @@ MODEL: dict[str, dict[str, Any]] = {
         "levels": [LevelSpec(1024, 8, depth=1), LevelSpec(256, 16, depth=1), LevelSpec(64, 32, depth=1)],
     },
     "ours, VecSet": {**OURS, "levels": VECSET},
+    "ours, one level": {**OURS, "levels": ONE_LEVEL},
 }
 FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith("ours")))  # 4 a step; 16 elsewhere
 
