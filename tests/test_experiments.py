@@ -33,7 +33,10 @@ PUBLISHED_PARAMETERS = {
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
 
 
-AUTOENCODER_OF = {"objaverse10k": "objaverse"}  # of a cascade whose folder is not named like it
+AUTOENCODER_OF = {
+    "objaverse10k": "objaverse",
+    "meshes": "meshes_more_latents",
+}  # of a cascade whose folder is not named like it
 
 
 def is_stage(path: Path) -> bool:
@@ -167,6 +170,7 @@ def shrunk(path: Path, folder: Path) -> dict:
 def small_run_of(path: Path, folder: Path, *options: str) -> TrainingCLI:
     """A small version of an experiment, run with more options."""
     settings = shrunk(path, folder / "run")
+    folder.mkdir(exist_ok=True)
     (folder / "small.yaml").write_text(yaml.safe_dump(settings))
     if is_stage(path):
         autoencoder = Autoencoder(
@@ -174,6 +178,10 @@ def small_run_of(path: Path, folder: Path, *options: str) -> TrainingCLI:
         )
         surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
         encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
+    if first := settings["model"]["init_args"].get("init_from"):
+        name = Path(first).parts[1]  # runs/<experiment>/checkpoints/last.ckpt
+        small_run_of(path.with_name(f"{name}.yaml"), folder / "first")
+        options = (*options, f"--model.init_args.init_from={folder / 'first' / 'run' / 'checkpoints' / 'last.ckpt'}")
     return main(["fit", "--config", str(folder / "small.yaml"), *options])
 
 

@@ -17,7 +17,7 @@ def test_they_are_at_most_12_megabytes_and_have_a_card():
     assert path.stat().st_size <= 12_000_000
     assert "licence" in path.with_suffix(".md").read_text()
     autoencoder, num_surface_points = load_autoencoder(path)
-    assert [level.num_latents for level in autoencoder.levels] == [256, 64, 16]
+    assert [level.num_latents for level in autoencoder.levels] == [256, 128, 32]
     assert num_surface_points == 2048
 
 

@@ -89,7 +89,13 @@ def test_the_readmes_commands_run_in_their_order(workplace):
         if program == "lagem":
             smoke = SMOKE.get(verb)
             if smoke is None:
-                smoke = ON_SHARDS if "meshes.yaml" in command else ON_LATENTS if "cascade" in command else ON_FURNITURE
+                smoke = (
+                    ON_SHARDS
+                    if "autoencoder/meshes" in command
+                    else ON_LATENTS
+                    if "cascade" in command
+                    else ON_FURNITURE
+                )
                 if verb != "fit":
                     smoke = [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
             run([sys.executable, "-m", "lagem", verb, *arguments, *smoke], workplace)
