@@ -89,6 +89,31 @@ def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment(path):
     assert path.stem == f"level_{stage['level']}"
 
 
+def settings_of(path: Path) -> dict:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+CONTINUED = [path for path in RUN_CONFIGS if "init_from" in settings_of(path)["model"]["init_args"]]
+
+
+def first_part_of(path: Path) -> Path:
+    """The experiment that one goes on from: its init_from is runs/<experiment>/checkpoints/last.ckpt."""
+    return path.with_name(f"{Path(settings_of(path)['model']['init_args']['init_from']).parts[1]}.yaml")
+
+
+@pytest.mark.parametrize("path", CONTINUED, ids=str)
+def test_an_experiment_can_go_on_from_the_checkpoint_of_its_first_part(path):
+    first, second = settings_of(first_part_of(path)), settings_of(path)
+    checkpoint = Path(first["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt"
+    assert second["model"]["init_args"]["init_from"] == str(checkpoint)
+    for name in ("width", "skip"):
+        assert first["model"]["init_args"].get(name) == second["model"]["init_args"].get(name)
+    levels = [
+        [{**level, "num_latents": None} for level in part["model"]["init_args"]["levels"]] for part in (first, second)
+    ]
+    assert levels[0] == levels[1]
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in STAGES}), ids=str)
 def test_a_cascade_has_a_stage_for_each_level(folder):
     files = sorted((ROOT / folder).glob("*.yaml"))
@@ -178,9 +203,8 @@ def small_run_of(path: Path, folder: Path, *options: str) -> TrainingCLI:
         )
         surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
         encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
-    if first := settings["model"]["init_args"].get("init_from"):
-        name = Path(first).parts[1]  # runs/<experiment>/checkpoints/last.ckpt
-        small_run_of(path.with_name(f"{name}.yaml"), folder / "first")
+    if path in CONTINUED:
+        small_run_of(first_part_of(path), folder / "first")
         options = (*options, f"--model.init_args.init_from={folder / 'first' / 'run' / 'checkpoints' / 'last.ckpt'}")
     return main(["fit", "--config", str(folder / "small.yaml"), *options])
 

@@ -10,6 +10,7 @@ import torch
 import training_process
 from lagem.cli import main
 from lagem.geometry import Mesh, load_mesh
+from lagem.models import Autoencoder
 from lagem.weights import load_autoencoder
 from small_run import small_fit
 
@@ -139,17 +140,21 @@ def test_predict_writes_a_mesh_for_each_shape_that_has_one(undisturbed, tmp_path
 def test_fine_tuning_starts_from_the_given_weights(undisturbed, tmp_path):
     checkpoint = undisturbed / "checkpoints" / "last.ckpt"
     cli = main(small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", "--model.init_args.base_lr=0", steps=1))
+    assert_holds_the_weights_of(cli.model.autoencoder, checkpoint)
+
+
+def assert_holds_the_weights_of(autoencoder: Autoencoder, checkpoint: Path) -> None:
     given, _ = load_autoencoder(checkpoint)
     for name, tensor in given.state_dict().items():
-        assert torch.equal(cli.model.autoencoder.state_dict()[name], tensor)
+        assert torch.equal(autoencoder.state_dict()[name], tensor)
 
 
 def test_fine_tuning_may_ask_for_other_numbers_of_latents(undisturbed, tmp_path):
     levels = "[{num_latents: 32, latent_dim: 4, depth: 1}, {num_latents: 8, latent_dim: 6, depth: 1}]"
     start = f"--model.init_args.init_from={undisturbed / 'checkpoints' / 'last.ckpt'}"
-    cli = main(small_fit(tmp_path, start, f"--model.init_args.levels={levels}", steps=1))
-    latents = cli.model.autoencoder.encode(torch.rand(1, 64, 3))
-    assert [z.shape[1] for z in latents] == [32, 8]
+    cli = main(small_fit(tmp_path, start, f"--model.init_args.levels={levels}", "--model.init_args.base_lr=0", steps=1))
+    assert [z.shape[1] for z in cli.model.autoencoder.encode(torch.rand(1, 64, 3))] == [32, 8]
+    assert_holds_the_weights_of(cli.model.autoencoder, undisturbed / "checkpoints" / "last.ckpt")
 
 
 @pytest.mark.slow  # torch.compile takes minutes on two cores

@@ -40,12 +40,16 @@ def fails(arguments: list[str], capsys) -> str:
     return capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def test_fine_tuning_from_another_architecture_is_refused(trained, tmp_path, capsys):
+OTHER_LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 8, depth: 1}]"
+
+
+@pytest.mark.parametrize("other", ["width=128", f"levels={OTHER_LEVELS}", "skip=single"])
+def test_fine_tuning_from_another_architecture_is_refused(other, trained, tmp_path, capsys):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     message = fails(
-        small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", "--model.init_args.width=128"), capsys
+        small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", f"--model.init_args.{other}"), capsys
     )
-    assert "init_from" in message and "width 64" in message
+    assert "init_from" in message and "width 64" in message and "only num_latents may differ" in message
 
 
 def test_resuming_another_architecture_is_refused_in_one_line(trained, tmp_path, capsys):

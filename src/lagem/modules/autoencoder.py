@@ -50,8 +50,8 @@ class AutoencoderModule(RecipeModule):
         fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
-        init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture.
-            No weight depends on num_latents, so the levels may have more or fewer latents than there.
+        init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
+            but for num_latents, on which no weight depends.
         on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
@@ -207,15 +207,15 @@ class AutoencoderModule(RecipeModule):
 
     def _start_from(self, path: Path) -> None:
         given, self._num_surface_points = load_autoencoder(path)
-        if _shapes_of_weights(given) != _shapes_of_weights(self.autoencoder):
+        if _all_but_num_latents(given) != _all_but_num_latents(self.autoencoder):
             raise ValueError(
                 f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}) "
-                "is not the one configured."
+                "is not the one configured (only num_latents may differ)."
             )
         self.autoencoder.load_state_dict(given.state_dict())
 
 
-def _shapes_of_weights(autoencoder: Autoencoder) -> tuple[object, ...]:
-    """What the shapes of the weights follow from, and how they are used: all of the architecture but num_latents."""
+def _all_but_num_latents(autoencoder: Autoencoder) -> tuple[object, ...]:
+    """The architecture but for the numbers of latents, on which no weight depends."""
     levels = [replace(level, num_latents=1) for level in autoencoder.levels]
     return levels, autoencoder.width, autoencoder.skip
