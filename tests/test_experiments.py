@@ -33,10 +33,16 @@ PUBLISHED_PARAMETERS = {
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
 
 
-AUTOENCODER_OF = {
-    "objaverse10k": "objaverse",
-    "meshes": "meshes_more_latents",
-}  # of a cascade whose folder is not named like it
+# of a cascade whose folder is not named like it
+AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_more_latents"}
+
+
+def settings_of(path: Path) -> dict:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def model_of(path: Path) -> dict:
+    return settings_of(path)["model"]["init_args"]
 
 
 def is_stage(path: Path) -> bool:
@@ -83,41 +89,33 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
 @pytest.mark.parametrize("path", STAGES, ids=str)
 def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment(path):
     name = AUTOENCODER_OF.get(path.parent.name, path.parent.name)
-    autoencoder = ROOT / "experiments" / "autoencoder" / f"{name}.yaml"
-    stage, levels = (yaml.safe_load(file.read_text())["model"]["init_args"] for file in (ROOT / path, autoencoder))
-    assert stage["levels"] == levels["levels"]
+    stage = model_of(path)
+    assert stage["levels"] == model_of(Path("experiments", "autoencoder", f"{name}.yaml"))["levels"]
     assert path.stem == f"level_{stage['level']}"
 
 
-def settings_of(path: Path) -> dict:
-    return yaml.safe_load((ROOT / path).read_text())
-
-
-CONTINUED = [path for path in RUN_CONFIGS if "init_from" in settings_of(path)["model"]["init_args"]]
+CONTINUED = [path for path in RUN_CONFIGS if "init_from" in model_of(path)]
 
 
 def first_part_of(path: Path) -> Path:
     """The experiment that one goes on from: its init_from is runs/<experiment>/checkpoints/last.ckpt."""
-    return path.with_name(f"{Path(settings_of(path)['model']['init_args']['init_from']).parts[1]}.yaml")
+    return path.with_name(f"{Path(model_of(path)['init_from']).parts[1]}.yaml")
 
 
 @pytest.mark.parametrize("path", CONTINUED, ids=str)
 def test_an_experiment_can_go_on_from_the_checkpoint_of_its_first_part(path):
-    first, second = settings_of(first_part_of(path)), settings_of(path)
-    checkpoint = Path(first["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt"
-    assert second["model"]["init_args"]["init_from"] == str(checkpoint)
+    first, second = model_of(first_part_of(path)), model_of(path)
+    run_folder = Path(settings_of(first_part_of(path))["trainer"]["default_root_dir"])
+    assert second["init_from"] == str(run_folder / "checkpoints" / "last.ckpt")
     for name in ("width", "skip"):
-        assert first["model"]["init_args"].get(name) == second["model"]["init_args"].get(name)
-    levels = [
-        [{**level, "num_latents": None} for level in part["model"]["init_args"]["levels"]] for part in (first, second)
-    ]
+        assert first.get(name) == second.get(name)
+    levels = [[{**level, "num_latents": None} for level in part["levels"]] for part in (first, second)]
     assert levels[0] == levels[1]
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in STAGES}), ids=str)
 def test_a_cascade_has_a_stage_for_each_level(folder):
-    files = sorted((ROOT / folder).glob("*.yaml"))
-    stages = [yaml.safe_load(path.read_text())["model"]["init_args"] for path in files]
+    stages = [model_of(path) for path in sorted((ROOT / folder).glob("*.yaml"))]
     assert [stage["level"] for stage in stages] == list(range(1, len(stages[0]["levels"]) + 1))
     for name in ("num_categories", "condition_dim"):
         assert len({stage.get(name) for stage in stages}) == 1
@@ -125,7 +123,7 @@ def test_a_cascade_has_a_stage_for_each_level(folder):
 
 @pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
 def test_monitors_are_the_fixed_metric_names(path):
-    assert unknown_monitors(yaml.safe_load((ROOT / path).read_text())) == []
+    assert unknown_monitors(settings_of(path)) == []
 
 
 def test_an_unknown_monitor_is_found():
@@ -173,7 +171,7 @@ SMALLER = {
 
 def shrunk(path: Path, folder: Path) -> dict:
     """The experiment with smaller numbers, one CPU process and procedural shapes or latents; all else is the file's."""
-    settings = yaml.safe_load((ROOT / path).read_text())
+    settings = settings_of(path)
     trainer, model, data = settings["trainer"], settings["model"]["init_args"], settings["data"]
     for part in (model, data["init_args"], *(callback["init_args"] for callback in trainer["callbacks"])):
         part.update({name: value for name, value in SMALLER.items() if name in part})

@@ -82,22 +82,22 @@ def run(arguments: list[str], folder: Path) -> None:
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
+def smoke_of_training(verb: str, command: str) -> list[str]:
+    if "autoencoder/meshes" in command:
+        smoke = ON_SHARDS
+    else:
+        smoke = ON_LATENTS if "cascade" in command else ON_FURNITURE
+    if verb == "fit":
+        return smoke
+    return [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
+
+
 def test_the_readmes_commands_run_in_their_order(workplace):
     seen = set()
     for command in commands():
         program, verb, *arguments = shlex.split(command)
         if program == "lagem":
-            smoke = SMOKE.get(verb)
-            if smoke is None:
-                smoke = (
-                    ON_SHARDS
-                    if "autoencoder/meshes" in command
-                    else ON_LATENTS
-                    if "cascade" in command
-                    else ON_FURNITURE
-                )
-                if verb != "fit":
-                    smoke = [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
+            smoke = SMOKE[verb] if verb in SMOKE else smoke_of_training(verb, command)
             run([sys.executable, "-m", "lagem", verb, *arguments, *smoke], workplace)
             seen.add(verb)
     assert seen >= {*SMOKE, "fit", "validate", "predict"}
