@@ -50,6 +50,14 @@ def test_the_rehearsal_has_the_steps_of_the_papers_chain():
     assert [(*prepare[:3], [], prepare[4]), *others] == steps("paper.yaml")
 
 
+@pytest.mark.parametrize("name", ["paper.yaml", "rehearsal.yaml"])
+def test_the_stages_of_a_chain_are_made_for_the_levels_of_its_autoencoder(name):
+    fits = [step.command for step in load_chain(SLURM_FILES / name) if step.command.startswith("fit ")]
+    experiments = [yaml.safe_load((ROOT / re.findall(r"--config (\S+)", command)[0]).read_text()) for command in fits]
+    autoencoder, *stages = (experiment["model"]["init_args"]["levels"] for experiment in experiments)
+    assert stages == [autoencoder] * len(LEVELS)
+
+
 @pytest.mark.cluster
 def test_the_whole_chain_runs_to_its_end(slurm, submit_chain, tmp_path):
     jobs = submit_chain()
