@@ -14,6 +14,7 @@ from lagem.description import describe_experiment
 from lagem.latents import EncodeSettings, encode
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
+from lagem.models.embedding import OCTAVES
 from lagem.training_cli import TrainingCLI
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +110,7 @@ def test_an_experiment_can_go_on_from_the_checkpoint_of_its_first_part(path):
     assert second["init_from"] == str(run_folder / "checkpoints" / "last.ckpt")
     for name in ("width", "skip"):
         assert first.get(name) == second.get(name)
+    assert second.get("octaves", OCTAVES) <= first.get("octaves", OCTAVES)
     levels = [[{**level, "num_latents": None} for level in part["levels"]] for part in (first, second)]
     assert levels[0] == levels[1]
 

@@ -157,6 +157,20 @@ def test_fine_tuning_may_ask_for_other_numbers_of_latents(undisturbed, tmp_path)
     assert_holds_the_weights_of(cli.model.autoencoder, undisturbed / "checkpoints" / "last.ckpt")
 
 
+def test_fine_tuning_may_leave_out_the_highest_octaves(undisturbed, tmp_path):
+    """The network starts as the given one with their weights set to zero."""
+    checkpoint = undisturbed / "checkpoints" / "last.ckpt"
+    octaves = ("--model.init_args.octaves=5", "--model.init_args.base_lr=0")
+    cli = main(small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", *octaves, steps=1))
+    given, _ = load_autoencoder(checkpoint)
+    waves = given.point_embedding.linear.weight[:, :-3].unflatten(1, (2, 3, 8))  # sines and cosines, axes, octaves
+    with torch.no_grad():
+        waves[..., 5:] = 0
+    points = torch.rand(1, 64, 3)
+    ours, theirs = (autoencoder.eval()(points, points).logits for autoencoder in (cli.model.autoencoder, given))
+    torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.slow  # torch.compile takes minutes on two cores
 def test_a_compiled_network_trains_as_the_plain_one(tmp_path):
     for name in ("true", "false"):

@@ -43,7 +43,7 @@ def fails(arguments: list[str], capsys) -> str:
 OTHER_LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 8, depth: 1}]"
 
 
-@pytest.mark.parametrize("other", ["width=128", f"levels={OTHER_LEVELS}", "skip=single"])
+@pytest.mark.parametrize("other", ["width=128", f"levels={OTHER_LEVELS}", "skip=single", "octaves=9"])
 def test_fine_tuning_from_another_architecture_is_refused(other, trained, tmp_path, capsys):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     message = fails(
@@ -56,6 +56,12 @@ def test_resuming_another_architecture_is_refused_in_one_line(trained, tmp_path,
     checkpoint = trained / "checkpoints" / "last.ckpt"
     message = fails(small_fit(tmp_path, f"--ckpt_path={checkpoint}", "--model.init_args.width=128"), capsys)
     assert message.startswith("lagem: error:") and "width 64, not 128" in message
+
+
+def test_resuming_other_octaves_is_refused_in_one_line(trained, tmp_path, capsys):
+    checkpoint = trained / "checkpoints" / "last.ckpt"
+    message = fails(small_fit(tmp_path, f"--ckpt_path={checkpoint}", "--model.init_args.octaves=5"), capsys)
+    assert message.startswith("lagem: error:") and "octaves 8, not 5" in message
 
 
 def test_two_callbacks_for_signals_are_refused_by_name(tmp_path, capsys):

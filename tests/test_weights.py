@@ -10,9 +10,17 @@ import pytest
 import torch
 
 from lagem.cli import main
+from lagem.fingerprint import fingerprint_of
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
-from lagem.weights import WeightsError, from_published_state, load_autoencoder, save_autoencoder
+from lagem.weights import (
+    WeightsError,
+    describe_autoencoder,
+    from_published_state,
+    load_autoencoder,
+    save_autoencoder,
+)
+from lagem.weights_file import write_weights
 from published import published_state
 
 PARITY = np.load(Path(__file__).parent / "data" / "official_tiny.npz")
@@ -96,12 +104,23 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, verb):
 
 def test_weights_round_trip(tmp_path):
     torch.manual_seed(0)
-    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")], width=64, skip="single")
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")], width=64, skip="single", octaves=3)
     save_autoencoder(autoencoder, tmp_path / "weights.safetensors", num_surface_points=77)
     loaded, num_surface_points = load_autoencoder(tmp_path / "weights.safetensors")
     assert (loaded.levels, loaded.width, loaded.skip, num_surface_points) == (autoencoder.levels, 64, "single", 77)
+    assert loaded.octaves == 3
     for name, tensor in autoencoder.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_a_file_that_says_nothing_of_octaves_has_the_published_ones(tmp_path):
+    """Such are the files made before octaves could be chosen, and their fingerprints stay."""
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1)], width=64)
+    description = describe_autoencoder(autoencoder, num_surface_points=77)
+    del description["octaves"]
+    write_weights(autoencoder, tmp_path / "old.safetensors", kind="autoencoder", description=description)
+    loaded, _ = load_autoencoder(tmp_path / "old.safetensors")
+    assert loaded.octaves == 8 and fingerprint_of(loaded) == fingerprint_of(autoencoder)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         batch_size=data.batch_size,
         num_surface_points=data.num_surface_points,
         num_queries=num_queries,
+        octaves=model.octaves,
         bfloat16=bfloat16,
         checkpoint_activations=model.checkpoint_activations,
     )

@@ -9,6 +9,7 @@ import hashlib
 import json
 
 from lagem.models.autoencoder import Autoencoder
+from lagem.models.embedding import OCTAVES
 from lagem.weights import describe_autoencoder
 
 
@@ -18,6 +19,8 @@ def fingerprint_of(autoencoder: Autoencoder) -> str:
     The number of surface points it is used with is not part of it; where the network runs and its mode aren't either.
     """
     description = describe_autoencoder(autoencoder, num_surface_points=0)
+    if description["octaves"] == OCTAVES:
+        del description["octaves"]  # as in the fingerprints made before octaves could be chosen
     digest = hashlib.blake2b(json.dumps(description, sort_keys=True).encode(), digest_size=8)
     for name, tensor in sorted(autoencoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())

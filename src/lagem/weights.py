@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
+from lagem.models.embedding import OCTAVES
 from lagem.weights_file import WeightsError as WeightsError
 from lagem.weights_file import load_plain, load_state, read_weights, write_weights
 
@@ -23,6 +24,7 @@ def describe_autoencoder(autoencoder: Autoencoder, *, num_surface_points: int) -
         "levels": [asdict(level) for level in autoencoder.levels],
         "width": autoencoder.width,
         "skip": autoencoder.skip,
+        "octaves": autoencoder.octaves,
         "num_surface_points": num_surface_points,
     }
 
@@ -56,7 +58,12 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     description = file.description
     levels = [LevelSpec(**level) for level in description["levels"]]
-    autoencoder = Autoencoder(levels=levels, width=description["width"], skip=description["skip"])
+    autoencoder = Autoencoder(
+        levels=levels,
+        width=description["width"],
+        skip=description["skip"],
+        octaves=description.get("octaves", OCTAVES),  # files of lagem 0.x before octaves could be chosen
+    )
     file.load_into(autoencoder)
     return autoencoder.eval(), description["num_surface_points"]
 

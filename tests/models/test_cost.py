@@ -16,8 +16,9 @@ SIZES = {"batch_size": 2, "num_surface_points": 300, "num_queries": 100}
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_cost_before_running_equals_what_a_real_step_counts(bfloat16, recompute):
-    cost = training_cost(levels=LEVELS, width=128, bfloat16=bfloat16, checkpoint_activations=recompute, **SIZES)
-    model = Autoencoder(levels=LEVELS, width=128, checkpoint_activations=recompute)
+    network = {"levels": LEVELS, "width": 128, "octaves": 5, "checkpoint_activations": recompute}
+    cost = training_cost(**network, bfloat16=bfloat16, **SIZES)
+    model = Autoencoder(**network)
     operations, saved = count_step(
         model, torch.rand(2, 300, 3), torch.rand(2, 100, 3), torch.randint(300, (2, 64)), bfloat16=bfloat16
     )

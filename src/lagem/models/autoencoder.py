@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from lagem.levels import LevelSpec, check_levels
 from lagem.models.attention import Attention, Block, KeysValues
 from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck, make_bottleneck
-from lagem.models.embedding import PointEmbedding
+from lagem.models.embedding import OCTAVES, PointEmbedding
 from lagem.models.sampling import FPSBackend, furthest_point_order
 
 Skip = Literal["double", "single"]
@@ -66,6 +66,7 @@ class Autoencoder(nn.Module):
         width: C, feature channels of every block, a multiple of 64.
         skip: Where X'_i enters F_i: `double` is the form of the published weights,
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
+        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
         checkpoint_activations: Recompute the self-attention blocks in the backward pass: less memory, more time.
     """
@@ -76,6 +77,7 @@ class Autoencoder(nn.Module):
         levels: Sequence[LevelSpec],
         width: int = 512,
         skip: Skip = "double",
+        octaves: int = OCTAVES,
         fps: FPSBackend = "auto",
         checkpoint_activations: bool = False,
     ) -> None:
@@ -83,9 +85,10 @@ class Autoencoder(nn.Module):
         self.levels = check_levels(levels)
         self.width = width
         self.skip = skip
+        self.octaves = octaves
         self.fps: FPSBackend = fps
         self.checkpoint_activations = checkpoint_activations
-        self.point_embedding = PointEmbedding(width=width)
+        self.point_embedding = PointEmbedding(width=width, octaves=octaves)
         self.downsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels)
         self.bottlenecks = nn.ModuleList(make_bottleneck(level, width=width) for level in self.levels)
         self.upsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels[1:])

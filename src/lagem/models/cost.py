@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.denoiser import Backbone
+from lagem.models.embedding import OCTAVES
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
@@ -55,6 +56,7 @@ def training_cost(
     batch_size: int,
     num_surface_points: int,
     num_queries: int,
+    octaves: int = OCTAVES,
     bfloat16: bool = False,
     checkpoint_activations: bool = False,
 ) -> TrainingCost:
@@ -66,11 +68,14 @@ def training_cost(
         batch_size: B, shapes a step on one device.
         num_surface_points: N.
         num_queries: Volume and near queries together.
+        octaves: Frequencies of the point embedding.
         bfloat16: Whether the step runs under bfloat16 autocast.
         checkpoint_activations: Whether self-attention blocks are recomputed.
     """
     with FakeTensorMode():
-        autoencoder = Autoencoder(levels=levels, width=width, checkpoint_activations=checkpoint_activations)
+        autoencoder = Autoencoder(
+            levels=levels, width=width, octaves=octaves, checkpoint_activations=checkpoint_activations
+        )
         surface_points = torch.empty(batch_size, num_surface_points, 3)
         query_points = torch.empty(batch_size, num_queries, 3)
         anchors = torch.zeros(batch_size, levels[0].num_latents, dtype=torch.int64)

@@ -11,7 +11,6 @@ import torch
 from lagem.models.attention import Attention
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.bottleneck import StandardisedBottleneck
-from lagem.models.embedding import OCTAVES
 
 OCTAVE_DECAY = 0.5  # octave k starts with weights 2^(-k / 2) of the first one's
 SHARPNESS = 1.5  # of the first attention: factor on queries and on keys
@@ -22,7 +21,7 @@ PLACE_RADIUS = 0.8  # of the ball of points whose embeddings those channels tell
 @torch.no_grad()
 def start_local(autoencoder: Autoencoder) -> None:
     """Rescale a freshly made network in place: low octaves first, and keys equal to queries in cross attention."""
-    octaves = 2.0 ** (-OCTAVE_DECAY * torch.arange(OCTAVES))
+    octaves = 2.0 ** (-OCTAVE_DECAY * torch.arange(autoencoder.octaves))
     weights = torch.cat([octaves.repeat(6), torch.ones(3)])  # sines and cosines of x, y, z, then x, y, z
     autoencoder.point_embedding.linear.weight.mul_(weights / weights.square().mean().sqrt())
     for module in autoencoder.modules():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder, Field, Skip
+from lagem.models.embedding import OCTAVES
 from lagem.models.initialisation import start_anchored, start_local
 from lagem.models.sampling import FPSBackend
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
@@ -33,6 +34,8 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
+        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the published 8 reach
+            below the spacing of the input points, and with few shapes the highest do more harm than good.
         start: First weights: `published` (torch's defaults); `local`, from which short trainings find sooner that
             near points belong together; or `anchored`, local with latents that start as the place of their anchor
             (`lagem.models.initialisation`).
@@ -51,7 +54,7 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
-            but for num_latents, on which no weight depends.
+            but for num_latents, on which no weight depends, and for octaves that are left out of its highest.
         on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
@@ -62,6 +65,7 @@ class AutoencoderModule(RecipeModule):
         levels: Sequence[LevelSpec],
         width: int = 512,
         skip: Skip = "double",
+        octaves: int = OCTAVES,
         start: Literal["published", "local", "anchored"] = "published",
         near_weight: float = 0.1,
         kl_weight: float = 1e-3,
@@ -88,7 +92,12 @@ class AutoencoderModule(RecipeModule):
             on_non_finite=on_non_finite,
         )
         self.autoencoder = Autoencoder(
-            levels=levels, width=width, skip=skip, fps=fps, checkpoint_activations=checkpoint_activations
+            levels=levels,
+            width=width,
+            skip=skip,
+            octaves=octaves,
+            fps=fps,
+            checkpoint_activations=checkpoint_activations,
         )
         if not 0 <= level_dropout <= 1:
             raise ValueError(f"level_dropout is a share in [0, 1], but {level_dropout} was given.")
@@ -156,7 +165,7 @@ class AutoencoderModule(RecipeModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse, in one line, a checkpoint of another architecture."""
-        found = checkpoint.get("autoencoder", {})
+        found = {"octaves": OCTAVES, **checkpoint.get("autoencoder", {})}
         ours = describe_autoencoder(self.autoencoder, num_surface_points=found.get("num_surface_points", 0))
         if differing := differences(found, ours):
             raise ValueError(f"the checkpoint holds another autoencoder: {differing}.")
@@ -207,12 +216,15 @@ class AutoencoderModule(RecipeModule):
 
     def _start_from(self, path: Path) -> None:
         given, self._num_surface_points = load_autoencoder(path)
-        if _all_but_num_latents(given) != _all_but_num_latents(self.autoencoder):
+        octaves = self.autoencoder.octaves
+        if _all_but_num_latents(given) != _all_but_num_latents(self.autoencoder) or given.octaves < octaves:
             raise ValueError(
-                f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}) "
-                "is not the one configured (only num_latents may differ)."
+                f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}, "
+                f"octaves {given.octaves}) is not the one configured (only num_latents may differ, and octaves may be "
+                "fewer)."
             )
-        self.autoencoder.load_state_dict(given.state_dict())
+        embedding = {"point_embedding.linear.weight": given.point_embedding.weight_of_lowest(octaves)}
+        self.autoencoder.load_state_dict(given.state_dict() | embedding)
 
 
 def _all_but_num_latents(autoencoder: Autoencoder) -> tuple[object, ...]:
