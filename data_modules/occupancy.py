@@ -4,6 +4,7 @@ Half of the volume queries are inside (LaGeM appendix D). A thin shape may own f
 them are taken, and the rest come from the inside near queries, so the balance holds for a thin shape too.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class OccupancyDataModule(ShapeDataModule):
         num_surface_points: int = 8192,
         num_volume_queries: int = 1024,
         num_near_queries: int = 1024,
+        outside_radius: float | None = None,
         num_workers: int = 4,
         augment: Augmentation | None = None,
         categories: list[str] | None = None,
@@ -48,6 +50,10 @@ class OccupancyDataModule(ShapeDataModule):
             num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
             num_volume_queries: Volume queries of a sample, half of them inside.
             num_near_queries: Near queries of a sample.
+            outside_radius: Outside volume queries of a training sample come, before any augmentation, from the ball
+                of this radius about the origin; null for all of the ball of radius sqrt(3) (appendix D). Four fifths
+                of that lie beyond the unit sphere, where nothing is left to learn once a network knows that no shape
+                is there.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -59,12 +65,17 @@ class OccupancyDataModule(ShapeDataModule):
         if num_volume_queries % 2:
             raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
         self.root, self.cache, self.categories, self.augment = root, cache, categories, augment
+        if outside_radius is not None and not outside_radius > 0:
+            raise ValueError(f"outside_radius is the radius of a ball, but {outside_radius} was given.")
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
+        self.outside_radius = outside_radius
 
     def setup(self, stage: str) -> None:
         shards = Shards(self.root, self.cache)
         members = shards.members(self.categories)
-        self.train_shapes = PreparedShapes(shards, members["train"], self.counts, self.seed, self.augment)
+        self.train_shapes = PreparedShapes(
+            shards, members["train"], self.counts, self.seed, self.augment, outside_radius=self.outside_radius
+        )
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] if len(members["test"]) else members["val"]
         self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
@@ -84,8 +95,11 @@ class PreparedShapes(ShapeSet):
         counts: tuple[int, int, int],
         seed: int,
         augment: Augmentation | None,
+        *,
+        outside_radius: float | None = None,
     ) -> None:
         self._shards, self._members = shards, members
+        self._outside_radius = outside_radius
         self._surface, self._volume, self._near = counts
         self._seed, self._augment = seed, augment
 
@@ -95,8 +109,17 @@ class PreparedShapes(ShapeSet):
     @property
     def bytes_per_sample(self) -> int:
         """Bytes of the shard that a sample is made of: the rows of its windows, as stored."""
-        rows = {"surface_points": self._surface, "volume_outside": self._volume, "near_outside": self._near}
+        inside, outside = self._volume // 2, self._outside_window
+        rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
+
+    @property
+    def _outside_window(self) -> int:
+        """Rows to read for the outside volume queries: half as many again as hold enough within the radius."""
+        half = self._volume // 2
+        if self._outside_radius is None:
+            return half
+        return max(half, math.ceil(1.5 * half * (math.sqrt(3) / self._outside_radius) ** 3))
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]]:
         return self._shards.shards_of(self._members, at_once)
@@ -110,7 +133,7 @@ class PreparedShapes(ShapeSet):
         rng = sample_generator(self._seed, epoch, self._shards.ids[shape])
         inside, outside = (
             self._inside_queries(shape, rng),
-            self._window(shape, "volume_outside", self._volume // 2, rng),
+            self._outside_queries(shape, rng),
         )
         near_inside, near_outside = self._near_queries(shape, rng)
         points = {
@@ -164,6 +187,15 @@ class PreparedShapes(ShapeSet):
         if taken < half:
             parts.append(self._window(shape, "near_inside", half - taken, rng))
         return np.concatenate(parts)
+
+    def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(half, 3) outside points; with `outside_radius`, those within it of a window in which enough are expected."""
+        half = self._volume // 2
+        if self._outside_radius is None:
+            return self._window(shape, "volume_outside", half, rng)
+        points = self._window(shape, "volume_outside", self._outside_window, rng)
+        beyond = np.linalg.norm(points, axis=-1) > self._outside_radius
+        return points[np.argsort(beyond, kind="stable")[:half]]
 
     def _near_queries(self, shape: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Inside and outside near queries, as many of each as the pools' sizes say on average."""

@@ -101,6 +101,27 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
         assert label(sample.volume_points, PLATE).sum() == 64
 
 
+def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
+    """Fewer than a fifth of them do otherwise; labels and balance stay, and so do the samples of validation."""
+    near, everywhere = module(prepared, outside_radius=1.0), module(prepared)
+    for index in range(3):
+        sample = near.train_shapes[0, index]
+        outside = sample.volume_points[sample.volume_occupancy == 0]
+        assert len(outside) == 64 and outside.norm(dim=1).max() <= 1
+        assert len(outside.unique(dim=0)) == 64
+        usual = everywhere.train_shapes[0, index]
+        assert (usual.volume_points[usual.volume_occupancy == 0].norm(dim=1) <= 1).float().mean() < 0.4
+        assert torch.equal(near.val_shapes[0, index].volume_points, everywhere.val_shapes[0, index].volume_points)
+
+
+def test_outside_queries_beyond_the_ball_stand_in_where_it_holds_too_few():
+    """Of the stub's 900 outside points, at (row, 2, 0), those of rows 0 to 9 are within 9.5; 64 are needed."""
+    shapes = PreparedShapes(Stored(), np.array([0]), (64, 128, 100), 0, None, outside_radius=9.5)
+    for epoch in range(20):
+        sample = shapes[epoch, 0]
+        assert pools_of(sample.volume_points) == {"volume_inside": 64, "volume_outside": 64}
+
+
 def test_a_sample_reads_no_more_bytes_than_it_says(prepared, monkeypatch, caplog):
     read = []
     original = ShardFile.stored
