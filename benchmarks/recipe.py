@@ -10,6 +10,10 @@ with 95% bootstrap intervals, and the seeds' differences one by one. Runs that a
 repeated. LaGeM against VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
+
+The sides `going on, ...` start from trained weights with 256/128/32 latents and width 128:
+
+    make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --minutes 5 --init-from CKPT"
 """
 
 import argparse
@@ -18,11 +22,13 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from recipe_measures import ANSWERS, RECONSTRUCTION, answers_of, scores_of, table
+from recipe_samples import Change, RecipeData
 from rich.console import Console
 from rich.progress import track
 
@@ -31,14 +37,18 @@ from lagem.evaluation.tables import terminal_table
 from lagem.levels import LevelSpec
 from lagem.modules import AutoencoderModule
 from lagem.preparation.atomic import write_atomically
+from lagem.randomness import sample_generator
 
 LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
+MORE = [LevelSpec(256, 8, depth=2), LevelSpec(128, 16, depth=2), LevelSpec(32, 32, depth=2)]
 VECSET = [LevelSpec(256, 8, depth=6, bottleneck="kl")]
 ONE_LEVEL = [LevelSpec(256, 8, depth=6)]  # VecSet with LaGeM's bottleneck
 WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
+LATER_PEAK = 3e-4  # where trained weights go on
 WARM_UP = 0.02  # of the CPU time
 OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet's bottleneck, anchored is local
+LATER = {"optimizer": "muon", "near_weight": 2.0, "level_dropout": 0.05, "levels": MORE}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
     "muon": {"optimizer": "muon"},
@@ -59,15 +69,27 @@ MODEL: dict[str, dict[str, Any]] = {
     },
     "ours, VecSet": {**OURS, "levels": VECSET},
     "ours, one level": {**OURS, "levels": ONE_LEVEL},
+    "ours, AdamW": {**OURS, "optimizer": "adamw"},
+    "ours, near weight 0.1": {**OURS, "near_weight": 0.1},
+    "going on": LATER,
+    "going on, 5 octaves": {**LATER, "octaves": 5},
+    "going on, numbers of latents drawn": LATER,
+    "going on, 8192 points": LATER,
+    "going on, outside queries in the unit ball": LATER,
+    **{f"going on, {change}": LATER for change in get_args(Change)},
 }
-FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith("ours")))  # 4 a step; 16 elsewhere
+DATA: dict[str, dict[str, Any]] = {
+    "going on, 8192 points": {"num_surface_points": 8192},
+    "going on, outside queries in the unit ball": {"outside_radius": 1.0},
+}
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # 4 a step
 
 
 class CPUBudget(Callback):
     """Lower the learning rate as a cosine in the CPU time of this process, and stop when that is spent."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self._start = seconds, 0.0
+    def __init__(self, seconds: float, peak: float) -> None:
+        self.seconds, self.peak, self._start = seconds, peak, 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count."""
@@ -79,25 +101,53 @@ class CPUBudget(Callback):
         trainer.should_stop = spent >= 1
         factor = min(spent / WARM_UP, 0.5 * (1 + math.cos(math.pi * min(spent, 1))))
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = PEAK * max(factor, 1e-3)
+            group["lr"] = self.peak * max(factor, 1e-3)
 
 
-def train(side: str, seed: int, data: Path, minutes: float) -> tuple[AutoencoderModule, OccupancyDataModule]:
+class DrawnNumbersOfLatents(Callback):
+    """Give the levels from half to twice as many latents, drawn anew in every step."""
+
+    def __init__(self, levels: list[LevelSpec], seed: int) -> None:
+        self.levels, self.seed = levels, seed
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Draw the numbers of the coming step."""
+        factor = 2 ** sample_generator(self.seed, trainer.global_step, "numbers of latents").uniform(-1, 1)
+        self._set(pl_module, [replace(level, num_latents=round(factor * level.num_latents)) for level in self.levels])
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give back the numbers of the start."""
+        self._set(pl_module, self.levels)
+
+    def _set(self, module: LightningModule, levels: list[LevelSpec]) -> None:
+        cast(AutoencoderModule, module).autoencoder.levels = levels
+
+
+def train(
+    side: str, seed: int, data: Path, minutes: float, init_from: Path | None, facts: Path
+) -> tuple[AutoencoderModule, OccupancyDataModule]:
     """One side trained on one thread; the module in evaluation mode, and its data."""
     seed_everything(seed, verbose=False)
     batch_size = 4 if side in FEW_SHAPES else 16
-    settings = {"levels": LEVELS, "width": WIDTH, "base_lr": PEAK * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
-    module = AutoencoderModule(**settings)
-    source = OccupancyDataModule(
+    goes_on = init_from is not None
+    peak = LATER_PEAK if goes_on else PEAK
+    network = {"levels": LEVELS, "width": WIDTH, "base_lr": peak * 256 / batch_size, "warmup_steps": 0, **MODEL[side]}
+    module = AutoencoderModule(**network, init_from=init_from)
+    samples = {"num_surface_points": 2048, "num_near_queries": 1024 if goes_on else 512, **DATA.get(side, {})}
+    source = RecipeData(
         root=str(data),
         seed=seed,
         batch_size=batch_size,
-        num_surface_points=2048,
         num_volume_queries=512,
-        num_near_queries=512,
         num_workers=0,
-        augment=Augmentation(rotation="none"),
+        augment=Augmentation(rotation="none", flips="signs" if goes_on else "none"),
+        **samples,
     )
+    if (change := side.removeprefix("going on, ")) in get_args(Change):
+        source.change, source.facts = cast(Change, change), facts
+    callbacks: list[Callback] = [CPUBudget(60 * minutes, peak)]
+    if side == "going on, numbers of latents drawn":
+        callbacks.append(DrawnNumbersOfLatents(module.autoencoder.levels, seed))
     trainer = Trainer(
         accelerator="cpu",
         devices=1,
@@ -110,7 +160,7 @@ def train(side: str, seed: int, data: Path, minutes: float) -> tuple[Autoencoder
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[CPUBudget(60 * minutes)],
+        callbacks=callbacks,
     )
     trainer.fit(module, source)
     return module.eval(), source
@@ -124,11 +174,16 @@ def main() -> None:
     add("--output", type=Path, default=Path("runs/recipe"), metavar="DIR", help="folder that keeps the runs")
     add("--minutes", type=float, default=20, metavar="M", help="CPU time of a training (default: 20)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
-    add("--sides", nargs="+", default=list(MODEL), choices=list(MODEL), metavar="SIDE", help=", ".join(MODEL))
-    add("--against", default="published", choices=list(MODEL), metavar="SIDE", help="what to subtract")
+    add("--sides", nargs="+", choices=list(MODEL), metavar="SIDE", help=f"default: all of these; {', '.join(MODEL)}")
+    add("--against", choices=list(MODEL), metavar="SIDE", help="what to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
+    add("--init-from", type=Path, metavar="CKPT", help="weights that `going on` and its changes start from")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
     args = parser.parse_args()
+    possible = [side for side in MODEL if side.startswith("going on") == (args.init_from is not None)]
+    args.sides, args.against = args.sides or possible, args.against or possible[0]
+    if impossible := {*args.sides, args.against} - set(possible):
+        parser.error(f"{', '.join(sorted(impossible))}: --init-from is for `going on` and its changes, which need it.")
     args.output.mkdir(parents=True, exist_ok=True)
 
     def kept(side: str, seed: int) -> Path:
@@ -137,8 +192,8 @@ def main() -> None:
 
     if args.one:
         (side,), (seed,) = args.sides, args.seeds
-        module, source = train(side, seed, args.data, args.minutes)
-        rows = scores_of(module, args.data) if args.reconstruct else answers_of(module, source)
+        module, source = train(side, seed, args.data, args.minutes, args.init_from, args.output / "facts")
+        rows = scores_of(module, source) if args.reconstruct else answers_of(module, source)
         write_atomically(kept(side, seed), json.dumps(rows).encode())
         return
     sides = [args.against, *(side for side in args.sides if side != args.against)]
@@ -146,6 +201,8 @@ def main() -> None:
     for side, seed in track(runs, "training"):
         own = ["--sides", side, "--seeds", str(seed), "--one", *(["--reconstruct"] if args.reconstruct else [])]
         shared = ["--data", str(args.data), "--output", str(args.output), "--minutes", str(args.minutes)]
+        if args.init_from is not None:
+            shared += ["--init-from", str(args.init_from)]
         subprocess.run([sys.executable, __file__, *shared, *own], check=True)
     results = {side: {seed: json.loads(kept(side, seed).read_text()) for seed in args.seeds} for side in sides}
     measures = RECONSTRUCTION if args.reconstruct else ANSWERS

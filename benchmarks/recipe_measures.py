@@ -1,14 +1,15 @@
 """What `recipe.py` measures of a trained autoencoder on every validation shape, and its table."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from recipe_samples import RecipeData
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lagem.data_modules import OccupancyDataModule
 from lagem.evaluation import score_shape, truths_of_prepared
 from lagem.evaluation.levels import Variant
 from lagem.evaluation.summary import mean_of
@@ -31,13 +32,14 @@ RECONSTRUCTION = {
     "chamfer": "Chamfer",
     "iou": "IoU",
     "iou_near": "IoU near",
+    "fscore_020_twice": "F@.02 with twice the latents",
 }
 
 Row = dict[str, Any]  # measures of one shape; None, or not there, where one is not defined
 
 
 @torch.no_grad()
-def answers_of(module: AutoencoderModule, source: OccupancyDataModule) -> list[Row]:
+def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
     """The queries of every validation shape answered, also with each level replaced by noise."""
     rows = []
     for index in range(len(source.val_shapes)):
@@ -64,13 +66,24 @@ def answers_of(module: AutoencoderModule, source: OccupancyDataModule) -> list[R
 
 
 @torch.no_grad()
-def scores_of(module: AutoencoderModule, data: Path) -> list[Row]:
-    """Every validation shape reconstructed and scored."""
+def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
+    """Every validation shape reconstructed and scored, also with twice the latents."""
     rows = []
-    for truth in truths_of_prepared(data, split="val", num_surface_points=2048, seed=0):
-        field = module.reconstruct(torch.from_numpy(truth.surface_points).unsqueeze(0)).select(0)
-        score = score_shape(truth, field, resolution=RESOLUTION, points=POINTS, seed=0, device=torch.device("cpu"))
-        rows.append({name: getattr(score, name) for name in RECONSTRUCTION})
+    device, levels = torch.device("cpu"), module.autoencoder.levels
+    truths = truths_of_prepared(Path(source.root), split="val", num_surface_points=source.counts[0], seed=0)
+    for index, truth in enumerate(truths):
+        points = torch.from_numpy(truth.surface_points)
+        if source.change == "sharp points":
+            points = source.val_shapes[0, index].surface_points
+        field = module.reconstruct(points.unsqueeze(0)).select(0)
+        score = score_shape(truth, field, resolution=RESOLUTION, points=POINTS, seed=0, device=device)
+        row = {name: getattr(score, name) for name in list(RECONSTRUCTION)[:-1]}
+        module.autoencoder.levels = [replace(level, num_latents=2 * level.num_latents) for level in levels]
+        field = module.reconstruct(points.unsqueeze(0)).select(0)
+        module.autoencoder.levels = levels
+        surface_alone = replace(truth, volume=None, near=None)
+        score = score_shape(surface_alone, field, resolution=RESOLUTION, points=POINTS, seed=0, device=device)
+        rows.append(row | {"fscore_020_twice": score.fscore_020})
     return rows
 
 

@@ -1,0 +1,128 @@
+"""Changes to what a training sample holds, for `recipe.py`; the samples of validation keep their queries.
+
+Distances are to the plane of the nearest stored surface point, before any augmentation.
+"""
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from lagem.data_modules import OccupancyDataModule
+from lagem.data_modules.occupancy import PreparedShapes
+from lagem.data_modules.order import Key
+from lagem.preparation import Shards
+from lagem.preparation.atomic import write_atomically
+from lagem.samples import OccupancySample
+
+NEIGHBOURS = 12  # of a surface point, whose normals say how sharp the surface is there
+BAND = 0.03  # distance from the surface at which a truncated distance says inside or outside for sure
+CLOSEST = 0.015  # three standard deviations of the closer half of the near queries
+SHARP_SHARE = 0.5  # of the input points that are drawn where the surface is sharp
+QUERIES = ("volume_inside", "volume_outside", "near_inside", "near_outside")
+
+Change = Literal["sharp points", "truncated distance", "closest near queries"]
+Facts = dict[str, NDArray[np.float16]]  # distances of a shape's queries by pool, and how sharp its surface is
+
+
+def facts_of(shards: Shards, index: int) -> Facts:
+    """Distance of each stored query, and of each surface point 1 less the mean cosine to its neighbours' normals."""
+    points, normals = shards.read(index, "surface_points"), shards.read(index, "surface_normals")
+    tree = cKDTree(points)
+    facts = {}
+    for pool in QUERIES:
+        queries = shards.read(index, pool) if shards.count(index, pool) else np.empty((0, 3), dtype=np.float32)
+        _, nearest = tree.query(queries)
+        facts[pool] = np.abs(((queries - points[nearest]) * normals[nearest]).sum(axis=-1)).astype(np.float16)
+    _, neighbours = tree.query(points, NEIGHBOURS)
+    cosines = np.abs((normals[neighbours] * normals[:, None]).sum(axis=-1))
+    facts["sharp"] = (1 - cosines.mean(axis=-1)).astype(np.float16)
+    return facts
+
+
+def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
+    """`facts_of`, computed once and kept in a folder."""
+    file = folder / f"{shards.ids[index]}.npz"
+    if not file.exists():
+        content = BytesIO()
+        np.savez(content, **facts_of(shards, index))  # type: ignore[arg-type]
+        write_atomically(file, content.getvalue())
+    with np.load(file) as facts:
+        return dict(facts)
+
+
+class ChangedShapes(PreparedShapes):
+    """Prepared shapes whose samples hold something else; `facts` are of each of its members."""
+
+    def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
+        vars(self).update(vars(shapes))
+        self._change = change
+        self._facts = {
+            shape: kept_facts(self._shards, shape, folder) for shape in track(map(int, self._members), "distances")
+        }
+        self._drawn: list[NDArray[np.float16]] = []
+
+    def __getitem__(self, key: Key) -> OccupancySample:
+        self._drawn = []
+        sample = super().__getitem__(key)
+        if self._change != "truncated distance":
+            return sample
+        distances = torch.from_numpy(np.concatenate(self._drawn)).float()
+        volume, near = distances.split([self._volume, self._near])
+        return replace(
+            sample,
+            volume_occupancy=softened(sample.volume_occupancy, volume),
+            near_occupancy=softened(sample.near_occupancy, near),
+        )
+
+    def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        facts = self._facts[shape]
+        if pool == "surface_points":
+            if self._change == "sharp points":
+                return sharp_points(self._shards.read(shape, pool), facts["sharp"], count, rng)
+            return super()._window(shape, pool, count, rng)
+        if self._change == "closest near queries" and pool.startswith("near"):
+            close = np.flatnonzero(facts[pool] < CLOSEST)
+            rows = rng.choice(close if len(close) else len(facts[pool]), count)
+        else:
+            rows = (rng.integers(len(facts[pool])) + np.arange(count)) % len(facts[pool])
+        self._drawn.append(facts[pool][rows])
+        return self._shards.read(shape, pool)[rows]
+
+
+class RecipeData(OccupancyDataModule):
+    """Prepared shapes, changed where `change` is set; of the validation shapes only the input points can change."""
+
+    change: Change | None = None
+    facts: Path  # folder that keeps the distances
+
+    def setup(self, stage: str) -> None:
+        """Find the shapes, and change their samples."""
+        super().setup(stage)
+        if self.change is not None:
+            self.facts.mkdir(parents=True, exist_ok=True)
+            self.train_shapes = ChangedShapes(self.train_shapes, self.change, self.facts)
+        if self.change == "sharp points":
+            self.val_shapes = ChangedShapes(self.val_shapes, self.change, self.facts)
+
+
+def softened(occupancy: Tensor, distances: Tensor) -> Tensor:
+    """Occupancy as a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 from BAND on."""
+    return 0.5 + (occupancy - 0.5) * (distances / BAND).clamp(max=1)
+
+
+def sharp_points(
+    points: NDArray[np.float32], sharp: NDArray[np.float16], count: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(count, 3) of a shape's points, a share of them drawn in proportion to how sharp the surface is there."""
+    weights = sharp.astype(np.float64) + 1e-6
+    edges = round(SHARP_SHARE * count)
+    rows = [rng.choice(len(points), edges, p=weights / weights.sum()), rng.choice(len(points), count - edges)]
+    return points[np.concatenate(rows)]
