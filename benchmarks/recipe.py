@@ -7,11 +7,11 @@ each in a process of its own, seeds outermost. Then it answers the queries of th
 level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes a run). The table has each side's means
 and its differences to `published`, or to another side (`--against`), paired by shape after averaging over the seeds,
 with 95% bootstrap intervals, and the seeds' differences one by one. Runs that are done are kept in the output and not
-repeated. LaGeM against VecSet:
+repeated, so an output belongs to one folder of data. LaGeM against VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
-The sides `going on, ...` start from trained weights with 256/128/32 latents and width 128:
+The sides `going on, ...` start from weights of `experiments/autoencoder/meshes_more_latents.yaml`:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --minutes 5 --init-from CKPT"
 """
@@ -32,12 +32,14 @@ from recipe_samples import Change, RecipeData
 from rich.console import Console
 from rich.progress import track
 
-from lagem.data_modules import Augmentation, OccupancyDataModule
+from lagem.data_modules import Augmentation
 from lagem.evaluation.tables import terminal_table
+from lagem.fingerprint import fingerprint_of
 from lagem.levels import LevelSpec
 from lagem.modules import AutoencoderModule
 from lagem.preparation.atomic import write_atomically
 from lagem.randomness import sample_generator
+from lagem.weights import load_autoencoder
 
 LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
 MORE = [LevelSpec(256, 8, depth=2), LevelSpec(128, 16, depth=2), LevelSpec(32, 32, depth=2)]
@@ -80,7 +82,7 @@ MODEL: dict[str, dict[str, Any]] = {
 }
 DATA: dict[str, dict[str, Any]] = {
     "going on, 8192 points": {"num_surface_points": 8192},
-    "going on, outside queries in the unit ball": {"outside_radius": 1.0},
+    "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
 FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # 4 a step
 
@@ -125,7 +127,7 @@ class DrawnNumbersOfLatents(Callback):
 
 def train(
     side: str, seed: int, data: Path, minutes: float, init_from: Path | None, facts: Path
-) -> tuple[AutoencoderModule, OccupancyDataModule]:
+) -> tuple[AutoencoderModule, RecipeData]:
     """One side trained on one thread; the module in evaluation mode, and its data."""
     seed_everything(seed, verbose=False)
     batch_size = 4 if side in FEW_SHAPES else 16
@@ -174,7 +176,13 @@ def main() -> None:
     add("--output", type=Path, default=Path("runs/recipe"), metavar="DIR", help="folder that keeps the runs")
     add("--minutes", type=float, default=20, metavar="M", help="CPU time of a training (default: 20)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
-    add("--sides", nargs="+", choices=list(MODEL), metavar="SIDE", help=f"default: all of these; {', '.join(MODEL)}")
+    add(
+        "--sides",
+        nargs="+",
+        choices=list(MODEL),
+        metavar="SIDE",
+        help=f"default: all; with --init-from all of `going on`: {', '.join(MODEL)}",
+    )
     add("--against", choices=list(MODEL), metavar="SIDE", help="what to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
     add("--init-from", type=Path, metavar="CKPT", help="weights that `going on` and its changes start from")
@@ -187,7 +195,8 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
 
     def kept(side: str, seed: int) -> Path:
-        name = f"{side.replace(' ', '_').replace(',', '')}_{seed}_{args.minutes:g}min"
+        start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
+        name = f"{side.replace(' ', '_').replace(',', '')}{start}_{seed}_{args.minutes:g}min"
         return args.output / f"{name}{'_reconstructed' if args.reconstruct else ''}.json"
 
     if args.one:

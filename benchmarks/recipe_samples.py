@@ -1,6 +1,6 @@
 """Changes to what a training sample holds, for `recipe.py`; the samples of validation keep their queries.
 
-Distances are to the plane of the nearest stored surface point, before any augmentation.
+Distances are to the plane of the nearest stored surface point, or farther out to the point, before any augmentation.
 """
 
 from dataclasses import replace
@@ -35,15 +35,17 @@ Facts = dict[str, NDArray[np.float16]]  # distances of a shape's queries by pool
 def facts_of(shards: Shards, index: int) -> Facts:
     """Distance of each stored query, and of each surface point 1 less the mean cosine to its neighbours' normals."""
     points, normals = shards.read(index, "surface_points"), shards.read(index, "surface_normals")
+    normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)  # stored as eight bits
     tree = cKDTree(points)
     facts = {}
     for pool in QUERIES:
         queries = shards.read(index, pool) if shards.count(index, pool) else np.empty((0, 3), dtype=np.float32)
-        _, nearest = tree.query(queries)
-        facts[pool] = np.abs(((queries - points[nearest]) * normals[nearest]).sum(axis=-1)).astype(np.float16)
-    _, neighbours = tree.query(points, NEIGHBOURS)
-    cosines = np.abs((normals[neighbours] * normals[:, None]).sum(axis=-1))
-    facts["sharp"] = (1 - cosines.mean(axis=-1)).astype(np.float16)
+        to_point, nearest = tree.query(queries)
+        to_plane = np.abs(((queries - points[nearest]) * normals[nearest]).sum(axis=-1))
+        facts[pool] = np.where(to_point > 2 * BAND, to_point, to_plane).astype(np.float16)
+    _, neighbours = tree.query(points, 1 + NEIGHBOURS)
+    cosines = np.abs((normals[neighbours[:, 1:]] * normals[:, None]).sum(axis=-1))
+    facts["sharp"] = np.maximum(1 - cosines.mean(axis=-1), 0).astype(np.float16)
     return facts
 
 
@@ -59,14 +61,13 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 
 
 class ChangedShapes(PreparedShapes):
-    """Prepared shapes whose samples hold something else; `facts` are of each of its members."""
+    """Prepared shapes whose samples hold something else, by the distances kept in a folder."""
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
         vars(self).update(vars(shapes))
         self._change = change
-        self._facts = {
-            shape: kept_facts(self._shards, shape, folder) for shape in track(map(int, self._members), "distances")
-        }
+        members = track(self._members.tolist(), "distances")
+        self._facts = {shape: kept_facts(self._shards, shape, folder) for shape in members}
         self._drawn: list[NDArray[np.float16]] = []
 
     def __getitem__(self, key: Key) -> OccupancySample:
@@ -84,17 +85,16 @@ class ChangedShapes(PreparedShapes):
 
     def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         facts = self._facts[shape]
-        if pool == "surface_points":
-            if self._change == "sharp points":
-                return sharp_points(self._shards.read(shape, pool), facts["sharp"], count, rng)
-            return super()._window(shape, pool, count, rng)
+        if self._change == "sharp points" and pool == "surface_points":
+            return sharp_points(self._shards.read(shape, pool), facts["sharp"], count, rng)
         if self._change == "closest near queries" and pool.startswith("near"):
             close = np.flatnonzero(facts[pool] < CLOSEST)
-            rows = rng.choice(close if len(close) else len(facts[pool]), count)
-        else:
-            rows = (rng.integers(len(facts[pool])) + np.arange(count)) % len(facts[pool])
-        self._drawn.append(facts[pool][rows])
-        return self._shards.read(shape, pool)[rows]
+            return self._shards.read(shape, pool)[rng.choice(close if len(close) else len(facts[pool]), count)]
+        if self._change == "truncated distance" and pool in QUERIES:
+            start = int(rng.integers(len(facts[pool])))
+            self._drawn.append(facts[pool][(start + np.arange(count)) % len(facts[pool])])
+            return self._shards.read(shape, pool, start, count)
+        return super()._window(shape, pool, count, rng)
 
 
 class RecipeData(OccupancyDataModule):

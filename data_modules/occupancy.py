@@ -34,7 +34,7 @@ class OccupancyDataModule(ShapeDataModule):
         num_surface_points: int = 8192,
         num_volume_queries: int = 1024,
         num_near_queries: int = 1024,
-        outside_radius: float | None = None,
+        outside_within: float | None = None,
         num_workers: int = 4,
         augment: Augmentation | None = None,
         categories: list[str] | None = None,
@@ -50,10 +50,10 @@ class OccupancyDataModule(ShapeDataModule):
             num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
             num_volume_queries: Volume queries of a sample, half of them inside.
             num_near_queries: Near queries of a sample.
-            outside_radius: Outside volume queries of a training sample come, before any augmentation, from the ball
-                of this radius about the origin; null for all of the ball of radius sqrt(3) (appendix D). Four fifths
-                of that lie beyond the unit sphere, where nothing is left to learn once a network knows that no shape
-                is there.
+            outside_within: Outside volume queries of a training sample come, before any augmentation, from within
+                this distance of the origin, and from farther out where a shape leaves too little room there; null for
+                all of the ball of radius sqrt(3) (appendix D). Four fifths of that lie beyond the unit sphere, where
+                no shape is: a network that knows this goes on faster with 1, but one that does not never learns it.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -65,16 +65,16 @@ class OccupancyDataModule(ShapeDataModule):
         if num_volume_queries % 2:
             raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
         self.root, self.cache, self.categories, self.augment = root, cache, categories, augment
-        if outside_radius is not None and not outside_radius > 0:
-            raise ValueError(f"outside_radius is the radius of a ball, but {outside_radius} was given.")
+        if outside_within is not None and not outside_within > 0:
+            raise ValueError(f"outside_within is a distance from the origin, but {outside_within} was given.")
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
-        self.outside_radius = outside_radius
+        self.outside_within = outside_within
 
     def setup(self, stage: str) -> None:
         shards = Shards(self.root, self.cache)
         members = shards.members(self.categories)
         self.train_shapes = PreparedShapes(
-            shards, members["train"], self.counts, self.seed, self.augment, outside_radius=self.outside_radius
+            shards, members["train"], self.counts, self.seed, self.augment, outside_within=self.outside_within
         )
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] if len(members["test"]) else members["val"]
@@ -96,10 +96,10 @@ class PreparedShapes(ShapeSet):
         seed: int,
         augment: Augmentation | None,
         *,
-        outside_radius: float | None = None,
+        outside_within: float | None = None,
     ) -> None:
         self._shards, self._members = shards, members
-        self._outside_radius = outside_radius
+        self._outside_within = math.inf if outside_within is None else outside_within
         self._surface, self._volume, self._near = counts
         self._seed, self._augment = seed, augment
 
@@ -108,18 +108,16 @@ class PreparedShapes(ShapeSet):
 
     @property
     def bytes_per_sample(self) -> int:
-        """Bytes of the shard that a sample is made of: the rows of its windows, as stored."""
+        """Most bytes of the shard that a sample is made of: the rows of its windows, as stored."""
         inside, outside = self._volume // 2, self._outside_window
         rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
 
     @property
     def _outside_window(self) -> int:
-        """Rows to read for the outside volume queries: half as many again as hold enough within the radius."""
+        """Most rows to read for the outside volume queries: half as many again as would do around a small shape."""
         half = self._volume // 2
-        if self._outside_radius is None:
-            return half
-        return max(half, math.ceil(1.5 * half * (math.sqrt(3) / self._outside_radius) ** 3))
+        return max(half, math.ceil(1.5 * half * (math.sqrt(3) / self._outside_within) ** 3))
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]]:
         return self._shards.shards_of(self._members, at_once)
@@ -189,12 +187,11 @@ class PreparedShapes(ShapeSet):
         return np.concatenate(parts)
 
     def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) outside points; with `outside_radius`, those within it of a window in which enough are expected."""
+        """(half, 3) outside points: of a window, those within `outside_within` first, as they come."""
         half = self._volume // 2
-        if self._outside_radius is None:
-            return self._window(shape, "volume_outside", half, rng)
-        points = self._window(shape, "volume_outside", self._outside_window, rng)
-        beyond = np.linalg.norm(points, axis=-1) > self._outside_radius
+        stored = self._shards.count(shape, "volume_outside")
+        points = self._window(shape, "volume_outside", max(half, min(self._outside_window, stored)), rng)
+        beyond = np.linalg.norm(points, axis=-1) > self._outside_within
         return points[np.argsort(beyond, kind="stable")[:half]]
 
     def _near_queries(self, shape: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -2,8 +2,13 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from lagem.levels import LevelSpec
+from lagem.modules import AutoencoderModule
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from recipe import DrawnNumbersOfLatents
 from recipe_measures import table
 
 MEASURES = {"near_loss": "near loss", "noise_2": "in level 2"}
@@ -26,3 +31,18 @@ def test_a_measure_that_a_side_does_not_have_is_a_dash():
     """VecSet has one level."""
     (_, _, vecset) = table({"base": {0: rows(0.0)}, "VecSet": {0: rows(0.5, levels=1)}}, "base", MEASURES)
     assert vecset[2:6] == ["2.500", "+0.500 [+0.500, +0.500]", "–", "–"]
+
+
+def test_numbers_of_latents_are_drawn_from_half_to_twice_and_given_back():
+    levels = [LevelSpec(64, 4, depth=1), LevelSpec(16, 4, depth=1)]
+    module = AutoencoderModule(levels=levels, width=64)
+    callback = DrawnNumbersOfLatents(levels, seed=0)
+    drawn = []
+    for step in range(50):
+        callback.on_train_batch_start(SimpleNamespace(global_step=step), module, None, step)
+        drawn.append([level.num_latents for level in module.autoencoder.levels])
+    fine = [numbers[0] for numbers in drawn]
+    assert 32 <= min(fine) < 40 and 112 < max(fine) <= 128
+    assert all(abs(number - 4 * fewer) <= 2 for number, fewer in drawn)
+    callback.on_train_end(SimpleNamespace(), module)
+    assert module.autoencoder.levels == levels

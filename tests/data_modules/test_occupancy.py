@@ -103,7 +103,7 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
 
 def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
     """Fewer than a fifth of them do otherwise; labels and balance stay, and so do the samples of validation."""
-    near, everywhere = module(prepared, outside_radius=1.0), module(prepared)
+    near, everywhere = module(prepared, outside_within=1.0), module(prepared)
     for index in range(3):
         sample = near.train_shapes[0, index]
         outside = sample.volume_points[sample.volume_occupancy == 0]
@@ -114,15 +114,18 @@ def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
         assert torch.equal(near.val_shapes[0, index].volume_points, everywhere.val_shapes[0, index].volume_points)
 
 
-def test_outside_queries_beyond_the_ball_stand_in_where_it_holds_too_few():
+def test_outside_queries_farther_out_stand_in_where_too_few_are_near():
     """Of the stub's 900 outside points, at (row, 2, 0), those of rows 0 to 9 are within 9.5; 64 are needed."""
-    shapes = PreparedShapes(Stored(), np.array([0]), (64, 128, 100), 0, None, outside_radius=9.5)
+    stored = Stored()
+    stored.read = lambda *arguments: Stored.read(stored, *arguments) / 20  # so that all 900 rows are in the window
+    shapes = PreparedShapes(stored, np.array([0]), (64, 128, 100), 0, None, outside_within=9.5 / 20)
     for epoch in range(20):
-        sample = shapes[epoch, 0]
-        assert pools_of(sample.volume_points) == {"volume_inside": 64, "volume_outside": 64}
+        points = 20 * shapes[epoch, 0].volume_points[64:]
+        assert set(range(10)) <= {round(row) for row in points[:, 0].tolist()} and len(points.unique(dim=0)) == 64
 
 
-def test_a_sample_reads_no_more_bytes_than_it_says(prepared, monkeypatch, caplog):
+@pytest.mark.parametrize(("outside_within", "outside"), [(None, 64), (1.0, 499)])
+def test_a_sample_reads_no_more_bytes_than_it_says(outside_within, outside, prepared, monkeypatch, caplog):
     read = []
     original = ShardFile.stored
 
@@ -133,12 +136,12 @@ def test_a_sample_reads_no_more_bytes_than_it_says(prepared, monkeypatch, caplog
 
     monkeypatch.setattr(ShardFile, "stored", counted)
     with caplog.at_level("INFO"):
-        shapes = module(prepared).train_shapes
+        shapes = module(prepared, outside_within=outside_within).train_shapes
     for key in ((0, 0), (3, 1)):
         read.clear()
         shapes[key]
-        assert sum(read) == shapes.bytes_per_sample == 6 * (256 + 128 + 100)
-    assert "a sample reads 2,904 bytes" in caplog.text
+        assert sum(read) == shapes.bytes_per_sample == 6 * (256 + 64 + outside + 100)
+    assert f"a sample reads {shapes.bytes_per_sample:,} bytes" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
-            but for num_latents, on which no weight depends, and for octaves that are left out of its highest.
+            but for num_latents, on which no weight depends. With fewer octaves than it has, the lowest are taken.
         on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
