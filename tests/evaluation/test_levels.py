@@ -36,11 +36,14 @@ def test_noise_in_a_level_that_is_not_read_changes_nothing_and_in_one_that_is_re
     assert results["noise in level 2"].means["iou"].count == 3
 
 
-def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training, tmp_path, capsys):
+def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training, tmp_path, capsys, monkeypatch):
+    """The tables that are printed fit 80 columns without cutting a figure."""
+    monkeypatch.setenv("COLUMNS", "80")
     weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
     main(["levels", str(weights), str(with_training), "--output", str(tmp_path / "out"), "--points", "300",
           "--resolution", "16"])  # fmt: skip
-    assert "noise in level 2" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.count("noise in level 2") >= 3 and "…" not in printed
     content = json.loads((tmp_path / "out" / "levels.json").read_text())
     assert [variant["name"] for variant in content["variants"]] == [
         "all levels", "level 2 alone", "noise in level 2", "noise in level 1"

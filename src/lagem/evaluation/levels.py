@@ -115,8 +115,9 @@ def study_levels(
         kept.append(output / f".{name.replace(' ', '_')}.jsonl")
         scores[name], _ = score_all(methods[name], shapes, kept[-1], about, title=name)
     results = [_summed_up(name, scores["all levels"], found, seed) for name, found in scores.items()]
-    rows = rows_of(results)
-    lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items()), "", *markdown_table(rows)]
+    known = [measure for measure in MEASURES if measure in results[0].means]
+    lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
+    lines += markdown_table(rows_of(results, known))
     write_atomically(output / "levels.md", ("\n".join([*lines, "", DEFINITION]) + "\n").encode())
     content = {"about": about, "variants": [asdict(result) for result in results]}
     write_atomically(output / "levels.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
@@ -124,18 +125,18 @@ def study_levels(
     for path in kept:
         path.unlink()
     console = Console(soft_wrap=True)
-    console.print(terminal_table(rows))
+    for measure in known:
+        console.print(terminal_table(rows_of(results, [measure])))
     console.print(f"levels.md, levels.json and levels.png are in {output}", markup=False, highlight=False)
     return results
 
 
-def rows_of(results: Sequence[LevelScores]) -> list[list[str]]:
+def rows_of(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
     """Rows of a table: titles, then a row a variant, each mean followed by its difference to the whole."""
-    known = [measure for measure in MEASURES if measure in results[0].means]
-    rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in known), "without a surface"]]
+    rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in measures), "without a surface"]]
     for result in results:
         cells = [result.name]
-        for measure in known:
+        for measure in measures:
             cells.append(figure_of_mean(measure, result.means.get(measure), interval=False))
             change = result.differences.get(measure)
             cells.append(figure_of_mean(measure, change.difference if change else None, interval=True, sign=True))
