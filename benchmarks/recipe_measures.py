@@ -98,15 +98,15 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
             own, base = _values(by_seed, name), _values(results[against], name)
             differences = [of_shape[~np.isnan(of_shape)] for of_shape in (own - base).T]
             change = np.array([each.mean() for each in differences if len(each)])
-            cells.append("–" if np.isnan(own).all() else f"{np.nanmean(own):.3f}")
+            cells.append("–" if np.isnan(own).all() else f"{np.nanmean(own):.4f}")
             if side == against or not len(change):
                 cells.append("–")
             else:
                 mean = mean_of(change, 0)
-                cells.append(f"{mean.value:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]")
+                cells.append(f"{mean.value:+.4f} [{mean.low:+.4f}, {mean.high:+.4f}]")
         first = next(iter(measures))
         by_seed_alone = np.nanmean(_values(by_seed, first) - _values(results[against], first), axis=1)
-        rows.append([*cells, " ".join(f"{value:+.3f}" for value in by_seed_alone)])
+        rows.append([*cells, " ".join(f"{value:+.4f}" for value in by_seed_alone)])
     return rows
 
 

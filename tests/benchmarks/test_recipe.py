@@ -22,15 +22,15 @@ def test_a_difference_is_the_mean_over_seeds_of_the_same_shapes():
     results = {"base": {0: rows(0.0), 1: rows(0.0)}, "other": {0: rows(0.1), 1: rows(0.3)}}
     head, base, other = table(results, "base", MEASURES)
     assert head[:4] == ["", "seeds", "near loss", "difference"]
-    assert base[:4] == ["base", "2", "2.000", "–"]
-    assert other[2:6] == ["2.200", "+0.200 [+0.200, +0.200]", "0.200", "+0.200 [+0.200, +0.200]"]
-    assert other[6] == "+0.100 +0.300"
+    assert base[:4] == ["base", "2", "2.0000", "–"]
+    assert other[2:6] == ["2.2000", "+0.2000 [+0.2000, +0.2000]", "0.2000", "+0.2000 [+0.2000, +0.2000]"]
+    assert other[6] == "+0.1000 +0.3000"
 
 
 def test_a_measure_that_a_side_does_not_have_is_a_dash():
     """VecSet has one level."""
     (_, _, vecset) = table({"base": {0: rows(0.0)}, "VecSet": {0: rows(0.5, levels=1)}}, "base", MEASURES)
-    assert vecset[2:6] == ["2.500", "+0.500 [+0.500, +0.500]", "–", "–"]
+    assert vecset[2:6] == ["2.5000", "+0.5000 [+0.5000, +0.5000]", "–", "–"]
 
 
 def test_numbers_of_latents_are_drawn_from_half_to_twice_and_given_back():
