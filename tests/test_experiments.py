@@ -35,7 +35,7 @@ MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
 
 
 # of a cascade whose folder is not named like it
-AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_more_latents"}
+AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves"}
 
 
 def settings_of(path: Path) -> dict:
@@ -185,7 +185,8 @@ def shrunk(path: Path, folder: Path) -> dict:
             model["num_categories"] = len(CATEGORIES)
     else:
         data["class_path"] = "ProceduralDataModule"
-        data["init_args"].pop("root", None)
+        for name in ("root", "outside_within"):
+            data["init_args"].pop(name, None)
         data["init_args"].update(num_train=16, num_val=4, reference_points=200, reference_volume_points=200)
     trainer.update(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", max_steps=2, val_check_interval=2)
     trainer.update(check_val_every_n_epoch=None, enable_progress_bar=False, default_root_dir=str(folder))
