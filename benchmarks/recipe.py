@@ -50,7 +50,7 @@ PEAK = 1e-3  # learning rate at any batch size
 LATER_PEAK = 3e-4  # where trained weights go on
 WARM_UP = 0.02  # of the CPU time
 OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet's bottleneck, anchored is local
-LATER = {"optimizer": "muon", "near_weight": 2.0, "level_dropout": 0.05, "levels": MORE}
+LATER = {**OURS, "level_dropout": 0.05, "levels": MORE}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
     "muon": {"optimizer": "muon"},
@@ -193,9 +193,9 @@ def main() -> None:
     if impossible := {*args.sides, args.against} - set(possible):
         parser.error(f"{', '.join(sorted(impossible))}: --init-from is for `going on` and its changes, which need it.")
     args.output.mkdir(parents=True, exist_ok=True)
+    start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
 
     def kept(side: str, seed: int) -> Path:
-        start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
         name = f"{side.replace(' ', '_').replace(',', '')}{start}_{seed}_{args.minutes:g}min"
         return args.output / f"{name}{'_reconstructed' if args.reconstruct else ''}.json"
 

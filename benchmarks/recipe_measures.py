@@ -71,6 +71,7 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
     """Every validation shape reconstructed and scored, also with twice the latents."""
     rows = []
     device, levels = torch.device("cpu"), module.autoencoder.levels
+    twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
     truths = truths_of_prepared(Path(source.root), split="val", num_surface_points=source.counts[0], seed=0)
     for index, truth in enumerate(truths):
         points = torch.from_numpy(truth.surface_points)
@@ -79,7 +80,7 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
         field = module.reconstruct(points.unsqueeze(0)).select(0)
         score = score_shape(truth, field, resolution=RESOLUTION, points=POINTS, seed=0, device=device)
         row = {name: getattr(score, name) for name in RECONSTRUCTION if name != TWICE}
-        module.autoencoder.levels = [replace(level, num_latents=2 * level.num_latents) for level in levels]
+        module.autoencoder.levels = twice
         field = module.reconstruct(points.unsqueeze(0)).select(0)
         module.autoencoder.levels = levels
         surface_alone = replace(truth, volume=None, near=None)

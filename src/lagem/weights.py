@@ -62,7 +62,7 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
         levels=levels,
         width=description["width"],
         skip=description["skip"],
-        octaves=description.get("octaves", OCTAVES),  # files of lagem 0.x before octaves could be chosen
+        octaves=description.get("octaves", OCTAVES),  # older files do not say
     )
     file.load_into(autoencoder)
     return autoencoder.eval(), description["num_surface_points"]

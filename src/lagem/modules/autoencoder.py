@@ -34,8 +34,8 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
-        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the published 8 reach
-            below the spacing of the input points, and with few shapes the highest do more harm than good.
+        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the highest of the
+            published 8 are finer than the spacing of the input points, and draw ridges where shapes are few.
         start: First weights: `published` (torch's defaults); `local`, from which short trainings find sooner that
             near points belong together; or `anchored`, local with latents that start as the place of their anchor
             (`lagem.models.initialisation`).
