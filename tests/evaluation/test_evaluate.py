@@ -169,6 +169,18 @@ def test_raw_meshes_are_scored_against_their_own_surface_and_failures_named(mesh
     assert "input: the meshes' own surface" in text and "boxes__empty: is empty" in text
 
 
+def test_shapes_of_a_damaged_shard_count_as_zero_and_are_named(meshes, weights, tmp_path):
+    folder = tmp_path / "single"
+    prepare(
+        [meshes], folder, Settings(surface=1_000, volume=1_000, near=500, inside=50, val_share=1, shapes_per_shard=1)
+    )
+    damaged = min((folder / "shards").iterdir())  # of the first shape by id
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    summary = evaluate(weights, folder, tmp_path / "card", points=500, resolution=16)
+    assert list(summary.failed) == ["balls__one"] and damaged.name in summary.failed["balls__one"]
+    assert summary.over_shapes["fscore_020"].count == 3 and summary.over_shapes["iou"].count == 2
+
+
 def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_path, monkeypatch):
     evaluate(weights, prepared, tmp_path / "whole", points=500, resolution=16)
     from lagem.evaluation import methods

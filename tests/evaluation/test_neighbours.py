@@ -74,3 +74,12 @@ def test_without_another_training_set_it_is_said_why_there_is_none(folder, tmp_p
     found = find_neighbours(Shards(folder), split, tmp_path)
     assert found.by_id == {} and words in found.unknown
     assert "meshes have no training set" in find_neighbours(None, split, tmp_path).unknown
+
+
+def test_a_damaged_training_shard_is_named_and_nothing_is_kept(folder, tmp_path):
+    shards = Shards(folder)
+    damaged = folder / "shards" / shards.shards[shards.ids.index("brick")]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    found = find_neighbours(Shards(folder), "val", tmp_path)
+    assert found.by_id == {} and damaged.name in found.unknown
+    assert not (folder / KEPT).exists() and not (tmp_path / KEPT).exists()

@@ -70,7 +70,10 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     for folder in (Path(shards.root), output):
         if (kept := _read(folder / name, of)) is not None:
             return Neighbours(kept)
-    found = _search(shards, split)
+    try:
+        found = _search(shards, split)
+    except ValueError as error:  # of a damaged shard
+        return Neighbours({}, f"not known, as not every shape can be read: {str(error).removesuffix('.')}")
     content = {"of": of, "nearest": {id: asdict(neighbour) for id, neighbour in found.items()}}
     text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     try:

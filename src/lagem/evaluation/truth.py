@@ -59,8 +59,8 @@ class Untrue:
 
 def truths_of_prepared(
     root: Path, *, split: str, num_surface_points: int, seed: int, only: Container[str] | None = None
-) -> Iterator[Truth]:
-    """Shapes of one split of a prepared folder, in the order of its index.
+) -> Iterator[Truth | Untrue]:
+    """Shapes of one split of a prepared folder, in the order of its index; one in a damaged shard is an `Untrue`.
 
     Args:
         root: Folder that `lagem prepare` wrote.
@@ -73,17 +73,10 @@ def truths_of_prepared(
     for index, id in enumerate(shards.ids):
         if shards.splits[index] != split or (only is not None and id not in only):
             continue
-        start = int(sample_generator(seed, 0, id).integers(shards.count(index, "surface_points")))
-        drawn = shards.volume_drawn(index)
-        yield Truth(
-            id=id,
-            category=shards.categories[index],
-            surface_points=shards.read(index, "surface_points", start, num_surface_points),
-            reference_points=shards.read(index, "surface_points"),
-            reference_normals=shards.read(index, "surface_normals"),
-            volume=_labelled(shards, index, "volume", (1 / drawn[0], 1 / drawn[1])),
-            near=_labelled(shards, index, "near", (1.0, 1.0)),
-        )
+        try:
+            yield _truth_of_prepared(shards, index, num_surface_points, seed)
+        except ValueError as error:
+            yield Untrue(id=id, category=shards.categories[index], reason=str(error))
 
 
 def truths_of_meshes(
@@ -124,6 +117,21 @@ def truths_of_meshes(
             volume=None,
             near=None,
         )
+
+
+def _truth_of_prepared(shards: Shards, index: int, num_surface_points: int, seed: int) -> Truth:
+    id = shards.ids[index]
+    start = int(sample_generator(seed, 0, id).integers(shards.count(index, "surface_points")))
+    drawn = shards.volume_drawn(index)
+    return Truth(
+        id=id,
+        category=shards.categories[index],
+        surface_points=shards.read(index, "surface_points", start, num_surface_points),
+        reference_points=shards.read(index, "surface_points"),
+        reference_normals=shards.read(index, "surface_normals"),
+        volume=_labelled(shards, index, "volume", (1 / drawn[0], 1 / drawn[1])),
+        near=_labelled(shards, index, "near", (1.0, 1.0)),
+    )
 
 
 def _labelled(shards: Shards, index: int, kind: Literal["volume", "near"], weights: tuple[float, float]) -> Labelled:

@@ -101,7 +101,10 @@ class FolderFormat:
         except FileNotFoundError:
             raise ValueError(f"{path}: the shard is missing; run `{self.command}` again.") from None
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a {self.name} shard ({error}).") from None
+            raise ValueError(
+                f"{path}: not a {self.name} shard, or a damaged one ({error}); copy it again, or remove it and run "
+                f"`{self.command}` again."
+            ) from None
 
     def metadata(self, **words: Any) -> dict[str, str]:
         """A shard's metadata with its words; one entry only: safetensors writes several in no fixed order."""
