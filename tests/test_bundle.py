@@ -147,7 +147,8 @@ def test_a_damaged_list_of_contents_is_named_in_one_line(bundle, capsys, text):
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
-    assert "no bundle of `lagem bundle`" in read_refusal(capsys, tmp_path / "absent")
+    assert "since there is no such folder" in read_refusal(capsys, tmp_path / "absent")
+    assert "since there is no cascade.json in it" in read_refusal(capsys, tmp_path)
 
 
 def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, capsys):

@@ -103,12 +103,22 @@ def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb
          "levels run fine to coarse, but 8 latents follow 4"),
         (["--model.init_args.levels=[{num_latents: 4, latent_dims: 4}]"], "Option 'latent_dims' is not accepted"),
         (["--data.init_args.batch_size=many"], "data.batch_size"),
+        (["--model.init_args.width=-64"], "a width of at least 1"),
         (["--config=absent.yaml"], "File does not exist"),
+        (["--trainer.max_step=3"], "--trainer.max_step"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_configuration_is_one_line(tmp_path, capsys, arguments, expected):
     message = fails(small_fit(tmp_path, *arguments), capsys)
     assert message.startswith("lagem: error:") and expected in message
+
+
+def test_a_fit_without_settings_asks_for_an_experiment(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("no settings")
+    for arguments in ([], ["--config", str(tmp_path / "notes.txt")]):
+        message = fails(["fit", *arguments], capsys)
+        assert message.startswith("lagem: error:") and "Give an experiment, for example --config" in message
+        assert "no settings" not in message.replace("holds no settings by name", "")
 
 
 def test_a_folder_is_a_checkpoint_where_its_description_was_written(tmp_path, capsys):

@@ -116,7 +116,8 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
 def _contents(folder: Path) -> dict[str, Any]:
     path = folder / CONTENTS
     if not path.is_file():
-        raise BundleError(f"{folder}: no bundle of `lagem bundle`, since there is no {CONTENTS} in it.")
+        lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
+        raise BundleError(f"{folder}: no bundle of `lagem bundle`, since {lacks}; give the folder of one.")
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         found = contents["format"]

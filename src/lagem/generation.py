@@ -134,11 +134,10 @@ class CascadedGenerator:
         Raises:
             ValueError: An argument that this cascade cannot follow.
         """
-        if count < 1 or batch_size < 1 or seed < 0 or first < 0:
-            raise ValueError(
-                "count and batch size must be at least 1, the first sample's number and the seed at least 0, but "
-                f"{count}, {batch_size}, {first} and {seed} were given."
-            )
+        least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}
+        for name, (number, lowest) in least.items():
+            if number < lowest:
+                raise ValueError(f"the {name} must be at least {lowest}, but {number} was given.")
         one = self._condition(category, condition)
         cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
         kept = {level: z if z.ndim == 3 else z.expand(count, *z.shape) for level, z in (given or {}).items()}

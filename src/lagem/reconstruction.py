@@ -22,6 +22,7 @@ from lagem.geometry import (
     sample_surface,
     score_surface,
 )
+from lagem.geometry.parsing import checked_path
 from lagem.models import Autoencoder
 from lagem.randomness import sample_generator
 
@@ -57,6 +58,7 @@ def load_shape(path: Path) -> Shape:
     Raises:
         MeshError: Where the file holds neither.
     """
+    path = checked_path(path, tuple(dict.fromkeys(KNOWN_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
     if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in KNOWN_ENDINGS:
         return _cloud(path, load_points(path))
     try:
@@ -132,8 +134,14 @@ def reconstruct_files(
         Each file with its result, or with the reason why it has none.
 
     Raises:
-        ValueError: Where two files would be written to one name; before any is read.
+        ValueError: Where two files would be written to one name, or nothing can be reconstructed with these numbers;
+            before any is read.
     """
+    if num_surface_points < 1 or resolution < 2:
+        raise ValueError(
+            "a reconstruction needs at least 1 surface point and a resolution of at least 2, but "
+            f"{num_surface_points} surface points and resolution {resolution} were given."
+        )
     named: dict[str, Path] = {}
     for path in paths:
         other = named.setdefault(path.stem, path)

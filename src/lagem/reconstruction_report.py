@@ -69,7 +69,7 @@ class Report:
                 f"mean of {len(self.scores)}: Chamfer x100 {100 * chamfer:.2f}, F-score x100 {100 * fscore:.2f} "
                 "(distances not squared, both directions summed; against the input's own surface, in the unit sphere)"
             )
-        self._say(f"meshes, scores.csv{' and picture.png' if self._pictures else ''} are in {output}")
+        self._say(f"{'meshes, scores.csv and picture.png are' if self._pictures else 'scores.csv is'} in {output}")
         if self.failed:
             self._say(f"{len(self.failed)} of {self._total} files failed; scores.csv has the reasons")
 

@@ -42,6 +42,8 @@ from lagem.run_record import RunRecord
 from lagem.strategies import check_averaging, tune
 from lagem.tracking import finish_runs, keep_run_id, log_configuration
 
+GIVE_AN_EXPERIMENT = "Give an experiment, for example --config experiments/autoencoder/toy.yaml."
+
 
 class TrainingCLI(LightningCLI):
     """Model and data by `class_path`, one seed for both, and a run folder."""
@@ -199,7 +201,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
         ValueError: For every mistake in the configuration, in one line.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-    settings = {"parser_mode": "omegaconf+", "exit_on_error": False}
+    settings = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
         return cli(
@@ -251,6 +253,9 @@ def innermost_reason(message: str) -> str:
         reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]
         text = nested[1] + reason
     text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
+    text = re.sub(r"Unexpected config: .*", "a --config holds no settings by name. " + GIVE_AN_EXPERIMENT, text)
+    text = re.sub(r"(the following arguments are required: .*)", r"\1. " + GIVE_AN_EXPERIMENT, text)
+    text = text.replace('in "<unicode string>", ', "in a --config, ")
     keys = re.findall(r"Parser key \"([^\"]+)\": ", text)
     text = re.sub(r"Parser key \"[^\"]+\": ", "", text)
     return f"{'.'.join(keys)}: {text}" if keys else text

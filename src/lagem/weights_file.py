@@ -70,9 +70,10 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
-    if found.description.get("format") != format:
-        written = found.description.get("format")
-        raise WeightsError(f"{path}: its weights have format {written!r}, but {format!r} is needed.")
+    if (written := found.description.get("format")) != format:
+        needed = f"{WHAT[kind]} in format {format!r}"
+        held = "of another kind, or none of ours" if written is None else f"in format {written!r}"
+        raise WeightsError(f"{path}: its weights are {held}, but {needed} is needed; give another file.")
     return found
 
 
@@ -101,9 +102,7 @@ def load_plain(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: not a readable checkpoint ({next(iter(str(error).splitlines()), type(error).__name__)})."
-        ) from error
+        raise WeightsError(f"{path}: no checkpoint, or a damaged one; fetch it again, or give another.") from error
 
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
@@ -121,7 +120,9 @@ def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         return WeightsFile(path, json.loads(metadata.get(kind, "{}")), state)
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}).") from error
+        raise WeightsError(
+            f"{path}: no safetensors file, or a damaged one ({error}); fetch it again, or give another."
+        ) from error
 
 
 def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:

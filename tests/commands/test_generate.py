@@ -171,9 +171,9 @@ def test_the_largest_component_is_one_part_and_fewer_faces_stay_closed(generator
     [
         ([], "needs one of the categories bench, bottle, chair"),
         (["--category", "sofa"], "lamp, mug, shelf, sign, table, but 'sofa' was given"),
-        (["--category", "chair", "--count", "0"], "count and batch size must be at least 1"),
-        (["--category", "chair", "--batch-size", "0"], "count and batch size must be at least 1"),
-        (["--category", "chair", "--seed", "-1"], "seed at least 0"),
+        (["--category", "chair", "--count", "0"], "the count must be at least 1, but 0"),
+        (["--category", "chair", "--batch-size", "0"], "the batch size must be at least 1, but 0"),
+        (["--category", "chair", "--seed", "-1"], "the seed must be at least 0, but -1"),
         (["--category", "chair", "--steps", "4", "4", "4", "4"], "one for each of levels 1 to 3, but 4"),
         (["--category", "chair", "--steps", "0"], "num_steps must be at least 1"),
         (["--category", "chair", "--guidance", "1", "2"], "one for each of levels 1 to 3, but 2"),

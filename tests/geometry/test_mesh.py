@@ -24,7 +24,7 @@ BAD = {
     "index_zero.obj": "line 9 uses vertex 0",
     "empty.obj": "is empty",
     "empty.stl": "is empty",
-    "comments_only.obj": "0 vertices but no faces",
+    "comments_only.obj": "no vertices and no faces",
     "points_only.ply": "200 vertices but no faces",
     "single_triangle.obj": (3, 1),
     "planar_sheet.off": (4, 2),

@@ -9,11 +9,16 @@ SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in the
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh or point cloud files")
+    add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh files, or point clouds (ply, xyz, npy)")
     add("--weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file (default: ours)")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
-    add("--method", choices=["coarse_to_fine", "dense"], default="coarse_to_fine", help="how the grid is asked")
+    add(
+        "--method",
+        choices=["coarse_to_fine", "dense"],
+        default="coarse_to_fine",
+        help="how the grid is asked (default: %(default)s)",
+    )
     add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
     add("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help="file format (default: ply)")
     add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")

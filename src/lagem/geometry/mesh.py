@@ -138,7 +138,8 @@ def load_mesh(path: str | Path) -> Mesh:
         offset += len(own)
     mesh = _merged(np.concatenate(vertices), np.concatenate(faces))
     if not any(map(len, faces)):
-        raise MeshError(f"{path}: has {offset} vertices but no faces, so there is no surface; give a triangle mesh.")
+        found = f"has {offset} vertices but no faces" if offset else "has no vertices and no faces"
+        raise MeshError(f"{path}: {found}, so there is no surface; give a triangle mesh.")
     with np.errstate(over="ignore"):
         extent = np.ptp(mesh.vertices, axis=0).max() if len(mesh.faces) else 0.0
     if not extent > 0:

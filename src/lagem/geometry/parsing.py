@@ -17,11 +17,11 @@ class MeshError(ValueError):
 def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
     """The path of a file that is there, is not empty and has one of the endings."""
     path = Path(path)
-    if path.suffix.lower() not in endings:
-        raise MeshError(f"{path}: the ending `{path.suffix}` is unknown; {what} are read from {', '.join(endings)}.")
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
         raise MeshError(f"{path}: {found}, but a file is needed; check the path.")
+    if path.suffix.lower() not in endings:
+        raise MeshError(f"{path}: the ending `{path.suffix}` is unknown; {what} are read from {', '.join(endings)}.")
     if path.stat().st_size == 0:
         raise MeshError(f"{path}: is empty (0 bytes); fetch or save it again.")
     return path

@@ -21,8 +21,11 @@ class PointEmbedding(nn.Module):
 
     def __init__(self, *, width: int, octaves: int = OCTAVES) -> None:
         super().__init__()
-        if octaves < 1:
-            raise ValueError(f"the point embedding needs at least 1 octave, but {octaves} were asked for.")
+        if octaves < 1 or width < 1:
+            raise ValueError(
+                "the point embedding needs at least 1 octave and a width of at least 1, but "
+                f"{octaves} octaves and width {width} were asked for."
+            )
         self.octaves = octaves
         self.linear = nn.Linear(3 * 2 * octaves + 3, width)
 
