@@ -73,6 +73,7 @@ MODEL: dict[str, dict[str, Any]] = {
     "ours, one level": {**OURS, "levels": ONE_LEVEL},
     "ours, AdamW": {**OURS, "optimizer": "adamw"},
     "ours, near weight 0.1": {**OURS, "near_weight": 0.1},
+    "ours, 5 octaves and outside queries in the unit ball": {**OURS, "octaves": 5},
     "going on": LATER,
     "going on, 5 octaves": {**LATER, "octaves": 5},
     "going on, numbers of latents drawn": LATER,
@@ -81,6 +82,7 @@ MODEL: dict[str, dict[str, Any]] = {
     **{f"going on, {change}": LATER for change in get_args(Change)},
 }
 DATA: dict[str, dict[str, Any]] = {
+    "ours, 5 octaves and outside queries in the unit ball": {"outside_within": 1.0},
     "going on, 8192 points": {"num_surface_points": 8192},
     "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
