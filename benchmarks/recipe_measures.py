@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recipe_samples import RecipeData
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lagem.evaluation import score_shape, truths_of_prepared
+from lagem.evaluation import Untrue, score_shape, truths_of_prepared
 from lagem.evaluation.levels import Variant
 from lagem.evaluation.summary import mean_of
 from lagem.geometry import iou
@@ -74,6 +74,8 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
     twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
     truths = truths_of_prepared(Path(source.root), split="val", num_surface_points=source.counts[0], seed=0)
     for index, truth in enumerate(truths):
+        if isinstance(truth, Untrue):
+            raise ValueError(f"{truth.id}: {truth.reason}")
         points = torch.from_numpy(truth.surface_points)
         if source.change == "sharp points":
             points = source.val_shapes[0, index].surface_points

@@ -114,11 +114,13 @@ def test_a_mistake_in_the_configuration_is_one_line(tmp_path, capsys, arguments,
 
 
 def test_a_fit_without_settings_asks_for_an_experiment(tmp_path, capsys):
-    (tmp_path / "notes.txt").write_text("no settings")
+    (tmp_path / "notes.txt").write_text("words, not settings")
     for arguments in ([], ["--config", str(tmp_path / "notes.txt")]):
         message = fails(["fit", *arguments], capsys)
-        assert message.startswith("lagem: error:") and "Give an experiment, for example --config" in message
-        assert "no settings" not in message.replace("holds no settings by name", "")
+        assert message.startswith("lagem: error:") and "Give an experiment as --config, for example" in message
+        assert "words" not in message
+    message = fails(["describe", str(tmp_path / "notes.txt")], capsys)
+    assert "notes.txt: a config holds no settings by name. Give an experiment, for example" in message
 
 
 def test_a_folder_is_a_checkpoint_where_its_description_was_written(tmp_path, capsys):

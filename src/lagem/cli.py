@@ -69,8 +69,8 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
     """What a user needs to know of a lack of memory or of a mistake; None of a fault of ours."""
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
-    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, FileExistsError):
+        return f"{error.filename}: is there already, but a new folder is to be made there; name another."
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
 
 

@@ -42,7 +42,7 @@ from lagem.run_record import RunRecord
 from lagem.strategies import check_averaging, tune
 from lagem.tracking import finish_runs, keep_run_id, log_configuration
 
-GIVE_AN_EXPERIMENT = "Give an experiment, for example --config experiments/autoencoder/toy.yaml."
+GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/autoencoder/toy.yaml."
 
 
 class TrainingCLI(LightningCLI):
@@ -241,7 +241,10 @@ def parse_experiment(config: Path) -> Namespace:
     """
     if not config.is_file():
         raise ValueError(f"{config}: there is no such file.")
-    return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
+    try:
+        return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
+    except ValueError as error:
+        raise ValueError(f"{config}: {str(error).replace(' as --config', '')}") from error
 
 
 def innermost_reason(message: str) -> str:
@@ -253,9 +256,9 @@ def innermost_reason(message: str) -> str:
         reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]
         text = nested[1] + reason
     text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
-    text = re.sub(r"Unexpected config: .*", "a --config holds no settings by name. " + GIVE_AN_EXPERIMENT, text)
-    text = re.sub(r"(the following arguments are required: .*)", r"\1. " + GIVE_AN_EXPERIMENT, text)
-    text = text.replace('in "<unicode string>", ', "in a --config, ")
+    text = re.sub(r"Unexpected config: .*", f"a config holds no settings by name. {GIVE_AN_EXPERIMENT}", text)
+    text = re.sub(r"the following arguments are required: .*", rf"\g<0>. {GIVE_AN_EXPERIMENT}", text)
+    text = text.replace('in "<unicode string>", ', "in a config, ")
     keys = re.findall(r"Parser key \"([^\"]+)\": ", text)
     text = re.sub(r"Parser key \"[^\"]+\": ", "", text)
     return f"{'.'.join(keys)}: {text}" if keys else text

@@ -102,7 +102,10 @@ def load_plain(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: no checkpoint, or a damaged one; fetch it again, or give another.") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsError(
+            f"{path}: no checkpoint, or a damaged one ({reason}); fetch it again, or give another."
+        ) from error
 
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:

@@ -95,23 +95,26 @@ def test_two_files_of_one_name_are_refused_before_any_work(tmp_path, box, capsys
 
 
 @pytest.mark.parametrize(
-    ("option", "found"), [("--surface-points", "-3 surface points"), ("--resolution", "resolution -3")]
+    ("option", "value", "found"),
+    [("--surface-points", "0", "0 surface points"), ("--resolution", "-3", "resolution -3")],
 )
-def test_numbers_that_reconstruct_nothing_are_refused_before_any_work(tmp_path, box, capsys, option, found):
+def test_numbers_that_reconstruct_nothing_are_refused_before_any_work(tmp_path, box, capsys, option, value, found):
     with pytest.raises(SystemExit) as stop:
-        main(["reconstruct", str(box), "--output", str(tmp_path / "out"), option, "-3"])
+        main(["reconstruct", str(box), "--output", str(tmp_path / "out"), option, value])
     assert stop.value.code == 2 and found in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("name", "expected"), [("folder", "is a folder"), ("notes.txt", ".obj, .ply")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("folder", "is a folder"), ("notes.txt", "meshes and point clouds are read from .obj")]
+)
 def test_what_is_no_file_of_a_shape_is_said(tmp_path, box, capsys, name, expected):
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.txt").write_text("no mesh")
     with pytest.raises(SystemExit) as stop:
         reconstruct(tmp_path, 1.0, tmp_path / name)
     printed = capsys.readouterr().out
-    assert stop.value.code == 1 and expected in printed and ("folder" in name or ".xyz, .npy" in printed)
+    assert stop.value.code == 1 and expected in printed
     assert f"scores.csv is in {tmp_path / 'out'}" in printed
 
 
@@ -120,4 +123,4 @@ def test_an_output_that_is_a_file_is_one_line(tmp_path, box, capsys):
     with pytest.raises(SystemExit) as stop:
         reconstruct(tmp_path, 1.0, box)
     assert stop.value.code == 2
-    assert capsys.readouterr().err == f"lagem: error: {tmp_path / 'out'}: File exists\n"
+    assert capsys.readouterr().err.startswith(f"lagem: error: {tmp_path / 'out'}: is there already")

@@ -14,7 +14,7 @@ from lagem.evaluation import Truth, Untrue, score_shape, summarise, truths_of_me
 from lagem.evaluation.run import evaluate
 from lagem.evaluation.score import ShapeScore
 from lagem.geometry import Mesh
-from lagem.preparation import Settings, prepare
+from lagem.preparation import Part, Settings, prepare
 
 CPU = torch.device("cpu")
 
@@ -169,16 +169,27 @@ def test_raw_meshes_are_scored_against_their_own_surface_and_failures_named(mesh
     assert "input: the meshes' own surface" in text and "boxes__empty: is empty" in text
 
 
-def test_shapes_of_a_damaged_shard_count_as_zero_and_are_named(meshes, weights, tmp_path):
+def test_shapes_of_a_damaged_shard_count_as_zero_and_are_named_until_it_is_mended(meshes, weights, tmp_path):
     folder = tmp_path / "single"
-    prepare(
-        [meshes], folder, Settings(surface=1_000, volume=1_000, near=500, inside=50, val_share=1, shapes_per_shard=1)
-    )
-    damaged = min((folder / "shards").iterdir())  # of the first shape by id
-    damaged.write_bytes(damaged.read_bytes()[:-1])
+    settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, val_share=1, shapes_per_shard=1)
+    prepare([meshes], folder, settings)
+    damaged, *others = sorted((folder / "shards").iterdir())  # the first is that of balls__one
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1])
+    assert evaluate(weights, folder, tmp_path / "card", points=500, resolution=16, part=Part(1, 1)) is None
     summary = evaluate(weights, folder, tmp_path / "card", points=500, resolution=16)
     assert list(summary.failed) == ["balls__one"] and damaged.name in summary.failed["balls__one"]
     assert summary.over_shapes["fscore_020"].count == 3 and summary.over_shapes["iou"].count == 2
+    for other in others:
+        other.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"none of the 3 shapes can be read.*{damaged.name}"):
+        evaluate(weights, folder, tmp_path / "card", points=500, resolution=16)
+    for shard in others:
+        shard.unlink()
+    damaged.write_bytes(whole)
+    prepare([meshes], folder, settings)  # makes the missing ones anew
+    summary = evaluate(weights, folder, tmp_path / "card", points=500, resolution=16)
+    assert not summary.failed and summary.over_shapes["iou"].count == 3
 
 
 def test_a_killed_evaluation_goes_on_to_the_same_card(prepared, weights, tmp_path, monkeypatch):

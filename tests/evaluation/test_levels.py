@@ -4,12 +4,15 @@ import json
 
 import pytest
 import torch
+import trimesh
 from PIL import Image
 
 from lagem.cli import main
 from lagem.evaluation.levels import Variant, study_levels, variants
+from lagem.geometry import Mesh
 from lagem.levels import LevelSpec
 from lagem.models import Autoencoder
+from lagem.preparation import Settings, prepare
 from lagem.weights import save_autoencoder
 
 SMALL = {"points": 300, "resolution": 16}
@@ -51,6 +54,20 @@ def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training
     assert content["about"]["split"] == "val"
     assert Image.open(tmp_path / "out" / "levels.png").size[1] > 5 * 200
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["levels.json", "levels.md", "levels.png"]
+
+
+def test_shapes_of_a_damaged_shard_are_left_out_and_named(tmp_path, capsys):
+    for name, made in (("ball", trimesh.creation.icosphere(3)), ("cube", trimesh.creation.box((1, 1, 1)))):
+        Mesh(made.vertices, made.faces).save(tmp_path / "meshes" / f"{name}.ply")
+    settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, val_share=1, shapes_per_shard=1)
+    prepare([tmp_path / "meshes"], tmp_path / "prepared", settings)
+    damaged = min((tmp_path / "prepared" / "shards").iterdir())  # of the ball
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
+    whole, *_ = study_levels(weights, tmp_path / "prepared", tmp_path / "out", **SMALL)
+    assert whole.means["iou"].count == 1 and whole.empty == 0
+    for text in (capsys.readouterr().out, (tmp_path / "out" / "levels.md").read_text()):
+        assert "left out: ball: " in text and damaged.name in text and "left out: cube" not in text
 
 
 def test_a_variant_keeps_what_it_does_not_name_and_noise_is_keyed_by_the_shape():

@@ -83,3 +83,11 @@ def test_a_damaged_training_shard_is_named_and_nothing_is_kept(folder, tmp_path)
     found = find_neighbours(Shards(folder), "val", tmp_path)
     assert found.by_id == {} and damaged.name in found.unknown
     assert not (folder / KEPT).exists() and not (tmp_path / KEPT).exists()
+
+
+def test_evaluated_shapes_in_a_damaged_shard_have_no_neighbour_and_nothing_is_kept(folder, tmp_path):
+    shards = Shards(folder)
+    damaged = folder / "shards" / shards.shards[shards.ids.index("torus")]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert find_neighbours(Shards(folder), "val", tmp_path) == neighbours.Neighbours({})
+    assert not (folder / KEPT).exists()

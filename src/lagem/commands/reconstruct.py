@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         autoencoder,
         args.meshes,
         args.output,
-        num_surface_points=args.surface_points or num_surface_points,
+        num_surface_points=num_surface_points if args.surface_points is None else args.surface_points,
         resolution=args.resolution,
         method=args.method,
         format=args.format,

@@ -109,15 +109,19 @@ def study_levels(
     about: About = {**whole.about, **shapes.about, "points": points, "seed": seed}
     output.mkdir(parents=True, exist_ok=True)
     methods, scores, kept = {}, {}, []
+    unreadable: dict[str, str] = {}
     for variant in variants(whole.num_levels):
         name = variant.name(whole.num_levels)
         methods[name] = whole.with_latents(partial(variant.change, seed=seed))
         kept.append(output / f".{name.replace(' ', '_')}.jsonl")
-        scores[name], _ = score_all(methods[name], shapes, kept[-1], about, title=name)
+        found, untrue = score_all(methods[name], shapes, kept[-1], about, title=name)
+        unreadable |= {score.id: score.reason for score in found if score.id in untrue}
+        scores[name] = [score for score in found if score.id not in untrue]
     results = [_summed_up(name, scores["all levels"], found, seed) for name, found in scores.items()]
     known = [measure for measure in MEASURES if measure in results[0].means]
-    lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
-    lines += markdown_table(rows_of(results, known))
+    lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items())]
+    left_out = [f"left out: {id}: {reason}" for id, reason in unreadable.items()]
+    lines += [*(f"- {line}" for line in left_out), "", *markdown_table(rows_of(results, known))]
     write_atomically(output / "levels.md", ("\n".join([*lines, "", DEFINITION]) + "\n").encode())
     content = {"about": about, "variants": [asdict(result) for result in results]}
     write_atomically(output / "levels.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
@@ -127,6 +131,8 @@ def study_levels(
     console = Console(soft_wrap=True)
     for measure in known:
         console.print(terminal_table(rows_of(results, [measure])))
+    for line in left_out:
+        console.print(line, markup=False, highlight=False)
     console.print(f"levels.md, levels.json and levels.png are in {output}", markup=False, highlight=False)
     return results
 

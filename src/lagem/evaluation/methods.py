@@ -131,8 +131,8 @@ class Retrieval:
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}; "
-                "evaluate a split other than train, of a prepared folder that has both."
+                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}. It needs a folder "
+                "with a training set that can be read, and another split to evaluate."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
         self._places = {id: index for index, id in enumerate(shards.ids)}

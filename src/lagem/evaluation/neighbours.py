@@ -8,6 +8,7 @@ prepared folder, so that further evaluations find it.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     try:
         found = _search(shards, split)
     except ValueError as error:  # of a damaged shard
-        return Neighbours({}, f"not known, as not every shape can be read: {str(error).removesuffix('.')}")
+        return Neighbours({}, f"not known, as not every training shape can be read: {str(error).removesuffix('.')}")
+    if len(found) < list(shards.splits).count(split):
+        return Neighbours(found)
     content = {"of": of, "nearest": {id: asdict(neighbour) for id, neighbour in found.items()}}
     text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     try:
@@ -141,6 +144,8 @@ def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
         )
         task = progress.add_task("finding the nearest of them", total=len(evaluated))
         for index in evaluated:
-            found[shards.ids[index]] = search.nearest(first_points(shards, index))
+            with suppress(ValueError):  # of a damaged shard: the evaluation names the shape
+                points = first_points(shards, index)
+                found[shards.ids[index]] = search.nearest(points)
             progress.advance(task)
     return found

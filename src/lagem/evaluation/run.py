@@ -137,7 +137,7 @@ def score_all(
     part: Part | None = None,
     others: Sequence[Path] = (),
 ) -> tuple[list[ShapeScore], set[str]]:
-    """Scores of all shapes, and the ids of those without a truth.
+    """Scores of all shapes, and the ids of those without a truth; ValueError where that is all of them.
 
     Args:
         method: Gives the results.
@@ -157,10 +157,13 @@ def score_all(
         for truth in shapes.truths(method.num_surface_points, only=None if part is None else set(ids)):
             if isinstance(truth, Untrue):
                 unreadable.add(truth.id)
-            if truth.id not in done.values:
+            before = done.values.get(truth.id)
+            if before is None or before["reason"]:  # what could not be read may have been mended
                 done.add(truth.id, asdict(_score(method, truth)))
             scores.append(ShapeScore(**done.values[truth.id]))
             progress.advance(task)
+    if part is None and len(unreadable) == len(scores):
+        raise ValueError(f"none of the {len(scores)} shapes can be read. The first: {scores[0].id}: {scores[0].reason}")
     return scores, unreadable
 
 

@@ -84,16 +84,17 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
     """
     located: dict[str, Place] = {}
     indexed: set[str] = set()
+    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # one that was damaged may be removed
     if (root / "index.csv").exists():
         with (root / "index.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 indexed.add(row["shard"])
-                located[row["id"]] = Place(root / "shards" / row["shard"], int(row["row"]), row["split"])
-    for path in (root / "shards").glob("*.safetensors"):
-        if path.name not in indexed:
-            shard = ShardFile(path)
-            for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
-                located.setdefault(id, Place(path, number, split))
+                if row["shard"] in there:
+                    located[row["id"]] = Place(root / "shards" / row["shard"], int(row["row"]), row["split"])
+    for name in there - indexed:
+        shard = ShardFile(path := root / "shards" / name)
+        for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
+            located.setdefault(id, Place(path, number, split))
     own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
     for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
