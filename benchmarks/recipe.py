@@ -167,6 +167,7 @@ def train(
         callbacks=callbacks,
     )
     trainer.fit(module, source)
+    print(f"{side}, seed {seed}: {trainer.global_step:,} steps")
     return module.eval(), source
 
 
