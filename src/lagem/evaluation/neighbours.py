@@ -8,7 +8,6 @@ prepared folder, so that further evaluations find it.
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -144,8 +143,11 @@ def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
         )
         task = progress.add_task("finding the nearest of them", total=len(evaluated))
         for index in evaluated:
-            with suppress(ValueError):  # of a damaged shard: the evaluation names the shape
+            try:
                 points = first_points(shards, index)
+            except ValueError:  # of a damaged shard: the evaluation names the shape
+                pass
+            else:
                 found[shards.ids[index]] = search.nearest(points)
             progress.advance(task)
     return found
