@@ -34,6 +34,17 @@ def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(t
     assert made.vertices.mean(axis=0) == pytest.approx([100, 0, -50], abs=5)
 
 
+@pytest.mark.gpu
+def test_a_gpu_reconstructs_what_the_cpu_does(tmp_path):
+    ball = trimesh.creation.icosphere(3)
+    Mesh(ball.vertices, ball.faces).save(tmp_path / "ball.ply")
+    for device in ("cpu", "cuda"):
+        options = ["--device", device, "--output", str(tmp_path / device), "--resolution", "64"]
+        main(["reconstruct", str(tmp_path / "ball.ply"), *options])
+    on_cpu, on_gpu = (load_mesh(tmp_path / device / "ball.ply") for device in ("cpu", "cuda"))
+    assert chamfer_distance(on_cpu.vertices, on_gpu.vertices) < 1e-3
+
+
 def test_the_cascades_have_cards_and_are_together_at_most_12_megabytes():
     bundles = [pretrained_cascade(name) for name in CASCADES]
     assert sum(path.stat().st_size for bundle in bundles for path in bundle.iterdir()) <= 12_000_000

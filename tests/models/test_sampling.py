@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lagem.models import furthest_point_order
+from lagem.models.sampling import FPSBackend
 
 
 def clouds(batch: int, count: int, seed: int = 0) -> torch.Tensor:
@@ -64,9 +65,15 @@ def test_torch_cluster_selects_the_same_points(count: int, total: int):
     assert torch.equal(ours, theirs)
 
 
+def test_triton_is_refused_without_a_gpu():
+    with pytest.raises(ValueError, match="on a GPU"):
+        furthest_point_order(clouds(1, 5), 2, backend="triton")
+
+
 @pytest.mark.gpu
-def test_cuda_selects_the_same_points():
-    points = clouds(4, 2048)
-    on_cpu = furthest_point_order(points, 256, backend="torch")
-    for backend in ("torch", "auto"):
-        assert torch.equal(furthest_point_order(points.cuda(), 256, backend=backend).cpu(), on_cpu)
+@pytest.mark.parametrize("backend", ["torch", "triton", "auto"])
+@pytest.mark.parametrize(("count", "total"), [(256, 2048), (512, 4096), (10, 10), (333, 1000), (64, 8192), (1, 1)])
+def test_cuda_selects_the_same_points(count: int, total: int, backend: FPSBackend):
+    points = clouds(4, total)
+    on_cpu = furthest_point_order(points, count, backend="torch")
+    assert torch.equal(furthest_point_order(points.cuda(), count, backend=backend).cpu(), on_cpu)

@@ -67,7 +67,7 @@ class Autoencoder(nn.Module):
         skip: Where X'_i enters F_i: `double` is the form of the published weights,
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
         octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
-        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
+        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA, or else triton.
         checkpoint_activations: Recompute the self-attention blocks in the backward pass: less memory, more time.
     """
 

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-FPSBackend = Literal["auto", "torch_cluster", "torch"]
+FPSBackend = Literal["auto", "torch_cluster", "triton", "torch"]
 
 
 @torch.compiler.disable  # a compiled loop would be unrolled, 15 operations a point
@@ -22,8 +22,8 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
     Args:
         points: (B, N, 3). Where N < count the ordering is repeated from its start.
         count: M.
-        backend: `auto` takes torch_cluster for CUDA tensors where it is installed, else the torch loop;
-            both give the same indices up to ties in rounding.
+        backend: `auto` takes, for CUDA tensors, torch_cluster or else triton, whichever is installed, and
+            otherwise the torch loop; all give the same indices up to ties in rounding.
 
     Returns:
         (B, M) int64 indices in order of selection.
@@ -32,16 +32,20 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
         raise ValueError("furthest point sampling needs at least one point, but the cloud is empty.")
     distinct = min(count, points.shape[1])
     if backend == "auto":
-        on_gpu = points.is_cuda and importlib.util.find_spec("torch_cluster") is not None
-        backend = "torch_cluster" if on_gpu else "torch"
+        backend = _installed_for_cuda() if points.is_cuda else "torch"
     with torch.no_grad():
         points = points.detach().float()
         start = points.square().sum(-1).argmax(dim=1)
-        select = _select_torch_cluster if backend == "torch_cluster" else _select_torch
+        select = {"torch_cluster": _select_torch_cluster, "triton": _select_triton, "torch": _select_torch}[backend]
         order = select(points, start, distinct)
     if distinct < count:
         order = order[:, torch.arange(count, device=order.device) % distinct]
     return order
+
+
+def _installed_for_cuda() -> FPSBackend:
+    backends: tuple[FPSBackend, ...] = ("torch_cluster", "triton")
+    return next((name for name in backends if importlib.util.find_spec(name)), "torch")
 
 
 def _select_torch(points: Tensor, start: Tensor, count: int) -> Tensor:
@@ -72,3 +76,11 @@ def _select_torch_cluster(points: Tensor, start: Tensor, count: int) -> Tensor:
     flat = fps(swapped.flatten(0, 1), owner, ratio=ratio, random_start=False)
     order = flat.view(batch, -1)[:, :count] - torch.arange(batch, device=points.device).unsqueeze(1) * total
     return swap.gather(1, order)
+
+
+def _select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
+    if not points.is_cuda:
+        raise ValueError(f"fps triton selects on a GPU, but the points are on {points.device}. Use auto or torch.")
+    from lagem.models.sampling_triton import select_triton
+
+    return select_triton(points, start, count)

@@ -50,7 +50,7 @@ class AutoencoderModule(RecipeModule):
         warmup_steps: Optimiser steps of linear warm-up; None takes one epoch, at most a tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA where it is installed.
+        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA, or else triton.
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
