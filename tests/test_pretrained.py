@@ -1,5 +1,7 @@
 """The weights that come with the package: small, plain data, and good for any mesh without naming them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -8,17 +10,48 @@ from lagem.bundle import load_bundle
 from lagem.cli import main
 from lagem.fingerprint import fingerprint_of
 from lagem.geometry import Frame, Mesh, chamfer_distance, dominant_share, load_mesh, sample_surface
-from lagem.pretrained import CASCADES, cascade_folder, pretrained_autoencoder, pretrained_cascade
+from lagem.pretrained import (
+    AUTOENCODERS,
+    CASCADES,
+    autoencoder_file,
+    cascade_folder,
+    pretrained_autoencoder,
+    pretrained_cascade,
+)
 from lagem.weights import load_autoencoder
 
 
-def test_they_are_at_most_12_megabytes_and_have_a_card():
-    path = pretrained_autoencoder()
+@pytest.mark.parametrize(
+    ("name", "num_latents", "points"), [("autoencoder", [256, 128, 32], 2048), ("large", [512, 128, 32], 4096)]
+)
+def test_they_are_at_most_12_megabytes_and_have_a_card(name, num_latents, points):
+    path = pretrained_autoencoder(name)
     assert path.stat().st_size <= 12_000_000
     assert "licence" in path.with_suffix(".md").read_text()
     autoencoder, num_surface_points = load_autoencoder(path)
-    assert [level.num_latents for level in autoencoder.levels] == [256, 128, 32]
-    assert num_surface_points == 2048
+    assert [level.num_latents for level in autoencoder.levels] == num_latents
+    assert num_surface_points == points
+
+
+def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert autoencoder_file("large") == pretrained_autoencoder("large")
+    (tmp_path / "large").touch()
+    assert autoencoder_file("large").resolve() == tmp_path / "large"
+    assert autoencoder_file("other.ckpt") == Path("other.ckpt")
+
+
+def test_the_large_weights_reconstruct_a_box_better_than_the_others(tmp_path):
+    box = trimesh.creation.box(extents=(1, 2, 3))
+    Mesh(box.vertices, box.faces).save(tmp_path / "box.ply")
+    distances = {}
+    for name in AUTOENCODERS:
+        options = ["--weights", name, "--output", str(tmp_path / name), "--resolution", "32"]
+        main(["reconstruct", str(tmp_path / "box.ply"), *options])
+        rng = np.random.default_rng(0)
+        meshes = [load_mesh(tmp_path / "box.ply"), load_mesh(tmp_path / name / "box.ply")]
+        distances[name] = chamfer_distance(*(sample_surface(mesh, 5_000, rng)[0] for mesh in meshes))
+    assert distances["large"] < distances["autoencoder"]
 
 
 def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(tmp_path):

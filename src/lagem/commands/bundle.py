@@ -3,13 +3,20 @@
 import argparse
 from pathlib import Path
 
+from lagem.pretrained import autoencoder_file
+
 SUMMARY = "put an autoencoder and the stages of its cascade into one folder, checked to belong together"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("autoencoder", type=Path, metavar="AUTOENCODER", help="checkpoint of `lagem fit`, or a safetensors file")
+    add(
+        "autoencoder",
+        type=autoencoder_file,
+        metavar="AUTOENCODER",
+        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+    )
     add("stages", type=Path, nargs="+", metavar="STAGE", help="checkpoints of one stage for each level, in any order")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to make")
     add("--half", action="store_true", help="store float16: half the size, samples differ in the last digits")

@@ -3,13 +3,20 @@
 import argparse
 from pathlib import Path
 
+from lagem.pretrained import autoencoder_file
+
 SUMMARY = "encode shapes to a cache of latents, from which the cascade's stages are trained"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add(
+        "weights",
+        type=autoencoder_file,
+        metavar="CKPT",
+        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+    )
     add(
         "data",
         metavar="DATA",

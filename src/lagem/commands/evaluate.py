@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.pretrained import autoencoder_file
+
 SUMMARY = "score an autoencoder on prepared shapes or on meshes, by shape, by category and in the mean"
 RETRIEVAL = "retrieval"
 
@@ -13,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "weights",
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, or the word `retrieval`: the baseline that answers with "
-        "the nearest training shape",
+        help="checkpoint of `lagem fit`, a safetensors file, `large` (ours), or `retrieval`: the baseline that answers "
+        "with the nearest training shape",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(
@@ -55,14 +57,14 @@ def run(args: argparse.Namespace) -> None:
         if args.weights == RETRIEVAL:
             about["weights"] = NO_WEIGHTS
         else:
-            about["weights' sha256"] = sha256_of(Path(args.weights))
+            about["weights' sha256"] = sha256_of(autoencoder_file(args.weights))
             about["resolution"] = args.resolution
             if args.surface_points:
                 about["surface points given"] = args.surface_points
         print(evaluation_status(args.data, args.output, about, split=args.split))
         return
     evaluate(
-        None if args.weights == RETRIEVAL else Path(args.weights),
+        None if args.weights == RETRIEVAL else autoencoder_file(args.weights),
         args.data,
         args.output,
         split=args.split,

@@ -3,13 +3,20 @@
 import argparse
 from pathlib import Path
 
+from lagem.pretrained import autoencoder_file
+
 SUMMARY = "replace each level by noise, and leave the finer ones out: what does each level carry?"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file")
+    add(
+        "weights",
+        type=autoencoder_file,
+        metavar="CKPT",
+        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+    )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for levels.md, levels.json and levels.png")
     add("--split", default="val", metavar="NAME", help="split of the folder (default: val)")

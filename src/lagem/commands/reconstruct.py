@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.pretrained import autoencoder_file
+
 SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in their own coordinates"
 
 
@@ -10,7 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     add("meshes", type=Path, nargs="+", metavar="MESH", help="mesh files, or point clouds (ply, xyz, npy)")
-    add("--weights", type=Path, metavar="CKPT", help="checkpoint of `lagem fit`, or a safetensors file (default: ours)")
+    add(
+        "--weights",
+        type=autoencoder_file,
+        metavar="CKPT",
+        help="checkpoint of `lagem fit`, or a safetensors file; `large`: ours from a GPU, better and slower "
+        "(default: ours from a CPU)",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add(

@@ -1,14 +1,24 @@
-"""Weights that come with the package: small, trained on CPU; each has a card that says on what and how good."""
+"""Weights that come with the package: small; each has a card that says on what and how good."""
 
 from importlib import resources
 from pathlib import Path
 
+AUTOENCODERS = ("autoencoder", "large")
 CASCADES = ("furniture", "meshes")
 
 
-def pretrained_autoencoder() -> Path:
-    """The autoencoder of real meshes, half-precision safetensors; its card is `autoencoder.md` beside it."""
-    return Path(str(resources.files(__name__) / "autoencoder.safetensors"))
+def pretrained_autoencoder(name: str = "autoencoder") -> Path:
+    """One of `AUTOENCODERS`, of real meshes, half-precision safetensors; its card is `<name>.md` beside it.
+
+    `autoencoder` was trained on a CPU, and the cascade `meshes` is made for it; `large`, from a GPU, is better but
+    slower.
+    """
+    return Path(str(resources.files(__name__) / f"{name}.safetensors"))
+
+
+def autoencoder_file(name: str) -> Path:
+    """A file that a user names, or one of `AUTOENCODERS` where there is no file of that name."""
+    return pretrained_autoencoder(name) if name in AUTOENCODERS and not Path(name).exists() else Path(name)
 
 
 def pretrained_cascade(name: str = "furniture") -> Path:
