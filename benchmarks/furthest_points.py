@@ -2,30 +2,29 @@
 
     make benchmark NAME=furthest_points
 
-Milliseconds by CUDA events for a batch, all sides in turn in each round; medians and quartiles, and whether each side
-selects the same points as the loop on the CPU.
+Milliseconds by CUDA events for a batch, all sides in turn in each round, and which select the points that the loop
+selects on the CPU.
 """
 
 import argparse
 import importlib.util
+from collections.abc import Callable
 from typing import get_args
 
-import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
+from interleaved import interleaved, show_ratios
 
 from lagem.models.sampling import FPSBackend, furthest_point_order
 
 
-def milliseconds(points: torch.Tensor, count: int, backend: FPSBackend) -> float:
-    """Milliseconds of one selection."""
+def gpu_seconds(work: Callable[[], object]) -> float:
+    """Seconds of the GPU for one call."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
-    furthest_point_order(points, count, backend=backend)
+    work()
     end.record()
     torch.cuda.synchronize()
-    return start.elapsed_time(end)
+    return start.elapsed_time(end) / 1e3
 
 
 def main() -> None:
@@ -40,26 +39,19 @@ def main() -> None:
         parser.error("this measures a GPU, but torch finds none.")
     points = torch.randn(args.batch, args.points, 3, generator=torch.Generator().manual_seed(0))
     expected = furthest_point_order(points, args.count, backend="torch")
-    sides = [
-        name for name in get_args(FPSBackend) if name == "torch" or (name != "auto" and importlib.util.find_spec(name))
-    ]
     points = points.cuda()
-    same = {name: torch.equal(furthest_point_order(points, args.count, backend=name).cpu(), expected) for name in sides}
-    rounds = [{name: milliseconds(points, args.count, name) for name in sides} for _ in range(args.rounds)]
-    table = Table("side", "median ms", "quartiles ms", "median of torch / side", "quartiles", "same points")
-    loop = np.array([times["torch"] for times in rounds])
-    for name in sides:
-        spent = np.array([times[name] for times in rounds])
-        table.add_row(
-            name,
-            f"{np.median(spent):.2f}",
-            " to ".join(f"{value:.2f}" for value in np.quantile(spent, [0.25, 0.75])),
-            f"{np.median(loop / spent):.1f}",
-            " to ".join(f"{value:.1f}" for value in np.quantile(loop / spent, [0.25, 0.75])),
-            "yes" if same[name] else "no",
-        )
-    Console(width=120).print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {args}")
-    Console(width=120).print(table)
+
+    def select(backend: FPSBackend) -> torch.Tensor:
+        return furthest_point_order(points, args.count, backend=backend)
+
+    optional = [name for name in ("triton", "torch_cluster") if importlib.util.find_spec(name)]
+    backends = [name for name in get_args(FPSBackend) if name == "torch" or name in optional]
+    same = [name for name in backends if torch.equal(select(name).cpu(), expected)]
+    sides = {name: lambda _, name=name: select(name) for name in backends}
+    times = interleaved(sides, args.rounds, warm=True, clock=gpu_seconds)
+    title = f"{args.count} of {args.points} points, {args.batch} clouds, {torch.cuda.get_device_name()}"
+    show_ratios(times, reference="torch", title=title, unit="GPU ms")
+    print(f"the same points as on the CPU: {', '.join(same)}")
 
 
 if __name__ == "__main__":

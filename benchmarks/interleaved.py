@@ -1,4 +1,4 @@
-"""CPU time of several ways to do one thing, taken in turn in one process, and a table of medians and ratios."""
+"""Time of several ways to do one thing, taken in turn in one process, and a table of medians and ratios."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 Times = dict[str, list[float]]
+Clock = Callable[[Callable[[], object]], float]
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -18,13 +19,16 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def interleaved(sides: dict[str, Callable[[int], object]], rounds: int, *, warm: bool) -> Times:
-    """CPU seconds of each side in each round: A B C, A B C, … with the round's number as argument.
+def interleaved(
+    sides: dict[str, Callable[[int], object]], rounds: int, *, warm: bool, clock: Clock = cpu_seconds
+) -> Times:
+    """Seconds of each side in each round: A B C, A B C, … with the round's number as argument.
 
     Args:
         sides: Name of a way, and what does it.
         rounds: How often each is run.
         warm: Run every round once before it counts, so that files and caches are warm for all sides.
+        clock: Seconds of one call.
     """
     times: Times = {name: [] for name in sides}
     for number in range(rounds if warm else 0):
@@ -32,13 +36,13 @@ def interleaved(sides: dict[str, Callable[[int], object]], rounds: int, *, warm:
             work(number)
     for number in track(range(rounds), "measuring", transient=True):
         for name, work in sides.items():
-            times[name].append(cpu_seconds(lambda work=work, number=number: work(number)))
+            times[name].append(clock(lambda work=work, number=number: work(number)))
     return times
 
 
-def show_ratios(times: Times, *, reference: str, title: str) -> None:
-    """Print median CPU times, and medians and quartiles of the ratios to the reference, round by round."""
-    table = Table("side", "median CPU ms", "quartiles ms", f"median of {reference} / side", "quartiles", title=title)
+def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms") -> None:
+    """Print median times, and medians and quartiles of the ratios to the reference, round by round."""
+    table = Table("side", f"median {unit}", "quartiles ms", f"median of {reference} / side", "quartiles", title=title)
     base = np.array(times[reference])
     for name, values in times.items():
         spent = np.array(values)

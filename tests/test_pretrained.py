@@ -1,5 +1,6 @@
 """The weights that come with the package: small, plain data, and good for any mesh without naming them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ from lagem.weights import load_autoencoder
 def test_they_are_at_most_12_megabytes_and_have_a_card(name, num_latents, points):
     path = pretrained_autoencoder(name)
     assert path.stat().st_size <= 12_000_000
-    assert "licence" in path.with_suffix(".md").read_text()
+    card = path.with_suffix(".md").read_text()
+    assert "licence" in card and not re.search(r": [A-Z]{4,}$", card, re.MULTILINE), "a placeholder"
     autoencoder, num_surface_points = load_autoencoder(path)
     assert [level.num_latents for level in autoencoder.levels] == num_latents
     assert num_surface_points == points
@@ -36,6 +38,9 @@ def test_they_are_at_most_12_megabytes_and_have_a_card(name, num_latents, points
 def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert autoencoder_file("large") == pretrained_autoencoder("large")
+    (tmp_path / "large").mkdir()
+    assert autoencoder_file("large") == pretrained_autoencoder("large"), "a folder, as of results, is no weights"
+    (tmp_path / "large").rmdir()
     (tmp_path / "large").touch()
     assert autoencoder_file("large").resolve() == tmp_path / "large"
     assert autoencoder_file("other.ckpt") == Path("other.ckpt")

@@ -88,7 +88,8 @@ MAY_IMPORT = {
 }
 PURE_ROOMS = ("models", "diffusion", "geometry")
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
-HEAVY_OR_OPTIONAL = ("torch_cluster", "mcubes", "wandb", "embreex", "point_cloud_utils")
+HEAVY_OR_OPTIONAL = ("torch_cluster", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils")
+TRITON_KERNEL = "lagem.models.sampling_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")
 CATCH_ALL_NAMES = ("utils.py", "common.py", "helpers.py", "util.py", "helper.py", "misc.py")
 MAX_LINES = 300
@@ -166,7 +167,7 @@ def import_complaints(module: str, source: str, is_package: bool = False) -> lis
     complaints += [
         f"{module} imports {name} at module level; do it inside the one function that needs it"
         for name in imports(at_import, module, is_package)
-        if is_within(name, HEAVY_OR_OPTIONAL)
+        if module != TRITON_KERNEL and is_within(name, (TRITON_KERNEL, *HEAVY_OR_OPTIONAL))
     ]
     return complaints
 
@@ -243,6 +244,7 @@ def test_file_is_named_and_sized_for_one_idea_and_for_every_machine(path):
         ("lagem.geometry.a", "try:\n    import mcubes\nexcept ImportError:\n    mcubes = None"),
         ("lagem.geometry.a", "class Rays:\n    import embreex.rtcore_scene"),
         ("lagem.models.a", "from torch_cluster import fps"),
+        ("lagem.models.a", "from lagem.models.sampling_triton import select_triton"),
         ("lagem.new_room", "import os"),
         ("lagem", "from lagem.models import autoencoder"),
     ],

@@ -23,7 +23,17 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lagem.preparation.atomic import write_atomically
 
-PACKAGES = ("lagem", "torch", "lightning", "jsonargparse", "omegaconf", "numpy", "safetensors", "torch-cluster")
+PACKAGES = (
+    "lagem",
+    "torch",
+    "lightning",
+    "jsonargparse",
+    "omegaconf",
+    "numpy",
+    "safetensors",
+    "torch-cluster",
+    "triton",
+)
 
 
 class RunRecord(SaveConfigCallback):

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from lagem.models import furthest_point_order
+from lagem.models import furthest_point_order, sampling
 from lagem.models.sampling import FPSBackend
 
 
@@ -68,6 +68,26 @@ def test_torch_cluster_selects_the_same_points(count: int, total: int):
 def test_triton_is_refused_without_a_gpu():
     with pytest.raises(ValueError, match="on a GPU"):
         furthest_point_order(clouds(1, 5), 2, backend="triton")
+
+
+@pytest.mark.parametrize(
+    ("installed", "total", "works", "expected"),
+    [
+        ({"torch_cluster", "triton"}, 100, True, "torch_cluster"),
+        ({"triton"}, 8192, True, "triton"),
+        ({"triton"}, 8193, True, "torch"),
+        ({"triton"}, 100, False, "torch"),
+    ],
+)
+def test_what_is_taken_on_a_gpu(monkeypatch, installed: set[str], total: int, works: bool, expected: FPSBackend):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(sampling, "_triton_works", lambda device: works)
+    assert sampling._backend_for_cuda(clouds(1, total)) == expected
+
+
+def test_a_triton_that_does_not_work_is_said_and_is_no_error():
+    with pytest.warns(UserWarning, match="slow loop.*apt install gcc"):
+        assert not sampling._triton_works(torch.device("cpu"))
 
 
 @pytest.mark.gpu

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "autoencoder",
         type=autoencoder_file,
         metavar="AUTOENCODER",
-        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
     )
     add("stages", type=Path, nargs="+", metavar="STAGE", help="checkpoints of one stage for each level, in any order")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to make")

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights",
         type=autoencoder_file,
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
     )
     add(
         "data",

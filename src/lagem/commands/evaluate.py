@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "weights",
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, `large` (ours), or `retrieval`: the baseline that answers "
-        "with the nearest training shape",
+        help="checkpoint of `lagem fit`, a safetensors file, ours (autoencoder, large), or `retrieval`: the baseline "
+        "that answers with the nearest training shape",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights",
         type=autoencoder_file,
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, or a safetensors file, or `large`, ours",
+        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for levels.md, levels.json and levels.png")

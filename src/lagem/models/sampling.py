@@ -6,13 +6,16 @@ It starts at the point of largest norm, so it does not depend on the order of th
 Letters: B shapes, N points, M selected points.
 """
 
+import functools
 import importlib.util
+import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 FPSBackend = Literal["auto", "torch_cluster", "triton", "torch"]
+MOST_POINTS_FOR_TRITON = 8192  # more do not stay in the registers of one program
 
 
 @torch.compiler.disable  # a compiled loop would be unrolled, 15 operations a point
@@ -22,8 +25,8 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
     Args:
         points: (B, N, 3). Where N < count the ordering is repeated from its start.
         count: M.
-        backend: `auto` takes, for CUDA tensors, torch_cluster or else triton, whichever is installed, and
-            otherwise the torch loop; all give the same indices up to ties in rounding.
+        backend: `auto` takes, for CUDA tensors, torch_cluster where it is installed, else triton where it works and
+            N <= 8192, and otherwise the torch loop; all give the same indices up to ties in rounding.
 
     Returns:
         (B, M) int64 indices in order of selection.
@@ -32,7 +35,7 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
         raise ValueError("furthest point sampling needs at least one point, but the cloud is empty.")
     distinct = min(count, points.shape[1])
     if backend == "auto":
-        backend = _installed_for_cuda() if points.is_cuda else "torch"
+        backend = _backend_for_cuda(points) if points.is_cuda else "torch"
     with torch.no_grad():
         points = points.detach().float()
         start = points.square().sum(-1).argmax(dim=1)
@@ -43,9 +46,25 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
     return order
 
 
-def _installed_for_cuda() -> FPSBackend:
-    backends: tuple[FPSBackend, ...] = ("torch_cluster", "triton")
-    return next((name for name in backends if importlib.util.find_spec(name)), "torch")
+def _backend_for_cuda(points: Tensor) -> FPSBackend:
+    if importlib.util.find_spec("torch_cluster"):
+        return "torch_cluster"
+    return "triton" if points.shape[1] <= MOST_POINTS_FOR_TRITON and _triton_works(points.device) else "torch"
+
+
+@functools.cache
+def _triton_works(device: torch.device) -> bool:
+    """Whether a kernel runs there: Triton builds its launcher at the first use, with a C compiler and Python.h."""
+    try:
+        _select_triton(torch.zeros(1, 2, 3, device=device), torch.zeros(1, dtype=torch.int64, device=device), 1)
+    except Exception as error:
+        warnings.warn(
+            f"furthest points are selected by a slow loop, because Triton does not work: {error} It needs a C compiler "
+            "and Python.h (apt install gcc python3-dev).",
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def _select_torch(points: Tensor, start: Tensor, count: int) -> Tensor:
@@ -79,8 +98,11 @@ def _select_torch_cluster(points: Tensor, start: Tensor, count: int) -> Tensor:
 
 
 def _select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
-    if not points.is_cuda:
-        raise ValueError(f"fps triton selects on a GPU, but the points are on {points.device}. Use auto or torch.")
+    if not points.is_cuda or points.shape[1] > MOST_POINTS_FOR_TRITON:
+        raise ValueError(
+            f"fps triton selects from at most {MOST_POINTS_FOR_TRITON} points on a GPU, but there are "
+            f"{points.shape[1]} on {points.device}. Use auto or torch."
+        )
     from lagem.models.sampling_triton import select_triton
 
     return select_triton(points, start, count)

@@ -1,7 +1,7 @@
 """Furthest point sampling as one GPU program a cloud, in Triton, which CUDA builds of torch bring along.
 
 A loop of torch operations launches some fifteen kernels a selected point; here a cloud stays in registers:
-`benchmarks/furthest_points.py`.
+`benchmarks/furthest_points.py`. Only `lagem.models.sampling` imports this module, and only where it is used.
 """
 
 import torch
@@ -15,16 +15,17 @@ def select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
     batch, total = points.shape[:2]
     order = torch.empty(batch, count, dtype=torch.int64, device=points.device)
     block = triton.next_power_of_2(total)
-    _select[(batch,)](
-        points.contiguous(),
-        start,
-        order,
-        total,
-        count,
-        BLOCK=block,
-        num_warps=min(max(block // 512, 1), 16),
-        enable_fp_fusion=False,  # rounded as on a CPU, so that both select the same points
-    )
+    with torch.cuda.device(points.device):  # triton launches on the current one
+        _select[(batch,)](
+            points.contiguous(),
+            start,
+            order,
+            total,
+            count,
+            BLOCK=block,
+            num_warps=min(max(block // 512, 1), 16),
+            enable_fp_fusion=False,  # rounded as on a CPU, so that both select the same points
+        )
     return order
 
 

@@ -18,7 +18,7 @@ def pretrained_autoencoder(name: str = "autoencoder") -> Path:
 
 def autoencoder_file(name: str) -> Path:
     """A file that a user names, or one of `AUTOENCODERS` where there is no file of that name."""
-    return pretrained_autoencoder(name) if name in AUTOENCODERS and not Path(name).exists() else Path(name)
+    return pretrained_autoencoder(name) if name in AUTOENCODERS and not Path(name).is_file() else Path(name)
 
 
 def pretrained_cascade(name: str = "furniture") -> Path:
