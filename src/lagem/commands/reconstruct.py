@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=autoencoder_file,
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, or ours: autoencoder (the default), or large, from a GPU, "
-        "better and slower",
+        help="checkpoint of `lagem fit`, a safetensors file, or ours: autoencoder (the default), or large, from a GPU "
+        "and better",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for meshes, scores.csv and picture.png")
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")

@@ -10,8 +10,7 @@ CASCADES = ("furniture", "meshes")
 def pretrained_autoencoder(name: str = "autoencoder") -> Path:
     """One of `AUTOENCODERS`, of real meshes, half-precision safetensors; its card is `<name>.md` beside it.
 
-    `autoencoder` was trained on a CPU, and the cascade `meshes` is made for it; `large`, from a GPU, is better but
-    slower.
+    `autoencoder` was trained on a CPU, and the cascade `meshes` is made for it; `large`, from a GPU, is better.
     """
     return Path(str(resources.files(__name__) / f"{name}.safetensors"))
 
