@@ -9,7 +9,6 @@ selects on the CPU.
 import argparse
 import importlib.util
 from collections.abc import Callable
-from typing import get_args
 
 import torch
 from interleaved import interleaved, show_ratios
@@ -44,8 +43,8 @@ def main() -> None:
     def select(backend: FPSBackend) -> torch.Tensor:
         return furthest_point_order(points, args.count, backend=backend)
 
-    optional = [name for name in ("triton", "torch_cluster") if importlib.util.find_spec(name)]
-    backends = [name for name in get_args(FPSBackend) if name == "torch" or name in optional]
+    optional: tuple[FPSBackend, ...] = ("triton", "torch_cluster")
+    backends: list[FPSBackend] = ["torch", *(name for name in optional if importlib.util.find_spec(name))]
     same = [name for name in backends if torch.equal(select(name).cpu(), expected)]
     sides = {name: lambda _, name=name: select(name) for name in backends}
     times = interleaved(sides, args.rounds, warm=True, clock=gpu_seconds)
