@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from interleaved import interleaved, show_ratios
 
-from lagem.models.sampling import FPSBackend, furthest_point_order
+from lagem.models.furthest_points import FPSBackend, furthest_point_order
 
 
 def gpu_seconds(work: Callable[[], object]) -> float:

@@ -29,11 +29,13 @@ from rich.progress import track
 from rich.table import Table
 from safetensors.numpy import save
 
-from lagem.data_modules import OccupancyDataModule
-from lagem.preparation import POOLS, Settings
-from lagem.preparation.folder_index import read_index
-from lagem.preparation.packing import COLUMNS, shard_name
-from lagem.preparation.shard_file import OCCUPANCY
+from lagem.data_modules.occupancy import OccupancyDataModule
+from lagem.preparation.packing import COLUMNS
+from lagem.preparation.settings import Settings
+from lagem.prepared.quantisation import POOLS
+from lagem.prepared.shard_file import OCCUPANCY
+from lagem.storage.folder_index import read_index
+from lagem.storage.sharded_folder import shard_name
 
 SIZES = (6_000, 60_000, 600_000)
 PER_SHARD = 64

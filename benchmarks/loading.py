@@ -16,11 +16,13 @@ import torch
 import trimesh
 from interleaved import interleaved, show_ratios
 
-from lagem.data_modules import Augmentation
 from lagem.data_modules.occupancy import PreparedShapes
-from lagem.geometry import Mesh
-from lagem.models.sampling import furthest_point_order
-from lagem.preparation import Settings, Shards, labelled, prepare
+from lagem.geometry.mesh import Mesh
+from lagem.models.furthest_points import furthest_point_order
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
+from lagem.prepared.shards import Shards, labelled
+from lagem.sources.augmentation import Augmentation
 
 COUNTS = (8192, 1024, 1024)
 ANCHORS = 2048  # of the finest level

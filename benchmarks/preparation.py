@@ -22,11 +22,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from lagem.geometry import Frame, Mesh, MeshError, load_mesh, sample_surface
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
-from lagem.preparation import Settings, prepare_shape
 from lagem.preparation.queries import draw_in_ball
+from lagem.preparation.settings import Settings
+from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import MANIFOLD_RESOLUTION, Solid, own_solid, solid_of, surface_error
 
 PAPER = Settings()

@@ -32,14 +32,14 @@ from recipe_samples import Change, RecipeData
 from rich.console import Console
 from rich.progress import track
 
-from lagem.data_modules import Augmentation
 from lagem.evaluation.tables import terminal_table
-from lagem.fingerprint import fingerprint_of
 from lagem.levels import LevelSpec
-from lagem.modules import AutoencoderModule
-from lagem.preparation.atomic import write_atomically
+from lagem.modules.autoencoder import AutoencoderModule
 from lagem.randomness import sample_generator
-from lagem.weights import load_autoencoder
+from lagem.sources.augmentation import Augmentation
+from lagem.storage.atomic import write_atomically
+from lagem.weights.autoencoder import load_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
 
 LEVELS = [LevelSpec(256, 8, depth=2), LevelSpec(64, 16, depth=2), LevelSpec(16, 32, depth=2)]
 MORE = [LevelSpec(256, 8, depth=2), LevelSpec(128, 16, depth=2), LevelSpec(32, 32, depth=2)]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from recipe_samples import RecipeData
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lagem.evaluation import Untrue, score_shape, truths_of_prepared
-from lagem.evaluation.levels import Variant
-from lagem.evaluation.summary import mean_of
-from lagem.geometry import iou
-from lagem.modules import AutoencoderModule
+from lagem.evaluation.means import mean_of
+from lagem.evaluation.reconstruction.score import score_shape
+from lagem.evaluation.reconstruction.truth import Untrue, truths_of_prepared
+from lagem.geometry.metrics import iou
+from lagem.modules.autoencoder import AutoencoderModule
+from lagem.studies.levels import Variant
 
 RESOLUTION = 64  # cells along a side of the grid
 POINTS = 20_000  # on each reconstructed surface

@@ -15,12 +15,11 @@ from rich.progress import track
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from lagem.data_modules import OccupancyDataModule
-from lagem.data_modules.occupancy import PreparedShapes
+from lagem.data_modules.occupancy import OccupancyDataModule, PreparedShapes
 from lagem.data_modules.order import Key
-from lagem.preparation import Shards
-from lagem.preparation.atomic import write_atomically
+from lagem.prepared.shards import Shards
 from lagem.samples import OccupancySample
+from lagem.storage.atomic import write_atomically
 
 NEIGHBOURS = 12  # of a surface point, whose normals say how sharp the surface is there
 BAND = 0.03  # distance from the surface at which a truncated distance says inside or outside for sure

@@ -22,15 +22,17 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from lagem.bundle import load_bundle
-from lagem.commands.evaluate_generation import surfaces_of
-from lagem.control.study import SampledSurface, figure, mean_distance
-from lagem.diffusion import SamplerStep
-from lagem.evaluation.generation import GenerationSummary, evaluate_generation
+from lagem.commands.scores.evaluate_generation import surfaces_of
+from lagem.diffusion.sampler import SamplerStep
+from lagem.evaluation.generation.run import evaluate_generation
+from lagem.evaluation.generation.summary import GenerationSummary
 from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
-from lagem.generation import CascadedGenerator, GeneratedShape, SamplerSettings, SurfaceSettings
-from lagem.generation_report import GenerationReport
-from lagem.preparation.atomic import write_atomically
+from lagem.generation.bundle import load_bundle
+from lagem.generation.generator import CascadedGenerator, GeneratedShape
+from lagem.generation.report import GenerationReport
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.storage.atomic import write_atomically
+from lagem.studies.study import SampledSurface, figure, mean_distance
 
 MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
 SHARES = {"recognised": "recognised", "one_solid": "one solid"}

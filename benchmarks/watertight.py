@@ -16,10 +16,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from lagem.geometry import Frame, MeshError, load_mesh, sample_surface
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import load_mesh
+from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
-from lagem.preparation import Settings
+from lagem.preparation.settings import Settings
 from lagem.preparation.solid import CHECKED_POINTS, Solid, own_solid, surface_error
 from lagem.preparation.workers import Lost, run_in_processes
 

@@ -7,7 +7,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lagem.callbacks.protocols import HasReferences, Reconstructs
-from lagem.geometry import EmptySurfaceError, extract_surface, iou, score_surface
+from lagem.geometry.metrics import iou, score_surface
+from lagem.geometry.surface import EmptySurfaceError, extract_surface
 from lagem.randomness import sample_generator
 from lagem.samples import ReferenceShape
 

@@ -8,17 +8,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from lagem.callbacks.protocols import DecodedBatch, HasReferences, QueryLogits, Reconstructs
+from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs
 from lagem.callbacks.trackers import show_meshes, show_picture
-from lagem.geometry import (
-    EmptySurfaceError,
-    Mesh,
-    contact_sheet,
-    extract_surface,
-    render_mesh,
-    render_points,
-    save_picture,
-)
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
+from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
 
 
 class ExportMeshes(Callback):

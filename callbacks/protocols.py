@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lagem.geometry import QueryLogits
+from lagem.geometry.surface import QueryLogits
 from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
 
 

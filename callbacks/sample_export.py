@@ -17,9 +17,10 @@ from torch import Tensor
 from lagem.callbacks.mesh_export import extracted, file_name
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
 from lagem.callbacks.trackers import show_meshes, show_picture
-from lagem.geometry import Mesh, contact_sheet, render_mesh, save_picture
-from lagem.preparation.atomic import write_atomically
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.samples import LatentBatch, OccupancyBatch
+from lagem.storage.atomic import write_atomically
 
 FORMAT = "lagem-samples-1"
 

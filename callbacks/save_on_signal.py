@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from lagem.cluster.signals import REQUEUE, STOP, waiting
+from lagem.signals import REQUEUE, STOP, waiting
 
 
 class SaveOnSignal(Checkpoint):

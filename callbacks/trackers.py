@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from numpy.typing import NDArray
 
-from lagem.geometry import Mesh
+from lagem.geometry.mesh import Mesh
 
 
 def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> None:

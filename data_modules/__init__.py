@@ -1,9 +1,8 @@
 """Where shapes come from: prepared shards, cached latents of them, or random furniture made on the fly."""
 
-from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.latents import LatentDataModule
 from lagem.data_modules.occupancy import OccupancyDataModule
 from lagem.data_modules.procedural import ProceduralDataModule
-from lagem.data_modules.procedural_surfaces import ProceduralSurfaces
+from lagem.sources.augmentation import Augmentation
 
-__all__ = ["Augmentation", "LatentDataModule", "OccupancyDataModule", "ProceduralDataModule", "ProceduralSurfaces"]
+__all__ = ["Augmentation", "LatentDataModule", "OccupancyDataModule", "ProceduralDataModule"]

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lagem.preparation.open_files import OpenFiles
+from lagem.storage.open_files import OpenFiles
 
 
 class Embeddings:

@@ -13,9 +13,9 @@ from lagem.data_modules.order import Key
 from lagem.data_modules.stream import SampleSet, Shuffle, StreamDataModule
 from lagem.latents.cache import LatentCache
 from lagem.levels import LevelSpec
-from lagem.preparation.file_cache import FileCache
 from lagem.randomness import sample_generator
 from lagem.samples import LatentBatch, LatentSample
+from lagem.storage.file_cache import FileCache
 
 
 class LatentDataModule(StreamDataModule):

@@ -12,14 +12,14 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 
-from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, Shuffle, augmented
-from lagem.preparation.file_cache import FileCache
-from lagem.preparation.quantisation import stored_row
-from lagem.preparation.shards import Shards, labelled, random_window
+from lagem.prepared.quantisation import stored_row
+from lagem.prepared.shards import Shards, labelled, random_window
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
+from lagem.sources.augmentation import Augmentation
+from lagem.storage.file_cache import FileCache
 
 
 class OccupancyDataModule(ShapeDataModule):

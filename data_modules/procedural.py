@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from lagem.data_modules.augmentation import Augmentation
-from lagem.data_modules.furniture import CATEGORIES
 from lagem.data_modules.order import Key
-from lagem.data_modules.solids import BALL_VOLUME, Shape
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.procedural.collection import Collection
+from lagem.procedural.furniture import CATEGORIES
+from lagem.procedural.solids import BALL_VOLUME
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
+from lagem.sources.augmentation import Augmentation
 
 NEAR_SIGMAS = (0.005, 0.05)  # of the jitter of each half of the near queries (LaGeM appendix A)
 
@@ -95,28 +96,24 @@ class ProceduralShapes(ShapeSet):
         reference_points: int,
         reference_volume_points: int,
     ) -> None:
-        self._split, self._count, self._seed, self._categories = split, count, seed, categories
+        self._seed = seed
+        self.collection = Collection(split=split, count=count, seed=seed, categories=categories)
         self._surface, self._volume, self._near = num_surface_points, num_volume_queries, num_near_queries
         self._augment = augment
         self._reference_points, self._reference_volume = reference_points, reference_volume_points
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.collection)
 
     def category(self, index: int) -> str:
-        return self._categories[index % len(self._categories)]
-
-    def id(self, index: int) -> str:
-        """`split-category-index`."""
-        return f"{self._split}-{self.category(index)}-{index:06d}"
-
-    def shape(self, index: int) -> Shape:
-        """The solid at an index, the same in every epoch."""
-        return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))
+        return self.collection.category(index)
 
     def __getitem__(self, key: Key) -> OccupancySample:
         epoch, index = key
-        shape, rng = self.shape(index), sample_generator(self._seed, epoch, f"{self.id(index)}/points")
+        shape, rng = (
+            self.collection.shape(index),
+            sample_generator(self._seed, epoch, f"{self.collection.id(index)}/points"),
+        )
         surface = shape.sample_surface(self._surface + self._near, rng)[0]
         sigma = np.repeat(NEAR_SIGMAS, [self._near // 2, self._near - self._near // 2])
         jitter = rng.standard_normal((self._near, 3)) * sigma[:, None]
@@ -130,7 +127,7 @@ class ProceduralShapes(ShapeSet):
             "near_points": near,
         }
         return OccupancySample(
-            id=self.id(index),
+            id=self.collection.id(index),
             category=self.category(index),
             volume_occupancy=torch.arange(self._volume).lt(half).float(),
             near_occupancy=torch.from_numpy(near_occupancy).float(),
@@ -139,7 +136,10 @@ class ProceduralShapes(ShapeSet):
         )
 
     def reference(self, index: int) -> ReferenceShape:
-        shape, rng = self.shape(index), sample_generator(self._seed, 0, f"{self.id(index)}/reference")
+        shape, rng = (
+            self.collection.shape(index),
+            sample_generator(self._seed, 0, f"{self.collection.id(index)}/reference"),
+        )
         num_inside = self._reference_volume // 2
         num_outside = self._reference_volume - num_inside
         inside, volume = shape.sample_inside(num_inside, rng)
@@ -147,7 +147,7 @@ class ProceduralShapes(ShapeSet):
         weight_inside = (volume / num_inside) / ((BALL_VOLUME - volume) / num_outside)
         occupancy = torch.arange(self._reference_volume) < num_inside
         return ReferenceShape(
-            id=self.id(index),
+            id=self.collection.id(index),
             category=self.category(index),
             surface_points=torch.from_numpy(shape.sample_surface(self._surface, rng)[0]),
             reference_points=torch.from_numpy(shape.sample_surface(self._reference_points, rng)[0]),

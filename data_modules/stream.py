@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lagem.cluster.signals import obey_only_parent
-from lagem.data_modules.augmentation import Augmentation
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
+from lagem.signals import obey_only_parent
+from lagem.sources.augmentation import Augmentation
 
 PREFETCHED_BATCHES = 4  # of each worker
 

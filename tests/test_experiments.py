@@ -8,14 +8,15 @@ import yaml
 
 import small_run
 from lagem.cli import main
-from lagem.data_modules import ProceduralSurfaces
-from lagem.data_modules.furniture import CATEGORIES
-from lagem.description import describe_experiment
-from lagem.latents import EncodeSettings, encode
+from lagem.latents.encoding import EncodeSettings
+from lagem.latents.pipeline import encode
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
+from lagem.models.autoencoder import Autoencoder
 from lagem.models.embedding import OCTAVES
-from lagem.training_cli import TrainingCLI
+from lagem.procedural.furniture import CATEGORIES
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.training.cli import TrainingCLI
+from lagem.training.description import describe_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_CONFIGS = sorted(

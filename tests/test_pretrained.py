@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.bundle import load_bundle
 from lagem.cli import main
-from lagem.fingerprint import fingerprint_of
-from lagem.geometry import Frame, Mesh, chamfer_distance, dominant_share, load_mesh, sample_surface
+from lagem.generation.bundle import load_bundle
+from lagem.geometry.components import dominant_share
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.metrics import chamfer_distance
+from lagem.geometry.sampling import sample_surface
 from lagem.pretrained import (
     AUTOENCODERS,
     CASCADES,
@@ -19,7 +22,8 @@ from lagem.pretrained import (
     pretrained_autoencoder,
     pretrained_cascade,
 )
-from lagem.weights import load_autoencoder
+from lagem.weights.autoencoder import load_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import small_run
-from lagem.geometry import Mesh
+from lagem.geometry.mesh import Mesh
 from published import published_state
 from small_cascade import LEVELS_OPTION
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lagem.cluster.signals import held_back, hold_back
-from lagem.out_of_memory import out_of_memory_message
+from lagem.device import out_of_memory_message
+from lagem.signals import held_back, hold_back
 
 if TYPE_CHECKING:
-    from lagem.training_cli import TrainingCLI
+    from lagem.training.cli import TrainingCLI
 
 TRAINING_VERBS = {
     "fit": "train a model from an experiment file",
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
     try:
         if words and words[0] in TRAINING_VERBS:
             with held_back() if words[0] == "fit" else nullcontext():
-                from lagem.training_cli import run_training
+                from lagem.training.cli import run_training
 
                 return run_training(argv)
         tool, arguments = parse_tool(words)
@@ -106,10 +106,13 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     for name, summary in TRAINING_VERBS.items():
         verbs.add_parser(name, help=summary)
     asked = next((word for word in argv if not word.startswith("-")), None)
-    tools = {module.name.replace("_", "-"): module.name for module in pkgutil.iter_modules(commands.__path__)}
+    modules = [
+        module.name for module in pkgutil.walk_packages(commands.__path__, "lagem.commands.") if not module.ispkg
+    ]
+    tools = {name.rpartition(".")[2].replace("_", "-"): name for name in modules}
     run = {}
     for verb, module_name in sorted(tools.items()):
-        command = importlib.import_module(f"lagem.commands.{module_name}")
+        command = importlib.import_module(module_name)
         tool = verbs.add_parser(verb, help=command.SUMMARY, description=command.SUMMARY)
         if verb == asked:
             command.add_arguments(tool)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lagem.levels import LevelSpec
-from lagem.modules import AutoencoderModule
+from lagem.modules.autoencoder import AutoencoderModule
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from recipe import DrawnNumbersOfLatents

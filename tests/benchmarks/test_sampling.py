@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import small_cascade as small
-from lagem.bundle import write_bundle
+from lagem.generation.bundle import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,10 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from lagem.callbacks import ExportMeshes, LogGeometryMetrics
-from lagem.geometry import Frame, load_mesh
+from lagem.callbacks.geometry_metrics import LogGeometryMetrics
+from lagem.callbacks.mesh_export import ExportMeshes
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import load_mesh
 from lagem.samples import ReferenceShape
 
 CENTERS, RADIUS = {"left": -0.2, "right": 0.3}, 0.5

@@ -12,12 +12,13 @@ from PIL import Image
 from safetensors import safe_open
 
 import small_cascade as small
-from lagem.callbacks import ExportSamples
-from lagem.data_modules import LatentDataModule
-from lagem.geometry import load_mesh
-from lagem.latents import LatentCache
-from lagem.modules import AutoencoderModule, CascadeStageModule
-from lagem.weights import save_autoencoder
+from lagem.callbacks.sample_export import ExportSamples
+from lagem.data_modules.latents import LatentDataModule
+from lagem.geometry.mesh import load_mesh
+from lagem.latents.cache import LatentCache
+from lagem.modules.autoencoder import AutoencoderModule
+from lagem.modules.stage import CascadeStageModule
+from lagem.weights.autoencoder import save_autoencoder
 
 
 @pytest.fixture(scope="module")

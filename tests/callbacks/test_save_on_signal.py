@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import recorder
-from lagem.callbacks import SaveOnSignal
-from lagem.cluster.signals import REQUEUE, STOP, held_back
+from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.signals import REQUEUE, STOP, held_back
 
 EPOCHS = {"max_epochs": 3}
 SETTINGS = {

@@ -14,7 +14,7 @@ import yaml
 
 import small_run
 from lagem.cli import main
-from lagem.preparation import preparation_status
+from lagem.preparation.pipeline import preparation_status
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import yaml
 
 from lagem.cli import main
 from lagem.cluster.chain import load_chain
-from lagem.latents import LatentCache
+from lagem.latents.cache import LatentCache
 
 ROOT = Path(__file__).resolve().parents[2]
 SLURM_FILES = ROOT / "experiments" / "slurm"

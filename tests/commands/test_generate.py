@@ -13,12 +13,13 @@ from scipy.spatial import cKDTree
 
 import lagem.generation
 import small_cascade as small
-from lagem.bundle import load_bundle, write_bundle
 from lagem.cli import main
-from lagem.generation import CascadedGenerator, SamplerSettings, SurfaceSettings
-from lagem.geometry import load_mesh
+from lagem.generation.bundle import load_bundle, write_bundle
+from lagem.generation.generator import CascadedGenerator
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.boundary import open_edges, parts_of
-from lagem.weights import load_autoencoder, save_autoencoder
+from lagem.geometry.mesh import load_mesh
+from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 
 FEW_STEPS = SamplerSettings(steps=[4])
 COARSE = SurfaceSettings(resolution=32)
@@ -233,7 +234,7 @@ def test_coarser_latents_get_noise_where_a_stage_trained_with_it(tmp_path):
 
 
 def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
-    example = re.findall(r"^    (.*)$", lagem.generation.__doc__, flags=re.MULTILINE)
+    example = re.findall(r"^    (.*)$", lagem.generation.generator.__doc__, flags=re.MULTILINE)
     assert len(example) == 4
     shown = (Path(__file__).resolve().parents[2] / "docs" / "level-control.md").read_text()
     assert all(f"\n{line}\n" in shown for line in example)

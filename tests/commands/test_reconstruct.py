@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from lagem.cli import main
-from lagem.geometry import Frame, Mesh, load_mesh
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh, load_mesh
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.weights import save_autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.weights.autoencoder import save_autoencoder
 
 FACES = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
          [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]  # fmt: skip

@@ -13,9 +13,10 @@ import pytest
 import s3fs
 
 from lagem.geometry.frame import Frame
-from lagem.preparation import POOLS, ShapeArrays
-from lagem.preparation.packing import index_of, shard_name
-from lagem.preparation.shard_file import OCCUPANCY, write_shard
+from lagem.preparation.packing import index_of
+from lagem.prepared.quantisation import POOLS
+from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, write_shard
+from lagem.storage.sharded_folder import shard_name
 
 SERVER = """
 import sys

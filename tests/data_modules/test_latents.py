@@ -10,13 +10,16 @@ from lightning.pytorch import LightningModule, Trainer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lagem.data_modules import LatentDataModule, ProceduralSurfaces
+from lagem.data_modules.latents import LatentDataModule
 from lagem.data_modules.order import TrainOrder
-from lagem.fingerprint import fingerprint_of
-from lagem.latents import EncodeSettings, LatentCache, encode
+from lagem.latents.cache import LatentCache
+from lagem.latents.encoding import EncodeSettings
+from lagem.latents.pipeline import encode
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.samples import LatentBatch
+from lagem.weights.fingerprint import fingerprint_of
 
 LEVELS = (LevelSpec(16, 4, 0), LevelSpec(4, 6, 0))
 CATEGORIES = ["bench", "bottle", "chair", "lamp", "mug", "shelf", "sign", "table"]

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from lagem.data_modules import ProceduralDataModule
 from lagem.data_modules.order import TrainOrder, ValidationOrder
+from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.samples import OccupancyBatch
 
 

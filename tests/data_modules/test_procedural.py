@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from lagem.data_modules import Augmentation, ProceduralDataModule
-from lagem.data_modules.furniture import CATEGORIES
+from lagem.data_modules.procedural import ProceduralDataModule
+from lagem.procedural.furniture import CATEGORIES
+from lagem.sources.augmentation import Augmentation
 
 SMALL = {"num_workers": 0, "num_surface_points": 128, "num_volume_queries": 64, "num_near_queries": 32, "num_val": 20}
 QUERIES = ("surface_points", "volume_points", "volume_occupancy", "near_points", "near_occupancy")

@@ -12,10 +12,10 @@ import fsspec
 import pytest
 import torch
 
-from lagem.data_modules import OccupancyDataModule
-from lagem.preparation import Shards
-from lagem.preparation.file_cache import FileCache
-from lagem.preparation.shard_file import ShardFile, write_shard
+from lagem.data_modules.occupancy import OccupancyDataModule
+from lagem.prepared.shard_file import ShardFile, write_shard
+from lagem.prepared.shards import Shards
+from lagem.storage.file_cache import FileCache
 
 COUNTS = {"num_surface_points": 32, "num_volume_queries": 16, "num_near_queries": 16}
 
@@ -169,7 +169,7 @@ class ShorteningServer(ThreadingHTTPServer):
 @pytest.fixture
 def shortened(store, url, point_to, monkeypatch):
     """Let downloads come short so many times."""
-    monkeypatch.setattr("lagem.preparation.stored_folder.RETRY_AFTER", (0.01, 0.01))
+    monkeypatch.setattr("lagem.storage.stored_folder.RETRY_AFTER", (0.01, 0.01))
     running = []
 
     def begin(times: int) -> None:

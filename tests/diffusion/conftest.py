@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lagem.diffusion import Denoiser
+from lagem.diffusion.preconditioning import Denoiser
 from lagem.levels import LevelSpec
-from lagem.models import Backbone
+from lagem.models.denoiser import Backbone
 
 LEVELS = (
     LevelSpec(num_latents=16, latent_dim=4, depth=0),

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from lagem.diffusion import Cascade, Denoiser, HeunSampler, Stage
+from lagem.diffusion.cascade import Cascade, Stage
+from lagem.diffusion.preconditioning import Denoiser
+from lagem.diffusion.sampler import HeunSampler
 from lagem.levels import LevelSpec
-from lagem.models import Backbone
+from lagem.models.denoiser import Backbone
 
 from .conftest import LEVELS, make_denoiser
 

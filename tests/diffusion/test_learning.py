@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
-from lagem.diffusion import Cascade, Denoiser, EDMLoss, Stage, torch_generator
+from lagem.diffusion.cascade import Cascade, Stage
+from lagem.diffusion.loss import EDMLoss
+from lagem.diffusion.noise import torch_generator
+from lagem.diffusion.preconditioning import Denoiser
 from lagem.levels import LevelSpec
-from lagem.models import Backbone
+from lagem.models.denoiser import Backbone
 
 LEVELS = (LevelSpec(4, 4), LevelSpec(2, 4))
 MODE = torch.tensor([1.0, -1.0, 1.0, -1.0])  # a latent vector of unit variance; the other mode is its negative

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lagem.diffusion import EDMLoss
+from lagem.diffusion.loss import EDMLoss
 from lagem.diffusion.preconditioning import preconditioning
 
 from .conftest import generators, make_denoiser

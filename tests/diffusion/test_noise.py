@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lagem.diffusion import draw_noise, partly_noise, torch_generator
+from lagem.diffusion.noise import draw_noise, partly_noise, torch_generator
 
 from .conftest import generators
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lagem.diffusion import HeunSampler
+from lagem.diffusion.sampler import HeunSampler
 
 from .conftest import generators, make_denoiser
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 import trimesh
 
-from lagem.geometry import Mesh
+from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.preparation import Settings, prepare
-from lagem.weights import save_autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
+from lagem.weights.autoencoder import save_autoencoder
 
 TRAINING = {
     "ball": trimesh.creation.icosphere(4),

@@ -8,12 +8,13 @@ import trimesh
 from PIL import Image
 
 from lagem.cli import main
-from lagem.evaluation.levels import Variant, study_levels, variants
-from lagem.geometry import Mesh
+from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.preparation import Settings, prepare
-from lagem.weights import save_autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
+from lagem.studies.levels import Variant, study_levels, variants
+from lagem.weights.autoencoder import save_autoencoder
 
 SMALL = {"points": 300, "resolution": 16}
 

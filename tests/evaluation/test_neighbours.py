@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lagem.evaluation import find_neighbours, neighbours
-from lagem.geometry import chamfer_distance
-from lagem.preparation import Shards
+from lagem.evaluation import neighbours
+from lagem.evaluation.neighbours import find_neighbours
+from lagem.geometry.metrics import chamfer_distance
+from lagem.prepared.shards import Shards
 
 KEPT = ".nearest_train.val.json"
 

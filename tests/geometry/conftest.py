@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh
+from lagem.geometry.mesh import Mesh
 
 
 @pytest.fixture

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Frame, Mesh, MeshError, WindingNumber
 from lagem.geometry.boundary import bare_share, faced_outward, open_edges, parts_of, sample_boundary, without_doubles
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
 
 
 def ball(radius: float = 0.5, center: tuple[float, float, float] = (0, 0, 0), *, inward: bool = False) -> Mesh:

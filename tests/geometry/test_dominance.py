@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, dominant_share
+from lagem.geometry.components import dominant_share
+from lagem.geometry.mesh import Mesh
 
 
 def ball(radius: float, x: float = 0.0, *, inward: bool = False) -> Mesh:

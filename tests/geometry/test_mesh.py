@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Frame, Mesh, MeshError, load_mesh, load_points
 from lagem.geometry.boundary import open_edges
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh, load_mesh, load_points
 
 # name in shared/meshes/bad: (vertices, faces) where it loads, else words of the error
 BAD = {

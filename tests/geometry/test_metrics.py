@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import (
-    Mesh,
-    chamfer_distance,
-    fscore,
-    iou,
-    sample_surface,
-    sampling_floor,
-    score_surface,
-    surface_distances,
-)
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.metrics import chamfer_distance, fscore, iou, sampling_floor, score_surface, surface_distances
+from lagem.geometry.sampling import sample_surface
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lagem.geometry import Mesh, WindingNumber
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
 
 
 def inside_box(points):

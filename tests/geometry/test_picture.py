@@ -7,7 +7,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from lagem.geometry import Mesh, contact_sheet, render_mesh, save_picture
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 
 
 def block(low, high):

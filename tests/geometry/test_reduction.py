@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lagem.geometry import Mesh, largest_part, with_fewer_faces
 from lagem.geometry.boundary import open_edges
+from lagem.geometry.components import largest_part, with_fewer_faces
+from lagem.geometry.mesh import Mesh
 
 
 def moved(mesh: Mesh, by: float, scale: float) -> Mesh:

@@ -5,7 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from lagem.geometry import Mesh, MeshError, sample_surface
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.sampling import sample_surface
 
 
 def test_faces_are_hit_in_proportion_to_their_area(rng):

@@ -8,7 +8,7 @@ import pytest
 import torch
 import trimesh
 
-from lagem.geometry import EmptySurfaceError, extract_surface
+from lagem.geometry.surface import EmptySurfaceError, extract_surface
 
 CENTRE = (0.1, 0.2, 0.3)
 

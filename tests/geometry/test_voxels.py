@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, WindingNumber
 from lagem.geometry.distance import DistanceTo, exposed
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, any_corner, cells_of_solid, corners_of, crossed_cells, finer_cells
 
 GRID = Grid(cells=48, reach=1.1)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, WindingNumber, sample_surface
 from lagem.geometry.boundary import open_edges
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
+from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 
 RESOLUTION = 128  # a cell of .016

@@ -8,9 +8,10 @@ import torch
 import trimesh
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.preparation import Settings, prepare
-from lagem.weights import save_autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
+from lagem.weights.autoencoder import save_autoencoder
 
 
 @pytest.fixture

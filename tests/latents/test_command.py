@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from lagem.cli import main
-from lagem.data_modules import ProceduralSurfaces
-from lagem.fingerprint import fingerprint_of
-from lagem.latents import LatentCache, PreparedSurfaces
-from lagem.preparation import Shards
-from lagem.weights import save_autoencoder
+from lagem.latents.cache import LatentCache
+from lagem.prepared.shards import Shards
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.sources.surfaces import PreparedSurfaces
+from lagem.weights.autoencoder import save_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
 
 
 def refusal(capsys, *words) -> str:

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from lagem.data_modules import Augmentation
-from lagem.fingerprint import fingerprint_of
-from lagem.latents import EncodeSettings, LatentCache, PreparedSurfaces, encode
+from lagem.latents.cache import LatentCache
+from lagem.latents.encoding import EncodeSettings
+from lagem.latents.pipeline import encode
+from lagem.sources.augmentation import Augmentation
+from lagem.sources.surfaces import PreparedSurfaces
+from lagem.weights.fingerprint import fingerprint_of
 
 SETTINGS = EncodeSettings(num_surface_points=64, subsets=3)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
+from lagem.models.autoencoder import Autoencoder
 
 LEVELS = (
     LevelSpec(num_latents=32, latent_dim=4, depth=1),

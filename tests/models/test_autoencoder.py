@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
 from lagem.models.attention import Attention
+from lagem.models.autoencoder import Autoencoder
 from lagem.models.embedding import PointEmbedding
 
 from .conftest import LEVELS
@@ -107,7 +107,7 @@ def test_one_level_is_vecset(cloud, query_points):
     torch.manual_seed(0)
     model = Autoencoder(levels=[LevelSpec(16, 8, depth=3, bottleneck="kl")], width=64).eval()
     embedded = model.point_embedding(cloud)
-    from lagem.models import furthest_point_order
+    from lagem.models.furthest_points import furthest_point_order
 
     anchors = cloud.gather(1, furthest_point_order(cloud, 16).unsqueeze(-1).expand(-1, -1, 3))
     encoder, bottleneck = model.downsample[0], model.bottlenecks[0]

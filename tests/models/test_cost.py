@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder, Backbone
+from lagem.models.autoencoder import Autoencoder
 from lagem.models.cost import count_stage_step, count_step, stage_cost, training_cost
+from lagem.models.denoiser import Backbone
 
 LEVELS = [LevelSpec(64, 8, depth=2), LevelSpec(16, 16, depth=1), LevelSpec(8, 16, depth=1, bottleneck="kl")]
 SIZES = {"batch_size": 2, "num_surface_points": 300, "num_queries": 100}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lagem.levels import LevelSpec
-from lagem.models import Backbone
+from lagem.models.denoiser import Backbone
 
 from .conftest import LEVELS
 

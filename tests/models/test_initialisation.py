@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
 from lagem.models.attention import Attention
+from lagem.models.autoencoder import Autoencoder
 from lagem.models.initialisation import start_anchored, start_local
 
 

@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from lagem.data_modules import ProceduralDataModule
+from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.levels import LevelSpec
-from lagem.modules import AutoencoderModule
+from lagem.modules.autoencoder import AutoencoderModule
 
 LEVELS = [LevelSpec(16, 4, depth=1), LevelSpec(4, 4, depth=1, bottleneck="kl")]
 

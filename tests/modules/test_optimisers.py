@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
 from lagem.models.attention import Block
+from lagem.models.autoencoder import Autoencoder
 from lagem.modules.optimisers import MuonAdamW
 
 

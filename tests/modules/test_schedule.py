@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lagem.modules.schedule import warmup_cosine
+from lagem.modules.optimisers import warmup_cosine
 
 
 def rates(*, warmup_steps: int, total_steps: int, peak_lr: float, min_lr: float, steps: int) -> list[float]:

@@ -10,14 +10,16 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 import small_cascade as small
-from lagem.data_modules import LatentDataModule, ProceduralDataModule
-from lagem.diffusion import EDMLoss, torch_generator
-from lagem.fingerprint import fingerprint_of
+from lagem.data_modules.latents import LatentDataModule
+from lagem.data_modules.procedural import ProceduralDataModule
+from lagem.diffusion.loss import EDMLoss
+from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec
-from lagem.modules import CascadeStageModule
+from lagem.modules.stage import CascadeStageModule
 from lagem.samples import LatentBatch
-from lagem.stage_weights import load_stage
-from lagem.weights import save_autoencoder
+from lagem.weights.autoencoder import save_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.stage import load_stage
 
 
 @pytest.fixture(scope="module")

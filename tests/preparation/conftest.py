@@ -9,7 +9,8 @@ import pytest
 import trimesh
 
 from lagem.geometry.mesh import Mesh
-from lagem.preparation import Settings, pipeline
+from lagem.preparation import pipeline
+from lagem.preparation.settings import Settings
 
 SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", shapes_per_shard=3)
 

@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from lagem.commands import prepare as command
-from lagem.preparation import Measures, Record, Settings, Shards, show
+from lagem.commands.data import prepare as command
+from lagem.preparation.report import show
+from lagem.preparation.settings import Settings
+from lagem.prepared.records import Measures, Record
+from lagem.prepared.shards import Shards
 
 
 def parse(*words: object) -> argparse.Namespace:

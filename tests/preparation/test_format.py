@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lagem.preparation import POOLS, Shards, prepare
 from lagem.preparation.packing import COLUMNS
+from lagem.preparation.pipeline import prepare
+from lagem.prepared.quantisation import POOLS
+from lagem.prepared.shards import Shards
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-format.md"
 STEPS = {

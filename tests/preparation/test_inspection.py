@@ -13,12 +13,15 @@ import trimesh
 from PIL import Image
 from rich.console import Console
 
-from lagem.commands import inspect as command
-from lagem.geometry import Mesh
-from lagem.preparation import Inspection, Settings, Shards, inspect_folder, inspection_report, prepare
-from lagem.preparation.quantisation import encode
-from lagem.preparation.shape import ShapeArrays
-from lagem.preparation.shard_file import ShardFile, write_shard
+from lagem.commands.data import inspect as command
+from lagem.geometry.mesh import Mesh
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
+from lagem.prepared import inspection_report
+from lagem.prepared.inspection import Inspection, inspect_folder
+from lagem.prepared.quantisation import encode
+from lagem.prepared.shard_file import ShapeArrays, ShardFile, write_shard
+from lagem.prepared.shards import Shards
 
 COUNTS = Settings(surface=4_000, volume=4_000, near=2_000, inside=500, watertight="flood", resolution=64, val_share=0)
 

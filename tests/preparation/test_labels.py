@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, load_mesh
 from lagem.geometry.distance import DistanceTo
-from lagem.preparation import Settings, prepare_shape
-from lagem.preparation.quantisation import decode
+from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.preparation.settings import Settings
+from lagem.preparation.shape import prepare_shape
+from lagem.prepared.quantisation import decode
 
 COUNTS = Settings(surface=200, volume=4_000, near=1_500, inside=500)
 ASKED = 400  # queries of each pool

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lagem.preparation import Part, Shards, pipeline, preparation_status, prepare
-from lagem.preparation.atomic import locked
-from lagem.preparation.parts import status_line
+from lagem.preparation import pipeline
+from lagem.preparation.pipeline import preparation_status, prepare
 from lagem.preparation.workers import run_in_processes
+from lagem.prepared.shards import Shards
+from lagem.storage.locks import locked
+from lagem.storage.parts import Part, status_line
 
 PART = """
 import sys

@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 
 from lagem.geometry.mesh import Mesh
-from lagem.preparation import Shards, pack, packing, pipeline, prepare
+from lagem.preparation import packing, pipeline
+from lagem.preparation.packing import pack
+from lagem.preparation.pipeline import prepare
 from lagem.preparation.workers import Died
+from lagem.prepared.shards import Shards
 
 BATCH = """
 import sys

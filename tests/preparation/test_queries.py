@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, MeshError
-from lagem.preparation import VOLUME_RADIUS, Settings, prepare_shape
-from lagem.preparation.quantisation import decode
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import Mesh
 from lagem.preparation.queries import draw_inside
+from lagem.preparation.settings import Settings
+from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import solid_of
+from lagem.prepared.quantisation import VOLUME_RADIUS, decode
 
 BALL = 4 / 3 * np.pi * VOLUME_RADIUS**3
 

@@ -13,11 +13,16 @@ import igl
 import numpy as np
 import pytest
 
-from lagem.geometry import Frame, load_mesh, sample_surface
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import load_mesh
+from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
-from lagem.preparation import Record, Settings, Shards, prepare
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.settings import Settings
 from lagem.preparation.solid import surface_error
+from lagem.prepared.records import Record
+from lagem.prepared.shards import Shards
 
 MESHES = Path(__file__).resolve().parents[2].parent / "shared" / "meshes"
 CLOSED = ("animal_figure/objsim_duck", "human_body/objsim_hand", "primitive/objsim_toruslarge")

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagem.geometry.mesh import Mesh, MeshError
-from lagem.preparation import POOLS, VOLUME_RADIUS, Settings, ShapeArrays, prepare_shape
-from lagem.preparation.quantisation import SURFACE_LIMIT, decode, encode
-from lagem.preparation.shard_file import write_shard
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import Mesh
+from lagem.preparation.settings import Settings
+from lagem.preparation.shape import prepare_shape
+from lagem.prepared.quantisation import POOLS, SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
+from lagem.prepared.shard_file import ShapeArrays, write_shard
 
 
 def prepared(mesh: Mesh, folder: Path, settings: Settings, id: str = "a") -> ShapeArrays:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagem.preparation import POOLS, Shards, prepare, prepare_shape
-from lagem.preparation.quantisation import decode
-from lagem.preparation.shard_file import ShardFile, write_shard
+from lagem.preparation.pipeline import prepare
+from lagem.preparation.shape import prepare_shape
+from lagem.prepared.quantisation import POOLS, decode
+from lagem.prepared.shard_file import ShardFile, write_shard
+from lagem.prepared.shards import Shards
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_reader_works_after_a_fork(shards):
 
 
 def test_few_shards_stay_open(root, monkeypatch):
-    monkeypatch.setattr("lagem.preparation.stored_folder.LocalFolder.open_files", 1)
+    monkeypatch.setattr("lagem.storage.stored_folder.LocalFolder.open_files", 1)
     shards = Shards(root)
     for index in (0, 6, 3, 0, 6):
         shards.read(index, "surface_points", 0, 1)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry import Mesh, MeshError
 from lagem.geometry.boundary import open_edges
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import Mesh
 from lagem.preparation.solid import Solid, require_manifold, solid_of
 
 

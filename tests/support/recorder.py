@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from lagem.data_modules import ProceduralDataModule
+from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.samples import OccupancyBatch
 
 BATCHES = 5  # of an epoch

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import torch
 
-from lagem.data_modules import ProceduralSurfaces
-from lagem.fingerprint import fingerprint_of
-from lagem.latents import EncodeSettings, encode
+from lagem.latents.encoding import EncodeSettings
+from lagem.latents.pipeline import encode
 from lagem.levels import LevelSpec
-from lagem.models import Autoencoder
-from lagem.stage_weights import StageSpec, save_stage
-from lagem.weights import save_autoencoder
+from lagem.models.autoencoder import Autoencoder
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.weights.autoencoder import save_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.stage import StageSpec, save_stage
 
 LEVELS = (LevelSpec(16, 4, depth=1), LevelSpec(8, 6, depth=1), LevelSpec(4, 8, depth=1))
 LEVELS_OPTION = "--model.init_args.levels=[{}]".format(

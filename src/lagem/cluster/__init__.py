@@ -1,1 +1,1 @@
-"""Runs on a SLURM cluster: submission, preemption and arrays of tasks."""
+"""Jobs for SLURM: profile, job, array, chain, submission."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lagem.cluster.arrays import script_of_parts, submit_parts
 from lagem.cluster.job import Job, value_of
-from lagem.preparation.atomic import write_atomically
+from lagem.storage.atomic import write_atomically
 
 Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of earlier ones that it waits for
 

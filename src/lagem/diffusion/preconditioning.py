@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lagem.models import Backbone
+from lagem.models.denoiser import Backbone
 
 
 def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Which training shape lies nearest to each evaluated one: what shows leaks, and what retrieval answers with.
 
 Near is meant in the Chamfer distance of the stored surfaces as they stand, in the same frame and not turned. The search
-narrows in three steps: the training shapes most alike in their distances to fixed places (`lagem.preparation.copies`),
+narrows in three steps: the training shapes most alike in their distances to fixed places (`lagem.prepared.copies`),
 of these the nearest by few points, of these the nearest by many. Nothing in it is random. The result is kept with the
 prepared folder, so that further evaluations find it.
 """
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from scipy.spatial import cKDTree
 
-from lagem.digest import sha256_of
-from lagem.geometry import chamfer_distance
-from lagem.preparation import Shards
-from lagem.preparation.atomic import write_atomically
-from lagem.preparation.copies import COMPARED_POINTS, describe, first_points
+from lagem.geometry.metrics import chamfer_distance
+from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
+from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
+from lagem.storage.atomic import write_atomically
+from lagem.storage.digest import sha256_of
 
 TRAINING = "train"
 ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8

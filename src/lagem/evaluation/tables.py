@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lagem.evaluation.summary import Mean
+from lagem.evaluation.means import Mean
 
 # measure: its title, and the factor of the tables
 TITLES = {

@@ -1,15 +1,9 @@
 """Meshes, occupancy, surfaces from fields, metrics and pictures; knows nothing of models."""
 
-from lagem.geometry.dominance import dominant_share
+from lagem.geometry.components import dominant_share, largest_part, with_fewer_faces
+from lagem.geometry.files.parsing import MeshError
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import (
-    KNOWN_ENDINGS,
-    POINT_ENDINGS,
-    Mesh,
-    MeshError,
-    load_mesh,
-    load_points,
-)
+from lagem.geometry.mesh import KNOWN_ENDINGS, POINT_ENDINGS, Mesh, load_mesh, load_points
 from lagem.geometry.metrics import (
     SurfaceScore,
     chamfer_distance,
@@ -20,9 +14,7 @@ from lagem.geometry.metrics import (
     surface_distances,
 )
 from lagem.geometry.occupancy import WindingNumber
-from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
-from lagem.geometry.point_picture import render_points
-from lagem.geometry.reduction import largest_part, with_fewer_faces
+from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
 

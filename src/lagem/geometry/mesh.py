@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.file_checks import FILE_CHECKS
+from lagem.geometry.files.checks import FILE_CHECKS
+from lagem.geometry.files.parsing import MeshError as MeshError
+from lagem.geometry.files.parsing import checked_path, parse, unreadable
 from lagem.geometry.frame import Frame
-from lagem.geometry.parsing import MeshError as MeshError
-from lagem.geometry.parsing import checked_path, parse, unreadable
 
 # V vertices, F faces, N points
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.mesh import Mesh, MeshError
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import Mesh
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

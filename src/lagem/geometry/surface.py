@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.geometry.isosurface import marching_cubes
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.voxels import Mask, any_corner, corners_of
 
@@ -144,3 +143,24 @@ def _marching_cubes(volume: Volume) -> Mesh:
     padded[border] = -np.abs(padded[border]) * (1 - BEYOND) / BEYOND
     vertices, faces = marching_cubes(padded)
     return Mesh(-1 + 2 * (vertices - 1) / (len(volume) - 1), faces)
+
+
+def marching_cubes(volume: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Triangles where the volume crosses 0, facing to where it is negative.
+
+    Args:
+        volume: (X, Y, Z) float64, > 0 inside.
+
+    Returns:
+        vertices (K, 3) float64 in units of nodes, each on an edge between two neighbouring nodes, and faces (F, 3)
+        int64. Closed where the volume's border is outside.
+    """
+    import mcubes
+
+    if not hasattr(mcubes, "marching_cubes"):
+        raise ImportError(
+            "the installed `mcubes` is another package of that name; run `pip uninstall mcubes` and then "
+            "`pip install --force-reinstall PyMCubes`."
+        )
+    vertices, faces = mcubes.marching_cubes(volume, 0.0)
+    return vertices, faces.astype(np.int64)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import LATENTS, LatentShard
 from lagem.levels import LevelSpec
-from lagem.preparation.file_cache import FileCache
-from lagem.preparation.sharded import ShardedFolder
+from lagem.storage.file_cache import FileCache
+from lagem.storage.sharded_folder import ShardedFolder
 
 
 class LatentCache(ShardedFolder[LatentShard]):
@@ -19,7 +19,7 @@ class LatentCache(ShardedFolder[LatentShard]):
 
     ids, categories, splits: one entry a shape.
     levels: sizes of the autoencoder's levels, fine to coarse.
-    fingerprint: of the autoencoder, as `lagem.fingerprint` makes it.
+    fingerprint: of the autoencoder, as `lagem.weights.fingerprint` makes it.
     subsets: K, how many draws of its surface each shape was encoded from.
     """
 

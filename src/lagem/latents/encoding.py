@@ -6,7 +6,6 @@ channels.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,9 +14,10 @@ from torch import Tensor
 
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import EncodedShape, RefusedShape
-from lagem.latents.surfaces import SurfaceSource
 from lagem.models.autoencoder import Autoencoder
 from lagem.randomness import sample_generator
+from lagem.sources.augmentation import Augmentation
+from lagem.sources.surfaces import SurfaceSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +49,12 @@ class EncodeSettings:
             raise ValueError(f"--seed is {self.seed}, but must not be negative.")
 
 
-class Augments(Protocol):
-    """A random linear map of a shape, as `lagem.data_modules.Augmentation` draws it."""
-
-    def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
-        """(3, 3) matrix that maps column vectors of the (N, 3) points."""
-
-
 def encode_run(
     autoencoder: Autoencoder,
     surfaces: SurfaceSource,
     run: Sequence[int],
     settings: EncodeSettings,
-    augment: Augments | None,
+    augment: Augmentation | None,
     on_clouds: Callable[[int], object],
 ) -> tuple[list[EncodedShape], list[RefusedShape]]:
     """Latents of the shapes of one shard, and the shapes that have none; `on_clouds` hears how many clouds are done."""
@@ -101,7 +94,7 @@ def encode_run(
 
 
 def draw(
-    surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augments | None
+    surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augmentation | None
 ) -> NDArray[np.float32]:
     """(N, 3) points of one subset of one shape, keyed by the seed, the subset and the shape's id."""
     rng = sample_generator(settings.seed, subset, f"{surfaces.ids[index]}/latents")

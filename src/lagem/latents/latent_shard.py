@@ -15,8 +15,8 @@ from safetensors.numpy import save
 
 from lagem.geometry.frame import Frame
 from lagem.levels import LevelSpec
-from lagem.preparation.atomic import write_atomically
-from lagem.preparation.folder_format import FolderFormat
+from lagem.storage.atomic import write_atomically
+from lagem.storage.folder_format import FolderFormat
 
 LATENTS = FolderFormat(
     name="lagem-latents",

@@ -13,17 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lagem.fingerprint import check_fingerprint, fingerprint_of
-from lagem.latents.encoding import Augments, EncodeSettings, encode_run
+from lagem.latents.encoding import EncodeSettings, encode_run
 from lagem.latents.latent_shard import LATENTS, LatentShard, RefusedShape, write_latent_shard
-from lagem.latents.surfaces import SurfaceSource
 from lagem.models.autoencoder import Autoencoder
-from lagem.preparation.atomic import locked, remove_leftovers, write_atomically
-from lagem.preparation.csv_table import csv_table
-from lagem.preparation.packing import shard_name
-from lagem.preparation.parts import Part, status_line
-from lagem.preparation.stored_folder import LocalFolder
 from lagem.progress import long_progress
+from lagem.sources.augmentation import Augmentation
+from lagem.sources.surfaces import SurfaceSource
+from lagem.storage.atomic import remove_leftovers, write_atomically
+from lagem.storage.csv_table import csv_table
+from lagem.storage.locks import locked
+from lagem.storage.parts import Part, status_line
+from lagem.storage.sharded_folder import shard_name
+from lagem.storage.stored_folder import LocalFolder
+from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 
 SHAPES_PER_SHARD = 64
 
@@ -34,7 +36,7 @@ def encode(
     output: str | Path,
     settings: EncodeSettings,
     *,
-    augment: Augments | None = None,
+    augment: Augmentation | None = None,
     retry_refused: bool = False,
     part: Part | None = None,
 ) -> list[RefusedShape]:
@@ -106,7 +108,11 @@ def encoding_status(
 
 
 def begin(
-    root: Path, autoencoder: Autoencoder, surfaces: SurfaceSource, settings: EncodeSettings, augment: Augments | None
+    root: Path,
+    autoencoder: Autoencoder,
+    surfaces: SurfaceSource,
+    settings: EncodeSettings,
+    augment: Augmentation | None,
 ) -> None:
     """Make the folder with its format.json, or check that it was made with the same autoencoder, data and settings."""
     fingerprint = fingerprint_of(autoencoder)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
-from lagem.preparation.parts import Part
+from lagem.storage.parts import Part
 
 LISTED = 40  # refused shapes listed by name; all are in refused.csv
 

@@ -16,7 +16,7 @@ from lagem.levels import LevelSpec, check_levels
 from lagem.models.attention import Attention, Block, KeysValues
 from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck, make_bottleneck
 from lagem.models.embedding import OCTAVES, PointEmbedding
-from lagem.models.sampling import FPSBackend, furthest_point_order
+from lagem.models.furthest_points import FPSBackend, furthest_point_order
 
 Skip = Literal["double", "single"]
 Bottleneck = StandardisedBottleneck | KLBottleneck

@@ -18,13 +18,13 @@ from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder, Field, Skip
 from lagem.models.embedding import OCTAVES
+from lagem.models.furthest_points import FPSBackend
 from lagem.models.initialisation import start_anchored, start_local
-from lagem.models.sampling import FPSBackend
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancyBatch
-from lagem.weights import describe_autoencoder, load_autoencoder
-from lagem.weights_file import differences
+from lagem.weights.autoencoder import describe_autoencoder, load_autoencoder
+from lagem.weights.file import differences
 
 
 class AutoencoderModule(RecipeModule):

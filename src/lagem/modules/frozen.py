@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lagem.fingerprint import fingerprint_of
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Field
 from lagem.samples import LatentBatch, OccupancyBatch
-from lagem.weights import load_autoencoder
+from lagem.weights.autoencoder import load_autoencoder
+from lagem.weights.fingerprint import fingerprint_of
 
 
 class FrozenAutoencoder:

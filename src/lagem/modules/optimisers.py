@@ -1,11 +1,13 @@
 """Muon for the hidden matrices and AdamW for the rest, as one optimiser (Jordan et al. 2024; torch.optim.Muon)."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from lagem.models.attention import Attention, FeedForward
 
@@ -63,3 +65,27 @@ class MuonAdamW(Optimizer):
     def _share_groups(self) -> None:
         """A schedule writes learning rates into our groups; the parts read theirs: they are the same objects."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+def warmup_cosine(
+    optimizer: Optimizer, *, warmup_steps: int, total_steps: int, peak_lr: float, min_lr: float
+) -> LambdaLR:
+    """Rise linearly to `peak_lr` in `warmup_steps`, then fall as a half cosine to `min_lr` at `total_steps`.
+
+    Args:
+        optimizer: Optimiser whose groups have the learning rate `peak_lr`.
+        warmup_steps: Steps of the rise; 0 starts at the peak.
+        total_steps: Steps of the whole training.
+        peak_lr: Highest learning rate.
+        min_lr: Learning rate at the end, and after it.
+    """
+
+    floor = min_lr / peak_lr if peak_lr else 1.0
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
-from lagem.modules.optimisers import MuonAdamW
-from lagem.modules.schedule import warmup_cosine
+from lagem.modules.optimisers import MuonAdamW, warmup_cosine
 from lagem.modules.sharding import gather, scatter, shard
 
 OptimizerName = Literal["adamw", "muon"]

@@ -11,16 +11,19 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from lagem.diffusion import Cascade, Denoiser, EDMLoss, Stage, torch_generator
-from lagem.fingerprint import check_fingerprint
+from lagem.diffusion.cascade import Cascade, Stage
+from lagem.diffusion.loss import EDMLoss
+from lagem.diffusion.noise import torch_generator
+from lagem.diffusion.preconditioning import Denoiser
 from lagem.levels import LevelSpec, check_levels
 from lagem.models.autoencoder import Field
 from lagem.modules.frozen import FrozenAutoencoder
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed
 from lagem.samples import LatentBatch, OccupancyBatch
-from lagem.stage_weights import StageSpec
-from lagem.weights_file import differences
+from lagem.weights.file import differences
+from lagem.weights.fingerprint import check_fingerprint
+from lagem.weights.stage import StageSpec
 
 NUM_FIXED_SIGMAS = 8  # noise levels of the validation
 

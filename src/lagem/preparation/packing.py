@@ -8,19 +8,19 @@ old shard goes when no index names it any more.
 """
 
 import csv
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.progress import track
 
-from lagem.preparation.atomic import remove_leftovers, write_atomically
-from lagem.preparation.csv_table import csv_table
-from lagem.preparation.quantisation import POOLS
-from lagem.preparation.records import Record, read_records, write_table
-from lagem.preparation.shard_file import OCCUPANCY, ShardFile, write_shard
-from lagem.preparation.stored_folder import LocalFolder
+from lagem.prepared.quantisation import POOLS
+from lagem.prepared.records import Record, read_records, write_table
+from lagem.prepared.shard_file import OCCUPANCY, ShardFile, write_shard
+from lagem.storage.atomic import remove_leftovers, write_atomically
+from lagem.storage.csv_table import csv_table
+from lagem.storage.sharded_folder import shard_name
+from lagem.storage.stored_folder import LocalFolder
 
 COLUMNS = ["id", "category", "split", "shard", "row", "faces", "inside_share", *POOLS]
 
@@ -101,12 +101,6 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
         if id in records and records[id].status == "prepared":
             located.setdefault(id, Place(path, 0, records[id].split))
     return located
-
-
-def shard_name(number: int, ids: list[str]) -> str:
-    """Name of the shard that holds these shapes."""
-    digest = hashlib.blake2b("\0".join(ids).encode(), digest_size=4).hexdigest()
-    return f"{number:05d}-{digest}.safetensors"
 
 
 def index_of(shards: Path, names: list[str]) -> str:

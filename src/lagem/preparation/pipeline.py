@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lagem.preparation.atomic import locked
 from lagem.preparation.packing import locate, pack
-from lagem.preparation.parts import Part, status_line
-from lagem.preparation.records import Measures, Record, read_records, write_record
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
-from lagem.preparation.shard_file import OCCUPANCY, write_shard
 from lagem.preparation.solid import require_manifold
-from lagem.preparation.sources import MeshSource, find_meshes
-from lagem.preparation.stored_folder import LocalFolder
 from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
+from lagem.prepared.records import Measures, Record, read_records, write_record
+from lagem.prepared.shard_file import OCCUPANCY, write_shard
 from lagem.progress import long_progress
+from lagem.sources.mesh_files import MeshSource, find_meshes
+from lagem.storage.locks import locked
+from lagem.storage.parts import Part, status_line
+from lagem.storage.stored_folder import LocalFolder
 
 TIME_LIMIT = 600.0  # seconds a mesh
 LONGEST_REASON = 500  # characters; a parser may quote all of a file's line

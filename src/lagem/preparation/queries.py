@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.distance import DistanceTo
-from lagem.geometry.mesh import MeshError
+from lagem.geometry.files.parsing import MeshError
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells
-from lagem.preparation.quantisation import SURFACE_LIMIT, VOLUME_OF_BALL, VOLUME_RADIUS, decode, encode
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import Solid
+from lagem.prepared.quantisation import SURFACE_LIMIT, VOLUME_OF_BALL, VOLUME_RADIUS, decode, encode
 
 # N points of one kind; coordinates are in the unit-sphere frame (bounding box centred, max norm 1)
 

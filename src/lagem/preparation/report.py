@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lagem.preparation.parts import Part, status_line
-from lagem.preparation.records import Record
+from lagem.prepared.records import Record
+from lagem.storage.parts import Part, status_line
 
 LISTED = 40  # refused meshes listed by name; more are grouped by reason
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lagem.preparation.quantisation import SURFACE_LIMIT
 from lagem.preparation.solid import CONVERSIONS, Conversion
+from lagem.prepared.quantisation import SURFACE_LIMIT
 
 RESOLUTIONS = (64, 512)  # below, the cube is too narrow around the sphere; above, a grid takes gigabytes
 THICKNESSES = (0.001, 0.1)

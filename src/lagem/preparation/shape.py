@@ -5,41 +5,18 @@ surface points jittered by N(0, sigma²) for two sigmas. Every label is the wind
 position as stored. Each array is in random order, so any contiguous window of it is a fair draw.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lagem.geometry.boundary import sample_boundary
-from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import MeshError, load_mesh
-from lagem.preparation.quantisation import encode
+from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.mesh import load_mesh
 from lagem.preparation.queries import near_queries, volume_queries
-from lagem.preparation.records import Measures
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import solid_of
+from lagem.prepared.quantisation import encode
+from lagem.prepared.records import Measures
+from lagem.prepared.shard_file import ShapeArrays
 from lagem.randomness import sample_generator
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShapeArrays:
-    """One prepared shape as it is stored.
-
-    pools: the arrays of `quantisation.POOLS`, (N, 3) integers each.
-    volume_drawn_inside, volume_drawn_outside: uniform draws from the ball that each volume pool was collected from.
-    faces: faces of the source mesh.
-    """
-
-    id: str
-    category: str
-    split: str
-    frame: Frame
-    faces: int
-    volume_drawn_inside: int
-    volume_drawn_outside: int
-    near_sigmas: tuple[float, ...]
-    pools: dict[str, NDArray[np.signedinteger]] = field(repr=False)
 
 
 def prepare_shape(

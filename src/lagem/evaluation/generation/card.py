@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lagem.evaluation.evaluation_set import About
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import Share
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, Figures, GenerationSummary
+from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.evaluation.tables import TITLES, Rows, figure_of_mean, markdown_table, six_digits, terminal_table
-from lagem.preparation.atomic import write_atomically
-from lagem.preparation.csv_table import csv_table
+from lagem.storage.atomic import write_atomically
+from lagem.storage.csv_table import csv_table
 
 SHARES = {
     "surface": "with a surface",

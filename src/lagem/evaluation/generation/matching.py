@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lagem.evaluation.generation.shapes import EVERY_SPLIT, JudgedShape
-from lagem.latents.surfaces import SurfaceSource
+from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.randomness import sample_seed
+from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from lagem.evaluation.kept import Kept
 from lagem.progress import long_progress
+from lagem.storage.kept import Kept
 
 Clouds = Sequence[NDArray[np.floating]]
 Matrix = NDArray[np.float64]

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lagem.evaluation.evaluation_set import About
 from lagem.evaluation.generation.card import show, write_generation_card
 from lagem.evaluation.generation.matching import MatchedSets, match, places_by_group
 from lagem.evaluation.generation.pairs import ChamferDistances, EarthMoversDistances, Matrix, pair_distances
 from lagem.evaluation.generation.samples import Sample, samples_of
 from lagem.evaluation.generation.sets import ComparedSets, SetDistances
-from lagem.evaluation.generation.shapes import EVERY_SPLIT, JudgedShape, Points, ShapeReader
+from lagem.evaluation.generation.shapes import JudgedShape, ShapeReader
 from lagem.evaluation.generation.summary import GenerationSummary, summarise_generation
-from lagem.evaluation.kept import Kept
 from lagem.evaluation.neighbours import TRAINING, TrainingSearch
-from lagem.latents.surfaces import SurfaceSource
+from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.progress import long_progress
 from lagem.randomness import sample_generator
+from lagem.sources.surfaces import EVERY_SPLIT, Points, SurfaceSource
+from lagem.storage.kept import Kept
 
 
 def evaluate_generation(

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.evaluation.generation.pairs import Matrix
-from lagem.evaluation.summary import INTERVAL, Mean
+from lagem.evaluation.means import INTERVAL, Mean
 from lagem.randomness import sample_generator
 
 HALVES = 1_000

@@ -6,23 +6,20 @@ Generated meshes are taken as they are, in the unit sphere's frame that they wer
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lagem.evaluation.generation.samples import Sample
-from lagem.evaluation.kept import Kept
 from lagem.evaluation.neighbours import Neighbour, TrainingSearch
-from lagem.geometry import Frame, dominant_share, load_mesh, sample_surface
-from lagem.latents.surfaces import SurfaceSource
-from lagem.preparation import find_meshes
-from lagem.preparation.copies import COMPARED_POINTS
+from lagem.geometry.components import dominant_share
+from lagem.geometry.mesh import load_mesh
+from lagem.geometry.sampling import sample_surface
+from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.randomness import sample_generator
+from lagem.sources.surfaces import Points, SurfaceSource
+from lagem.storage.kept import Kept
 
-EVERY_SPLIT = "every"
-Points = NDArray[np.float32]
 Draw = Callable[[int, np.random.Generator], Points]
 
 
@@ -59,31 +56,6 @@ class JudgedShape:
         return row
 
 
-class MeshSurfaces:
-    """Mesh files, found as `lagem prepare` finds them, as a `SurfaceSource`; they are of every split.
-
-    Args:
-        source: A file, a folder or a manifest.
-    """
-
-    def __init__(self, source: Path) -> None:
-        meshes = find_meshes([source], val_share=0)
-        self._paths = [mesh.path for mesh in meshes]
-        self.ids = [mesh.id for mesh in meshes]
-        self.categories = [mesh.category for mesh in meshes]
-        self.splits = [EVERY_SPLIT] * len(meshes)
-        self.description: dict[str, Any] = {"meshes": str(source)}
-
-    def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
-        """(count, 3) points of mesh `index`'s surface, in the unit-sphere frame; ValueError where it has none."""
-        mesh = load_mesh(self._paths[index])
-        return _drawn(sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng))
-
-    def frame(self, index: int) -> Frame:
-        """Map between mesh `index`'s own coordinates and the unit sphere."""
-        return Frame.of(load_mesh(self._paths[index]).vertices)
-
-
 class ShapeReader:
     """Draws the points of shapes, keyed by (seed, set and id), and looks for the nearest training shape.
 
@@ -107,7 +79,7 @@ class ShapeReader:
         except ValueError as error:
             return replace(shape, reason=str(error).removeprefix(f"{sample.path}: "))
         shape = replace(shape, dominant_share=dominant_share(mesh))
-        return self._with_points(shape, lambda count, rng: _drawn(sample_surface(mesh, count, rng)))
+        return self._with_points(shape, lambda count, rng: sample_surface(mesh, count, rng)[0].astype(np.float32))
 
     def reference(self, surfaces: SurfaceSource, index: int) -> JudgedShape:
         """A reference; without points where its mesh cannot be read."""
@@ -128,7 +100,3 @@ class ShapeReader:
             self._kept.add(name, asdict(self._search.nearest(many)))
         nearest = Neighbour(**self._kept.values[name])
         return replace(shape, nearest_train=nearest.id, nearest_train_distance=nearest.distance)
-
-
-def _drawn(sampled: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Points:
-    return sampled[0].astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from lagem.evaluation.generation.sets import ComparedSets
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import Share, share_of
-from lagem.evaluation.summary import Mean, mean_of
+from lagem.evaluation.means import Mean, mean_of
 
 LEAST_REFERENCES = 50  # of a category, to be reported by itself
 ONE_SOLID = 0.9  # share of the volume that makes a solid the dominant one

@@ -1,0 +1,1 @@
+"""Verbs that make data: prepare, inspect, select-ids, encode."""

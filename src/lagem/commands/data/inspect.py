@@ -1,0 +1,35 @@
+"""`lagem inspect`: what a prepared folder holds, and which shapes in it are suspicious."""
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "summarise a prepared folder and list its suspicious shapes, as tables and pictures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add("data", type=Path, metavar="DIR", help="folder that `lagem prepare` wrote")
+    add("--output", type=Path, metavar="DIR", help="folder for tables and pictures (default: inspection/ in it)")
+    add("--judged", type=int, default=200, metavar="N", help="shapes whose labels get a second opinion (default: 200)")
+    add(
+        "--within",
+        type=float,
+        default=0.01,
+        metavar="D",
+        help="distance, everywhere, up to which two shapes count as copies (default: %(default)s)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of what is drawn (default: 0)")
+    add("--up", choices=["y", "z"], default="z", help="axis that points up in the pictures (default: z)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Inspect, print and write."""
+    from lagem.prepared import inspection_report
+    from lagem.prepared.inspection import inspect_folder
+
+    inspection = inspect_folder(args.data, judged=args.judged, within=args.within, seed=args.seed)
+    output = args.output or args.data / "inspection"
+    inspection_report.show(inspection)
+    inspection_report.write(inspection, output, args.up)
+    print(f"Tables and pictures: {output}")

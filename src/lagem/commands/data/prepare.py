@@ -1,0 +1,117 @@
+"""`lagem prepare`: meshes → a folder of shards for training."""
+
+import argparse
+
+SUMMARY = "sample and label meshes, and pack them into shards for training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    from lagem.preparation.pipeline import TIME_LIMIT
+    from lagem.preparation.settings import Settings
+    from lagem.preparation.solid import CONVERSIONS
+
+    paper = Settings()
+    add = parser.add_argument
+    add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched below), or manifests (.csv)")
+    add("--output", required=True, metavar="DIR", help="the prepared folder; an existing one is continued")
+    add("--workers", type=int, default=1, metavar="N", help="child processes (default: 1)")
+    add("--surface", type=int, default=paper.surface, metavar="N", help="surface points a shape (default: %(default)s)")
+    add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries a shape (default: %(default)s)")
+    add("--near", type=int, default=paper.near, metavar="N", help="near queries for each sigma (default: %(default)s)")
+    add(
+        "--inside",
+        type=int,
+        default=paper.inside,
+        metavar="N",
+        help="least volume queries inside (default: %(default)s)",
+    )
+    add(
+        "--watertight",
+        choices=CONVERSIONS,
+        default=paper.watertight,
+        help="what closes open meshes: ours, the authors' Manifold, or none to refuse them (default: %(default)s)",
+    )
+    add(
+        "--resolution",
+        type=int,
+        default=paper.resolution,
+        metavar="R",
+        help="cells a side of flood (default: %(default)s)",
+    )
+    add(
+        "--thickness",
+        type=float,
+        default=paper.thickness,
+        metavar="T",
+        help="least thickness of open sheets, in unit-sphere units (default: %(default)s)",
+    )
+    add("--seed", type=int, default=paper.seed, metavar="N", help="seed of all draws (default: %(default)s)")
+    add(
+        "--shapes-per-shard",
+        type=int,
+        default=paper.shapes_per_shard,
+        metavar="N",
+        help="shapes in one shard file (default: %(default)s)",
+    )
+    add(
+        "--val-share",
+        type=float,
+        default=paper.val_share,
+        metavar="SHARE",
+        help="share that becomes validation where no manifest says so (default: %(default)s)",
+    )
+    add("--category", metavar="NAME", help="category of all (default: by manifest, or the name of the file's folder)")
+    add(
+        "--time-limit",
+        type=float,
+        default=TIME_LIMIT,
+        metavar="S",
+        help="seconds after which a mesh is given up (default: %(default)g)",
+    )
+    add("--retry-refused", action="store_true", help="try meshes again that an earlier call refused")
+    add(
+        "--part",
+        metavar="I/N",
+        help="prepare one of N shares of the meshes, beside the others; the command without it then packs",
+    )
+    add("--status", action="store_true", help="only say how many are prepared, refused and missing")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare, and print what became of the meshes."""
+    from lagem.preparation.pipeline import preparation_status, prepare
+    from lagem.preparation.report import show, show_part
+    from lagem.preparation.settings import Settings
+    from lagem.storage.parts import Part
+
+    if args.status:
+        print(preparation_status(args.meshes, args.output))
+        return
+    part = Part.of(args.part) if args.part else None
+    settings = Settings(
+        surface=args.surface,
+        volume=args.volume,
+        near=args.near,
+        inside=args.inside,
+        watertight=args.watertight,
+        resolution=args.resolution,
+        thickness=args.thickness,
+        seed=args.seed,
+        shapes_per_shard=args.shapes_per_shard,
+        val_share=args.val_share,
+    )
+    records = prepare(
+        args.meshes,
+        args.output,
+        settings,
+        args.workers,
+        category=args.category,
+        retry_refused=args.retry_refused,
+        time_limit=args.time_limit,
+        part=part,
+    )
+    if part is None:
+        show(records, args.output)
+    else:
+        show_part(records, part)

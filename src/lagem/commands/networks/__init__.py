@@ -1,0 +1,1 @@
+"""Verbs about networks and their weights: describe, import-weights, bundle."""

@@ -1,0 +1,31 @@
+"""`lagem bundle`: an autoencoder and the stages of its cascade as one folder."""
+
+import argparse
+from pathlib import Path
+
+from lagem.pretrained import autoencoder_file
+
+SUMMARY = "put an autoencoder and the stages of its cascade into one folder, checked to belong together"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add(
+        "autoencoder",
+        type=autoencoder_file,
+        metavar="AUTOENCODER",
+        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
+    )
+    add("stages", type=Path, nargs="+", metavar="STAGE", help="checkpoints of one stage for each level, in any order")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder to make")
+    add("--half", action="store_true", help="store float16: half the size, samples differ in the last digits")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the bundle."""
+    from lagem.generation.bundle import write_bundle
+
+    folder = write_bundle(args.autoencoder, args.stages, args.output, half=args.half)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(f"wrote {folder}: {len(args.stages)} stages, {size / 2**20:,.1f} MiB")

@@ -1,0 +1,24 @@
+"""`lagem describe`: what a configuration will cost, before anything is run."""
+
+import argparse
+import json
+from pathlib import Path
+
+SUMMARY = "parameters, latents, operations and activations of an experiment, before it is run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    parser.add_argument("config", type=Path, help="experiment file, as for `lagem fit --config`")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Describe the experiment."""
+    from lagem.training.description import describe_experiment, print_description
+
+    description = describe_experiment(args.config)
+    if args.json:
+        print(json.dumps(description, indent=2))
+    else:
+        print_description(description)

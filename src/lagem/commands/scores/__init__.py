@@ -1,0 +1,1 @@
+"""Verbs that measure: evaluate, evaluate-generation, compare, levels."""

@@ -1,0 +1,78 @@
+"""`lagem evaluate`: every measure of an autoencoder, or of retrieval, on a prepared folder or on meshes as they are."""
+
+import argparse
+from pathlib import Path
+
+from lagem.pretrained import autoencoder_file
+
+SUMMARY = "score an autoencoder on prepared shapes or on meshes, by shape, by category and in the mean"
+RETRIEVAL = "retrieval"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add(
+        "weights",
+        metavar="CKPT",
+        help="checkpoint of `lagem fit`, a safetensors file, ours (autoencoder, large), or `retrieval`: the baseline "
+        "that answers with the nearest training shape",
+    )
+    add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for scores.csv, card.json, card.md, examples.png",
+    )
+    add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
+    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
+    add("--points", type=int, default=100_000, metavar="N", help="points on each surface (default: %(default)s)")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
+    add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
+    add(
+        "--part",
+        metavar="I/N",
+        help="score one of N shares of the shapes, beside the others; the command without it then writes the card",
+    )
+    add(
+        "--status",
+        action="store_true",
+        help="only say how many shapes have a score of these settings, were refused one and are missing",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, print the table, write the card."""
+    from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
+    from lagem.evaluation.reconstruction.run import evaluate, evaluation_status
+    from lagem.storage.digest import sha256_of
+    from lagem.storage.parts import Part
+
+    if args.status:
+        about: dict[str, str | int | float] = {"points": args.points, "seed": args.seed}
+        if args.weights == RETRIEVAL:
+            about["weights"] = NO_WEIGHTS
+        else:
+            about["weights' sha256"] = sha256_of(autoencoder_file(args.weights))
+            about["resolution"] = args.resolution
+            if args.surface_points:
+                about["surface points given"] = args.surface_points
+        print(evaluation_status(args.data, args.output, about, split=args.split))
+        return
+    evaluate(
+        None if args.weights == RETRIEVAL else autoencoder_file(args.weights),
+        args.data,
+        args.output,
+        split=args.split,
+        num_surface_points=args.surface_points,
+        points=args.points,
+        resolution=args.resolution,
+        device=args.device,
+        seed=args.seed,
+        up=args.up,
+        part=Part.of(args.part) if args.part else None,
+    )

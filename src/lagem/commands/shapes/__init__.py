@@ -1,0 +1,1 @@
+"""Verbs that make shapes: reconstruct, generate, vary."""

@@ -1,0 +1,29 @@
+"""Means with bootstrap intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.randomness import sample_generator
+
+RESAMPLINGS = 2_000
+INTERVAL = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean, the shapes (or categories) it is over, and its 95% percentile bootstrap interval."""
+
+    value: float
+    count: int
+    low: float
+    high: float
+
+
+def mean_of(values: NDArray[np.float64], seed: int) -> Mean:
+    """Mean of values with its percentile bootstrap interval."""
+    rng = sample_generator(seed, 0, "bootstrap")
+    resampled = values[rng.integers(len(values), size=(RESAMPLINGS, len(values)))].mean(axis=1)
+    low, high = np.quantile(resampled, INTERVAL)
+    return Mean(value=float(values.mean()), count=len(values), low=float(low), high=float(high))

@@ -1,0 +1,60 @@
+"""The shapes that are evaluated: one split of a prepared folder, or meshes as they are."""
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from lagem.evaluation.reconstruction.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
+from lagem.prepared.shards import Shards
+from lagem.sources.mesh_files import find_meshes
+from lagem.storage.digest import sha256_of
+
+About = dict[str, str | int | float]
+
+
+class EvaluationSet:
+    """Shapes with their truth; ValueError where there is none.
+
+    shards: the prepared folder; None where meshes are taken as they are.
+    about: what the card says of it.
+    ids: of the shapes, in their order.
+
+    Args:
+        data: A folder of `lagem prepare`, or meshes: a file, a folder, a manifest.
+        split: Of a prepared folder.
+        points: R, drawn on the surface of a mesh; a prepared shape has its stored ones.
+        seed: Of the draws.
+    """
+
+    def __init__(self, data: Path, *, split: str, points: int, seed: int) -> None:
+        self.data, self.split, self._points, self._seed = data, split, points, seed
+        self.shards = Shards(data) if (data / "format.json").exists() else None
+        self.about: About = {"data": str(data)}
+        if self.shards:
+            self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
+            if not self.ids:
+                known = sorted(set(self.shards.splits))
+                raise ValueError(f"{data}: holds no shape of split {split!r}; it has {known}.")
+            self.about |= {"truth": "prepared: the stored surface and labels", "split": split}
+            self.about["index's sha256"] = sha256_of(data / "index.csv")
+        else:
+            self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
+            self.about |= {"truth": "input: the meshes' own surface", "split": "all"}
+
+    def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | Untrue]:
+        """The shapes in their order.
+
+        Args:
+            num_surface_points: N, input points of each.
+            only: Ids to be given; None for all.
+        """
+        if self.shards:
+            return truths_of_prepared(
+                self.data, split=self.split, num_surface_points=num_surface_points, seed=self._seed, only=only
+            )
+        return truths_of_meshes(
+            [self.data],
+            num_surface_points=num_surface_points,
+            num_reference_points=self._points,
+            seed=self._seed,
+            only=only,
+        )

@@ -1,0 +1,159 @@
+"""What can be evaluated: an autoencoder, or the baseline that answers with the nearest training shape."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from lagem.device import named_device
+from lagem.evaluation.neighbours import Neighbours
+from lagem.evaluation.reconstruction.evaluation_set import About
+from lagem.evaluation.reconstruction.score import ShapeScore, score_points, score_shape
+from lagem.evaluation.reconstruction.truth import Truth
+from lagem.geometry.metrics import sampling_floor
+from lagem.geometry.picture import Picture, render_mesh, render_points
+from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
+from lagem.prepared.records import read_records
+from lagem.prepared.shards import Shards
+from lagem.storage.digest import sha256_of
+from lagem.weights.autoencoder import load_autoencoder
+
+ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]  # of all levels, fine to coarse, and a shape's id
+NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surface points"
+
+
+class Method(Protocol):
+    """Gives a result for every shape.
+
+    about: what the card says of it.
+    num_surface_points: N, input points it asks for.
+    """
+
+    about: About
+    num_surface_points: int
+
+    def score(self, truth: Truth) -> ShapeScore:
+        """The result for a shape, held against the truth."""
+
+    def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
+        """(size, size, 3) uint8 picture of the result for a shape; None where it has no surface."""
+
+
+class Reconstruction:
+    """An autoencoder: the shape's surface points are encoded and decoded.
+
+    Args:
+        weights: A checkpoint of `lagem fit`, or a safetensors file.
+        num_surface_points: N; None takes as many as in training.
+        points: Drawn on the result's surface.
+        resolution: Cells along a side of the grid.
+        device: Where the network runs.
+        seed: Of the draw.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        num_surface_points: int | None,
+        points: int,
+        resolution: int,
+        device: str,
+        seed: int,
+    ) -> None:
+        self._autoencoder, trained_with = load_autoencoder(weights)
+        self._device = named_device(device)
+        self._autoencoder.to(self._device)
+        self._points, self._resolution, self._seed = points, resolution, seed
+        self._change: ChangeLatents | None = None
+        self.num_surface_points = num_surface_points or trained_with
+        self.about: About = {
+            "weights": str(weights),
+            "weights' sha256": sha256_of(weights),
+            "surface points given": self.num_surface_points,
+            "resolution": resolution,
+        }
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels."""
+        return len(self._autoencoder.levels)
+
+    def with_latents(self, change: ChangeLatents) -> Self:
+        """The same network, decoding what `change` makes of a shape's latents."""
+        changed = copy.copy(self)
+        changed._change = change
+        return changed
+
+    @torch.no_grad()
+    def score(self, truth: Truth) -> ShapeScore:
+        """See `score_shape`."""
+        return score_shape(
+            truth,
+            self._field(truth),
+            resolution=self._resolution,
+            points=self._points,
+            seed=self._seed,
+            device=self._device,
+        )
+
+    @torch.no_grad()
+    def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
+        """The mesh that is scored."""
+        try:
+            mesh = extract_surface(self._field(truth), resolution=self._resolution, device=self._device)
+        except EmptySurfaceError:
+            return None
+        return render_mesh(mesh, size=size, up=up)
+
+    def _field(self, truth: Truth) -> QueryLogits:
+        surface_points = torch.from_numpy(truth.surface_points).unsqueeze(0).to(self._device)
+        latents: Sequence[Tensor] = self._autoencoder.encode(surface_points)
+        if self._change is not None:
+            latents = self._change(latents, truth.id)
+        return self._autoencoder.decode(latents).select(0)
+
+
+class Retrieval:
+    """The nearest training shape in place of a reconstruction: its stored points and normals are the result.
+
+    A network that does worse has not learnt what its training set already says. There is no IoU, as a shape has labels
+    at its own queries only.
+
+    Args:
+        shards: A prepared folder.
+        neighbours: Of the evaluated shapes in it; ValueError where they are unknown.
+        points: Most points of the result.
+    """
+
+    def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
+        if shards is None or neighbours.unknown:
+            raise ValueError(
+                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}. It needs a folder "
+                "with a training set that can be read, and another split to evaluate."
+            )
+        self._shards, self._nearest, self._points = shards, neighbours.by_id, points
+        self._places = {id: index for index, id in enumerate(shards.ids)}
+        self._records = read_records(Path(shards.root))
+        self.num_surface_points = 1  # not looked at
+        self.about: About = {"weights": NO_WEIGHTS}
+
+    def score(self, truth: Truth) -> ShapeScore:
+        """See `score_points`; the floor is by the area that was measured in preparation, None where that is lost."""
+        index = self._index(truth)
+        count = min(self._points, self._shards.count(index, "surface_points"))
+        points, normals = (self._shards.read(index, f"surface_{name}", 0, count) for name in ("points", "normals"))
+        record = self._records.get(self._shards.ids[index])
+        area = record.measures.area if record and record.measures else None
+        floor = None if area is None else sampling_floor(area, len(truth.reference_points), count)
+        return score_points(truth, points, normals, floor=floor)
+
+    def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
+        """The training shape's points."""
+        return render_points(self._shards.read(self._index(truth), "surface_points"), size=size, up=up)
+
+    def _index(self, truth: Truth) -> int:
+        return self._places[self._nearest[truth.id].id]

@@ -1,0 +1,80 @@
+"""Means of shape scores over shapes and over categories, with bootstrap intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from lagem.evaluation.means import Mean, mean_of
+from lagem.evaluation.reconstruction.score import ShapeScore
+
+NO_MEASURES = ("id", "category", "reason", "nearest_train", "nearest_train_distance")
+MEASURES = tuple(field.name for field in fields(ShapeScore) if field.name not in NO_MEASURES)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means by measure; a measure that no shape has is left out.
+
+    over_shapes: every shape counts alike.
+    over_categories: every category counts alike, as in the paper's Table 4.
+    by_category: means of each category's shapes.
+    without_nearest, nearest: means without the nearest tenth, and over it alone; empty where it is not known.
+    failed: why shapes have no surface or could not be read; they count as F-score 0.
+    """
+
+    over_shapes: dict[str, Mean]
+    over_categories: dict[str, Mean]
+    by_category: dict[str, dict[str, Mean]]
+    without_nearest: dict[str, Mean]
+    nearest: dict[str, Mean]
+    failed: dict[str, str]
+
+
+def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
+    """Summary of scores; ValueError where there are none.
+
+    Args:
+        scores: One a shape.
+        seed: Of the resampling.
+    """
+    if not scores:
+        raise ValueError("no shape was scored, so there is nothing to sum up; check the folder and --split.")
+    categories = sorted({score.category for score in scores})
+    by_category = {
+        category: _means([score for score in scores if score.category == category], seed) for category in categories
+    }
+    over_categories = {}
+    for measure in MEASURES:
+        values = [means[measure].value for means in by_category.values() if measure in means]
+        if values:
+            over_categories[measure] = mean_of(np.array(values), seed)
+    nearest = nearest_tenth(scores)
+    return Summary(
+        over_shapes=_means(scores, seed),
+        over_categories=over_categories,
+        by_category=by_category,
+        without_nearest=_means([score for score in scores if score.id not in nearest], seed) if nearest else {},
+        nearest=_means([score for score in scores if score.id in nearest], seed),
+        failed={score.id: score.reason for score in scores if score.reason},
+    )
+
+
+def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
+    """Ids of the tenth of the shapes, rounded up, that lie nearest to a training shape: possible leaks.
+
+    Empty where no distance to the training set is known.
+    """
+    known = sorted(
+        (score.nearest_train_distance, score.id) for score in scores if score.nearest_train_distance is not None
+    )
+    return {id for _, id in known[: -(-len(known) // 10)]}
+
+
+def _means(scores: Sequence[ShapeScore], seed: int) -> dict[str, Mean]:
+    found = {}
+    for measure in MEASURES:
+        values = [value for score in scores if (value := getattr(score, measure)) is not None]
+        if values:
+            found[measure] = mean_of(np.array(values, dtype=np.float64), seed)
+    return found

@@ -1,0 +1,1 @@
+"""New shapes out of a cascade: settings, generator, bundle, requests and report."""

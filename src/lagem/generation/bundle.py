@@ -1,0 +1,128 @@
+"""One folder for a whole cascade: an autoencoder and a stage for each of its levels, checked to belong together.
+
+`cascade.json` names the safetensors files with their hashes, so that a damaged bundle is noticed before it is used.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lagem.generation.generator import CascadedGenerator
+from lagem.levels import LevelSpec
+from lagem.models.denoiser import Backbone
+from lagem.pretrained import pretrained_autoencoder
+from lagem.storage.digest import sha256_of
+from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
+from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.stage import StageSpec, load_stage, save_stage
+
+FORMAT = "lagem-cascade-1"
+CONTENTS = "cascade.json"
+AUTOENCODER = "autoencoder.safetensors"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be made or read, with the file that is to blame."""
+
+
+def write_bundle(
+    autoencoder: str | Path, stages: Sequence[str | Path], output: str | Path, *, half: bool = False
+) -> Path:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        autoencoder: Its weights: a checkpoint of `lagem fit` or a safetensors file.
+        stages: Weights of one stage for each level, in any order.
+        output: Folder to make.
+        half: Store float16: half the size; samples differ in the last digits.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The files do not belong together, naming the one that does not, or the folder is there already.
+    """
+    output = Path(output)
+    if output.exists():
+        raise BundleError(f"{output} is there already. Remove it, or name another --output.")
+    network, num_surface_points = load_autoencoder(autoencoder)
+    fingerprint = fingerprint_of(network)
+    loaded = [(Path(path), *load_stage(path)) for path in stages]
+    for path, _, spec in loaded:
+        check_fingerprint(fingerprint, spec.autoencoder, f"the stage {path}")
+    _check_together(network.levels, [(path, spec) for path, _, spec in loaded])
+    part = output.with_name(f".{output.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_autoencoder(network, part / AUTOENCODER, num_surface_points=num_surface_points, half=half)
+    for _, backbone, spec in loaded:
+        save_stage(backbone, spec, part / f"level_{spec.level}.safetensors", half=half)
+    contents = {
+        "format": FORMAT,
+        "autoencoder": fingerprint,
+        "precision": "float16" if half else "float32",
+        "category_names": loaded[0][2].category_names,
+        "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
+    }
+    (part / CONTENTS).write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, output)
+    return output
+
+
+def load_bundle(path: str | Path) -> CascadedGenerator:
+    """Read a bundle, running no code from it.
+
+    A bundle that was made with the autoencoder that comes with the package may lack its copy of it.
+
+    Raises:
+        ValueError: What is there is no bundle, or a damaged one, naming the file.
+    """
+    folder = Path(path)
+    contents = _contents(folder)
+    own = folder / AUTOENCODER
+    shipped = not own.exists() and sha256_of(pretrained_autoencoder()) == contents["sha256"].get(AUTOENCODER)
+    for name, expected in contents["sha256"].items():
+        file = folder / name
+        if not (shipped and file == own) and (not file.is_file() or sha256_of(file) != expected):
+            raise BundleError(f"{file}: missing or damaged; copy or make the bundle again.")
+    autoencoder, num_surface_points = load_autoencoder(pretrained_autoencoder() if shipped else own)
+    levels = range(1, len(autoencoder.levels) + 1)
+    stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
+    return CascadedGenerator(autoencoder, stages, num_surface_points=num_surface_points)
+
+
+def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:
+    """BundleError where a stage fits neither the levels nor the other stages, or a level has not one stage."""
+    by_level: dict[int, Path] = {}
+    for path, spec in specs:
+        if spec.levels != tuple(levels):
+            raise BundleError(f"{path}: made for levels {list(spec.levels)}, but the autoencoder has {list(levels)}.")
+        for name in ("num_categories", "category_names", "condition_dim"):
+            (first_path, first), found = specs[0], getattr(spec, name)
+            if found != getattr(first, name):
+                raise BundleError(f"{path}: its {name} is {found}, but that of {first_path} is {getattr(first, name)}.")
+        if spec.level in by_level:
+            raise BundleError(
+                f"{by_level[spec.level]} and {path} both make level {spec.level}; give one stage for each level."
+            )
+        by_level[spec.level] = path
+    if missing := [level for level in range(1, len(levels) + 1) if level not in by_level]:
+        raise BundleError(f"no stage makes level {', '.join(map(str, missing))}; give one for each level.")
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    path = folder / CONTENTS
+    if not path.is_file():
+        lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
+        raise BundleError(f"{folder}: no bundle of `lagem bundle`, since {lacks}; give the folder of one.")
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        found = contents["format"]
+        if found == FORMAT and isinstance(contents["sha256"], dict):
+            return dict(contents)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
+    raise BundleError(f"{path}: has format {found!r}, but {FORMAT!r} is needed.")

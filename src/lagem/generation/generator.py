@@ -1,0 +1,231 @@
+"""New shapes out of a cascade: latents of all levels from noise, decoded to a field, and its surface.
+
+    from lagem.generation.bundle import load_bundle
+
+    generator = load_bundle("cascade")
+    shapes = generator.generate(category="chair", count=4, seed=0)
+    meshes = [shape.mesh for shape in shapes if shape.mesh is not None]
+
+Letters: B samples, M_i latents of level i with D_i channels, L levels, T condition tokens.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lagem.diffusion.cascade import Cascade, Stage
+from lagem.diffusion.preconditioning import Denoiser
+from lagem.diffusion.sampler import HeunSampler, SamplerStep
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.components import largest_part, with_fewer_faces
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.surface import EmptySurfaceError, extract_surface
+from lagem.models.autoencoder import Autoencoder
+from lagem.models.denoiser import Backbone
+from lagem.randomness import sample_seed
+from lagem.weights.stage import StageSpec
+
+
+@dataclass(frozen=True)
+class GeneratedShape:
+    """One sample.
+
+    index: its number, from 0.
+    seed: what it was made from, together with the condition and the sampler's settings.
+    latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
+    mesh: in the unit-sphere frame; None where the field has no surface, for the `reason`.
+    category: that was asked for; None where none was.
+    """
+
+    index: int
+    seed: int
+    latents: list[Tensor]
+    mesh: Mesh | None
+    reason: str = ""
+    category: str | None = None
+
+
+class CascadedGenerator:
+    """An autoencoder with a stage for each of its levels.
+
+    Args:
+        autoencoder: Decodes the latents.
+        stages: A backbone and what it is for each level, fine to coarse; that they belong together has been checked.
+        num_surface_points: N the autoencoder was trained with, for shapes that are encoded.
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, stages: Sequence[tuple[Backbone, StageSpec]], *, num_surface_points: int
+    ) -> None:
+        self.autoencoder = autoencoder.eval()
+        self.num_surface_points = num_surface_points
+        self.denoisers = [Denoiser(backbone).eval() for backbone, _ in stages]
+        self.specs = [spec for _, spec in stages]
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """Categories that can be asked for; empty where the cascade has another condition or none."""
+        return self.specs[0].category_names
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.autoencoder.parameters()).device
+
+    def to(self, device: torch.device | str) -> "CascadedGenerator":
+        """Move all networks, and return this."""
+        for network in (self.autoencoder, *self.denoisers):
+            network.to(device)
+        return self
+
+    def generate(
+        self,
+        *,
+        count: int,
+        category: str | None = None,
+        condition: Tensor | None = None,
+        given: Mapping[int, Tensor] | None = None,
+        seed: int = 0,
+        first: int = 0,
+        batch_size: int = 16,
+        sampler: SamplerSettings | None = None,
+        surface: SurfaceSettings | None = None,
+        on_step: Callable[[int, SamplerStep], None] | None = None,
+    ) -> Iterator[GeneratedShape]:
+        """Make shapes, one after the other; mistakes in the arguments are raised at once.
+
+        A sample's seed is keyed by (seed, index), so a sample depends neither on `count` nor on its batch.
+
+        Args:
+            count: How many.
+            category: What they are, where the cascade is conditional on a category.
+            condition: (condition_dim,) or (T, condition_dim), where it is conditional on an embedding.
+            given: Levels that are not made anew: number to latents, those of other samples or of encoded shapes,
+                (M_i, D_i) where all samples share them, or (count, M_i, D_i).
+            seed: Any non-negative integer.
+            first: Number of the first sample.
+            batch_size: Samples that go through the networks at once.
+            sampler: How latents are sampled; None takes the defaults.
+            surface: How a field becomes a mesh; None takes the defaults.
+            on_step: Called after every step of a batch with the level's number.
+
+        Yields:
+            The samples in order; one whose field has no surface comes without a mesh.
+
+        Raises:
+            ValueError: An argument that this cascade cannot follow.
+        """
+        least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}
+        for name, (number, lowest) in least.items():
+            if number < lowest:
+                raise ValueError(f"the {name} must be at least {lowest}, but {number} was given.")
+        one = self._condition(category, condition)
+        cascade = self._cascade(sampler or SamplerSettings(), conditional=one is not None)
+        kept = {level: z if z.ndim == 3 else z.expand(count, *z.shape) for level, z in (given or {}).items()}
+        if wrong := [level for level, z in kept.items() if len(z) != count]:
+            raise ValueError(
+                f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given, but {count} are to be made. "
+                "Give (M, D) latents for all of them, or one for each."
+            )
+        samples = range(first, first + count)
+        parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+        return (
+            replace(shape, category=category)
+            for part in parts
+            for shape in self._batch(
+                cascade,
+                samples[part],
+                seed,
+                one,
+                {level: z[part] for level, z in kept.items()},
+                surface or SurfaceSettings(),
+                on_step,
+            )
+        )
+
+    @torch.no_grad()
+    def encode(self, surface_points: Tensor) -> list[Tensor]:
+        """Latents (M_i, D_i) of (N, 3) points in the unit-sphere frame, fine to coarse, on the CPU."""
+        return [z[0].cpu() for z in self.autoencoder.encode(surface_points.float().unsqueeze(0).to(self.device))]
+
+    @torch.no_grad()
+    def decode(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
+        """Mesh of one shape's (M_i, D_i) latents, fine to coarse; EmptySurfaceError where its field has no inside."""
+        field = self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
+        mesh = extract_surface(field, resolution=surface.resolution, device=self.device)
+        if surface.only_largest:
+            mesh = largest_part(mesh)
+        return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
+
+    def _batch(
+        self,
+        cascade: Cascade,
+        batch: range,
+        seed: int,
+        condition: Tensor | None,
+        given: Mapping[int, Tensor],
+        surface: SurfaceSettings,
+        on_step: Callable[[int, SamplerStep], None] | None,
+    ) -> Iterator[GeneratedShape]:
+        seeds = [sample_seed(seed, 0, f"sample {index}") for index in batch]
+        latents = cascade.sample(
+            seeds,
+            condition=None if condition is None else condition.expand(len(batch), *condition.shape),
+            given={level: z.to(self.device) for level, z in given.items()},
+            on_step=on_step,
+        )
+        for row, index in enumerate(batch):
+            kept = [level[row].cpu() for level in latents]
+            try:
+                mesh = self.decode(kept, surface)
+            except EmptySurfaceError as error:
+                yield GeneratedShape(index, seeds[row], kept, None, str(error))
+            else:
+                yield GeneratedShape(index, seeds[row], kept, mesh)
+
+    def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
+        """() int64 or (..., condition_dim) on the networks' device; None for an unconditional cascade."""
+        spec, names = self.specs[0], self.category_names
+        if spec.num_categories is not None:
+            if condition is not None or category not in names:
+                given = "none" if category is None else repr(category)
+                raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
+            return torch.tensor(names.index(category), device=self.device)
+        if category is not None:
+            raise ValueError(f"this cascade knows no categories, but {category!r} was given. Leave it out.")
+        if spec.condition_dim is None:
+            if condition is not None:
+                raise ValueError("this cascade is unconditional, but a condition was given. Leave it out.")
+            return None
+        if condition is None or condition.ndim not in (1, 2) or condition.shape[-1] != spec.condition_dim:
+            given = "none" if condition is None else str(tuple(condition.shape))
+            raise ValueError(
+                f"this cascade needs a condition of {spec.condition_dim} channels, ({spec.condition_dim},) or "
+                f"(T, {spec.condition_dim}), but {given} was given."
+            )
+        return condition.to(self.device)
+
+    def _cascade(self, sampler: SamplerSettings, *, conditional: bool) -> Cascade:
+        by_level = sampler.by_level(len(self.specs))
+        for spec, (_, guidance) in zip(self.specs, by_level, strict=True):
+            if guidance != 1 and (spec.drop_condition == 0 or not conditional):
+                raise ValueError(
+                    f"guidance {guidance} needs a stage that also trained without its condition, but that of level "
+                    f"{spec.level} had drop_condition 0. Use guidance 1."
+                )
+        reach = max(spec.max_coarser_sigma for spec in self.specs)
+        if not 0 <= sampler.coarser_sigma <= reach:
+            raise ValueError(
+                f"coarser_sigma {sampler.coarser_sigma} is outside of what the stages trained with, 0 to {reach}."
+            )
+        stages = [
+            Stage(
+                denoiser,
+                HeunSampler(num_steps=steps, guidance=guidance, s_churn=sampler.churn),
+                coarser_sigma=min(sampler.coarser_sigma, spec.max_coarser_sigma),
+            )
+            for denoiser, spec, (steps, guidance) in zip(self.denoisers, self.specs, by_level, strict=True)
+        ]
+        return Cascade(stages, standardise=sampler.standardise)

@@ -1,0 +1,118 @@
+"""What `lagem generate` shows and writes: a mesh a sample, their latents, a table and a picture."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from safetensors.torch import save
+from torch import Tensor
+
+from lagem.diffusion.sampler import SamplerStep
+from lagem.generation.generator import GeneratedShape
+from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
+from lagem.progress import long_progress
+from lagem.storage.atomic import write_atomically
+from lagem.storage.csv_table import csv_table
+
+COLUMNS, MOST_ROWS = 8, 8  # of the picture
+TABLE = "samples.csv"
+
+
+@dataclass
+class GenerationReport:
+    """Takes samples as they come.
+
+    Args:
+        output: Folder to write to.
+        total: Number of samples asked for.
+        format: Ending of the meshes' files.
+        up: The axis that points up in the picture.
+        about: What the samples were made with, in plain types, kept with the latents.
+        num_categories: How many categories share the picture.
+        sources: For samples made from coarse latents of real shapes, these shapes' ids.
+    """
+
+    output: Path
+    total: int
+    format: str
+    up: Literal["y", "z"]
+    about: dict[str, Any]
+    num_categories: int = 1
+    sources: Mapping[int, str] = field(default_factory=dict)
+    num_meshes: int = 0
+    _rows: list[list[Any]] = field(default_factory=list)
+    _latents: list[list[Tensor]] = field(default_factory=list)
+    _pictures: dict[str | None, dict[int, NDArray[np.uint8] | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._progress = long_progress("{task.fields[doing]}")
+        self._task = self._progress.add_task("generating", total=self.total, doing="")
+        if (self.output / TABLE).exists():
+            raise ValueError(f"{self.output} already holds samples. Remove them, or name another --output.")
+
+    def on_step(self, level: int, step: SamplerStep) -> None:
+        """Show where the sampling is."""
+        self._progress.update(self._task, doing=f"level {level}, step {step.step} of {step.num_steps}")
+
+    def take(self, shapes: Iterable[GeneratedShape]) -> None:
+        """Write the meshes as they are made, then latents.safetensors, samples.csv and picture.png."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        with self._progress:
+            for shape in shapes:
+                self._add(shape)
+                self._progress.advance(self._task)
+        latents = {
+            f"level_{i}": torch.stack(level) for i, level in enumerate(zip(*self._latents, strict=True), start=1)
+        }
+        write_atomically(
+            self.output / "latents.safetensors", save(latents, metadata={"generation": json.dumps(self.about)})
+        )
+        if self.num_meshes:
+            save_picture(self._sheet(), self.output / "picture.png")
+        write_atomically(self.output / TABLE, self._table().encode())
+        self._say()
+
+    def _add(self, shape: GeneratedShape) -> None:
+        name = f"{shape.index:04d}.{self.format}"
+        row = [shape.index, shape.seed, shape.category, self.sources.get(shape.index, "")]
+        if shape.mesh is None:
+            self._rows.append([*row, "", "", "", shape.reason])
+        else:
+            shape.mesh.save(self.output / name)
+            self.num_meshes += 1
+            self._rows.append([*row, name, len(shape.mesh.vertices), len(shape.mesh.faces), ""])
+        self._latents.append(shape.latents)
+        pictures = self._pictures.setdefault(shape.category, {})
+        if len(pictures) < max(COLUMNS, COLUMNS * MOST_ROWS // self.num_categories):
+            pictures[shape.index] = None if shape.mesh is None else render_mesh(shape.mesh, size=240, up=self.up)
+
+    def _sheet(self) -> NDArray[np.uint8]:
+        """Rows of up to eight samples, each row of one category."""
+        rows, titles = [], []
+        columns = min(COLUMNS, max(map(len, self._pictures.values())))
+        for category, pictures in self._pictures.items():
+            for start in range(0, len(pictures), columns):
+                row = list(pictures.values())[start : start + columns]
+                rows.append([*row, *[None] * (columns - len(row))])
+                titles.append(f"{category or ''} {list(pictures)[start]}".strip())
+        return contact_sheet(rows, column_titles=[f"+{column}" for column in range(columns)], row_titles=titles)
+
+    def _table(self) -> str:
+        return csv_table(["index", "seed", "category", "source", "file", "vertices", "faces", "reason"], self._rows)
+
+    def _say(self) -> None:
+        console = Console(highlight=False, soft_wrap=True)
+        for index, *_, reason in self._rows:
+            if reason:
+                console.print(f"sample {index} has no mesh: {reason}", markup=False)
+        picture = " and picture.png" if self.num_meshes else ""
+        console.print(
+            f"{self.num_meshes} of {self.total} meshes, latents.safetensors, {TABLE}{picture} are in {self.output}",
+            markup=False,
+        )

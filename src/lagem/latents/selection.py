@@ -1,0 +1,81 @@
+"""A part of a large data set by a seed: a list of ids that anyone can make again.
+
+An id is in by its hash alone, so the list depends neither on the order of the source nor on other ids, and of two
+lists of one seed the shorter is part of the longer.
+"""
+
+import csv
+import hashlib
+from pathlib import Path
+
+from lagem.storage.atomic import write_atomically
+from lagem.storage.digest import sha256_of
+
+HEAD = "# lagem-ids 1"
+COLUMNS = ("id", "uid")
+
+
+def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column: str | None = None) -> str:
+    """Write a list of ids, sorted, a line each, below three lines that say where it is from.
+
+    Args:
+        source: A .csv table, or a folder of `lagem prepare`.
+        output: The list.
+        count: How many ids.
+        seed: Which ones.
+        column: Title of the column with the ids, or its number from 1 where the table has no titles; None takes `id`
+            or `uid`.
+
+    Returns:
+        The sha256 of the ids.
+
+    Raises:
+        ValueError: There are fewer ids than `count`, or no such column.
+    """
+    table = source / "index.csv" if source.is_dir() else source
+    if not table.is_file():
+        raise ValueError(f"{table}: there is no such file; give a .csv table with ids, or a folder of `lagem prepare`.")
+    ids = _column_of(table, column)
+    if not 1 <= count <= len(ids):
+        raise ValueError(f"{table}: holds {len(ids)} different ids, so that many at most can be chosen, not {count}.")
+    chosen = sorted(sorted(ids, key=lambda id: (_hash(f"{seed}/{id}"), id))[:count])
+    digest = _hash("\n".join(chosen))
+    about = f"# {count} of {len(ids)} ids of {table.name} (sha256 {sha256_of(table)}), seed {seed}"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, "\n".join([HEAD, about, f"# sha256 of the ids: {digest}", *chosen, ""]).encode())
+    return digest
+
+
+def read_ids(path: Path) -> list[str]:
+    """The ids of a list, checked by its own sha256; ValueError where it is none, or damaged."""
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
+    head, *lines = path.read_text(encoding="utf-8").split("\n")
+    if head != HEAD or len(lines) < 3:
+        raise ValueError(f"{path}: no list of ids that `lagem select-ids` wrote, which begins with `{HEAD}`.")
+    ids = lines[2:-1]
+    if not lines[1].endswith(_hash("\n".join(ids))):
+        raise ValueError(f"{path}: its ids are not those it was written with; make it again by `lagem select-ids`.")
+    return ids
+
+
+def _column_of(table: Path, column: str | None) -> set[str]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        if column is not None and column.isdecimal():
+            place = int(column) - 1
+        else:
+            titles = next(rows, [])
+            wanted = [column] if column is not None else [name for name in COLUMNS if name in titles]
+            if not wanted or wanted[0] not in titles:
+                raise ValueError(
+                    f"{table}: has no column {column or ' or '.join(COLUMNS)}, but {', '.join(titles) or 'nothing'}. "
+                    "Name it by --column; a number, from 1, means that there are no titles."
+                )
+            place = titles.index(wanted[0])
+        ids = {row[place].strip() for row in rows if 0 <= place < len(row)} - {""}
+    return ids
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,166 @@
+"""What a prepared folder holds, and which of its shapes are suspicious: looked at as training will see them.
+
+All is read from the stored arrays, so a folder can be inspected where its meshes are not. As a second opinion on the
+labels, near queries are judged by the normal of the nearest stored surface point; labels come from winding numbers,
+so the two share no more than the surface.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from scipy.spatial import cKDTree
+
+from lagem.prepared.copies import Copy, find_copies
+from lagem.prepared.quantisation import VOLUME_OF_BALL
+from lagem.prepared.records import Measures, read_records
+from lagem.prepared.shards import Shards
+from lagem.randomness import sample_generator
+
+# lengths in unit-sphere units
+
+JUDGED_QUERIES = 2_000
+UNJUDGED = 2.0  # mean spacings of surface points within which the nearest one tells nothing about the side
+LEAST_AGREEMENT = 0.97
+LEAST_SHARE = 4e-4  # of the ball: 100 of the authors' 250,000 volume queries
+LEAST_THICKNESS = 0.01  # that of a thickened sheet
+MOST_ERROR = 0.01  # 99th percentile
+MOST_SHEET, MOST_DROPPED = 0.2, 0.5
+FRAME_TOLERANCE = 0.05  # the farthest of the sampled surface points may miss a thin tip
+
+
+@dataclass(frozen=True)
+class ShapeReport:
+    """One shape as inspected.
+
+    measures: of table.csv; None where the table lost them.
+    agreement: share of judged near queries whose label the nearest surface point's normal confirms; None where the
+        shape was not judged, or all its near queries are too close to its surface.
+    thickness: twice the volume over the area, the mean thickness of a plate; None without measures.
+    suspicions: in words; empty for most.
+    """
+
+    index: int
+    id: str
+    category: str
+    split: str
+    inside_share: float
+    measures: Measures | None
+    agreement: float | None
+    thickness: float | None
+    suspicions: list[str]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A folder as inspected: its shapes in the index's order, refused meshes with reasons, and close pairs."""
+
+    root: Path
+    shapes: list[ShapeReport]
+    refused: dict[str, str]
+    copies: list[Copy]
+
+
+def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01, seed: int = 0) -> Inspection:
+    """Look at every shape of a prepared folder.
+
+    Args:
+        root: What `lagem prepare` wrote.
+        judged: Shapes whose labels get a second opinion, drawn by the seed.
+        within: How near two shapes must be everywhere to count as copies, in unit-sphere units.
+        seed: Of the draws.
+    """
+    if judged < 0 or within < 0:
+        raise ValueError(f"--judged and --within are not negative, but {judged} and {within} were given.")
+    shards = Shards(root)
+    if len(shards) == 0:
+        raise ValueError(f"{root}: holds no prepared shape; the reasons are in {Path(root) / 'table.csv'}.")
+    records = read_records(Path(root))
+    chosen = set(sample_generator(seed, 0, "judged shapes").permutation(len(shards))[:judged].tolist())
+    reports = [
+        _report(shards, index, records[id].measures if id in records else None, index in chosen, seed)
+        for index, id in enumerate(track(shards.ids, "inspecting", transient=True))
+    ]
+    areas = np.array([report.measures.area if report.measures else 4 * np.pi for report in reports])
+    copies = find_copies(shards, areas, within=within)
+    for copy in copies:
+        _note_copy(reports, copy)
+    refused = {record.id: record.reason for record in records.values() if record.status == "refused"}
+    return Inspection(root=Path(root), shapes=reports, refused=refused, copies=copies)
+
+
+def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:
+    """Share of a shape's near queries whose label says the side of the nearest surface point that they lie on.
+
+    Queries closer to the surface than twice what its sampled points are from one another are left out; None where
+    that leaves none.
+    """
+    points = shards.read(index, "surface_points")
+    normals = shards.read(index, "surface_normals")
+    counts = [shards.count(index, pool) for pool in ("near_inside", "near_outside")]
+    inside = round(JUDGED_QUERIES * counts[0] / max(sum(counts), 1))
+    queries, labels = [], []
+    for pool, label, count in (("near_inside", True, inside), ("near_outside", False, JUDGED_QUERIES - inside)):
+        if count and shards.count(index, pool):
+            queries.append(shards.read(index, pool, int(rng.integers(shards.count(index, pool))), count))
+            labels.append(np.full(count, label))
+    query, label_of = np.concatenate(queries), np.concatenate(labels)
+    tree = cKDTree(points)
+    distance, nearest = tree.query(query, workers=1)
+    spacing = float(np.median(tree.query(points[:1000], k=2, workers=1)[0][:, 1]))
+    clear = distance > UNJUDGED * spacing
+    behind = np.einsum("nc,nc->n", query - points[nearest], normals[nearest]) < 0
+    return float((behind == label_of)[clear].mean()) if clear.any() else None
+
+
+def _report(shards: Shards, index: int, measures: Measures | None, judged: bool, seed: int) -> ShapeReport:
+    share = shards.count(index, "volume_inside") / shards.volume_drawn(index)[0]
+    thickness = 2 * share * VOLUME_OF_BALL / measures.area if measures else None
+    agreement = sign_agreement(shards, index, sample_generator(seed, 0, shards.ids[index])) if judged else None
+    found = _frame_suspicions(shards.read(index, "surface_points"))
+    if share < LEAST_SHARE:
+        found.append(f"fills {share:.1e} of the ball")
+    if thickness is not None and thickness < LEAST_THICKNESS:
+        found.append(f"mean thickness {thickness:.4f}")
+    if agreement is not None and agreement < LEAST_AGREEMENT:
+        found.append(f"labels and normals agree for {agreement:.1%} only")
+    if measures:
+        if measures.error_p99 > MOST_ERROR:
+            found.append(f"surface error {measures.error_p99:.4f} at the 99th percentile")
+        if measures.sheet_share > MOST_SHEET:
+            found.append(f"{measures.sheet_share:.0%} of its vertices thicken open sheets")
+        if measures.dropped_share > MOST_DROPPED:
+            found.append(f"{measures.dropped_share:.0%} of its surface is buried or doubled")
+    return ShapeReport(
+        index=index,
+        id=shards.ids[index],
+        category=shards.categories[index],
+        split=shards.splits[index],
+        inside_share=share,
+        measures=measures,
+        agreement=agreement,
+        thickness=thickness,
+        suspicions=found,
+    )
+
+
+def _frame_suspicions(points: NDArray[np.float32]) -> list[str]:
+    found = []
+    radius = float(np.linalg.norm(points, axis=1).max())
+    if abs(radius - 1) > FRAME_TOLERANCE:
+        found.append(f"reaches to norm {radius:.3f} in place of 1")
+    offset = float(np.abs(points.min(axis=0) + points.max(axis=0)).max() / 2)
+    if offset > FRAME_TOLERANCE:
+        found.append(f"bounding box {offset:.3f} off centre")
+    return found
+
+
+def _note_copy(reports: Sequence[ShapeReport], copy: Copy) -> None:
+    first, second = reports[copy.first], reports[copy.second]
+    what = "the same as" if copy.same else f"{copy.distance - copy.floor:.4f} from"
+    across = ", in another split" if first.split != second.split else ""
+    first.suspicions.append(f"{what} {second.id}{across}")
+    second.suspicions.append(f"{what} {first.id}{across}")

@@ -1,0 +1,122 @@
+"""An inspection for people: a summary and the suspicious shapes on the terminal, and as files with pictures."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
+from lagem.prepared.inspection import Inspection, ShapeReport
+from lagem.prepared.shards import Shards
+from lagem.randomness import sample_generator
+from lagem.storage.atomic import write_atomically
+from lagem.storage.csv_table import csv_table
+
+LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; all are in the file
+PICTURED, COLUMNS = 24, 8
+PICTURE_SIZE = 220
+
+
+def show(inspection: Inspection, console: Console | None = None) -> None:
+    """Print the summary, and the suspicious shapes with their reasons."""
+    console = console or Console()
+    console.print(_summary(inspection))
+    suspicious = [shape for shape in inspection.shapes if shape.suspicions]
+    table = Table(
+        "shape",
+        "category",
+        "split",
+        "suspicions",
+        title=f"{len(suspicious)} of {len(inspection.shapes)} are suspicious",
+    )
+    for shape in sorted(suspicious, key=lambda shape: -len(shape.suspicions))[:LISTED]:
+        table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
+    if suspicious:
+        console.print(table)
+    across = sum(
+        inspection.shapes[copy.first].split != inspection.shapes[copy.second].split for copy in inspection.copies
+    )
+    console.print(f"{len(inspection.copies)} close pairs, {across} of them across splits.", highlight=False)
+
+
+def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
+    """Write inspection.csv, copies.csv, suspicious.png and random.png into a folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomically(output / "inspection.csv", _table_text(inspection).encode())
+    write_atomically(output / "copies.csv", _copies_text(inspection).encode())
+    shards = Shards(inspection.root)
+    suspicious = [shape for shape in inspection.shapes if shape.suspicions]
+    order = sample_generator(0, 0, "pictures").permutation(len(inspection.shapes))
+    for name, shapes in (("suspicious", suspicious), ("random", [inspection.shapes[index] for index in order])):
+        picture = output / f"{name}.png"
+        if shapes:
+            save_picture(_sheet(shards, shapes[:PICTURED], up), picture)
+        else:
+            picture.unlink(missing_ok=True)  # of an earlier inspection
+
+
+def _summary(inspection: Inspection) -> Table:
+    shapes = inspection.shapes
+    measured = [shape.measures for shape in shapes if shape.measures]
+    splits = Counter(shape.split for shape in shapes)
+    routes = Counter(measures.route for measures in measured)
+    judged = [shape.agreement for shape in shapes if shape.agreement is not None]
+    table = Table("", "", title=f"{inspection.root}", show_header=False)
+    table.add_row("shapes", f"{len(shapes)} ({_counts(splits)}), {len(inspection.refused)} refused")
+    table.add_row("categories", f"{len({shape.category for shape in shapes})}")
+    table.add_row("route", _counts(routes) or "unknown")
+    rows = {
+        "inside share of the ball": [shape.inside_share for shape in shapes],
+        "mean thickness": [shape.thickness for shape in shapes if shape.thickness is not None],
+        "surface error of converted, mean": [measures.error_mean for measures in measured if measures.route != "own"],
+        "surface error of converted, 99th percentile": [m.error_p99 for m in measured if m.route != "own"],
+        f"agreement of labels and normals, {len(judged)} judged": judged,
+    }
+    for name, values in rows.items():
+        if values:
+            low, middle, high = np.quantile(values, [0, 0.5, 1])
+            table.add_row(name, f"median {middle:.4g}, from {low:.4g} to {high:.4g}")
+    return table
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {escape(name)}" for name, count in sorted(counter.items()))
+
+
+def _table_text(inspection: Inspection) -> str:
+    rows = []
+    for shape in inspection.shapes:
+        numbers = [
+            "" if value is None else f"{value:.6g}" for value in (shape.inside_share, shape.thickness, shape.agreement)
+        ]
+        rows.append([shape.id, shape.category, shape.split, *numbers, "; ".join(shape.suspicions)])
+    return csv_table(["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"], rows)
+
+
+def _copies_text(inspection: Inspection) -> str:
+    rows = []
+    for copy in inspection.copies:
+        pair = [inspection.shapes[copy.first], inspection.shapes[copy.second]]
+        words = [word for shape in pair for word in (shape.id, shape.split)]
+        rows.append([*words, f"{copy.distance:.6f}", f"{copy.floor:.6f}"])
+    return csv_table(["first", "first_split", "second", "second_split", "chamfer", "floor"], rows)
+
+
+def _sheet(shards: Shards, shapes: list[ShapeReport], up: Literal["y", "z"]) -> Picture:
+    """Point clouds of shapes in rows, each under its id."""
+    rows = []
+    for start in range(0, len(shapes), COLUMNS):
+        row: list[ShapeReport | None] = list(shapes[start : start + COLUMNS])
+        if start:  # as wide as the first row
+            row += [None] * (COLUMNS - len(row))
+        pictures = [None if shape is None else _drawn(shards, shape, up) for shape in row]
+        rows.append(contact_sheet([pictures], column_titles=[shape.id if shape else "" for shape in row]))
+    return np.concatenate(rows)
+
+
+def _drawn(shards: Shards, shape: ShapeReport, up: Literal["y", "z"]) -> Picture:
+    return render_points(shards.read(shape.index, "surface_points"), size=PICTURE_SIZE, up=up)

@@ -1,0 +1,122 @@
+"""What became of each mesh: one small JSON file while work is under way, a row of table.csv afterwards.
+
+A mesh counts as done when its record is there, and the record is written after the shape's arrays. So a kill
+at any moment leaves a mesh either done or to be done again, with the same bytes.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from lagem.storage.atomic import write_atomically
+from lagem.storage.csv_table import csv_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured of a mesh while it is prepared; lengths in unit-sphere units.
+
+    route: its `own` surface was taken, or what made it closed (`flood`, `manifold`).
+    faces, solid_faces: of the source and of the closed mesh.
+    area: of the surface that bounds the solid.
+    inside_share: of the ball of radius sqrt(3), unbiased.
+    volume_inside, near_inside: queries inside.
+    error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
+    sheet_share: share of the closed mesh's vertices that give open sheets their thickness.
+    dropped_share: share of the area, doubled faces counted once, across which occupancy does not change.
+    """
+
+    route: str
+    faces: int
+    solid_faces: int
+    area: float
+    inside_share: float
+    volume_inside: int
+    near_inside: int
+    error_mean: float
+    error_p99: float
+    sheet_share: float
+    dropped_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Outcome of one mesh.
+
+    source: absolute path of its file.
+    reason: why it was refused; empty if it was prepared.
+    measures: None if it was refused.
+    seconds: wall-clock seconds of loading, conversion, sampling and labelling.
+    """
+
+    id: str
+    category: str
+    split: str
+    source: str
+    status: Literal["prepared", "refused"]
+    reason: str = ""
+    measures: Measures | None = None
+    seconds: float = 0.0
+
+
+MEASURES = get_type_hints(Measures)
+COLUMNS = ["id", "category", "split", "source", "status", "reason", *MEASURES, "seconds"]
+
+
+def write_record(root: Path, record: Record) -> None:
+    """Write the record of one mesh, after its shape if it has one."""
+    write_atomically(root / "shapes" / f"{record.id}.json", json.dumps(asdict(record), ensure_ascii=False).encode())
+
+
+def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
+    """Records by id: those of table.csv, then the newer ones of single meshes, of `ids` alone where they are given."""
+    records: dict[str, Record] = {}
+    table = root / "table.csv"
+    if table.exists():
+        try:
+            with table.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    records[row["id"]] = _from_row(row)
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to go on without "
+                "what it says of refused meshes."
+            ) from None
+    named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
+    for path in record_files(root) if named is None else filter(Path.exists, named):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        measures = stored.pop("measures", None)
+        record = Record(**stored, measures=Measures(**measures) if measures else None)
+        records[record.id] = record
+    return records
+
+
+def write_table(root: Path, records: dict[str, Record]) -> None:
+    """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
+    by_name = [_as_row(records[id]) for id in sorted(records)]
+    rows = [[row.get(name) for name in COLUMNS] for row in by_name]
+    write_atomically(root / "table.csv", csv_table(COLUMNS, rows).encode())
+    for path in record_files(root):
+        path.unlink()
+
+
+def record_files(root: Path) -> list[Path]:
+    """Records not in table.csv yet."""
+    return list((root / "shapes").glob("*.json"))
+
+
+def _as_row(record: Record) -> dict[str, Any]:
+    row = asdict(record)
+    measures = row.pop("measures") or {}
+    numbers = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in measures.items()}
+    return {**row, **numbers, "seconds": f"{record.seconds:.3f}"}
+
+
+def _from_row(row: dict[str, str]) -> Record:
+    measured = {name: row.pop(name) for name in MEASURES}
+    values: dict[str, Any] = {name: kind(measured[name]) for name, kind in MEASURES.items() if measured["route"]}
+    seconds = float(row.pop("seconds"))
+    return Record(**row, measures=Measures(**values) if values else None, seconds=seconds)  # type: ignore[arg-type]

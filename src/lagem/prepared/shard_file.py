@@ -1,0 +1,138 @@
+"""A shard: one safetensors file with the arrays of S shapes, read by slices, never unpickled.
+
+Each pool is one array, the shapes' rows one after another; `<pool>.offsets` (S + 1,) says where each begins.
+Numbers of a shape are arrays of length S; words are JSON in the header. The same format with S = 1 holds a
+shape that is not packed yet. docs/data-format.md says it field by field.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from lagem.geometry.frame import Frame
+from lagem.prepared.quantisation import POOLS, decode
+from lagem.storage.atomic import write_atomically
+from lagem.storage.folder_format import FolderFormat
+
+OCCUPANCY = FolderFormat(
+    name="lagem-occupancy",
+    version=1,
+    kind="prepared folder",
+    command="lagem prepare",
+    usage="prepare meshes with `lagem prepare MESHES... --output {root}`",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeArrays:
+    """One prepared shape as it is stored.
+
+    pools: the arrays of `quantisation.POOLS`, (N, 3) integers each.
+    volume_drawn_inside, volume_drawn_outside: uniform draws from the ball that each volume pool was collected from.
+    faces: faces of the source mesh.
+    """
+
+    id: str
+    category: str
+    split: str
+    frame: Frame
+    faces: int
+    volume_drawn_inside: int
+    volume_drawn_outside: int
+    near_sigmas: tuple[float, ...]
+    pools: dict[str, NDArray[np.signedinteger]] = field(repr=False)
+
+
+def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
+    """Write shapes as one file, atomically; the bytes depend on the shapes alone."""
+    arrays: dict[str, NDArray[Any]] = {
+        "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
+        "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
+        "faces": np.array([shape.faces for shape in shapes], dtype=np.int64),
+        "volume_drawn_inside": np.array([shape.volume_drawn_inside for shape in shapes], dtype=np.int64),
+        "volume_drawn_outside": np.array([shape.volume_drawn_outside for shape in shapes], dtype=np.int64),
+    }
+    for pool in POOLS:
+        rows = [shape.pools[pool] for shape in shapes]
+        arrays[pool] = np.concatenate(rows)
+        arrays[f"{pool}.offsets"] = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    metadata = OCCUPANCY.metadata(
+        ids=[shape.id for shape in shapes],
+        categories=[shape.category for shape in shapes],
+        splits=[shape.split for shape in shapes],
+        near_sigmas=[list(shape.near_sigmas) for shape in shapes],
+    )
+    write_atomically(path, save(arrays, metadata=metadata))
+
+
+class ShardFile:
+    """A shard opened for reading; rows come from the memory map, a window at a time.
+
+    ids, categories, splits: words of the S shapes; faces and offsets: dicts and arrays of whole numbers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with OCCUPANCY.opened(path) as (self._file, header):
+            self.offsets = {pool: self._file.get_tensor(f"{pool}.offsets") for pool in POOLS}
+            self.faces = self._file.get_tensor("faces")
+            self._center, self._scale = self._file.get_tensor("center"), self._file.get_tensor("scale")
+            self._drawn = [self._file.get_tensor(f"volume_drawn_{side}") for side in ("inside", "outside")]
+            self._near_sigmas = [tuple(sigmas) for sigmas in header["near_sigmas"]]
+        self.ids: list[str] = header["ids"]
+        self.categories: list[str] = header["categories"]
+        self.splits: list[str] = header["splits"]
+
+    def count(self, row: int, pool: str) -> int:
+        """Points that a shape has in a pool."""
+        return int(self.offsets[pool][row + 1] - self.offsets[pool][row])
+
+    def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
+        """(count, 3) integers from `start` on, beginning again after the pool's last row."""
+        first, length = int(self.offsets[pool][row]), self.count(row, pool)
+        if length == 0:
+            raise ValueError(f"shape {self.ids[row]!r} has no point in {pool}.")
+        rows, pieces, start = self._file.get_slice(pool), [], start % length
+        while count > 0:
+            taken = min(length - start, count)
+            pieces.append(rows[first + start : first + start + taken])
+            count, start = count - taken, 0
+        return np.concatenate([empty(pool), *pieces])
+
+    def read(self, row: int, pool: str, start: int, count: int) -> NDArray[np.float32]:
+        """`stored`, decoded to unit-sphere coordinates or normals."""
+        return decode(pool, self.stored(row, pool, start, count))
+
+    def frame(self, row: int) -> Frame:
+        """Map between the shape's source and the unit sphere."""
+        return Frame(center=self._center[row], scale=float(self._scale[row]))
+
+    def volume_drawn(self, row: int) -> tuple[int, int]:
+        """Uniform draws from the ball behind the inside and the outside volume pool."""
+        return int(self._drawn[0][row]), int(self._drawn[1][row])
+
+    def shape(self, row: int) -> ShapeArrays:
+        """One shape with all its arrays, as it was written."""
+        inside, outside = self.volume_drawn(row)
+        return ShapeArrays(
+            id=self.ids[row],
+            category=self.categories[row],
+            split=self.splits[row],
+            frame=self.frame(row),
+            faces=int(self.faces[row]),
+            volume_drawn_inside=inside,
+            volume_drawn_outside=outside,
+            near_sigmas=self._near_sigmas[row],
+            pools={
+                pool: self.stored(row, pool, 0, length) if (length := self.count(row, pool)) else empty(pool)
+                for pool in POOLS
+            },
+        )
+
+
+def empty(pool: str) -> NDArray[np.signedinteger]:
+    """(0, 3) integers of a pool."""
+    return np.empty((0, 3), POOLS[pool][0])

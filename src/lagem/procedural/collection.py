@@ -1,0 +1,37 @@
+"""Numbered procedural shapes: an index is the same solid in every epoch and in every program."""
+
+from collections.abc import Sequence
+
+from lagem.procedural.furniture import CATEGORIES
+from lagem.procedural.solids import Shape
+from lagem.randomness import sample_generator
+
+
+class Collection:
+    """`count` shapes of one split, whose categories take turns.
+
+    Args:
+        split: Part of the ids, so that no shape is in two splits.
+        count: How many shapes.
+        seed: Seed of the shapes.
+        categories: Names in `CATEGORIES`; None for all.
+    """
+
+    def __init__(self, *, split: str, count: int, seed: int, categories: Sequence[str] | None = None) -> None:
+        self.split, self._count, self._seed = split, count, seed
+        self._categories = list(CATEGORIES) if categories is None else list(categories)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def category(self, index: int) -> str:
+        """Category of shape `index`."""
+        return self._categories[index % len(self._categories)]
+
+    def id(self, index: int) -> str:
+        """`split-category-index`."""
+        return f"{self.split}-{self.category(index)}-{index:06d}"
+
+    def shape(self, index: int) -> Shape:
+        """The solid at an index."""
+        return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))

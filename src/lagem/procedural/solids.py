@@ -1,0 +1,150 @@
+"""Shapes made of primitives, with exact occupancy, an exact frame and uniform samples inside and on the surface.
+
+A solid is a union of primitives minus a union of others; a shape is a union of solids. Surface points are drawn on
+single primitives by area and dropped where another one buries them or cuts them away, so the rest is uniform on the
+boundary. Parts should overlap rather than touch: coincident faces have no exact boundary.
+
+Letters: P primitives of a shape, K points.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.frame import Frame
+from lagem.procedural.primitives import Array, Primitive
+
+BALL_RADIUS = 3**0.5  # of the ball that volume queries fill (LaGeM appendix A)
+BALL_VOLUME = 4 / 3 * np.pi * BALL_RADIUS**3
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The union of `parts` minus the union of `holes`; no hole may reach the extremes of the parts."""
+
+    parts: Sequence[Primitive]
+    holes: Sequence[Primitive] = ()
+
+
+class Shape:
+    """The union of solids, centred on its bounding box and scaled to max norm 1, both exact, from the primitives."""
+
+    def __init__(self, solids: Sequence[Solid]) -> None:
+        parts = [part for solid in solids for part in solid.parts]
+        bounds = np.stack([part.bounds() for part in parts])
+        center = bounds[:, 0].min(axis=0) / 2 + bounds[:, 1].max(axis=0) / 2
+        self.frame = Frame(center=center, scale=1 / max(part.reach(center) for part in parts))
+        owned = [(i, p) for i, solid in enumerate(solids) for p in (*solid.parts, *solid.holes)]
+        self._primitives = [p.framed(self.frame) for _, p in owned]
+        self._solid = np.array([i for i, _ in owned])
+        self._hole = np.concatenate([np.repeat([False, True], [len(s.parts), len(s.holes)]) for s in solids])
+        self._num_solids = len(solids)
+
+    def _membership(self, points: Array) -> NDArray[np.bool_]:
+        """(P, K) which primitive contains which of (3, K) points."""
+        return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
+
+    def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(K,) in any part, and (K,) in any hole, of one solid."""
+        own = self._solid == solid
+        return member[own & ~self._hole].any(axis=0), member[own & self._hole].any(axis=0)
+
+    def occupancy(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(K,) True where (K, 3) points of the unit sphere's frame are inside."""
+        member = self._membership(_rows(points))
+        occupied = np.zeros(len(points), dtype=bool)
+        for solid in range(self._num_solids):
+            filled, cut = self._inside(member, solid)
+            occupied |= filled & ~cut
+        return occupied
+
+    def sample_surface(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(count, 3) points uniform on the boundary, in random order, and (count, 3) outward unit normals."""
+        areas = np.array([p.area for p in self._primitives])
+        points, normals, found = [], [], 0
+        while found < count:
+            drawn = rng.multinomial(int(1.4 * (count - found)) + 64, areas / areas.sum())
+            owner = np.repeat(np.arange(len(drawn)), drawn)
+            local = [p.surface(n, rng) for p, n in zip(self._primitives, drawn, strict=True)]
+            where = np.hstack([p.to_world(x) for p, (x, _) in zip(self._primitives, local, strict=True)])
+            normal = np.hstack([p.turn(x) for p, (_, x) in zip(self._primitives, local, strict=True)])
+            keep = self._exposed(where, owner)
+            points.append(where[:, keep])
+            normals.append(np.where(self._hole[owner], -normal, normal)[:, keep])
+            found += int(keep.sum())
+        chosen = rng.permutation(found)[:count]
+        return _columns(np.hstack(points)[:, chosen]), _columns(np.hstack(normals)[:, chosen])
+
+    def _exposed(self, points: Array, owner: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(K,) True where a point on primitive `owner` lies on the boundary of the shape."""
+        member = self._membership(points)
+        member[owner, np.arange(len(owner))] = False  # a point on its own primitive is neither in nor out
+        exposed = np.ones(len(owner), dtype=bool)
+        for solid in range(self._num_solids):
+            filled, cut = self._inside(member, solid)
+            own = np.where(self._hole[owner], filled & ~cut, ~filled & ~cut)
+            exposed &= np.where(self._solid[owner] == solid, own, ~(filled & ~cut))
+        return exposed
+
+    @cached_property
+    def _boxes(self) -> Array:
+        """(P,) volumes of the parts' local bounding boxes, 0 for holes."""
+        return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
+
+    def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+        """(count, 3) points uniform in the solid, in random order, and the volume as their acceptance estimates it.
+
+        A part is drawn by the volume of its box and a point in that box; where n parts hold the point it is
+        kept with probability 1/n, which is uniform on the union.
+        """
+        volumes = self._boxes
+        kept, found, tried = [], 0, 0
+        while found < count:
+            drawn = rng.multinomial(int(1.4 * (count - found)) + 64, volumes / volumes.sum())
+            owner = np.repeat(np.arange(len(drawn)), drawn)
+            points = np.hstack(
+                [
+                    p.to_world(rng.uniform(-1, 1, (3, n)) * p.half[:, None])
+                    for p, n in zip(self._primitives, drawn, strict=True)
+                ]
+            )
+            points = points.astype(np.float32).astype(np.float64)  # labels hold for the position as stored
+            member = self._membership(points)
+            holders = np.zeros(len(owner))
+            mine = member[owner, np.arange(len(owner))]
+            for solid in range(self._num_solids):
+                own = (self._solid == solid) & ~self._hole
+                cut = self._inside(member, solid)[1]
+                holders += np.where(cut, 0, member[own].sum(axis=0))
+                mine &= ~(cut & (self._solid[owner] == solid))
+            keep = mine & (rng.random(len(owner)) * holders < 1)
+            kept.append(points[:, keep])
+            found, tried = found + int(keep.sum()), tried + len(owner)
+        return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), float(volumes.sum() * found / tried)
+
+    def sample_outside(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 3) points uniform in the ball of radius sqrt(3) less the solid."""
+        kept, found = [], 0
+        while found < count:
+            points = uniform_in_ball(int(1.1 * (count - found)) + 64, rng)
+            kept.append(points[~self.occupancy(points)])
+            found += len(kept[-1])
+        return np.concatenate(kept)[:count]
+
+
+def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(count, 3) points uniform in the ball that volume queries fill."""
+    points = rng.standard_normal((count, 3))
+    radius = BALL_RADIUS * np.cbrt(rng.random(count))
+    return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)
+
+
+def _rows(points: NDArray[np.floating]) -> Array:
+    return np.ascontiguousarray(points.T, dtype=np.float64)
+
+
+def _columns(points: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(points.T, dtype=np.float32)

@@ -1,0 +1,56 @@
+"""Procedural shapes as something to encode: the surfaces of the shapes that `ProceduralDataModule` makes."""
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.frame import Frame
+from lagem.procedural.collection import Collection
+
+SPELLING = re.compile(r"procedural:(\d+)\+(\d+)")
+
+
+class ProceduralSurfaces:
+    """`num_train` shapes to train on and `num_val` to validate on; every draw is new on the exact surface.
+
+    ids, categories, splits: one entry a shape.
+    description: what decides the shapes.
+    """
+
+    def __init__(self, *, num_train: int, num_val: int, seed: int) -> None:
+        """Shapes of all categories.
+
+        Args:
+            num_train: Shapes of the split `train`.
+            num_val: Shapes of the split `val`.
+            seed: Seed of the shapes.
+        """
+        counts = {"train": num_train, "val": num_val}
+        collections = [Collection(split=split, count=count, seed=seed) for split, count in counts.items()]
+        self._members = [(shapes, index) for shapes in collections for index in range(len(shapes))]
+        self.ids = [shapes.id(index) for shapes, index in self._members]
+        self.categories = [shapes.category(index) for shapes, index in self._members]
+        self.splits = [shapes.split for shapes, _ in self._members]
+        self.description: dict[str, Any] = {"procedural": {"train": num_train, "val": num_val, "seed": seed}}
+
+    @classmethod
+    def of(cls, text: str, *, seed: int) -> "ProceduralSurfaces":
+        """The shapes that `procedural:TRAIN+VAL` asks for."""
+        found = SPELLING.fullmatch(text)
+        if found is None or not any(map(int, found.groups())):
+            raise ValueError(
+                f"{text}: procedural shapes are asked for as procedural:TRAIN+VAL, for example procedural:1024+64."
+            )
+        return cls(num_train=int(found[1]), num_val=int(found[2]), seed=seed)
+
+    def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 3) points of shape `index`'s surface, in the unit-sphere frame."""
+        shapes, number = self._members[index]
+        return shapes.shape(number).sample_surface(count, rng)[0]
+
+    def frame(self, index: int) -> Frame:
+        """Map between shape `index`'s own coordinates and the unit sphere."""
+        shapes, number = self._members[index]
+        return shapes.shape(number).frame

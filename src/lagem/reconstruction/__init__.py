@@ -1,0 +1,1 @@
+"""Shapes from files, through the autoencoder, and back to files."""

@@ -1,0 +1,84 @@
+"""Where the surface points that are encoded come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import load_mesh
+from lagem.geometry.sampling import sample_surface
+from lagem.prepared.shards import Shards, random_window
+from lagem.sources.mesh_files import find_meshes
+
+EVERY_SPLIT = "every"
+Points = NDArray[np.float32]
+
+
+class SurfaceSource(Protocol):
+    """Shapes whose surface can be drawn from.
+
+    ids, categories, splits: one entry a shape.
+    description: what decides the shapes, in plain types.
+    """
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def categories(self) -> Sequence[str]: ...
+
+    @property
+    def splits(self) -> Sequence[str]: ...
+
+    description: dict[str, Any]
+
+    def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(count, 3) points of shape `index`'s surface, in the unit-sphere frame."""
+
+    def frame(self, index: int) -> Frame:
+        """Map between shape `index`'s source and the unit sphere."""
+
+
+class PreparedSurfaces:
+    """The shapes of a folder that `lagem prepare` wrote; a draw is a window of the stored points at a random place."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._shards = Shards(root)
+        self.ids: Sequence[str] = self._shards.ids
+        self.categories: Sequence[str] = self._shards.categories
+        self.splits: Sequence[str] = self._shards.splits
+        self.description = self._shards.header
+
+    def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        return random_window(self._shards, index, "surface_points", count, rng)
+
+    def frame(self, index: int) -> Frame:
+        return self._shards.frame(index)
+
+
+class MeshSurfaces:
+    """Mesh files, found as `lagem prepare` finds them, as a `SurfaceSource`; they are of every split.
+
+    Args:
+        source: A file, a folder or a manifest.
+    """
+
+    def __init__(self, source: Path) -> None:
+        meshes = find_meshes([source], val_share=0)
+        self._paths = [mesh.path for mesh in meshes]
+        self.ids = [mesh.id for mesh in meshes]
+        self.categories = [mesh.category for mesh in meshes]
+        self.splits = [EVERY_SPLIT] * len(meshes)
+        self.description: dict[str, Any] = {"meshes": str(source)}
+
+    def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
+        """(count, 3) points of mesh `index`'s surface, in the unit-sphere frame; ValueError where it has none."""
+        mesh = load_mesh(self._paths[index])
+        return sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng)[0].astype(np.float32)
+
+    def frame(self, index: int) -> Frame:
+        """Map between mesh `index`'s own coordinates and the unit sphere."""
+        return Frame.of(load_mesh(self._paths[index]).vertices)

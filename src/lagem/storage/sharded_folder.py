@@ -1,0 +1,113 @@
+"""A folder of shards: what its index says of the shapes, and which file holds which."""
+
+import hashlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.storage.file_cache import FileCache
+from lagem.storage.folder_format import FolderFormat
+from lagem.storage.folder_index import read_index
+from lagem.storage.open_files import OpenFiles
+from lagem.storage.stored_folder import stored_folder
+
+
+class Shard(Protocol):
+    """A file that holds shapes, by row."""
+
+    ids: list[str]
+
+
+ShardType = TypeVar("ShardType", bound=Shard)
+
+
+class ShardedFolder(Generic[ShardType]):
+    """All shapes of a folder of shards, in the order of its index (sorted by id).
+
+    Can be pickled, and used after a fork: files are opened where they are read.
+
+    root: the folder's path or URL.
+    header: format.json.
+    ids, categories, splits: one entry a shape.
+    shards: the file that holds each shape.
+    stored: where the files come from.
+
+    Args:
+        root: The folder, or its URL in a store.
+        format: What the folder has to be.
+        open: Opens one of its shards.
+        cache: Takes the files of a store.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        format: FolderFormat,
+        open: Callable[[Path], ShardType],
+        cache: FileCache | None = None,
+    ) -> None:
+        self.stored = stored_folder(root, cache or FileCache())
+        self.root = self.stored.name
+        self._command, self._open_shard = format.command, open
+        self.header = format.read(self.stored)
+        try:
+            with self.stored.held("index.csv") as path:
+                index = read_index(path, f"{self.root}/index.csv")
+        except FileNotFoundError:
+            raise ValueError(f"{self.root}: no index.csv, so it is not finished; run `{format.command}`.") from None
+        self.ids, self.categories, self.splits, self.shards = index.ids, index.categories, index.splits, index.shards
+        self._rows = index.rows
+        self._opened = OpenFiles(self._open, most=self.stored.open_files)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def members(self, categories: Collection[str] | None) -> dict[str, NDArray[np.integer[Any]]]:
+        """Positions in `ids` of the shapes of some categories (None: all) by split; ValueError for an unknown one."""
+        known = sorted(self.categories.names)
+        if unknown := sorted(set(categories or ()) - set(known)):
+            raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
+        chosen = np.array([categories is None or name in categories for name in self.categories.names], dtype=np.bool_)
+        wanted = chosen[self.categories.codes]
+        splits = {split: code for code, split in enumerate(self.splits.names)}
+        return {
+            split: np.flatnonzero(wanted & (self.splits.codes == splits.get(split, -1)))
+            for split in {"train": 0, "val": 0, "test": 0, **splits}
+        }
+
+    def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
+        """Number of the shard that holds each member; ValueError where the machine cannot hold what is read at a time.
+
+        Args:
+            members: Positions in `ids`.
+            at_once: Shards that are read from at the same time; None for any of them at any time.
+        """
+        shards = self.shards.codes[members]
+        self.stored.check_room([f"shards/{self.shards.names[code]}" for code in np.unique(shards)], at_once)
+        return shards
+
+    def place(self, index: int) -> tuple[ShardType, int]:
+        """The shard that holds shape `index`, and its row there."""
+        shard, row = self._opened(self.shards[index]), int(self._rows[index])
+        if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
+            raise ValueError(
+                f"{self.root}: row {row} of shard {self.shards[index]} is not {self.ids[index]!r}, as index.csv says."
+            )
+        return shard, row
+
+    def _open(self, name: str) -> ShardType:
+        try:
+            with self.stored.held(f"shards/{name}") as path:
+                return self._open_shard(path)
+        except FileNotFoundError:
+            raise ValueError(f"{self.root}/shards/{name}: the shard is missing; run `{self._command}` again.") from None
+
+
+def shard_name(number: int, ids: list[str]) -> str:
+    """Name of the shard that holds these shapes."""
+    digest = hashlib.blake2b("\0".join(ids).encode(), digest_size=4).hexdigest()
+    return f"{number:05d}-{digest}.safetensors"

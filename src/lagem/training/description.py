@@ -1,0 +1,108 @@
+"""Description of an experiment file: sizes and cost of the model it configures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lagem.levels import LevelSpec
+from lagem.models.cost import stage_cost, training_cost
+from lagem.models.denoiser import Backbone
+
+
+def describe_experiment(config: Path) -> dict[str, Any]:
+    """Parameters, latents by level, operations and activations of a step on one device, in plain types.
+
+    Args:
+        config: Experiment file of an autoencoder or of a stage of a cascade.
+
+    Raises:
+        ValueError: Where the file is not a valid experiment, or one of another model.
+    """
+    from lagem.training.cli import parse_experiment
+
+    settings = parse_experiment(config)
+    model, data = settings.model.init_args, settings.data.init_args
+    bfloat16 = str(settings.trainer.precision).startswith("bf16")
+    kind = settings.model.class_path.rpartition(".")[2]
+    if kind not in ("AutoencoderModule", "CascadeStageModule"):
+        raise ValueError(
+            f"{config}: autoencoders and stages of a cascade can be described, but its model is "
+            f"{settings.model.class_path}."
+        )
+    levels = [level if isinstance(level, LevelSpec) else LevelSpec(**vars(level)) for level in model.levels]
+    common = {
+        "config": str(config),
+        "model": kind,
+        "batch_size": data.batch_size,
+        "precision": str(settings.trainer.precision),
+        "levels": [
+            {"level": number, **asdict(level), "floats": level.num_latents * level.latent_dim}
+            for number, level in enumerate(levels, start=1)
+        ],
+        "latent_floats": sum(level.num_latents * level.latent_dim for level in levels),
+    }
+    if kind == "CascadeStageModule":
+        return {**common, **_stage(model, levels, data.batch_size, bfloat16)}
+    num_queries = data.num_volume_queries + data.num_near_queries
+    cost = training_cost(
+        levels=levels,
+        width=model.width,
+        batch_size=data.batch_size,
+        num_surface_points=data.num_surface_points,
+        num_queries=num_queries,
+        octaves=model.octaves,
+        bfloat16=bfloat16,
+        checkpoint_activations=model.checkpoint_activations,
+    )
+    return {**common, "num_surface_points": data.num_surface_points, "num_queries": num_queries, **asdict(cost)}
+
+
+def print_description(description: dict[str, Any]) -> None:
+    """Print a description as tables."""
+    console = Console()
+    levels = Table(title=description["config"], title_justify="left")
+    for column in ("level", "num_latents", "latent_dim", "depth", "bottleneck", "floats"):
+        levels.add_column(column, justify="right")
+    for level in description["levels"]:
+        levels.add_row(*(f"{level[key]:,}" if isinstance(level[key], int) else level[key] for key in level))
+    console.print(levels)
+    console.print(f"parameters         {description['parameters']:,}")
+    if "evaluation" in description:
+        console.print(f"the stage          makes level {description['level']}, {description['condition']}")
+        shapes = f"{description['batch_size']} shapes"
+    else:
+        console.print(f"latent of a shape  {description['latent_floats']:,} floats")
+        shapes = (
+            f"{description['batch_size']} shapes of {description['num_surface_points']:,} points and "
+            f"{description['num_queries']:,} queries"
+        )
+    console.print(f"one training step  {shapes}, {description['precision']}, on one device")
+    console.print(f"  operations       {description['operations'] / 1e9:,.1f} GFLOP")
+    console.print(f"  activations kept {description['saved_bytes'] / 2**20:,.0f} MiB")
+    if "evaluation" in description:
+        console.print(f"one evaluation     {description['evaluation'] / 1e9:,.2f} GFLOP a sample")
+
+
+def _stage(model: Any, levels: Sequence[LevelSpec], batch_size: int, bfloat16: bool) -> dict[str, Any]:
+    make_backbone = partial(
+        Backbone,
+        levels=levels,
+        level=model.level,
+        width=model.width,
+        depth=model.depth,
+        num_categories=model.num_categories,
+        condition_dim=model.condition_dim,
+        conditioning_augmentation=model.max_coarser_sigma > 0,
+    )
+    cost = stage_cost(make_backbone, batch_size=batch_size, bfloat16=bfloat16)
+    condition = "unconditional"
+    if model.num_categories is not None:
+        condition = f"given one of {model.num_categories} categories"
+    elif model.condition_dim is not None:
+        condition = f"given an embedding of {model.condition_dim} channels"
+    return {"level": model.level, "condition": condition, **asdict(cost)}

@@ -1,0 +1,22 @@
+"""Mistakes in a configuration, in one line."""
+
+import re
+
+GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/autoencoder/toy.yaml."
+
+
+def innermost_reason(message: str) -> str:
+    """The sentence that a person needs out of jsonargparse's or a loading process's report, with its key."""
+    if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # a whole traceback
+        message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]
+    text = " ".join(message.split())
+    while nested := re.match(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):
+        reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]
+        text = nested[1] + reason
+    text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
+    text = re.sub(r"Unexpected config: .*", f"a config holds no settings by name. {GIVE_AN_EXPERIMENT}", text)
+    text = re.sub(r"the following arguments are required: .*", rf"\g<0>. {GIVE_AN_EXPERIMENT}", text)
+    text = text.replace('in "<unicode string>", ', "in a config, ")
+    keys = re.findall(r"Parser key \"([^\"]+)\": ", text)
+    text = re.sub(r"Parser key \"[^\"]+\": ", "", text)
+    return f"{'.'.join(keys)}: {text}" if keys else text

@@ -1,0 +1,134 @@
+"""What a run was made of, written to its folder at every start: enough to say where a result is from, and to repeat it.
+
+config.yaml   every setting of the last start, resolved: as --config of a fit in another folder it repeats the run
+sources/      the configuration files as they were given, in their order
+run.json      a record of each start: time, command line, revision, versions, host, SLURM job
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from lagem.storage.atomic import write_atomically
+
+PACKAGES = (
+    "lagem",
+    "torch",
+    "lightning",
+    "jsonargparse",
+    "omegaconf",
+    "numpy",
+    "safetensors",
+    "torch-cluster",
+    "triton",
+)
+
+
+class RunRecord(SaveConfigCallback):
+    """Writes the record on rank zero, and the resolved configuration of each start beside its logs.
+
+    Args:
+        command: Words behind `lagem`.
+        settings, more: Of SaveConfigCallback.
+    """
+
+    def __init__(self, *settings: Any, command: Sequence[str], **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self.command = list(command)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the run folder's files; of a fit only, as a later validation does not change what made the run."""
+        if stage != "fit":
+            return
+        root = Path(trainer.default_root_dir)
+        root.mkdir(parents=True, exist_ok=True)
+        write_atomically(root / "config.yaml", self.parser.dump(self.config, skip_unset=False).encode())
+        write_sources(root / "sources", configs_of(self.command))
+        starts = read_starts(root)
+        write_atomically(root / "run.json", (json.dumps([*starts, start_now(self.command)], indent=2) + "\n").encode())
+
+
+def configs_of(command: Sequence[str]) -> list[Path]:
+    """Configuration files that a command line names; the parsed settings do not keep them."""
+    found = []
+    for word, after in zip(command, [*command[1:], ""], strict=True):
+        if word in ("--config", "-c"):
+            found.append(Path(after))
+        elif word.startswith("--config="):
+            found.append(Path(word.removeprefix("--config=")))
+    return found
+
+
+def write_sources(folder: Path, configs: list[Path]) -> None:
+    """Copies of configuration files, numbered in their order; those of an earlier start go."""
+    made = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings themselves
+        shutil.copyfile(path, made / f"{number}-{path.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    made.rename(folder)
+
+
+def read_starts(root: Path) -> list[dict[str, Any]]:
+    """Records of the earlier starts of a run."""
+    try:
+        return list(json.loads((root / "run.json").read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def start_now(command: Sequence[str]) -> dict[str, Any]:
+    """The record of this start."""
+    slurm = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_JOB_", "SLURM_RESTART"))}
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["lagem", *command]),
+        "folder": str(Path.cwd()),
+        "revision": revision(Path(__file__).parent),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "slurm": slurm,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide a training."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def revision(folder: Path) -> dict[str, Any] | None:
+    """The git revision of the checkout that a folder is part of, and whether tracked files differ; None without one."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=30)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if (
+        git("ls-files", "--error-unmatch", "__init__.py") is None
+    ):  # installed, maybe below a checkout of another project
+        return None
+    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -1,0 +1,59 @@
+"""Weights & Biases through Lightning's WandbLogger: a run folder is one W&B run, however often it is started."""
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lagem.storage.atomic import write_atomically
+
+RUN_ID_FILE = "wandb_run_id.txt"
+
+
+def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
+    """Give W&B loggers the run id of this folder, before they start a run; the first start makes and stores one.
+
+    An id of the configuration goes before WANDB_RUN_ID (a sweep agent's), and that before the stored one. Lightning
+    resumes a run whose id W&B knows.
+    """
+    file = folder / RUN_ID_FILE
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            stored = file.read_text().strip() if file.is_file() else None
+            run_id = logger.version or os.environ.get("WANDB_RUN_ID") or stored or uuid.uuid4().hex[:8]
+            logger._id = logger._wandb_init["id"] = run_id
+            if run_id != stored:
+                _store(file, run_id)
+
+
+def log_configuration(loggers: Sequence[Logger], settings: Mapping[str, Any]) -> None:
+    """Send the resolved configuration to W&B, which starts the run; rank zero only."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_hyperparams(dict(settings))
+
+
+def finish_runs(loggers: Sequence[Logger]) -> list[str]:
+    """End W&B runs, so that the next training of this process starts its own; rank zero only.
+
+    Returns:
+        Of each run that was offline, what uploads all its starts.
+    """
+    uploads = []
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            run = logger.experiment
+            run.finish()
+            if run.offline:
+                uploads.append(f"wandb sync {Path(run.dir).parents[1]}/offline-run-*-{run.id}")
+    return uploads
+
+
+@rank_zero_only
+def _store(file: Path, run_id: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, f"{run_id}\n".encode())

@@ -1,0 +1,101 @@
+"""Save and load a stage of the cascade: the network that makes one level, and what has to be known to use it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lagem.levels import LevelSpec
+from lagem.models.denoiser import Backbone
+from lagem.weights.file import WeightsError, read_weights, write_weights
+
+FORMAT = "lagem-stage-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSpec:
+    """All of a stage but its weights.
+
+    Args:
+        levels: The autoencoder's, fine to coarse.
+        level: Number of the level this stage makes.
+        width: C of its backbone.
+        depth: Blocks of its backbone.
+        num_categories: Number of categories, where the condition is a category.
+        condition_dim: Channels of the condition, where it is an embedding.
+        drop_condition: Share of the samples that trained without their condition; guidance needs some.
+        max_coarser_sigma: Most noise on the coarser latents in training; 0 without conditioning augmentation.
+        category_names: What the categories' numbers mean; empty where the condition is no category.
+        autoencoder: Fingerprint of the autoencoder whose latents it learnt; empty before it has seen any.
+    """
+
+    levels: tuple[LevelSpec, ...]
+    level: int
+    width: int
+    depth: int
+    num_categories: int | None
+    condition_dim: int | None
+    drop_condition: float
+    max_coarser_sigma: float
+    category_names: tuple[str, ...] = ()
+    autoencoder: str = ""
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it is told what to make."""
+        return self.num_categories is not None or self.condition_dim is not None
+
+    def backbone(self) -> Backbone:
+        """An untrained network of this spec."""
+        return Backbone(
+            levels=self.levels,
+            level=self.level,
+            width=self.width,
+            depth=self.depth,
+            num_categories=self.num_categories,
+            condition_dim=self.condition_dim,
+            conditioning_augmentation=self.max_coarser_sigma > 0,
+        )
+
+    def as_plain(self) -> dict[str, Any]:
+        """The spec in plain types, for files."""
+        plain = {"format": FORMAT, **asdict(self)}
+        return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "StageSpec":
+        """The spec that `as_plain` gave."""
+        given = {field.name: plain[field.name] for field in fields(cls)}
+        levels = tuple(LevelSpec(**level) for level in plain["levels"])
+        return cls(**{**given, "levels": levels, "category_names": tuple(plain["category_names"])})
+
+
+def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: bool = False) -> None:
+    """Write a stage to one safetensors file, whole or not at all.
+
+    Args:
+        backbone: The network.
+        spec: What it is.
+        path: File to write.
+        half: Store float16.
+    """
+    write_weights(backbone, path, kind="stage", description=spec.as_plain(), half=half)
+
+
+def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
+    """Read a stage from a checkpoint of `lagem fit` (the averaged weights, where it averages) or from our safetensors.
+
+    Returns:
+        The network in evaluation mode, and what it is.
+
+    Raises:
+        WeightsError: Where the file is absent, unreadable or of another kind.
+    """
+    file = read_weights(path, kind="stage", format=FORMAT)
+    try:
+        spec = StageSpec.from_plain(file.description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its description of the stage is damaged: {error}.") from error
+    backbone = spec.backbone()
+    file.load_into(backbone)
+    return backbone.eval(), spec

@@ -1,0 +1,169 @@
+"""A bundle holds what belongs together, whole, and what does not is refused by name."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import small_cascade as small
+from lagem.cli import main
+from lagem.generation.bundle import load_bundle
+from lagem.levels import LevelSpec
+from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
+from lagem.weights.stage import load_stage, save_stage
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    """Autoencoder, then stages 3, 2 and 1."""
+    return small.write_cascade(tmp_path)
+
+
+@pytest.fixture
+def bundle(files, tmp_path) -> Path:
+    write(files, tmp_path / "cascade")
+    return tmp_path / "cascade"
+
+
+def write(files, output: Path, *options: str) -> None:
+    main(["bundle", *map(str, files), "--output", str(output), *options])
+
+
+def refusal(capsys, arguments: list[str]) -> str:
+    """What is said on the way to exit code 2, which is one line."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def write_refusal(capsys, files, output: Path) -> str:
+    line = refusal(capsys, ["bundle", *map(str, files), "--output", str(output)])
+    assert not output.exists()
+    return line
+
+
+def read_refusal(capsys, bundle: Path) -> str:
+    return refusal(capsys, ["generate", str(bundle), "--category", "chair", "--output", str(bundle / "out")])
+
+
+def test_a_bundle_holds_the_weights_of_its_files(files, bundle):
+    generator = load_bundle(bundle)
+    sources = [load_autoencoder(files[0])[0], *(load_stage(path)[0] for path in files[:0:-1])]
+    found = [generator.autoencoder, *(denoiser.backbone for denoiser in generator.denoisers)]
+    for source, network in zip(sources, found, strict=True):
+        for name, tensor in source.state_dict().items():
+            assert torch.equal(network.state_dict()[name], tensor)
+    assert generator.category_names == small.CATEGORIES
+    assert [spec.level for spec in generator.specs] == [1, 2, 3]
+
+
+def test_stages_may_come_in_any_order(files, bundle, tmp_path):
+    write([files[0], files[2], files[3], files[1]], tmp_path / "other")
+    for path in bundle.iterdir():
+        assert (tmp_path / "other" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_half_precision_is_half_the_size_and_nearly_the_same_samples(files, bundle, tmp_path):
+    write(files, tmp_path / "half", "--half")
+    whole, half = (sum(path.stat().st_size for path in folder.iterdir()) for folder in (bundle, tmp_path / "half"))
+    assert half < 0.55 * whole
+    pair = [load_bundle(folder).generate(category="mug", count=1) for folder in (bundle, tmp_path / "half")]
+    for one, other in zip(*(next(shapes).latents for shapes in pair), strict=True):
+        assert other.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=0.05, rtol=0)
+
+
+def test_a_stage_of_another_autoencoder_is_refused_by_name(files, tmp_path, capsys):
+    _, spec = load_stage(files[2])
+    other = small.write_stage(tmp_path / "other", dataclasses.replace(spec, autoencoder="0123456789abcdef"))
+    line = write_refusal(capsys, [files[0], files[1], other, files[3]], tmp_path / "cascade")
+    assert str(other) in line and "0123456789abcdef" in line
+
+
+def test_an_autoencoder_with_other_weights_is_refused(files, tmp_path, capsys):
+    save_autoencoder(small.make_autoencoder(seed=1), tmp_path / "other.safetensors", num_surface_points=64)
+    line = write_refusal(capsys, [tmp_path / "other.safetensors", *files[1:]], tmp_path / "cascade")
+    assert f"the stage {files[1]} does not belong to this autoencoder" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"category_names": ("a", *small.CATEGORIES[1:])}, "its category_names is ('a',"),
+        ({"num_categories": 9}, "its num_categories is 9"),
+        ({"num_categories": None, "condition_dim": 7, "category_names": ()}, "its num_categories is None"),
+        ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "made for levels"),
+    ],
+)
+def test_a_stage_that_differs_from_the_others_is_refused_by_name(files, tmp_path, capsys, changes, expected):
+    _, spec = load_stage(files[3])
+    odd = small.write_stage(tmp_path / "odd", dataclasses.replace(spec, **changes))
+    line = write_refusal(capsys, [*files[:3], odd], tmp_path / "cascade")
+    assert str(odd) in line and expected in line
+
+
+def test_every_level_has_exactly_one_stage(files, tmp_path, capsys):
+    assert "no stage makes level 2;" in write_refusal(capsys, [*files[:2], files[3]], tmp_path / "cascade")
+    shutil.copy(files[1], tmp_path / "again.safetensors")
+    line = write_refusal(capsys, [*files, tmp_path / "again.safetensors"], tmp_path / "cascade")
+    assert f"{files[1]} and {tmp_path / 'again.safetensors'} both make level 3" in line
+    assert "both make level 3" in write_refusal(capsys, [*files, files[1]], tmp_path / "cascade")
+
+
+def test_files_of_the_wrong_kind_are_refused(files, tmp_path, capsys):
+    assert str(files[1]) in write_refusal(capsys, files[1:], tmp_path / "cascade")
+    assert str(files[0]) in write_refusal(capsys, [files[0], *files[:3]], tmp_path / "cascade")
+
+
+def test_a_bundle_is_not_written_over(files, bundle, capsys):
+    before = {path: path.read_bytes() for path in bundle.iterdir()}
+    assert "is there already" in refusal(capsys, ["bundle", *map(str, files), "--output", str(bundle)])
+    assert {path: path.read_bytes() for path in bundle.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "level_1.safetensors", "level_3.safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "removed"])
+def test_a_damaged_file_is_named_in_one_line(bundle, capsys, name, damage):
+    content = bytearray((bundle / name).read_bytes())
+    content[-5] ^= 1
+    (bundle / name).write_bytes(content if damage == "altered" else content[: len(content) // 2])
+    if damage == "removed":
+        (bundle / name).unlink()
+    assert str(bundle / name) in read_refusal(capsys, bundle)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": "lagem-cascade-1"}', '{"format": "lagem-cascade-9"}']
+)
+def test_a_damaged_list_of_contents_is_named_in_one_line(bundle, capsys, text):
+    (bundle / "cascade.json").write_text(text)
+    assert str(bundle / "cascade.json") in read_refusal(capsys, bundle)
+
+
+def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
+    assert "since there is no such folder" in read_refusal(capsys, tmp_path / "absent")
+    assert "since there is no cascade.json in it" in read_refusal(capsys, tmp_path)
+
+
+def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, capsys):
+    contents = json.loads((bundle / "cascade.json").read_text())
+    del contents["sha256"]["level_2.safetensors"]
+    (bundle / "cascade.json").write_text(json.dumps(contents))
+    (bundle / "level_2.safetensors").unlink()
+    assert "level_2.safetensors: there is no such file" in read_refusal(capsys, bundle)
+
+
+def test_a_stage_comes_back_from_its_file_as_it_was(tmp_path):
+    spec = small.make_spec(2, small.make_autoencoder(), max_coarser_sigma=0.3)
+    backbone = spec.backbone()
+    save_stage(backbone, spec, tmp_path / "stage.safetensors")
+    loaded, found = load_stage(tmp_path / "stage.safetensors")
+    assert found == spec
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)

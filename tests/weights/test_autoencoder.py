@@ -1,0 +1,129 @@
+"""Weights files: parity with the published model, and no code from files."""
+
+import argparse
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lagem.cli import main
+from lagem.levels import LevelSpec
+from lagem.models.autoencoder import Autoencoder
+from lagem.weights.autoencoder import describe_autoencoder, load_autoencoder, save_autoencoder
+from lagem.weights.file import WeightsError, write_weights
+from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.published import from_published_state
+from published import published_state
+
+PARITY = np.load(Path(__file__).parent / "data" / "official_tiny.npz")
+NUM_LATENTS = (256, 64, 16)
+
+
+def nested_anchors() -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Level-1 indices reordered so that coarser levels are prefixes, and each level's order in the file."""
+    level1, level2, level3 = (torch.from_numpy(PARITY[f"level{i}_indices"]).long() for i in (1, 2, 3))
+    rows, orders = [], [[], []]
+    for kept1, kept2, kept3 in zip(level1, level2, level3, strict=True):
+        order2 = torch.tensor(kept3.tolist() + sorted(set(range(64)) - set(kept3.tolist())))
+        picked = kept2[order2].tolist()
+        order1 = torch.tensor(picked + sorted(set(range(256)) - set(picked)))
+        rows.append(kept1[order1])
+        orders[0].append(order1)
+        orders[1].append(order2)
+    third = torch.arange(16).expand(len(rows), -1)
+    return torch.stack(rows), [torch.stack(orders[0]), torch.stack(orders[1]), third]
+
+
+@torch.no_grad()
+def test_published_weights_give_the_published_latents_and_logits():
+    autoencoder = from_published_state(published_state(), num_latents=NUM_LATENTS)
+    anchors, orders = nested_anchors()
+    latents = autoencoder.encode(torch.from_numpy(PARITY["points"]), anchor_indices=anchors)
+    for number, (ours, order) in enumerate(zip(latents, orders, strict=True), start=1):
+        theirs = torch.from_numpy(PARITY[f"level{number}_latents"])
+        theirs = theirs.gather(1, order.unsqueeze(-1).expand_as(theirs))
+        assert (ours - theirs).abs().max() < 1e-4 * theirs.std()
+    logits = autoencoder.decode(latents)(torch.from_numpy(PARITY["queries"]))
+    theirs = torch.from_numpy(PARITY["logits"])
+    assert (logits - theirs).abs().max() < 1e-4 * theirs.std()
+
+
+def test_import_command_reads_the_published_file(tmp_path):
+    published = {
+        "model": published_state(),
+        "optimizer": {},
+        "epoch": 3,
+        "scaler": {},
+        "args": argparse.Namespace(lr=1e-4),
+    }
+    torch.save(published, tmp_path / "published.pth")
+    output = tmp_path / "weights.safetensors"
+    main(
+        ["import-weights", str(tmp_path / "published.pth"), "--output", str(output), "--num-latents", "256", "64", "16"]
+    )
+    autoencoder, num_surface_points = load_autoencoder(output)
+    expected = from_published_state(published_state(), num_latents=NUM_LATENTS)
+    assert num_surface_points == 8192
+    assert autoencoder.levels == expected.levels
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(autoencoder.state_dict()[name], tensor)
+
+
+class Bomb:
+    """Pickles as a call that would create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("verb", ["import-weights", "reconstruct"])
+def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, verb):
+    torch.save({"model": published_state(), "args": Bomb(tmp_path / "ran")}, tmp_path / "bad.pth")
+    bad = str(tmp_path / "bad.pth")
+    arguments = [bad] if verb == "import-weights" else [str(tmp_path / "mesh.ply"), "--weights", bad]
+    with pytest.raises(SystemExit) as stop:
+        main([verb, *arguments, "--output", str(tmp_path / "out.safetensors")])
+    assert stop.value.code == 2
+    assert "would run code" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    with (tmp_path / "bad.pth").open("rb"):
+        pickle.loads(pickle.dumps(Bomb(tmp_path / "ran")))  # the bomb itself works
+    assert (tmp_path / "ran").exists()
+
+
+def test_weights_round_trip(tmp_path):
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")], width=64, skip="single", octaves=3)
+    save_autoencoder(autoencoder, tmp_path / "weights.safetensors", num_surface_points=77)
+    loaded, num_surface_points = load_autoencoder(tmp_path / "weights.safetensors")
+    assert (loaded.levels, loaded.width, loaded.skip, num_surface_points) == (autoencoder.levels, 64, "single", 77)
+    assert loaded.octaves == 3
+    for name, tensor in autoencoder.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_a_file_that_says_nothing_of_octaves_has_the_published_ones(tmp_path):
+    """Such are the files made before octaves could be chosen, and their fingerprints stay."""
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1)], width=64)
+    description = describe_autoencoder(autoencoder, num_surface_points=77)
+    del description["octaves"]
+    write_weights(autoencoder, tmp_path / "old.safetensors", kind="autoencoder", description=description)
+    loaded, _ = load_autoencoder(tmp_path / "old.safetensors")
+    assert loaded.octaves == 8 and fingerprint_of(loaded) == fingerprint_of(autoencoder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("absent.ckpt", None), ("garbage.ckpt", b"garbage"), ("garbage.safetensors", b"garbage"), ("empty.ckpt", b"")],
+)
+def test_files_without_weights_are_refused_by_name(tmp_path, name, content):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=name):
+        load_autoencoder(tmp_path / name)
