@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# Starts one run of a sweep: in a SLURM job by srun, as many processes as the job has tasks; elsewhere as it is.
+# Starts one run of a sweep: in a SLURM job by srun, one process per task of the job; elsewhere directly.
 exec ${SLURM_JOB_ID:+srun --kill-on-bad-exit=1} "$@"
