@@ -1,9 +1,9 @@
-"""What a second process adds: samples a second of one process, and of two under DDP with gloo, one thread each.
+"""Gain from a second process: samples per second of one process, and of two under DDP with gloo, one thread each.
 
     make benchmark NAME=ddp_scaling
 
-Whole trainings of the toy autoencoder through `lagem fit`, in turn: the same batch in each process, data made in the
-process itself, exports and validation left out. Times are wall-clock, of the steps after the first ten.
+Complete trainings of the toy autoencoder through `lagem fit`, alternating: every process has the same batch size and
+generates its own data; exports and validation are off. Times are wall-clock, for the steps after the first ten.
 """
 
 import argparse
@@ -27,7 +27,7 @@ WARM_UP = 10  # steps
 
 
 class StepTimes(Callback):
-    """Write how long the steps after the first ten took, to `seconds.txt` in the run folder."""
+    """Write the duration of the steps after the warm-up to `seconds.txt` in the run folder."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -40,7 +40,7 @@ class StepTimes(Callback):
 
 
 def samples_a_second(processes: int, batch_size: int, steps: int) -> float:
-    """Of one training on so many processes, all of them together."""
+    """Rate of one training, summed over its processes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "lagem", "fit", f"--config={ROOT / 'experiments/autoencoder/toy.yaml'}"),
@@ -68,18 +68,18 @@ def samples_a_second(processes: int, batch_size: int, steps: int) -> float:
 
 
 def main() -> None:
-    """Measure, and print medians, their spread and the ratio round by round."""
+    """Measure, and print medians, their spread, and the ratios of each round."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--batch-size", type=int, default=16, help="of each process")
+    parser.add_argument("--batch-size", type=int, default=16, help="shapes per step of each process")
     arguments = parser.parse_args()
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in track(range(arguments.rounds), "measuring", transient=True):
         for processes, measured in rates.items():
             measured.append(samples_a_second(processes, arguments.batch_size, arguments.steps))
-    title = f"toy autoencoder, {arguments.batch_size} shapes a process, {os.cpu_count()} cores"
-    table = Table("processes", "samples a second", "least to most", "times one process", "least to most", title=title)
+    title = f"toy autoencoder, {arguments.batch_size} shapes per process, {os.cpu_count()} cores"
+    table = Table("processes", "samples per second", "min to max", "relative to one process", "min to max", title=title)
     for processes, measured in rates.items():
         ratios = [rate / one for rate, one in zip(measured, rates[1], strict=True)]
         table.add_row(

@@ -1,9 +1,9 @@
-"""Furthest point sampling on a GPU: a loop of torch operations, the Triton kernel, and torch-cluster where installed.
+"""Furthest point sampling on a GPU: a loop of torch operations, the Triton kernel, and torch-cluster if installed.
 
     make benchmark NAME=furthest_points
 
-Milliseconds by CUDA events for a batch, all sides in turn in each round, and which select the points that the loop
-selects on the CPU.
+Prints milliseconds per batch, measured by CUDA events with all sides alternating in each round, and which sides select
+the same points as the loop on the CPU.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from lagem.models.furthest_points import FPSBackend, furthest_point_order
 
 
 def gpu_seconds(work: Callable[[], object]) -> float:
-    """Seconds of the GPU for one call."""
+    """GPU seconds of one call."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     work()
@@ -30,12 +30,12 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64, metavar="B", help="clouds (default: 64)")
-    parser.add_argument("--points", type=int, default=4096, metavar="N", help="points of a cloud (default: 4096)")
+    parser.add_argument("--points", type=int, default=4096, metavar="N", help="points per cloud (default: 4096)")
     parser.add_argument("--count", type=int, default=512, metavar="M", help="points to select (default: 512)")
-    parser.add_argument("--rounds", type=int, default=20, metavar="K", help="rounds that count (default: 20)")
+    parser.add_argument("--rounds", type=int, default=20, metavar="K", help="measured rounds (default: 20)")
     args = parser.parse_args()
     if not torch.cuda.is_available():
-        parser.error("this measures a GPU, but torch finds none.")
+        parser.error("this measures a GPU, but torch finds none. Run it on a machine with a CUDA device.")
     points = torch.randn(args.batch, args.points, 3, generator=torch.Generator().manual_seed(0))
     expected = furthest_point_order(points, args.count, backend="torch")
     points = points.cuda()

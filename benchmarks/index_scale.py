@@ -1,13 +1,13 @@
-"""What 600,000 shapes cost to begin with and over an epoch: start-up, memory, open files, on synthetic folders.
+"""Cost of 600,000 shapes at start-up and over an epoch: time, memory, open files, on synthetic folders.
 
     make benchmark NAME=index_scale
 
-Folders of 6,000, 60,000 and 600,000 shapes are made, with a whole index and shards of 64 shapes whose pools hold four
-points each. Every measurement is a process of its own, the sizes in turn: the data module sets up and gives its first
-batches in random order of shapes, the order in which every batch opens other shards. Beside it the index alone, read
-into lists of strings row by row with csv.DictReader, as lagem did before, and as it does now. Start-up is CPU time
-of the process without imports; memory is what the process has for itself (Linux: RssAnon, and in a loading process
-the pages that it no longer shares with its parent).
+It creates folders of 6,000, 60,000 and 600,000 shapes, each with a complete index and shards of 64 shapes whose pools
+hold four points each. Every measurement is a separate process, with the sizes alternating. The data module sets up and
+yields its first batches in random order of shapes, the order in which every batch opens other shards. For comparison,
+the index alone is read as it is now, and into lists of strings row by row with csv.DictReader, as in earlier versions.
+Start-up is CPU time of the process without imports. Memory is private memory of the process (Linux: RssAnon; in a
+loading process the pages that it no longer shares with its parent).
 """
 
 import argparse
@@ -39,12 +39,12 @@ from lagem.storage.sharded_folder import shard_name
 
 SIZES = (6_000, 60_000, 600_000)
 PER_SHARD = 64
-POINTS = 4  # of a pool
+POINTS = 4  # per pool
 CATEGORIES = 100
 
 
 def make_folder(root: Path, shapes: int) -> None:
-    """A folder of so many shapes; one of 20 is for validation."""
+    """Write a folder of `shapes` shapes; one in 20 is for validation."""
     OCCUPANCY.begin(root, settings=asdict(Settings(surface=POINTS, shapes_per_shard=PER_SHARD)))
     (root / "shards").mkdir()
     ids = sorted(f"category_{n % CATEGORIES:03d}__{hashlib.md5(str(n).encode()).hexdigest()}" for n in range(shapes))
@@ -66,7 +66,7 @@ def make_folder(root: Path, shapes: int) -> None:
 
 
 def arrays(shapes: int) -> dict[str, np.ndarray]:
-    """What a shard of so many shapes holds."""
+    """The arrays of a shard of `shapes` shapes."""
     ones = {name: np.ones(shapes, dtype=np.int64) for name in ("faces", "volume_drawn_inside", "volume_drawn_outside")}
     pools = {pool: np.ones((shapes * POINTS, 3), dtype=kind) for pool, (kind, _) in POOLS.items()}
     offsets = {f"{pool}.offsets": np.arange(0, shapes * POINTS + 1, POINTS) for pool in POOLS}
@@ -100,7 +100,7 @@ def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
 
 
 def index_alone(root: Path, side: str) -> dict[str, float]:
-    """Read the index, in the way of now or of before."""
+    """Read the index, as now or as in earlier versions."""
     before, start = own_memory("self"), time.process_time()
     kept = read_index(root / "index.csv", "index") if side == "columns" else as_lists(root / "index.csv")
     seconds = time.process_time() - start
@@ -131,7 +131,7 @@ def status(process: str, name: str) -> float:
 
 
 def own_memory(process: str) -> float:
-    """Memory of a process that is no file's, MiB."""
+    """Memory of a process that no file backs, MiB."""
     return status(process, "RssAnon")
 
 
@@ -142,7 +142,7 @@ def unshared_memory(process: str) -> float:
 
 
 def open_files(process: str) -> int:
-    """File descriptors, and mapped shards."""
+    """Number of file descriptors and mapped shards."""
     maps = Path(f"/proc/{process}/maps").read_text().splitlines()
     return len(os.listdir(f"/proc/{process}/fd")) + sum(line.endswith(".safetensors") for line in maps)
 
@@ -158,9 +158,9 @@ CASES = {
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="processes a case (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="processes per case (default: %(default)s)")
     parser.add_argument("--batches", type=int, default=1000, metavar="N", help="of 16 shapes (default: %(default)s)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="shapes of the folders")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="shapes of each folder")
     parser.add_argument("--one", nargs=2, metavar=("CASE", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:

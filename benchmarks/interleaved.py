@@ -1,4 +1,4 @@
-"""Time of several ways to do one thing, taken in turn in one process, and a table of medians and ratios."""
+"""Times several ways to do one thing, alternating in one process; prints a table of medians and ratios."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ def interleaved(
     """Seconds of each side in each round: A B C, A B C, … with the round's number as argument.
 
     Args:
-        sides: Name of a way, and what does it.
-        rounds: How often each is run.
-        warm: Run every round once before it counts, so that files and caches are warm for all sides.
-        clock: Seconds of one call.
+        sides: Name of each way, and the function to time.
+        rounds: How often each side runs.
+        warm: Run every round once without timing first, so that files and caches are warm for all sides.
+        clock: Measures the seconds of one call.
     """
     times: Times = {name: [] for name in sides}
     for number in range(rounds if warm else 0):
@@ -41,7 +41,7 @@ def interleaved(
 
 
 def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms") -> None:
-    """Print median times, and medians and quartiles of the ratios to the reference, round by round."""
+    """Print median times, and medians and quartiles of the ratios to the reference within each round."""
     table = Table("side", f"median {unit}", "quartiles ms", f"median of {reference} / side", "quartiles", title=title)
     base = np.array(times[reference])
     for name, values in times.items():

@@ -1,10 +1,10 @@
-"""What one training sample costs to load: ours beside the authors' way, at the paper's counts, both warm.
+"""Cost of loading one training sample: our loader compared with the authors', at the paper's counts, both warm.
 
     make benchmark NAME=loading
 
-The authors keep a shape as an uncompressed float32 npz of 9.5 MB, load all of it, split it by boolean masks and
-choose without replacement (model facts: LaGeM's published loader). Ours reads windows of a shard. Both give 8192
-surface points, 1024 volume queries, half of them inside, and 1024 near queries.
+The authors store a shape as an uncompressed float32 npz of 9.5 MB, load all of it, split it by boolean masks and draw
+without replacement (as in LaGeM's published loader). Ours reads windows of a shard. Both give 8192 surface points,
+1024 volume queries, half of them inside, and 1024 near queries.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def write_npz(shards: Shards, index: int, path: Path) -> None:
 
 
 def load_npz(path: Path, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """One sample in the authors' way."""
+    """Load one sample as the authors do."""
     surface, volume, near = COUNTS
     with np.load(path) as stored:
         vol_points, vol_sdf = stored["vol_points"], stored["vol_sdf"]
@@ -72,9 +72,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=int, default=12, metavar="N", help="shapes (default: %(default)s)")
-    parser.add_argument(
-        "--rounds", type=int, default=400, metavar="N", help="samples of each side (default: %(default)s)"
-    )
+    parser.add_argument("--rounds", type=int, default=400, metavar="N", help="samples per side (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
@@ -105,7 +103,7 @@ def main() -> None:
         )
     show_ratios(times, reference="authors", title=f"one sample of {COUNTS} points, warm")
     print(f"bytes read a sample: ours {plain.bytes_per_sample:,}, authors' {size:,.0f}; stored a shape: {stored:,.0f}")
-    print(f"FPS of {COUNTS[0]} to {ANCHORS} points, apart, one thread: {1e3 * np.median(fps['FPS']):.1f} ms")
+    print(f"FPS of {COUNTS[0]} to {ANCHORS} points, timed separately, one thread: {1e3 * np.median(fps['FPS']):.1f} ms")
 
 
 if __name__ == "__main__":

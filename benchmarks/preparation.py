@@ -1,13 +1,13 @@
-"""CPU time and surface error of preparing a mesh: ours beside the authors' pipeline, on the same meshes, in turn.
+"""CPU time and surface error of preparing a mesh: our pipeline and the authors', alternating on the same meshes.
 
     pip install point-cloud-utils
     make benchmark NAME=preparation ARGS="--data path/to/manifest.csv"
 
-The authors' (LaGeM appendix A): Manifold at 50,000 makes every mesh watertight, then surface points, and signed
-distances of 250,000 volume and 250,000 near points, all by point-cloud-utils. Ours: `prepare_shape` at the same
-counts. Meshes are drawn with a fixed seed, half of them closed (their own surface is taken), half open (converted).
-Errors are distances from the exposed surface of the input to the result, and from all of the result to the input. As
-a control, the closed meshes are also sent through our conversion, which they don't need.
+The authors' pipeline (LaGeM appendix A): Manifold at 50,000 makes every mesh watertight, then surface points and
+signed distances of 250,000 volume and 250,000 near points, all by point-cloud-utils. Ours: `prepare_shape` with the
+same counts. Meshes are drawn with a fixed seed; half of them are closed (they keep their own surface), half open
+(converted). Errors are distances from the exposed surface of the input to the result, and from all of the result to the
+input. As a control, the closed meshes are also converted, although they do not need it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import MANIFOLD_RESOLUTION, Solid, own_solid, solid_of, surface_error
 
 PAPER = Settings()
-POINTS = 10_000  # that measure the way from a result back to its input
+POINTS = 10_000  # to measure the distances from a result to its input
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Side:
         self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))
 
     def row(self, against: "Side | None" = None) -> list[str]:
-        """What the table shows; ratios are those of the CPU times mesh by mesh."""
+        """Cells of the table; ratios are of CPU times, mesh by mesh."""
         words = ["–", "–"]
         if self.seconds:
             words[0] = f"{np.median(self.seconds):.1f}, {np.mean(self.seconds):.1f}"
@@ -67,7 +67,7 @@ class Side:
 
 
 def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
-    """Their pipeline up to the arrays that they store."""
+    """The authors' pipeline, up to the arrays that they store."""
     vertices, faces = pcu.make_mesh_watertight(unit.vertices, unit.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     index, weights = pcu.sample_mesh_random(vertices, faces, PAPER.surface)
     surface = pcu.interpolate_barycentric_coords(faces, index, weights, vertices)
@@ -78,7 +78,7 @@ def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
 
 
 def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
-    """Closed and open meshes of a manifest, by a fixed draw."""
+    """Draw closed and open meshes of a manifest with a fixed seed."""
     with manifest.open(newline="", encoding="utf-8") as file:
         paths = [manifest.parent / row["file"] for row in csv.DictReader(file)]
     chosen: dict[str, list[Path]] = {"closed": [], "open": []}
@@ -100,9 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="manifest of meshes")
     parser.add_argument(
-        "--each", type=int, default=12, metavar="N", help="closed meshes, and open ones (default: %(default)s)"
+        "--each", type=int, default=12, metavar="N", help="closed meshes, and open meshes (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draw (default: %(default)s)")
     args = parser.parse_args()
     chosen = choose(args.data, args.each, args.seed)
     table = Table(
@@ -135,7 +135,7 @@ def main() -> None:
         table.add_row(kind, "authors'", *theirs.row())
         table.add_row(kind, "ours", *ours.row(theirs))
         if kind == "closed":
-            table.add_row(kind, "ours, converted all the same", *control.row())
+            table.add_row(kind, "ours, converted anyway", *control.row())
         print(f"{kind}: {', '.join(path.stem for path in paths)}")
     Console(width=150).print(table)
 

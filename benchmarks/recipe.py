@@ -1,13 +1,13 @@
-"""Changes to the autoencoder's training, each alone, against the published recipe at equal CPU time.
+"""Measures changes to the autoencoder's training, one at a time, against the published recipe at equal CPU time.
 
     make benchmark NAME=recipe ARGS="--data data/meshes --output runs/recipe"
 
-Every side trains with every seed for the same process CPU time (a learning rate that falls as a cosine in that time),
-each in a process of its own, seeds outermost. Then it answers the queries of the validation shapes, also with each
-level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes a run). The table has each side's means
-and its differences to `published`, or to another side (`--against`), paired by shape after averaging over the seeds,
-with 95% bootstrap intervals, and the seeds' differences one by one. Runs that are done are kept in the output and not
-repeated, so an output belongs to one folder of data. LaGeM against VecSet:
+Every side trains with every seed for the same process CPU time (the learning rate falls as a cosine over that time),
+each in a separate process, one seed after the other. The trained network then answers the queries of the validation
+shapes, also with each level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes per run). The table
+has the means of each side and its differences to `published`, or to another side (`--against`), paired by shape after
+averaging over the seeds, with 95% bootstrap intervals, and the differences of the single seeds. Finished runs are
+stored in the output and not repeated, so use one output per folder of data. LaGeM against VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
@@ -47,7 +47,7 @@ VECSET = [LevelSpec(256, 8, depth=6, bottleneck="kl")]
 ONE_LEVEL = [LevelSpec(256, 8, depth=6)]  # VecSet with LaGeM's bottleneck
 WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
-LATER_PEAK = 3e-4  # where trained weights go on
+LATER_PEAK = 3e-4  # for training that starts from trained weights
 WARM_UP = 0.02  # of the CPU time
 OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet's bottleneck, anchored is local
 LATER = {**OURS, "level_dropout": 0.05, "levels": MORE}
@@ -90,17 +90,17 @@ FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("o
 
 
 class CPUBudget(Callback):
-    """Lower the learning rate as a cosine in the CPU time of this process, and stop when that is spent."""
+    """Lower the learning rate as a cosine over the CPU time of this process, and stop when that time is used up."""
 
     def __init__(self, seconds: float, peak: float) -> None:
         self.seconds, self.peak, self._start = seconds, peak, 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._start = time.process_time()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate of the coming step."""
+        """Set the learning rate of the next step."""
         spent = (time.process_time() - self._start) / self.seconds
         trainer.should_stop = spent >= 1
         factor = min(spent / WARM_UP, 0.5 * (1 + math.cos(math.pi * min(spent, 1))))
@@ -109,18 +109,18 @@ class CPUBudget(Callback):
 
 
 class DrawnNumbersOfLatents(Callback):
-    """Give the levels from half to twice as many latents, drawn anew in every step."""
+    """Give the levels between half and twice as many latents, drawn again for every step."""
 
     def __init__(self, levels: list[LevelSpec], seed: int) -> None:
         self.levels, self.seed = levels, seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Draw the numbers of the coming step."""
+        """Draw the numbers for the next step."""
         factor = 2 ** sample_generator(self.seed, trainer.global_step, "numbers of latents").uniform(-1, 1)
         self._set(pl_module, [replace(level, num_latents=round(factor * level.num_latents)) for level in self.levels])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give back the numbers of the start."""
+        """Restore the original numbers."""
         self._set(pl_module, self.levels)
 
     def _set(self, module: LightningModule, levels: list[LevelSpec]) -> None:
@@ -130,7 +130,7 @@ class DrawnNumbersOfLatents(Callback):
 def train(
     side: str, seed: int, data: Path, minutes: float, init_from: Path | None, facts: Path
 ) -> tuple[AutoencoderModule, RecipeData]:
-    """One side trained on one thread; the module in evaluation mode, and its data."""
+    """Train one side on one thread; return the module in evaluation mode, and its data."""
     seed_everything(seed, verbose=False)
     batch_size = 4 if side in FEW_SHAPES else 16
     goes_on = init_from is not None
@@ -172,21 +172,21 @@ def train(
 
 
 def main() -> None:
-    """Run what is not done yet, each in its own process, and print the table."""
+    """Run the missing trainings, each in a separate process, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
-    add("--output", type=Path, default=Path("runs/recipe"), metavar="DIR", help="folder that keeps the runs")
-    add("--minutes", type=float, default=20, metavar="M", help="CPU time of a training (default: 20)")
+    add("--output", type=Path, default=Path("runs/recipe"), metavar="DIR", help="folder for the results of the runs")
+    add("--minutes", type=float, default=20, metavar="M", help="CPU time of each training (default: 20)")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds (default: 0 1 2)")
     add(
         "--sides",
         nargs="+",
         choices=list(MODEL),
         metavar="SIDE",
-        help=f"default: all; with --init-from all of `going on`: {', '.join(MODEL)}",
+        help=f"default: all; with --init-from, `going on` and its changes: {', '.join(MODEL)}",
     )
-    add("--against", choices=list(MODEL), metavar="SIDE", help="what to subtract (default: `published`, or `going on`)")
+    add("--against", choices=list(MODEL), metavar="SIDE", help="side to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
     add("--init-from", type=Path, metavar="CKPT", help="weights that `going on` and its changes start from")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
@@ -194,7 +194,8 @@ def main() -> None:
     possible = [side for side in MODEL if side.startswith("going on") == (args.init_from is not None)]
     args.sides, args.against = args.sides or possible, args.against or possible[0]
     if impossible := {*args.sides, args.against} - set(possible):
-        parser.error(f"{', '.join(sorted(impossible))}: --init-from is for `going on` and its changes, which need it.")
+        named = ", ".join(sorted(impossible))
+        parser.error(f"{named}: `going on` and its changes need --init-from; the other sides exclude it.")
     args.output.mkdir(parents=True, exist_ok=True)
     start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
 

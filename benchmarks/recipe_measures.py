@@ -1,4 +1,4 @@
-"""What `recipe.py` measures of a trained autoencoder on every validation shape, and its table."""
+"""The measures that `recipe.py` takes of a trained autoencoder on every validation shape, and their table."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +37,12 @@ RECONSTRUCTION = {
     TWICE: "F@.02 with twice the latents",
 }
 
-Row = dict[str, Any]  # measures of one shape; None, or not there, where one is not defined
+Row = dict[str, Any]  # measures of one shape; None or absent if undefined
 
 
 @torch.no_grad()
 def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """The queries of every validation shape answered, also with each level replaced by noise."""
+    """Answer the queries of every validation shape, also with each level replaced by noise."""
     rows = []
     for index in range(len(source.val_shapes)):
         sample = source.val_shapes[0, index]
@@ -69,7 +69,7 @@ def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 @torch.no_grad()
 def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """Every validation shape reconstructed and scored, also with twice the latents."""
+    """Reconstruct and score every validation shape, also with twice the latents."""
     rows = []
     device, levels = torch.device("cpu"), module.autoencoder.levels
     twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
@@ -93,7 +93,7 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 
 def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict[str, str]) -> list[list[str]]:
-    """Rows: a side's means, its differences to the side `against`, and each seed's difference of the first measure."""
+    """Rows: a side's means, its differences to the side `against`, and the first measure's difference per seed."""
     titles = [cell for title in measures.values() for cell in (title, "difference")]
     rows = [["", "seeds", *titles, "first difference by seed"]]
     for side, by_seed in results.items():
@@ -115,5 +115,5 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
 
 
 def _values(by_seed: dict[int, list[Row]], name: str) -> NDArray[np.float64]:
-    """(seeds, shapes), nan where a measure is not defined."""
+    """(seeds, shapes); NaN if a measure is undefined."""
     return np.array([[row.get(name) for row in rows] for rows in by_seed.values()], dtype=np.float64)

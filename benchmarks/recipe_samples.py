@@ -1,6 +1,6 @@
-"""Changes to what a training sample holds, for `recipe.py`; the samples of validation keep their queries.
+"""Changes to the content of training samples, for `recipe.py`; validation samples keep their queries.
 
-Distances are to the plane of the nearest stored surface point, or farther out to the point, before any augmentation.
+Distances are to the plane of the nearest stored surface point, farther out to the point itself, before augmentation.
 """
 
 from dataclasses import replace
@@ -21,10 +21,10 @@ from lagem.prepared.shards import Shards
 from lagem.samples import OccupancySample
 from lagem.storage.atomic import write_atomically
 
-NEIGHBOURS = 12  # of a surface point, whose normals say how sharp the surface is there
-BAND = 0.03  # distance from the surface at which a truncated distance says inside or outside for sure
+NEIGHBOURS = 12  # of a surface point; their normals measure how sharp the surface is there
+BAND = 0.03  # distance from the surface beyond which a truncated distance is 0 or 1
 CLOSEST = 0.015  # three standard deviations of the closer half of the near queries
-SHARP_SHARE = 0.5  # of the input points that are drawn where the surface is sharp
+SHARP_SHARE = 0.5  # fraction of the input points drawn in proportion to sharpness
 QUERIES = ("volume_inside", "volume_outside", "near_inside", "near_outside")
 
 Change = Literal["sharp points", "truncated distance", "closest near queries"]
@@ -32,7 +32,7 @@ Facts = dict[str, NDArray[np.float16]]  # distances of a shape's queries by pool
 
 
 def facts_of(shards: Shards, index: int) -> Facts:
-    """Distance of each stored query, and of each surface point 1 less the mean cosine to its neighbours' normals."""
+    """Distance of each stored query; for each surface point, 1 minus the mean cosine to its neighbours' normals."""
     points, normals = shards.read(index, "surface_points"), shards.read(index, "surface_normals")
     normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)  # stored as eight bits
     tree = cKDTree(points)
@@ -49,7 +49,7 @@ def facts_of(shards: Shards, index: int) -> Facts:
 
 
 def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
-    """`facts_of`, computed once and kept in a folder."""
+    """`facts_of`, computed once and cached in a folder."""
     file = folder / f"{shards.ids[index]}.npz"
     if not file.exists():
         content = BytesIO()
@@ -60,7 +60,7 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 
 
 class ChangedShapes(PreparedShapes):
-    """Prepared shapes whose samples hold something else, by the distances kept in a folder."""
+    """Prepared shapes with changed samples, computed from the distances cached in a folder."""
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
         vars(self).update(vars(shapes))
@@ -97,13 +97,13 @@ class ChangedShapes(PreparedShapes):
 
 
 class RecipeData(OccupancyDataModule):
-    """Prepared shapes, changed where `change` is set; of the validation shapes only the input points can change."""
+    """Prepared shapes, changed if `change` is set; in validation only the input points can change."""
 
     change: Change | None = None
-    facts: Path  # folder that keeps the distances
+    facts: Path  # folder that caches the distances
 
     def setup(self, stage: str) -> None:
-        """Find the shapes, and change their samples."""
+        """Find the shapes and change their samples."""
         super().setup(stage)
         if self.change is not None:
             self.facts.mkdir(parents=True, exist_ok=True)
@@ -113,14 +113,14 @@ class RecipeData(OccupancyDataModule):
 
 
 def softened(occupancy: Tensor, distances: Tensor) -> Tensor:
-    """Occupancy as a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 from BAND on."""
+    """Occupancy as a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 beyond BAND."""
     return 0.5 + (occupancy - 0.5) * (distances / BAND).clamp(max=1)
 
 
 def sharp_points(
     points: NDArray[np.float32], sharp: NDArray[np.float16], count: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(count, 3) of a shape's points, a share of them drawn in proportion to how sharp the surface is there."""
+    """Draw (count, 3) of a shape's points, a fraction of them in proportion to the sharpness of the surface."""
     weights = sharp.astype(np.float64) + 1e-6
     edges = round(SHARP_SHARE * count)
     rows = [rng.choice(len(points), edges, p=weights / weights.sum()), rng.choice(len(points), count - edges)]

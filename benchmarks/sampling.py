@@ -1,11 +1,11 @@
-"""What a sample of a cascade costs, stage by stage and decoding apart, for several numbers of steps, against quality.
+"""Cost of a sample of a cascade per stage, and of decoding, against its quality, for several numbers of steps.
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 
-Every number of steps makes the same samples (seeds and categories), in turn, batch by batch. Seconds are medians over
-batches and quartiles, for one sample: CPU seconds of this process on a CPU, else seconds by the clock. Quality: the
-mean Chamfer distance of a sample to the one of the last number of steps, less the floor of two samplings of one
-surface; with references also the measures of `lagem evaluate-generation`.
+Every number of steps generates the same samples (seeds and categories), alternating batch by batch. Seconds are medians
+and quartiles over batches, for one sample: CPU seconds of this process on a CPU, wall-clock seconds on other devices.
+Quality is the mean Chamfer distance of a sample to the sample with the last number of steps, minus the sampling floor,
+the distance of two point samples of one surface; with references also the measures of `lagem evaluate-generation`.
 """
 
 import argparse
@@ -36,16 +36,16 @@ from lagem.studies.study import SampledSurface, figure, mean_distance
 
 MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
 SHARES = {"recognised": "recognised", "one_solid": "one solid"}
-DECODE = 0  # where the level of a stage stands otherwise
+DECODE = 0  # key of the decoding, next to the levels of the stages
 
 
 @dataclass
 class Side:
     """One number of steps for each level, fine to coarse.
 
-    shapes: its samples, in order.
-    seconds: of each batch, for one sample, by level; `DECODE` is the decoding.
-    evaluations: of the network for one sample, by level.
+    shapes: the samples, in order.
+    seconds: seconds per sample of each batch, by level; `DECODE` is the decoding.
+    evaluations: network evaluations per sample, by level.
     """
 
     steps: list[int]
@@ -55,15 +55,15 @@ class Side:
 
     @property
     def name(self) -> str:
-        """As it was asked for."""
+        """The numbers of steps as given on the command line."""
         return ",".join(map(str, self.steps))
 
     def folder(self, output: Path) -> Path:
-        """Of its meshes and their evaluation."""
+        """Folder of its meshes and their evaluation."""
         return output / f"steps_{self.name.replace(',', '_')}"
 
     def make(self, generator: CascadedGenerator, args: argparse.Namespace, category: str | None, batch: range) -> None:
-        """Make one batch and note what it took."""
+        """Generate one batch and record its cost."""
         spent: dict[int, float] = defaultdict(float)
 
         def on_step(level: int, step: SamplerStep) -> None:
@@ -89,7 +89,7 @@ class Side:
             self.seconds[level].append(value / len(batch))
 
     def distances_to(self, other: "Side", seed: int) -> list[float | None]:
-        """Of each sample to the other side's; None where one of both has no surface."""
+        """Distance of each sample to the other side's; None if either has no surface."""
         found = []
         for one, two in zip(self.shapes, other.shapes, strict=True):
             if one.mesh is None or two.mesh is None:
@@ -103,7 +103,7 @@ class Side:
         return found
 
     def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
-        """Held against the references, by way of a folder of meshes."""
+        """Write the meshes to a folder and compare them with the references."""
         folder = self.folder(args.output)
         about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
         GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
@@ -112,7 +112,7 @@ class Side:
 
 
 def seconds(device: torch.device) -> float:
-    """CPU time of this process, or the clock's once the device has done what was asked."""
+    """CPU time of this process; for other devices wall-clock time, after all queued work is done."""
     if device.type == "cpu":
         return time.process_time()
     torch.accelerator.synchronize(device)
@@ -120,7 +120,7 @@ def seconds(device: torch.device) -> float:
 
 
 def cost_rows(sides: Sequence[Side]) -> list[list[str]]:
-    """Evaluations and seconds of a sample by stage, coarsest first; the header first."""
+    """Rows, header first: evaluations and seconds per sample by stage, coarsest first."""
     levels = sorted((level for level in sides[0].seconds if level != DECODE), reverse=True)
     rows = [["steps", "evaluations", *(f"level {level}, s" for level in levels), "decoding, s"]]
     for side in sides:
@@ -135,7 +135,7 @@ def quality_rows(
     summaries: Sequence[GenerationSummary],
     seed: int,
 ) -> list[list[str]]:
-    """Distance to the last side's samples, then the measures against references; the header first."""
+    """Rows, header first: distance to the last side's samples, then the measures against references."""
     shown = [name for name in MEASURES if any(name in summary.overall.means for summary in summaries)]
     shares = [name for name in SHARES if any(name in summary.overall.shares for summary in summaries)]
     titles = [*(TITLES[name][0] for name in shown), *(SHARES[name] for name in shares)]
@@ -159,7 +159,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def steps_of(text: str) -> list[int]:
-    """One number for all levels, or one for each, fine to coarse."""
+    """One number for all levels, or one per level, fine to coarse."""
     return [int(number) for number in text.split(",")]
 
 
@@ -169,27 +169,27 @@ def main() -> None:
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
     add("--output", type=Path, default=Path("runs/sampling"), metavar="DIR", help="folder (default: runs/sampling)")
-    add("--category", nargs="+", metavar="NAME", help="what to make (default: every category it knows)")
-    add("--count", type=int, default=8, metavar="N", help="samples of each category (default: 8)")
+    add("--category", nargs="+", metavar="NAME", help="categories to generate (default: all)")
+    add("--count", type=int, default=8, metavar="N", help="samples per category (default: 8)")
     add(
         "--steps",
         type=steps_of,
         nargs="+",
         default=[[8], [12], [18], [32]],
         metavar="N",
-        help="a number for all levels, or 8,12,18: one for each, fine to coarse (default: 8 12 18 32)",
+        help="a number for all levels, or one per level, fine to coarse, as in 8,12,18 (default: 8 12 18 32)",
     )
-    add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as of generate (default: 1)")
-    add("--batch-size", type=int, default=8, metavar="B", help="samples made at once (default: 8)")
+    add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
+    add("--batch-size", type=int, default=8, metavar="B", help="samples generated at once (default: 8)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
-    add("--references", metavar="DATA", help="real shapes, as of evaluate-generation (default: none)")
+    add("--references", metavar="DATA", help="real shapes, as in lagem evaluate-generation (default: none)")
     add("--split", default="val", metavar="NAME", help="split of the references (default: val)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     args = parser.parse_args()
     sides = [Side(steps) for steps in args.steps]
     if args.references and (old := [side.folder(args.output) for side in sides if side.folder(args.output).exists()]):
-        print(f"{old[0]} is of an earlier run. Remove it, or name another --output.", file=sys.stderr)
+        print(f"{old[0]} is from an earlier run. Remove it, or choose another --output.", file=sys.stderr)
         raise SystemExit(2)
     torch.set_num_threads(1)
     generator = load_bundle(args.bundle).to(args.device)

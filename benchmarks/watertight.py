@@ -2,9 +2,10 @@
 
     make benchmark NAME=watertight ARGS="--data path/to/manifest.csv --workers 2"
 
-Meshes that enclose no solid by themselves: from points on the exposed part of the input to the result. Closed
-meshes, as a control, are sent through the conversion too, which they don't need: both ways, exposed input to result
-and result to input. Distances are in unit-sphere units, 10,000 points a mesh and way; points of all meshes are pooled.
+For meshes that enclose no solid by themselves, distances are from points on the exposed part of the input to the
+result. As a control, closed meshes are also converted, although they do not need it; their distances are measured both
+ways, from exposed input to result and from result to input. Distances are in unit-sphere units, with 10,000 points per
+mesh and direction; points of all meshes are pooled.
 """
 
 import argparse
@@ -30,13 +31,13 @@ Errors = tuple[str, np.ndarray, np.ndarray]
 
 
 def measure(path: Path) -> Errors | None:
-    """Whether a mesh is closed or open, and its errors there and back; None where it can't be used."""
+    """Whether a mesh is closed or open, and its errors in both directions; None if it cannot be used."""
     rng = np.random.default_rng(0)
     try:
         source = load_mesh(path)
     except MeshError:
         return None
-    kind = "closed, converted all the same" if isinstance(own_solid(source, rng), Solid) else "open"
+    kind = "closed, converted anyway" if isinstance(own_solid(source, rng), Solid) else "open"
     unit = source.in_frame(Frame.of(source.vertices))
     settings = Settings()
     result = make_watertight(unit, resolution=settings.resolution, thickness=settings.thickness).mesh
@@ -58,8 +59,8 @@ def main() -> None:
             print(f"{path.stem}: {result or 'cannot be loaded'}")
             continue
         found.setdefault(result[0], []).append(result[1:])
-    columns = ["mean", "99th percentile", "largest mesh mean", "meshes with mean ≤ .002", "with 99th percentile ≤ .01"]
-    table = Table("meshes", "number", "way", *columns)
+    columns = ["mean", "99th percentile", "largest mesh mean", "meshes with mean ≤ 0.002", "with 99th perc. ≤ 0.01"]
+    table = Table("meshes", "number", "direction", *columns)
     for kind, errors in sorted(found.items()):
         for way, name in enumerate(("exposed input → result", "result → input")):
             each = [error[way] for error in errors]

@@ -51,4 +51,4 @@ def test_a_folder_of_an_earlier_run_is_refused_before_anything_is_sampled(tmp_pa
     words = ["--steps", "5", "2,3,4", "--references", "procedural:8+32"]
     run = subprocess.run([*program, *words], capture_output=True, text=True)
     assert run.returncode == 2
-    assert run.stderr == f"{tmp_path}/steps_2_3_4 is of an earlier run. Remove it, or name another --output.\n"
+    assert run.stderr == f"{tmp_path}/steps_2_3_4 is from an earlier run. Remove it, or choose another --output.\n"
