@@ -1,38 +1,38 @@
-# The blessed commands, in one place; CI calls the same targets. `make` alone lists them.
+# The official commands, in one place; CI runs the same targets. `make` without a target lists them.
 # Every target sets up what it needs, so `make test` works on a fresh clone.
 
 PYTHON ?= python3
 VENV ?= .venv
-# A wheel index to take torch from, e.g. PyTorch's own for one CUDA version or for CPU only; empty: pip's default.
+# A wheel index for torch, e.g. PyTorch's index for one CUDA version or for CPU only; empty: pip's default.
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
-# Where the demos' folders are made.
+# Parent folder of the demos' outputs.
 RUNS ?= runs
 # Seed of the demos.
 SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
-# Which of benchmarks/ to run.
+# The file in benchmarks/ to run.
 NAME ?= loading
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# One thread for tests: their tensors are too small to gain from more, sums keep one order on every machine,
-# and the tests that start two processes don't fight over two cores.
+# One thread for tests: their tensors are too small to gain from more threads, the order of summation is the same on
+# every machine, and tests that start two processes do not compete for two cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
 PYTHON_IS_NEW_ENOUGH := 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
-	"lagem needs Python 3.11 or newer, but this is %d.%d. Name another: make setup PYTHON=python3.12" % v[:2])'
+	"lagem needs Python 3.11 or newer, but this is %d.%d. Choose another one: make setup PYTHON=python3.12" % v[:2])'
 CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster benchmark lint format typecheck constraints clean
 
-help: ## List the targets
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## Make .venv and install lagem with the tested versions (TORCH_INDEX=URL chooses the torch build)
+setup: $(VENV)/.installed ## Create .venv and install lagem with the tested versions (TORCH_INDEX=URL chooses the torch build)
 
 $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c $(PYTHON_IS_NEW_ENOUGH)
@@ -40,38 +40,38 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 	elif $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv -q $(VENV); \
 	elif command -v virtualenv >/dev/null; then virtualenv -q -p $(PYTHON) $(VENV); \
-	else echo "$(PYTHON) can't make a virtual environment: apt install python3-venv (or: pip install virtualenv)" >&2; exit 1; fi
+	else echo "$(PYTHON) cannot create a virtual environment: apt install python3-venv (or: pip install virtualenv)" >&2; exit 1; fi
 	@$(BIN)/python -c $(PYTHON_IS_NEW_ENOUGH)
 	@rm -rf build/lib
 	$(PIP) install -q -c $(CONSTRAINTS) setuptools wheel
-	@# torch alone and before what needs it: an index of torch builds may lack the pinned versions of everything else
+	@# torch first and without dependencies: an index of torch builds may lack the pinned versions of other packages
 	$(PIP) install --no-deps -c $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
-torch-cluster: setup ## Add torch-cluster's furthest point sampling (for GPUs; compiles for about 9 minutes the first time)
+torch-cluster: setup ## Install torch-cluster for furthest point sampling on GPUs (compiles for about 9 minutes the first time)
 	@if $(BIN)/python -c $(CLUSTER_WORKS) 2>/dev/null; then exit 0; fi; \
 	command -v g++ >/dev/null || { echo "torch-cluster is compiled here and needs g++: apt install g++ python3-dev" >&2; exit 1; }; \
-	echo "Installing torch-cluster: it compiles for about 9 minutes the first time on a machine, later pip's cache has it."; \
+	echo "Installing torch-cluster: it compiles for about 9 minutes the first time on a machine; later pip's cache has it."; \
 	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) torch-cluster && $(BIN)/python -c $(CLUSTER_WORKS) && exit 0; \
-	echo "The cached torch-cluster does not fit this torch; compiling it anew." >&2; \
+	echo "The cached torch-cluster does not fit this torch; compiling it again." >&2; \
 	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) --no-deps --force-reinstall --no-cache-dir torch-cluster \
 	&& $(BIN)/python -c $(CLUSTER_WORKS)
 
-demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture to runs/demo_0 (made anew each time)
+demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture to runs/demo_0 (replaced each time)
 	@rm -rf $(RUNS)/demo_$(SEED)
 	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
 		--trainer.default_root_dir $(RUNS)/demo_$(SEED) $(ARGS)
 
-# Two trainings at a time, a thread each: the finest stage costs about as much as the two coarser ones.
+# Two trainings at a time, one thread each: the finest stage costs about as much as the two coarser ones together.
 CASCADE = $(RUNS)/cascade_$(SEED)
 AUTOENCODER = $(RUNS)/demo_$(SEED)/checkpoints/last.ckpt
 STAGE = --data.init_args.root $(CASCADE)/latents --seed_everything $(SEED) $(ARGS)
-# What is encoded, and what is made.
+# The shapes to encode, and the samples to generate.
 SHAPES ?= procedural:2048+256
 GENERATE ?= --category all --count 4
-demo-generate: setup ## Train a cascade on the demo's autoencoder, make furniture of every category in runs/cascade_0 (made anew)
-	@test -f $(AUTOENCODER) || { echo "There is no $(AUTOENCODER): make demo SEED=$(SEED) first." >&2; exit 2; }
+demo-generate: setup ## Train a cascade on the demo's autoencoder, generate furniture of every category in runs/cascade_0 (replaced)
+	@test -f $(AUTOENCODER) || { echo "There is no $(AUTOENCODER): run make demo SEED=$(SEED) first." >&2; exit 2; }
 	@rm -rf $(CASCADE)
 	$(BIN)/lagem encode $(AUTOENCODER) $(SHAPES) --subsets 2 --seed $(SEED) --output $(CASCADE)/latents
 	stage="env OMP_NUM_THREADS=1 $(BIN)/lagem fit --config experiments/cascade/toy/level"; \
@@ -85,20 +85,20 @@ demo-generate: setup ## Train a cascade on the demo's autoencoder, make furnitur
 test: setup ## Set up and run the CPU tests
 	$(PYTEST) -m "not slow and not gpu and not cluster" $(ARGS)
 
-test-slow: setup ## Run the slow tests too (a GPU's and SLURM's only where there is one)
+test-slow: setup ## Also run the slow tests (and those of a GPU or SLURM if there is one)
 	$(PYTEST) $(ARGS)
 
-# Two nodes on the loopback interface; the tests start them and stop them.
-test-cluster: setup ## Install SLURM where it is missing (root, apt), and run the tests on a SLURM of two nodes
+# Two nodes on the loopback interface; the tests start and stop them.
+test-cluster: setup ## Install SLURM if it is missing (root, apt) and run the tests on a SLURM of two nodes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
-	@# sweeps, W&B's own search, asks for an old numpy that it does not need
+	@# sweeps, W&B's search library, requires an old numpy that it does not need
 	@$(BIN)/python -W ignore -c 'import sweeps, sklearn' 2>/dev/null || { \
 	$(PIP) install -q -c $(CONSTRAINTS) jsonref jsonschema scikit-learn && $(PIP) install -q --no-deps sweeps==0.3.0; }
 	$(PYTEST) -m "cluster and not slow" tests/cluster $(ARGS)
 
-# One thread for each library: times are CPU times, and threads that wait for one another count as busy.
-benchmark: setup ## Measure ours beside others, alone on the machine: make benchmark NAME=loading (or preparation)
+# One thread per library: times are CPU times, and threads that wait for one another count as busy.
+benchmark: setup ## Run a benchmark on an otherwise idle machine: make benchmark NAME=loading (or preparation, …)
 	@test -f benchmarks/$(NAME).py || { echo "NAME=$(NAME): there is no benchmarks/$(NAME).py" >&2; exit 2; }
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 IGL_NUM_THREADS=1 $(BIN)/python benchmarks/$(NAME).py $(ARGS)
 
@@ -116,12 +116,12 @@ typecheck: setup ## mypy on an installed copy (the folder mapping is invisible t
 	@rm -rf build/lib
 	MYPYPATH=build/typecheck $(BIN)/mypy -p lagem
 
-constraints: torch-cluster ## Write .venv's versions to constraints.txt, after you upgraded and tested them
+constraints: torch-cluster ## Write .venv's versions to constraints.txt, after upgrading and testing them
 	@{ sed -n '/^#/p' $(CONSTRAINTS); \
 	$(PIP) freeze --all --exclude pip --exclude lagem --exclude-editable \
 	| grep -E '^[A-Za-z0-9._-]+==' | grep -vE '^(nvidia|cuda|triton)' | sed 's/+.*//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
 	mv $(CONSTRAINTS).new $(CONSTRAINTS)
 
-clean: ## Remove build products and caches; .venv and runs/ stay
+clean: ## Remove build products and caches, but not .venv and runs/
 	rm -rf build dist lagem.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
