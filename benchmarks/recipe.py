@@ -37,7 +37,7 @@ from lagem.levels import LevelSpec
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.randomness import sample_generator
 from lagem.sources.augmentation import Augmentation
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 from lagem.weights.autoencoder import load_autoencoder
 from lagem.weights.fingerprint import fingerprint_of
 
@@ -207,7 +207,7 @@ def main() -> None:
         (side,), (seed,) = args.sides, args.seeds
         module, source = train(side, seed, args.data, args.minutes, args.init_from, args.output / "facts")
         rows = scores_of(module, source) if args.reconstruct else answers_of(module, source)
-        write_atomically(kept(side, seed), json.dumps(rows).encode())
+        write_text(kept(side, seed), json.dumps(rows))
         return
     sides = [args.against, *(side for side in args.sides if side != args.against)]
     runs = [(side, seed) for seed in args.seeds for side in sides if not kept(side, seed).exists()]

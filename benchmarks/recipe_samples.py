@@ -19,7 +19,7 @@ from lagem.data_modules.occupancy import OccupancyDataModule, PreparedShapes
 from lagem.data_modules.order import Key
 from lagem.prepared.shards import Shards
 from lagem.samples import OccupancySample
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_bytes
 
 NEIGHBOURS = 12  # of a surface point; their normals measure how sharp the surface is there
 BAND = 0.03  # distance from the surface beyond which a truncated distance is 0 or 1
@@ -54,7 +54,7 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
     if not file.exists():
         content = BytesIO()
         np.savez(content, **facts_of(shards, index))  # type: ignore[arg-type]
-        write_atomically(file, content.getvalue())
+        write_bytes(file, content.getvalue())
     with np.load(file) as facts:
         return dict(facts)
 

@@ -9,7 +9,6 @@ sampling floor, the distance of two point samples of one surface; with reference
 """
 
 import argparse
-import json
 import sys
 import time
 from collections import defaultdict
@@ -31,7 +30,7 @@ from lagem.generation.bundle import load_bundle
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.report import GenerationReport
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 from lagem.studies.study import SampledSurface, figure, mean_distance
 
 MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
@@ -206,14 +205,14 @@ def main() -> None:
     summaries = [side.evaluated(args) for side in sides] if args.references else []
     tables = [cost_rows(sides), quality_rows(sides, distances, summaries, args.seed)]
     text = "\n\n".join("\n".join(markdown_table(rows)) for rows in tables) + "\n"
-    write_atomically(args.output / "sampling.md", text.encode())
+    write_text(args.output / "sampling.md", text)
     content = [
         {"steps": side.steps, "evaluations": side.evaluations, "seconds": side.seconds, "distances": own}
         for side, own in zip(sides, distances, strict=True)
     ]
     for row, summary in zip(content, summaries, strict=False):
         row["quality"] = asdict(summary.overall)
-    write_atomically(args.output / "sampling.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_json(args.output / "sampling.json", content, indent=1, ensure_ascii=True)
     for rows in tables:
         Console(width=160).print(terminal_table(rows))
     print(f"sampling.md and sampling.json are in {args.output}")

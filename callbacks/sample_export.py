@@ -20,7 +20,7 @@ from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.samples import LatentBatch, OccupancyBatch
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_bytes
 
 FORMAT = "lagem-samples-1"
 
@@ -146,7 +146,7 @@ class ExportSamples(Callback):
         """Write latents, and meshes where there is an autoencoder; the meshes in the unit sphere."""
         folder.mkdir(parents=True, exist_ok=True)
         content = latents_file(module, batch, sampled)
-        write_atomically(folder / f"latents_{trainer.global_rank}_{batch_idx}.safetensors", content)
+        write_bytes(folder / f"latents_{trainer.global_rank}_{batch_idx}.safetensors", content)
         meshes = self._meshes(module.fields(batch, sampled), len(batch), sampled.device)
         for name, frame, mesh in zip(batch.ids, batch.frames, meshes, strict=False):
             if mesh is None:

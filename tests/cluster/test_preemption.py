@@ -151,7 +151,7 @@ def test_a_cancelled_job_has_saved_and_leaves_no_half_written_file(slurm, tmp_pa
     assert slurm.wait(job)["JobState"] == "CANCELLED"
     assert "SIGTERM: saved" in slurm.log(job) and "requeued" not in slurm.log(job)
     assert saved_steps(tmp_path / "job") > 0
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".*.tmp*"))
 
 
 def test_a_job_whose_rank_dies_ends_and_says_so(slurm, tmp_path):

@@ -76,7 +76,7 @@ def test_stopped_anywhere_and_resumed_gives_the_same_bytes(prepared, tmp_path, a
         with pytest.raises(KeyboardInterrupt):
             encode(autoencoder, surfaces, output, SETTINGS)
         assert not (output / "index.csv").exists()
-        (output / "shards" / ".00001-half.safetensors.7.tmp").write_bytes(b"half")  # as a kill in the write leaves it
+        (output / "shards" / f".00001-half.safetensors.{7:016x}.tmp").write_bytes(b"half")  # of a killed write
         resumed = Stopping(prepared)
         resumed.left = 7 * 3 - left // 6 * 6  # whole shards are not drawn again
         encode(autoencoder, resumed, output, SETTINGS)

@@ -80,7 +80,7 @@ def test_a_killed_batch_goes_on_to_the_same_bytes(after, folder, tmp_path, small
     assert not {f"{id}.json" for id in prepared} & set(finished)
 
 
-@pytest.mark.parametrize("step", ["write_shard", "index_of", "write_atomically", "write_table"])
+@pytest.mark.parametrize("step", ["write_shard", "index_of", "write_text", "write_table"])
 @pytest.mark.parametrize("call", [0, 1, 2])
 def test_a_killed_packing_goes_on_to_the_same_bytes(
     step, call, folder, tmp_path, small, undisturbed, payload, monkeypatch

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lagem.training.checkpoints import starting_checkpoint
+from lagem.training.checkpoints import AtomicCheckpointIO, starting_checkpoint
 
 
 def save(path: Path, step: int, **more) -> None:
@@ -77,3 +77,12 @@ def test_a_checkpoint_of_weights_alone_is_not_gone_on_from(run):
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
     (run / "checkpoints" / "best.ckpt").rename(run / "best.ckpt")
     assert starting_checkpoint(None, run, [run], requeued=True) is None
+
+
+def test_what_a_kill_left_of_a_save_is_no_checkpoint_and_goes_with_the_next_save(run):
+    left = run / "checkpoints" / f".last.ckpt.{'0' * 16}.tmp.ckpt"
+    left.write_bytes(b"half")
+    assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
+    AtomicCheckpointIO().save_checkpoint({"global_step": 40, "optimizer_states": []}, run / "checkpoints" / "last.ckpt")
+    assert not left.exists()
+    assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 40

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lagem.cluster.arrays import script_of_parts, submit_parts
 from lagem.cluster.job import Job, value_of
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 
 Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of earlier ones that it waits for
 
@@ -28,15 +28,15 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
     text = job.text()
     job.folder.mkdir(parents=True, exist_ok=True)
     job.finished.unlink(missing_ok=True)
-    write_atomically(job.script, text.encode())
-    write_atomically(job.command_file, f"{shlex.join(job.command)}\n".encode())
+    write_text(job.script, text)
+    write_text(job.command_file, f"{shlex.join(job.command)}\n")
     array = [submit_parts(job, after)] if job.parts else []
     after = array or after
     done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"sbatch refused {job.script}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     id = done.stdout.strip().split(";")[0]  # the cluster's name follows where there are several
-    write_atomically(job.id_file, ",".join([id, *array]).encode())
+    write_text(job.id_file, ",".join([id, *array]))
     return id
 
 
@@ -106,7 +106,7 @@ def refuse_a_run_that_is_there(job: Job) -> None:
     """ValueError where a new fit would go on with the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
         return
-    if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("*.ckpt")):
+    if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
         raise ValueError(
             f"{job.folder} already holds another run. Go on with it by --ckpt_path last behind `fit`, or give another "
             "--name."

@@ -22,7 +22,7 @@ from lagem.geometry.metrics import chamfer_distance
 from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
 from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json
 from lagem.storage.digest import sha256_of
 
 TRAINING = "train"
@@ -77,12 +77,11 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     if len(found) < list(shards.splits).count(split):
         return Neighbours(found)
     content = {"of": of, "nearest": {id: asdict(neighbour) for id, neighbour in found.items()}}
-    text = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     try:
-        write_atomically(Path(shards.root) / name, text)
+        write_json(Path(shards.root) / name, content, indent=1)
     except OSError:
         output.mkdir(parents=True, exist_ok=True)
-        write_atomically(output / name, text)
+        write_json(output / name, content, indent=1)
     return Neighbours(found)
 
 

@@ -4,8 +4,6 @@
 """
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
 from lagem.pretrained import pretrained_autoencoder
+from lagem.storage.atomic import new_folder, write_json
 from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
@@ -54,21 +53,18 @@ def write_bundle(
     for path, _, spec in loaded:
         check_fingerprint(fingerprint, spec.autoencoder, f"the stage {path}")
     _check_together(network.levels, [(path, spec) for path, _, spec in loaded])
-    part = output.with_name(f".{output.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    save_autoencoder(network, part / AUTOENCODER, num_surface_points=num_surface_points, half=half)
-    for _, backbone, spec in loaded:
-        save_stage(backbone, spec, part / f"level_{spec.level}.safetensors", half=half)
-    contents = {
-        "format": FORMAT,
-        "autoencoder": fingerprint,
-        "precision": "float16" if half else "float32",
-        "category_names": loaded[0][2].category_names,
-        "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
-    }
-    (part / CONTENTS).write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, output)
+    with new_folder(output) as folder:
+        save_autoencoder(network, folder / AUTOENCODER, num_surface_points=num_surface_points, half=half)
+        for _, backbone, spec in loaded:
+            save_stage(backbone, spec, folder / f"level_{spec.level}.safetensors", half=half)
+        contents = {
+            "format": FORMAT,
+            "autoencoder": fingerprint,
+            "precision": "float16" if half else "float32",
+            "category_names": loaded[0][2].category_names,
+            "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
+        }
+        write_json(folder / CONTENTS, contents, indent=2, ensure_ascii=True)
     return output
 
 

@@ -17,7 +17,7 @@ from lagem.diffusion.sampler import SamplerStep
 from lagem.generation.generator import GeneratedShape
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.progress import long_progress
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_bytes, write_text
 from lagem.storage.csv_table import csv_table
 
 COLUMNS, MOST_ROWS = 8, 8  # of the picture
@@ -70,12 +70,10 @@ class GenerationReport:
         latents = {
             f"level_{i}": torch.stack(level) for i, level in enumerate(zip(*self._latents, strict=True), start=1)
         }
-        write_atomically(
-            self.output / "latents.safetensors", save(latents, metadata={"generation": json.dumps(self.about)})
-        )
+        write_bytes(self.output / "latents.safetensors", save(latents, metadata={"generation": json.dumps(self.about)}))
         if self.num_meshes:
             save_picture(self._sheet(), self.output / "picture.png")
-        write_atomically(self.output / TABLE, self._table().encode())
+        write_text(self.output / TABLE, self._table())
         self._say()
 
     def _add(self, shape: GeneratedShape) -> None:

@@ -4,8 +4,6 @@ A file is checked before and after parsing, so that whatever leaves `load_mesh` 
 a positive area and a positive extent. Parsing itself is trimesh's, with all its repairs switched off.
 """
 
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from lagem.geometry.files.checks import FILE_CHECKS
 from lagem.geometry.files.parsing import MeshError as MeshError
 from lagem.geometry.files.parsing import checked_path, parse, unreadable
 from lagem.geometry.frame import Frame
+from lagem.storage.atomic import replaced, write_bytes
 
 # V vertices, F faces, N points
 
@@ -86,17 +85,13 @@ class Mesh:
         if ending not in SAVED_ENDINGS:
             raise ValueError(f"{path}: meshes are saved as {', '.join(SAVED_ENDINGS)}, not `{ending}`; rename it.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{ending}")
-        try:
-            if ending == ".ply":
-                temporary.write_bytes(self._as_ply())
-            else:
-                import trimesh
+        if ending == ".ply":
+            write_bytes(path, self._as_ply())
+            return
+        import trimesh
 
-                trimesh.Trimesh(self.vertices, self.faces, process=False).export(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replaced(path) as temporary:
+            trimesh.Trimesh(self.vertices, self.faces, process=False).export(temporary)
 
     def _as_ply(self) -> bytes:
         """Binary ply with float64 vertices: in float32, near vertices of a fine surface would fall together."""

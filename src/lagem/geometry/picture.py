@@ -3,8 +3,6 @@
 The camera is orthographic and always frames the unit sphere, so pictures of shapes in that frame can be compared.
 """
 
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.rays import Rays
+from lagem.storage.atomic import replaced
 
 CORNERS = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=np.float64)
 FACES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [1, 0, 5], [2, 1, 5], [3, 2, 5], [0, 3, 5]])
@@ -127,12 +126,8 @@ def save_picture(picture: Picture, path: str | Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: pictures are saved as .png, not `{path.suffix}`; rename it.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.png")
-    try:
+    with replaced(path) as temporary:
         Image.fromarray(picture).save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _shaded(

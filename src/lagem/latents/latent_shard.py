@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from lagem.geometry.frame import Frame
 from lagem.levels import LevelSpec
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_bytes
 from lagem.storage.folder_format import FolderFormat
 
 LATENTS = FolderFormat(
@@ -77,7 +77,7 @@ def write_latent_shard(
         splits=[shape.split for shape in shapes],
         refused=[asdict(shape) for shape in refused],
     )
-    write_atomically(path, save(arrays, metadata=metadata))
+    write_bytes(path, save(arrays, metadata=metadata))
 
 
 class LatentShard:

@@ -19,7 +19,7 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.progress import long_progress
 from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import SurfaceSource
-from lagem.storage.atomic import remove_leftovers, write_atomically
+from lagem.storage.atomic import remove_leftovers, write_text
 from lagem.storage.csv_table import csv_table
 from lagem.storage.locks import locked
 from lagem.storage.parts import Part, status_line
@@ -181,4 +181,4 @@ def write_index(root: Path, names: Iterable[str]) -> list[RefusedShape]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write a table atomically."""
-    write_atomically(path, csv_table(columns, ([row[name] for name in columns] for row in rows)).encode())
+    write_text(path, csv_table(columns, ([row[name] for name in columns] for row in rows)))

@@ -8,7 +8,7 @@ import csv
 import hashlib
 from pathlib import Path
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 from lagem.storage.digest import sha256_of
 
 HEAD = "# lagem-ids 1"
@@ -42,7 +42,7 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
     digest = _hash("\n".join(chosen))
     about = f"# {count} of {len(ids)} ids of {table.name} (sha256 {sha256_of(table)}), seed {seed}"
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, "\n".join([HEAD, about, f"# sha256 of the ids: {digest}", *chosen, ""]).encode())
+    write_text(output, "\n".join([HEAD, about, f"# sha256 of the ids: {digest}", *chosen, ""]))
     return digest
 
 

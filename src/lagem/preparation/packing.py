@@ -17,7 +17,7 @@ from rich.progress import track
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.records import Record, read_records, write_table
 from lagem.prepared.shard_file import OCCUPANCY, ShardFile, write_shard
-from lagem.storage.atomic import remove_leftovers, write_atomically
+from lagem.storage.atomic import remove_leftovers, write_text
 from lagem.storage.csv_table import csv_table
 from lagem.storage.sharded_folder import shard_name
 from lagem.storage.stored_folder import LocalFolder
@@ -49,7 +49,7 @@ def pack(root: str | Path) -> None:
             write_shard(path, [files[located[id].file].shape(located[id].row) for id in members])
         for id in members:
             (shapes / f"{id}.safetensors").unlink(missing_ok=True)
-    write_atomically(root / "index.csv", index_of(shards, names).encode())
+    write_text(root / "index.csv", index_of(shards, names))
     for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
         (shards / stale).unlink()
     write_table(root, records)

@@ -13,7 +13,7 @@ from lagem.geometry.picture import Picture, contact_sheet, render_points, save_p
 from lagem.prepared.inspection import Inspection, ShapeReport
 from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 from lagem.storage.csv_table import csv_table
 
 LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; all are in the file
@@ -46,8 +46,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
 def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
     """Write inspection.csv, copies.csv, suspicious.png and random.png into a folder."""
     output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / "inspection.csv", _table_text(inspection).encode())
-    write_atomically(output / "copies.csv", _copies_text(inspection).encode())
+    write_text(output / "inspection.csv", _table_text(inspection))
+    write_text(output / "copies.csv", _copies_text(inspection))
     shards = Shards(inspection.root)
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     order = sample_generator(0, 0, "pictures").permutation(len(inspection.shapes))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 from lagem.storage.csv_table import csv_table
 
 
@@ -68,7 +68,7 @@ COLUMNS = ["id", "category", "split", "source", "status", "reason", *MEASURES, "
 
 def write_record(root: Path, record: Record) -> None:
     """Write the record of one mesh, after its shape if it has one."""
-    write_atomically(root / "shapes" / f"{record.id}.json", json.dumps(asdict(record), ensure_ascii=False).encode())
+    write_json(root / "shapes" / f"{record.id}.json", asdict(record))
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
@@ -98,7 +98,7 @@ def write_table(root: Path, records: dict[str, Record]) -> None:
     """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
     by_name = [_as_row(records[id]) for id in sorted(records)]
     rows = [[row.get(name) for name in COLUMNS] for row in by_name]
-    write_atomically(root / "table.csv", csv_table(COLUMNS, rows).encode())
+    write_text(root / "table.csv", csv_table(COLUMNS, rows))
     for path in record_files(root):
         path.unlink()
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from lagem.geometry.frame import Frame
 from lagem.prepared.quantisation import POOLS, decode
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_bytes
 from lagem.storage.folder_format import FolderFormat
 
 OCCUPANCY = FolderFormat(
@@ -66,7 +66,7 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
         splits=[shape.split for shape in shapes],
         near_sigmas=[list(shape.near_sigmas) for shape in shapes],
     )
-    write_atomically(path, save(arrays, metadata=metadata))
+    write_bytes(path, save(arrays, metadata=metadata))
 
 
 class ShardFile:

@@ -12,7 +12,7 @@ from lagem.geometry.metrics import SurfaceScore
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
 from lagem.randomness import sample_generator
 from lagem.reconstruction.files import ReconstructedShape
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 from lagem.storage.csv_table import csv_table
 
 PICTURED = 12  # most shapes in the picture
@@ -56,7 +56,7 @@ class Report:
     def write(self, output: Path) -> None:
         """Write scores.csv and picture.png to `output`, and print means and places."""
         output.mkdir(parents=True, exist_ok=True)
-        write_atomically(output / "scores.csv", self._table().encode())
+        write_text(output / "scores.csv", self._table())
         if self._pictures:
             sheet = contact_sheet(
                 list(zip(*self._pictures.values(), strict=True)),

@@ -1,31 +1,105 @@
-"""Files that are there whole or not at all, also after a kill or a power cut."""
+"""Files that exist whole or not at all, also after a kill or a power cut.
 
+Content is written under a hidden temporary name, flushed to the disk and renamed; then the folder's list of names is
+flushed, too. A killed process leaves at most its temporary, `.NAME.HEX.tmp`, which no reader takes for a result.
+"""
+
+import glob
+import json
 import os
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a hidden name of its own, flush it to the disk, then give it its name."""
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    with hidden.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(hidden, path)
-    sync_folder(path.parent)
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in an existing folder."""
+    with _renamed(path, ending=".tmp") as temporary:
+        temporary.write_bytes(content)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def write_text(path: Path, text: str) -> None:
+    """Write a file as UTF-8, with the line ends of `text` on every system."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_ascii: bool = False) -> None:
+    """Write a value as JSON with a line end.
+
+    Args:
+        path: The file.
+        value: In plain types.
+        indent: Spaces of each level; None for one line.
+        ensure_ascii: Escape all but ASCII, also what UTF-8 cannot hold, such as an undecodable file name.
+    """
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
+def replaced(path: Path) -> AbstractContextManager[Path]:
+    """For other libraries' writers: a temporary path with the suffix of `path`, renamed to it when the block ends.
+
+    If the block raises, the temporary is removed and `path` stays as it was.
+    """
+    return _renamed(path, ending=f".tmp{path.suffix}")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty temporary folder, renamed to `folder` when the block ends; missing parents are made.
+
+    Leftovers of earlier, killed calls for `folder` are removed. If the block raises, the temporary is removed.
+
+    Raises:
+        OSError: `folder` exists when the block ends and is not empty.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.parent, of=folder.name)
+    with _renamed(folder, ending=".tmp") as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
+    """Remove temporaries of killed writers from a folder that nobody is writing to.
+
+    Args:
+        folder: The folder.
+        of: Only temporaries of the file or folder of this name; None for all, and for the locks of parts, too.
+    """
+    temporaries = f".{'*' if of is None else glob.escape(of)}.{'[0-9a-f]' * 16}.tmp*"
+    patterns = [temporaries, ".part-*.lock"] if of is None else [temporaries]
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        _remove(path)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed `write_atomically` left in a folder, and the locks of parts."""
-    for path in [*folder.glob(".*.tmp"), *folder.glob(".part-*.lock")]:
+@contextmanager
+def _renamed(path: Path, *, ending: str) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{ending}")
+    try:
+        yield temporary
+        for written in [*temporary.rglob("*"), temporary]:  # rglob of a file is empty
+            sync(written)
+        os.replace(temporary, path)
+    except BaseException:
+        _remove(temporary)
+        raise
+    sync(path.parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json
 from lagem.storage.stored_folder import LocalFolder, StoredFolder
 
 
@@ -75,7 +75,7 @@ class FolderFormat:
                 raise ValueError(f"{root}: is not empty and not a {self.kind}; give --output a new or an empty one.")
             root.mkdir(parents=True, exist_ok=True)
             header = {"format": self.name, "version": self.version, **more, "settings": settings}
-            write_atomically(root / "format.json", (json.dumps(header, indent=2) + "\n").encode())
+            write_json(root / "format.json", header, indent=2, ensure_ascii=True)
         before = self.read(LocalFolder(root))["settings"]
         now = json.loads(json.dumps(settings))
         if lacking := [name for name in now if name not in before]:

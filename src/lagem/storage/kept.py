@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 
 
 class Kept:
@@ -23,7 +23,7 @@ class Kept:
         self._first = json.dumps(kind)
         lines = self._lines_of(path)
         self.values: dict[str, Any] = dict(map(json.loads, lines))
-        write_atomically(path, "".join(f"{line}\n" for line in [self._first, *lines]).encode())
+        write_text(path, "".join(f"{line}\n" for line in [self._first, *lines]))
 
     def borrow(self, others: Iterable[Path]) -> None:
         """Know the values of other runs of the same kind, too, which may still be under way."""

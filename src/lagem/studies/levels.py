@@ -4,7 +4,6 @@ A level whose noise changes nothing is ignored by the decoder, and a cascade bui
 nothing.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from lagem.evaluation.reconstruction.summary import summarise
 from lagem.evaluation.reconstruction.truth import Truth
 from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
 from lagem.geometry.picture import contact_sheet, render_points, save_picture
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 
 MEASURES = ("iou", "chamfer", "fscore_020")
 SHOWN = 6
@@ -123,9 +122,9 @@ def study_levels(
     lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items())]
     left_out = [f"left out: {id}: {reason}" for id, reason in unreadable.items()]
     lines += [*(f"- {line}" for line in left_out), "", *markdown_table(rows_of(results, known))]
-    write_atomically(output / "levels.md", ("\n".join([*lines, "", DEFINITION]) + "\n").encode())
+    write_text(output / "levels.md", "\n".join([*lines, "", DEFINITION]) + "\n")
     content = {"about": about, "variants": [asdict(result) for result in results]}
-    write_atomically(output / "levels.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(output / "levels.json", content, indent=1)
     _draw(output / "levels.png", methods, shapes, [score.id for score in scores["all levels"]], up)
     for path in kept:
         path.unlink()

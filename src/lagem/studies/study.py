@@ -3,7 +3,6 @@
 Letters: L levels, M_i latents of level i with D_i channels.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -27,7 +26,7 @@ from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import load_shape
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 
 POINTS = 4_096  # of each surface that is compared
 DISTANCE = f"""\
@@ -103,11 +102,11 @@ class Study:
     def write(self, name: str, rows: Rows, definition: str, results: Sequence[Any], **about: Any) -> None:
         """Write `<name>.md` and `<name>.json`."""
         lines = [f"# {name.capitalize()}", "", *markdown_table(rows), "", f"{definition} {DISTANCE}"]
-        write_atomically(self.output / f"{name}.md", ("\n".join(lines) + "\n").encode())
+        write_text(self.output / f"{name}.md", "\n".join(lines) + "\n")
         settings = {key: value for key, value in asdict(self).items() if key not in ("output", "up")}
         settings["meshes"] = [str(path) for path in self.meshes]
         content = {"about": settings | about, "results": [asdict(result) for result in results]}
-        write_atomically(self.output / f"{name}.json", (json.dumps(content, indent=1) + "\n").encode())
+        write_json(self.output / f"{name}.json", content, indent=1, ensure_ascii=True)
 
 
 @dataclass(frozen=True)

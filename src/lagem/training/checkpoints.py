@@ -3,7 +3,6 @@
 A run folder holds one run, so there is never more than one answer.
 """
 
-import os
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
+from lagem.storage.atomic import remove_leftovers, replaced
 from lagem.weights.file import refused
 
 
@@ -25,9 +25,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        temporary = f"{path}.part"
-        super().save_checkpoint(checkpoint, temporary, storage_options)
-        os.replace(temporary, path)
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, of=path.name)
+        with replaced(path) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -64,7 +66,7 @@ def starting_checkpoint(asked: str | None, folder: Path, places: Iterable[Path],
     Raises:
         ValueError: Where two runs would mix in the folder.
     """
-    found = {path.resolve() for place in places for path in place.glob("*.ckpt") if is_whole(path)}
+    found = {path.resolve() for place in places for path in place.glob("[!.]*.ckpt") if is_whole(path)}
     steps = {path: step for path in found if (step := steps_of(path)) is not None}
     newest = max(steps, key=lambda path: (steps[path], path.name.startswith("last")), default=None)
     if not found or requeued or asked == "last":

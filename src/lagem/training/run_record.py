@@ -21,7 +21,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import new_folder, write_json, write_text
 
 PACKAGES = (
     "lagem",
@@ -54,10 +54,10 @@ class RunRecord(SaveConfigCallback):
             return
         root = Path(trainer.default_root_dir)
         root.mkdir(parents=True, exist_ok=True)
-        write_atomically(root / "config.yaml", self.parser.dump(self.config, skip_unset=False).encode())
+        write_text(root / "config.yaml", self.parser.dump(self.config, skip_unset=False))
         write_sources(root / "sources", configs_of(self.command))
         starts = read_starts(root)
-        write_atomically(root / "run.json", (json.dumps([*starts, start_now(self.command)], indent=2) + "\n").encode())
+        write_json(root / "run.json", [*starts, start_now(self.command)], indent=2, ensure_ascii=True)
 
 
 def configs_of(command: Sequence[str]) -> list[Path]:
@@ -73,13 +73,10 @@ def configs_of(command: Sequence[str]) -> list[Path]:
 
 def write_sources(folder: Path, configs: list[Path]) -> None:
     """Copies of configuration files, numbered in their order; those of an earlier start go."""
-    made = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings themselves
-        shutil.copyfile(path, made / f"{number}-{path.name}")
-    shutil.rmtree(folder, ignore_errors=True)
-    made.rename(folder)
+    with new_folder(folder) as made:
+        for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings themselves
+            shutil.copyfile(path, made / f"{number}-{path.name}")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_starts(root: Path) -> list[dict[str, Any]]:

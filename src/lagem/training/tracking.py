@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_text
 
 RUN_ID_FILE = "wandb_run_id.txt"
 
@@ -56,4 +56,4 @@ def finish_runs(loggers: Sequence[Logger]) -> list[str]:
 @rank_zero_only
 def _store(file: Path, run_id: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, f"{run_id}\n".encode())
+    write_text(file, f"{run_id}\n")

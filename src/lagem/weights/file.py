@@ -6,7 +6,6 @@ description in plain types and is read with `weights_only=True`. A kind names bo
 
 import argparse
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from lagem.storage.atomic import remove_leftovers, write_bytes
 
 Kind = Literal["autoencoder", "stage"]
 WHAT = {"autoencoder": "an autoencoder", "stage": "a stage of the cascade"}
@@ -57,9 +58,8 @@ def write_weights(
     state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     if half:
         state = {name: tensor.half() for name, tensor in state.items()}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(state, metadata={kind: json.dumps(description)}))
-    os.replace(temporary, path)
+    remove_leftovers(path.parent, of=path.name)
+    write_bytes(path, save(state, metadata={kind: json.dumps(description)}))
 
 
 def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:

@@ -1,6 +1,5 @@
 """The report of generated shapes: generation.csv, generation.json and generation.md, with the definitions."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from lagem.evaluation.generation.shares import Share
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, Figures, GenerationSummary
 from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.evaluation.tables import TITLES, Rows, figure_of_mean, markdown_table, six_digits, terminal_table
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 from lagem.storage.csv_table import csv_table
 
 SHARES = {
@@ -54,10 +53,10 @@ def write_generation_card(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [shape.row() for shape in shapes]
-    write_atomically(folder / "generation.csv", _csv(rows).encode())
+    write_text(folder / "generation.csv", _csv(rows))
     content = {"about": about, **asdict(summary), "shapes": rows}
-    write_atomically(folder / "generation.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    write_atomically(folder / "generation.md", _markdown(summary, about).encode())
+    write_json(folder / "generation.json", content, indent=1)
+    write_text(folder / "generation.md", _markdown(summary, about))
 
 
 def show(summary: GenerationSummary, folder: Path, *, compared: int) -> None:

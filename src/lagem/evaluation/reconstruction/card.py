@@ -1,6 +1,5 @@
 """The report of an evaluation: scores.csv, card.json and card.md, with the definitions beside the figures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, six_digits
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 from lagem.storage.csv_table import csv_table
 
 DEFINITION = """\
@@ -39,10 +38,10 @@ def write_card(
         about: What was evaluated on what: weights, data, split, truth, seed, points, resolution, …
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "scores.csv", _csv(scores).encode())
+    write_text(folder / "scores.csv", _csv(scores))
     content = {"about": about, **asdict(summary), "scores": [asdict(score) for score in scores]}
-    write_atomically(folder / "card.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    write_atomically(folder / "card.md", _markdown(summary, about).encode())
+    write_json(folder / "card.json", content, indent=1)
+    write_text(folder / "card.md", _markdown(summary, about))
 
 
 def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:

@@ -1,6 +1,5 @@
 """A comparison for people and for programs: tables on the terminal, comparison.md and comparison.json."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from lagem.evaluation.reconstruction.comparison import Comparison, Difference
 from lagem.evaluation.tables import TITLES, figure, figure_of_mean, markdown_table, terminal_table
-from lagem.storage.atomic import write_atomically
+from lagem.storage.atomic import write_json, write_text
 
 DEFINITION = """\
 Difference: second less first; in brackets the 95% interval of a paired bootstrap over the shapes. A shape without a
@@ -32,9 +31,9 @@ def write(comparisons: Sequence[Comparison], folder: Path) -> None:
     lines = ["# Comparison"]
     for comparison in comparisons:
         lines += ["", f"## {_title(comparison)}", "", *markdown_table(rows_of(comparison))]
-    write_atomically(folder / "comparison.md", ("\n".join([*lines, "", DEFINITION]) + "\n").encode())
+    write_text(folder / "comparison.md", "\n".join([*lines, "", DEFINITION]) + "\n")
     content = [asdict(comparison) for comparison in comparisons]
-    write_atomically(folder / "comparison.json", (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(folder / "comparison.json", content, indent=1)
 
 
 def rows_of(comparison: Comparison) -> list[list[str]]:
