@@ -7,7 +7,7 @@ import pytest
 
 from lagem.evaluation.generation.pairs import ChamferDistances, EarthMoversDistances, pair_distances
 from lagem.geometry.metrics import chamfer_distance
-from lagem.storage.kept import Kept
+from lagem.storage.journal import Journal
 
 CLOUDS = np.random.default_rng(0).normal(size=(5, 6, 3))
 
@@ -38,7 +38,7 @@ def test_the_earth_movers_distance_of_a_moved_and_shuffled_cloud_is_the_way_it_m
 
 
 def found_in(path, measure, reach, workers=1):
-    return pair_distances(measure, reach, kept=Kept(path, "kind"), workers=workers, title="pairs")
+    return pair_distances(measure, reach, kept=Journal(path, "kind"), workers=workers, title="pairs")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -73,10 +73,3 @@ def test_a_killed_run_goes_on_after_its_last_whole_row(tmp_path):
     for matrix, expected in zip(found_in(tmp_path / "kept", again, range(5)), whole, strict=True):
         np.testing.assert_array_equal(matrix, expected)
     assert {first for first, _ in asked} == {3, 4}
-
-
-def test_what_another_kind_of_run_kept_is_not_taken(tmp_path):
-    Kept(tmp_path / "kept", {"seed": 0}).add("a", 1)
-    assert Kept(tmp_path / "kept", {"seed": 0}).values == {"a": 1}
-    assert Kept(tmp_path / "kept", {"seed": 1}).values == {}
-    assert Kept(tmp_path / "kept", {"seed": 0}).values == {}

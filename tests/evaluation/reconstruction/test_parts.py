@@ -7,7 +7,6 @@ import trimesh
 
 from lagem.cli import main
 from lagem.geometry.mesh import Mesh
-from lagem.storage.kept import Kept
 from lagem.storage.locks import locked
 from lagem.storage.parts import Part
 
@@ -75,12 +74,3 @@ def test_two_runs_do_not_write_the_same_scores(weights, meshes, tmp_path, capsys
         evaluate(weights, meshes, tmp_path, *words)
     assert stop.value.code == 2
     assert "is writing here; wait for it to end." in capsys.readouterr().err
-
-
-def test_a_reader_of_kept_values_sees_a_whole_file_while_a_run_begins(tmp_path):
-    path = tmp_path / "kept"
-    Kept(path, "kind").add("one", 1)
-    whole = path.read_text()
-    with path.open() as file:
-        assert Kept(path, "other kind").values == {}
-        assert file.read() == whole

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from lagem.progress import long_progress
-from lagem.storage.kept import Kept
+from lagem.storage.journal import Journal
 
 Clouds = Sequence[NDArray[np.floating]]
 Matrix = NDArray[np.float64]
@@ -58,7 +58,7 @@ class EarthMoversDistances:
 
 
 def pair_distances(
-    measure: Callable[[int, int], tuple[float, ...]], reach: Sequence[int], *, kept: Kept, workers: int, title: str
+    measure: Callable[[int, int], tuple[float, ...]], reach: Sequence[int], *, kept: Journal, workers: int, title: str
 ) -> list[Matrix]:
     """Symmetric matrices of a measure's distances.
 

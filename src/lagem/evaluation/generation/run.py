@@ -20,7 +20,7 @@ from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.progress import long_progress
 from lagem.randomness import sample_generator
 from lagem.sources.surfaces import EVERY_SPLIT, Points, SurfaceSource
-from lagem.storage.kept import Kept
+from lagem.storage.journal import Journal
 
 
 def evaluate_generation(
@@ -104,7 +104,7 @@ def _read(
         search, neighbours = None, None
         if training is not None:
             search = TrainingSearch(*_training_shapes(training, seed), progress)
-            neighbours = Kept(kept, hashlib.sha256(search.descriptors.tobytes()).hexdigest())
+            neighbours = Journal(kept, hashlib.sha256(search.descriptors.tobytes()).hexdigest())
         reader = ShapeReader(points=points, seed=seed, search=search, kept=neighbours)
         task = progress.add_task("reading generated shapes", total=len(samples))
         generated = []
@@ -150,7 +150,7 @@ def _distances(
         if size:
             few = [cloud[:size] for cloud in clouds[: len(reach)]]
             digest = hashlib.sha256(np.stack(few).tobytes()).hexdigest()
-            rows = Kept(kept[name], {"points": digest, "reach": reach})
+            rows = Journal(kept[name], {"points": digest, "reach": reach})
             title = f"{name} distances of pairs"
             found[name] = pair_distances(measure_of(few), reach, kept=rows, workers=workers, title=title)
     return found

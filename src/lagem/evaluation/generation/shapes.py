@@ -18,7 +18,7 @@ from lagem.geometry.sampling import sample_surface
 from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.randomness import sample_generator
 from lagem.sources.surfaces import Points, SurfaceSource
-from lagem.storage.kept import Kept
+from lagem.storage.journal import Journal
 
 Draw = Callable[[int, np.random.Generator], Points]
 
@@ -66,7 +66,7 @@ class ShapeReader:
         kept: Where what was found is kept, by the points asked with.
     """
 
-    def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, kept: Kept | None) -> None:
+    def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, kept: Journal | None) -> None:
         self._points, self._seed, self._search, self._kept = points, seed, search, kept
 
     def generated(self, sample: Sample) -> JudgedShape:

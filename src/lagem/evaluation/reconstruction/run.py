@@ -20,7 +20,7 @@ from lagem.evaluation.reconstruction.truth import Truth, Untrue
 from lagem.evaluation.tables import terminal_table
 from lagem.progress import long_progress
 from lagem.storage.atomic import remove_leftovers
-from lagem.storage.kept import Kept
+from lagem.storage.journal import Journal
 from lagem.storage.locks import locked
 from lagem.storage.parts import Part, status_line
 
@@ -149,7 +149,7 @@ def score_all(
         part: Only this share of the shapes.
         others: Files that other runs keep scores in; those of the same kind are taken from them.
     """
-    done = Kept(kept, about)
+    done = Journal(kept, about)
     done.borrow(others)
     ids = shapes.ids if part is None else part.share(shapes.ids)
     scores, unreadable = [], set()

@@ -1,0 +1,53 @@
+"""An append-only journal: results of long work, kept as they come, so that a killed run resumes.
+
+The first line says of what kind of run the values are; each further line is one value, `[name, value]` in JSON.
+Appended lines go to the system at once but are not flushed to the disk one by one: a killed process loses none, a power
+cut may cost the newest values, which the resumed run computes again.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lagem.storage.atomic import write_text
+
+
+class Journal:
+    """Values by name. Opening a journal drops the values of another kind of run and all from a damaged line on.
+
+    values: what the journal holds so far, in plain types.
+
+    Args:
+        path: The file, in a folder that exists.
+        kind: What distinguishes this kind of run from others, in plain types.
+    """
+
+    def __init__(self, path: Path, kind: Any) -> None:
+        self._path = path
+        self._first = json.dumps(kind)
+        self.values = self._values_of(path)
+        write_text(path, "".join(f"{line}\n" for line in [self._first, *map(json.dumps, self.values.items())]))
+
+    def borrow(self, others: Iterable[Path]) -> None:
+        """Add to `values` those in other journals of the same kind, which other processes may be writing."""
+        for path in others:
+            self.values.update(self._values_of(path))
+
+    def add(self, name: str, value: Any) -> None:
+        """Append one value."""
+        self.values[name] = value
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([name, value]) + "\n")
+
+    def _values_of(self, path: Path) -> dict[str, Any]:
+        first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
+        values: dict[str, Any] = {}
+        if first == self._first:
+            for line in lines[:-1]:  # the last one is empty, or cut off
+                try:
+                    name, value = json.loads(line)
+                    values[name] = value
+                except (ValueError, TypeError):
+                    break
+        return values
