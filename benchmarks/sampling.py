@@ -21,7 +21,6 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from lagem.commands.scores.evaluate_generation import surfaces_of
 from lagem.diffusion.sampler import SamplerStep
 from lagem.evaluation.generation.run import evaluate_generation
 from lagem.evaluation.generation.summary import GenerationSummary
@@ -30,6 +29,7 @@ from lagem.generation.bundle import load_bundle
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.report import GenerationReport
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.sources.data import resolve_data
 from lagem.storage.atomic import write_json, write_text
 from lagem.studies.study import SampledSurface, figure, mean_distance
 
@@ -106,7 +106,7 @@ class Side:
         folder = self.folder(args.output)
         about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
         GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
-        references = surfaces_of(args.references, args.seed)
+        references = resolve_data(args.references, seed=args.seed)
         return evaluate_generation(folder / "samples", references, folder / "evaluation", split=args.split)
 
 

@@ -104,7 +104,10 @@ def test_a_cache_of_other_weights_settings_or_data_is_not_continued(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["nowhere"], "nowhere: there is no such folder; prepare meshes with"),
+        (
+            ["nowhere"],
+            "nowhere: there is no such file or folder; give a folder of `lagem prepare`, or procedural:TRAIN",
+        ),
         (["procedural:1024"], "procedural shapes are asked for as procedural:TRAIN+VAL"),
         (["procedural:0+0"], "procedural shapes are asked for as procedural:TRAIN+VAL"),
         (["procedural:2+1", "--subsets", "0"], "--subsets is 0"),

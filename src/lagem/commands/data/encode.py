@@ -65,16 +65,12 @@ def run(args: argparse.Namespace) -> None:
     from lagem.latents.pipeline import encode, encoding_status
     from lagem.latents.report import show, show_part
     from lagem.latents.selection import read_ids
-    from lagem.procedural.surfaces import ProceduralSurfaces
     from lagem.sources.augmentation import Augmentation
-    from lagem.sources.surfaces import PreparedSurfaces, SurfaceSource
+    from lagem.sources.data import resolve_data
     from lagem.storage.parts import Part
     from lagem.weights.autoencoder import load_autoencoder
 
-    procedural = args.data.startswith("procedural:")
-    surfaces: SurfaceSource = (
-        ProceduralSurfaces.of(args.data, seed=args.seed) if procedural else PreparedSurfaces(args.data)
-    )
+    surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
     splits = args.splits and tuple(sorted(args.splits))
     ids = args.ids and tuple(read_ids(args.ids))
     if args.status:

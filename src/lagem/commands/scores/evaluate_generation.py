@@ -2,10 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lagem.sources.surfaces import SurfaceSource
 
 SUMMARY = "hold generated shapes against real ones: MMD, COV, 1-NNA, diversity, novelty, recognised categories"
 
@@ -61,27 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the tables, write the card."""
     from lagem.evaluation.generation.run import evaluate_generation
+    from lagem.sources.data import resolve_data
 
     about = {"references": args.references, "training set": args.train or "not given"}
     evaluate_generation(
         args.generated,
-        surfaces_of(args.references, args.seed),
+        resolve_data(args.references, seed=args.seed),
         args.output,
         split=args.split,
-        training=surfaces_of(args.train, args.seed) if args.train else None,
+        training=resolve_data(args.train, seed=args.seed) if args.train else None,
         points=args.points,
         emd_points=args.emd_points,
         workers=args.workers,
         seed=args.seed,
         about=about,
     )
-
-
-def surfaces_of(data: str, seed: int) -> "SurfaceSource":
-    """What `REFERENCES` names."""
-    from lagem.procedural.surfaces import ProceduralSurfaces
-    from lagem.sources.surfaces import MeshSurfaces, PreparedSurfaces
-
-    if data.startswith("procedural:"):
-        return ProceduralSurfaces.of(data, seed=seed)
-    return PreparedSurfaces(data) if (Path(data) / "format.json").exists() else MeshSurfaces(Path(data))

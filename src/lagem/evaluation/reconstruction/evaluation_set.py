@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lagem.evaluation.reconstruction.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
 from lagem.prepared.shards import Shards
+from lagem.sources.data import data_kind
 from lagem.sources.mesh_files import find_meshes
 from lagem.storage.digest import sha256_of
 
@@ -27,7 +28,7 @@ class EvaluationSet:
 
     def __init__(self, data: Path, *, split: str, points: int, seed: int) -> None:
         self.data, self.split, self._points, self._seed = data, split, points, seed
-        self.shards = Shards(data) if (data / "format.json").exists() else None
+        self.shards = Shards(data) if data_kind(data, accepted=("prepared", "meshes")) == "prepared" else None
         self.about: About = {"data": str(data)}
         if self.shards:
             self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
