@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, Shuffle, augmented
+from lagem.geometry.frame import QUERY_BALL_RADIUS
 from lagem.prepared.quantisation import stored_row
 from lagem.prepared.shards import Shards, labelled, random_window
 from lagem.randomness import sample_generator
@@ -117,7 +118,7 @@ class PreparedShapes(ShapeSet):
     def _outside_window(self) -> int:
         """Most rows to read for the outside volume queries: half as many again as would do around a small shape."""
         half = self._volume // 2
-        return max(half, math.ceil(1.5 * half * (math.sqrt(3) / self._outside_within) ** 3))
+        return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]]:
         return self._shards.shards_of(self._members, at_once)

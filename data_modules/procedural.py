@@ -11,9 +11,9 @@ import torch
 
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
+from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.procedural.collection import Collection
 from lagem.procedural.furniture import CATEGORIES
-from lagem.procedural.solids import BALL_VOLUME
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
@@ -144,7 +144,7 @@ class ProceduralShapes(ShapeSet):
         num_outside = self._reference_volume - num_inside
         inside, volume = shape.sample_inside(num_inside, rng)
         volume_points = np.concatenate([inside, shape.sample_outside(num_outside, rng)])
-        weight_inside = (volume / num_inside) / ((BALL_VOLUME - volume) / num_outside)
+        weight_inside = (volume / num_inside) / ((QUERY_BALL_VOLUME - volume) / num_outside)
         occupancy = torch.arange(self._reference_volume) < num_inside
         return ReferenceShape(
             id=self.collection.id(index),

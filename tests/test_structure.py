@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "evaluation": ["reconstruction", "sources", "prepared", "storage", "geometry", "weights"],
     "studies": ["evaluation", "generation", "reconstruction", "sources", "diffusion", "geometry", "storage"],
     "modules": ["weights", "diffusion", "models"],
-    "data_modules": ["latents.cache", "sources", "prepared", "procedural", "storage"],
+    "data_modules": ["geometry.frame", "latents.cache", "sources", "prepared", "procedural", "storage"],
     "callbacks": ["geometry", "storage.atomic"],
     "training": ["modules", "data_modules", "callbacks", "weights", "models", "storage"],
     "cluster": ["storage.atomic", "cli"],  # a task of an array runs a command line

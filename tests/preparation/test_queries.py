@@ -5,14 +5,13 @@ import pytest
 import trimesh
 
 from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.queries import draw_inside
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import solid_of
-from lagem.prepared.quantisation import VOLUME_RADIUS, decode
-
-BALL = 4 / 3 * np.pi * VOLUME_RADIUS**3
+from lagem.prepared.quantisation import decode
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def test_a_thin_rod_gets_its_inside_points_and_its_true_share(rod, tmp_path):
     assert (np.abs(shape.frame.to_source(inside)) <= np.array([0.0075, 0.0075, 1]) + 1e-4).all()
     volume = 0.015**2 * 2 * shape.frame.scale**3
     assert measures.inside_share == len(inside) / shape.volume_drawn_inside
-    assert measures.inside_share == pytest.approx(volume / BALL, rel=4 / np.sqrt(3_000))
+    assert measures.inside_share == pytest.approx(volume / QUERY_BALL_VOLUME, rel=4 / np.sqrt(3_000))
     assert shape.volume_drawn_outside == 4_000
 
 
@@ -41,7 +40,7 @@ def test_a_wire_a_thousandth_thick_gets_its_inside_points_too(tmp_path):
     settings = Settings(surface=100, volume=1_000, near=100, inside=2_000)
     shape, measures = prepare_shape(tmp_path / "wire.ply", "wire", "wires", "train", settings)
     assert measures.route == "own" and measures.volume_inside >= 2_000
-    assert measures.inside_share == pytest.approx(0.001**2 * 2 * shape.frame.scale**3 / BALL, rel=0.1)
+    assert measures.inside_share == pytest.approx(0.001**2 * 2 * shape.frame.scale**3 / QUERY_BALL_VOLUME, rel=0.1)
 
 
 def test_inside_points_are_uniform_in_the_solid(rod):

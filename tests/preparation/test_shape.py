@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import QUERY_BALL_RADIUS
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
-from lagem.prepared.quantisation import POOLS, SURFACE_LIMIT, VOLUME_RADIUS, decode, encode
+from lagem.prepared.quantisation import POOLS, SURFACE_LIMIT, decode, encode
 from lagem.prepared.shard_file import ShapeArrays, write_shard
 
 
@@ -62,7 +63,7 @@ def test_volume_queries_fill_the_ball_uniformly(tmp_path, box):
     shape = prepared(box, tmp_path, Settings(surface=10, volume=40_000, near=10, inside=0))
     pools = ("volume_inside", "volume_outside")
     points = np.concatenate([decode(pool, shape.pools[pool]) for pool in pools])
-    volume = (np.linalg.norm(points, axis=1) / VOLUME_RADIUS) ** 3  # uniform in [0, 1]
+    volume = (np.linalg.norm(points, axis=1) / QUERY_BALL_RADIUS) ** 3  # uniform in [0, 1]
     shares = np.histogram(volume, bins=10, range=(0, 1.001))[0] / len(points)
     assert np.abs(shares - 0.1).max() < 0.008
     assert np.abs(points.mean(axis=0)).max() < 0.02

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.procedural.furniture import CATEGORIES, box, cone
 from lagem.procedural.primitives import Ball, Box, Frustum, Torus
-from lagem.procedural.solids import BALL_VOLUME, Shape, Solid, uniform_in_ball
+from lagem.procedural.solids import ProceduralShape, ProceduralSolid, uniform_in_ball
 
 KINDS = [(Box, [0.5, 0.2, 0.3]), (Frustum, [0.5, 0.2, 0.4]), (Torus, [0.4, 0.1]), (Ball, [0.3])]
 
@@ -35,7 +36,7 @@ def inside_by_hand(kind, size, x, y, z):
 @pytest.mark.parametrize(("kind", "size"), KINDS)
 def test_occupancy_of_one_part_matches_a_loop_over_points(kind, size):
     part = turned(kind, size)
-    shape, rng = Shape([Solid([part])]), np.random.default_rng(0)
+    shape, rng = ProceduralShape([ProceduralSolid([part])]), np.random.default_rng(0)
     points = np.concatenate([rng.uniform(-1, 1, (400, 3)), shape.sample_inside(400, rng)[0]])
     for point, occupied in zip(points, shape.occupancy(points), strict=True):
         local = part.rotation.T @ (shape.frame.to_source(point[None])[0] - part.center)
@@ -58,8 +59,8 @@ def test_a_surface_sample_is_uniform_by_area(kind, size):
     # divergence theorem: the mean of x . n over the area is 3 * volume / area
     part = kind(center=np.zeros(3), size=np.array(size))
     points, normals = part.surface(400_000, np.random.default_rng(0))
-    _, volume = Shape([Solid([part])]).sample_inside(400_000, np.random.default_rng(1))
-    volume /= Shape([Solid([part])]).frame.scale ** 3
+    _, volume = ProceduralShape([ProceduralSolid([part])]).sample_inside(400_000, np.random.default_rng(1))
+    volume /= ProceduralShape([ProceduralSolid([part])]).frame.scale ** 3
     flux = (points * normals).sum(axis=0).mean() * part.area / 3
     assert flux == pytest.approx(volume, rel=0.01)
     np.testing.assert_allclose(normals.mean(axis=1), 0, atol=0.01)  # a closed surface
@@ -67,7 +68,7 @@ def test_a_surface_sample_is_uniform_by_area(kind, size):
 
 def test_exposed_areas_of_two_overlapping_boxes_are_as_computed():
     # unit cube, and a 0.5 x 0.5 x 1 post through its top: 0.5 of the post stands out
-    shape = Shape([Solid([box((0, 0, 0), (1, 1, 1)), box((0.25, 0.25, 0.5), (0.75, 0.75, 1.5))])])
+    shape = ProceduralShape([ProceduralSolid([box((0, 0, 0), (1, 1, 1)), box((0.25, 0.25, 0.5), (0.75, 0.75, 1.5))])])
     points = shape.frame.to_source(shape.sample_surface(200_000, np.random.default_rng(0))[0])
     post, cube = 4 * 0.5 * 0.5 + 0.25, 6 - 0.25
     assert (points[:, 2] > 1 + 1e-4).mean() == pytest.approx(post / (post + cube), abs=0.004)
@@ -75,7 +76,7 @@ def test_exposed_areas_of_two_overlapping_boxes_are_as_computed():
 
 def test_exposed_areas_of_a_cup_are_as_computed():
     # radius 1, height 2, wall 0.2, floor 0.5
-    shape = Shape([Solid([cone(0, 0, 0, 2, 1.0)], [cone(0, 0, 0.5, 3, 0.8)])])
+    shape = ProceduralShape([ProceduralSolid([cone(0, 0, 0, 2, 1.0)], [cone(0, 0, 0.5, 3, 0.8)])])
     points, normals = shape.sample_surface(200_000, np.random.default_rng(0))
     points = shape.frame.to_source(points)
     outer, inner, rim = 2 * math.pi * 2, 2 * math.pi * 0.8 * 1.5, math.pi * (1 - 0.64)
@@ -114,7 +115,7 @@ def test_inside_points_are_uniform_in_the_solid(category):
     assert shape.occupancy(inside).all()
     candidates = uniform_in_ball(600_000, rng) / np.sqrt(3)  # the unit ball holds the shape
     oracle = candidates[shape.occupancy(candidates)]
-    assert volume == pytest.approx(BALL_VOLUME / 3**1.5 * len(oracle) / len(candidates), rel=0.05)
+    assert volume == pytest.approx(QUERY_BALL_VOLUME / 3**1.5 * len(oracle) / len(candidates), rel=0.05)
     for power in (1, 2, 3):
         np.testing.assert_allclose((inside**power).mean(axis=0), (oracle**power).mean(axis=0), atol=0.02)
     for axis in range(3):
@@ -130,4 +131,6 @@ def test_outside_points_are_outside_and_fill_the_ball_of_radius_sqrt_3():
     assert not shape.occupancy(points).any()
     norms = np.linalg.norm(points, axis=1)
     assert norms.max() <= np.sqrt(3) + 1e-6
-    assert (norms > 1).mean() == pytest.approx((BALL_VOLUME - 4 / 3 * np.pi) / (BALL_VOLUME - 0.45), abs=0.02)
+    assert (norms > 1).mean() == pytest.approx(
+        (QUERY_BALL_VOLUME - 4 / 3 * np.pi) / (QUERY_BALL_VOLUME - 0.45), abs=0.02
+    )

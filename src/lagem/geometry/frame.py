@@ -1,9 +1,16 @@
-"""The frame contract: centred on the bounding box, scaled to max norm 1 (LaGeM appendix B)."""
+"""The frame contract: centred on the bounding box, scaled to max norm 1 (LaGeM appendix B).
 
+Around the shape, volume queries fill a larger ball (appendix A).
+"""
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+QUERY_BALL_RADIUS = math.sqrt(3)
+QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from lagem.geometry.distance import DistanceTo
 from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.frame import QUERY_BALL_RADIUS, QUERY_BALL_VOLUME
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import Solid
-from lagem.prepared.quantisation import SURFACE_LIMIT, VOLUME_OF_BALL, VOLUME_RADIUS, decode, encode
+from lagem.prepared.quantisation import SURFACE_LIMIT, decode, encode
 
 # N points of one kind; coordinates are in the unit-sphere frame (bounding box centred, max norm 1)
 
@@ -76,7 +77,7 @@ def draw_in_ball(count: int, random: np.random.Generator) -> NDArray[np.float64]
     """(count, 3) points uniform in the ball of radius sqrt(3)."""
     direction = random.standard_normal((count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    return direction * (VOLUME_RADIUS * random.random((count, 1)) ** (1 / 3))
+    return direction * (QUERY_BALL_RADIUS * random.random((count, 1)) ** (1 / 3))
 
 
 def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[Stored, int]:
@@ -97,7 +98,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
         at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
         found.append(_drawn_in(cells, grid, at_once, solid.inside, random))
         count, drawn = count + len(found[-1]), drawn + at_once
-    return np.concatenate(found), round(drawn * VOLUME_OF_BALL / (len(cells) * grid.spacing**3))
+    return np.concatenate(found), round(drawn * QUERY_BALL_VOLUME / (len(cells) * grid.spacing**3))
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:

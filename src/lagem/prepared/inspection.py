@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.spatial import cKDTree
 
+from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.prepared.copies import Copy, find_copies
-from lagem.prepared.quantisation import VOLUME_OF_BALL
 from lagem.prepared.records import Measures, read_records
 from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
@@ -118,7 +118,7 @@ def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> floa
 
 def _report(shards: Shards, index: int, measures: Measures | None, judged: bool, seed: int) -> ShapeReport:
     share = shards.count(index, "volume_inside") / shards.volume_drawn(index)[0]
-    thickness = 2 * share * VOLUME_OF_BALL / measures.area if measures else None
+    thickness = 2 * share * QUERY_BALL_VOLUME / measures.area if measures else None
     agreement = sign_agreement(shards, index, sample_generator(seed, 0, shards.ids[index])) if judged else None
     found = _frame_suspicions(shards.read(index, "surface_points"))
     if share < LEAST_SHARE:

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VOLUME_RADIUS = float(np.sqrt(3))  # radius of the ball of volume queries, appendix A
-VOLUME_OF_BALL = 4 / 3 * float(np.pi) * VOLUME_RADIUS**3
+from lagem.geometry.frame import QUERY_BALL_RADIUS
+
 SURFACE_LIMIT = 1.25  # surface and near points lie in |x| <= 1.25; near points beyond are drawn again
 
 # what is stored of a shape: the array's name, its integer type, and the step between neighbouring values
 POOLS: dict[str, tuple[type[np.signedinteger[Any]], float]] = {
     "surface_points": (np.int16, SURFACE_LIMIT / 32767),
     "surface_normals": (np.int8, 1 / 127),
-    "volume_inside": (np.int16, VOLUME_RADIUS / 32767),
-    "volume_outside": (np.int16, VOLUME_RADIUS / 32767),
+    "volume_inside": (np.int16, QUERY_BALL_RADIUS / 32767),
+    "volume_outside": (np.int16, QUERY_BALL_RADIUS / 32767),
     "near_inside": (np.int16, SURFACE_LIMIT / 32767),
     "near_outside": (np.int16, SURFACE_LIMIT / 32767),
 }

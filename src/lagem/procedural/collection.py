@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lagem.procedural.furniture import CATEGORIES
-from lagem.procedural.solids import Shape
+from lagem.procedural.solids import ProceduralShape
 from lagem.randomness import sample_generator
 
 
@@ -32,6 +32,6 @@ class Collection:
         """`split-category-index`."""
         return f"{self.split}-{self.category(index)}-{index:06d}"
 
-    def shape(self, index: int) -> Shape:
+    def shape(self, index: int) -> ProceduralShape:
         """The solid at an index."""
         return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))

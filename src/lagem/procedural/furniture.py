@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lagem.procedural.primitives import Ball, Box, Frustum, Primitive, Torus
-from lagem.procedural.solids import Shape, Solid
+from lagem.procedural.solids import ProceduralShape, ProceduralSolid
 
 Rng = np.random.Generator
 
@@ -26,7 +26,7 @@ def cone(x: float, y: float, low: float, high: float, bottom: float, top: float 
 
 
 def tilted(degrees: float) -> np.ndarray:
-    """Rotation about x that leans an upright part backwards, towards +y."""
+    """Rotation about x that leans an upright body backwards, towards +y."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
 
@@ -40,78 +40,80 @@ def legs(rng: Rng, x: float, y: float, top: float, radius: float) -> list[Primit
     return [cone(a, b, 0, top, foot * 1.1, radius * 1.1) for a, b in corners]
 
 
-def table(rng: Rng) -> Shape:
+def table(rng: Rng) -> ProceduralShape:
     x, y, height = rng.uniform(0.5, 0.85), rng.uniform(0.35, 0.55), rng.uniform(0.6, 1.0)
     thick, radius = rng.uniform(0.08, 0.13), rng.uniform(0.05, 0.08)
     under = height - thick / 2
     if rng.random() < 0.3:  # round, on one foot
         disc = cone(0, 0, height - thick, height, y * 1.2)
         foot = cone(0, 0, 0, rng.uniform(0.07, 0.1), y * rng.uniform(0.6, 0.9))
-        return Shape([Solid([disc, foot, cone(0, 0, 0.03, under, radius * 1.5)])])
-    parts: list[Primitive] = [box((-x, -y, height - thick), (x, y, height))]
-    parts += legs(rng, x - radius * 1.5, y - radius * 1.5, under, radius)
+        return ProceduralShape([ProceduralSolid([disc, foot, cone(0, 0, 0.03, under, radius * 1.5)])])
+    bodies: list[Primitive] = [box((-x, -y, height - thick), (x, y, height))]
+    bodies += legs(rng, x - radius * 1.5, y - radius * 1.5, under, radius)
     if rng.random() < 0.4:  # a shelf between the legs
         at = height * rng.uniform(0.25, 0.45)
-        parts.append(box((-x + radius, -y + radius, at), (x - radius, y - radius, at + 0.07)))
-    return Shape([Solid(parts)])
+        bodies.append(box((-x + radius, -y + radius, at), (x - radius, y - radius, at + 0.07)))
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-def chair(rng: Rng) -> Shape:
+def chair(rng: Rng) -> ProceduralShape:
     x, y, seat = rng.uniform(0.32, 0.45), rng.uniform(0.32, 0.45), rng.uniform(0.5, 0.7)
     thick, radius, back = rng.uniform(0.08, 0.12), rng.uniform(0.045, 0.065), rng.uniform(0.5, 0.8)
-    parts: list[Primitive] = [box((-x, -y, seat - thick), (x, y, seat))]
-    parts += legs(rng, x - radius * 1.3, y - radius * 1.3, seat - thick / 2, radius)
+    bodies: list[Primitive] = [box((-x, -y, seat - thick), (x, y, seat))]
+    bodies += legs(rng, x - radius * 1.3, y - radius * 1.3, seat - thick / 2, radius)
     lean, half = rng.uniform(0, 12), np.array([x * 0.97, rng.uniform(0.04, 0.055), back / 2])
     turn = tilted(lean)
     hinge = np.array([0, y - half[1] - 0.01, seat - thick / 2])
     if rng.random() < 0.6:
-        parts.append(Box(center=hinge + turn @ [0, 0, half[2]], size=half, rotation=turn))
+        bodies.append(Box(center=hinge + turn @ [0, 0, half[2]], size=half, rotation=turn))
     else:  # two posts and rails
         for side in (-1, 1):
             post = np.array([half[1], half[1], half[2]])
-            parts.append(Box(center=hinge + turn @ [side * (x * 0.97 - half[1]), 0, half[2]], size=post, rotation=turn))
+            bodies.append(
+                Box(center=hinge + turn @ [side * (x * 0.97 - half[1]), 0, half[2]], size=post, rotation=turn)
+            )
         for level in np.linspace(0.55, 0.88, 2):
             rail = np.array([half[0] - half[1], half[1] * 0.9, 0.08 * back])
-            parts.append(Box(center=hinge + turn @ [0, 0, back * level], size=rail, rotation=turn))
+            bodies.append(Box(center=hinge + turn @ [0, 0, back * level], size=rail, rotation=turn))
     if rng.random() < 0.4:  # arms
         rise = back * rng.uniform(0.3, 0.45)
         for side in (-1, 1):
             outer, inner = side * (x + 0.02), side * (x - 0.08)
             near, far = min(outer, inner), max(outer, inner)
-            parts.append(box((near, -y * 0.9, seat + rise), (far, y, seat + rise + 0.07)))
-            parts.append(
+            bodies.append(box((near, -y * 0.9, seat + rise), (far, y, seat + rise + 0.07)))
+            bodies.append(
                 box((near + 0.01, -y * 0.85, seat - thick / 2), (far - 0.01, -y * 0.85 + 0.08, seat + rise + 0.03))
             )
-    return Shape([Solid(parts)])
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-def lamp(rng: Rng) -> Shape:
+def lamp(rng: Rng) -> ProceduralShape:
     foot, height = rng.uniform(0.28, 0.42), rng.uniform(1.0, 1.6)
     wide, drop = rng.uniform(0.35, 0.55), rng.uniform(0.4, 0.6)
     narrow = wide * rng.uniform(0.45, 0.9)
     thick, wall = rng.uniform(0.07, 0.1), 0.09
-    stand = Solid(
+    stand = ProceduralSolid(
         [cone(0, 0, 0, thick, foot, foot * 0.85), cone(0, 0, thick / 2, height - wall / 2, rng.uniform(0.055, 0.08))]
     )
     shade = cone(0, 0, height - drop, height, wide, narrow)
     slope = (narrow - wide) / drop
     low, high = height - drop - 0.1, height - wall
     inner = cone(0, 0, low, high, wide - wall - 0.1 * slope, narrow - wall - wall * slope)
-    return Shape([stand, Solid([shade], [inner])])
+    return ProceduralShape([stand, ProceduralSolid([shade], [inner])])
 
 
-def shelf(rng: Rng) -> Shape:
+def shelf(rng: Rng) -> ProceduralShape:
     x, y, height = rng.uniform(0.35, 0.6), rng.uniform(0.18, 0.3), rng.uniform(1.0, 1.7)
     thick, boards = rng.uniform(0.07, 0.1), int(rng.integers(3, 6))
-    parts: list[Primitive] = [box((-x, -y, 0), (-x + thick, y, height)), box((x - thick, -y, 0), (x, y, height))]
+    bodies: list[Primitive] = [box((-x, -y, 0), (-x + thick, y, height)), box((x - thick, -y, 0), (x, y, height))]
     for low in np.linspace(0.02, height - thick - 0.02, boards):
-        parts.append(box((-x + thick / 2, -y + 0.015, low), (x - thick / 2, y - 0.015, low + thick)))
+        bodies.append(box((-x + thick / 2, -y + 0.015, low), (x - thick / 2, y - 0.015, low + thick)))
     if rng.random() < 0.5:
-        parts.append(box((-x + thick / 2, y - 0.1, 0.04), (x - thick / 2, y - 0.03, height - 0.04)))
-    return Shape([Solid(parts)])
+        bodies.append(box((-x + thick / 2, y - 0.1, 0.04), (x - thick / 2, y - 0.03, height - 0.04)))
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-def mug(rng: Rng) -> Shape:
+def mug(rng: Rng) -> ProceduralShape:
     bottom, height = rng.uniform(0.38, 0.5), rng.uniform(0.8, 1.2)
     top, wall = bottom * rng.uniform(0.95, 1.2), rng.uniform(0.08, 0.12)
     inner = cone(0, 0, wall, height + 0.2, bottom - wall, top - wall + (top - bottom) * 0.2 / height)
@@ -122,59 +124,59 @@ def mug(rng: Rng) -> Shape:
         size=np.array([ring, tube]),
         rotation=upright,
     )
-    return Shape([Solid([cone(0, 0, 0, height, bottom, top), handle], [inner])])
+    return ProceduralShape([ProceduralSolid([cone(0, 0, 0, height, bottom, top), handle], [inner])])
 
 
-def bench(rng: Rng) -> Shape:
+def bench(rng: Rng) -> ProceduralShape:
     x, y, seat = rng.uniform(0.8, 1.1), rng.uniform(0.22, 0.34), rng.uniform(0.4, 0.55)
     thick, inset, side = rng.uniform(0.09, 0.13), rng.uniform(0.08, 0.25), rng.uniform(0.1, 0.16)
-    parts: list[Primitive] = [box((-x, -y, seat - thick), (x, y, seat))]
+    bodies: list[Primitive] = [box((-x, -y, seat - thick), (x, y, seat))]
     for sign in (-1, 1):
         at = sign * (x - inset - side / 2)
-        parts.append(box((at - side / 2, -y * 0.9, 0), (at + side / 2, y * 0.9, seat - thick / 2)))
+        bodies.append(box((at - side / 2, -y * 0.9, 0), (at + side / 2, y * 0.9, seat - thick / 2)))
     if rng.random() < 0.5:
-        parts.append(box((-x + 0.02, y - 0.12, seat - thick / 2), (x - 0.02, y - 0.02, seat + rng.uniform(0.35, 0.5))))
+        bodies.append(box((-x + 0.02, y - 0.12, seat - thick / 2), (x - 0.02, y - 0.02, seat + rng.uniform(0.35, 0.5))))
     if rng.random() < 0.5:  # a bar between the sides
         low = seat * rng.uniform(0.25, 0.4)
-        parts.append(box((-x + inset + side / 2, -0.06, low), (x - inset - side / 2, 0.06, low + 0.1)))
-    return Shape([Solid(parts)])
+        bodies.append(box((-x + inset + side / 2, -0.06, low), (x - inset - side / 2, 0.06, low + 0.1)))
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-def bottle(rng: Rng) -> Shape:
+def bottle(rng: Rng) -> ProceduralShape:
     body, straight = rng.uniform(0.26, 0.36), rng.uniform(0.55, 0.9)
     neck, shoulder, long = rng.uniform(0.12, 0.15), rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.35)
     top = straight + shoulder + long
-    parts: list[Primitive] = [
+    bodies: list[Primitive] = [
         cone(0, 0, 0, straight, body),
         cone(0, 0, straight - 1e-3, straight + shoulder, body, neck),
         cone(0, 0, straight + shoulder - 0.02, top, neck),
     ]
     if rng.random() < 0.5:  # a rounded stopper, else a lip
-        parts.append(Ball(center=np.array([0, 0, top]), size=np.array([neck * 1.25])))
+        bodies.append(Ball(center=np.array([0, 0, top]), size=np.array([neck * 1.25])))
     else:
-        parts.append(Torus(center=np.array([0, 0, top - 0.06]), size=np.array([neck, 0.06])))
-    return Shape([Solid(parts)])
+        bodies.append(Torus(center=np.array([0, 0, top - 0.06]), size=np.array([neck, 0.06])))
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-def sign(rng: Rng) -> Shape:
+def sign(rng: Rng) -> ProceduralShape:
     height, radius = rng.uniform(1.1, 1.7), rng.uniform(0.055, 0.08)
     foot, half = rng.uniform(0.28, 0.4), rng.uniform(0.05, 0.07)
-    parts: list[Primitive] = [cone(0, 0, 0, 0.09, foot, foot * 0.8), cone(0, 0, 0.05, height, radius)]
+    bodies: list[Primitive] = [cone(0, 0, 0, 0.09, foot, foot * 0.8), cone(0, 0, 0.05, height, radius)]
     kind = int(rng.integers(3))
     x, z = rng.uniform(0.3, 0.5), rng.uniform(0.2, 0.4)
     facing = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     if kind == 0:
-        parts.append(Frustum(center=np.array([0, 0, height]), size=np.array([x, x, half + 0.03]), rotation=facing))
+        bodies.append(Frustum(center=np.array([0, 0, height]), size=np.array([x, x, half + 0.03]), rotation=facing))
     elif kind == 1:
-        parts.append(box((-x, -radius - 0.03, height - z), (x, radius + 0.03, height + z * 0.8)))
+        bodies.append(box((-x, -radius - 0.03, height - z), (x, radius + 0.03, height + z * 0.8)))
     else:  # a way-marker: two boards that point to either side
         for side, low in ((1, height - 0.3), (-1, height - 0.62)):
             near, far = sorted((-side * radius * 2, side * (x + 0.2)))
-            parts.append(box((near, -radius - 0.03, low), (far, radius + 0.03, low + 0.22)))
-    return Shape([Solid(parts)])
+            bodies.append(box((near, -radius - 0.03, low), (far, radius + 0.03, low + 0.22)))
+    return ProceduralShape([ProceduralSolid(bodies)])
 
 
-CATEGORIES: dict[str, Callable[[Rng], Shape]] = {
+CATEGORIES: dict[str, Callable[[Rng], ProceduralShape]] = {
     "table": table,
     "chair": chair,
     "lamp": lamp,

@@ -2,7 +2,7 @@
 
 A solid is a union of primitives minus a union of others; a shape is a union of solids. Surface points are drawn on
 single primitives by area and dropped where another one buries them or cuts them away, so the rest is uniform on the
-boundary. Parts should overlap rather than touch: coincident faces have no exact boundary.
+boundary. Primitives should overlap rather than touch: coincident faces have no exact boundary.
 
 Letters: P primitives of a shape, K points.
 """
@@ -14,33 +14,30 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import QUERY_BALL_RADIUS, Frame
 from lagem.procedural.primitives import Array, Primitive
-
-BALL_RADIUS = 3**0.5  # of the ball that volume queries fill (LaGeM appendix A)
-BALL_VOLUME = 4 / 3 * np.pi * BALL_RADIUS**3
 
 
 @dataclass(frozen=True)
-class Solid:
-    """The union of `parts` minus the union of `holes`; no hole may reach the extremes of the parts."""
+class ProceduralSolid:
+    """The union of `bodies` minus the union of `holes`; no hole may reach the bodies' outermost points."""
 
-    parts: Sequence[Primitive]
+    bodies: Sequence[Primitive]
     holes: Sequence[Primitive] = ()
 
 
-class Shape:
+class ProceduralShape:
     """The union of solids, centred on its bounding box and scaled to max norm 1, both exact, from the primitives."""
 
-    def __init__(self, solids: Sequence[Solid]) -> None:
-        parts = [part for solid in solids for part in solid.parts]
-        bounds = np.stack([part.bounds() for part in parts])
+    def __init__(self, solids: Sequence[ProceduralSolid]) -> None:
+        bodies = [body for solid in solids for body in solid.bodies]
+        bounds = np.stack([body.bounds() for body in bodies])
         center = bounds[:, 0].min(axis=0) / 2 + bounds[:, 1].max(axis=0) / 2
-        self.frame = Frame(center=center, scale=1 / max(part.reach(center) for part in parts))
-        owned = [(i, p) for i, solid in enumerate(solids) for p in (*solid.parts, *solid.holes)]
+        self.frame = Frame(center=center, scale=1 / max(body.reach(center) for body in bodies))
+        owned = [(i, p) for i, solid in enumerate(solids) for p in (*solid.bodies, *solid.holes)]
         self._primitives = [p.framed(self.frame) for _, p in owned]
         self._solid = np.array([i for i, _ in owned])
-        self._hole = np.concatenate([np.repeat([False, True], [len(s.parts), len(s.holes)]) for s in solids])
+        self._hole = np.concatenate([np.repeat([False, True], [len(s.bodies), len(s.holes)]) for s in solids])
         self._num_solids = len(solids)
 
     def _membership(self, points: Array) -> NDArray[np.bool_]:
@@ -48,7 +45,7 @@ class Shape:
         return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(K,) in any part, and (K,) in any hole, of one solid."""
+        """(K,) whether in any body, and (K,) whether in any hole, of one solid."""
         own = self._solid == solid
         return member[own & ~self._hole].any(axis=0), member[own & self._hole].any(axis=0)
 
@@ -91,14 +88,14 @@ class Shape:
 
     @cached_property
     def _boxes(self) -> Array:
-        """(P,) volumes of the parts' local bounding boxes, 0 for holes."""
+        """(P,) volumes of the bodies' local bounding boxes, 0 for holes."""
         return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
         """(count, 3) points uniform in the solid, in random order, and the volume as their acceptance estimates it.
 
-        A part is drawn by the volume of its box and a point in that box; where n parts hold the point it is
-        kept with probability 1/n, which is uniform on the union.
+        A body is drawn by the volume of its box, and a point in that box; a point that n bodies contain is kept with
+        probability 1/n, which is uniform on the union.
         """
         volumes = self._boxes
         kept, found, tried = [], 0, 0
@@ -138,7 +135,7 @@ class Shape:
 def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """(count, 3) points uniform in the ball that volume queries fill."""
     points = rng.standard_normal((count, 3))
-    radius = BALL_RADIUS * np.cbrt(rng.random(count))
+    radius = QUERY_BALL_RADIUS * np.cbrt(rng.random(count))
     return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)
 
 

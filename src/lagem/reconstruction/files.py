@@ -12,7 +12,7 @@ from lagem.geometry.metrics import SurfaceScore, score_surface
 from lagem.geometry.surface import extract_surface
 from lagem.models.autoencoder import Autoencoder
 from lagem.randomness import sample_generator
-from lagem.sources.unit_shape import Shape, load_shape
+from lagem.sources.unit_shape import UnitShape, load_shape
 
 ExtractionMethod = Literal["coarse_to_fine", "dense"]
 
@@ -21,14 +21,14 @@ ExtractionMethod = Literal["coarse_to_fine", "dense"]
 class ReconstructedShape:
     """Result of one file: the mesh in the unit sphere, and its score against the input there."""
 
-    shape: Shape
+    shape: UnitShape
     mesh: Mesh
     score: SurfaceScore
 
 
 def reconstruct_shape(
     autoencoder: Autoencoder,
-    shape: Shape,
+    shape: UnitShape,
     *,
     num_surface_points: int,
     resolution: int = 128,

@@ -14,7 +14,7 @@ from lagem.geometry.sampling import sample_surface
 
 
 @dataclass(frozen=True)
-class Shape:
+class UnitShape:
     """A file's surface in the unit sphere.
 
     surface: the mesh, or None for a point cloud.
@@ -27,7 +27,7 @@ class Shape:
     draw: Callable[[int, np.random.Generator], NDArray[np.float64]]
 
 
-def load_shape(path: Path) -> Shape:
+def load_shape(path: Path) -> UnitShape:
     """Read a mesh, or a point cloud where the file has no faces, and bring it into the unit sphere.
 
     Raises:
@@ -46,7 +46,7 @@ def load_shape(path: Path) -> Shape:
         return _cloud(path, points)
     frame = Frame.of(source.vertices)
     surface = source.in_frame(frame)
-    return Shape(
+    return UnitShape(
         name=path.stem,
         frame=frame,
         surface=surface,
@@ -54,7 +54,7 @@ def load_shape(path: Path) -> Shape:
     )
 
 
-def _cloud(path: Path, points: NDArray[np.float64]) -> Shape:
+def _cloud(path: Path, points: NDArray[np.float64]) -> UnitShape:
     try:
         frame = Frame.of(points)
     except ValueError as error:
@@ -64,4 +64,4 @@ def _cloud(path: Path, points: NDArray[np.float64]) -> Shape:
     def draw(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return unit[rng.permutation(len(unit))[:count]]
 
-    return Shape(name=path.stem, frame=frame, surface=None, draw=draw)
+    return UnitShape(name=path.stem, frame=frame, surface=None, draw=draw)
