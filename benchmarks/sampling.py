@@ -5,7 +5,8 @@
 Every number of steps generates the same samples (seeds and categories), alternating batch by batch. Seconds are medians
 and quartiles over batches, for one sample: CPU seconds of this process on a CPU, wall-clock seconds on other devices.
 Quality is the mean Chamfer distance of a sample to the same sample made with the last number of steps, minus the
-sampling floor, the distance of two point samples of one surface; with references also the measures of `lagem evaluate-generation`.
+sampling floor, the distance of two point samples of one surface; with references also the measures of
+`lagem evaluate-generation`.
 """
 
 import argparse
