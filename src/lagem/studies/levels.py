@@ -16,9 +16,10 @@ from rich.console import Console
 from torch import Tensor
 
 from lagem.diffusion.noise import draw_noise, torch_generator
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.means import Mean
 from lagem.evaluation.reconstruction.comparison import Difference, paired_differences
-from lagem.evaluation.reconstruction.evaluation_set import About, EvaluationSet
+from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.methods import Reconstruction
 from lagem.evaluation.reconstruction.run import score_all
 from lagem.evaluation.reconstruction.score import ShapeScore
@@ -106,7 +107,7 @@ def study_levels(
         weights, num_surface_points=None, points=points, resolution=resolution, device=device, seed=seed
     )
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
-    about: About = {**whole.about, **shapes.about, "points": points, "seed": seed}
+    head = whole.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))
     output.mkdir(parents=True, exist_ok=True)
     methods, scores, kept = {}, {}, []
     unreadable: dict[str, str] = {}
@@ -114,16 +115,16 @@ def study_levels(
         name = variant.name(whole.num_levels)
         methods[name] = whole.with_latents(partial(variant.change, seed=seed))
         kept.append(output / f".{name.replace(' ', '_')}.jsonl")
-        found, untrue = score_all(methods[name], shapes, kept[-1], about, title=name)
+        found, untrue = score_all(methods[name], shapes, kept[-1], head, title=name)
         unreadable |= {score.id: score.reason for score in found if score.id in untrue}
         scores[name] = [score for score in found if score.id not in untrue]
     results = [_summed_up(name, scores["all levels"], found, seed) for name, found in scores.items()]
     known = [measure for measure in MEASURES if measure in results[0].means]
-    lines = ["# Levels", "", *(f"- {name}: {value}" for name, value in about.items())]
+    lines = ["# Levels", "", *head.lines()]
     left_out = [f"left out: {id}: {reason}" for id, reason in unreadable.items()]
     lines += [*(f"- {line}" for line in left_out), "", *markdown_table(rows_of(results, known))]
     write_text(output / "levels.md", "\n".join([*lines, "", DEFINITION]) + "\n")
-    content = {"about": about, "variants": [asdict(result) for result in results]}
+    content = {"about": head.to_card(), "variants": [asdict(result) for result in results]}
     write_json(output / "levels.json", content, indent=1)
     _draw(output / "levels.png", methods, shapes, [score.id for score in scores["all levels"]], up)
     for path in kept:

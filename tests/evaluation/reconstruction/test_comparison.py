@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lagem.cli import main
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.card import write_card
 from lagem.evaluation.reconstruction.comparison import compare
 from lagem.evaluation.reconstruction.score import ShapeScore
@@ -26,7 +27,7 @@ ABOUT = {
 
 def card(folder: Path, scores: list[ShapeScore], **changes) -> Path:
     about = {key: value for key, value in {**ABOUT, **changes}.items() if value is not None}
-    write_card(folder, scores, summarise(scores), about)
+    write_card(folder, scores, summarise(scores), ReconstructionHead.from_card(about))
     return folder
 
 

@@ -47,24 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the table, write the card."""
-    from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
     from lagem.evaluation.reconstruction.run import evaluate, evaluation_status
-    from lagem.storage.digest import sha256_of
     from lagem.storage.parts import Part
 
+    weights = None if args.weights == RETRIEVAL else autoencoder_file(args.weights)
     if args.status:
-        about: dict[str, str | int | float] = {"points": args.points, "seed": args.seed}
-        if args.weights == RETRIEVAL:
-            about["weights"] = NO_WEIGHTS
-        else:
-            about["weights' sha256"] = sha256_of(autoencoder_file(args.weights))
-            about["resolution"] = args.resolution
-            if args.surface_points:
-                about["surface points given"] = args.surface_points
-        print(evaluation_status(args.data, args.output, about, split=args.split))
+        status = evaluation_status(
+            weights,
+            args.data,
+            args.output,
+            split=args.split,
+            num_surface_points=args.surface_points,
+            points=args.points,
+            resolution=args.resolution,
+            seed=args.seed,
+        )
+        print(status)
         return
     evaluate(
-        None if args.weights == RETRIEVAL else autoencoder_file(args.weights),
+        weights,
         args.data,
         args.output,
         split=args.split,

@@ -59,7 +59,6 @@ def run(args: argparse.Namespace) -> None:
     from lagem.evaluation.generation.run import evaluate_generation
     from lagem.sources.data import resolve_data
 
-    about = {"references": args.references, "training set": args.train or "not given"}
     evaluate_generation(
         args.generated,
         resolve_data(args.references, seed=args.seed),
@@ -70,5 +69,6 @@ def run(args: argparse.Namespace) -> None:
         emd_points=args.emd_points,
         workers=args.workers,
         seed=args.seed,
-        about=about,
+        references_name=args.references,
+        training_name=args.train or "not given",
     )

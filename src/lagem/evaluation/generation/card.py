@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import Share
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, Figures, GenerationSummary
-from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.evaluation.tables import TITLES, Rows, figure_of_mean, markdown_table, six_digits, terminal_table
 from lagem.storage.atomic import write_json, write_text
 from lagem.storage.csv_table import csv_table
@@ -41,7 +41,7 @@ Categories by themselves from {LEAST_REFERENCES} references up."""
 
 
 def write_generation_card(
-    folder: Path, shapes: Sequence[JudgedShape], summary: GenerationSummary, about: About
+    folder: Path, shapes: Sequence[JudgedShape], summary: GenerationSummary, head: GenerationHead
 ) -> None:
     """Write the three files.
 
@@ -49,14 +49,14 @@ def write_generation_card(
         folder: Made if absent.
         shapes: All of both sets.
         summary: Of these shapes.
-        about: What was held against what: folders, split, points, seed, …
+        head: What was compared with what.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [shape.row() for shape in shapes]
     write_text(folder / "generation.csv", _csv(rows))
-    content = {"about": about, **asdict(summary), "shapes": rows}
+    content = {"about": head.to_card(), **asdict(summary), "shapes": rows}
     write_json(folder / "generation.json", content, indent=1)
-    write_text(folder / "generation.md", _markdown(summary, about))
+    write_text(folder / "generation.md", _markdown(summary, head))
 
 
 def show(summary: GenerationSummary, folder: Path, *, compared: int) -> None:
@@ -116,11 +116,11 @@ def _share(share: Share | None, *, interval: bool) -> str:
     return f"{words}, {share.value:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]" if interval else words
 
 
-def _markdown(summary: GenerationSummary, about: About) -> str:
-    lines = ["# Generated shapes", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
+def _markdown(summary: GenerationSummary, head: GenerationHead) -> str:
+    lines = ["# Generated shapes", "", *head.lines(), ""]
     for rows in tables_of(summary, intervals=True):
         lines += [*markdown_table(rows), ""]
-    lines.append(DEFINITION.format(points=about["points"]))
+    lines.append(DEFINITION.format(points=head.points))
     if remarks := remarks_of(summary):
         lines += ["", *(f"- {line}" for line in remarks)]
     return "\n".join(lines) + "\n"

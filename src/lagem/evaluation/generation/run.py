@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.card import show, write_generation_card
 from lagem.evaluation.generation.matching import MatchedSets, match, places_by_group
 from lagem.evaluation.generation.pairs import ChamferDistances, EarthMoversDistances, Matrix, pair_distances
@@ -16,7 +17,6 @@ from lagem.evaluation.generation.sets import ComparedSets, SetDistances
 from lagem.evaluation.generation.shapes import JudgedShape, ShapeReader
 from lagem.evaluation.generation.summary import GenerationSummary, summarise_generation
 from lagem.evaluation.neighbours import TRAINING, TrainingSearch
-from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.progress import long_progress
 from lagem.randomness import sample_generator
 from lagem.sources.surfaces import EVERY_SPLIT, Points, SurfaceSource
@@ -34,7 +34,8 @@ def evaluate_generation(
     emd_points: int = 0,
     workers: int = 1,
     seed: int = 0,
-    about: About | None = None,
+    references_name: str | None = None,
+    training_name: str | None = None,
 ) -> GenerationSummary:
     """Hold generated shapes against real ones, and write generation.csv, generation.json and generation.md.
 
@@ -48,7 +49,8 @@ def evaluate_generation(
         emd_points: Points of each shape for the earth mover's distance, at most `points`; 0 leaves it out.
         workers: Threads.
         seed: Of the draws of shapes, of points and of halves.
-        about: More that the card says, as where the shapes are from.
+        references_name: What the card calls the references.
+        training_name: What the card calls the training set.
     """
     if points < 1 or workers < 1 or seed < 0 or not 0 <= emd_points <= points:
         raise ValueError(
@@ -73,17 +75,18 @@ def evaluate_generation(
     shapes = [*_recognised(ordered, plain, n), *sets.failed, *sets.unread]
     shapes.sort(key=lambda shape: (shape.set, shape.id))
     summary = summarise_generation(shapes, compared, sets.left_out, seed)
-    about = {
-        "generated": str(generated),
-        **(about or {}),
-        "split": split if split in references.splits else EVERY_SPLIT,
-        "points": points,
-        "EMD's points": emd_points or "none",
-        "samples": len(samples),
-        "compared of each set": n,
-        "seed": seed,
-    }
-    write_generation_card(output, shapes, summary, about)
+    head = GenerationHead(
+        generated=str(generated),
+        references=references_name,
+        training_set=training_name,
+        split=split if split in references.splits else EVERY_SPLIT,
+        points=points,
+        emd_points=emd_points or "none",
+        samples=len(samples),
+        compared=n,
+        seed=seed,
+    )
+    write_generation_card(output, shapes, summary, head)
     for path in kept.values():
         path.unlink(missing_ok=True)
     show(summary, output, compared=n)

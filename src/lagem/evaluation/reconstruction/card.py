@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, six_digits
@@ -26,22 +27,20 @@ Nearest tenth: the tenth of the shapes, rounded up, that lie nearest to a traini
 surfaces in the same frame, not turned): possible leaks. scores.csv names that shape and its distance."""
 
 
-def write_card(
-    folder: Path, scores: Sequence[ShapeScore], summary: Summary, about: dict[str, str | int | float]
-) -> None:
+def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, head: ReconstructionHead) -> None:
     """Write the three files.
 
     Args:
         folder: Made if absent.
         scores: One a shape.
         summary: Of these scores.
-        about: What was evaluated on what: weights, data, split, truth, seed, points, resolution, …
+        head: What was evaluated on what.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "scores.csv", _csv(scores))
-    content = {"about": about, **asdict(summary), "scores": [asdict(score) for score in scores]}
+    content = {"about": head.to_card(), **asdict(summary), "scores": [asdict(score) for score in scores]}
     write_json(folder / "card.json", content, indent=1)
-    write_text(folder / "card.md", _markdown(summary, about))
+    write_text(folder / "card.md", _markdown(summary, head))
 
 
 def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:
@@ -64,10 +63,10 @@ def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:
     return rows
 
 
-def _markdown(summary: Summary, about: dict[str, str | int | float]) -> str:
-    lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
-    lines += [*markdown_table(rows_of(summary, intervals=True)), "", DEFINITION.format(points=about["points"])]
-    lines.append(GRID.format(resolution=about["resolution"]) if "resolution" in about else RETRIEVED)
+def _markdown(summary: Summary, head: ReconstructionHead) -> str:
+    lines = ["# Evaluation", "", *head.lines(), ""]
+    lines += [*markdown_table(rows_of(summary, intervals=True)), "", DEFINITION.format(points=head.points)]
+    lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
     if summary.nearest:
         lines.append(NEAREST)
     if summary.failed:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.means import Mean, mean_of
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import MEASURES, nearest_tenth
 
 # what must agree for two figures to mean the same; paths may differ where the index tells that the shapes do not
-DEFINING = ("truth", "index's sha256", "split", "points", "resolution", "seed")
+DEFINING = ("truth", "index_sha256", "split", "points", "resolution", "seed")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Card:
     """An evaluation that was written to a folder: what was evaluated on what, and the scores by id."""
 
     folder: Path
-    about: dict[str, str | int | float]
+    head: ReconstructionHead
     scores: dict[str, ShapeScore]
 
 
@@ -80,7 +81,7 @@ def read_card(folder: Path) -> Card:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         scores = {row["id"]: ShapeScore(**row) for row in content["scores"]}
-        return Card(folder=folder, about=dict(content["about"]), scores=scores)
+        return Card(folder=folder, head=ReconstructionHead.from_card(dict(content["about"])), scores=scores)
     except FileNotFoundError:
         raise ValueError(f"{folder}: has no card.json; write it with `lagem evaluate ... --output {folder}`.") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -88,13 +89,13 @@ def read_card(folder: Path) -> Card:
 
 
 def _check_alike(first: Card, other: Card) -> None:
-    by_path = "index's sha256" not in first.about and "index's sha256" not in other.about
+    by_path = first.head.index_sha256 is None and other.head.index_sha256 is None
     for name in (*DEFINING, *(("data",) if by_path else ())):
-        values = [card.about[name] for card in (first, other) if name in card.about]
-        if len(values) == 2 and values[0] != values[1]:
+        one, two = getattr(first.head, name), getattr(other.head, name)
+        if one is not None and two is not None and one != two:
             raise ValueError(
-                f"{first.folder} and {other.folder} cannot be compared: {name} is {values[0]!r} in the one and "
-                f"{values[1]!r} in the other; evaluate both alike."
+                f"{first.folder} and {other.folder} cannot be compared: {ReconstructionHead.key_of(name)} is {one!r} "
+                f"in the one and {two!r} in the other; evaluate both alike."
             )
 
 
@@ -104,7 +105,7 @@ def _compared(first: Card, second: Card) -> Comparison:
         raise ValueError(f"{first.folder} and {second.folder} have no shape in common, so there is nothing to compare.")
     pairs = [(first.scores[id], second.scores[id]) for id in both]
     nearest = nearest_tenth([pair[0] for pair in pairs]) or nearest_tenth([pair[1] for pair in pairs])
-    seed = int(first.about["seed"])
+    seed = first.head.seed or 0
     return Comparison(
         first=str(first.folder),
         second=str(second.folder),

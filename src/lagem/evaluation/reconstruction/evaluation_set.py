@@ -3,20 +3,19 @@
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
 from lagem.prepared.shards import Shards
 from lagem.sources.data import data_kind
 from lagem.sources.mesh_files import find_meshes
 from lagem.storage.digest import sha256_of
 
-About = dict[str, str | int | float]
-
 
 class EvaluationSet:
     """Shapes with their truth; ValueError where there is none.
 
     shards: the prepared folder; None where meshes are taken as they are.
-    about: what the card says of it.
+    head: what the card says about them.
     ids: of the shapes, in their order.
 
     Args:
@@ -29,17 +28,16 @@ class EvaluationSet:
     def __init__(self, data: Path, *, split: str, points: int, seed: int) -> None:
         self.data, self.split, self._points, self._seed = data, split, points, seed
         self.shards = Shards(data) if data_kind(data, accepted=("prepared", "meshes")) == "prepared" else None
-        self.about: About = {"data": str(data)}
         if self.shards:
             self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
             if not self.ids:
                 known = sorted(set(self.shards.splits))
                 raise ValueError(f"{data}: holds no shape of split {split!r}; it has {known}.")
-            self.about |= {"truth": "prepared: the stored surface and labels", "split": split}
-            self.about["index's sha256"] = sha256_of(data / "index.csv")
+            truth, index_sha256 = "prepared: the stored surface and labels", sha256_of(data / "index.csv")
+            self.head = ReconstructionHead(data=str(data), truth=truth, split=split, index_sha256=index_sha256)
         else:
             self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
-            self.about |= {"truth": "input: the meshes' own surface", "split": "all"}
+            self.head = ReconstructionHead(data=str(data), truth="input: the meshes' own surface", split="all")
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | Untrue]:
         """The shapes in their order.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lagem.device import named_device
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.neighbours import Neighbours
-from lagem.evaluation.reconstruction.evaluation_set import About
 from lagem.evaluation.reconstruction.score import ShapeScore, score_points, score_shape
 from lagem.evaluation.reconstruction.truth import Truth
 from lagem.geometry.metrics import sampling_floor
@@ -28,11 +28,11 @@ NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surf
 class Method(Protocol):
     """Gives a result for every shape.
 
-    about: what the card says of it.
+    head: what the card says about it.
     num_surface_points: N, input points it asks for.
     """
 
-    about: About
+    head: ReconstructionHead
     num_surface_points: int
 
     def score(self, truth: Truth) -> ShapeScore:
@@ -70,12 +70,12 @@ class Reconstruction:
         self._points, self._resolution, self._seed = points, resolution, seed
         self._change: ChangeLatents | None = None
         self.num_surface_points = num_surface_points or trained_with
-        self.about: About = {
-            "weights": str(weights),
-            "weights' sha256": sha256_of(weights),
-            "surface points given": self.num_surface_points,
-            "resolution": resolution,
-        }
+        self.head = ReconstructionHead(
+            weights=str(weights),
+            weights_sha256=sha256_of(weights),
+            surface_points_given=self.num_surface_points,
+            resolution=resolution,
+        )
 
     @property
     def num_levels(self) -> int:
@@ -139,7 +139,7 @@ class Retrieval:
         self._places = {id: index for index, id in enumerate(shards.ids)}
         self._records = read_records(Path(shards.root))
         self.num_surface_points = 1  # not looked at
-        self.about: About = {"weights": NO_WEIGHTS}
+        self.head = ReconstructionHead(weights=NO_WEIGHTS)
 
     def score(self, truth: Truth) -> ShapeScore:
         """See `score_points`; the floor is by the area that was measured in preparation, None where that is lost."""

@@ -9,17 +9,19 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.neighbours import Neighbours, find_neighbours
 from lagem.evaluation.reconstruction.card import rows_of, write_card
-from lagem.evaluation.reconstruction.evaluation_set import About, EvaluationSet
+from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.examples import draw_examples
-from lagem.evaluation.reconstruction.methods import Method, Reconstruction, Retrieval
+from lagem.evaluation.reconstruction.methods import NO_WEIGHTS, Method, Reconstruction, Retrieval
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary, summarise
 from lagem.evaluation.reconstruction.truth import Truth, Untrue
 from lagem.evaluation.tables import terminal_table
 from lagem.progress import long_progress
 from lagem.storage.atomic import remove_leftovers
+from lagem.storage.digest import sha256_of
 from lagem.storage.journal import Journal
 from lagem.storage.locks import locked
 from lagem.storage.parts import Part, status_line
@@ -73,22 +75,22 @@ def evaluate(
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
     neighbours = Neighbours({}) if part and reconstruction else find_neighbours(shapes.shards, split, output)
     method: Method = reconstruction or Retrieval(shapes.shards, neighbours, points=points)
-    about: About = {**method.about, **shapes.about, "points": points, "seed": seed}
+    head = method.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))
     output.mkdir(parents=True, exist_ok=True)
     with locked(output, "lagem evaluate", part):
         if part is None:
             remove_leftovers(output)
         kept = output / (".scores.jsonl" if part is None else f".scores-{part.number}-{part.count}.jsonl")
-        scores, unreadable = score_all(method, shapes, kept, about, part=part, others=kept_scores(output))
+        scores, unreadable = score_all(method, shapes, kept, head, part=part, others=kept_scores(output))
         if part is not None:
             failed = sum(score.reason != "" for score in scores)
             line = status_line("shapes", total=len(scores), done=len(scores) - failed, refused=failed)
             print(f"part {part}: {line}. When all parts are done, the same command without --part writes the card.")
             return None
-        about["nearest training shape"] = neighbours.unknown or "known, in scores.csv"
+        head = replace(head, nearest_training_shape=neighbours.unknown or "known, in scores.csv")
         scores = [_with_neighbour(score, neighbours) for score in scores]
         summary = summarise(scores, seed=seed)
-        write_card(output, scores, summary, about)
+        write_card(output, scores, summary, head)
         if readable := [score for score in scores if score.id not in unreadable]:
             truths = partial(shapes.truths, method.num_surface_points)
             draw_examples(output / "examples.png", method, readable, truths, up=up)
@@ -98,29 +100,41 @@ def evaluate(
     return summary
 
 
-def evaluation_status(data: Path, output: Path, about: About, *, split: str = "val") -> str:
-    """How many shapes have a score, were refused one and are missing, by what is kept; whoever writes it goes on.
+def evaluation_status(
+    weights: Path | None,
+    data: Path,
+    output: Path,
+    *,
+    split: str = "val",
+    num_surface_points: int | None = None,
+    points: int = 100_000,
+    resolution: int = 128,
+    seed: int = 0,
+) -> str:
+    """How many shapes have a score with these settings, were refused one, and have none yet.
 
-    Args:
-        data: As of `evaluate`.
-        output: As of `evaluate`.
-        about: Settings without which a score does not count.
-        split: As of `evaluate`.
+    Reads the card and the kept scores only; a running evaluation is not disturbed. Arguments as for `evaluate`; without
+    `num_surface_points` scores with any number of them count.
     """
-    shapes = EvaluationSet(data, split=split, points=1, seed=0)
-    ids, wanted = shapes.ids, {**shapes.about, **about}
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed)
+    wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed))
+    if weights is None:
+        wanted = replace(wanted, weights=NO_WEIGHTS)
+    else:
+        sha256 = sha256_of(weights)
+        wanted = replace(wanted, weights_sha256=sha256, surface_points_given=num_surface_points, resolution=resolution)
     scores: dict[str, Any] = {}
     if (output / "card.json").exists() and not kept_scores(output):
         card = json.loads((output / "card.json").read_text())
-        if wanted.items() <= card["about"].items():
+        if wanted.agrees_with(ReconstructionHead.from_card(card["about"])):
             scores = {score["id"]: score for score in card["scores"]}
     for path in kept_scores(output):
         kind, *lines = path.read_text(encoding="utf-8").split("\n")
-        if wanted.items() <= json.loads(kind).items():
+        if wanted.agrees_with(ReconstructionHead.from_card(json.loads(kind))):
             scores.update(map(json.loads, lines[:-1]))  # the last is empty, or cut off
-    refused = sum(scores[id]["reason"] != "" for id in ids if id in scores)
-    done = sum(id in scores for id in ids) - refused
-    return status_line("shapes", total=len(ids), done=done, refused=refused)
+    refused = sum(scores[id]["reason"] != "" for id in shapes.ids if id in scores)
+    done = sum(id in scores for id in shapes.ids) - refused
+    return status_line("shapes", total=len(shapes.ids), done=done, refused=refused)
 
 
 def kept_scores(output: Path) -> list[Path]:
@@ -132,7 +146,7 @@ def score_all(
     method: Method,
     shapes: EvaluationSet,
     kept: Path,
-    about: About,
+    head: ReconstructionHead,
     *,
     title: str = "evaluating",
     part: Part | None = None,
@@ -144,12 +158,12 @@ def score_all(
         method: Gives the results.
         shapes: What is evaluated.
         kept: File that scores are kept in as they come; those of a killed run of the same kind are taken from it.
-        about: What tells this kind of run from others.
+        head: What tells this kind of run from others.
         title: Of the progress bar.
         part: Only this share of the shapes.
         others: Files that other runs keep scores in; those of the same kind are taken from them.
     """
-    done = Journal(kept, about)
+    done = Journal(kept, head.to_card())
     done.borrow(others)
     ids = shapes.ids if part is None else part.share(shapes.ids)
     scores, unreadable = [], set()

@@ -1,0 +1,119 @@
+"""The head of a card: what was evaluated, on which shapes and with which settings.
+
+A field is one line of card.md and one entry of `about` in the card's JSON. Its key is defined here and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+Value = str | int
+
+
+def keyed(key: str) -> Any:
+    """A field whose key in the card is not its name."""
+    return field(default=None, metadata={"key": key})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardHead:
+    """Fields in the order of the card. A field that is None does not apply and has no entry."""
+
+    @classmethod
+    def key_of(cls, name: str) -> str:
+        """Key in the card of the field with this name."""
+        (key,) = (str(of.metadata.get("key", name.replace("_", " "))) for of in fields(cls) if of.name == name)
+        return key
+
+    def to_card(self) -> dict[str, Value]:
+        """Entries of the card, by key."""
+        entries = {self.key_of(of.name): getattr(self, of.name) for of in fields(self)}
+        return {key: value for key, value in entries.items() if value is not None}
+
+    @classmethod
+    def from_card(cls, entries: Mapping[str, object]) -> Self:
+        """The head of a card that was read from a file; keys that this version does not know are ignored.
+
+        Raises:
+            ValueError: If a value has the wrong type.
+        """
+        given = {}
+        for of in fields(cls):
+            key = cls.key_of(of.name)
+            value = entries.get(key)
+            if value is not None and not isinstance(value, of.type):  # type: ignore[arg-type]
+                raise ValueError(f"{key} is {value!r}, but must be {of.type}")
+            given[of.name] = value
+        return cls(**given)
+
+    def joined(self, *others: Self) -> Self:
+        """This head with the fields that the others give."""
+        found = self
+        for other in others:
+            given = {of.name: getattr(other, of.name) for of in fields(other)}
+            found = replace(found, **{name: value for name, value in given.items() if value is not None})
+        return found
+
+    def agrees_with(self, other: Self) -> bool:
+        """Whether the other head has the same value of every field that is given here."""
+        return self.to_card().items() <= other.to_card().items()
+
+    def lines(self) -> list[str]:
+        """One Markdown list item per entry."""
+        return [f"- {key}: {value}" for key, value in self.to_card().items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionHead(CardHead):
+    """Head of the card that `lagem evaluate` writes, and of the study of levels.
+
+    weights: file of the network, or what is evaluated without one.
+    weights_sha256: SHA-256 of that file.
+    surface_points_given: N, points that the encoder reads.
+    resolution: cells along a side of the grid.
+    data: the prepared folder, or the meshes.
+    truth: what a result is compared with.
+    split: split of the prepared folder.
+    index_sha256: SHA-256 of its index.csv, which identifies its shapes.
+    points: points on each surface.
+    seed: seed of the samplings.
+    nearest_training_shape: whether it is known, and if not, why.
+    """
+
+    weights: str | None = None
+    weights_sha256: str | None = keyed("weights' sha256")
+    surface_points_given: int | None = None
+    resolution: int | None = None
+    data: str | None = None
+    truth: str | None = None
+    split: str | None = None
+    index_sha256: str | None = keyed("index's sha256")
+    points: int | None = None
+    seed: int | None = None
+    nearest_training_shape: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationHead(CardHead):
+    """Head of the card that `lagem evaluate-generation` writes.
+
+    generated: folder of the samples.
+    references: real shapes that they are compared with, as the user names them.
+    training_set: what the cascade was trained on, as the user names it.
+    split: split of the references.
+    points: points of each shape for the Chamfer distances.
+    emd_points: points of each shape for the earth mover's distance, or that there is none.
+    samples: number of generated shapes, with and without a surface.
+    compared: n, shapes of each set that are compared.
+    seed: seed of all draws.
+    """
+
+    generated: str | None = None
+    references: str | None = None
+    training_set: str | None = None
+    split: str | None = None
+    points: int | None = None
+    emd_points: int | str | None = keyed("EMD's points")
+    samples: int | None = None
+    compared: int | None = keyed("compared of each set")
+    seed: int | None = None
