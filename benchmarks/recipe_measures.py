@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lagem.evaluation.means import mean_of
 from lagem.evaluation.reconstruction.score import score_shape
-from lagem.evaluation.reconstruction.truth import Untrue, truths_of_prepared
+from lagem.evaluation.reconstruction.truth import UnreadableShape, truths_of_prepared
 from lagem.geometry.metrics import iou
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.studies.levels import Variant
@@ -75,7 +75,7 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
     twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
     truths = truths_of_prepared(Path(source.root), split="val", num_surface_points=source.counts[0], seed=0)
     for index, truth in enumerate(truths):
-        if isinstance(truth, Untrue):
+        if isinstance(truth, UnreadableShape):
             raise ValueError(f"{truth.id}: {truth.reason}")
         points = torch.from_numpy(truth.surface_points)
         if source.change == "sharp points":

@@ -25,14 +25,15 @@ from rich.progress import track
 from lagem.diffusion.sampler import SamplerStep
 from lagem.evaluation.generation.run import evaluate_generation
 from lagem.evaluation.generation.summary import GenerationSummary
-from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
+from lagem.evaluation.means import mean_of_defined
+from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table, terminal_table
 from lagem.generation.bundle import load_bundle
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.report import GenerationReport
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.sources.data import resolve_data
 from lagem.storage.atomic import write_json, write_text
-from lagem.studies.study import SampledSurface, figure, mean_distance
+from lagem.studies.study import SampledSurface, formatted_distance
 
 MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
 SHARES = {"recognised": "recognised", "one_solid": "one solid"}
@@ -99,7 +100,7 @@ class Side:
                     SampledSurface.of(shape.mesh, f"{shape.index}, {side.name}", seed)
                     for shape, side in ((one, self), (two, other))
                 )
-                found.append(0.0 if self is other else own.apart(its))
+                found.append(0.0 if self is other else own.distance_to(its))
         return found
 
     def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
@@ -141,10 +142,10 @@ def quality_rows(
     titles = [*(TITLES[name][0] for name in shown), *(SHARES[name] for name in shares)]
     rows = [["steps", f"to {sides[-1].name} ×100", *titles]]
     for place, side in enumerate(sides):
-        cells = [side.name, figure(mean_distance(distances[place], seed))]
+        cells = [side.name, formatted_distance(mean_of_defined(distances[place], seed))]
         if summaries:
             overall = summaries[place].overall
-            cells += [figure_of_mean(name, overall.means.get(name), interval=True) for name in shown]
+            cells += [formatted_mean(name, overall.means.get(name), interval=True) for name in shown]
             for name in shares:
                 share = overall.shares[name]
                 cells.append(f"{share.successes} of {share.count} [{share.low:.0%}, {share.high:.0%}]")

@@ -74,7 +74,7 @@ def test_without_another_training_set_it_is_said_why_there_is_none(folder, tmp_p
         index.write_text(index.read_text().replace(",train,", ",other,"))
     found = find_neighbours(Shards(folder), split, tmp_path)
     assert found.by_id == {} and words in found.unknown
-    assert "meshes have no training set" in find_neighbours(None, split, tmp_path).unknown
+    assert "raw meshes have no training set" in find_neighbours(None, split, tmp_path).unknown
 
 
 def test_a_damaged_training_shard_is_named_and_nothing_is_kept(folder, tmp_path):

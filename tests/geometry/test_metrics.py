@@ -1,4 +1,4 @@
-"""Metrics against loops and closed forms."""
+"""Metrics equal loops and closed forms."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,9 @@ def nearest(a, b):
 
 
 def test_distances_match_a_double_loop(clouds):
-    there, back = surface_distances(*clouds)
-    np.testing.assert_allclose(there, nearest(*clouds))
-    np.testing.assert_allclose(back, nearest(*clouds[::-1]))
+    a_to_b, b_to_a = surface_distances(*clouds)
+    np.testing.assert_allclose(a_to_b, nearest(*clouds))
+    np.testing.assert_allclose(b_to_a, nearest(*clouds[::-1]))
 
 
 def test_chamfer_matches_a_double_loop(clouds):
@@ -73,7 +73,7 @@ def test_iou_of_two_empty_labellings_is_one():
     assert iou(nothing, nothing) == 1 and iou(nothing, ~nothing) == 0
 
 
-def test_iou_of_other_shapes_is_refused():
+def test_iou_of_arrays_of_different_shapes_is_refused():
     with pytest.raises(ValueError, match=r"\(4,\), \(1,\)"):
         iou(np.zeros(4, bool), np.zeros(1, bool))
 

@@ -10,7 +10,7 @@ from lagem.cli import main
 from lagem.generation.bundle import load_bundle
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings
-from lagem.studies.mixing import mix
+from lagem.studies.mixing import mix_shapes
 from lagem.studies.study import Study
 
 
@@ -24,9 +24,9 @@ def test_a_mixture_is_decoded_from_coarse_levels_of_a_and_finer_ones_of_b(bundle
 
     study = Study(output=tmp_path, category="chair", groups=1, resolution=16, sampler=SamplerSettings(steps=[3]))
     generator = load_bundle(bundle)
-    a, b = (source.latents for source in Study(**{**vars(study), "groups": 2}).sources(generator))
+    a, b = (shape.latents for shape in Study(**{**vars(study), "groups": 2}).starting_shapes(generator))
     monkeypatch.setattr(CascadedGenerator, "decode", seen)
-    mix(generator, study)
+    mix_shapes(generator, study)
     _, _, alone, z3_of_b, z3_sampled, z32_of_b, z32_sampled = decoded  # A and B first
 
     def own(latents, other):
@@ -41,7 +41,7 @@ def test_a_mixture_is_decoded_from_coarse_levels_of_a_and_finer_ones_of_b(bundle
 
 def test_b_itself_is_at_the_floor_from_b(bundle, tmp_path):
     study = Study(output=tmp_path, category="chair", groups=2, resolution=16, sampler=SamplerSettings(steps=[3]))
-    alone = mix(load_bundle(bundle), study)[0]
+    alone = mix_shapes(load_bundle(bundle), study)[0]
     assert alone.kept == [] and all(abs(distance) < 0.01 for distance in alone.to_b)
     assert alone.distance_to_a.value > 2 * abs(alone.distance_to_b.value)
 

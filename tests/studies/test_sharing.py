@@ -12,7 +12,7 @@ from lagem.generation.bundle import load_bundle
 from lagem.generation.generator import GeneratedShape
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.mesh import Mesh
-from lagem.studies.sharing import measured
+from lagem.studies.sharing import measure_groups
 
 
 def ball(index: int, radius: float) -> GeneratedShape:
@@ -31,19 +31,19 @@ def test_given_levels_are_shared_and_the_others_made_anew(bundle):
 
 
 def test_samples_of_one_surface_are_at_the_floor_and_concentric_balls_their_radii_apart():
-    apart = measured([], [[ball(0, 0.5), ball(1, 0.8)], [ball(0, 0.5), ball(1, 0.8)]], None, seed=0)
+    apart = measure_groups([], [[ball(0, 0.5), ball(1, 0.8)], [ball(0, 0.5), ball(1, 0.8)]], None, seed=0)
     assert apart.distance.value + apart.floor == pytest.approx(2 * 0.3, rel=0.05)  # both directions
-    same = measured([3], [[ball(0, 0.5), ball(1, 0.5)], [ball(0, 0.8), ball(1, 0.8)]], apart, seed=0)
+    same = measure_groups([3], [[ball(0, 0.5), ball(1, 0.5)], [ball(0, 0.8), ball(1, 0.8)]], apart, seed=0)
     assert abs(same.distance.value) < 0.2 * same.floor
     assert same.difference.value == pytest.approx(same.distance.value - apart.distance.value)
 
 
 def test_samples_without_a_surface_are_counted_and_in_no_pair():
     empty = GeneratedShape(2, 0, [], None, "nothing")
-    found = measured([], [[ball(0, 0.5), ball(1, 0.8), empty], [ball(0, 0.5), empty]], None, seed=0)
+    found = measure_groups([], [[ball(0, 0.5), ball(1, 0.8), empty], [ball(0, 0.5), empty]], None, seed=0)
     assert found.empty == 2
     assert found.distance.count == 1 and found.distances[1] is None
-    assert measured([], [[empty, empty]], None, seed=0).distance is None
+    assert measure_groups([], [[empty, empty]], None, seed=0).distance is None
 
 
 def test_the_command_writes_figures_and_a_picture_for_every_number_of_shared_levels(bundle, tmp_path, capsys):
@@ -69,7 +69,7 @@ def test_each_mesh_gives_its_own_latents_to_a_group(bundle, box, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--category", "chair", "--variants", "1"], "distances need 2 variants"),
+        (["--category", "chair", "--variants", "1"], "distances need at least 2 variants"),
         (["--category", "chair", "--groups", "0"], "at least 1 group"),
         (["--category", "chair", "--variants", "8", "--mix"], "--variants is of groups that share levels"),
         (["--category", "chair", "--variants", "8", "--noise", "0.5"], "--variants is of groups that share levels"),

@@ -1,1 +1,1 @@
-"""How good results are: means with intervals and tables; reconstructions and generated sets in rooms below."""
+"""How good results are: means with intervals, tables and cards. Its rooms score reconstructions and generated sets."""

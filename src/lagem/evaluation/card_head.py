@@ -11,7 +11,7 @@ Value = str | int
 
 
 def keyed(key: str) -> Any:
-    """A field whose key in the card is not its name."""
+    """A field whose key in the card differs from its name."""
     return field(default=None, metadata={"key": key})
 
 

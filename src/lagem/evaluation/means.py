@@ -1,5 +1,6 @@
 """Means with bootstrap intervals."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ INTERVAL = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean, the shapes (or categories) it is over, and its 95% percentile bootstrap interval."""
+    """A mean over `count` shapes or categories, with its 95% percentile bootstrap interval."""
 
     value: float
     count: int
@@ -22,8 +23,14 @@ class Mean:
 
 
 def mean_of(values: NDArray[np.float64], seed: int) -> Mean:
-    """Mean of values with its percentile bootstrap interval."""
+    """Mean of at least one value with its percentile bootstrap interval."""
     rng = sample_generator(seed, 0, "bootstrap")
     resampled = values[rng.integers(len(values), size=(RESAMPLINGS, len(values)))].mean(axis=1)
     low, high = np.quantile(resampled, INTERVAL)
     return Mean(value=float(values.mean()), count=len(values), low=float(low), high=float(high))
+
+
+def mean_of_defined(values: Iterable[float | None], seed: int) -> Mean | None:
+    """Mean of the values that are not None; None if there is no such value."""
+    defined = np.array([value for value in values if value is not None], dtype=np.float64)
+    return mean_of(defined, seed) if len(defined) else None

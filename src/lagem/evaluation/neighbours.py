@@ -1,9 +1,9 @@
-"""Which training shape lies nearest to each evaluated one: what shows leaks, and what retrieval answers with.
+"""The training shape nearest to each evaluated shape: it reveals leaks, and it is what the retrieval baseline returns.
 
-Near is meant in the Chamfer distance of the stored surfaces as they stand, in the same frame and not turned. The search
-narrows in three steps: the training shapes most alike in their distances to fixed places (`lagem.prepared.copies`),
-of these the nearest by few points, of these the nearest by many. Nothing in it is random. The result is kept with the
-prepared folder, so that further evaluations find it.
+Nearest by the Chamfer distance of the stored surfaces, each in its unit-sphere frame and not rotated. The search
+has three steps: it selects the training shapes whose distances to fixed points are most similar
+(`lagem.prepared.descriptors`), then the nearest of these by few points, then the nearest of those by many. Nothing is
+random. The result is cached in the prepared folder for later evaluations.
 """
 
 import json
@@ -33,7 +33,7 @@ Points = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training shape and its Chamfer distance, not squared, both directions summed, in unit-sphere units."""
+    """A training shape and its Chamfer distance (not squared, both directions summed) in unit-sphere units."""
 
     id: str
     distance: float
@@ -41,7 +41,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training shape by the evaluated shape's id; empty where `unknown` says why there is none."""
+    """The nearest training shape by the id of the evaluated shape; `unknown` says why if there is none."""
 
     by_id: dict[str, Neighbour]
     unknown: str = ""
@@ -50,29 +50,29 @@ class Neighbours:
 def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbours:
     """The nearest training shape of each shape of a split.
 
-    Kept in the prepared folder as `.nearest_train.<split>.json`, or under that name in `output` where the folder cannot
-    be written; found in either place while the index is the same.
+    Cached in the prepared folder as `.nearest_train.<split>.json`, or under that name in `output` if the prepared
+    folder is read-only. The cache is valid as long as index.csv does not change.
 
     Args:
-        shards: A prepared folder; None where meshes are evaluated as they are.
-        split: That is evaluated.
+        shards: A prepared folder; None if raw meshes are evaluated.
+        split: The evaluated split.
         output: Folder of the evaluation.
     """
     if shards is None:
-        return Neighbours({}, "not known, as meshes have no training set beside them")
+        return Neighbours({}, "not known, as raw meshes have no training set")
     if split == TRAINING:
-        return Neighbours({}, "not sought, as the training set itself is evaluated")
+        return Neighbours({}, "not searched, as the training set itself is evaluated")
     if TRAINING not in shards.splits:
         return Neighbours({}, f"not known, as {shards.root} has no shape of split {TRAINING!r}")
     name = f".nearest_train.{quote(split, safe='')}.json"
     search = [ALIKE, FEW_POINTS, FINALISTS, COMPARED_POINTS]
     of = {"index's sha256": sha256_of(Path(shards.root) / "index.csv"), "split": split, "search": search}
     for folder in (Path(shards.root), output):
-        if (kept := _read(folder / name, of)) is not None:
-            return Neighbours(kept)
+        if (cached := _read_cache(folder / name, of)) is not None:
+            return Neighbours(cached)
     try:
         found = _search(shards, split)
-    except ValueError as error:  # of a damaged shard
+    except ValueError as error:  # damaged shard
         return Neighbours({}, f"not known, as not every training shape can be read: {str(error).removesuffix('.')}")
     if len(found) < list(shards.splits).count(split):
         return Neighbours(found)
@@ -85,49 +85,50 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     return Neighbours(found)
 
 
-def _read(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
-    """What was kept, if it is of the same shapes and search; None otherwise."""
+def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
+    """The cached result, if it is readable and belongs to the same shapes and search; else None."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         same = content["of"] == of
-        return {id: Neighbour(**kept) for id, kept in content["nearest"].items()} if same else None
+        return {id: Neighbour(**values) for id, values in content["nearest"].items()} if same else None
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
 class TrainingSearch:
-    """Training shapes, described once and then asked for the one nearest to a surface.
+    """Finds the training shape nearest to a surface; the training shapes are described once.
 
-    descriptors: (T, K) float64, of the T training shapes: what tells this training set from others.
+    descriptors: (T, K) float64 of the T training shapes; they identify the training set.
 
     Args:
-        ids: Of the training shapes.
-        cloud: Gives the training shape at a place in `ids` by that many surface points, or by as many as it has.
-        progress: Shows how far the describing is.
+        ids: Ids of the training shapes.
+        cloud: Returns surface points of a training shape: its index in `ids` and the number of points, or all points
+            if it has fewer.
+        progress: Shows the progress of describing.
     """
 
     def __init__(self, ids: Sequence[str], cloud: Callable[[int, int], Points], progress: Progress) -> None:
         self._ids, self._cloud = ids, cloud
         task = progress.add_task("describing training shapes", total=len(ids))
         descriptors = []
-        for place in range(len(ids)):
-            descriptors.append(describe(cloud(place, COMPARED_POINTS)))
+        for index in range(len(ids)):
+            descriptors.append(describe(cloud(index, COMPARED_POINTS)))
             progress.advance(task)
         self.descriptors = np.stack(descriptors)
         self._tree = cKDTree(self.descriptors)
 
     def nearest(self, surface_points: Points) -> Neighbour:
-        """The training shape nearest to a surface, by its (N, 3) points, COMPARED_POINTS of them where there are."""
-        alike = np.arange(1, min(ALIKE, len(self._ids)) + 1)
-        _, chosen = self._tree.query(describe(surface_points), k=alike, p=1)
-        finalists = sorted(self._distances(surface_points, chosen.tolist(), FEW_POINTS))[:FINALISTS]
-        distance, nearest = min(self._distances(surface_points, [place for _, place in finalists], COMPARED_POINTS))
+        """The training shape nearest to a surface, given by (N, 3) points; at most COMPARED_POINTS of them are used."""
+        ranks = np.arange(1, min(ALIKE, len(self._ids)) + 1)
+        _, alike = self._tree.query(describe(surface_points), k=ranks, p=1)
+        finalists = sorted(self._distances(surface_points, alike.tolist(), FEW_POINTS))[:FINALISTS]
+        distance, nearest = min(self._distances(surface_points, [index for _, index in finalists], COMPARED_POINTS))
         return Neighbour(id=self._ids[nearest], distance=distance)
 
-    def _distances(self, surface_points: Points, places: Sequence[int], points: int) -> list[tuple[float, int]]:
-        """Chamfer distance to each of some training shapes, with its place, by that many points of each."""
+    def _distances(self, surface_points: Points, indices: Sequence[int], points: int) -> list[tuple[float, int]]:
+        """Chamfer distances to training shapes, with their indices, by the first `points` points of each shape."""
         few = surface_points[:points]
-        return [(chamfer_distance(few, self._cloud(place, points)), place) for place in places]
+        return [(chamfer_distance(few, self._cloud(index, points)), index) for index in indices]
 
 
 def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
@@ -137,14 +138,14 @@ def _search(shards: Shards, split: str) -> dict[str, Neighbour]:
     with long_progress() as progress:
         search = TrainingSearch(
             [shards.ids[index] for index in training],
-            lambda place, points: first_points(shards, training[place], points),
+            lambda index, points: first_points(shards, training[index], points),
             progress,
         )
-        task = progress.add_task("finding the nearest of them", total=len(evaluated))
+        task = progress.add_task("finding the nearest training shapes", total=len(evaluated))
         for index in evaluated:
             try:
                 points = first_points(shards, index)
-            except ValueError:  # of a damaged shard: the evaluation names the shape
+            except ValueError:  # damaged shard; the evaluation itself reports the shape
                 pass
             else:
                 found[shards.ids[index]] = search.nearest(points)

@@ -1,14 +1,15 @@
-"""How figures look in tables: their titles, factors and digits, as Markdown and on the terminal."""
+"""How measures look in tables: titles, factors and digits, in Markdown, in CSV and on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Column, Table
 
 from lagem.evaluation.means import Mean
+from lagem.storage.csv_table import csv_table
 
-# measure: its title, and the factor of the tables
+# measure: its title, and the factor by which tables multiply its values
 TITLES = {
     "chamfer": ("Chamfer ×100", 100),
     "floor": ("floor ×100", 100),
@@ -34,38 +35,33 @@ TITLES = {
 Rows = Sequence[Sequence[str]]  # the header first
 
 
-def figure(measure: str, value: float, *, sign: bool = False) -> str:
-    """A value of a measure, in the factor and digits of the tables; with `sign` also a plus is written."""
+def formatted_value(measure: str, value: float, *, sign: bool = False) -> str:
+    """A value with the factor and the digits of its measure; `sign` also writes a plus."""
     factor = TITLES[measure][1]
     return f"{factor * value:{'+' if sign else ''}.{2 if factor == 100 else 3}f}"
 
 
-def figure_of_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
-    """A mean, followed by its interval where asked for and where there is more than one value behind it."""
+def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
+    """A mean, followed by its interval if that is wanted and the mean is over more than one value; – for None."""
     if mean is None:
         return "–"
-    value, low, high = (figure(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))
+    value, low, high = (formatted_value(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))
     return f"{value} [{low}, {high}]" if interval and mean.count > 1 else value
 
 
-def six_digits(value: object) -> object:
-    """A value as a CSV table has it: floats with six digits."""
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
 def markdown_table(rows: Rows) -> list[str]:
-    """Lines of a Markdown table."""
+    """Lines of a Markdown table; a | in a cell becomes a /."""
     header, *others = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
     return [header, f"|{'---|' * len(rows[0])}", *others]
 
 
 def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
-    """A table for the terminal, narrow enough for 80 columns; figures are never cut."""
+    """A table for the terminal, narrow enough for 80 columns; numbers are never cut."""
     (first, *others), *lines = [[escape(cell) for cell in row] for row in rows]
-    figures = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
+    number_columns = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
     table = Table(
         Column(first, overflow="fold"),
-        *figures,
+        *number_columns,
         title=title and escape(title),
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -74,3 +70,13 @@ def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
     for line in lines:
         table.add_row(*line)
     return table
+
+
+def csv_of_records(records: Sequence[Mapping[str, object]]) -> str:
+    """CSV text of at least one record, all with the same keys; floats have six digits."""
+    titles = list(records[0])
+    return csv_table(titles, ([_six_digits(record[title]) for title in titles] for record in records))
+
+
+def _six_digits(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value

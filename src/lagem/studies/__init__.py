@@ -1,1 +1,1 @@
-"""What the levels of an autoencoder carry and those of a cascade control: a picture and the numbers behind it."""
+"""What the levels of an autoencoder carry and the levels of a cascade control, in pictures and numbers."""

@@ -1,7 +1,6 @@
-"""Does every level carry meaning? Each replaced by Gaussian noise (LaGeM appendix G), and the coarse ones alone.
+"""What does each level carry? Each level replaced by Gaussian noise (LaGeM appendix G), and the coarse levels alone.
 
-A level whose noise changes nothing is ignored by the decoder, and a cascade built on it generates that level for
-nothing.
+If noise in a level changes nothing, the decoder ignores that level, and a cascade generates it in vain.
 """
 
 from collections.abc import Sequence
@@ -20,32 +19,34 @@ from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.means import Mean
 from lagem.evaluation.reconstruction.comparison import Difference, paired_differences
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
-from lagem.evaluation.reconstruction.methods import Reconstruction
+from lagem.evaluation.reconstruction.examples import draw_results
+from lagem.evaluation.reconstruction.methods import AutoencoderMethod
 from lagem.evaluation.reconstruction.run import score_all
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import summarise
-from lagem.evaluation.reconstruction.truth import Truth
-from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, terminal_table
-from lagem.geometry.picture import contact_sheet, render_points, save_picture
-from lagem.storage.atomic import write_json, write_text
+from lagem.evaluation.report import print_plain, write_report
+from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table, terminal_table
+from lagem.geometry.picture import contact_sheet, save_picture
 
 MEASURES = ("iou", "chamfer", "fscore_020")
-SHOWN = 6
+PICTURED = 6  # most shapes in the picture
+TILE_SIZE = 200  # pixels
 DEFINITION = """\
-Noise: the latents of that level are standard Gaussian. Levels alone: latents of finer levels are 0, their mean.
-Brackets: 95% paired bootstrap interval of the difference to all levels. IoU is unbiased over the ball of radius √3. A
-result without a surface has F-score 0 and no Chamfer: that mean is over the others, its difference over pairs."""
+Noise: the latents of that level are standard Gaussian. Level alone: the latents of finer levels are 0, their mean.
+Brackets: 95% paired bootstrap interval of the difference from all levels. IoU is unbiased over the ball of radius √3. A
+result without a surface has F-score 0 and no Chamfer distance; it is left out of the mean Chamfer distance, and of the
+pairs for its difference."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done to the latents: `noise` is the level replaced by noise, `finest` the finest level that is kept."""
+    """A change of latents: level `noise` is replaced by noise, and levels finer than `finest` are set to 0."""
 
     noise: int | None = None
     finest: int = 1
 
     def name(self, num_levels: int) -> str:
-        """As the tables have it."""
+        """Name in tables."""
         if self.noise is not None:
             return f"noise in level {self.noise}"
         if self.finest == 1:
@@ -53,7 +54,7 @@ class Variant:
         return f"level {num_levels} alone" if self.finest == num_levels else f"levels {num_levels} to {self.finest}"
 
     def change(self, latents: Sequence[Tensor], id: str, *, seed: int) -> list[Tensor]:
-        """Latents of one shape, (1, M_i, D_i) fine to coarse, under this variant."""
+        """Change the latents of one shape, (1, M_i, D_i) fine to coarse."""
         changed = []
         for level, z in enumerate(latents, start=1):
             if level == self.noise:
@@ -63,14 +64,19 @@ class Variant:
 
 
 def variants(num_levels: int) -> list[Variant]:
-    """All levels, then coarse levels alone, coarsest first, then noise in each level, coarsest first."""
+    """All levels; then coarse levels alone, coarsest first; then noise in each level, coarsest first."""
     coarse = [Variant(finest=level) for level in range(num_levels, 1, -1)]
     return [Variant(), *coarse, *(Variant(noise=level) for level in range(num_levels, 0, -1))]
 
 
 @dataclass(frozen=True)
 class LevelScores:
-    """One variant: means of the measures, and their differences to the whole by pairs; `empty` had no surface."""
+    """Scores of one variant.
+
+    means: by measure, over the shapes that have a value.
+    differences: by measure, paired differences from all levels.
+    empty: number of results without a surface.
+    """
 
     name: str
     means: dict[str, Mean]
@@ -95,63 +101,60 @@ def study_levels(
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file.
         data: A folder of `lagem prepare`.
-        output: Folder of the results; a killed study of the same goes on there.
-        split: Of the prepared folder.
+        output: Folder of the results; a killed study with the same settings resumes there.
+        split: Split of the prepared folder.
         points: Points drawn on each result's surface.
         resolution: Cells along a side of the grid.
-        device: Where the network runs.
-        seed: Of the samplings and the noise.
+        device: Device of the network.
+        seed: Seed of the samplings and the noise.
         up: The axis that points up in the picture.
     """
-    whole = Reconstruction(
+    whole = AutoencoderMethod(
         weights, num_surface_points=None, points=points, resolution=resolution, device=device, seed=seed
     )
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
     head = whole.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))
     output.mkdir(parents=True, exist_ok=True)
-    methods, scores, kept = {}, {}, []
+    methods, scores, journals = {}, {}, []
     unreadable: dict[str, str] = {}
     for variant in variants(whole.num_levels):
         name = variant.name(whole.num_levels)
         methods[name] = whole.with_latents(partial(variant.change, seed=seed))
-        kept.append(output / f".{name.replace(' ', '_')}.jsonl")
-        found, untrue = score_all(methods[name], shapes, kept[-1], head, title=name)
-        unreadable |= {score.id: score.reason for score in found if score.id in untrue}
-        scores[name] = [score for score in found if score.id not in untrue]
-    results = [_summed_up(name, scores["all levels"], found, seed) for name, found in scores.items()]
-    known = [measure for measure in MEASURES if measure in results[0].means]
-    lines = ["# Levels", "", *head.lines()]
+        journals.append(output / f".{name.replace(' ', '_')}.jsonl")
+        all_scores, refused = score_all(methods[name], shapes, journals[-1], head, title=name)
+        unreadable |= {score.id: score.reason for score in all_scores if score.id in refused}
+        scores[name] = [score for score in all_scores if score.id not in refused]
+    results = [_level_scores(name, scores["all levels"], found, seed) for name, found in scores.items()]
+    measures = [measure for measure in MEASURES if measure in results[0].means]
     left_out = [f"left out: {id}: {reason}" for id, reason in unreadable.items()]
-    lines += [*(f"- {line}" for line in left_out), "", *markdown_table(rows_of(results, known))]
-    write_text(output / "levels.md", "\n".join([*lines, "", DEFINITION]) + "\n")
+    lines = ["# Levels", "", *head.lines(), *(f"- {line}" for line in left_out), ""]
+    lines += [*markdown_table(level_rows(results, measures)), "", DEFINITION]
     content = {"about": head.to_card(), "variants": [asdict(result) for result in results]}
-    write_json(output / "levels.json", content, indent=1)
-    _draw(output / "levels.png", methods, shapes, [score.id for score in scores["all levels"]], up)
-    for path in kept:
+    write_report(output, "levels", lines, content)
+    _draw_variants(output / "levels.png", methods, shapes, [score.id for score in scores["all levels"]], up)
+    for path in journals:
         path.unlink()
     console = Console(soft_wrap=True)
-    for measure in known:
-        console.print(terminal_table(rows_of(results, [measure])))
-    for line in left_out:
-        console.print(line, markup=False, highlight=False)
-    console.print(f"levels.md, levels.json and levels.png are in {output}", markup=False, highlight=False)
+    for measure in measures:
+        console.print(terminal_table(level_rows(results, [measure])))
+    print_plain(console, [*left_out, f"levels.md, levels.json and levels.png are in {output}"])
     return results
 
 
-def rows_of(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
-    """Rows of a table: titles, then a row a variant, each mean followed by its difference to the whole."""
+def level_rows(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
+    """Rows of a table, titles first: a row for each variant, with each mean and its difference from all levels."""
     rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in measures), "without a surface"]]
     for result in results:
         cells = [result.name]
         for measure in measures:
-            cells.append(figure_of_mean(measure, result.means.get(measure), interval=False))
+            cells.append(formatted_mean(measure, result.means.get(measure), interval=False))
             change = result.differences.get(measure)
-            cells.append(figure_of_mean(measure, change.difference if change else None, interval=True, sign=True))
+            cells.append(formatted_mean(measure, change.difference if change else None, interval=True, sign=True))
         rows.append([*cells, str(result.empty)])
     return rows
 
 
-def _summed_up(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeScore], seed: int) -> LevelScores:
+def _level_scores(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeScore], seed: int) -> LevelScores:
     summary = summarise(found, seed=seed)
     means = summary.over_shapes
     return LevelScores(
@@ -162,17 +165,13 @@ def _summed_up(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeScor
     )
 
 
-def _draw(
-    path: Path, methods: dict[str, Reconstruction], shapes: EvaluationSet, ids: Sequence[str], up: Literal["y", "z"]
+def _draw_variants(
+    path: Path, methods: dict[str, AutoencoderMethod], shapes: EvaluationSet, ids: Sequence[str], up: Literal["y", "z"]
 ) -> None:
-    """A column for each of some shapes, spread evenly over the split; a row for the truth and for each variant."""
-    count = min(SHOWN, len(ids))
-    shown = {ids[number * len(ids) // count] for number in range(count)}
-    columns, titles = [], []
-    for truth in shapes.truths(next(iter(methods.values())).num_surface_points, shown):
-        if isinstance(truth, Truth):
-            results = [method.draw(truth, size=200, up=up) for method in methods.values()]
-            columns.append([render_points(truth.reference_points, size=200, up=up), *results])
-            titles.append(truth.id)
-    rows = list(zip(*columns, strict=True))
-    save_picture(contact_sheet(rows, column_titles=titles, row_titles=["truth", *methods]), path)
+    """Draw a row for the truth and for each variant; the columns are shapes spread evenly over the split."""
+    count = min(PICTURED, len(ids))
+    chosen = {ids[column * len(ids) // count] for column in range(count)}
+    truths = shapes.truths(next(iter(methods.values())).num_surface_points, chosen)
+    drawn = draw_results(truths, list(methods.values()), size=TILE_SIZE, up=up)
+    rows = list(zip(*drawn.values(), strict=True))
+    save_picture(contact_sheet(rows, column_titles=list(drawn), row_titles=["truth", *methods]), path)

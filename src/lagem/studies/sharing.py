@@ -1,7 +1,7 @@
-"""Coarse latents kept, finer ones made anew (LaGeM §4.2, Fig. 13), and how much that changes.
+"""Samples that share coarse latents and differ in the finer ones (LaGeM §4.2, Fig. 13), and how much they differ.
 
-Groups of samples share no level, then the coarsest, then all but the finest. The nearer the samples of a group are to
-one another, the more of the shape is in what they share.
+Groups of samples share no level, then the coarsest level, and so on up to all but the finest. The nearer the samples of
+a group are to one another, the more of the shape the shared levels determine.
 """
 
 from collections.abc import Sequence
@@ -10,25 +10,26 @@ from itertools import combinations
 
 import numpy as np
 
-from lagem.evaluation.means import Mean
+from lagem.evaluation.means import Mean, mean_of_defined
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.progress import long_progress
 from lagem.randomness import sample_seed
-from lagem.studies.study import SampledSurface, Study, figure, mean_distance, names_of, paired_difference
+from lagem.studies.study import SampledSurface, Study, formatted_distance, level_names, paired_difference
 
 DEFINITION = """\
-Distance: mean over the pairs of a group. Difference: to the row above, group by group. Brackets: 95% bootstrap interval
-over groups. Groups of all rows have the same seeds and category."""
+Distance: mean over the pairs of a group. Difference: from the row above, paired by group. Brackets: 95% bootstrap
+interval over groups. The groups of all rows have the same seeds and category."""
 
 
 @dataclass(frozen=True)
 class Sharing:
     """Groups of samples that share the latents of `kept` levels.
 
-    distances: of each group, the mean distance of its pairs less the floor; None where there is no pair.
+    distances: for each group, the mean distance of its pairs minus the floor; None if there is no pair.
     distance: their mean.
-    difference: to the groups that share one level less; None for those that share nothing.
-    empty: samples without a surface, which are in no pair.
+    difference: mean difference from the groups that share one level less; None for groups that share nothing.
+    floor: mean distance of two samplings of the same surface.
+    empty: number of samples without a surface, which are in no pair.
     """
 
     kept: list[int]
@@ -39,30 +40,30 @@ class Sharing:
     empty: int
 
 
-def share(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Make groups that share more and more levels; write sharing.md, sharing.json and a picture of each kind.
+def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
+    """Sample groups that share more and more levels; write sharing.md, sharing.json and a picture per number of levels.
 
     Args:
         generator: A cascade.
-        study: What to start from; a group shares the latents of one of its shapes.
-        variants: Samples of a group.
+        study: What to start from; each group shares the latents of one of these shapes.
+        variants: Samples per group.
     """
     if variants < 2:
-        raise ValueError(f"distances need 2 variants at least, but {variants} were given.")
+        raise ValueError(f"distances need at least 2 variants, but {variants} were given.")
     levels = len(generator.specs)
     study.start("sharing")
     results: list[Sharing] = []
-    sources = study.sources(generator)
+    starting_shapes = study.starting_shapes(generator)
     with long_progress() as progress:
-        task = progress.add_task("sharing", total=levels * len(sources))
+        task = progress.add_task("sharing", total=levels * len(starting_shapes))
         for number in range(levels):
             kept = list(range(levels, levels - number, -1))
             made = []
-            for group, source in enumerate(sources):
+            for group, start in enumerate(starting_shapes):
                 shapes = generator.generate(
                     count=variants,
                     category=study.category,
-                    given={level: source.latents[level - 1] for level in kept},
+                    given={level: start.latents[level - 1] for level in kept},
                     seed=sample_seed(study.seed, 0, f"group {group}"),
                     batch_size=variants,
                     sampler=study.sampler,
@@ -70,23 +71,30 @@ def share(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> l
                 )
                 made.append(list(shapes))
                 progress.advance(task)
-            results.append(measured(kept, made, results[-1] if results else None, study.seed))
-            rows = [[source.shown, *(shape.mesh for shape in own)] for source, own in zip(sources, made, strict=True)]
-            titles = ["shared from", *map(str, range(variants))]
-            left = [source.name for source in sources]
-            study.draw(f"sharing_{'_'.join(map(str, kept)) or 'nothing'}", rows, titles, left=left)
-    study.write("sharing", rows_of(results), DEFINITION, results, variants=variants)
+            results.append(measure_groups(kept, made, results[-1] if results else None, study.seed))
+            study.draw_meshes(
+                f"sharing_{'_'.join(map(str, kept)) or 'nothing'}",
+                [
+                    [start.pictured, *(shape.mesh for shape in shapes)]
+                    for start, shapes in zip(starting_shapes, made, strict=True)
+                ],
+                column_titles=["shared from", *map(str, range(variants))],
+                row_titles=[start.name for start in starting_shapes],
+            )
+    study.write_results("sharing", sharing_rows(results), DEFINITION, results, variants=variants)
     return results
 
 
-def measured(kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: Sharing | None, seed: int) -> Sharing:
-    """Distances within groups.
+def measure_groups(
+    kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: Sharing | None, seed: int
+) -> Sharing:
+    """Measure the distances within groups.
 
     Args:
-        kept: Levels that a group shares.
+        kept: Levels that the samples of a group share.
         made: The samples of each group.
-        above: Of the groups that share one level less.
-        seed: Of the samplings and the bootstrap.
+        above: Result for the groups that share one level less.
+        seed: Seed of the samplings and the bootstrap.
     """
     distances: list[float | None] = []
     floors = []
@@ -97,22 +105,22 @@ def measured(kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: S
             if shape.mesh is not None
         ]
         floors += [surface.floor for surface in surfaces]
-        pairs = [one.apart(other) for one, other in combinations(surfaces, 2)]
+        pairs = [one.distance_to(other) for one, other in combinations(surfaces, 2)]
         distances.append(float(np.mean(pairs)) if pairs else None)
     return Sharing(
         kept=kept,
         distances=distances,
-        distance=mean_distance(distances, seed),
+        distance=mean_of_defined(distances, seed),
         difference=None if above is None else paired_difference(distances, above.distances, seed),
         floor=float(np.mean(floors)) if floors else 0.0,
         empty=sum(shape.mesh is None for shapes in made for shape in shapes),
     )
 
 
-def rows_of(results: Sequence[Sharing]) -> list[list[str]]:
+def sharing_rows(results: Sequence[Sharing]) -> list[list[str]]:
     """Rows of a table, the header first."""
     rows = [["shared", "distance ×100", "difference", "floor ×100", "without a surface"]]
     for result in results:
-        figures = [figure(result.distance), figure(result.difference, sign=True), f"{100 * result.floor:.2f}"]
-        rows.append([names_of(result.kept), *figures, str(result.empty)])
+        distances = [formatted_distance(result.distance), formatted_distance(result.difference, sign=True)]
+        rows.append([level_names(result.kept), *distances, f"{100 * result.floor:.2f}", str(result.empty)])
     return rows

@@ -243,13 +243,13 @@ def test_a_reference_that_cannot_be_read_is_named_and_another_is_taken(tmp_path,
 @pytest.mark.parametrize(
     ("prepare", "options", "words"),
     [
-        (lambda made: (made / "samples.csv").unlink(), [], "neither it nor a folder below it has a samples.csv"),
+        (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in it or in a folder below it"),
         (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "lacks the columns category, reason"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
-        (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, but the file is not there"),
+        (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, but that file does not exist"),
         (lambda made: generate(made / "more", None, [ball(1)]), [], "1 of 3 samples have no category"),
         (lambda made: None, ["--points", "0"], "points and workers must be at least 1"),
-        (lambda made: None, ["--emd-points", "65"], "EMD's points between 0 and points"),
+        (lambda made: None, ["--emd-points", "65"], "EMD points between 0 and points"),
         (lambda made: None, ["--train", "real"], "has no shape of split 'train'"),
     ],
 )
@@ -265,11 +265,11 @@ def test_a_mistake_is_one_line(tmp_path, references, capsys, monkeypatch, prepar
 
 def test_references_of_no_generated_category_and_of_no_such_split_are_refused(tmp_path, references, with_training):
     generated = generate(tmp_path / "made", "sofa", [box(0.7)])
-    with pytest.raises(ValueError, match="generated are sofa, the references are box, rod"):
+    with pytest.raises(ValueError, match="generated ones are sofa, those of the references are box, rod"):
         evaluate_generation(generated, MeshSurfaces(references), tmp_path / "out")
     with pytest.raises(ValueError, match="no shape of split 'test'; they have train, val"):
         evaluate_generation(generated, PreparedSurfaces(with_training), tmp_path / "out", split="test")
-    with pytest.raises(ValueError, match="name another split"):
+    with pytest.raises(ValueError, match="trained on it. Use another split"):
         toys = generate(tmp_path / "toys", "toys", [box(0.7)])
         prepared = PreparedSurfaces(with_training)
         evaluate_generation(toys, prepared, tmp_path / "out", split="train", training=prepared)

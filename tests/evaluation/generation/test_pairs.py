@@ -1,4 +1,4 @@
-"""Distances of pairs: what is known of moved clouds, loops that nobody could get wrong, and rows that are kept."""
+"""Distances of pairs: what is known of moved clouds, loops that nobody could get wrong, and rows that are journalled."""
 
 import itertools
 
@@ -38,13 +38,13 @@ def test_the_earth_movers_distance_of_a_moved_and_shuffled_cloud_is_the_way_it_m
 
 
 def found_in(path, measure, reach, workers=1):
-    return pair_distances(measure, reach, kept=Journal(path, "kind"), workers=workers, title="pairs")
+    return pair_distances(measure, reach, journal=Journal(path, "kind"), workers=workers, title="pairs")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_matrices_hold_every_pair_that_was_asked_for(tmp_path, workers):
     measure = ChamferDistances(CLOUDS)
-    plain, squared = found_in(tmp_path / "kept", measure, [0, 1, 2, 3, 2], workers)
+    plain, squared = found_in(tmp_path / "journal", measure, [0, 1, 2, 3, 2], workers)
     for row, column in itertools.combinations(range(5), 2):
         asked = (row, column) not in ((2, 4), (3, 4))
         for number, matrix in enumerate((plain, squared)):
@@ -53,7 +53,7 @@ def test_matrices_hold_every_pair_that_was_asked_for(tmp_path, workers):
     assert not plain.diagonal().any()
 
 
-def test_a_killed_run_goes_on_after_its_last_whole_row(tmp_path):
+def test_a_killed_run_resumes_after_its_last_whole_row(tmp_path):
     whole = found_in(tmp_path / "whole", ChamferDistances(CLOUDS), range(5))
     asked = []
 
@@ -67,9 +67,9 @@ def test_a_killed_run_goes_on_after_its_last_whole_row(tmp_path):
         return ChamferDistances(CLOUDS)(first, second)
 
     with pytest.raises(KeyboardInterrupt):
-        found_in(tmp_path / "kept", killed, range(5))
-    with (tmp_path / "kept").open("a") as file:
+        found_in(tmp_path / "journal", killed, range(5))
+    with (tmp_path / "journal").open("a") as file:
         file.write('["3", [[0.1')
-    for matrix, expected in zip(found_in(tmp_path / "kept", again, range(5)), whole, strict=True):
+    for matrix, expected in zip(found_in(tmp_path / "journal", again, range(5)), whole, strict=True):
         np.testing.assert_array_equal(matrix, expected)
     assert {first for first, _ in asked} == {3, 4}

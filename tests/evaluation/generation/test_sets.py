@@ -94,7 +94,7 @@ def test_diversity_is_the_mean_over_pairs_of_one_group():
 
 def test_half_as_much_spread_is_half_the_diversity():
     shapes = np.random.default_rng(0).normal(size=(60, 2))
-    found = compared(shapes / 2, shapes, ["a"] * 30 + ["b"] * 30).summed_up(0)
+    found = compared(shapes / 2, shapes, ["a"] * 30 + ["b"] * 30).measures_with_intervals(0)
     assert found["diversity_ratio"].value == pytest.approx(0.5)
     assert found["diversity_ratio"].low < 0.5 < found["diversity_ratio"].high
 
@@ -112,7 +112,7 @@ def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
     monkeypatch.setattr(sets, "HALVES", 100)
     rng = np.random.default_rng(0)
     drawn = [
-        compared(rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 0.5, ["a"] * 50).summed_up(seed)
+        compared(rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 0.5, ["a"] * 50).measures_with_intervals(seed)
         for seed in range(60)
     ]
     for name in ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer", "diversity_ratio"):
@@ -135,7 +135,7 @@ def test_a_bootstrap_with_copies_would_leave_the_value_and_halves_do_not():
 
 
 def test_measures_of_a_single_pair_have_no_interval_and_no_diversity():
-    found = compared(np.zeros((1, 2)), np.ones((1, 2)), ["a"]).summed_up(0)
+    found = compared(np.zeros((1, 2)), np.ones((1, 2)), ["a"]).measures_with_intervals(0)
     assert set(found) == {"mmd_chamfer", "coverage_chamfer", "one_nna_chamfer"}
     assert (found["mmd_chamfer"].low, found["mmd_chamfer"].high) == pytest.approx((2**0.5, 2**0.5))
 

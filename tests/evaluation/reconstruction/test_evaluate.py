@@ -13,7 +13,7 @@ from lagem.cli import main
 from lagem.evaluation.reconstruction.run import evaluate
 from lagem.evaluation.reconstruction.score import ShapeScore, score_shape
 from lagem.evaluation.reconstruction.summary import summarise
-from lagem.evaluation.reconstruction.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
+from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape, truths_of_meshes, truths_of_prepared
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings
@@ -97,8 +97,8 @@ def test_meshes_as_they_are_have_a_surface_but_no_labels(meshes, tmp_path):
         found = list(truths_of_meshes([meshes], num_surface_points=64, num_reference_points=500, seed=0))
     finally:
         (meshes / "boxes" / "words.obj").unlink()
-    (untrue,) = [t for t in found if isinstance(t, Untrue)]
-    assert (untrue.id, untrue.category) == ("boxes__words", "boxes") and "no faces" in untrue.reason
+    (refused,) = [t for t in found if isinstance(t, UnreadableShape)]
+    assert (refused.id, refused.category) == ("boxes__words", "boxes") and "no faces" in refused.reason
     true = [t for t in found if isinstance(t, Truth)]
     assert len(true) == 3 and all(t.volume is None and t.near is None for t in true)
     assert all(t.reference_points.shape == (500, 3) and t.surface_points.shape == (64, 3) for t in true)

@@ -1,11 +1,11 @@
-"""`lagem evaluate`: every measure of an autoencoder, or of retrieval, on a prepared folder or on meshes as they are."""
+"""`lagem evaluate`: every measure of an autoencoder, or of the retrieval baseline, on prepared shapes or raw meshes."""
 
 import argparse
 from pathlib import Path
 
 from lagem.pretrained import autoencoder_file
 
-SUMMARY = "score an autoencoder on prepared shapes or on meshes, by shape, by category and in the mean"
+SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average"
 RETRIEVAL = "retrieval"
 
 
@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "weights",
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, ours (autoencoder, large), or `retrieval`: the baseline "
-        "that answers with the nearest training shape",
+        help="checkpoint of `lagem fit`, a safetensors file, one of ours (autoencoder, large), or `retrieval`, the "
+        "baseline that returns the nearest training shape",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(
@@ -36,18 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--part",
         metavar="I/N",
-        help="score one of N shares of the shapes, beside the others; the command without it then writes the card",
+        help="score every N-th shape only; parts can run in parallel, and the command without --part then writes the "
+        "card",
     )
     add(
         "--status",
         action="store_true",
-        help="only say how many shapes have a score of these settings, were refused one and are missing",
+        help="only print how many shapes have a score with these settings, were refused, and are missing",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate, print the table, write the card."""
-    from lagem.evaluation.reconstruction.run import evaluate, evaluation_status
+    """Evaluate and write the card, or print the status."""
+    from lagem.evaluation.reconstruction.run import evaluate
+    from lagem.evaluation.reconstruction.status import evaluation_status
     from lagem.storage.parts import Part
 
     weights = None if args.weights == RETRIEVAL else autoencoder_file(args.weights)

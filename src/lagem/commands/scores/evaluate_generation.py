@@ -1,9 +1,9 @@
-"""`lagem evaluate-generation`: generated shapes beside real ones."""
+"""`lagem evaluate-generation`: generated shapes compared with real ones."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "hold generated shapes against real ones: MMD, COV, 1-NNA, diversity, novelty, recognised categories"
+SUMMARY = "compare generated shapes with real ones: MMD, COV, 1-NNA, diversity, novelty, recognised categories"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,13 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "generated",
         type=Path,
         metavar="GENERATED",
-        help="folder of `lagem generate`, or one with several such folders below it, as of several categories",
+        help="folder of `lagem generate`, or a folder that contains several such folders, such as one per category",
     )
     add(
         "references",
         metavar="REFERENCES",
-        help="folder of `lagem prepare`, meshes (a file, a folder, a manifest; each in its own unit sphere), or "
-        "`procedural:TRAIN+VAL`, as for `lagem encode`",
+        help="folder of `lagem prepare`, meshes (a file, a folder, a manifest; each is scaled into the unit sphere) "
+        "or `procedural:TRAIN+VAL`, as for `lagem encode`",
     )
     add(
         "--output",
@@ -28,34 +28,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for generation.csv, generation.json and generation.md",
     )
-    add("--split", default="val", metavar="NAME", help="split of the references, but of meshes (default: val)")
+    add("--split", default="val", metavar="NAME", help="split of the references; raw meshes have none (default: val)")
     add(
         "--train",
         metavar="DATA",
-        help="what the cascade was trained on, the split `train` of a prepared folder or of `procedural:TRAIN+VAL`: "
-        "how far are generated shapes from it? (default: not told)",
+        help="training set of the cascade, the split `train` of a prepared folder or of `procedural:TRAIN+VAL`; adds "
+        "the novelty, how far generated shapes are from it (default: no novelty)",
     )
     add(
         "--points",
         type=int,
         default=2048,
         metavar="N",
-        help="points of each shape (default: %(default)s, as published)",
+        help="points per shape (default: %(default)s, as published)",
     )
     add(
         "--emd-points",
         type=int,
         default=0,
         metavar="N",
-        help="also by the exact earth mover's distance of so many points; a pair costs about .04 s with 512, .3 s with "
-        "1024, 2 s with 2048 (as published), and n shapes of each set are 2 n² pairs (default: 0, none)",
+        help="also measure the exact earth mover's distance with N points per shape; a pair takes about 0.04 s with "
+        "512 points, 0.3 s with 1024, 2 s with 2048 (as published), and n shapes of each set are 2 n² pairs "
+        "(default: 0, none)",
     )
     add("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws, and of procedural shapes (default: 0)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate, print the tables, write the card."""
+    """Evaluate, print the tables and write the card."""
     from lagem.evaluation.generation.run import evaluate_generation
     from lagem.sources.data import resolve_data
 

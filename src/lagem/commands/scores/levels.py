@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lagem.pretrained import autoencoder_file
 
-SUMMARY = "replace each level by noise, and leave the finer ones out: what does each level carry?"
+SUMMARY = "what does each level carry? each level replaced by noise, and the coarse levels alone"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights",
         type=autoencoder_file,
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
+        help="checkpoint of `lagem fit`, a safetensors file, or one of ours (autoencoder, large)",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for levels.md, levels.json and levels.png")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Study the levels, print the table, write the results."""
+    """Study the levels, print the tables, write the results."""
     from lagem.studies.levels import study_levels
 
     study_levels(

@@ -60,10 +60,9 @@ def run(args: argparse.Namespace) -> None:
     from lagem.evaluation.tables import terminal_table
     from lagem.generation.bundle import load_bundle
     from lagem.pretrained import cascade_folder
-    from lagem.studies import mixing, noise, sharing
-    from lagem.studies.mixing import mix
-    from lagem.studies.noise import disturb
-    from lagem.studies.sharing import share
+    from lagem.studies.mixing import mix_shapes, mixture_rows
+    from lagem.studies.noise import disturb_levels, noise_rows
+    from lagem.studies.sharing import share_levels, sharing_rows
     from lagem.studies.study import Study
 
     if args.groups is not None and args.mesh:
@@ -84,10 +83,10 @@ def run(args: argparse.Namespace) -> None:
         up=args.up,
     )
     if args.mix:
-        rows = mixing.rows_of(mix(generator, study))
+        rows = mixture_rows(mix_shapes(generator, study))
     elif args.noise is not None:
-        rows = noise.rows_of(disturb(generator, study, parts=args.noise))
+        rows = noise_rows(disturb_levels(generator, study, fractions=args.noise))
     else:
-        rows = sharing.rows_of(share(generator, study, variants=8 if args.variants is None else args.variants))
+        rows = sharing_rows(share_levels(generator, study, variants=8 if args.variants is None else args.variants))
     Console(soft_wrap=True).print(terminal_table(rows))
     print(f"the table, its numbers as JSON, and pictures are in {args.output}")

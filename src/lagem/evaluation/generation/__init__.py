@@ -1,1 +1,1 @@
-"""How good generated shapes are: as a set beside real ones, and one by one."""
+"""How good generated shapes are, as a set compared with real shapes, and one by one."""

@@ -1,4 +1,4 @@
-"""Equal sets: of every category as many references as generated shapes, drawn by the seed."""
+"""Sets of equal size: for every category equally many references and generated shapes, drawn by the seed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 
 @dataclass(frozen=True)
 class MatchedSets:
-    """n references and n generated shapes, in one order of categories, and the others.
+    """n references and n generated shapes, in the same order of categories, and the other shapes.
 
-    groups: category of the n shapes of each set; all empty where the samples have none.
-    more: generated shapes with a surface beyond the n.
+    groups: category of the n shapes of each set; all empty if the samples have no category.
+    more: further generated shapes with a surface.
     failed: generated shapes without a surface.
-    unread: references whose mesh cannot be read.
-    left_out: categories that cannot be compared, and why.
+    unread: references that cannot be read.
+    left_out: by category, why it cannot be compared.
     """
 
     groups: list[str]
@@ -29,54 +29,60 @@ class MatchedSets:
     left_out: dict[str, str]
 
 
-def places_by_group(references: SurfaceSource, split: str, categories: set[str]) -> dict[str, list[int]]:
-    """Places of the references of a split, by category; under the empty word where samples have no category.
+def indices_by_group(references: SurfaceSource, split: str, categories: set[str]) -> dict[str, list[int]]:
+    """Indices of the references of a split, by category; under the empty string if the samples have no category.
 
     Args:
-        references: The source.
-        split: Name of one; meshes are of every split.
-        categories: That samples ask for. ValueError where no reference has one of them.
+        references: The references.
+        split: The split to use; raw meshes belong to every split.
+        categories: Categories of the samples.
+
+    Raises:
+        ValueError: If no reference is in the split, or none has one of the categories.
     """
-    chosen = [place for place, own in enumerate(references.splits) if own in (split, EVERY_SPLIT)]
+    chosen = [index for index, other in enumerate(references.splits) if other in (split, EVERY_SPLIT)]
     if not chosen:
         known = ", ".join(sorted(set(references.splits)))
         raise ValueError(f"the references have no shape of split {split!r}; they have {known}.")
     found: dict[str, list[int]] = {}
-    for place in chosen:
-        found.setdefault("" if categories == {""} else references.categories[place], []).append(place)
+    for index in chosen:
+        found.setdefault("" if categories == {""} else references.categories[index], []).append(index)
     if not categories & set(found):
         raise ValueError(
-            f"no reference is of a generated category: generated are {', '.join(sorted(categories))}, "
-            f"the references are {', '.join(sorted(found))}."
+            f"no reference has a generated category: the generated ones are {', '.join(sorted(categories))}, "
+            f"those of the references are {', '.join(sorted(found))}. Name other references."
         )
     return found
 
 
-def match(
+def match_sets(
     generated: Sequence[JudgedShape],
     references: dict[str, list[int]],
     read: Callable[[int], JudgedShape],
     id_of: Callable[[int], str],
     seed: int,
 ) -> MatchedSets:
-    """Draw the sets; who is drawn depends on the seed and the ids alone.
+    """Draw the sets; the draw depends on the seed and the ids alone.
 
     Args:
         generated: All samples.
-        references: Places of the references by group.
-        read: Gives the reference at a place.
-        id_of: Gives its id.
-        seed: Of the draw.
+        references: Indices of the references by group.
+        read: Reads the reference with an index.
+        id_of: Returns its id.
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: If no pair of shapes can be compared.
     """
-    whole = [shape for shape in generated if not shape.reason]
+    with_surface = [shape for shape in generated if not shape.reason]
     sets = MatchedSets([], [], [], [], [shape for shape in generated if shape.reason], [], {})
     for group in sorted({shape.category for shape in generated} | set(references)):
-        made = [shape for shape in whole if shape.category == group]
+        made = [shape for shape in with_surface if shape.category == group]
         drawn: list[JudgedShape] = []
-        for place in sorted(references.get(group, []), key=lambda place: sample_seed(seed, 0, f"draw {id_of(place)}")):
+        for index in sorted(references.get(group, []), key=lambda index: sample_seed(seed, 0, f"draw {id_of(index)}")):
             if len(drawn) == len(made):
                 break
-            shape = read(place)
+            shape = read(index)
             (sets.unread if shape.reason else drawn).append(shape)
         made.sort(key=lambda shape: sample_seed(seed, 0, f"draw {shape.id}"))
         sets.references.extend(replace(shape, compared=True) for shape in drawn)
@@ -86,10 +92,11 @@ def match(
         if not drawn:
             sets.left_out[group] = "no reference" if made else "no generated shape with a surface"
     if not sets.groups:
-        raise ValueError("no generated shape with a surface has a reference beside it: " + _reasons(sets))
+        raise ValueError("no generated shape with a surface can be compared with a reference: " + _reasons(sets))
     return sets
 
 
 def _reasons(sets: MatchedSets) -> str:
     reasons = Counter(shape.reason for shape in [*sets.failed, *sets.unread])
-    return "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3)) or "none of its category."
+    listed = "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3))
+    return listed or "no reference has its category."

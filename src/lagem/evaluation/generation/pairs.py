@@ -1,4 +1,4 @@
-"""Distances of all pairs of a list of point clouds, pair by pair in threads, kept row by row.
+"""Distances of all pairs of a list of point clouds, computed in threads and journalled row by row.
 
 N clouds of P points each, in unit-sphere units.
 """
@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from lagem.geometry.metrics import chamfer_of
 from lagem.progress import long_progress
 from lagem.storage.journal import Journal
 
@@ -21,8 +22,8 @@ Matrix = NDArray[np.float64]
 
 
 class ChamferDistances:
-    """Of two clouds, both directions summed: the mean distance (`lagem.geometry.chamfer_distance`) and the mean squared
-    distance (Achlioptas et al. 2018, PointFlow), of the same nearest points. About 4 ms a pair of 2,048 points.
+    """Chamfer distances of two clouds, both directions summed: the mean distance (`lagem.geometry.chamfer_distance`)
+    and the mean squared distance (Achlioptas et al. 2018, PointFlow). A pair of 2,048 points each takes about 4 ms.
 
     Args:
         clouds: (P, 3) each.
@@ -32,17 +33,17 @@ class ChamferDistances:
         self._trees = [cKDTree(cloud) for cloud in clouds]
 
     def __call__(self, first: int, second: int) -> tuple[float, float]:
-        """Not squared and squared, of the clouds at two places."""
+        """Distance of the clouds with two indices, not squared and squared."""
         a, b = self._trees[first], self._trees[second]
-        there, back = b.query(a.data)[0], a.query(b.data)[0]
-        return float(there.mean() + back.mean()), float((there**2).mean() + (back**2).mean())
+        a_to_b, b_to_a = b.query(a.data)[0], a.query(b.data)[0]
+        return chamfer_of(a_to_b, b_to_a), chamfer_of(a_to_b**2, b_to_a**2)
 
 
 class EarthMoversDistances:
-    """Of two clouds: the mean distance of points to their partners, under the best of all one-to-one assignments
-    (Achlioptas et al. 2018). The assignment is exact (Jonker-Volgenant, by scipy), not an auction's approximation.
+    """Earth mover's distance of two clouds: the mean distance of points to their partners under the best one-to-one
+    assignment (Achlioptas et al. 2018). The assignment is exact (Jonker-Volgenant, by scipy), not an auction.
 
-    On one core about .04 s a pair of 512 points, .3 s of 1,024, 2 s of 2,048.
+    On one core a pair of clouds of 512 points takes about 0.04 s, of 1,024 points 0.3 s, of 2,048 points 2 s.
 
     Args:
         clouds: (P, 3) each.
@@ -52,39 +53,44 @@ class EarthMoversDistances:
         self._clouds = clouds
 
     def __call__(self, first: int, second: int) -> tuple[float]:
-        """Of the clouds at two places."""
+        """Distance of the clouds with two indices."""
         between = cdist(self._clouds[first], self._clouds[second])
         return (float(between[linear_sum_assignment(between)].mean()),)
 
 
 def pair_distances(
-    measure: Callable[[int, int], tuple[float, ...]], reach: Sequence[int], *, kept: Journal, workers: int, title: str
+    measure: Callable[[int, int], tuple[float, ...]],
+    reach: Sequence[int],
+    *,
+    journal: Journal,
+    workers: int,
+    title: str,
 ) -> list[Matrix]:
     """Symmetric matrices of a measure's distances.
 
     Args:
-        measure: Gives one or more distances of the clouds at two places.
-        reach: Of each of the N clouds: it is held against that many first ones, none of which comes after it.
-        kept: Where rows are kept as they come; those of a killed run are taken from it.
-        workers: Threads, which do not hinder one another.
-        title: Of the progress bar.
+        measure: Returns one or more distances of the clouds with two indices.
+        reach: For each of the N clouds, how many of the first clouds it is compared with, at most its index.
+        journal: Journal of the rows; rows of a killed run are not computed again.
+        workers: Number of threads.
+        title: Title of the progress bar.
 
     Returns:
-        (N, N) for each distance of the measure; 0 on the diagonal, NaN where not asked for.
+        (N, N) for each distance of the measure; 0 on the diagonal, NaN for pairs that are not compared.
     """
     rows = []
     with long_progress() as progress, ThreadPoolExecutor(workers) as threads:
         task = progress.add_task(title, total=sum(reach))
         for row, count in enumerate(reach):
-            if str(row) in kept.values:
+            if str(row) in journal.values:
                 progress.advance(task, count)
             else:
                 found = []
                 for distances in threads.map(partial(measure, row), range(count)):
                     found.append(distances)
                     progress.advance(task)
-                kept.add(str(row), found)
-            rows.append(np.array(kept.values[str(row)], dtype=np.float64))
+                journal.add(str(row), found)
+            rows.append(np.array(journal.values[str(row)], dtype=np.float64))
     matrices = []
     for number in range(next(values.shape[1] for values in rows if len(values))):
         matrix = np.full((len(reach), len(reach)), np.nan)

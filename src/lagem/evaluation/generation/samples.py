@@ -1,4 +1,4 @@
-"""The table of samples that `lagem generate` writes beside its meshes: what was asked for, and what came of it."""
+"""The table of samples that `lagem generate` writes: the request for each sample, and its mesh or its failure."""
 
 import csv
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ COLUMNS = {"index", "category", "file", "reason"}
 class Sample:
     """One sample.
 
-    id: the folder below the one that is evaluated, where there are several, and the sample's index.
-    category: that was asked for; empty where none was.
-    path: of the mesh; None where there is none, for the `reason`.
+    id: path of its folder below the evaluated folder, if there are several, and the sample's index.
+    category: as requested; empty if none was requested.
+    path: path of the mesh; None if there is none, for the `reason`.
     """
 
     id: str
@@ -27,11 +27,12 @@ class Sample:
 def samples_of(generated: Path) -> list[Sample]:
     """Samples of a folder of `lagem generate`, or of all such folders below one, in the order of their tables.
 
-    Either all samples have a category or none has; ValueError otherwise, and where there is no sample.
+    Raises:
+        ValueError: If there is no sample, or only some samples have a category.
     """
     tables = sorted(generated.rglob(TABLE))
     if not tables:
-        raise ValueError(f"{generated}: neither it nor a folder below it has a {TABLE}, as `lagem generate` writes it.")
+        raise ValueError(f"{generated}: no {TABLE} in it or in a folder below it; give a folder of `lagem generate`.")
     samples = [sample for table in tables for sample in _read(table, generated)]
     if not samples:
         raise ValueError(f"{generated}: its {TABLE} names no sample.")
@@ -39,7 +40,7 @@ def samples_of(generated: Path) -> list[Sample]:
     if 0 < len(without) < len(samples):
         raise ValueError(
             f"{generated}: {len(without)} of {len(samples)} samples have no category, the first is {without[0]}; "
-            "evaluate samples with and without a category apart."
+            "evaluate samples with and without a category separately."
         )
     return samples
 
@@ -48,10 +49,10 @@ def _read(table: Path, generated: Path) -> Iterator[Sample]:
     with table.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if missing := COLUMNS - set(rows.fieldnames or ()):
-            raise ValueError(f"{table}: lacks the columns {', '.join(sorted(missing))} of `lagem generate`.")
+            raise ValueError(f"{table}: lacks the columns {', '.join(sorted(missing))} that `lagem generate` writes.")
         for row in rows:
             path = table.parent / row["file"] if row["file"] else None
             if path is not None and not path.is_file():
-                raise ValueError(f"{table}: names {row['file']}, but the file is not there.")
+                raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
             id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
             yield Sample(id=id, category=row["category"] or "", path=path, reason=row["reason"])

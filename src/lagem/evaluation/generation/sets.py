@@ -1,21 +1,21 @@
-"""A set of generated shapes beside a set of real ones: MMD, COV and 1-NNA (Yang et al. 2019, PointFlow), and diversity.
+"""Measures of a generated set against a real set: MMD, COV and 1-NNA (Yang et al. 2019, PointFlow), and diversity.
 
-n generated shapes and n references, their pairwise distances, and for each the group (category) it belongs to.
-MMD: mean over references of the distance to the nearest generated shape. COV: share of the references that are the
-nearest reference of some generated shape (both Achlioptas et al. 2018). 1-NNA: share of all 2 n shapes whose nearest
-other shape is of their own set (Lopez-Paz & Oquab 2017). For two sets of one distribution 1-NNA is about 1/2, below it
-where generated shapes are copies of references; COV stays well below 1.
+n generated shapes and n references, the distances of their pairs, and for each shape the group (category) it is in.
+MMD: mean over references of the distance to the nearest generated shape. COV: fraction of the references that are the
+nearest reference of some generated shape (both Achlioptas et al. 2018). 1-NNA: fraction of all 2 n shapes whose nearest
+neighbour belongs to the same set (Lopez-Paz & Oquab 2017). For two sets from one distribution 1-NNA is about 1/2, and
+COV stays well below 1; 1-NNA is below 1/2 if generated shapes are copies of references.
 
-Intervals. All three depend on the size of the sets, and on a shape's nearest neighbour. A bootstrap that draws with
-replacement holds only 63% different shapes, and copies of them: the nearest neighbour of a shape that was drawn twice
-is itself, so 1-NNA would rise towards 1 whatever the sets are, COV would fall and MMD rise. Nothing is drawn twice
-here. Each resampling takes a random half of the generated shapes and, on its own, a random half of the references, of
-every group as far as it is even (a delete-d jackknife with d = n/2; Shao & Wu 1989). The variance of a mean of local
-terms over m of n shapes, drawn without replacement, is (1 - m/n) / m of that of one term, for m = n/2 the very 1/n of
-the whole sets. So the halves spread as the whole does; as they are smaller, their own mean is off, and only their
-deviations from it are laid around the value of the whole sets. A shape's nearest neighbour in a half is often another
-one, which widens the intervals: of Gaussian sets of 50 and of 200, 96 to 99% held the mean MMD, COV and 1-NNA of sets
-of that size, and 92 to 98% that of the diversity.
+Intervals. All three measures depend on the size of the sets and on nearest neighbours. A bootstrap that draws with
+replacement holds only 63% different shapes, and copies of them: the nearest neighbour of a shape that is drawn twice is
+its copy, so 1-NNA would rise towards 1 for any sets, COV would fall and MMD would rise. Here nothing is drawn twice.
+Each resampling takes a random half of the generated shapes and, independently, a random half of the references, from
+every group as evenly as possible (a delete-d jackknife with d = n/2; Shao & Wu 1989). The mean of local terms over m of
+n shapes, drawn without replacement, has (1 - m/n) / m times the variance of one term; for m = n/2 this is 1/n, as for
+the whole sets. So halves vary as much as whole sets do. Their mean is biased, as they are smaller, so only their
+deviations from it are placed around the value of the whole sets. In a half, a shape often has another nearest
+neighbour, which widens the intervals: for Gaussian sets of 50 and of 200 shapes, 96 to 99% of them held the mean MMD,
+COV and 1-NNA of sets of that size, and 92 to 98% the mean diversity.
 """
 
 from collections.abc import Callable
@@ -29,15 +29,15 @@ from lagem.evaluation.means import INTERVAL, Mean
 from lagem.randomness import sample_generator
 
 HALVES = 1_000
-SHARES = ("coverage", "one_nna")  # measures that are at most 1
+PROPORTIONS = ("coverage", "one_nna")  # measures that are at most 1
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Measures = dict[str, float]
 
 
 @dataclass(frozen=True)
 class SetDistances:
-    """One distance, of G generated shapes and R references.
+    """Values of one distance for the pairs of G generated shapes and R references.
 
     generated: (G, G); across: (G, R); references: (R, R).
     """
@@ -46,8 +46,8 @@ class SetDistances:
     across: Matrix
     references: Matrix
 
-    def chosen(self, generated: Places, references: Places) -> "SetDistances":
-        """Those of some of the shapes."""
+    def chosen(self, generated: Indices, references: Indices) -> "SetDistances":
+        """The distances of the shapes with these indices."""
         return SetDistances(
             self.generated[np.ix_(generated, generated)],
             self.across[np.ix_(generated, references)],
@@ -66,18 +66,18 @@ def coverage(across: Matrix) -> float:
 
 
 def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
-    """1-NNA; where shapes of both sets are equally near to a shape, it counts by the share of its own among them."""
-    right = np.concatenate(
+    """1-NNA; for a shape with several nearest neighbours, the fraction of them that belongs to its set counts."""
+    same_set = np.concatenate(
         [
-            _nearest_is_own(distances.generated, distances.across),
-            _nearest_is_own(distances.references, distances.across.T),
+            _nearest_in_same_set(distances.generated, distances.across),
+            _nearest_in_same_set(distances.references, distances.across.T),
         ]
     )
-    return float(right.mean())
+    return float(same_set.mean())
 
 
 def published_measures(distances: SetDistances, name: str) -> Measures:
-    """The three, under names that end in that of the distance."""
+    """MMD, COV and 1-NNA, under names that end in the name of the distance."""
     return {
         f"mmd_{name}": minimum_matching_distance(distances.across),
         f"coverage_{name}": coverage(distances.across),
@@ -86,24 +86,24 @@ def published_measures(distances: SetDistances, name: str) -> Measures:
 
 
 def diversity(within: Matrix, groups: NDArray[np.str_]) -> float:
-    """Mean distance of the pairs of shapes of one group; NaN where there is no such pair.
+    """Mean distance of the pairs of shapes in the same group; NaN if there is no such pair.
 
     Args:
         within: (N, N) distances of the shapes of one set.
-        groups: (N,) of these shapes.
+        groups: (N,) groups of these shapes.
     """
     first, second = np.triu_indices(len(groups), k=1)
-    alike = groups[first] == groups[second]
-    return float(within[first[alike], second[alike]].mean()) if alike.any() else np.nan
+    same = groups[first] == groups[second]
+    return float(within[first[same], second[same]].mean()) if same.any() else np.nan
 
 
 @dataclass(frozen=True)
 class ComparedSets:
-    """n generated shapes and n references, in one order of groups.
+    """n generated shapes and n references, in the same order of groups.
 
-    groups: (n,) of the generated shapes, and of the references.
+    groups: (n,) groups of the generated shapes, and of the references.
     plain: Chamfer distances, not squared, for the diversity.
-    published: distances that the three measures are taken by, by their names.
+    published: by name, the distances for MMD, COV and 1-NNA.
     """
 
     groups: NDArray[np.str_]
@@ -112,12 +112,12 @@ class ComparedSets:
 
     def of_group(self, group: str) -> "ComparedSets":
         """The shapes of one group."""
-        places = np.flatnonzero(self.groups == group)
-        published = {name: distances.chosen(places, places) for name, distances in self.published.items()}
-        return ComparedSets(self.groups[places], self.plain.chosen(places, places), published)
+        indices = np.flatnonzero(self.groups == group)
+        published = {name: distances.chosen(indices, indices) for name, distances in self.published.items()}
+        return ComparedSets(self.groups[indices], self.plain.chosen(indices, indices), published)
 
-    def measures(self, generated: Places, references: Places) -> Measures:
-        """All measures of some of the shapes."""
+    def measures(self, generated: Indices, references: Indices) -> Measures:
+        """All measures of the shapes with these indices."""
         found: Measures = {}
         for name, distances in self.published.items():
             found |= published_measures(distances.chosen(generated, references), name)
@@ -131,20 +131,20 @@ class ComparedSets:
             "diversity_ratio": ratio,
         }
 
-    def summed_up(self, seed: int) -> dict[str, Mean]:
-        """All measures with their 95% intervals; one that is not defined, also for a half of the sets, is left out."""
+    def measures_with_intervals(self, seed: int) -> dict[str, Mean]:
+        """All measures with 95% intervals; a measure that is undefined for the whole or a half is left out."""
         return with_intervals(self.measures, self.groups, seed)
 
 
 def with_intervals(
-    measures: Callable[[Places, Places], Measures], groups: NDArray[np.str_], seed: int
+    measures: Callable[[Indices, Indices], Measures], groups: NDArray[np.str_], seed: int
 ) -> dict[str, Mean]:
-    """Measures of both whole sets, and their 95% intervals by halves of each.
+    """Measures of both whole sets, with 95% intervals from halves of each.
 
     Args:
-        measures: Of the generated shapes and the references at some places.
-        groups: (n,) of the generated shapes, and of the references.
-        seed: Of the halves.
+        measures: Measures the generated shapes and the references with these indices.
+        groups: (n,) groups of the generated shapes, and of the references.
+        seed: Seed of the halves.
     """
     everything = np.arange(len(groups))
     values = measures(everything, everything)
@@ -155,22 +155,22 @@ def with_intervals(
         resampled = np.array([half[name] for half in halves] or [value])
         if np.isfinite([value, *resampled]).all():
             low, high = value + np.quantile(resampled - resampled.mean(), INTERVAL)
-            most = 1.0 if name.startswith(SHARES) else np.inf
+            most = 1.0 if name.startswith(PROPORTIONS) else np.inf
             found[name] = Mean(value, len(groups), low=float(max(low, 0)), high=float(min(high, most)))
     return found
 
 
-def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Places:
-    """Places of a random half, of every group as far as it is even: every second of them in a random order."""
+def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Indices:
+    """Indices of a random half, as evenly as possible from every group."""
     return np.lexsort((rng.random(len(groups)), groups))[rng.integers(2) :: 2]
 
 
-def _nearest_is_own(own: Matrix, other: Matrix) -> NDArray[np.float64]:
-    """(N,) whether the nearest of the N - 1 others of the own set and the M of the other one is of the own."""
-    own = own + np.diag(np.full(len(own), np.inf))
-    near_own, near_other = own.min(axis=1), other.min(axis=1)
-    right = (near_own < near_other).astype(np.float64)
-    for row in np.flatnonzero(near_own == near_other):
-        tied = np.count_nonzero(own[row] == near_own[row]), np.count_nonzero(other[row] == near_own[row])
-        right[row] = tied[0] / sum(tied)
-    return right
+def _nearest_in_same_set(same: Matrix, other: Matrix) -> NDArray[np.float64]:
+    """(N,) whether the nearest neighbour of each shape is in its set, from (N, N) distances in it and (N, M) across."""
+    same = same + np.diag(np.full(len(same), np.inf))
+    nearest_same, nearest_other = same.min(axis=1), other.min(axis=1)
+    in_same_set = (nearest_same < nearest_other).astype(np.float64)
+    for row in np.flatnonzero(nearest_same == nearest_other):
+        tied = np.count_nonzero(same[row] == nearest_same[row]), np.count_nonzero(other[row] == nearest_same[row])
+        in_same_set[row] = tied[0] / sum(tied)
+    return in_same_set

@@ -1,6 +1,6 @@
-"""The shapes that are held against one another: generated meshes and references, as point clouds with what is known.
+"""The compared shapes: generated meshes and references, as point clouds with what is known about each shape.
 
-Generated meshes are taken as they are, in the unit sphere's frame that they were made in; references are in it too.
+Both are in the unit-sphere frame; generated meshes, which are made in it, are not normalised again.
 """
 
 import hashlib
@@ -25,15 +25,17 @@ Draw = Callable[[int, np.random.Generator], Points]
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedShape:
-    """One shape with what is known of it alone; None where that is not known.
+    """What is known about one shape; None for what is unknown.
 
-    category: of a reference; of a generated shape, what was asked for.
-    reason: why it has no surface; empty for most.
-    compared: whether it is one of the sets that are held against one another.
-    dominant_share: of the volume of a generated mesh, in its largest solid (`lagem.geometry.dominant_share`).
-    recognised_as: category of the nearest other reference that is compared, nearest_reference its id.
-    nearest_train, nearest_train_distance: id of the nearest training shape, and how far it is.
-    points: (P, 3) of the surface.
+    category: of a reference; of a generated shape, the requested category.
+    reason: why it has no surface; empty if it has one.
+    compared: whether it belongs to the compared sets of n shapes.
+    dominant_share: fraction of the volume of a generated mesh in its largest component
+        (`lagem.geometry.dominant_share`).
+    recognised_as: category of the nearest other compared reference; nearest_reference, nearest_reference_distance: the
+        id and distance of that reference.
+    nearest_train, nearest_train_distance: id and distance of the nearest training shape.
+    points: (P, 3) points of the surface.
     """
 
     set: Literal["generated", "reference"]
@@ -49,31 +51,31 @@ class JudgedShape:
     nearest_train_distance: float | None = None
     points: Points | None = None
 
-    def row(self) -> dict[str, Any]:
-        """All but the points."""
-        row = asdict(replace(self, points=None))
-        del row["points"]
-        return row
+    def record(self) -> dict[str, Any]:
+        """All fields but the points."""
+        record = asdict(replace(self, points=None))
+        del record["points"]
+        return record
 
 
 class ShapeReader:
-    """Draws the points of shapes, keyed by (seed, set and id), and looks for the nearest training shape.
+    """Draws the points of shapes, keyed by (seed, set and id), and finds the nearest training shape.
 
     Args:
-        points: P of each.
-        seed: Of the draws.
-        search: Of the training shapes; None for no such search.
-        kept: Where what was found is kept, by the points asked with.
+        points: P, points per shape.
+        seed: Seed of the draws.
+        search: Search among the training shapes; None for no search.
+        journal: Journal of the nearest training shapes, by a digest of the points of the query.
     """
 
-    def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, kept: Journal | None) -> None:
-        self._points, self._seed, self._search, self._kept = points, seed, search, kept
+    def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, journal: Journal | None) -> None:
+        self._points, self._seed, self._search, self._journal = points, seed, search, journal
 
     def generated(self, sample: Sample) -> JudgedShape:
-        """A sample; without points where it has no surface."""
+        """Read a sample; the result has no points if there is no surface."""
         shape = JudgedShape(set="generated", id=sample.id, category=sample.category, reason=sample.reason)
         if sample.path is None:
-            return replace(shape, reason=sample.reason or "there is no mesh, for a reason that the table does not give")
+            return replace(shape, reason=sample.reason or "there is no mesh, and the table gives no reason")
         try:
             mesh = load_mesh(sample.path)
         except ValueError as error:
@@ -82,7 +84,7 @@ class ShapeReader:
         return self._with_points(shape, lambda count, rng: sample_surface(mesh, count, rng)[0].astype(np.float32))
 
     def reference(self, surfaces: SurfaceSource, index: int) -> JudgedShape:
-        """A reference; without points where its mesh cannot be read."""
+        """Read a reference; the result has no points if its mesh cannot be read."""
         shape = JudgedShape(set="reference", id=surfaces.ids[index], category=surfaces.categories[index])
         try:
             return self._with_points(shape, lambda count, rng: surfaces.draw(index, count, rng))
@@ -92,11 +94,11 @@ class ShapeReader:
     def _with_points(self, shape: JudgedShape, draw: Draw) -> JudgedShape:
         key = f"{shape.set}/{shape.id}"
         shape = replace(shape, points=draw(self._points, sample_generator(self._seed, 0, key)))
-        if self._search is None or self._kept is None:
+        if self._search is None or self._journal is None:
             return shape
         many = draw(COMPARED_POINTS, sample_generator(self._seed, 0, f"{key}/train"))
         name = hashlib.sha256(many.tobytes()).hexdigest()
-        if name not in self._kept.values:
-            self._kept.add(name, asdict(self._search.nearest(many)))
-        nearest = Neighbour(**self._kept.values[name])
+        if name not in self._journal.values:
+            self._journal.add(name, asdict(self._search.nearest(many)))
+        nearest = Neighbour(**self._journal.values[name])
         return replace(shape, nearest_train=nearest.id, nearest_train_distance=nearest.distance)

@@ -1,1 +1,1 @@
-"""How well an autoencoder reconstructs: scores of shapes, the card that reports them, and cards compared."""
+"""How well an autoencoder reconstructs: scores of shapes, the card that reports them, and the comparison of cards."""

@@ -1,52 +1,81 @@
-"""The report of an evaluation: scores.csv, card.json and card.md, with the definitions beside the figures."""
+"""The card of an evaluation: scores.csv, card.json, and card.md with the definitions."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
-from lagem.evaluation.tables import TITLES, figure_of_mean, markdown_table, six_digits
-from lagem.storage.atomic import write_json, write_text
-from lagem.storage.csv_table import csv_table
+from lagem.evaluation.report import write_report
+from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
+from lagem.storage.atomic import write_text
 
 DEFINITION = """\
-Chamfer: mean distance from truth to result plus mean distance back, not squared, {points:,} points on the result.
-F-score: harmonic mean of the shares of points nearer than the threshold. IoU: over queries uniform in the ball of
-radius √3 (unbiased) and over the near queries as stored; – where the truth is an input mesh. Normals: mean |cosine| of
-nearest points' normals. Floor: Chamfer of two samplings of one surface.
-Unit-sphere frame: not comparable with figures of a box frame. Brackets: 95% bootstrap interval. A shape without a
-surface counts as F-score and normals 0 and is left out of the Chamfer mean."""
+Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
+the result. F-score: harmonic mean of the fractions of points that are nearer than the threshold. IoU: over queries
+uniform in the ball of radius √3 (unbiased), and over the near queries as stored; – if the truth is an input mesh.
+Normals: mean |cosine| between the normals of nearest points. Floor: Chamfer distance of two samplings of one surface.
+Unit-sphere frame: not comparable with values from a box frame. Brackets: 95% bootstrap interval. A shape without a
+surface counts as 0 in F-score and normals and is left out of the mean Chamfer distance."""
 GRID = "Marching cubes on {resolution} cells a side."
 RETRIEVED = """\
-Retrieved shapes have no IoU, and no more points than are stored, so their floor is higher than that of a mesh. For
-scores on an equal footing evaluate both with --points no more than that."""
+Retrieved shapes have no IoU. They have only the points that are stored, so their floor is higher than that of a mesh;
+to compare them fairly, evaluate both methods with --points no larger than that number."""
 NEAREST = """\
-Nearest tenth: the tenth of the shapes, rounded up, that lie nearest to a training shape (Chamfer distance of the stored
-surfaces in the same frame, not turned): possible leaks. scores.csv names that shape and its distance."""
+Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training shape (Chamfer distance of the stored
+surfaces in the same frame, not rotated); they may be leaks. scores.csv names that training shape and its distance."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card read from a folder: its head, and the scores by id."""
+
+    folder: Path
+    head: ReconstructionHead
+    scores: dict[str, ShapeScore]
 
 
 def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, head: ReconstructionHead) -> None:
     """Write the three files.
 
     Args:
-        folder: Made if absent.
-        scores: One a shape.
-        summary: Of these scores.
+        folder: Created if it does not exist.
+        scores: One score per shape.
+        summary: Means of these scores.
         head: What was evaluated on what.
     """
+    records = [asdict(score) for score in scores]
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "scores.csv", _csv(scores))
-    content = {"about": head.to_card(), **asdict(summary), "scores": [asdict(score) for score in scores]}
-    write_json(folder / "card.json", content, indent=1)
-    write_text(folder / "card.md", _markdown(summary, head))
+    write_text(folder / "scores.csv", csv_of_records(records))
+    content = {"about": head.to_card(), **asdict(summary), "scores": records}
+    write_report(folder, "card", _markdown_lines(summary, head), content)
 
 
-def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:
-    """Rows of a table: the measures' titles first, then means over shapes, over categories, and of each category.
+def read_card(folder: Path) -> Card:
+    """Read the card of an evaluation.
 
-    Where the nearest tenth is known, the mean over shapes is followed by that without it and that over it alone.
+    Raises:
+        ValueError: If it is missing or damaged.
+    """
+    path = folder / "card.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        scores = {row["id"]: ShapeScore(**row) for row in content["scores"]}
+        return Card(folder=folder, head=ReconstructionHead.from_card(dict(content["about"])), scores=scores)
+    except FileNotFoundError:
+        raise ValueError(f"{folder}: has no card.json; write it with `lagem evaluate ... --output {folder}`.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: damaged, or written by another version of lagem ({type(error).__name__}: {error})."
+        ) from None
+
+
+def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
+    """Rows of a table, titles first: means over shapes, over categories, and over the shapes of each category.
+
+    If the nearest tenth is known, the mean over shapes is followed by the means without it and over it alone.
     """
     measures = [measure for measure in TITLES if measure in summary.over_shapes]
     rows = [["", "shapes", *(TITLES[measure][0] for measure in measures)]]
@@ -58,23 +87,18 @@ def rows_of(summary: Summary, *, intervals: bool) -> list[list[str]]:
         *summary.by_category.items(),
     ):
         if means:
-            cells = [figure_of_mean(measure, means.get(measure), interval=intervals) for measure in measures]
+            cells = [formatted_mean(measure, means.get(measure), interval=intervals) for measure in measures]
             rows.append([name, str(means["fscore_020"].count), *cells])
     return rows
 
 
-def _markdown(summary: Summary, head: ReconstructionHead) -> str:
+def _markdown_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
     lines = ["# Evaluation", "", *head.lines(), ""]
-    lines += [*markdown_table(rows_of(summary, intervals=True)), "", DEFINITION.format(points=head.points)]
+    lines += [*markdown_table(summary_rows(summary, intervals=True)), "", DEFINITION.format(points=head.points)]
     lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
     if summary.nearest:
         lines.append(NEAREST)
     if summary.failed:
         lines += ["", f"{len(summary.failed)} without a result:", ""]
         lines += [f"- {id}: {reason}" for id, reason in summary.failed.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _csv(scores: Sequence[ShapeScore]) -> str:
-    titles = [field.name for field in fields(ShapeScore)]
-    return csv_table(titles, ([six_digits(getattr(score, name)) for name in titles] for score in scores))
+    return lines

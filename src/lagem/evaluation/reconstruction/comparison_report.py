@@ -1,4 +1,4 @@
-"""A comparison for people and for programs: tables on the terminal, comparison.md and comparison.json."""
+"""The report of a comparison: tables on the terminal, comparison.md and comparison.json."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,45 +6,43 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lagem.evaluation.reconstruction.comparison import Comparison, Difference
-from lagem.evaluation.tables import TITLES, figure, figure_of_mean, markdown_table, terminal_table
-from lagem.storage.atomic import write_json, write_text
+from lagem.evaluation.reconstruction.comparison import Comparison, Difference, compare
+from lagem.evaluation.report import print_plain, write_report
+from lagem.evaluation.tables import TITLES, formatted_mean, formatted_value, markdown_table, terminal_table
 
 DEFINITION = """\
-Difference: second less first; in brackets the 95% interval of a paired bootstrap over the shapes. A shape without a
-surface counts as F-score and normals 0. Left out: shapes without a value in one of the two, as the Chamfer distance of
-a result without a surface. Nearest tenth: the tenth of the shapes, rounded up, that lie nearest to a training shape:
-possible leaks."""
+Difference: second minus first; in brackets the 95% interval of a paired bootstrap over the shapes. A shape without a
+surface counts as 0 in F-score and normals. Left out: shapes without a value in one of the two, such as the Chamfer
+distance of a result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training
+shape; they may be leaks."""
 
 
-def show(comparisons: Sequence[Comparison], console: Console | None = None) -> None:
-    """Print a table a comparison."""
-    console = console or Console(soft_wrap=True)
+def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
+    """Compare evaluations with the first of them, print the tables, and write them if there is an output folder.
+
+    Args:
+        folders: At least two folders that `lagem evaluate` wrote.
+        output: Folder for comparison.md and comparison.json; created if it does not exist.
+    """
+    comparisons = compare(folders)
+    console = Console(soft_wrap=True)
     for comparison in comparisons:
-        console.print(terminal_table(rows_of(comparison), title=_title(comparison)))
-    console.print(DEFINITION, markup=False, highlight=False)
+        console.print(terminal_table(comparison_rows(comparison), title=_title(comparison)))
+    print_plain(console, [DEFINITION])
+    if output:
+        write_report(output, "comparison", _markdown_lines(comparisons), [asdict(one) for one in comparisons])
+        print_plain(console, [f"comparison.md and comparison.json are in {output}"])
 
 
-def write(comparisons: Sequence[Comparison], folder: Path) -> None:
-    """Write comparison.md and comparison.json into a folder, which is made if absent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = ["# Comparison"]
-    for comparison in comparisons:
-        lines += ["", f"## {_title(comparison)}", "", *markdown_table(rows_of(comparison))]
-    write_text(folder / "comparison.md", "\n".join([*lines, "", DEFINITION]) + "\n")
-    content = [asdict(comparison) for comparison in comparisons]
-    write_json(folder / "comparison.json", content, indent=1)
-
-
-def rows_of(comparison: Comparison) -> list[list[str]]:
-    """Rows of a table: titles first, then every measure over all shapes, then without the nearest tenth."""
+def comparison_rows(comparison: Comparison) -> list[list[str]]:
+    """Rows of a table: titles, then every measure over all shapes, then every measure without the nearest tenth."""
     rows = [["", "pairs", "left out", "first", "second", "difference"]]
-    for words, differences in (
+    for group, differences in (
         ("all shapes", comparison.over_shapes),
         ("without nearest tenth", comparison.without_nearest),
     ):
         if differences:
-            rows.append([words, *[""] * 5])
+            rows.append([group, *[""] * 5])
         rows += [
             [TITLES[measure][0], *_cells(measure, differences[measure])]
             for measure in TITLES
@@ -53,16 +51,23 @@ def rows_of(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
+def _markdown_lines(comparisons: Sequence[Comparison]) -> list[str]:
+    lines = ["# Comparison"]
+    for comparison in comparisons:
+        lines += ["", f"## {_title(comparison)}", "", *markdown_table(comparison_rows(comparison))]
+    return [*lines, "", DEFINITION]
+
+
 def _cells(measure: str, found: Difference) -> list[str]:
     return [
         str(found.difference.count),
         str(found.left_out),
-        figure(measure, found.first),
-        figure(measure, found.second),
-        figure_of_mean(measure, found.difference, interval=True, sign=True),
+        formatted_value(measure, found.first),
+        formatted_value(measure, found.second),
+        formatted_mean(measure, found.difference, interval=True, sign=True),
     ]
 
 
 def _title(comparison: Comparison) -> str:
-    unpaired = f", {comparison.unpaired} only in one" if comparison.unpaired else ""
+    unpaired = f", {comparison.unpaired} in only one" if comparison.unpaired else ""
     return f"first {comparison.first}, second {comparison.second}: {comparison.shapes} shapes in both{unpaired}"

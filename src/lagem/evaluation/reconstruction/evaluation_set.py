@@ -1,10 +1,10 @@
-"""The shapes that are evaluated: one split of a prepared folder, or meshes as they are."""
+"""The evaluated shapes: one split of a prepared folder, or raw meshes."""
 
 from collections.abc import Container, Iterator
 from pathlib import Path
 
 from lagem.evaluation.card_head import ReconstructionHead
-from lagem.evaluation.reconstruction.truth import Truth, Untrue, truths_of_meshes, truths_of_prepared
+from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape, truths_of_meshes, truths_of_prepared
 from lagem.prepared.shards import Shards
 from lagem.sources.data import data_kind
 from lagem.sources.mesh_files import find_meshes
@@ -12,17 +12,20 @@ from lagem.storage.digest import sha256_of
 
 
 class EvaluationSet:
-    """Shapes with their truth; ValueError where there is none.
+    """Shapes with their ground truth.
 
-    shards: the prepared folder; None where meshes are taken as they are.
-    head: what the card says about them.
-    ids: of the shapes, in their order.
+    shards: the prepared folder; None for raw meshes.
+    head: what the card says about the shapes.
+    ids: ids of the shapes, in order.
 
     Args:
-        data: A folder of `lagem prepare`, or meshes: a file, a folder, a manifest.
-        split: Of a prepared folder.
-        points: R, drawn on the surface of a mesh; a prepared shape has its stored ones.
-        seed: Of the draws.
+        data: A folder of `lagem prepare`, or meshes: a file, a folder or a manifest.
+        split: Split of a prepared folder.
+        points: R, points drawn on the surface of a raw mesh; a prepared shape has stored points.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: If there is no shape.
     """
 
     def __init__(self, data: Path, *, split: str, points: int, seed: int) -> None:
@@ -39,12 +42,12 @@ class EvaluationSet:
             self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
             self.head = ReconstructionHead(data=str(data), truth="input: the meshes' own surface", split="all")
 
-    def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | Untrue]:
-        """The shapes in their order.
+    def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | UnreadableShape]:
+        """The shapes in order.
 
         Args:
-            num_surface_points: N, input points of each.
-            only: Ids to be given; None for all.
+            num_surface_points: N, input points per shape.
+            only: Ids of the shapes to yield; None yields all.
         """
         if self.shards:
             return truths_of_prepared(

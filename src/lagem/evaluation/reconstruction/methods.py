@@ -1,4 +1,4 @@
-"""What can be evaluated: an autoencoder, or the baseline that answers with the nearest training shape."""
+"""The methods that can be evaluated: an autoencoder, or the baseline that retrieves the nearest training shape."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -21,37 +21,38 @@ from lagem.prepared.shards import Shards
 from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
 
-ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]  # of all levels, fine to coarse, and a shape's id
+# Maps the latents of all levels of a shape, fine to coarse, and its id to other latents.
+ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]
 NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surface points"
 
 
 class Method(Protocol):
-    """Gives a result for every shape.
+    """Computes a result for every shape.
 
-    head: what the card says about it.
-    num_surface_points: N, input points it asks for.
+    head: what the card says about the method.
+    num_surface_points: N, input points that it reads.
     """
 
     head: ReconstructionHead
     num_surface_points: int
 
     def score(self, truth: Truth) -> ShapeScore:
-        """The result for a shape, held against the truth."""
+        """Score the result for a shape against the truth."""
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """(size, size, 3) uint8 picture of the result for a shape; None where it has no surface."""
+        """(size, size, 3) uint8 picture of the result for a shape; None if it has no surface."""
 
 
-class Reconstruction:
-    """An autoencoder: the shape's surface points are encoded and decoded.
+class AutoencoderMethod:
+    """An autoencoder that encodes and decodes the surface points of a shape.
 
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file.
-        num_surface_points: N; None takes as many as in training.
-        points: Drawn on the result's surface.
+        num_surface_points: N; None takes the number used in training.
+        points: Points drawn on the result's surface.
         resolution: Cells along a side of the grid.
-        device: Where the network runs.
-        seed: Of the draw.
+        device: Device of the network.
+        seed: Seed of the draw.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Reconstruction:
         return len(self._autoencoder.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """The same network, decoding what `change` makes of a shape's latents."""
+        """The same network, but it decodes the latents that `change` returns."""
         changed = copy.copy(self)
         changed._change = change
         return changed
@@ -117,32 +118,35 @@ class Reconstruction:
         return self._autoencoder.decode(latents).select(0)
 
 
-class Retrieval:
-    """The nearest training shape in place of a reconstruction: its stored points and normals are the result.
+class RetrievalMethod:
+    """The baseline whose result is the nearest training shape, by its stored points and normals.
 
-    A network that does worse has not learnt what its training set already says. There is no IoU, as a shape has labels
-    at its own queries only.
+    A network that scores lower has not learnt what its training set already contains. There is no IoU, as the training
+    shape has no labels at the queries of the evaluated shape.
 
     Args:
         shards: A prepared folder.
-        neighbours: Of the evaluated shapes in it; ValueError where they are unknown.
-        points: Most points of the result.
+        neighbours: Nearest training shapes of the evaluated shapes.
+        points: Maximum number of points of the result.
+
+    Raises:
+        ValueError: If the nearest training shapes are unknown.
     """
 
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}. It needs a folder "
-                "with a training set that can be read, and another split to evaluate."
+                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}. Give a prepared "
+                "folder with a readable training set, and evaluate another split."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
-        self._places = {id: index for index, id in enumerate(shards.ids)}
+        self._indices = {id: index for index, id in enumerate(shards.ids)}
         self._records = read_records(Path(shards.root))
-        self.num_surface_points = 1  # not looked at
+        self.num_surface_points = 1  # unused
         self.head = ReconstructionHead(weights=NO_WEIGHTS)
 
     def score(self, truth: Truth) -> ShapeScore:
-        """See `score_points`; the floor is by the area that was measured in preparation, None where that is lost."""
+        """See `score_points`; the floor uses the area recorded in preparation and is None without that record."""
         index = self._index(truth)
         count = min(self._points, self._shards.count(index, "surface_points"))
         points, normals = (self._shards.read(index, f"surface_{name}", 0, count) for name in ("points", "normals"))
@@ -156,4 +160,4 @@ class Retrieval:
         return render_points(self._shards.read(self._index(truth), "surface_points"), size=size, up=up)
 
     def _index(self, truth: Truth) -> int:
-        return self._places[self._nearest[truth.id].id]
+        return self._indices[self._nearest[truth.id].id]

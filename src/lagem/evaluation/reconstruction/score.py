@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.evaluation.reconstruction.truth import Labelled, Truth
-from lagem.geometry.metrics import fscore_of, iou, nearest_points, sampling_floor
+from lagem.evaluation.reconstruction.truth import LabelledQueries, Truth
+from lagem.geometry.metrics import chamfer_of, fscore_of, iou, nearest_points, sampling_floor
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError, extract_surface
 from lagem.randomness import sample_generator
@@ -17,17 +17,17 @@ from lagem.randomness import sample_generator
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeScore:
-    """Scores of one shape; None where a measure is not defined.
+    """Scores of one shape; None for a measure that is not defined.
 
     chamfer: mean(truth to result) + mean(result to truth), distances not squared; None without a surface.
-    fscore_010, fscore_020, fscore_050: at thresholds .01, .02, .05; 0 without a surface.
-    normal_consistency: mean |cosine| of the normals of nearest points, averaged over both ways (Mescheder et al.
+    fscore_010, fscore_020, fscore_050: at thresholds 0.01, 0.02, 0.05; 0 without a surface.
+    normal_consistency: mean |cosine| of the normals of nearest points, averaged over both directions (Mescheder et al.
         2019); 0 without a surface.
-    iou, iou_near: of occupancy at uniform and at near queries; None where the truth is an input mesh.
-    floor: Chamfer that two samplings of one surface would have, by the area of the result.
-    reason: why there is no surface; empty for most.
-    nearest_train, nearest_train_distance: id of the nearest training shape and how far it is; None where that is not
-        known (`lagem.evaluation.neighbours`).
+    iou, iou_near: IoU at uniform and at near queries; None if the truth is an input mesh.
+    floor: expected Chamfer distance of two samplings of the result's surface.
+    reason: why there is no surface; empty if there is one.
+    nearest_train, nearest_train_distance: id and distance of the nearest training shape; None if unknown
+        (`lagem.evaluation.neighbours`).
     """
 
     id: str
@@ -58,13 +58,13 @@ def score_shape(
 
     Args:
         truth: The shape.
-        query_logits: (Q, 3) to (Q,) logits, inside where > 0.
-        resolution: Cells along a side of the grid (the published one has 128).
-        points: Drawn from the result's surface (published: 100,000).
-        seed: Of that draw, keyed by the id.
-        device: Where the field is asked.
+        query_logits: Maps (Q, 3) points to (Q,) logits, positive inside.
+        resolution: Cells along a side of the grid (published: 128).
+        points: Points drawn on the result's surface (published: 100,000).
+        seed: Seed of that draw, keyed by the id.
+        device: Device of the field.
     """
-    volume_iou, near_iou = (_iou(labelled, query_logits, device) for labelled in (truth.volume, truth.near))
+    volume_iou, near_iou = (_iou(queries, query_logits, device) for queries in (truth.volume, truth.near))
     try:
         mesh = extract_surface(query_logits, resolution=resolution, device=device)
     except EmptySurfaceError as error:
@@ -77,34 +77,36 @@ def score_shape(
 def score_points(
     truth: Truth, predicted: NDArray[np.floating], normals: NDArray[np.floating], *, floor: float | None
 ) -> ShapeScore:
-    """Score points of a resulting surface against the truth; there is no IoU without a field.
+    """Score points of a result's surface against the truth; without a field there is no IoU.
 
     Args:
         truth: The shape.
         predicted: (P, 3) points of the result, in the unit-sphere frame.
-        normals: (P, 3) of unit length.
-        floor: To stand beside the score.
+        normals: (P, 3), unit normals at these points.
+        floor: See `ShapeScore`.
     """
-    (there, to), (back, from_) = nearest_points(truth.reference_points, predicted)
-    alike = [
-        np.abs(np.einsum("nc,nc->n", truth.reference_normals, normals[to])).mean(),
-        np.abs(np.einsum("nc,nc->n", normals, truth.reference_normals[from_])).mean(),
+    (to_result, nearest), (to_truth, nearest_reference) = nearest_points(truth.reference_points, predicted)
+    cosines = [
+        np.abs(np.einsum("nc,nc->n", truth.reference_normals, normals[nearest])).mean(),
+        np.abs(np.einsum("nc,nc->n", normals, truth.reference_normals[nearest_reference])).mean(),
     ]
     return ShapeScore(
         id=truth.id,
         category=truth.category,
-        chamfer=float(there.mean() + back.mean()),
-        fscore_010=fscore_of(there, back, 0.01),
-        fscore_020=fscore_of(there, back, 0.02),
-        fscore_050=fscore_of(there, back, 0.05),
-        normal_consistency=float(np.mean(alike)),
+        chamfer=chamfer_of(to_result, to_truth),
+        fscore_010=fscore_of(to_result, to_truth, 0.01),
+        fscore_020=fscore_of(to_result, to_truth, 0.02),
+        fscore_050=fscore_of(to_result, to_truth, 0.05),
+        normal_consistency=float(np.mean(cosines)),
         floor=floor,
     )
 
 
 @torch.no_grad()
-def _iou(labelled: Labelled | None, query_logits: Callable[[Tensor], Tensor], device: torch.device) -> float | None:
-    if labelled is None:
+def _iou(
+    queries: LabelledQueries | None, query_logits: Callable[[Tensor], Tensor], device: torch.device
+) -> float | None:
+    if queries is None:
         return None
-    predicted: NDArray[np.bool_] = (query_logits(torch.from_numpy(labelled.points).to(device)) > 0).cpu().numpy()
-    return iou(predicted, labelled.occupancy, labelled.weight)
+    predicted: NDArray[np.bool_] = (query_logits(torch.from_numpy(queries.points).to(device)) > 0).cpu().numpy()
+    return iou(predicted, queries.occupancy, queries.weight)

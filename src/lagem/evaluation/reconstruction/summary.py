@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from lagem.evaluation.means import Mean, mean_of
+from lagem.evaluation.means import Mean, mean_of, mean_of_defined
 from lagem.evaluation.reconstruction.score import ShapeScore
 
 NO_MEASURES = ("id", "category", "reason", "nearest_train", "nearest_train_distance")
@@ -16,11 +16,11 @@ MEASURES = tuple(field.name for field in fields(ShapeScore) if field.name not in
 class Summary:
     """Means by measure; a measure that no shape has is left out.
 
-    over_shapes: every shape counts alike.
-    over_categories: every category counts alike, as in the paper's Table 4.
-    by_category: means of each category's shapes.
-    without_nearest, nearest: means without the nearest tenth, and over it alone; empty where it is not known.
-    failed: why shapes have no surface or could not be read; they count as F-score 0.
+    over_shapes: means over all shapes.
+    over_categories: means of the categories' means, as in the paper's Table 4.
+    by_category: means over the shapes of each category.
+    without_nearest, nearest: means without the nearest tenth, and over it alone; empty if it is unknown.
+    failed: by id, why a shape has no surface or could not be read; such a shape has F-score 0.
     """
 
     over_shapes: dict[str, Mean]
@@ -32,14 +32,17 @@ class Summary:
 
 
 def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
-    """Summary of scores; ValueError where there are none.
+    """Summarise scores.
 
     Args:
-        scores: One a shape.
-        seed: Of the resampling.
+        scores: One score per shape.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: If there is no score.
     """
     if not scores:
-        raise ValueError("no shape was scored, so there is nothing to sum up; check the folder and --split.")
+        raise ValueError("no shape was scored, so there is nothing to summarise; check the folder and --split.")
     categories = sorted({score.category for score in scores})
     by_category = {
         category: _means([score for score in scores if score.category == category], seed) for category in categories
@@ -61,9 +64,9 @@ def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
 
 
 def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
-    """Ids of the tenth of the shapes, rounded up, that lie nearest to a training shape: possible leaks.
+    """Ids of the 10% of the shapes, rounded up, that lie nearest to a training shape: possible leaks.
 
-    Empty where no distance to the training set is known.
+    Empty if no distance to the training set is known.
     """
     known = sorted(
         (score.nearest_train_distance, score.id) for score in scores if score.nearest_train_distance is not None
@@ -72,9 +75,5 @@ def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
 
 
 def _means(scores: Sequence[ShapeScore], seed: int) -> dict[str, Mean]:
-    found = {}
-    for measure in MEASURES:
-        values = [value for score in scores if (value := getattr(score, measure)) is not None]
-        if values:
-            found[measure] = mean_of(np.array(values, dtype=np.float64), seed)
-    return found
+    means = {measure: mean_of_defined((getattr(score, measure) for score in scores), seed) for measure in MEASURES}
+    return {measure: mean for measure, mean in means.items() if mean is not None}

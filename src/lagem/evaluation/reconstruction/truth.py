@@ -1,6 +1,6 @@
-"""What a reconstruction is held against: the stored surface and labels of a prepared shape, or an input mesh.
+"""The ground truth of an evaluation: the stored surface and labels of a prepared shape, or a raw mesh.
 
-N input points of the network, R reference points, Q queries; coordinates are in the unit-sphere frame.
+N input points of the network, R reference points, Q queries; all coordinates are in the unit-sphere frame.
 """
 
 from collections.abc import Container, Iterator
@@ -22,10 +22,10 @@ Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledQueries:
     """Queries with their occupancy.
 
-    points: (Q, 3); occupancy: (Q,) bool; weight: (Q,), uniform draws that each stands for.
+    points: (Q, 3); occupancy: (Q,) bool; weight: (Q,), the number of uniform draws that each query represents.
     """
 
     points: Points
@@ -38,8 +38,8 @@ class Truth:
     """One shape with its ground truth.
 
     surface_points: (N, 3), the network's input.
-    reference_points, reference_normals: (R, 3), of the true surface.
-    volume, near: labelled queries; None for an input mesh, whose inside is not known.
+    reference_points, reference_normals: (R, 3), on the true surface.
+    volume, near: labelled queries; None for a raw mesh, whose inside is unknown.
     """
 
     id: str
@@ -47,13 +47,13 @@ class Truth:
     surface_points: Points
     reference_points: Points
     reference_normals: Points
-    volume: Labelled | None
-    near: Labelled | None
+    volume: LabelledQueries | None
+    near: LabelledQueries | None
 
 
 @dataclass(frozen=True)
-class Untrue:
-    """A shape without ground truth, and why."""
+class UnreadableShape:
+    """A shape that could not be read, and the reason."""
 
     id: str
     category: str
@@ -62,15 +62,15 @@ class Untrue:
 
 def truths_of_prepared(
     root: Path, *, split: str, num_surface_points: int, seed: int, only: Container[str] | None = None
-) -> Iterator[Truth | Untrue]:
-    """Shapes of one split of a prepared folder, in the order of its index; one in a damaged shard is an `Untrue`.
+) -> Iterator[Truth | UnreadableShape]:
+    """Shapes of one split of a prepared folder, in the order of its index.
 
     Args:
         root: Folder that `lagem prepare` wrote.
-        split: As in the index.
-        num_surface_points: N; the points are a window of the stored ones at a place keyed by the seed and the id.
-        seed: Of that place.
-        only: Ids to be given; None for all.
+        split: Split in the index.
+        num_surface_points: N; the points are a window of the stored points.
+        seed: The start of the window is keyed by this seed and the id.
+        only: Ids of the shapes to yield; None yields all.
     """
     shards = Shards(root)
     for index, id in enumerate(shards.ids):
@@ -79,7 +79,7 @@ def truths_of_prepared(
         try:
             yield _truth_of_prepared(shards, index, num_surface_points, seed)
         except ValueError as error:
-            yield Untrue(id=id, category=shards.categories[index], reason=str(error))
+            yield UnreadableShape(id=id, category=shards.categories[index], reason=str(error))
 
 
 def truths_of_meshes(
@@ -89,15 +89,15 @@ def truths_of_meshes(
     num_reference_points: int,
     seed: int,
     only: Container[str] | None = None,
-) -> Iterator[Truth | Untrue]:
-    """Mesh files as they are, found as `lagem prepare` finds them; one that cannot be read is an `Untrue`.
+) -> Iterator[Truth | UnreadableShape]:
+    """Raw meshes, found as `lagem prepare` finds them.
 
     Args:
         sources: Files, folders and manifests.
-        num_surface_points: N, drawn from the mesh's surface.
-        num_reference_points: R, drawn from it too.
-        seed: Of the draws, keyed by the id.
-        only: Ids to be given; None for all.
+        num_surface_points: N, points drawn on the mesh.
+        num_reference_points: R, points drawn on the mesh.
+        seed: Seed of the draws, keyed by the id.
+        only: Ids of the shapes to yield; None yields all.
     """
     for mesh in find_meshes(sources, val_share=0):
         if only is not None and mesh.id not in only:
@@ -109,7 +109,7 @@ def truths_of_meshes(
             surface_points, _ = sample_surface(unit, num_surface_points, rng)
             reference_points, normals = sample_surface(unit, num_reference_points, rng)
         except ValueError as error:
-            yield Untrue(id=mesh.id, category=mesh.category, reason=str(error).removeprefix(f"{mesh.path}: "))
+            yield UnreadableShape(id=mesh.id, category=mesh.category, reason=str(error).removeprefix(f"{mesh.path}: "))
             continue
         yield Truth(
             id=mesh.id,
@@ -132,11 +132,13 @@ def _truth_of_prepared(shards: Shards, index: int, num_surface_points: int, seed
         surface_points=shards.read(index, "surface_points", start, num_surface_points),
         reference_points=shards.read(index, "surface_points"),
         reference_normals=shards.read(index, "surface_normals"),
-        volume=_labelled(shards, index, "volume", (1 / drawn[0], 1 / drawn[1])),
-        near=_labelled(shards, index, "near", (1.0, 1.0)),
+        volume=_queries(shards, index, "volume", (1 / drawn[0], 1 / drawn[1])),
+        near=_queries(shards, index, "near", (1.0, 1.0)),
     )
 
 
-def _labelled(shards: Shards, index: int, kind: Literal["volume", "near"], weights: tuple[float, float]) -> Labelled:
+def _queries(
+    shards: Shards, index: int, kind: Literal["volume", "near"], weights: tuple[float, float]
+) -> LabelledQueries:
     points, occupancy = labelled(shards, index, kind)
-    return Labelled(points=points, occupancy=occupancy, weight=np.where(occupancy, *weights))
+    return LabelledQueries(points=points, occupancy=occupancy, weight=np.where(occupancy, *weights))

@@ -1,0 +1,62 @@
+"""The status of an evaluation: how many shapes have a score, were refused, and are missing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from lagem.evaluation.card_head import ReconstructionHead
+from lagem.evaluation.reconstruction.card import read_card
+from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
+from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
+from lagem.storage.digest import sha256_of
+from lagem.storage.parts import status_line
+
+
+def evaluation_status(
+    weights: Path | None,
+    data: Path,
+    output: Path,
+    *,
+    split: str = "val",
+    num_surface_points: int | None = None,
+    points: int = 100_000,
+    resolution: int = 128,
+    seed: int = 0,
+) -> str:
+    """The status as one line; only scores with the given settings count.
+
+    Reads the card and the journals. A running evaluation is not disturbed. The arguments are those of `evaluate`, but
+    without `num_surface_points` scores with any number of them count.
+    """
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed)
+    wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed))
+    if weights is None:
+        wanted = replace(wanted, weights=NO_WEIGHTS)
+    else:
+        sha256 = sha256_of(weights)
+        wanted = replace(wanted, weights_sha256=sha256, surface_points_given=num_surface_points, resolution=resolution)
+    reasons = _reasons_by_id(output, wanted)
+    refused = sum(bool(reasons.get(id)) for id in shapes.ids)
+    done = sum(reasons.get(id) == "" for id in shapes.ids)
+    return status_line("shapes", total=len(shapes.ids), done=done, refused=refused)
+
+
+def score_journals(output: Path) -> list[Path]:
+    """Journals of the scores of unfinished evaluations in a folder."""
+    return sorted(output.glob(".scores*.jsonl"))
+
+
+def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
+    """For each scored shape the reason why it has no surface, empty if it has one."""
+    reasons: dict[str, str] = {}
+    journals = score_journals(output)
+    if (output / "card.json").exists() and not journals:
+        card = read_card(output)
+        if wanted.agrees_with(card.head):
+            reasons = {id: score.reason for id, score in card.scores.items()}
+    for path in journals:
+        head, *lines = path.read_text(encoding="utf-8").split("\n")
+        if wanted.agrees_with(ReconstructionHead.from_card(json.loads(head))):
+            whole_lines = lines[:-1]  # the last line is empty or incomplete
+            reasons |= {id: score["reason"] for id, score in map(json.loads, whole_lines)}
+    return reasons

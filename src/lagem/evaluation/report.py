@@ -1,0 +1,30 @@
+"""A report for people and for programs: `<name>.md`, and the same numbers in `<name>.json`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lagem.storage.atomic import write_json, write_text
+
+
+def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *, ensure_ascii: bool = False) -> None:
+    """Write both files.
+
+    Args:
+        folder: Created if it does not exist.
+        name: Name of the files without their ending.
+        lines: Lines of the Markdown file.
+        content: Content of the JSON file, in plain types.
+        ensure_ascii: Escape all but ASCII in the JSON file; needed if it holds file names, which may be undecodable.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{name}.md", "".join(f"{line}\n" for line in lines))
+    write_json(folder / f"{name}.json", content, indent=1, ensure_ascii=ensure_ascii)
+
+
+def print_plain(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are, without markup or highlighting."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
