@@ -1,4 +1,4 @@
-"""A bundle of a tiny cascade, and meshes to encode with it."""
+"""A bundle of a tiny cascade, meshes to encode with it, and prepared shapes to study levels with."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,8 @@ import trimesh
 import small_cascade as small
 from lagem.generation.bundle import write_bundle
 from lagem.geometry.mesh import Mesh
+from lagem.preparation.settings import Settings
+from toy_shapes import prepare_toys
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,13 @@ def bundle(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cascade")
     autoencoder, *stages = small.write_cascade(folder)
     return write_bundle(autoencoder, stages, folder / "cascade")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Path:
+    """A prepared folder of 3 validation shapes, a shard for each."""
+    settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, shapes_per_shard=1)
+    return prepare_toys(tmp_path_factory.mktemp("toys"), settings=settings, training=False)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_retrieval_of_a_copy_scores_at_the_floor_and_of_another_shape_above_it(f
     assert again["normal_consistency"] > 0.99 and again["iou"] is None and again["iou_near"] is None
     assert torus["chamfer"] == pytest.approx(torus["nearest_train_distance"]) and torus["chamfer"] > 3 * torus["floor"]
     area = read_records(folder)[torus["nearest_train"]].measures.area
-    assert torus["floor"] == pytest.approx(np.sqrt(area / 4_000), rel=1e-6)
+    assert torus["floor"] == pytest.approx(np.sqrt(area / 5_000), rel=1e-6)
     text = (tmp_path / "card" / "card.md").read_text()
     assert "weights: none" in text and "Retrieved shapes have no IoU" in text and "Marching cubes" not in text
 

@@ -1,20 +1,18 @@
-"""The study of levels finds out which of them a network reads."""
+"""The study of levels finds which levels a network reads."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
-import trimesh
 from PIL import Image
 
 from lagem.cli import main
-from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
-from lagem.preparation.pipeline import prepare
-from lagem.preparation.settings import Settings
 from lagem.studies.levels import Variant, study_levels, variants
 from lagem.weights.autoencoder import save_autoencoder
+from toy_shapes import damage_shard, save_constant_network
 
 SMALL = {"points": 300, "resolution": 16}
 
@@ -30,9 +28,9 @@ def reads_the_coarsest_level_only(path):
     return path
 
 
-def test_noise_in_a_level_that_is_not_read_changes_nothing_and_in_one_that_is_read_it_does(with_training, tmp_path):
+def test_noise_changes_the_result_only_in_a_level_that_is_read(prepared, tmp_path):
     weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
-    results = {result.name: result for result in study_levels(weights, with_training, tmp_path / "out", **SMALL)}
+    results = {result.name: result for result in study_levels(weights, prepared, tmp_path / "out", **SMALL)}
     assert list(results) == ["all levels", "level 2 alone", "noise in level 2", "noise in level 1"]
     unread = results["noise in level 1"].differences
     assert all(change.difference.low == change.difference.high == 0 for change in unread.values())
@@ -40,11 +38,11 @@ def test_noise_in_a_level_that_is_not_read_changes_nothing_and_in_one_that_is_re
     assert results["noise in level 2"].means["iou"].count == 3
 
 
-def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training, tmp_path, capsys, monkeypatch):
-    """The tables that are printed fit 80 columns without cutting a figure."""
+def test_the_command_writes_numbers_and_a_picture_of_every_variant(prepared, tmp_path, capsys, monkeypatch):
+    """The printed tables fit 80 columns without cutting a number."""
     monkeypatch.setenv("COLUMNS", "80")
     weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
-    main(["levels", str(weights), str(with_training), "--output", str(tmp_path / "out"), "--points", "300",
+    main(["levels", str(weights), str(prepared), "--output", str(tmp_path / "out"), "--points", "300",
           "--resolution", "16"])  # fmt: skip
     printed = capsys.readouterr().out
     assert printed.count("noise in level 2") >= 3 and "…" not in printed
@@ -57,18 +55,14 @@ def test_the_command_writes_figures_and_a_picture_of_every_variant(with_training
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["levels.json", "levels.md", "levels.png"]
 
 
-def test_shapes_of_a_damaged_shard_are_left_out_and_named(tmp_path, capsys):
-    for name, made in (("ball", trimesh.creation.icosphere(3)), ("cube", trimesh.creation.box((1, 1, 1)))):
-        Mesh(made.vertices, made.faces).save(tmp_path / "meshes" / f"{name}.ply")
-    settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, val_share=1, shapes_per_shard=1)
-    prepare([tmp_path / "meshes"], tmp_path / "prepared", settings)
-    damaged = min((tmp_path / "prepared" / "shards").iterdir())  # of the ball
-    damaged.write_bytes(damaged.read_bytes()[:-1])
+def test_shapes_of_a_damaged_shard_are_left_out_and_named(prepared, tmp_path, capsys):
+    copy = copytree(prepared, tmp_path / "prepared")
+    damaged = damage_shard(copy, "again")
     weights = reads_the_coarsest_level_only(tmp_path / "weights.safetensors")
-    whole, *_ = study_levels(weights, tmp_path / "prepared", tmp_path / "out", **SMALL)
-    assert whole.means["iou"].count == 1 and whole.empty == 0
+    whole, *_ = study_levels(weights, copy, tmp_path / "out", **SMALL)
+    assert whole.means["iou"].count == 2 and whole.empty == 0
     for text in (capsys.readouterr().out, (tmp_path / "out" / "levels.md").read_text()):
-        assert "left out: ball: " in text and damaged.name in text and "left out: cube" not in text
+        assert "left out: again: " in text and damaged.name in text and "left out: torus" not in text
 
 
 def test_a_variant_keeps_what_it_does_not_name_and_noise_is_keyed_by_the_shape():
@@ -85,9 +79,10 @@ def test_a_variant_keeps_what_it_does_not_name_and_noise_is_keyed_by_the_shape()
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "levels"])
-def test_a_device_that_is_not_there_is_one_line(verb, with_training, weights, tmp_path, capsys):
+def test_a_missing_device_is_one_line(verb, prepared, tmp_path, capsys):
+    weights = save_constant_network(tmp_path / "weights.safetensors", 1.0)
     with pytest.raises(SystemExit) as stop:
-        main([verb, str(weights), str(with_training), "--output", str(tmp_path / "out"), "--device", "nowhere"])
+        main([verb, str(weights), str(prepared), "--output", str(tmp_path / "out"), "--device", "nowhere"])
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "--device nowhere cannot be used here" in error
