@@ -14,7 +14,7 @@ from lagem.studies.mixing import mix_shapes
 from lagem.studies.study import Study
 
 
-def test_a_mixture_is_decoded_from_coarse_levels_of_a_and_finer_ones_of_b(bundle, tmp_path, monkeypatch):
+def test_a_mixture_has_the_coarse_levels_of_a_and_the_finer_levels_of_b(bundle, tmp_path, monkeypatch):
     decoded = []
     decode = CascadedGenerator.decode
 

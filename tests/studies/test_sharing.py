@@ -1,4 +1,4 @@
-"""Variations share the levels they say, and their distances are those of their surfaces."""
+"""Variations share exactly the given levels, and their distances are those of their surfaces."""
 
 import json
 
@@ -20,7 +20,7 @@ def ball(index: int, radius: float) -> GeneratedShape:
     return GeneratedShape(index, 0, [], Mesh(made.vertices, made.faces))
 
 
-def test_given_levels_are_shared_and_the_others_made_anew(bundle):
+def test_given_levels_are_shared_and_the_others_sampled(bundle):
     generator = load_bundle(bundle)
     settings = {"category": "chair", "sampler": SamplerSettings(steps=[3]), "surface": SurfaceSettings(resolution=16)}
     (base,) = generator.generate(count=1, **settings)
@@ -46,7 +46,7 @@ def test_samples_without_a_surface_are_counted_and_in_no_pair():
     assert measure_groups([], [[empty, empty]], None, seed=0).distance is None
 
 
-def test_the_command_writes_figures_and_a_picture_for_every_number_of_shared_levels(bundle, tmp_path, capsys):
+def test_the_command_writes_numbers_and_a_picture_for_every_number_of_shared_levels(bundle, tmp_path, capsys):
     words = ["--steps", "3", "--resolution", "16", "--groups", "2", "--variants", "2"]
     main(["vary", str(bundle), "--output", str(tmp_path / "out"), "--category", "chair", *words])
     assert "Z3, Z2" in capsys.readouterr().out

@@ -16,8 +16,8 @@ from lagem.progress import long_progress
 from lagem.studies.study import Study, distance_between, formatted_distance, sampled_surface
 
 DEFINITION = """\
-Distance: from the shape with that part of the level's vectors replaced by standard Gaussian noise to the shape decoded
-from the original latents. Brackets: 95% bootstrap interval over shapes."""
+Distance: from the shape with that fraction of the level's vectors replaced by standard Gaussian noise to the shape
+decoded from the original latents. Brackets: 95% bootstrap interval over shapes."""
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,5 @@ def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str,
 
 def noise_rows(results: Sequence[Disturbance]) -> list[list[str]]:
     """Rows of a table, the header first."""
-    rows = [["noise in", "part", "distance ×100", "without a surface"]]
+    rows = [["noise in", "fraction", "distance ×100", "without a surface"]]
     return rows + [[f"Z{r.level}", f"{r.part:.0%}", formatted_distance(r.distance), str(r.empty)] for r in results]

@@ -1,4 +1,4 @@
-"""`lagem evaluate-generation`: equal sets, failures that count, recognised categories, nearest training shapes."""
+"""`lagem evaluate-generation`: sets of equal size, failures, recognised categories, nearest training shapes."""
 
 import csv
 import json
@@ -10,7 +10,8 @@ import torch
 import trimesh
 
 from lagem.cli import main
-from lagem.evaluation.generation import run
+from lagem.evaluation import neighbours
+from lagem.evaluation.generation import run, sets, shapes, summary
 from lagem.evaluation.generation.run import evaluate_generation
 from lagem.generation.generator import GeneratedShape
 from lagem.generation.report import GenerationReport
@@ -20,6 +21,14 @@ from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.sources.surfaces import MeshSurfaces, PreparedSurfaces
 
 FEW = ["--points", "64"]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_intervals_and_searches(monkeypatch) -> None:
+    """Intervals from 50 halves (`test_sets` checks what intervals hold), nearest training shapes by 2,000 points."""
+    monkeypatch.setattr(sets, "HALVES", 50)
+    for module in (neighbours, shapes):
+        monkeypatch.setattr(module, "COMPARED_POINTS", 2_000)
 
 
 def ball(_: float) -> Mesh:
@@ -42,7 +51,7 @@ def in_unit_sphere(mesh: Mesh) -> Mesh:
 
 
 def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> Path:
-    """As `lagem generate` writes it; None is a sample without a surface."""
+    """A folder as `lagem generate` writes it; None is a sample without a surface."""
     report = GenerationReport(folder, len(meshes), "ply", "z", about={})
     report.take(
         GeneratedShape(index, index, [torch.zeros(2, 2)], mesh, "" if mesh else "no node is inside", category)
@@ -52,7 +61,7 @@ def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> P
 
 
 def save(folder: Path, meshes: list[Mesh]) -> Path:
-    """Meshes of one category, that of the folder's name."""
+    """Write meshes of the category that the folder is named after."""
     for index, mesh in enumerate(meshes):
         mesh.save(folder / f"{folder.name}{index:03d}.ply")
     return folder.parent
@@ -78,7 +87,7 @@ def rows_of(tmp_path: Path, set: str) -> dict[str, dict[str, str]]:
     return {row["id"]: row for row in rows if row["set"] == set}
 
 
-def test_the_card_holds_what_was_measured_and_nothing_else_is_left(tmp_path, references, capsys):
+def test_the_card_holds_what_was_measured_and_no_journal_is_left(tmp_path, references, capsys):
     generate(tmp_path / "made" / "box", "box", [box(size) for size in SIZES])
     generate(tmp_path / "made" / "rod", "rod", [rod(size) for size in SIZES])
     card = evaluated(tmp_path, tmp_path / "made", references, "--emd-points", "32", "--workers", "2")
@@ -96,14 +105,14 @@ def test_the_card_holds_what_was_measured_and_nothing_else_is_left(tmp_path, ref
     assert set(card["left_out"]) == {"box", "rod"} and "fewer than 50" in card["left_out"]["box"]
     text = (tmp_path / "out" / "generation.md").read_text()
     assert "MMD-CD ×1000 | COV-CD ×100 | 1-NNA-CD ×100 | MMD-EMD ×100" in text
-    assert "12 of 12, 100.0% [75.8, 100.0]" in text and "64 points a shape" in text
+    assert "12 of 12, 100.0% [75.8, 100.0]" in text and "64 points per shape" in text
     printed = capsys.readouterr().out
     assert (
         "12 generated shapes and as many references" in printed and "6 to compare, fewer than 50: box, rod" in printed
     )
 
 
-def test_a_sample_without_a_surface_counts_as_a_failure_of_all_that_is_asked(tmp_path, references, capsys):
+def test_a_sample_without_a_surface_counts_as_a_failure_in_every_proportion(tmp_path, references, capsys):
     generate(tmp_path / "made" / "box", "box", [box(0.6), None, None])
     generate(tmp_path / "made" / "rod", "rod", [rod(0.6), rod(0.7)])
     card = evaluated(tmp_path, tmp_path / "made", references)
@@ -116,7 +125,7 @@ def test_a_sample_without_a_surface_counts_as_a_failure_of_all_that_is_asked(tmp
     assert [row["category"] for row in rows_of(tmp_path, "reference").values()] == ["box", "rod", "rod"]
 
 
-def test_what_is_made_in_place_of_the_category_is_not_recognised(tmp_path, references):
+def test_a_shape_of_another_category_than_requested_is_not_recognised(tmp_path, references):
     generate(tmp_path / "made" / "box", "box", [box(0.6), rod(0.6), rod(0.8), rod(1.0)])
     generate(tmp_path / "made" / "rod", "rod", [rod(size) for size in SIZES])
     card = evaluated(tmp_path, tmp_path / "made", references)
@@ -139,7 +148,7 @@ def test_more_samples_than_references_are_still_recognised_and_the_draw_is_keyed
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_crumbs_are_not_the_dominant_solid(tmp_path, references):
+def test_a_mesh_in_two_large_components_has_no_dominant_solid(tmp_path, references):
     made = trimesh.util.concatenate([
         trimesh.creation.box((0.5, 0.5, 0.5)),
         trimesh.creation.box((0.5, 0.5, 0.25), transform=trimesh.transformations.translation_matrix([0, 0, 0.6])),
@@ -152,29 +161,27 @@ def test_crumbs_are_not_the_dominant_solid(tmp_path, references):
     assert card["overall"]["shares"]["one_solid"]["successes"] == 1
 
 
-def test_a_category_has_figures_of_its_own_from_50_references_up(tmp_path, monkeypatch):
-    save(tmp_path / "real" / "box", [box(size) for size in np.linspace(0.5, 1, 50)])
-    references = MeshSurfaces(save(tmp_path / "real" / "rod", [rod(size) for size in np.linspace(0.5, 1, 49)]))
-    monkeypatch.setattr(run, "write_generation_card", lambda *given: None)
+def test_a_category_with_enough_references_is_reported_separately(tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "LEAST_REFERENCES", 10)
+    sizes = np.linspace(0.5, 1, 10)
+    save(tmp_path / "real" / "box", [box(size) for size in sizes])
+    references = MeshSurfaces(save(tmp_path / "real" / "rod", [rod(size) for size in sizes[1:]]))
     for name, maker in (("box", box), ("rod", rod)):
-        rows = ["index,category,file,reason", *(f"{index},{name},{index}.ply," for index in range(50))]
-        for index, size in enumerate(np.linspace(0.5, 1, 50)):
-            maker(size).save(tmp_path / "made" / name / f"{index}.ply")
-        (tmp_path / "made" / name / "samples.csv").write_text("\n".join(rows))
+        generate(tmp_path / "made" / name, name, [maker(size) for size in sizes])
     found = evaluate_generation(tmp_path / "made", references, tmp_path / "out", points=16)
-    assert list(found.by_category) == ["box"] and found.by_category["box"].means["coverage_chamfer"].count == 50
-    assert found.by_category["box"].shares["recognised"].count == 50
-    assert found.left_out == {"rod": "49 to compare, fewer than 50"}
-    assert found.overall.means["coverage_chamfer"].count == 99
+    assert list(found.by_category) == ["box"] and found.by_category["box"].means["coverage_chamfer"].count == 10
+    assert found.by_category["box"].shares["recognised"].count == 10
+    assert found.left_out == {"rod": "9 to compare, fewer than 10"}
+    assert found.overall.means["coverage_chamfer"].count == 19
 
 
-def test_samples_without_a_category_are_held_against_all_references(tmp_path, references):
+def test_samples_without_a_category_are_compared_with_all_references(tmp_path, references):
     card = evaluated(tmp_path, generate(tmp_path / "made", None, [box(0.6), rod(0.6)]), references)
     assert card["overall"]["means"]["mmd_chamfer"]["count"] == 2 and card["left_out"] == {}
     assert "recognised" not in card["overall"]["shares"]
 
 
-def test_the_nearest_training_shape_is_told_for_both_sets(tmp_path, with_training):
+def test_the_nearest_training_shape_is_named_for_both_sets(tmp_path, with_training):
     generated = generate(tmp_path / "made", "toys", [ball(1), box(0.9), box(1)])
     card = evaluated(tmp_path, generated, with_training, "--train", str(with_training))
     made, real = rows_of(tmp_path, "generated"), rows_of(tmp_path, "reference")
@@ -190,7 +197,7 @@ def test_the_nearest_training_shape_is_told_for_both_sets(tmp_path, with_trainin
     assert means["novelty_generated"]["value"] < means["novelty_references"]["value"]  # by the torus
 
 
-def test_procedural_shapes_are_references_and_training_set(tmp_path):
+def test_procedural_shapes_can_be_references_and_training_set(tmp_path):
     surfaces = ProceduralSurfaces(num_train=8, num_val=16, seed=0)
     generated = generate(tmp_path / "made", "table", [box(0.7), box(0.8)])
     card = evaluated(tmp_path, generated, "procedural:8+16", "--train", "procedural:8+16")
@@ -200,7 +207,7 @@ def test_procedural_shapes_are_references_and_training_set(tmp_path):
     assert card["left_out"]["chair"] == "no generated shape with a surface"
 
 
-def test_a_killed_evaluation_goes_on_to_the_same_card(tmp_path, references, with_training, monkeypatch):
+def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, references, with_training, monkeypatch):
     generated = generate(tmp_path / "made", "box", [box(size) for size in SIZES[:3]])
 
     def evaluate(output):
@@ -232,7 +239,7 @@ def interrupted(*args):
     raise KeyboardInterrupt
 
 
-def test_a_reference_that_cannot_be_read_is_named_and_another_is_taken(tmp_path, references):
+def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, references):
     (references / "box" / "words.obj").write_text("no mesh")
     generated = generate(tmp_path / "made", "box", [box(size) for size in np.linspace(0.5, 1, 7)])
     card = evaluated(tmp_path, generated, references)
@@ -263,7 +270,7 @@ def test_a_mistake_is_one_line(tmp_path, references, capsys, monkeypatch, prepar
     assert words in line
 
 
-def test_references_of_no_generated_category_and_of_no_such_split_are_refused(tmp_path, references, with_training):
+def test_references_without_a_generated_category_or_without_the_split_are_refused(tmp_path, references, with_training):
     generated = generate(tmp_path / "made", "sofa", [box(0.7)])
     with pytest.raises(ValueError, match="generated ones are sofa, those of the references are box, rod"):
         evaluate_generation(generated, MeshSurfaces(references), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Distances of pairs: what is known of moved clouds, loops that nobody could get wrong, and rows that are journalled."""
+"""Distances of pairs equal those of moved clouds and of simple loops, and their rows are journalled."""
 
 import itertools
 

@@ -1,6 +1,6 @@
-"""MMD, COV, 1-NNA, diversity and shares: what is known of copies, of one distribution, and of sets far apart.
+"""MMD, COV, 1-NNA, diversity and proportions of copies, of sets from one distribution, and of sets far apart.
 
-Points of a plane stand for shapes; their distances are what a set's measures are made of.
+Points in the plane represent shapes; all measures depend on their distances only.
 """
 
 import itertools
@@ -34,20 +34,20 @@ def compared(generated: np.ndarray, references: np.ndarray, groups: list[str]) -
     return ComparedSets(np.array(groups), found, {"chamfer": found})
 
 
-def test_copies_match_and_cover_all_and_are_each_nearest_to_the_other_set():
+def test_copies_match_and_cover_all_and_their_nearest_neighbours_are_in_the_other_set():
     shapes = np.random.default_rng(0).normal(size=(40, 2))
     assert measured(shapes, shapes) == (0, 1, 0)
 
 
 def test_samples_of_one_distribution_have_a_1_nna_near_a_half():
-    """The 2 n draws are exchangeable, so the mean is (n - 1) / (2 n - 1), here .498. A set of 100 has a standard
-    deviation below .06 (measured .05), so the mean of 30 sets is within four of 1/sqrt(30) of it."""
+    """The 2 n draws are exchangeable, so the mean is (n - 1) / (2 n - 1), here 0.498. A set of 100 has a standard
+    deviation below 0.06 (measured 0.05), so the mean of 30 sets is within four of 1/sqrt(30) of it."""
     rng = np.random.default_rng(0)
     found = [measured(rng.normal(size=(100, 2)), rng.normal(size=(100, 2)))[2] for _ in range(30)]
     assert np.mean(found) == pytest.approx(99 / 199, abs=4 * 0.06 / np.sqrt(30))
 
 
-def test_sets_far_apart_are_told_apart_and_cover_little():
+def test_sets_far_apart_are_distinguished_and_cover_little():
     rng = np.random.default_rng(0)
     matching, coverage, accuracy = measured(rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + np.array([100, 0]))
     assert accuracy == 1 and coverage < 0.1
@@ -61,11 +61,11 @@ def test_a_collapsed_set_covers_one_reference(spread):
     matching, coverage, accuracy = measured(references[7] + spread * rng.random((20, 2)) / 2, references)
     assert coverage == 1 / 20
     assert matching == pytest.approx(sum(abs(place - 7) for place in range(20)) / 20, abs=2e-3)
-    # the copies are nearest to one another, but for those that lie on reference 7 itself: a tie of 19 of 20
+    # the copies are nearest to one another; if they lie on reference 7, 19 of the 20 nearest are copies
     assert accuracy >= (20 * 19 / 20 + 19 - 2) / 40
 
 
-def test_measures_equal_a_loop_nobody_could_get_wrong():
+def test_measures_equal_a_simple_loop():
     rng = np.random.default_rng(0)
     generated, references = rng.integers(4, size=(2, 12, 2)).astype(float)  # on a grid, so there are ties
     found = distances(generated, references)
@@ -108,7 +108,7 @@ def test_a_half_holds_half_of_every_group_and_nothing_twice():
 
 
 def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
-    """Of 95% intervals, at least 52 of 60 do with probability .99; they err on the wide side (`sets`)."""
+    """Of 60 correct 95% intervals at least 52 do, with probability 0.99; these are wider (see `sets`)."""
     monkeypatch.setattr(sets, "HALVES", 100)
     rng = np.random.default_rng(0)
     drawn = [
@@ -131,7 +131,7 @@ def test_a_bootstrap_with_copies_would_leave_the_value_and_halves_do_not():
         one_nearest_neighbour_accuracy(found.chosen(rng.integers(60, size=60), rng.integers(60, size=60)))
         for _ in range(50)
     ]
-    assert min(twice) > value + 0.1  # what the module's docstring warns of
+    assert min(twice) > value + 0.1  # see the docstring of `sets`
 
 
 def test_measures_of_a_single_pair_have_no_interval_and_no_diversity():

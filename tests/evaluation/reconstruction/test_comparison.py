@@ -1,4 +1,4 @@
-"""`lagem compare`: differences of pairs, their intervals, and what may not be compared."""
+"""`lagem compare`: differences of pairs, their intervals, and evaluations that cannot be compared."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_missing_surface_is_an_f_score_of_zero_and_no_pair_of_chamfer_distance
     assert "iou" not in found.over_shapes
 
 
-def test_the_nearest_tenth_is_left_out_of_a_second_figure(tmp_path):
+def test_a_second_difference_leaves_out_the_nearest_tenth(tmp_path):
     distance = [0.3, 0.01, *[0.5] * 8]
     first = card(tmp_path / "first", made([0.0] * 10, distance=distance))
     (found,) = compare([first, card(tmp_path / "second", made([0.0, 1.0, *[0.0] * 8], distance=distance))])
@@ -109,7 +109,7 @@ def test_the_same_shapes_under_another_path_are_compared_and_other_meshes_are_no
         compare([raw, card(tmp_path / "d", made([0.5]), **{"index's sha256": None, "data": "others"})])
 
 
-def test_every_other_evaluation_is_held_against_the_first_and_written(tmp_path, capsys):
+def test_every_other_evaluation_is_compared_with_the_first_and_written(tmp_path, capsys):
     folders = [card(tmp_path / name, made([value] * 3)) for name, value in (("a", 0.1), ("b", 0.2), ("c", 0.4))]
     main(["compare", *map(str, folders), "--output", str(tmp_path / "out")])
     printed = capsys.readouterr().out
@@ -129,10 +129,10 @@ def test_a_folder_without_a_card_and_a_damaged_card_are_one_line(tmp_path):
         compare([first, first])
 
 
-def test_retrieval_and_a_network_on_the_same_shapes_can_be_compared(folder, weights, tmp_path, capsys):
+def test_retrieval_and_a_network_on_the_same_shapes_can_be_compared(with_training, weights, tmp_path, capsys):
     options = ["--points", "500", "--resolution", "16"]
     for method in ("retrieval", str(weights)):
-        main(["evaluate", method, str(folder), "--output", str(tmp_path / Path(method).stem), *options])
+        main(["evaluate", method, str(with_training), "--output", str(tmp_path / Path(method).stem), *options])
     main(["compare", str(tmp_path / "retrieval"), str(tmp_path / "weights")])
     assert "without nearest tenth" in capsys.readouterr().out.split("pairs")[1].replace("\n", " ")
     (found,) = compare([tmp_path / "retrieval", tmp_path / "weights"])

@@ -1,4 +1,4 @@
-"""Parts of an evaluation: done by whomever, the card is that of one run."""
+"""Parts of an evaluation: whichever process scores a part, the card is that of a single run."""
 
 from pathlib import Path
 
@@ -44,15 +44,16 @@ def test_parts_then_the_whole_write_the_card_of_one_run(weights, meshes, tmp_pat
     assert not list((tmp_path / "parts").glob(".scores*"))
 
 
-@pytest.mark.parametrize(
-    "words", [["--points", "301"], ["--resolution", "17"], ["--seed", "1"], ["--surface-points", "9"]]
-)
-def test_scores_of_other_settings_are_missing(weights, meshes, tmp_path, capsys, words):
+def test_scores_with_other_settings_are_missing(weights, meshes, tmp_path, capsys):
+    others = (["--points", "301"], ["--resolution", "17"], ["--seed", "1"], ["--surface-points", "9"])
     for part in (["--part", "0/1"], []):
         evaluate(weights, meshes, tmp_path, *part)
-        for given, line in (([], "5 done, 1 refused, 0 missing"), (words, "0 done, 0 refused, 6 missing")):
+        for words, line in (
+            ([], "5 done, 1 refused, 0 missing"),
+            *((other, "0 done, 0 refused, 6 missing") for other in others),
+        ):
             capsys.readouterr()
-            evaluate(weights, meshes, tmp_path, "--status", *given)
+            evaluate(weights, meshes, tmp_path, "--status", *words)
             assert capsys.readouterr().out == f"6 shapes: {line}\n"
 
 
