@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from lagem.lightning_private.trainer import end_after_batch
 from lagem.signals import REQUEUE, STOP, waiting
 
 
@@ -47,7 +48,7 @@ class SaveOnSignal(Checkpoint):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let a validation that follows the step come to its end."""
-        trainer._signal_connector.received_sigterm = False
+        end_after_batch(trainer, False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask after a validation, when weight averaging has taken its weights out of the model again."""
@@ -69,8 +70,7 @@ class SaveOnSignal(Checkpoint):
             self.followed = STOP if stop else REQUEUE
         if self.followed is not None:
             self._save(trainer)
-        # Lightning leaves when this batch is logged.
-        trainer._signal_connector.received_sigterm = self.followed is not None
+        end_after_batch(trainer, self.followed is not None)
 
     def _save(self, trainer: Trainer) -> None:
         kept = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint) and each.dirpath]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
+from lagem.lightning_private.trainer import batches_trained
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
 from lagem.signals import obey_only_parent
 from lagem.sources.augmentation import Augmentation
@@ -162,11 +163,10 @@ class StreamDataModule(LightningDataModule):
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _batches_done(self) -> int:
-        trainer: Any = self.trainer  # what is read here has no types
+        trainer: Any = self.trainer  # overfit_batches has no type
         if trainer is None or trainer.overfit_batches:  # overfitting sees the same batches in every epoch
             return 0
-        # `processed`: a checkpoint written in on_train_batch_end has not yet completed the batch it was trained on
-        return trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        return batches_trained(trainer)
 
     def _evaluation_loader(self, shapes: SampleSet) -> DataLoader[Any]:
         rank, world_size = self._place()

@@ -56,7 +56,7 @@ def test_a_stage_leaves_no_parameter_without_a_gradient(level, changes):
     assert without_gradient(denoiser) == []
 
 
-def test_ddp_keeps_gradients_once_unless_told_otherwise():
+def test_ddp_keeps_gradients_once_unless_configured_otherwise():
     for given, expected in (({}, True), ({"gradient_as_bucket_view": False}, False)):
         strategy = DDPStrategy(**given)
         tune(strategy)

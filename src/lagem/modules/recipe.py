@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import AdamW, Optimizer
 
+from lagem.lightning_private.trainer import restart_training_data, set_up_training_data
 from lagem.modules.optimisers import MuonAdamW, warmup_cosine
 from lagem.modules.sharding import gather, scatter, shard
 
@@ -105,11 +106,10 @@ class RecipeModule(LightningModule):
         rank_zero_info(f"{effective_batch} shapes a step, so the peak learning rate is {peak_lr:.3g}")
         warmup_steps = self.warmup_steps
         if warmup_steps is None:
-            self.trainer.fit_loop.setup_data()  # the length of an epoch is not known before
+            set_up_training_data(self.trainer)  # the length of an epoch is not known before
             warmup_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
             warmup_steps = min(warmup_steps, int(total_steps) // 10)
-        # To know an epoch's length, Lightning has begun to iterate; a resumed run does that again, at its place.
-        self.trainer.fit_loop._combined_loader = None
+        restart_training_data(self.trainer)
         optimizer: Optimizer
         if self.optimizer == "muon":
             if self.device_mesh is not None:

@@ -13,6 +13,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
+from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, replaced
 from lagem.weights.file import refused
 
@@ -49,8 +50,7 @@ class FinalCheckpoint(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
                 path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
-                # Else one that has not saved since this start does it now, when the model holds the averaged weights.
-                callback.last_model_path = callback._last_checkpoint_saved = path
+                mark_last_saved(callback, path)
                 trainer.save_checkpoint(path)
 
 

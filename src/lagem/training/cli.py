@@ -33,6 +33,8 @@ import lagem.callbacks
 import lagem.data_modules
 import lagem.modules
 from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.lightning_private.command_line import OpenCLI
+from lagem.lightning_private.trainer import cluster_environment, keep_average_on
 from lagem.training.checkpoints import AtomicCheckpointIO, FinalCheckpoint, is_whole, starting_checkpoint
 from lagem.training.leaving import give_up, is_lost_rank, leave, was_requeued
 from lagem.training.mistakes import innermost_reason
@@ -42,7 +44,7 @@ from lagem.training.strategies import check_averaging, tune
 from lagem.training.tracking import finish_runs, keep_run_id, log_configuration
 
 
-class TrainingCLI(LightningCLI):
+class TrainingCLI(OpenCLI):
     """Model and data by `class_path`, one seed for both, and a run folder."""
 
     _held = ExitStack()  # of a fit: its run folder
@@ -51,15 +53,14 @@ class TrainingCLI(LightningCLI):
         """Give the data module the run's seed."""
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+    def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
+        """Load plain data only, and keep no list of predictions: a callback writes each batch of them."""
         parser.set_defaults(weights_only=True)
-        if subcommand == "predict":  # the callback writes each batch; a list of all fields would fill the memory
+        if verb == "predict":
             parser.set_defaults(return_predictions=False)
-        return parser
 
-    def _parse_ckpt_path(self) -> None:
-        """Check the checkpoint before anything is built; Lightning would read settings from it, ours holds none."""
+    def check_settings(self) -> None:
+        """Check the checkpoint before anything is built."""
         verb = self.config.get("subcommand")
         if verb is None:
             return
@@ -81,7 +82,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""
-        if str(self._get(self.config, "trainer.precision")) in ("16", "16-mixed"):
+        if str(self.setting("trainer.precision")) in ("16", "16-mixed"):
             raise ValueError(
                 "trainer.precision 16-mixed overflows as a matter of course, which would count as a loss that is not "
                 "finite. Use bf16-mixed."
@@ -103,9 +104,8 @@ class TrainingCLI(LightningCLI):
                 callback.dirpath = str(root / "checkpoints")
             if isinstance(callback, WeightAveraging):
                 check_averaging(callback, trainer.strategy)
-                # Lightning makes the average where the model is at setup, before it moves to its device.
-                callback._device = callback._device or trainer.strategy.root_device
-        environment = trainer._accelerator_connector.cluster_environment
+                keep_average_on(callback, trainer.strategy.root_device)
+        environment = cluster_environment(trainer)
         if isinstance(environment, SLURMEnvironment):
             environment.auto_requeue = False  # SaveOnSignal is in its place
         trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
@@ -116,9 +116,9 @@ class TrainingCLI(LightningCLI):
             trainer.callbacks.append(SaveOnSignal())  # type: ignore[attr-defined]
         # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
         trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
-        if not trainer.fast_dev_run and self._get(self.config, "trainer.logger") is not False:  # type: ignore[attr-defined]
+        if not trainer.fast_dev_run and self.setting("trainer.logger") is not False:  # type: ignore[attr-defined]
             csv = CSVLogger(root, name="logs")
-            configured = trainer.loggers if self._get(self.config, "trainer.logger") not in (None, True) else None
+            configured = trainer.loggers if self.setting("trainer.logger") not in (None, True) else None
             trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
             keep_run_id(trainer.loggers, root)
         return trainer
@@ -139,7 +139,7 @@ class TrainingCLI(LightningCLI):
             settings.ckpt_path = starting_checkpoint(
                 settings.ckpt_path, root, {root / "checkpoints", *map(Path, kept)}, requeued=was_requeued()
             )
-            configuration = json.loads(self._parser("fit").dump(self.config["fit"], format="json"))
+            configuration = json.loads(self.parser_of("fit").dump(self.config["fit"], format="json"))
             log_configuration(self.trainer.loggers, configuration)
             self._held = held.pop_all()
 
@@ -223,8 +223,8 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
 class _ParsedOnly(TrainingCLI):
     """Parses and checks a configuration, and builds nothing."""
 
-    def _set_seed(self) -> None:
-        """Draw nothing."""
+    def set_seed(self) -> None:
+        """Leave the random state unchanged."""
 
     def instantiate_classes(self) -> None:
         """Leave model, data and trainer unbuilt."""

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import Signals
 from typing import NoReturn
 
 from lightning.pytorch import Trainer
 from torch.distributed import DistError
 
+from lagem.lightning_private.trainer import kill_started_ranks
 from lagem.signals import REQUEUE, STOP, waiting
 
 GLOO = re.compile(r"gloo.*(closed by peer|reset by peer|timed out|broken pipe)", re.IGNORECASE | re.DOTALL)
@@ -93,7 +94,5 @@ def give_up(trainer: Trainer, error: BaseException) -> NoReturn:
         file=sys.stderr,
         flush=True,
     )
-    launcher = trainer.strategy.launcher
-    if launcher is not None:
-        launcher.kill(SIGKILL)
+    kill_started_ranks(trainer)
     os._exit(1)

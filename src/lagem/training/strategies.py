@@ -3,9 +3,10 @@
 import warnings
 from datetime import timedelta
 
-from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
+
+from lagem.lightning_private.trainer import save_whole_checkpoints, set_default_of_ddp, set_default_timeout
 
 LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they give up; Lightning: 30
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -19,15 +20,12 @@ def tune(strategy: Strategy) -> None:
     FSDP2: a checkpoint is one file, as everywhere, so it goes on under another number of ranks or another strategy.
     All: how long a rank may keep the others waiting.
     """
-    if (
-        isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy)
-        and strategy._timeout == default_pg_timeout
-    ):
-        strategy._timeout = LONGEST_SILENCE
+    if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):
+        set_default_timeout(strategy, LONGEST_SILENCE)
     if isinstance(strategy, DDPStrategy):
-        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
+        set_default_of_ddp(strategy, "gradient_as_bucket_view", True)
     elif isinstance(strategy, ModelParallelStrategy):
-        strategy._save_distributed_checkpoint = False
+        save_whole_checkpoints(strategy)
 
 
 def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lagem.lightning_private.trainer import set_run_id
 from lagem.storage.atomic import write_text
 
 RUN_ID_FILE = "wandb_run_id.txt"
@@ -25,7 +26,7 @@ def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
         if isinstance(logger, WandbLogger):
             stored = file.read_text().strip() if file.is_file() else None
             run_id = logger.version or os.environ.get("WANDB_RUN_ID") or stored or uuid.uuid4().hex[:8]
-            logger._id = logger._wandb_init["id"] = run_id
+            set_run_id(logger, run_id)
             if run_id != stored:
                 _store(file, run_id)
 

@@ -1,0 +1,51 @@
+"""Undocumented parts of LightningCLI, under names that a subclass can override or call.
+
+Each docstring says why the part is needed and what breaks without it; a test of each fails if Lightning changes it.
+"""
+
+from typing import Any
+
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+
+class OpenCLI(LightningCLI):
+    """LightningCLI with three more hooks, and access to the settings and the parser of the verb."""
+
+    def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
+        """Hook: change the parser of a verb.
+
+        `add_arguments_to_parser` runs before the arguments of the verb exist; without this their defaults are fixed.
+        """
+
+    def check_settings(self) -> None:
+        """Hook: check the parsed settings before anything is built.
+
+        It replaces Lightning's reading of settings from the checkpoint, which holds none of ours. Without this a
+        missing checkpoint would be reported only after the model and the data are built.
+        """
+
+    def set_seed(self) -> None:
+        """Hook: seed all generators.
+
+        Without this parsing an experiment to describe it would change the random state of the process.
+        """
+        super()._set_seed()
+
+    def setting(self, key: str) -> Any:
+        """A resolved setting of the verb, or of a command line without verb; None if it is not set."""
+        return self._get(self.config, key)
+
+    def parser_of(self, verb: str) -> LightningArgumentParser:
+        """The parser of a verb; `parser` is that of all verbs, and cannot write the settings of one."""
+        return self._parser(verb)
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        self.adjust_parser(parser, subcommand)
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        self.check_settings()
+
+    def _set_seed(self) -> None:
+        self.set_seed()
