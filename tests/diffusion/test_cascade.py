@@ -7,6 +7,7 @@ from lagem.diffusion.cascade import Cascade, Stage
 from lagem.diffusion.preconditioning import Denoiser
 from lagem.diffusion.sampler import HeunSampler
 from lagem.levels import LevelSpec
+from lagem.models.bottleneck import standardise
 from lagem.models.denoiser import Backbone
 
 from .conftest import LEVELS, make_denoiser
@@ -15,9 +16,9 @@ CONDITION = torch.tensor([0, 2])
 SEEDS = [7, 8]
 
 
-def make_cascade(levels: tuple[int, ...] = (1, 2, 3), *, standardise: bool = False) -> Cascade:
+def make_cascade(levels: tuple[int, ...] = (1, 2, 3), **settings) -> Cascade:
     stages = [Stage(make_denoiser(level), HeunSampler(num_steps=4)) for level in levels]
-    return Cascade(stages, standardise=standardise)
+    return Cascade(stages, **settings)
 
 
 def test_samples_have_the_sizes_of_all_levels_fine_to_coarse():
@@ -89,7 +90,7 @@ def test_a_given_level_needs_no_stage(latents):
 
 
 def test_standardised_samples_have_zero_mean_and_unit_variance():
-    for latents in make_cascade(standardise=True).sample(SEEDS, condition=CONDITION):
+    for latents in make_cascade(standardise=standardise).sample(SEEDS, condition=CONDITION):
         torch.testing.assert_close(latents.mean(-1), torch.zeros(latents.shape[:2]), atol=1e-5, rtol=0)
         torch.testing.assert_close(latents.var(-1, correction=0), torch.ones(latents.shape[:2]), atol=1e-3, rtol=0)
 
@@ -136,7 +137,7 @@ def test_stages_out_of_order_or_of_other_autoencoders_are_refused():
 def test_kl_latents_are_not_standardised():
     backbone = Backbone(levels=[LevelSpec(8, 4, bottleneck="kl")], level=1, width=64, depth=0)
     with pytest.raises(ValueError, match="level 1 has a KL bottleneck"):
-        Cascade([Stage(Denoiser(backbone))], standardise=True)
+        Cascade([Stage(Denoiser(backbone))], standardise=standardise)
 
 
 def test_what_is_missing_or_of_the_wrong_size_is_named(latents):

@@ -22,7 +22,7 @@ def test_generators_are_keyed_by_seed_epoch_and_sample():
 
 
 def test_a_generator_too_few_is_refused():
-    with pytest.raises(ValueError, match="each of 3 samples needs a generator of its own, but 2"):
+    with pytest.raises(ValueError, match="3 samples need one generator each, but 2"):
         draw_noise(torch.empty(3, 5, 2), generators(2))
 
 
@@ -39,5 +39,5 @@ def test_which_vectors_become_noise_differs_between_samples():
 
 
 def test_a_part_larger_than_the_whole_is_refused():
-    with pytest.raises(ValueError, match=r"0 to 1, but 1.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 1, but 1.5"):
         partly_noise(torch.empty(1, 2, 2), 1.5, generators(1))

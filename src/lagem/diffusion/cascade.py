@@ -12,18 +12,17 @@ from torch import Tensor
 from lagem.diffusion.noise import augment_coarser, draw_noise, torch_generator
 from lagem.diffusion.preconditioning import Denoiser
 from lagem.diffusion.sampler import HeunSampler, SamplerStep
-from lagem.models.bottleneck import standardise
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How one level is made.
+    """How one level is sampled.
 
     Args:
-        denoiser: D of the level; its backbone knows the level's number.
+        denoiser: D of the level; its backbone has the level's number.
         sampler: Steps, guidance and churn of this stage.
-        coarser_sigma: Standard deviation of the noise put on the coarser latents before this stage sees them; more
-            than 0 only for a backbone with conditioning augmentation.
+        coarser_sigma: Standard deviation of the noise added to the coarser latents before this stage gets them; only a
+            backbone with conditioning augmentation takes more than 0.
     """
 
     denoiser: Denoiser
@@ -37,14 +36,15 @@ class Stage:
 
 
 class Cascade:
-    """Stages of one autoencoder's levels; levels without a stage have to be given.
+    """Stages of one autoencoder's levels; the latents of levels without a stage must be given.
 
     Args:
         stages: Fine to coarse.
-        standardise: Standardise every latent vector that a stage makes, as Eq. 6 does with encoded ones.
+        standardise: Applied to the latents that each stage samples, to standardise every vector over its channels as
+            encoded ones are (Eq. 6); None leaves them as sampled.
     """
 
-    def __init__(self, stages: Sequence[Stage], *, standardise: bool = False) -> None:
+    def __init__(self, stages: Sequence[Stage], *, standardise: Callable[[Tensor], Tensor] | None = None) -> None:
         numbers = [stage.level for stage in stages]
         if not stages or numbers != sorted(set(numbers)):
             raise ValueError(f"stages run fine to coarse, each level once, but levels {numbers} were given.")
@@ -55,7 +55,7 @@ class Cascade:
                     f"stages {numbers[0]} and {stage.level} were trained for different autoencoders: "
                     f"{self.levels} and {stage.denoiser.backbone.levels}."
                 )
-            if standardise and self.levels[stage.level - 1].bottleneck == "kl":
+            if standardise is not None and self.levels[stage.level - 1].bottleneck == "kl":
                 raise ValueError(f"level {stage.level} has a KL bottleneck, so its latents are not standardised.")
         self.stages = {stage.level: stage for stage in stages}
         self.standardise = standardise
@@ -69,22 +69,22 @@ class Cascade:
         given: Mapping[int, Tensor] | None = None,
         on_step: Callable[[int, SamplerStep], None] | None = None,
     ) -> list[Tensor]:
-        """Latents of all levels.
+        """Latents of all levels (Eq. 10).
 
-        What is drawn for a level of a sample is keyed by its seed and the level, so a sample does not depend on
-        its batch, nor a level's noise on which other levels are given.
+        The noise of a level of a sample is keyed by the sample's seed and the level, so a sample does not depend on
+        its batch, nor the noise of a level on which other levels are given.
 
         Args:
             seeds: A seed for each of the B samples.
-            condition: As `Backbone.forward` has it, for every stage.
-            given: Levels that are not sampled but kept: number to (B, M_i, D_i) latents.
+            condition: As the backbones take it, for every stage.
+            given: Latents (B, M_i, D_i) by number of level, for the levels that are not sampled.
             on_step: Called after every step with the level's number.
 
         Returns:
             L tensors (B, M_i, D_i), fine to coarse; all on the device of the stages.
 
         Raises:
-            ValueError: A level has neither a stage nor given latents, or given latents are not of their level.
+            ValueError: If a level has neither a stage nor given latents, or given latents do not fit their level.
         """
         given = self._checked(given or {}, len(seeds))
         coarser: list[Tensor] = []
@@ -121,7 +121,7 @@ class Cascade:
             generators=generators,
             on_step=None if on_step is None else lambda step: on_step(stage.level, step),
         )
-        return standardise(latents) if self.standardise else latents
+        return latents if self.standardise is None else self.standardise(latents)
 
     def _checked(self, given: Mapping[int, Tensor], batch_size: int) -> Mapping[int, Tensor]:
         numbers = range(1, len(self.levels) + 1)

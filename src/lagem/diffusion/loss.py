@@ -1,4 +1,4 @@
-"""Training loss of a stage (LaGeM Eq. 10 in EDM's form: Karras et al. 2022, Eq. 2 and Table 1), sigma_data = 1.
+"""Training loss of a stage (LaGeM Eq. 10 in EDM's form: Karras et al. 2022, Eq. 2 and 8, Table 1), sigma_data = 1.
 
 Letters: B samples, M latent vectors, D latent channels, K noise levels.
 """
@@ -14,18 +14,18 @@ from lagem.diffusion.preconditioning import Denoiser
 
 
 class EDMLoss:
-    """Weighted squared error of the denoised latents, at random noise levels or at fixed ones.
+    """E of lambda(sigma) |D(Z + sigma n; sigma) - Z|^2, at random noise levels or at fixed ones (EDM Eq. 2 and 8).
 
-    Everything random about a sample comes from its own generator, in one order: sigma, noise, then what is
-    switched on of dropping and augmentation. So these switches do not change sigma and noise.
+    All random numbers of a sample come from its own generator, in this order: sigma, noise, then dropping and
+    augmentation if they are on. So switching those on does not change sigma and noise.
 
     Args:
-        p_mean: Mean of ln sigma in training.
-        p_std: Standard deviation of ln sigma.
+        p_mean: P_mean, the mean of ln sigma in training (EDM Table 1).
+        p_std: P_std, the standard deviation of ln sigma.
         drop_condition: Probability that a sample trains without its condition, for classifier-free guidance;
-            0 is the paper, and such a model cannot be guided.
+            0 as in the paper, but then guidance is not possible.
         max_coarser_sigma: Conditioning augmentation: coarser latents get noise of standard deviation
-            s ~ U(0, max_coarser_sigma), which the network is told; 0 is the paper.
+            s ~ U(0, max_coarser_sigma), which the network receives as input; 0 as in the paper.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class EDMLoss:
         coarser: Sequence[Tensor] = (),
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Loss of each sample in a training step.
+        """Loss of each sample in a training step, at ln sigma ~ N(P_mean, P_std^2) (EDM Table 1).
 
         Args:
             denoiser: D of the level of `latents`.
             latents: (B, M, D), Z_i.
             generators: One for each sample, keyed by (seed, epoch, sample id).
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As `Backbone.forward` has it.
+            condition: As the backbone takes it.
 
         Returns:
-            (B,) float32; 1 in expectation before training, where latents have unit variance.
+            (B,) float32; 1 in expectation before training, if the latents have unit variance.
         """
         sigma = (self.p_mean + self.p_std * draw_noise(latents[:, 0, 0], generators)).exp()
         noise = draw_noise(latents, generators)
@@ -96,18 +96,18 @@ class EDMLoss:
         coarser: Sequence[Tensor] = (),
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Validation losses: the same noise at every level, nothing dropped, clean coarser latents.
+        """Validation losses: the same noise at every noise level, no dropped conditions, clean coarser latents.
 
         Args:
             denoiser: D of the level of `latents`.
             latents: (B, M, D), Z_i.
-            sigmas: K noise levels, for instance `quantile_sigmas(K)`.
+            sigmas: K noise levels, such as `quantile_sigmas(K)`.
             generators: One for each sample, keyed by (seed, 0, sample id), so that epochs are comparable.
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As `Backbone.forward` has it.
+            condition: As the backbone takes it.
 
         Returns:
-            (K, B) float32, a row for each sigma.
+            (K, B) float32, one row for each sigma.
         """
         noise = draw_noise(latents, generators)
         losses = []
@@ -118,18 +118,20 @@ class EDMLoss:
         return torch.stack(losses)
 
     def quantile_sigmas(self, count: int) -> list[float]:
-        """Noise levels that stand for equal parts of the training's distribution, ascending: the medians of
-        its `count` equally likely intervals, so the mean of their losses estimates the training loss."""
+        """Medians of the `count` equally likely intervals of sigma in training, ascending.
+
+        So the mean of their losses estimates the training loss.
+        """
         normal = torch.distributions.Normal(self.p_mean, self.p_std)
         return [math.exp(normal.icdf(torch.tensor((k + 0.5) / count)).item()) for k in range(count)]
 
 
 def _weighted_error(denoised: Tensor, latents: Tensor, sigma: Tensor) -> Tensor:
-    """lambda(sigma) |D - Z|^2, averaged over M and D: (B,), with lambda = (sigma^2 + 1) / sigma^2."""
+    """lambda(sigma) |D - Z|^2 averaged over M and D: (B,); lambda = (sigma^2 + 1) / sigma^2 (EDM Table 1)."""
     weight = (sigma.square() + 1) / sigma.square()
     return weight * (denoised.float() - latents.float()).square().mean(dim=(1, 2))
 
 
 def _draw_uniform(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """(B,) uniform in [0, 1), a generator a sample."""
+    """(B,) uniform in [0, 1), one generator for each sample."""
     return torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(like.device)

@@ -1,6 +1,6 @@
-"""Gaussian noise, drawn for each sample from a generator of its own, so that no sample depends on its batch.
+"""Gaussian noise, drawn for each sample from its own generator, so that no sample depends on its batch.
 
-Generators are on the CPU whatever the device, so every device sees the same noise.
+Generators are on the CPU for every device, so all devices get the same noise.
 
 Letters: B samples, M latent vectors, D latent channels.
 """
@@ -19,21 +19,21 @@ def torch_generator(seed: int, epoch: int, sample_id: str) -> torch.Generator:
 
 
 def draw_noise(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard Gaussian noise of the shape and on the device of `like`, (B, ...), a generator a sample.
+    """Standard Gaussian noise, (B, ...) like `like` and on its device, from one generator for each sample.
 
     Returns:
         (B, ...) float32; values are drawn on the CPU.
 
     Raises:
-        ValueError: There is not one generator for each of the B samples.
+        ValueError: If there is not one generator for each of the B samples.
     """
     if len(generators) != len(like):
-        raise ValueError(f"each of {len(like)} samples needs a generator of its own, but {len(generators)} were given.")
+        raise ValueError(f"{len(like)} samples need one generator each, but {len(generators)} generators were given.")
     return torch.stack([torch.randn(like.shape[1:], generator=generator) for generator in generators]).to(like.device)
 
 
 def add_noise(latents: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-    """Z + sigma * n for (B, M, D) latents and noise and (B,) sigma."""
+    """Z + sigma n, as in EDM Eq. 2, for (B, M, D) latents and noise and (B,) sigma."""
     return latents + sigma.view(-1, 1, 1) * noise
 
 
@@ -42,11 +42,11 @@ def augment_coarser(
 ) -> list[Tensor]:
     """Conditioning augmentation (Ho et al. 2022, Cascaded Diffusion): Z_j + s * n for every coarser level.
 
-    A stage that has trained on noised coarser latents is not thrown off by the faults of generated ones.
+    A stage that was trained on noised coarser latents tolerates the errors of generated ones.
 
     Args:
         coarser: (B, M_j, D_j) each, coarsest first.
-        coarser_sigma: (B,), s, the same for all levels of a sample.
+        coarser_sigma: (B,), s, which all levels of a sample share.
         generators: One for each sample.
     """
     return [add_noise(latents, coarser_sigma, draw_noise(latents, generators)) for latents in coarser]
@@ -57,14 +57,14 @@ def partly_noise(latents: Tensor, fraction: float, generators: Sequence[torch.Ge
 
     Args:
         latents: (B, M, D), standardised.
-        fraction: Part of the M vectors that is replaced, 0 to 1, rounded to whole vectors; which ones is drawn.
+        fraction: Fraction of the M vectors to replace, 0 to 1, rounded to whole vectors; they are drawn at random.
         generators: One for each sample.
 
     Returns:
-        (B, M, D); the vectors that are kept are unchanged and in their place.
+        (B, M, D); the other vectors are unchanged.
     """
     if not 0 <= fraction <= 1:
-        raise ValueError(f"fraction is a part of the vectors, 0 to 1, but {fraction} was given.")
+        raise ValueError(f"fraction must be between 0 and 1, but {fraction} was given.")
     noise, count = draw_noise(latents, generators), latents.shape[1]
     ranks = torch.stack([torch.randperm(count, generator=generator) for generator in generators]).to(latents.device)
     return torch.where((ranks < round(fraction * count)).unsqueeze(-1), noise, latents)

@@ -1,6 +1,6 @@
 """Preconditioning of the denoiser (EDM: Karras et al. 2022, Eq. 7 and Table 1), with sigma_data = 1.
 
-Eq. 6 of LaGeM standardises every latent vector, so the data have the unit variance that sigma_data = 1 says.
+LaGeM standardises every latent vector (its Eq. 6), so the data have the unit variance that sigma_data = 1 stands for.
 
 Letters: B samples, M latent vectors, D latent channels.
 """
@@ -9,11 +9,15 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lagem.models.denoiser import Backbone
+from lagem.diffusion.network import StageNetwork
 
 
 def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """c_skip, c_out, c_in and c_noise of positive noise levels, each of the shape of `sigma` (EDM Table 1)."""
+    """c_skip, c_out, c_in and c_noise of positive noise levels, each of the shape of `sigma` (EDM Table 1).
+
+    c_skip = 1 / (sigma^2 + 1), c_out = sigma / sqrt(sigma^2 + 1), c_in = 1 / sqrt(sigma^2 + 1) and
+    c_noise = ln(sigma) / 4.
+    """
     variance = sigma.square() + 1
     return 1 / variance, sigma * variance.rsqrt(), variance.rsqrt(), sigma.log() / 4
 
@@ -22,10 +26,10 @@ class Denoiser(nn.Module):
     """D(x; sigma) = c_skip x + c_out F_theta(c_in x; c_noise): the expected clean latents (EDM Eq. 7).
 
     Args:
-        backbone: The raw network F_theta of a stage.
+        backbone: F_theta, the network of a stage.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: StageNetwork) -> None:
         super().__init__()
         self.backbone = backbone
 
@@ -39,14 +43,14 @@ class Denoiser(nn.Module):
         drop: Tensor | None = None,
         coarser_sigma: Tensor | None = None,
     ) -> Tensor:
-        """Denoise latents of the backbone's level; in float32 around the backbone, also under autocast.
+        """Denoise latents of the backbone's level (EDM Eq. 7); in float32 around the backbone, also under autocast.
 
         Args:
-            noised: (B, M_i, D_i), Z_i + sigma * n.
+            noised: (B, M_i, D_i), x = Z_i + sigma * n.
             sigma: (B,), positive.
             coarser: (B, M_j, D_j) each, latents of the coarser levels, coarsest first.
-            condition: As `Backbone.forward` has it; None is unconditional.
-            drop: (B,) bool, whose condition is dropped.
+            condition: As the backbone takes it; None is unconditional.
+            drop: (B,) bool, samples whose condition is dropped.
             coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
 
         Returns:

@@ -1,4 +1,8 @@
-"""Sampling by Heun's method (EDM: Karras et al. 2022, Algorithm 2), with classifier-free guidance.
+"""Sampling by Heun's method (EDM: Karras et al. 2022, Algorithm 2), with classifier-free guidance (Ho & Salimans 2022).
+
+The symbols are those of Algorithm 2. EDM chooses sigma(t) = t, so the times t_0 > ... > t_N = 0 are the noise levels
+sigma_i, and the probability flow ODE (EDM Eq. 1 with Eq. 3) is dx/dt = (x - D(x; t)) / t. Without churn (S_churn = 0)
+Algorithm 2 is Algorithm 1.
 
 Letters: B samples, M latent vectors, D latent channels, N steps.
 """
@@ -18,11 +22,11 @@ from lagem.diffusion.preconditioning import Denoiser
 
 @dataclass(frozen=True)
 class SamplerStep:
-    """What is known after a step.
+    """The state of sampling after a step.
 
     step: 1 to num_steps, and sigma: the noise level it reached, 0 after the last.
-    denoised: (B, M, D), the clean latents as the step saw them.
-    num_evaluations: runs of the network on the batch so far.
+    denoised: (B, M, D), D(x_hat; t_hat), the clean latents as the step predicted them.
+    num_evaluations: evaluations of the network on the batch so far.
     """
 
     step: int
@@ -39,14 +43,14 @@ class HeunSampler:
 
     Args:
         num_steps: N.
-        sigma_min: Noise level of the last step, from where one Euler step goes to 0.
-        sigma_max: Noise level of the start.
-        rho: How much shorter steps near sigma_min are (EDM Eq. 5); 1 is equal steps.
-        guidance: w of D_uncond + w (D_cond - D_uncond); 1 is none, and needs no unconditional evaluation.
-        s_churn: S_churn, how much noise is added before the steps in all; 0 makes sampling deterministic.
-        s_min: S_min, smallest noise level to which noise is added.
-        s_max: S_max, largest noise level to which noise is added.
-        s_noise: S_noise, standard deviation of the added noise.
+        sigma_min: Noise level t_{N-1} that the last step, an Euler step to 0, starts from.
+        sigma_max: Noise level t_0 of the start.
+        rho: How strongly steps shorten towards sigma_min (EDM Eq. 5); 1 makes all steps equal.
+        guidance: w of D_uncond + w (D_cond - D_uncond); 1 is no guidance, and needs no unconditional evaluation.
+        s_churn: S_churn, the total amount of noise added before steps; 0 makes sampling deterministic.
+        s_min: S_tmin, the smallest noise level to which noise is added.
+        s_max: S_tmax, the largest noise level to which noise is added.
+        s_noise: S_noise, the standard deviation of the added noise.
     """
 
     def __init__(
@@ -74,8 +78,7 @@ class HeunSampler:
         self.s_min = s_min
         self.s_max = s_max
         self.s_noise = s_noise
-        roots = torch.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), num_steps, dtype=torch.float64)
-        self.sigmas = [*(roots**rho).tolist(), 0.0]  # t_0 ... t_N
+        self.sigmas = noise_levels(num_steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
 
     @torch.no_grad()
     def __call__(
@@ -89,63 +92,76 @@ class HeunSampler:
         generators: Sequence[torch.Generator] | None = None,
         on_step: Callable[[SamplerStep], None] | None = None,
     ) -> Tensor:
-        """Latents that belong to a noise.
+        """Latents sampled from noise (EDM Algorithm 2).
 
         Args:
-            denoiser: D, or what is called like it.
+            denoiser: D, or any callable with its signature.
             noise: (B, M, D), standard Gaussian.
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As `Backbone.forward` has it.
+            condition: As the denoiser takes it.
             coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
             generators: One for each sample, for the noise that s_churn adds.
             on_step: Called after every step.
 
         Returns:
-            (B, M, D), in the type of `noise`.
+            (B, M, D), x_N in the type of `noise`.
 
         Raises:
-            ValueError: Guidance without a condition, or churn without generators.
+            ValueError: If there is guidance without a condition, or churn without generators.
         """
         if self.guidance != 1 and condition is None:
             raise ValueError(f"guidance {self.guidance} needs a condition, but there is none. Use guidance 1.")
         if self.s_churn > 0 and generators is None:
             raise ValueError(f"s_churn {self.s_churn} adds noise, but no generators were given to draw it.")
         denoise = _Guided(denoiser, self.guidance, condition, {"coarser": coarser, "coarser_sigma": coarser_sigma})
-        x = noise.to(torch.float32 if noise.device.type == "mps" else torch.float64) * self.sigmas[0]
-        for step, (sigma, next_sigma) in enumerate(pairwise(self.sigmas), start=1):
-            sigma_hat = sigma * (1 + self._gamma(sigma))
-            if sigma_hat > sigma:
-                assert generators is not None
-                added = torch.full((len(x),), self.s_noise * math.sqrt(sigma_hat**2 - sigma**2), device=x.device)
-                x = add_noise(x, added.to(x.dtype), draw_noise(x, generators))
-            denoised = denoise(x, sigma_hat)
-            slope = (x - denoised) / sigma_hat
-            euler = x + (next_sigma - sigma_hat) * slope
-            if next_sigma > 0:
-                next_slope = (euler - denoise(euler, next_sigma)) / next_sigma
-                x = x + (next_sigma - sigma_hat) * (slope + next_slope) / 2
-            else:
-                x = euler
+        x = noise.to(torch.float32 if noise.device.type == "mps" else torch.float64) * self.sigmas[0]  # line 2
+        for i, (t, t_next) in enumerate(pairwise(self.sigmas)):  # t_i and t_{i+1}
+            t_hat = t * (1 + self._gamma(t))  # line 5
+            x_hat = self._churned(x, t, t_hat, generators)
+            denoised = denoise(x_hat, t_hat)
+            d = (x_hat - denoised) / t_hat  # line 7: dx/dt at t_hat
+            x = x_hat + (t_next - t_hat) * d  # line 8: Euler step
+            if t_next > 0:
+                d_prime = (x - denoise(x, t_next)) / t_next  # line 10: dx/dt at t_{i+1}
+                x = x_hat + (t_next - t_hat) * (d + d_prime) / 2  # line 11: second-order correction
             if on_step is not None:
-                on_step(SamplerStep(step, self.num_steps, next_sigma, denoised.to(noise.dtype), denoise.evaluations))
+                on_step(SamplerStep(i + 1, self.num_steps, t_next, denoised.to(noise.dtype), denoise.evaluations))
         return x.to(noise.dtype)
 
-    def _gamma(self, sigma: float) -> float:
-        """By which part the noise level is raised before a step (Algorithm 2, line 3)."""
-        return min(self.s_churn / self.num_steps, math.sqrt(2) - 1) if self.s_min <= sigma <= self.s_max else 0.0
+    def _gamma(self, t: float) -> float:
+        """gamma_i, the relative increase of the noise level t_i before a step (Algorithm 2, line 3)."""
+        return min(self.s_churn / self.num_steps, math.sqrt(2) - 1) if self.s_min <= t <= self.s_max else 0.0
+
+    def _churned(self, x: Tensor, t: float, t_hat: float, generators: Sequence[torch.Generator] | None) -> Tensor:
+        """x_hat, noised from t to t_hat: x + sqrt(t_hat^2 - t^2) eps, eps ~ N(0, S_noise^2) (lines 4 and 6)."""
+        if t_hat == t:
+            return x
+        assert generators is not None
+        added = torch.full((len(x),), self.s_noise * math.sqrt(t_hat**2 - t**2), device=x.device)
+        return add_noise(x, added.to(x.dtype), draw_noise(x, generators))
+
+
+def noise_levels(num_steps: int, *, sigma_min: float, sigma_max: float, rho: float) -> list[float]:
+    """The N + 1 noise levels from sigma_max down to sigma_min and 0 (EDM Eq. 5).
+
+    sigma_i = (sigma_max^(1/rho) + i / (N - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho for i < N; sigma_N = 0.
+    """
+    roots = torch.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), num_steps, dtype=torch.float64)
+    return [*(roots**rho).tolist(), 0.0]
 
 
 class _Guided:
-    """D with everything given but the noised latents and sigma; counts evaluations."""
+    """D of noised latents and sigma, with everything else bound; counts evaluations of the network."""
 
-    def __init__(self, denoiser: Denoiser, guidance: float, condition: Tensor | None, given: dict[str, Any]) -> None:
+    def __init__(self, denoiser: Denoiser, guidance: float, condition: Tensor | None, bound: dict[str, Any]) -> None:
         self._denoiser = denoiser
         self._guidance = guidance
         self._condition = condition
-        self._given = given
+        self._bound = bound
         self.evaluations = 0
 
     def __call__(self, noised: Tensor, sigma: float) -> Tensor:
+        """D_uncond + w (D_cond - D_uncond)."""
         conditional = self._evaluate(noised, sigma, self._condition)
         if self._guidance == 1:
             return conditional
@@ -155,4 +171,4 @@ class _Guided:
     def _evaluate(self, noised: Tensor, sigma: float, condition: Tensor | None) -> Tensor:
         self.evaluations += 1
         sigmas = torch.full((len(noised),), sigma, dtype=noised.dtype, device=noised.device)
-        return self._denoiser(noised, sigmas, condition=condition, **self._given).to(noised.dtype)
+        return self._denoiser(noised, sigmas, condition=condition, **self._bound).to(noised.dtype)

@@ -23,6 +23,7 @@ from lagem.geometry.components import largest_part, with_fewer_faces
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import EmptySurfaceError, extract_surface
 from lagem.models.autoencoder import Autoencoder
+from lagem.models.bottleneck import standardise
 from lagem.models.denoiser import Backbone
 from lagem.randomness import sample_seed
 from lagem.weights.stage import StageSpec
@@ -228,4 +229,4 @@ class CascadedGenerator:
             )
             for denoiser, spec, (steps, guidance) in zip(self.denoisers, self.specs, by_level, strict=True)
         ]
-        return Cascade(stages, standardise=sampler.standardise)
+        return Cascade(stages, standardise=standardise if sampler.standardise else None)
