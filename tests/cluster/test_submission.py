@@ -54,7 +54,7 @@ def dry_run(capsys, *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_a_training_has_a_task_a_gpu_on_every_node_and_lightning_is_told_so():
+def test_a_training_has_a_task_for_each_gpu_of_every_node_and_lightning_is_configured_so():
     script = job("fit", "--config", "a.yaml", nodes=3, gpus_per_node=4, cpus_per_task=6).text()
     assert {"--nodes=3", "--ntasks-per-node=4", "--gres=gpu:4", "--cpus-per-task=6"} <= set(option_lines(script))
     assert "--trainer.num_nodes=3" in script and "--trainer.devices=4" in script
@@ -66,7 +66,7 @@ def test_a_tool_is_one_task_whatever_the_profile_has():
     assert {"--nodes=1", "--ntasks-per-node=1", "--gres=gpu:1"} <= set(options)
 
 
-def test_no_gpu_is_asked_for_where_the_profile_has_none():
+def test_no_gpu_is_requested_if_the_profile_has_none():
     assert not [line for line in option_lines(job("fit").text()) if "gpu" in line]
 
 
@@ -76,7 +76,7 @@ def test_every_job_comes_back_after_a_lost_node_and_keeps_its_log():
         assert {"--requeue", "--open-mode=append", "--output=runs/x/slurm-%j.out"} <= set(options)
 
 
-def test_only_what_can_go_on_is_told_before_its_time_limit():
+def test_only_commands_that_can_resume_are_signalled_before_their_time_limit():
     def signals(command: str) -> list[str]:
         return [line for line in option_lines(job(command, signal_seconds=77).text()) if line.startswith("--signal")]
 
@@ -145,7 +145,7 @@ def test_an_experiment_for_other_devices_is_noted(profile_file, capsys):
         ({"gpus_per_node": -1}, "gpus_per_node is -1"),
         ({"environment": "module load x"}, "environment is 'module load x', but must be list"),
         ({"sbatch": {"qos": None}}, "sbatch is {'qos': None}"),
-        ({"hours": 0.02}, "the job would be told to stop before it began"),
+        ({"hours": 0.02}, "the job would be signalled to stop before it began"),
     ],
 )
 def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsys):
@@ -210,7 +210,7 @@ def test_a_new_fit_does_not_go_into_the_run_of_another(monkeypatch, tmp_path, ca
     assert capsys.readouterr().out == "7\n"
     (tmp_path / "runs" / "one" / "checkpoints").mkdir()
     (tmp_path / "runs" / "one" / "checkpoints" / "last.ckpt").touch()
-    main(["submit", *words])  # the same again goes on
+    main(["submit", *words])  # the same command resumes
     capsys.readouterr()
     assert "already holds another run" in refusal(capsys, *words, "--trainer.max_steps=3")
     main(["submit", *words, "--trainer.max_steps=3", "--ckpt_path=last"])

@@ -1,7 +1,8 @@
-"""The parts of a long work as an array of tasks, by submitit: on SLURM, or as processes of this machine.
+"""The parts of a long job as an array of tasks, by submitit: on SLURM, or as processes of this machine.
 
-A part is the same command with `--part I/N`. It does what of its share is not done yet and leaves the last step to the
-command without `--part`. So a part that was killed is requeued, or submitted again, and nothing is lost or doubled.
+A part is the same command with `--part I/N`. It does those of its items that are not done yet, and leaves the last
+step to the command without `--part`. So a killed part can be requeued or submitted again without losing or repeating
+anything.
 """
 
 import importlib.util
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 PARTED = ("prepare", "encode", "evaluate")
-AT_ONCE = 1000  # tasks of an array that run at the same time; the scheduler decides how many really do
-REQUEUES = 1000  # of a part at its time limit; submitit's own limit is 3
+AT_ONCE = 1000  # most tasks of an array that may run at the same time; the scheduler decides how many do
+REQUEUES = 1000  # of a part at its time limit; submitit's default is 3
 
 
 @dataclass(frozen=True)
 class ArrayTask:
-    """One part of a work, as submitit calls it on the machine that does it.
+    """One part of a job, as submitit calls it on the machine that runs it.
 
     Args:
         command: Verb and arguments of `lagem`.
-        number: Of the part, from 0 on.
-        count: Of the parts.
+        number: Number of the part, counted from 0.
+        count: Number of parts.
     """
 
     command: tuple[str, ...]
@@ -38,25 +39,25 @@ class ArrayTask:
     count: int
 
     def __call__(self) -> None:
-        """Do the part."""
+        """Run the part."""
         from lagem.cli import main
 
         try:
             main([*self.command, "--part", f"{self.number}/{self.count}"])
         except SystemExit as stop:
-            if stop.code in (1, 2):  # others are a requeue's
+            if stop.code in (1, 2):  # other codes mean that it is requeued
                 raise RuntimeError(f"part {self.number}/{self.count} ended with exit code {stop.code}") from None
             raise
 
     def checkpoint(self) -> "DelayedSubmission":
-        """What to do after a preemption or a time limit: the same, as the part goes on where it was."""
+        """What to run after a preemption or a time limit: the same, because a part resumes."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def parts_of(job: Job) -> list[ArrayTask]:
-    """The parts of a job; ValueError where its command has none."""
+    """The parts of a job; raises ValueError if its command cannot be split."""
     if job.command[0] not in PARTED:
         raise ValueError(f"`lagem {job.command[0]}` cannot be done in parts; {', '.join(PARTED)} can.")
     require_submitit()
@@ -66,7 +67,7 @@ def parts_of(job: Job) -> list[ArrayTask]:
 
 
 def require_submitit() -> None:
-    """ValueError where the library is not installed."""
+    """Raise ValueError if submitit is not installed."""
     if importlib.util.find_spec("submitit") is None:
         raise ValueError("--array needs submitit: pip install 'lagem[cluster]'.")
 
@@ -75,8 +76,8 @@ def submit_parts(job: Job, after: Sequence[str]) -> str:
     """Submit the parts of a job as an array, and return the array's id.
 
     Args:
-        job: Its folder takes the logs.
-        after: Ids of jobs that have to end well first.
+        job: The job; logs go to its folder.
+        after: Ids of jobs that must succeed first.
     """
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -94,8 +95,8 @@ def submit_parts(job: Job, after: Sequence[str]) -> str:
 
 
 def script_of_parts(job: Job, after: Sequence[str]) -> str:
-    """The batch script that submitit makes of the parts of a job."""
-    from submitit.slurm.slurm import _make_sbatch_string  # its executor wants a machine with SLURM even to show it
+    """The batch script that submitit writes for the parts of a job."""
+    from submitit.slurm.slurm import _make_sbatch_string  # its executor shows the script only on a machine with SLURM
 
     count = len(parts_of(job))
     command = f"{job.python_words} -u -m submitit.core._submit {shlex.quote(str(folder_of(job)))}"
@@ -104,7 +105,7 @@ def script_of_parts(job: Job, after: Sequence[str]) -> str:
 
 
 def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
-    """What a task of the array asks for, as submitit's SLURM executor names it."""
+    """What a task of the array asks for, under the names of submitit's SLURM executor."""
     profile = job.profile
     wanted = {
         "job_name": job.name,
@@ -132,7 +133,7 @@ def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
 
 
 def run_parts_here(job: Job) -> None:
-    """Do the parts of a job as processes of this machine, all at once; ValueError naming those that failed."""
+    """Run the parts of a job as processes of this machine, all at once; raises ValueError if any of them fails."""
     from submitit import LocalExecutor
 
     folder = folder_of(job)
@@ -158,10 +159,10 @@ def run_parts_here(job: Job) -> None:
         number, log = next(iter(failed.items()))
         raise ValueError(
             f"{len(failed)} of {job.parts} parts failed, for example part {number}, whose log is {log}. "
-            "The same command again does what is missing."
+            "Run the same command again to do what is missing."
         )
 
 
 def folder_of(job: Job) -> Path:
-    """Where submitit keeps its files and the logs of the parts."""
+    """The folder of submitit's files and of the logs of the parts."""
     return job.folder / "parts"

@@ -1,4 +1,4 @@
-"""A chain of jobs: a YAML list of steps, each of which waits for those it needs."""
+"""A chain of jobs: a YAML list of steps, each of which waits for the steps it depends on."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ class Step:
     """One command of a chain.
 
     Args:
-        name: Of the step and its folder.
-        command: As behind `lagem`; `{folder}` stands for the chain's folder.
-        after: Names of earlier steps that have to end well first.
+        name: Name of the step and of its folder.
+        command: Verb and arguments of `lagem`; `{folder}` stands for the chain's folder.
+        after: Names of earlier steps that must succeed first.
         profile: Fields of the profile to replace.
-        array: Parts of the work, each a job of its own; 0 for one job.
+        array: Number of parts, each a task of an array; 0 for one job.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Step:
 
 
 def load_chain(path: Path) -> list[Step]:
-    """The steps of a file, each behind those it waits for; ValueError in one line for a mistake in it."""
+    """The steps of a file, each after those it waits for; raises ValueError in one line for a mistake in it."""
     steps: list[Step] = []
     for number, values in enumerate(read_yaml(path, list), 1):
         where = f"{path}: step {number}"
@@ -46,10 +46,10 @@ def load_chain(path: Path) -> list[Step]:
             raise ValueError(f"{where}: its command is empty.")
         step, earlier = Step(**values), [step.name for step in steps]
         if step.name in earlier:
-            raise ValueError(f"{where}: another step is named {step.name!r}, too.")
+            raise ValueError(f"{where}: another step is named {step.name!r} too.")
         if unknown := [name for name in step.after if name not in earlier]:
             raise ValueError(
-                f"{where}: comes after {', '.join(unknown)}; before it stand {', '.join(earlier) or 'none'}."
+                f"{where}: waits for {', '.join(unknown)}, but the steps before it are {', '.join(earlier) or 'none'}."
             )
         steps.append(step)
     if not steps:
@@ -63,9 +63,9 @@ def jobs_of(
     """The jobs of a chain, each with the names of those it waits for.
 
     Args:
-        steps: Of `load_chain`.
-        profile: Fields of the profile that the steps change.
-        folder: Of the chain; each step has one in it.
+        steps: Steps as `load_chain` returns them.
+        profile: Fields of the profile, which steps may replace.
+        folder: Folder of the chain; each step has a folder inside it.
         python: Shell words that start Python, unless the profile names some.
     """
     return [

@@ -1,8 +1,7 @@
 """One `lagem` command as a SLURM job: what it asks for, and the batch script that runs it.
 
-A training runs one task a GPU on every node; any other command is one task. What goes on where a kill left it is told
-to before the time limit, and then takes its place in the queue again: a training by its own signal handler, the other
-commands by a trap of the script.
+A training runs one task for each GPU of every node; any other command is one task. Commands that can resume are
+signalled before the time limit and then requeued: a training requeues itself, a trap of the script requeues the others.
 """
 
 import shlex
@@ -13,21 +12,21 @@ from pathlib import Path
 from lagem.cluster.profile import Profile
 
 TRAINING = ("fit", "validate", "test", "predict")
-RESUMED = ("prepare", "encode", "evaluate", "evaluate-generation", "levels")  # these go on where a kill left them
-TAKEN_FOR_A_SHELL = ("bash", "interactive")  # Lightning ignores SLURM in a job of such a name
+RESUMABLE = ("prepare", "encode", "evaluate", "evaluate-generation", "levels")
+TAKEN_FOR_A_SHELL = ("bash", "interactive")  # Lightning ignores SLURM in a job with such a name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A command with its place.
+    """A command with its folder and its profile.
 
     Args:
-        name: Of the job.
+        name: Name of the job.
         command: Verb and arguments of `lagem`.
-        folder: Holds script, command, logs and the mark `finished`; of a fit it is the run folder.
-        profile: What it asks for.
+        folder: Holds script, command, logs and the mark `finished`; the run folder of a fit.
+        profile: What the job asks of the cluster.
         python: Shell words that start Python, unless the profile names some.
-        parts: Tasks of an array that share the work, before the command itself does the last step; 0 for none.
+        parts: Tasks of an array that share the work before the command itself does the last step; 0 for none.
     """
 
     name: str
@@ -41,31 +40,31 @@ class Job:
         if self.name in TAKEN_FOR_A_SHELL:
             raise ValueError(f"a job cannot be named {self.name!r}: Lightning would take it for a shell.")
         if self.parts == 1 or self.parts < 0:
-            raise ValueError(f"{self.name}: an array of {self.parts} parts is none; give at least 2.")
+            raise ValueError(f"{self.name}: {self.parts} parts make no array; give at least 2.")
 
     @property
     def python_words(self) -> str:
-        """What starts Python on the nodes."""
+        """Shell words that start Python on the nodes."""
         return self.profile.python or self.python
 
     @property
     def script(self) -> Path:
-        """Where the batch script is kept."""
+        """File of the batch script."""
         return self.folder / "job.sh"
 
     @property
     def command_file(self) -> Path:
-        """Where the command is kept, without what the profile adds."""
+        """File of the command, without what the profile adds."""
         return self.folder / "command.txt"
 
     @property
     def id_file(self) -> Path:
-        """Where the ids of the job and of its array are kept."""
+        """File of the ids of the job and of its array."""
         return self.folder / "job_id.txt"
 
     @property
     def finished(self) -> Path:
-        """The mark of a command that ended well."""
+        """The mark of a command that succeeded."""
         return self.folder / "finished"
 
     def text(self) -> str:
@@ -73,9 +72,9 @@ class Job:
         verb = self.command[0]
         srun = f"srun --kill-on-bad-exit=1 --cpus-per-task={self.profile.cpus_per_task} {self.python_words} -m lagem"
         run = f"{srun} {wrapped(self.command_on(self.profile))}"
-        if verb in RESUMED:
-            # A script that ends before SLURM has ended it would end the job for good.
-            requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\" && sleep 300' USR1  # the command goes on where it was"
+        if verb in RESUMABLE:
+            # If the script exited before SLURM ends it, the job would be over and not requeued.
+            requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\" && sleep 300' USR1  # the command will resume"
             run = f'{requeue}\n{run} &\nwait "$!"'
         logs, mark = shlex.quote(str(self.folder)), shlex.quote(str(self.finished))
         lines = [
@@ -115,7 +114,7 @@ class Job:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def command_on(self, profile: Profile) -> list[str]:
-        """The command, a training with the devices of the profile and its run folder."""
+        """The command; that of a training with the devices of the profile and its run folder."""
         verb = self.command[0]
         if verb not in TRAINING:
             return list(self.command)
@@ -130,25 +129,25 @@ class Job:
                 added.append(f"{name}={value}")
             elif given != str(value):
                 raise ValueError(
-                    f"{name} is {given}, but the job has {value}. Leave it out, as it follows from the profile "
-                    "(nodes, gpus_per_node) and the run folder; or change these."
+                    f"{name} is {given}, but the job has {value}. Leave it out, because it follows from the profile "
+                    "(nodes, gpus_per_node) and the run folder; or change those."
                 )
         if verb == "fit" and value_of("--ckpt_path", self.command) is None:
-            added.append("--ckpt_path=last")  # after a node failed, too
+            added.append("--ckpt_path=last")  # so that it also resumes after a node failed
         return [*self.command, *added]
 
 
 def signal_of(verb: str, seconds: int) -> str | None:
-    """What `--signal` says: to all processes of a training, to the script of another command that can go on."""
+    """sbatch's `--signal`: to all processes of a training, to the script of another command that can resume."""
     if verb in TRAINING:
         return f"USR1@{seconds}" if verb == "fit" else None
-    return f"B:USR1@{seconds}" if verb in RESUMED else None
+    return f"B:USR1@{seconds}" if verb in RESUMABLE else None
 
 
 def checked_folder(runs: Path, name: str) -> Path:
-    """Folder of a job; ValueError where its name cannot name one."""
+    """Folder of a job; raises ValueError if its name cannot be that of a folder."""
     if not name or name.startswith(".") or any(letter in name for letter in "/\\\n"):
-        raise ValueError(f"the name is {name!r}, but names a folder: no slashes, no leading dot.")
+        raise ValueError(f"the name {name!r} cannot be that of a folder: it must have no slashes and no leading dot.")
     return runs / name
 
 
@@ -158,7 +157,7 @@ def option_line(name: str, value: str | int | bool) -> str:
 
 
 def values_of(name: str, command: Sequence[str]) -> list[str]:
-    """The values of an option of a command line, in their order."""
+    """The values of an option of a command line, in order."""
     values = []
     for word, after in zip(command, [*command[1:], None], strict=True):
         if word == name and after is not None:
@@ -169,12 +168,12 @@ def values_of(name: str, command: Sequence[str]) -> list[str]:
 
 
 def value_of(name: str, command: Sequence[str]) -> str | None:
-    """The value of an option of a command line, the last one where it is given more than once."""
+    """The value of an option of a command line, the last one if it is given more than once; None without it."""
     return ([None, *values_of(name, command)])[-1]
 
 
 def wrapped(words: Sequence[str]) -> str:
-    """Words for a shell, an option a line."""
+    """Words quoted for a shell, with one line for each option."""
     text = ""
     for word in words:
         text += f" \\\n    {shlex.quote(word)}" if word.startswith("--") else f" {shlex.quote(word)}"

@@ -1,4 +1,4 @@
-"""A cluster profile: what a job asks of SLURM, and what its nodes need before the command runs."""
+"""A cluster profile: what a job asks of SLURM, and what its nodes run before the command."""
 
 import math
 from collections.abc import Mapping
@@ -12,18 +12,19 @@ import yaml
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Resources of one job; a field that is left out leaves the choice to the cluster.
+    """Resources of one job; without a field the cluster decides.
 
     Args:
         partition: Partition to submit to.
         account: Account to charge.
-        nodes: Nodes of a training; any other command takes one.
-        gpus_per_node: GPUs of each node, and so tasks of a training on each; 0 for one task without a GPU.
+        nodes: Nodes of a training; any other command uses one.
+        gpus_per_node: GPUs of each node, with one task of a training on each; 0 for one task without a GPU.
         cpus_per_task: CPU cores of each task.
-        memory: Memory of a node in SLURM's spelling, such as 120G; "0" is all of it.
+        memory: Memory of a node as SLURM spells it, such as 120G; "0" is all of it.
         hours: Time limit.
-        signal_seconds: How long before the time limit a job is told to save and requeue. SLURM may be a minute early.
-        python: What starts Python on the nodes, in shell words; by default the interpreter that submits.
+        signal_seconds: Seconds before the time limit at which a job is signalled to save and requeue; SLURM may be
+            a minute early.
+        python: Shell words that start Python on the nodes; by default the interpreter that submits.
         environment: Shell lines before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
         sbatch: More options of sbatch, without the dashes, such as {constraint: a100}; true for one without a value.
     """
@@ -49,22 +50,22 @@ class Profile:
         if self.minutes * 60 <= self.signal_seconds:
             raise ValueError(
                 f"hours is {self.hours:g}, which is no longer than signal_seconds, {self.signal_seconds}: "
-                "the job would be told to stop before it began."
+                "the job would be signalled to stop before it began."
             )
 
     @property
     def minutes(self) -> int:
-        """The time limit as SLURM takes it."""
+        """The time limit in minutes, as SLURM takes it."""
         return math.ceil(self.hours * 60)
 
     @property
     def tasks_per_node(self) -> int:
-        """Processes of a training on each node: one a GPU."""
+        """Processes of a training on each node: one for each GPU."""
         return max(self.gpus_per_node, 1)
 
 
 def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
-    """A profile of plain values; `where` they stand is said of a mistake."""
+    """A profile of plain values; the message of a mistake begins with `where` they were found."""
     check_fields(Profile, values, where=where)
     try:
         return Profile(**values)
@@ -73,20 +74,20 @@ def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
 
 
 def read_yaml(path: Path, kind: type) -> Any:
-    """The content of a YAML file, which has to be of a kind; ValueError in one line where it is not."""
+    """The content of a YAML file; raises ValueError in one line if it is not of the given type."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file.") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: is no YAML ({error}).") from None
+        raise ValueError(f"{path}: not valid YAML ({error}).") from None
     if not isinstance(content, kind):
         raise ValueError(f"{path}: holds a {type(content).__name__}, but a {kind.__name__} is needed.")
     return content
 
 
 def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
-    """ValueError in one line unless plain values are those of a dataclass, by name and type."""
+    """Raise ValueError in one line unless plain values fit the fields of a dataclass by name and type."""
     hints, own = get_type_hints(kind), fields(kind)
     if unknown := [str(name) for name in values if name not in hints]:
         raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(one.name for one in own)}.")
@@ -95,11 +96,11 @@ def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
         raise ValueError(f"{where}: lacks {', '.join(missing)}.")
     for name, value in values.items():
         if not has_type(value, hints[name]):
-            raise ValueError(f"{where}: {name} is {value!r}, but must be {in_words(hints[name])}.")
+            raise ValueError(f"{where}: {name} is {value!r}, but must be {type_name(hints[name])}.")
 
 
 def has_type(value: Any, hint: Any) -> bool:
-    """Whether a plain value fits a type of a profile's field."""
+    """Whether a plain value has the type of a field."""
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
@@ -116,6 +117,6 @@ def has_type(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def in_words(hint: Any) -> str:
-    """A type as a user reads it."""
+def type_name(hint: Any) -> str:
+    """The name of a type, for a message."""
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,4 +1,4 @@
-"""Handing jobs to SLURM, or showing what would be handed over."""
+"""Submit jobs to SLURM, or show what would be submitted."""
 
 import shlex
 import shutil
@@ -16,15 +16,18 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
     """Submit a job.
 
     Args:
-        job: Its script is written to its folder.
-        after: Ids of jobs that have to end well first; where one fails, this job is cancelled.
+        job: The job; its script is written to its folder.
+        after: Ids of jobs that must succeed first; if one fails, this job is cancelled.
 
     Returns:
-        The job's id; ValueError in one line where SLURM refuses it, or is not there.
+        The job's id.
+
+    Raises:
+        ValueError: If SLURM refuses the job or is not installed; the message is one line.
     """
     require_slurm()
-    refuse_a_job_that_is_queued(job)
-    refuse_a_run_that_is_there(job)
+    refuse_queued_job(job)
+    refuse_existing_run(job)
     text = job.text()
     job.folder.mkdir(parents=True, exist_ok=True)
     job.finished.unlink(missing_ok=True)
@@ -35,23 +38,23 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
     done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"sbatch refused {job.script}: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    id = done.stdout.strip().split(";")[0]  # the cluster's name follows where there are several
+    id = done.stdout.strip().split(";")[0]  # with several clusters, the cluster's name follows
     write_text(job.id_file, ",".join([id, *array]))
     return id
 
 
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
-    """Submit jobs that wait for one another; one that has ended well since the last time is left out.
+    """Submit jobs that wait for one another; skip those that have already succeeded, unless one they wait for runs.
 
     Args:
         chain: The jobs.
-        after: Ids of jobs that have to end well before any of them.
+        after: Ids of jobs that must succeed before any of them starts.
 
     Yields:
-        Each job with its id, or with None where it is left out.
+        Each job with its id, or with None if it is skipped.
     """
-    for job, _ in chain:  # before the first is submitted
-        refuse_a_job_that_is_queued(job)
+    for job, _ in chain:  # before the first one is submitted
+        refuse_queued_job(job)
     ids: dict[str, str] = {}
     for job, needed in chain:
         waits_for = [ids[name] for name in needed if name in ids]
@@ -63,7 +66,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """What `submit` would hand over: the script alone where it is one script that waits for nothing."""
+    """What `submit` would submit: only the script if there is one that waits for nothing."""
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
@@ -74,13 +77,13 @@ def preview(job: Job, after: Sequence[str] = ()) -> str:
 
 
 def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
-    """What `submit_chain` would hand over, were nothing finished."""
+    """What `submit_chain` would submit if no job had succeeded yet."""
     texts = [f"# == {job.name}\n{preview(job, needed or after)}" for job, needed in chain]
     return "\n".join(["# The names of steps stand for the ids of their jobs.", *texts])
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the same command has ended well, whatever it asked of the cluster."""
+    """Whether the same command has succeeded, with any profile."""
     return job.finished.exists() and is_submitted_command(job)
 
 
@@ -90,25 +93,26 @@ def is_submitted_command(job: Job) -> bool:
     return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
-def refuse_a_job_that_is_queued(job: Job) -> None:
-    """ValueError where SLURM still knows the last job of this folder."""
+def refuse_queued_job(job: Job) -> None:
+    """Raise ValueError if the last job of this folder is still in the queue."""
     if not job.id_file.exists():
         return
     ids = job.id_file.read_text(encoding="utf-8")
     queued = subprocess.run(["squeue", "-h", "-j", ids], capture_output=True, text=True)
-    if queued.returncode == 0 and queued.stdout.strip():  # squeue fails for an id that SLURM has forgotten
+    if queued.returncode == 0 and queued.stdout.strip():  # squeue fails for an id that SLURM no longer knows
         raise ValueError(
-            f"{job.folder}: its job {ids} still waits or runs. Wait for it, `scancel` it, or give another --name."
+            f"{job.folder}: its job {ids} is still queued or running. Wait for it, `scancel` it, or give another "
+            "--name."
         )
 
 
-def refuse_a_run_that_is_there(job: Job) -> None:
-    """ValueError where a new fit would go on with the checkpoints of another run."""
+def refuse_existing_run(job: Job) -> None:
+    """Raise ValueError if a new fit would resume the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
         return
     if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
         raise ValueError(
-            f"{job.folder} already holds another run. Go on with it by --ckpt_path last behind `fit`, or give another "
+            f"{job.folder} already holds another run. Resume it by --ckpt_path last behind `fit`, or give another "
             "--name."
         )
 
@@ -120,7 +124,7 @@ def sbatch(job: Job, after: Sequence[str]) -> list[str]:
 
 
 def require_slurm() -> None:
-    """ValueError where there is no SLURM."""
+    """Raise ValueError if SLURM is not installed."""
     if not all(shutil.which(name) for name in ("sbatch", "srun", "squeue")):
         raise ValueError(
             "there is no sbatch and srun here, so this machine submits to no SLURM cluster. "

@@ -1,0 +1,132 @@
+"""What one `lagem submit` asks for: its jobs, checked before any is submitted, and what happens to them."""
+
+import contextlib
+import io
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lagem.cli import TRAINING_VERBS, main, parse_tool
+from lagem.cluster.arrays import parts_of, run_parts_here
+from lagem.cluster.chain import jobs_of, load_chain
+from lagem.cluster.job import Job, checked_folder, values_of
+from lagem.cluster.profile import Profile, make_profile, read_yaml
+from lagem.cluster.submission import Chain, preview, preview_chain, require_slurm, submit, submit_chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One command, in parts or whole, or a chain of commands.
+
+    Args:
+        command: Verb and arguments of `lagem`; empty for a chain.
+        chain: File of a chain of commands; None for one command.
+        profile: File of the profile; None for the default one.
+        parts: Tasks of an array that share the work; 0 for none.
+        local: Whether the parts run as processes of this machine.
+        after: Ids of jobs that must succeed first.
+        name: Of the job and its folder; None to make one.
+        runs: Folder of the jobs' folders.
+        dry_run: Whether to print the scripts instead of submitting them.
+    """
+
+    command: Sequence[str]
+    chain: Path | None
+    profile: Path | None
+    parts: int
+    local: bool
+    after: Sequence[str]
+    name: str | None
+    runs: Path
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.chain):
+            raise ValueError("give a command behind --, or a --chain: one of them.")
+        if self.local and not self.parts:
+            raise ValueError("--local is for --array; without parts run the command itself.")
+        if self.local and self.after:
+            raise ValueError("--after waits for jobs of a cluster, but --local runs here.")
+        if self.chain and self.parts:
+            raise ValueError("--array is for one command; in a chain, each step has its own `array:`.")
+
+    def jobs(self) -> Chain:
+        """The jobs asked for, each with the names of those it waits for."""
+        python = shlex.quote(sys.executable)
+        if self.chain:
+            folder = checked_folder(self.runs, self.name or self.chain.stem)
+            return jobs_of(load_chain(self.chain), self.profile_fields(), folder, python)
+        name = self.name or f"{title_of(self.command)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        folder, profile = checked_folder(self.runs, name), Profile(**self.profile_fields())
+        return [
+            (Job(name=name, command=self.command, folder=folder, profile=profile, python=python, parts=self.parts), [])
+        ]
+
+    def profile_fields(self) -> dict[str, Any]:
+        """Checked fields of the profile's file."""
+        if self.profile is None:
+            return {}
+        values: dict[str, Any] = read_yaml(self.profile, dict)
+        make_profile(values, where=str(self.profile))
+        return values
+
+
+def carry_out(request: Request) -> None:
+    """Submit, run or print what is asked for; print the job's id, or one line for each step of a chain."""
+    if not request.dry_run and not request.local:
+        require_slurm()
+    jobs = request.jobs()
+    for job, _ in jobs:
+        check(job)
+    job = jobs[0][0]
+    if request.dry_run:
+        print(preview_chain(jobs, request.after) if request.chain else preview(job, request.after), end="")
+    elif request.local:
+        run_parts_here(job)
+        main(list(job.command))
+    elif request.chain:
+        for step, id in submit_chain(jobs, request.after):
+            print(f"{step.name}: {f'job {id}' if id else 'succeeded before, not submitted'}; {step.folder}", flush=True)
+    else:
+        print(submit(job, request.after))
+        print(f"script and logs: {job.folder}", file=sys.stderr)
+
+
+def title_of(command: Sequence[str]) -> str:
+    """What a command runs, in one or two words: its experiment, the first --config (layers follow it), or its verb."""
+    configs = values_of("--config", command)
+    return Path(configs[0]).stem if configs else command[0]
+
+
+def check(job: Job) -> None:
+    """Parse the job's command, so that a mistake in it shows now and not when the job starts."""
+    job.text()
+    if job.parts:
+        parts_of(job)
+    if job.command[0] in TRAINING_VERBS:
+        check_training(job)
+    else:
+        parse_tool(list(job.command))
+
+
+def check_training(job: Job) -> None:
+    """Parse the command of a training, and print a note if its experiment is for other devices than the profile's."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*job.command, "--print_config"])
+    settings = yaml.safe_load(printed.getvalue())
+    if settings is None:
+        raise SystemExit(2)  # `main` has printed why
+    devices = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
+    if devices != (job.profile.nodes, job.profile.tasks_per_node):
+        print(
+            f"note: {job.name}: the experiment is made for {devices[0]} x {devices[1]} nodes x devices, the profile "
+            f"has {job.profile.nodes} x {job.profile.tasks_per_node}; batch_size is that of one device.",
+            file=sys.stderr,
+        )
