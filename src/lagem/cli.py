@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 from lagem.device import out_of_memory_message
-from lagem.signals import held_back, hold_back
+from lagem.signals import block_signals, signals_blocked
 
 if TYPE_CHECKING:
     from lagem.training.cli import TrainingCLI
@@ -32,7 +32,7 @@ def command() -> None:
     A fit holds signals back to the very end: one that comes when it is over would make a finished job a failed one.
     """
     if sys.argv[1:2] == ["fit"]:
-        hold_back()
+        block_signals()
     main()
 
 
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
     words = sys.argv[1:] if argv is None else argv
     try:
         if words and words[0] in TRAINING_VERBS:
-            with held_back() if words[0] == "fit" else nullcontext():
+            with signals_blocked() if words[0] == "fit" else nullcontext():
                 from lagem.training.cli import run_training
 
                 return run_training(argv)

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import recorder
 from lagem.callbacks.save_on_signal import SaveOnSignal
-from lagem.signals import REQUEUE, STOP, held_back
+from lagem.signals import REQUEUE, STOP, signals_blocked
 
 EPOCHS = {"max_epochs": 3}
 SETTINGS = {
@@ -56,14 +56,14 @@ class Signalled(recorder.Recorder):
 def run(module: Signalled, folder: Path, *callbacks: Callback, resume: bool = False, **settings: Any) -> SaveOnSignal:
     saver = SaveOnSignal(every_n_steps=settings.pop("every_n_steps", 1))
     keeper = ModelCheckpoint(folder, save_last=True, every_n_train_steps=1000, save_top_k=0)
-    with held_back():
+    with signals_blocked():
         try:
             path = folder / "last.ckpt" if resume else None
             recorder.fit(module, [*callbacks, keeper, saver], resume=path, num_sanity_val_steps=0, **settings)
         except SIGTERMException:
-            assert saver.followed is not None
+            assert saver.stopped_by is not None
         else:
-            assert saver.followed is None
+            assert saver.stopped_by is None
     return saver
 
 
@@ -75,8 +75,8 @@ def test_a_signal_at_any_moment_loses_and_repeats_nothing(tmp_path, settings):
     for moment in range(1, len(whole.seen)):
         first, second, folder = Signalled(moment), Signalled(), tmp_path / str(moment)
         saver = run(first, folder, **settings)
-        left += saver.followed is REQUEUE
-        if saver.followed is None:  # it was about to end
+        left += saver.stopped_by is REQUEUE
+        if saver.stopped_by is None:  # it was about to end
             assert first.seen == whole.seen
         else:
             assert saver.saved == folder / "last.ckpt"
@@ -96,14 +96,14 @@ def test_two_signals_in_a_row_lose_nothing(tmp_path):
 
 
 def test_sigterm_is_told_from_sigusr1(tmp_path):
-    assert run(Signalled(3, STOP), tmp_path, **EPOCHS).followed is STOP
+    assert run(Signalled(3, STOP), tmp_path, **EPOCHS).stopped_by is STOP
 
 
 def test_a_signal_before_the_training_is_followed_after_its_first_step(tmp_path):
     module = Signalled()
-    with held_back():
+    with signals_blocked():
         signal.pthread_kill(threading.main_thread().ident, REQUEUE)
-        assert run(module, tmp_path, **EPOCHS).followed is REQUEUE
+        assert run(module, tmp_path, **EPOCHS).stopped_by is REQUEUE
     assert len(module.seen) == 1
 
 
@@ -116,9 +116,9 @@ def test_asking_seldom_leaves_at_the_next_question(tmp_path):
 def test_a_run_that_keeps_no_checkpoints_leaves_without_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saver = SaveOnSignal()
-    with held_back(), pytest.raises(SIGTERMException):
+    with signals_blocked(), pytest.raises(SIGTERMException):
         recorder.fit(Signalled(3), [saver], **EPOCHS)
-    assert saver.followed is REQUEUE and saver.saved is None
+    assert saver.stopped_by is REQUEUE and saver.saved is None
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
@@ -148,7 +148,7 @@ def test_a_run_that_stops_by_itself_is_not_ended_by_a_signal(tmp_path):
 
 def test_signals_that_nobody_asked_for_are_dropped_at_the_end():
     handlers = signal.getsignal(STOP), signal.getsignal(REQUEUE)
-    with held_back():
+    with signals_blocked():
         for signum in (STOP, REQUEUE):
             signal.pthread_kill(threading.main_thread().ident, signum)
     assert not {STOP, REQUEUE} & signal.pthread_sigmask(signal.SIG_BLOCK, set())

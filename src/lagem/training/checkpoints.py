@@ -1,6 +1,6 @@
-"""Checkpoints of a run: written whole or not at all, kept at its end, and which one a fit begins from.
+"""Checkpoints of a run: written whole or not at all, also at its end, and the one that a fit starts from.
 
-A run folder holds one run, so there is never more than one answer.
+A run folder holds one run, so the checkpoint to resume is never ambiguous.
 """
 
 import pickle
@@ -19,7 +19,7 @@ from lagem.weights.file import refused
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Local checkpoints are renamed into place, so a killed run leaves no half one; no checkpoint's code is run."""
+    """Renames local checkpoints into place, so a killed run leaves no incomplete one; runs no code of a checkpoint."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write `checkpoint` to `path`."""
@@ -35,7 +35,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read plain data only, also from where Lightning would trust the file."""
+        """Read plain data only, even if Lightning would trust the file."""
         try:
             return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
         except pickle.UnpicklingError as error:
@@ -43,10 +43,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class FinalCheckpoint(Callback):
-    """Keep the end of a run that falls between two saves, before weight averaging puts its weights into the model."""
+    """Saves the end of a training that falls between two saves, before averaged weights replace those of the model."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write `last.ckpt` once more wherever a ModelCheckpoint keeps one."""
+        """Write `last.ckpt` once more for every ModelCheckpoint that keeps one."""
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
                 path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
@@ -54,43 +54,43 @@ class FinalCheckpoint(Callback):
                 trainer.save_checkpoint(path)
 
 
-def starting_checkpoint(asked: str | None, folder: Path, places: Iterable[Path], *, requeued: bool) -> str | None:
-    """The checkpoint to begin from; None begins a new training.
+def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path], *, requeued: bool) -> str | None:
+    """The checkpoint to start from; None starts a new training.
 
     Args:
-        asked: --ckpt_path.
-        folder: The run folder.
-        places: Where its checkpoints are kept.
-        requeued: Whether a scheduler started this job before.
+        requested: --ckpt_path.
+        run: The run folder.
+        folders: Folders of its checkpoints.
+        requeued: Whether a scheduler has started this job before.
 
     Raises:
-        ValueError: Where two runs would mix in the folder.
+        ValueError: If two runs would mix in the run folder.
     """
-    found = {path.resolve() for place in places for path in place.glob("[!.]*.ckpt") if is_whole(path)}
+    found = {path.resolve() for folder in folders for path in folder.glob("[!.]*.ckpt") if is_whole(path)}
     steps = {path: step for path in found if (step := steps_of(path)) is not None}
     newest = max(steps, key=lambda path: (steps[path], path.name.startswith("last")), default=None)
-    if not found or requeued or asked == "last":
-        return str(newest) if newest else asked
-    if newest is None or asked is None or steps.get(Path(asked).resolve()) != steps[newest]:
-        mix = f"--ckpt_path {asked} would mix another with it. " if asked else ""
+    if not found or requeued or requested == "last":
+        return str(newest) if newest else requested
+    if newest is None or requested is None or steps.get(Path(requested).resolve()) != steps[newest]:
+        mix = f"--ckpt_path {requested} would mix another run with it. " if requested else ""
         last = f", the last at step {steps[newest]}" if newest else ""
         raise ValueError(
-            f"{folder} already holds a run ({len(found)} checkpoints{last}). {mix}"
-            "Go on with it by --ckpt_path last, or name another folder by --trainer.default_root_dir."
+            f"{run} already holds a run ({len(found)} checkpoints{last}). {mix}"
+            "Resume it by --ckpt_path last, or choose another folder by --trainer.default_root_dir."
         )
-    return asked
+    return requested
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether it was written to its end: files are renamed into place, in folders the description comes last."""
+    """Whether it was written completely: files are renamed into place; in a folder, `meta.pt` is written last."""
     return checkpoint.is_file() or (checkpoint / "meta.pt").is_file()
 
 
 def steps_of(checkpoint: Path) -> int | None:
-    """Optimiser steps that a checkpoint has taken; None where it holds weights only. Its tensors are not read."""
+    """Optimiser steps taken before a checkpoint; None if it holds only weights. Its tensors are not read."""
     file = checkpoint / "meta.pt" if checkpoint.is_dir() else checkpoint
     try:
         saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         return int(saved["global_step"]) if saved.get("optimizer_states") is not None else None
-    except Exception as error:  # whatever torch raises for a file that is none of its own
+    except Exception as error:  # torch raises many types for a file that it did not write
         raise ValueError(f"{checkpoint}: this is no checkpoint, or a damaged one; move it away ({error}).") from error

@@ -1,6 +1,6 @@
-"""LightningCLI as `lagem fit | validate | test | predict`, with the defaults every run shares.
+"""LightningCLI as `lagem fit | validate | test | predict`, with the defaults that all runs share.
 
-A run lives in `trainer.default_root_dir`: checkpoints/ (found again by `--ckpt_path last`), logs/version_k/ with
+A run lives in `trainer.default_root_dir`: checkpoints/ (resumed by `--ckpt_path last`), logs/version_k/ with
 metrics.csv, TensorBoard events and the resolved config.yaml of each start, and the record of `run_record.py`.
 """
 
@@ -13,48 +13,38 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, Namespace
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import (
-    BasePredictionWriter,
-    Callback,
-    Checkpoint,
-    ModelCheckpoint,
-    WeightAveraging,
-)
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-# The first three let YAML use bare class names.
+# These three let YAML use bare class names.
 import lagem.callbacks
 import lagem.data_modules
-import lagem.modules
+import lagem.modules  # noqa: F401
 from lagem.callbacks.save_on_signal import SaveOnSignal
 from lagem.lightning_private.command_line import OpenCLI
-from lagem.lightning_private.trainer import cluster_environment, keep_average_on
-from lagem.training.checkpoints import AtomicCheckpointIO, FinalCheckpoint, is_whole, starting_checkpoint
-from lagem.training.leaving import give_up, is_lost_rank, leave, was_requeued
+from lagem.training.checkpoints import is_whole, starting_checkpoint
 from lagem.training.mistakes import innermost_reason
 from lagem.training.one_fit import only_fit_in
 from lagem.training.run_record import RunRecord
-from lagem.training.strategies import check_averaging, tune
-from lagem.training.tracking import finish_runs, keep_run_id, log_configuration
+from lagem.training.stopping import exit_after_lost_rank, exit_after_signal, is_lost_rank, was_requeued
+from lagem.training.tracking import finish_runs, log_configuration
+from lagem.training.trainer import callbacks_of, check_precision, check_predictions_are_written, prepare_trainer
 
 
 class TrainingCLI(OpenCLI):
     """Model and data by `class_path`, one seed for both, and a run folder."""
 
-    _held = ExitStack()  # of a fit: its run folder
+    _run_folder_lock = ExitStack()  # held by a fit
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give the data module the run's seed."""
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
-        """Load plain data only, and keep no list of predictions: a callback writes each batch of them."""
+        """Load only plain data from checkpoints; keep no predictions in memory, since a callback writes each batch."""
         parser.set_defaults(weights_only=True)
         if verb == "predict":
             parser.set_defaults(return_predictions=False)
@@ -76,101 +66,64 @@ class TrainingCLI(OpenCLI):
                 raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
-                raise ValueError(f"--ckpt_path {path}: there is no such file, nor a whole folder of shares.")
+                raise ValueError(f"--ckpt_path {path}: there is no such file, nor a complete sharded checkpoint.")
             if Path(path).is_file() and not zipfile.is_zipfile(path):
                 raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one.")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The configured trainer with the run folder's loggers and checkpoints, its callbacks in a safe order."""
-        if str(self.setting("trainer.precision")) in ("16", "16-mixed"):
-            raise ValueError(
-                "trainer.precision 16-mixed overflows as a matter of course, which would count as a loss that is not "
-                "finite. Use bf16-mixed."
-            )
+        """The configured trainer, made one of our runs by `trainer.py`."""
+        check_precision(self.setting("trainer.precision"))
         trainer = super().instantiate_trainer(**kwargs)
-        writers = (lagem.callbacks.ExportMeshes, lagem.callbacks.ExportSamples, BasePredictionWriter)
-        writes = any(isinstance(callback, writers) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-        if self.config.get("subcommand") == "predict" and not writes and not self.config.predict.return_predictions:
-            raise ValueError(
-                "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, "
-                "--trainer.callbacks+=ExportSamples for a stage of a cascade."
-            )
-        root = Path(trainer.default_root_dir)
-        tune(trainer.strategy)
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = str(root / "checkpoints")
-            if isinstance(callback, WeightAveraging):
-                check_averaging(callback, trainer.strategy)
-                keep_average_on(callback, trainer.strategy.root_device)
-        environment = cluster_environment(trainer)
-        if isinstance(environment, SLURMEnvironment):
-            environment.auto_requeue = False  # SaveOnSignal is in its place
-        trainer.callbacks.append(FinalCheckpoint())  # type: ignore[attr-defined]
-        savers = sum(isinstance(callback, SaveOnSignal) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-        if savers > 1:
-            raise ValueError(f"trainer.callbacks names SaveOnSignal {savers} times, but a run has one. Leave one.")
-        if savers == 0:
-            trainer.callbacks.append(SaveOnSignal())  # type: ignore[attr-defined]
-        # Weight averaging swaps its weights in and out around validation: out after the others looked at them.
-        trainer.callbacks.sort(key=_callback_order)  # type: ignore[attr-defined]
-        if not trainer.fast_dev_run and self.setting("trainer.logger") is not False:  # type: ignore[attr-defined]
-            csv = CSVLogger(root, name="logs")
-            configured = trainer.loggers if self.setting("trainer.logger") not in (None, True) else None
-            trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
-            keep_run_id(trainer.loggers, root)
+        if self.config.get("subcommand") == "predict" and not self.config.predict.return_predictions:
+            check_predictions_are_written(trainer)
+        prepare_trainer(trainer, logger=self.setting("trainer.logger"))
         return trainer
 
     def before_fit(self) -> None:
-        """Hold the run folder and choose the checkpoint to begin from; refuse to train over those of another run.
+        """Lock the run folder and choose the checkpoint to start from; refuse to overwrite another run.
 
-        Only rank zero holds it. Where it is refused, what started the ranks ends the others.
+        Only rank zero does this. If it refuses, the launcher ends the other ranks.
         """
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         root = Path(self.trainer.default_root_dir)
         kept = [c.dirpath for c in self.trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.dirpath]
         settings = self.config_init["fit"]
-        with ExitStack() as held:
+        with ExitStack() as locks:
             if self.trainer.is_global_zero:
-                held.enter_context(only_fit_in(root))
+                locks.enter_context(only_fit_in(root))
             settings.ckpt_path = starting_checkpoint(
                 settings.ckpt_path, root, {root / "checkpoints", *map(Path, kept)}, requeued=was_requeued()
             )
             configuration = json.loads(self.parser_of("fit").dump(self.config["fit"], format="json"))
             log_configuration(self.trainer.loggers, configuration)
-            self._held = held.pop_all()
+            self._run_folder_lock = locks.pop_all()
 
     def fit(self, **settings: Any) -> None:
-        """Train; a run that is asked to leave has saved when it does."""
-        with self._held:
-            self._fit(**settings)
-
-    def _fit(self, **settings: Any) -> None:
-        (saver,) = [c for c in self.trainer.callbacks if isinstance(c, SaveOnSignal)]  # type: ignore[attr-defined]
-        try:
-            self.trainer.fit(**settings)
-        except (Exception, SIGTERMException) as error:
-            if saver.followed is None:  # else it has saved, and nothing that fails on the way out matters
-                if is_lost_rank(error):
-                    give_up(self.trainer, error)
-                raise
-        if saver.followed is not None:
-            if not self.trainer.is_global_zero:
-                raise SystemExit(0)
-            with suppress(Exception):  # W&B's service obeys SIGTERM, and may be gone
-                finish_runs(self.trainer.loggers)
-            leave(saver.followed, saver.saved)
+        """Train. A run that receives a signal saves a checkpoint before it exits."""
+        (saver,) = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, SaveOnSignal)]
+        with self._run_folder_lock:
+            try:
+                self.trainer.fit(**settings)
+            except (Exception, SIGTERMException) as error:
+                if saver.stopped_by is None:  # else it has saved, and later errors do not matter
+                    if is_lost_rank(error):
+                        exit_after_lost_rank(self.trainer, error)
+                    raise
+            if saver.stopped_by is not None:
+                if not self.trainer.is_global_zero:
+                    raise SystemExit(0)
+                with suppress(Exception):  # W&B's service obeys SIGTERM, and may have exited
+                    finish_runs(self.trainer.loggers)
+                exit_after_signal(saver.stopped_by, saver.saved)
 
     def after_fit(self) -> None:
-        """Say where the results are, and the numbers of the last validation."""
+        """Print where the results are, and the scores of the last validation."""
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         root = Path(self.trainer.default_root_dir)
         print(f"run folder  {root}")
-        checkpoints = [c for c in self.trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
+        checkpoints = [c for c in callbacks_of(self.trainer) if isinstance(c, ModelCheckpoint)]
         for path in {c.last_model_path or c.best_model_path for c in checkpoints} - {""}:
             print(f"checkpoint  {Path(path)}")
         pictures = sorted(
@@ -187,15 +140,15 @@ class TrainingCLI(OpenCLI):
 
 
 def run_training(argv: list[str] | None, *, run: bool = True, cli: type[TrainingCLI] = TrainingCLI) -> TrainingCLI:
-    """Parse and carry out a training verb.
+    """Parse a training verb and run it.
 
     Args:
-        argv: The verb and its arguments, or without `run` the arguments only; None takes those of the process.
-        run: Whether to carry the verb out, or only to build model, data and trainer.
+        argv: The verb and its arguments, or without `run` only the arguments; None takes those of the process.
+        run: Whether to run the verb, or only to build model, data and trainer.
         cli: Class to build.
 
     Raises:
-        ValueError: For every mistake in the configuration, in one line.
+        ValueError: If there is a mistake in the configuration; the message is one line.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     settings = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
@@ -221,7 +174,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
 
 
 class _ParsedOnly(TrainingCLI):
-    """Parses and checks a configuration, and builds nothing."""
+    """Parses and checks a configuration without building anything."""
 
     def set_seed(self) -> None:
         """Leave the random state unchanged."""
@@ -231,10 +184,10 @@ class _ParsedOnly(TrainingCLI):
 
 
 def parse_experiment(config: Path) -> Namespace:
-    """Settings of an experiment file, checked and with defaults filled in; nothing is built.
+    """Settings of an experiment file, checked and completed with defaults; nothing is built.
 
     Raises:
-        ValueError: For every mistake in the file, in one line.
+        ValueError: If there is a mistake in the file; the message is one line.
     """
     if not config.is_file():
         raise ValueError(f"{config}: there is no such file.")
@@ -242,9 +195,3 @@ def parse_experiment(config: Path) -> Namespace:
         return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
     except ValueError as error:
         raise ValueError(f"{config}: {str(error).replace(' as --config', '')}") from error
-
-
-def _callback_order(callback: Callback) -> int:
-    if isinstance(callback, SaveOnSignal):
-        return 3
-    return 2 if isinstance(callback, Checkpoint) else int(isinstance(callback, WeightAveraging))

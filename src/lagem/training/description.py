@@ -1,4 +1,4 @@
-"""Description of an experiment file: sizes and cost of the model it configures."""
+"""Description of an experiment file: sizes and costs of the model that it configures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,13 +15,13 @@ from lagem.models.denoiser import Backbone
 
 
 def describe_experiment(config: Path) -> dict[str, Any]:
-    """Parameters, latents by level, operations and activations of a step on one device, in plain types.
+    """Parameters, latents of each level, operations and activations of a step on one device, in plain types.
 
     Args:
         config: Experiment file of an autoencoder or of a stage of a cascade.
 
     Raises:
-        ValueError: Where the file is not a valid experiment, or one of another model.
+        ValueError: If the file is not a valid experiment, or configures another kind of model.
     """
     from lagem.training.cli import parse_experiment
 
@@ -31,7 +31,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     kind = settings.model.class_path.rpartition(".")[2]
     if kind not in ("AutoencoderModule", "CascadeStageModule"):
         raise ValueError(
-            f"{config}: autoencoders and stages of a cascade can be described, but its model is "
+            f"{config}: only autoencoders and stages of a cascade can be described, but its model is "
             f"{settings.model.class_path}."
         )
     levels = [level if isinstance(level, LevelSpec) else LevelSpec(**vars(level)) for level in model.levels]

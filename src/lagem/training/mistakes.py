@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, in one line."""
+"""How the report of a mistake in a configuration becomes one line."""
 
 import re
 
@@ -6,8 +6,8 @@ GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/au
 
 
 def innermost_reason(message: str) -> str:
-    """The sentence that a person needs out of jsonargparse's or a loading process's report, with its key."""
-    if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # a whole traceback
+    """The sentence of jsonargparse's or a loading process's report that says what is wrong, after its key."""
+    if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # followed by a traceback
         message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]
     text = " ".join(message.split())
     while nested := re.match(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):

@@ -1,4 +1,4 @@
-"""One fit at a time in a run folder."""
+"""A lock that lets only one fit at a time use a run folder."""
 
 import time
 from collections.abc import Iterator
@@ -6,19 +6,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lagem.storage.locks import locked
-from lagem.training.leaving import was_requeued
+from lagem.training.stopping import was_requeued
 
-SECONDS_TO_DIE = 10.0  # of a killed fit's loading processes, which share its lock and look for it every 5 seconds
-SECONDS_TO_BE_KILLED = 60.0  # of a requeued job's former processes: twice SLURM's default KillWait
+SECONDS_TO_DIE = 10.0  # of a killed fit's loading processes, which share its lock and check for it every 5 seconds
+SECONDS_TO_BE_KILLED = 60.0  # of the processes of a requeued job's last start: twice SLURM's default KillWait
 
 
 @contextmanager
 def only_fit_in(root: Path, patience: float | None = None) -> Iterator[None]:
-    """Hold a run folder; ValueError in one line where another fit still does when patience ends.
+    """Hold the lock of a run folder.
 
     Args:
-        root: Run folder, made where it is missing.
-        patience: Seconds to wait for one that is on its way out; by default what that takes at most.
+        root: Run folder, created if it is missing.
+        patience: Seconds to wait for a fit that is exiting; by default the longest that this takes.
+
+    Raises:
+        ValueError: If another fit still holds the lock after that time; the message is one line.
     """
     if patience is None:
         patience = SECONDS_TO_BE_KILLED if was_requeued() else SECONDS_TO_DIE

@@ -1,8 +1,8 @@
-"""What a run was made of, written to its folder at every start: enough to say where a result is from, and to repeat it.
+"""Record of a run, written to its folder at every start: where its results come from, and how to repeat them.
 
-config.yaml   every setting of the last start, resolved: as --config of a fit in another folder it repeats the run
-sources/      the configuration files as they were given, in their order
-run.json      a record of each start: time, command line, revision, versions, host, SLURM job
+config.yaml   all settings of the last start, resolved; as --config of a fit in another folder it repeats the run
+sources/      the configuration files as given, in order
+run.json      one entry for each start: time, command line, revision, versions, host, SLURM job
 """
 
 import json
@@ -37,11 +37,11 @@ PACKAGES = (
 
 
 class RunRecord(SaveConfigCallback):
-    """Writes the record on rank zero, and the resolved configuration of each start beside its logs.
+    """Writes the record on rank zero, and the resolved configuration of each start next to its logs.
 
     Args:
-        command: Words behind `lagem`.
-        settings, more: Of SaveConfigCallback.
+        command: Arguments of `lagem`.
+        settings, more: Arguments of SaveConfigCallback.
     """
 
     def __init__(self, *settings: Any, command: Sequence[str], **more: Any) -> None:
@@ -49,7 +49,7 @@ class RunRecord(SaveConfigCallback):
         self.command = list(command)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the run folder's files; of a fit only, as a later validation does not change what made the run."""
+        """Write the files of the run folder for a fit; a later validation does not change the run."""
         if stage != "fit":
             return
         root = Path(trainer.default_root_dir)
@@ -61,7 +61,7 @@ class RunRecord(SaveConfigCallback):
 
 
 def configs_of(command: Sequence[str]) -> list[Path]:
-    """Configuration files that a command line names; the parsed settings do not keep them."""
+    """Configuration files that a command line names; the parsed settings do not name them."""
     found = []
     for word, after in zip(command, [*command[1:], ""], strict=True):
         if word in ("--config", "-c"):
@@ -72,15 +72,15 @@ def configs_of(command: Sequence[str]) -> list[Path]:
 
 
 def write_sources(folder: Path, configs: list[Path]) -> None:
-    """Copies of configuration files, numbered in their order; those of an earlier start go."""
+    """Replace the copies of an earlier start by copies of these configuration files, numbered in order."""
     with new_folder(folder) as made:
-        for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings themselves
+        for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings, not files
             shutil.copyfile(path, made / f"{number}-{path.name}")
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_starts(root: Path) -> list[dict[str, Any]]:
-    """Records of the earlier starts of a run."""
+    """Entries of the earlier starts of a run."""
     try:
         return list(json.loads((root / "run.json").read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
@@ -88,7 +88,7 @@ def read_starts(root: Path) -> list[dict[str, Any]]:
 
 
 def start_now(command: Sequence[str]) -> dict[str, Any]:
-    """The record of this start."""
+    """The entry of this start."""
     slurm = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_JOB_", "SLURM_RESTART"))}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,7 +104,7 @@ def start_now(command: Sequence[str]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide a training."""
+    """Versions of the packages that influence a training."""
     found = {}
     for name in PACKAGES:
         try:
@@ -115,7 +115,7 @@ def versions() -> dict[str, str]:
 
 
 def revision(folder: Path) -> dict[str, Any] | None:
-    """The git revision of the checkout that a folder is part of, and whether tracked files differ; None without one."""
+    """The git revision of the checkout around a folder, and whether tracked files are changed; None outside one."""
 
     def git(*words: str) -> str | None:
         try:
@@ -124,8 +124,6 @@ def revision(folder: Path) -> dict[str, Any] | None:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    if (
-        git("ls-files", "--error-unmatch", "__init__.py") is None
-    ):  # installed, maybe below a checkout of another project
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:  # installed, maybe in another project's checkout
         return None
     return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -1,4 +1,8 @@
-"""How a training that a signal ended leaves: requeued by SLURM where that was asked, else with the signal's code."""
+"""How a training that cannot finish exits: after a signal, requeued by SLURM if asked to, or after it lost a rank.
+
+After a signal all ranks have agreed to stop and have saved a checkpoint (`SaveOnSignal`); rank zero requeues the job.
+After a rank is lost the remaining ones can agree on nothing, so each exits at once, without saving.
+"""
 
 import os
 import re
@@ -13,37 +17,36 @@ from lightning.pytorch import Trainer
 from torch.distributed import DistError
 
 from lagem.lightning_private.trainer import kill_started_ranks
-from lagem.signals import REQUEUE, STOP, waiting
+from lagem.signals import REQUEUE, STOP, pending_signals
 
-GLOO = re.compile(r"gloo.*(closed by peer|reset by peer|timed out|broken pipe)", re.IGNORECASE | re.DOTALL)
-
-SECONDS_TO_BE_ENDED = 60.0
-
-
-def was_requeued() -> bool:
-    """Whether this is a later start of a SLURM job."""
-    return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+LOST_CONNECTION = re.compile(r"gloo.*(closed by peer|reset by peer|timed out|broken pipe)", re.IGNORECASE | re.DOTALL)
+SECONDS_UNTIL_TERMINATED = 60.0  # that SLURM takes to end a job it has requeued
 
 
-def leave(signum: Signals, saved: Path | None) -> NoReturn:
-    """End rank zero of a training that a signal ended; the other ranks just exit.
+def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
+    """Exit rank zero of a training that stopped on a signal, with the signal's exit code; the other ranks just exit.
 
     Args:
-        signum: What the ranks followed.
-        saved: Their checkpoint; None where the run keeps none, and a new start would begin from nothing.
+        signum: The signal that the ranks agreed on.
+        saved: Their checkpoint; None if the run keeps none, so that a new start would begin from nothing.
     """
-    where = f"saved {saved}" if saved else "nothing saved, as the run keeps no checkpoints"
+    outcome = f"saved {saved}" if saved else "nothing saved, as the run keeps no checkpoints"
     job = job_id()
     if job is None or saved is None or not (signum is REQUEUE or is_preempted(job)):
-        _say(f"{signum.name}: {where}; stopped.")
+        _print(f"{signum.name}: {outcome}; stopped.")
     elif reason := requeue(job):
-        _say(f"{signum.name}: {where}; job {job} was not requeued ({reason}). Go on with it by --ckpt_path last.")
+        _print(f"{signum.name}: {outcome}; job {job} was not requeued ({reason}). Resume it by --ckpt_path last.")
     else:
-        _say(f"{signum.name}: {where}; requeued job {job}.")
-        deadline = time.monotonic() + SECONDS_TO_BE_ENDED
-        while STOP not in waiting() and time.monotonic() < deadline:  # what follows in the job's script must not run
-            time.sleep(0.1)
+        _print(f"{signum.name}: {outcome}; requeued job {job}.")
+        _wait_until_terminated()
     raise SystemExit(128 + signum)
+
+
+def _wait_until_terminated() -> None:
+    """Wait for SLURM to end the job, so that the commands after this one in its script do not run."""
+    deadline = time.monotonic() + SECONDS_UNTIL_TERMINATED
+    while STOP not in pending_signals() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def job_id() -> str | None:
@@ -52,11 +55,16 @@ def job_id() -> str | None:
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
+def was_requeued() -> bool:
+    """Whether SLURM has started this job before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+
+
 def requeue(job: str) -> str | None:
-    """Have SLURM start the job again.
+    """Ask SLURM to start the job again.
 
     Returns:
-        Why it would not; None where it will.
+        Why SLURM refused; None if it did not.
     """
     try:
         run = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, timeout=60)
@@ -66,7 +74,7 @@ def requeue(job: str) -> str | None:
 
 
 def is_preempted(job: str) -> bool:
-    """Whether SLURM's SIGTERM makes room for another job; a cancelled job gets one too."""
+    """Whether SLURM sent SIGTERM to make room for another job; a cancelled job gets SIGTERM too."""
     try:
         run = subprocess.run(["scontrol", "-o", "show", "job", job], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -76,23 +84,25 @@ def is_preempted(job: str) -> bool:
     return fields.get("JobState") == "RUNNING" and preempted != "None" and preempted >= fields.get("StartTime", "")
 
 
-def _say(text: str) -> None:
-    print(f"lagem: {text}", flush=True)
-
-
 def is_lost_rank(error: BaseException) -> bool:
-    """Whether an error says that another rank did not answer."""
-    return isinstance(error, DistError) or (isinstance(error, RuntimeError) and GLOO.search(str(error)) is not None)
+    """Whether an error means that another rank did not answer."""
+    if isinstance(error, DistError):
+        return True
+    return isinstance(error, RuntimeError) and LOST_CONNECTION.search(str(error)) is not None
 
 
-def give_up(trainer: Trainer, error: BaseException) -> NoReturn:
-    """End this rank, and those that it started."""
+def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
+    """Exit this rank, and kill those that it started."""
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "
-        "that the others printed says why. Go on from the last checkpoint by --ckpt_path last.",
+        "that the others printed says why. Resume from the last checkpoint by --ckpt_path last.",
         file=sys.stderr,
         flush=True,
     )
     kill_started_ranks(trainer)
     os._exit(1)
+
+
+def _print(text: str) -> None:
+    print(f"lagem: {text}", flush=True)

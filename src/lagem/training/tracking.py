@@ -16,10 +16,10 @@ RUN_ID_FILE = "wandb_run_id.txt"
 
 
 def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
-    """Give W&B loggers the run id of this folder, before they start a run; the first start makes and stores one.
+    """Give W&B loggers the run id of this folder before they start a run; the first start creates and stores it.
 
-    An id of the configuration goes before WANDB_RUN_ID (a sweep agent's), and that before the stored one. Lightning
-    resumes a run whose id W&B knows.
+    An id in the configuration takes precedence over WANDB_RUN_ID (set by a sweep agent), and that over the stored id.
+    Lightning resumes a run if W&B knows its id.
     """
     file = folder / RUN_ID_FILE
     for logger in loggers:
@@ -39,10 +39,10 @@ def log_configuration(loggers: Sequence[Logger], settings: Mapping[str, Any]) ->
 
 
 def finish_runs(loggers: Sequence[Logger]) -> list[str]:
-    """End W&B runs, so that the next training of this process starts its own; rank zero only.
+    """End W&B runs, so that the next training in this process starts another; rank zero only.
 
     Returns:
-        Of each run that was offline, what uploads all its starts.
+        For each offline run, the command that uploads all its starts.
     """
     uploads = []
     for logger in loggers:

@@ -1,0 +1,130 @@
+"""What every run adds to the trainer that its configuration describes, and what it refuses.
+
+Each step is a function named after what holds once it has run; `prepare_trainer` takes them in order.
+"""
+
+from pathlib import Path
+
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter, Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from lagem.callbacks.mesh_export import ExportMeshes
+from lagem.callbacks.sample_export import ExportSamples
+from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.lightning_private.trainer import cluster_environment, keep_average_on
+from lagem.training.checkpoints import AtomicCheckpointIO, FinalCheckpoint
+from lagem.training.strategies import check_averaging, tune
+from lagem.training.tracking import keep_run_id
+
+PREDICTION_WRITERS = (ExportMeshes, ExportSamples, BasePredictionWriter)
+
+
+def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
+    """Take every step that makes a configured trainer one of our runs.
+
+    Args:
+        trainer: As configured.
+        logger: The setting `trainer.logger`.
+    """
+    tune(trainer.strategy)
+    write_checkpoints_atomically(trainer)
+    keep_checkpoints_in_run_folder(trainer)
+    average_weights_where_they_are_trained(trainer)
+    disable_requeueing_by_lightning(trainer)
+    save_the_end_of_training(trainer)
+    save_on_signals(trainer)
+    call_callbacks_in_a_safe_order(trainer)
+    if logger is not False and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        log_to_run_folder(trainer, configured=[] if logger in (None, True) else trainer.loggers)
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """The trainer's callbacks, as the list that it calls."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
+
+
+def check_precision(precision: object) -> None:
+    """Raise ValueError for a precision that overflows."""
+    if str(precision) in ("16", "16-mixed"):
+        raise ValueError(
+            "trainer.precision 16-mixed overflows in ordinary trainings, and an overflow would count as a loss that is "
+            "not finite. Use bf16-mixed."
+        )
+
+
+def check_predictions_are_written(trainer: Trainer) -> None:
+    """Raise ValueError if no callback would write the predictions."""
+    if not any(isinstance(callback, PREDICTION_WRITERS) for callback in callbacks_of(trainer)):
+        raise ValueError(
+            "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, "
+            "--trainer.callbacks+=ExportSamples for a stage of a cascade."
+        )
+
+
+def write_checkpoints_atomically(trainer: Trainer) -> None:
+    """Use our checkpoint files, unless the strategy or the configuration brings other ones."""
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+def keep_checkpoints_in_run_folder(trainer: Trainer) -> None:
+    """Give every ModelCheckpoint without a folder the run's `checkpoints`."""
+    for callback in callbacks_of(trainer):
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+
+
+def average_weights_where_they_are_trained(trainer: Trainer) -> None:
+    """Keep averaged weights on the device of the trained ones; refuse to average sharded weights."""
+    for callback in callbacks_of(trainer):
+        if isinstance(callback, WeightAveraging):
+            check_averaging(callback, trainer.strategy)
+            keep_average_on(callback, trainer.strategy.root_device)
+
+
+def disable_requeueing_by_lightning(trainer: Trainer) -> None:
+    """Leave SLURM's signals to SaveOnSignal."""
+    environment = cluster_environment(trainer)
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False
+
+
+def save_the_end_of_training(trainer: Trainer) -> None:
+    """Add the callback that writes `last.ckpt` when training ends."""
+    callbacks_of(trainer).append(FinalCheckpoint())
+
+
+def save_on_signals(trainer: Trainer) -> None:
+    """Make sure that there is one SaveOnSignal."""
+    callbacks = callbacks_of(trainer)
+    count = sum(isinstance(callback, SaveOnSignal) for callback in callbacks)
+    if count > 1:
+        raise ValueError(f"trainer.callbacks names SaveOnSignal {count} times, but a run has one. Keep one.")
+    if count == 0:
+        callbacks.append(SaveOnSignal())
+
+
+def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
+    """Call weight averaging after the callbacks that need averaged weights, and checkpoints after weight averaging.
+
+    Weight averaging swaps its weights in before a validation and out after it.
+    """
+
+    def position(callback: Callback) -> int:
+        if isinstance(callback, SaveOnSignal):
+            return 3
+        return 2 if isinstance(callback, Checkpoint) else int(isinstance(callback, WeightAveraging))
+
+    callbacks_of(trainer).sort(key=position)
+
+
+def log_to_run_folder(trainer: Trainer, *, configured: list[Logger]) -> None:
+    """Log to CSV in the run folder, and to the configured loggers, or to TensorBoard if there are none."""
+    root = Path(trainer.default_root_dir)
+    csv = CSVLogger(root, name="logs")
+    trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
+    keep_run_id(trainer.loggers, root)
