@@ -1,4 +1,4 @@
-"""Lightning callbacks: they look at geometry, and leave when a signal asks."""
+"""Lightning callbacks: geometry metrics, exports of meshes and samples, and saving on a signal."""
 
 from lagem.callbacks.geometry_metrics import LogGeometryMetrics
 from lagem.callbacks.mesh_export import ExportMeshes

@@ -19,14 +19,14 @@ class LogGeometryMetrics(Callback):
     """Log `iou`, `chamfer` and `fscore` after each validation, as means over shapes.
 
     The definition is that of 3DShape2VecSet's evaluation script: marching cubes on the grid over
-    [-1, 1]^3, Euclidean distances between points sampled on it and the stored surface points,
+    [-1, 1]^3, Euclidean distances between points sampled on the mesh and the stored surface points,
     Chamfer = sum of both means, F-score at a threshold, IoU over the uniform volume points.
-    A shape whose field has no inside counts as F-score 0 and is left out of the Chamfer mean;
-    their number is logged as `empty`. The shapes are shared out over the ranks.
+    A shape whose field has no inside has F-score 0 and no Chamfer distance; the number of such
+    shapes is logged as `empty`. The shapes are distributed over the ranks.
 
     Args:
         num_shapes: Validation shapes scored.
-        resolution: Cells along a side of the grid (the published one has 128, so 129 nodes).
+        resolution: Cells along a side of the grid (published: 128, so 129 nodes).
         points: Points sampled on each reconstruction.
         threshold: F-score threshold, in unit-sphere units.
     """
@@ -46,12 +46,12 @@ class LogGeometryMetrics(Callback):
         self.threshold = threshold
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score this rank's shapes, then reduce."""
+        """Score the shapes of this rank, then reduce over the ranks."""
         if not trainer.sanity_checking:
             self._log_scores(trainer, pl_module, "val")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same under the name `test`."""
+        """As for validation, under the name `test`."""
         self._log_scores(trainer, pl_module, "test")
 
     def _log_scores(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
@@ -74,7 +74,7 @@ class LogGeometryMetrics(Callback):
         )
 
     def _score(self, shape: ReferenceShape, module: Reconstructs, device: torch.device) -> tuple[float, ...]:
-        """IoU, Chamfer, F-score and whether the field is empty, of one shape."""
+        """IoU, Chamfer and F-score of one shape, and whether its field is empty."""
         with torch.no_grad():
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
             inside = field(shape.volume_points.to(device)).cpu() > 0

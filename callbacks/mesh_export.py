@@ -1,4 +1,4 @@
-"""Marching-cubes meshes of validation shapes, and a picture of input beside reconstruction."""
+"""Marching-cubes meshes of validation shapes, and a picture of inputs and reconstructions."""
 
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,15 +18,15 @@ from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surfa
 class ExportMeshes(Callback):
     """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
 
-    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (`validate` in place of the
-    step outside of a fit); those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard, pictures and
+    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (`validate` instead of the
+    step outside a fit); those of `predict` to `<run>/predictions/`. Pictures also go to TensorBoard, pictures and
     meshes (in the unit sphere) to W&B.
 
     Args:
         num_shapes: Validation shapes exported.
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
-        by_level: Show the levels switched on one by one, coarsest first.
+        by_level: Show the levels added one by one, coarsest first.
         up: The axis that points up in the pictures.
     """
 
@@ -47,7 +47,7 @@ class ExportMeshes(Callback):
         self.up: Literal["y", "z"] = up
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Export on rank zero."""
+        """Export, on rank zero."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return  # no collective call below this line
         name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
@@ -98,7 +98,7 @@ class ExportMeshes(Callback):
 
 
 def extracted(field: QueryLogits, resolution: int, device: torch.device) -> Mesh | None:
-    """Surface of a field; None where it has no inside."""
+    """Surface of a field; None if it has no inside."""
     try:
         return extract_surface(field, resolution=resolution, device=device)
     except EmptySurfaceError:

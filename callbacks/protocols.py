@@ -1,4 +1,4 @@
-"""What the callbacks ask of a module and of a data module: a protocol, not a class."""
+"""What the callbacks need of a module and of a data module, as protocols instead of classes."""
 
 from typing import Protocol
 
@@ -9,13 +9,13 @@ from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
 
 
 class DecodedBatch(Protocol):
-    """Fields of a batch of shapes, one of which can be taken out."""
+    """Fields of a batch of shapes, from which one can be selected."""
 
     def select(self, index: int) -> QueryLogits: ...
 
 
 class Reconstructs(Protocol):
-    """A module that turns (B, N, 3) surface points into fields, by the levels from `finest` up to the coarsest."""
+    """A module that turns (B, N, 3) surface points into fields, using the levels from `finest` to the coarsest."""
 
     @property
     def num_levels(self) -> int: ...
@@ -24,7 +24,7 @@ class Reconstructs(Protocol):
 
 
 class SamplesLevel(Protocol):
-    """A module that samples the latents of one level given the true coarser ones, and may decode what it sampled."""
+    """A module that samples the latents of one level given the true coarser ones, and may decode them."""
 
     @property
     def level(self) -> int: ...
@@ -38,6 +38,6 @@ class SamplesLevel(Protocol):
 
 
 class HasReferences(Protocol):
-    """A data module that knows the ground truth of a fixed set of validation shapes."""
+    """A data module with the ground truth of a fixed set of validation shapes."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]: ...

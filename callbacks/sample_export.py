@@ -1,4 +1,4 @@
-"""What a stage of the cascade samples, as files: its latents, and with an autoencoder meshes and a picture.
+"""Samples of a stage of the cascade as files: its latents and, with an autoencoder, meshes and a picture.
 
 Letters: B shapes, M_i latents of the stage's level i with D_i channels.
 """
@@ -28,17 +28,17 @@ Pictures = list[NDArray[np.uint8] | None]
 
 
 class ExportSamples(Callback):
-    """Write what a stage samples, given the true latents of the coarser levels; also in `predict`.
+    """Write samples of a stage, given the true latents of the coarser levels; also in `predict`.
 
-    Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (`validate` in place of the step outside
-    of a fit), those of `predict` to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also gives meshes
-    in the source's coordinates, `<id>.<format>` beside the latents, and `<run>/samples/step_<k>.png`: each shape
-    decoded from its true latents, and with those of this level sampled. Picture and sampled meshes (in the unit sphere)
-    also go to W&B. Sampling takes 35 evaluations of the network.
+    Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (`validate` instead of the step outside
+    a fit), those of `predict` to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also writes meshes
+    in the source's coordinates, `<id>.<format>` next to the latents, and `<run>/samples/step_<k>.png`: each shape
+    decoded from its true latents, and with the sampled latents of this level. The picture and the sampled meshes (in
+    the unit sphere) also go to W&B. Sampling takes 35 evaluations of the network.
 
     Args:
-        every: Validations from one export to the next.
-        num_shapes: Validation shapes sampled.
+        every: Export after every so many validations.
+        num_shapes: Number of validation shapes to sample.
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
         up: The axis that points up in the picture.
@@ -67,15 +67,15 @@ class ExportSamples(Callback):
         self._sampled: dict[str, Mesh] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module that samples nothing."""
+        """Refuse a module that cannot sample."""
         if not hasattr(pl_module, "sample"):
             raise ValueError(
-                "ExportSamples writes what a stage of the cascade samples, but the model is "
-                f"{type(pl_module).__name__}. Take it out of trainer.callbacks."
+                "ExportSamples writes samples of a stage of the cascade, but the model is "
+                f"{type(pl_module).__name__}. Remove it from trainer.callbacks."
             )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new picture."""
+        """Start a new picture."""
         self._validations += not trainer.sanity_checking
         self._ids, self._rows, self._sampled = [], ([], []), {}
 
@@ -104,7 +104,7 @@ class ExportSamples(Callback):
             row += [None if mesh is None else render_mesh(mesh, up=self.up) for mesh in own]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the picture, where there is anything to see."""
+        """Save the picture, unless it is empty."""
         if not any(picture is not None for row in self._rows for picture in row):
             return
         titles = ["true latents", f"level {cast(SamplesLevel, pl_module).level} sampled"]
@@ -122,16 +122,16 @@ class ExportSamples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write every sample of `predict`, on the rank that made it."""
+        """Write every sample of `predict`, on the rank that sampled it."""
         folder = Path(trainer.default_root_dir) / "predictions"
         self._write(folder, trainer, cast(SamplesLevel, pl_module), batch, cast(Tensor, outputs), batch_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many validations there were, so that a resumed run keeps the rhythm."""
+        """The number of validations so far, so that a resumed run keeps the rhythm."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue counting."""
         self._validations = state_dict["validations"]
 
     def _write(
@@ -143,7 +143,7 @@ class ExportSamples(Callback):
         sampled: Tensor,
         batch_idx: int,
     ) -> list[Mesh | None]:
-        """Write latents, and meshes where there is an autoencoder; the meshes in the unit sphere."""
+        """Write latents and, with an autoencoder, meshes; return the meshes in the unit sphere."""
         folder.mkdir(parents=True, exist_ok=True)
         content = latents_file(module, batch, sampled)
         write_bytes(folder / f"latents_{trainer.global_rank}_{batch_idx}.safetensors", content)
@@ -156,7 +156,7 @@ class ExportSamples(Callback):
         return meshes
 
     def _meshes(self, fields: DecodedBatch | None, count: int, device: torch.device) -> list[Mesh | None]:
-        """A mesh a shape, None where it has no inside; empty without fields."""
+        """One mesh for each shape, None if it has no inside; empty without fields."""
         if fields is None:
             return []
         return [extracted(fields.select(index), self.resolution, device) for index in range(count)]

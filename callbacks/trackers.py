@@ -1,4 +1,4 @@
-"""Pictures and meshes for the trackers of a run: TensorBoard and W&B, each where the run logs to it."""
+"""Pictures and meshes for the trackers that a run logs to, TensorBoard and W&B."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from lagem.geometry.mesh import Mesh
 
 
 def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> None:
-    """Give a picture to TensorBoard and W&B."""
+    """Log a picture to TensorBoard and W&B."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
@@ -23,7 +23,7 @@ def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> Non
 
 
 def show_meshes(trainer: Trainer, name: str, meshes: Mapping[str, Mesh], *, up: Literal["y", "z"]) -> None:
-    """Give meshes, by the id of their shape, to W&B as 3D objects; TensorBoard has no use for them."""
+    """Log meshes, by the ids of their shapes, to W&B as 3D objects; not to TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and meshes:
             import wandb
@@ -38,6 +38,6 @@ def show_meshes(trainer: Trainer, name: str, meshes: Mapping[str, Mesh], *, up: 
 
 
 def _standing(mesh: Mesh) -> Mesh:
-    """A mesh whose up is z turned to have up y, as GLB has it."""
+    """A mesh with z up, rotated to have y up as in GLB."""
     x, y, z = mesh.vertices.T
     return Mesh(np.stack([x, z, -y], axis=1), mesh.faces)

@@ -1,4 +1,4 @@
-"""Where shapes come from: prepared shards, cached latents of them, or random furniture made on the fly."""
+"""Data modules: shapes from prepared shards, their cached latents, or random furniture generated on the fly."""
 
 from lagem.data_modules.latents import LatentDataModule
 from lagem.data_modules.occupancy import OccupancyDataModule

@@ -1,4 +1,4 @@
-"""Embeddings of shapes, of their text or picture for example, that an encoder outside of lagem has made."""
+"""Embeddings of shapes, for example of their text or picture, computed by an encoder outside lagem."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,17 +13,17 @@ from lagem.storage.open_files import OpenFiles
 class Embeddings:
     """A safetensors file with one array for each shape, named by its id: (dim,), or (T, dim) for T tokens.
 
-    Can be pickled, and used after a fork: the file is opened where it is read.
+    Can be pickled and used after a fork: each process opens the file when it first reads from it.
 
     dim: channels of an embedding.
     """
 
     def __init__(self, path: str | Path, ids: Collection[str]) -> None:
-        """Open a file and check that it serves.
+        """Open a file and check its embeddings.
 
         Args:
             path: The file.
-            ids: Shapes that have to be in it, all with embeddings of one size; it may hold more.
+            ids: Shapes that must be in it, all with embeddings of one size; it may hold more.
         """
         self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)
@@ -36,10 +36,12 @@ class Embeddings:
         sizes = {tuple(file.get_slice(id).get_shape()): id for id in ids}
         if len(sizes) > 1:
             words = " and ".join(f"{size} of {id!r}" for size, id in list(sizes.items())[:2])
-            raise ValueError(f"{path}: embeddings have one size, but there are {words}. Pad or pool them to one.")
+            raise ValueError(
+                f"{path}: all embeddings must have one size, but there are {words}. Pad or pool them to one."
+            )
         (size,) = sizes
         if len(size) not in (1, 2) or 0 in size:
-            raise ValueError(f"{path}: an embedding is (dim,) or (tokens, dim), but {size} was found.")
+            raise ValueError(f"{path}: an embedding must be (dim,) or (tokens, dim), but {size} was found.")
         self.dim: int = size[-1]
 
     def __getitem__(self, id: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Cached latents, streamed: a sample is one subset of its shape, drawn anew in every epoch of training."""
+"""Cached latents, streamed: a sample is one subset of its shape, drawn again in every epoch of training."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ from lagem.storage.file_cache import FileCache
 class LatentDataModule(StreamDataModule):
     """Latents that `lagem encode` wrote.
 
-    Known after `setup`:
+    Set by `setup`:
     levels: sizes of the autoencoder's levels, fine to coarse.
-    fingerprint: of the autoencoder.
-    category_names: sorted; a category's index is its place here.
-    num_categories: how many there are, where the condition is a category; else None.
-    condition_dim: channels of the condition, where it is an embedding; else None.
+    fingerprint: fingerprint of the autoencoder.
+    category_names: sorted; the index of a category is its position here.
+    num_categories: number of categories if the condition is a category, else None.
+    condition_dim: channels of the condition if it is an embedding, else None.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -52,14 +52,14 @@ class LatentDataModule(StreamDataModule):
 
         Args:
             root: Folder that `lagem encode` wrote, or its URL in a store: s3://bucket/prefix.
-            seed: Seed of the order and of the choice among a shape's subsets.
+            seed: Seed of the order and of the choice among the subsets of a shape.
             batch_size: Shapes of a batch on one rank.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             condition: `none`, `category`, or a safetensors file with an embedding for each shape, named by its id.
             categories: Categories to use; null for all.
-            cache: Copies of the files of a root in a store; null for the defaults. A local folder is read in place.
-            shuffle: What is put in random order for training: all shapes, or the shards and the shapes of each, so that
-                every rank reads its own part of the shards, one after another; for data that no cache holds.
+            cache: Local copies of the files of a root in a store; null for the defaults. Not used for a local folder.
+            shuffle: What to shuffle for training: all `shapes`; or the `shards` and the shapes of each, so that every
+                rank reads its own shards one after another, for data too large for the cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         self.root, self.cache, self.condition, self.categories = root, cache, condition, categories
@@ -95,9 +95,9 @@ class CachedShapes(SampleSet):
 
     Args:
         cache: The cache.
-        members: Their positions in it.
+        members: Their indices in it.
         condition: Number of each category, embedding of each shape, or None.
-        seed: Of the choice among the subsets; None for the first one always.
+        seed: Seed of the choice among the subsets; None always chooses the first.
     """
 
     def __init__(

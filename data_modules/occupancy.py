@@ -1,7 +1,7 @@
 """Prepared shapes, streamed: every sample reads a random window of each pool of its shape.
 
-Half of the volume queries are inside (LaGeM appendix D). A thin shape may own fewer inside points than that; all of
-them are taken, and the rest come from the inside near queries, so the balance holds for a thin shape too.
+Half of the volume queries are inside (LaGeM appendix D). A thin shape may have too few inside points for that; then
+all of them are used, and the rest are inside near queries, so thin shapes are balanced too.
 """
 
 import math
@@ -51,23 +51,28 @@ class OccupancyDataModule(ShapeDataModule):
             num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
             num_volume_queries: Volume queries of a sample, half of them inside.
             num_near_queries: Near queries of a sample.
-            outside_within: Outside volume queries of a training sample come, before any augmentation, from within
-                this distance of the origin, and from farther out where a shape leaves too little room there; null for
-                all of the ball of radius sqrt(3) (appendix D). Four fifths of that lie beyond the unit sphere, where
-                no shape is: a network that knows this goes on faster with 1, but one that does not never learns it.
+            outside_within: Distance from the origin, before augmentation, within which the outside volume queries of a
+                training sample lie, unless the shape leaves too little room there; null for the whole ball of radius
+                sqrt(3) (appendix D). Four fifths of the ball lie beyond the unit sphere, where no shape is: 1 speeds up
+                a network that already knows that nothing is there, but one trained with 1 from the start never
+                learns it.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
-            cache: Copies of the files of a root in a store; null for the defaults. A local folder is read in place.
-            shuffle: What is put in random order for training: all shapes, or the shards and the shapes of each, so that
-                every rank reads its own part of the shards, one after another; for data that no cache holds.
+            cache: Local copies of the files of a root in a store; null for the defaults. Not used for a local folder.
+            shuffle: What to shuffle for training: all `shapes`; or the `shards` and the shapes of each, so that every
+                rank reads its own shards one after another, for data too large for the cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         if num_volume_queries % 2:
-            raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
+            raise ValueError(
+                f"num_volume_queries must be even, because half of them are inside, but {num_volume_queries} was given."
+            )
         self.root, self.cache, self.categories, self.augment = root, cache, categories, augment
         if outside_within is not None and not outside_within > 0:
-            raise ValueError(f"outside_within is a distance from the origin, but {outside_within} was given.")
+            raise ValueError(
+                f"outside_within must be a positive distance from the origin, but {outside_within} was given."
+            )
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
         self.outside_within = outside_within
 
@@ -109,14 +114,14 @@ class PreparedShapes(ShapeSet):
 
     @property
     def bytes_per_sample(self) -> int:
-        """Most bytes of the shard that a sample is made of: the rows of its windows, as stored."""
+        """Most bytes that a sample reads from its shard: the rows of its windows, as stored."""
         inside, outside = self._volume // 2, self._outside_window
         rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
 
     @property
     def _outside_window(self) -> int:
-        """Most rows to read for the outside volume queries: half as many again as would do around a small shape."""
+        """Most rows to read for the outside volume queries: 1.5 times what a small shape needs."""
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))
 
@@ -167,17 +172,17 @@ class PreparedShapes(ShapeSet):
         )
 
     def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points from a random place of a pool on, repeated where the pool holds fewer."""
+        """(count, 3) points from a random position of a pool on, repeated if the pool holds fewer."""
         return random_window(self._shards, shape, pool, count, rng)
 
     def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) inside points: volume queries, then near queries where there are too few of those."""
+        """(half, 3) inside points: volume queries, then near queries if there are too few of those."""
         half = self._volume // 2
         volume, near = (self._shards.count(shape, pool) for pool in ("volume_inside", "near_inside"))
         if volume + near == 0:
             raise ValueError(
                 f"shape {self._shards.ids[shape]!r} in {self._shards.root} has no point inside, so its queries cannot "
-                "be balanced. Prepare it with more near queries, or leave it out."
+                "be balanced. Prepare it with more near queries, or remove it."
             )
         taken = min(half, volume) if near else half
         parts = []
@@ -188,7 +193,7 @@ class PreparedShapes(ShapeSet):
         return np.concatenate(parts)
 
     def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) outside points: of a window, those within `outside_within` first, as they come."""
+        """(half, 3) outside points: of a window, those within `outside_within` first, in stored order."""
         half = self._volume // 2
         stored = self._shards.count(shape, "volume_outside")
         points = self._window(shape, "volume_outside", max(half, min(self._outside_window, stored)), rng)
@@ -196,10 +201,10 @@ class PreparedShapes(ShapeSet):
         return points[np.argsort(beyond, kind="stable")[:half]]
 
     def _near_queries(self, shape: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Inside and outside near queries, as many of each as the pools' sizes say on average."""
+        """Inside and outside near queries, on average in proportion to the sizes of the two pools."""
         inside, outside = (self._shards.count(shape, pool) for pool in ("near_inside", "near_outside"))
-        share = self._near * inside / max(inside + outside, 1)
-        count = int(share + rng.random())
+        expected = self._near * inside / max(inside + outside, 1)
+        count = int(expected + rng.random())
         sides = (("near_inside", count), ("near_outside", self._near - count))
         empty = np.empty((0, 3), dtype=np.float32)
         near_inside, near_outside = (self._window(shape, pool, n, rng) if n else empty for pool, n in sides)

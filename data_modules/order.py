@@ -1,12 +1,12 @@
 """The order of samples: which shape is in which batch of which rank, in training and in validation.
 
 The training order is one endless stream of global batches. Pass e over the data is a permutation keyed by
-(seed, e); global batch t is number t mod n of pass t div n. A run's place in the stream is the number of batches
+(seed, e); global batch t is number t mod n of pass t div n. A run's position in the stream is the number of batches
 that it has trained on, which Lightning keeps in its checkpoint. So a run that resumes in the middle of an epoch
-goes on with the next batch (Lightning alone would begin the epoch's data again), one that resumes at the end of an
-epoch begins the next, and nothing is read to get there.
+continues with the next batch (Lightning alone would restart the epoch's data), one that resumes at the end of an
+epoch starts the next, and neither reads data to get there.
 
-Where shapes lie in shards that a machine cannot hold all at once, a pass may go by shards: see `in_lanes`.
+If the shards are too many for a machine to hold all at once, a pass may go by shards: see `in_lanes`.
 
 Letters: n batches of one pass, B shapes of a batch on one rank, W ranks, G = W * B shapes of a global batch.
 """
@@ -21,13 +21,13 @@ from torch.utils.data import Sampler
 
 from lagem.randomness import sample_generator
 
-Key = tuple[int, int]  # (epoch, index): all a data set needs to make a sample, so workers hold no state
+Key = tuple[int, int]  # (epoch, index): all that a data set needs to make a sample, so workers hold no state
 
 
 class TrainOrder(Sampler[list[Key]]):
     """Batches of (epoch, index) of one rank.
 
-    W ranks with batches of B see in every step what one process with batches of W * B sees. The last, incomplete
+    In every step, W ranks with batches of B see what one process with batches of W * B sees. The last, incomplete
     batch of a pass is dropped.
     """
 
@@ -48,10 +48,10 @@ class TrainOrder(Sampler[list[Key]]):
             num_shapes: Shapes in the set.
             batch_size: B, shapes of a batch on one rank.
             seed: The run's seed.
-            rank: Which rank this is.
+            rank: Number of this rank.
             world_size: W.
             shards: (num_shapes,) number of the shard that holds each shape, to go by shards; None to mix all shapes.
-            batches_done: Asked whenever an iteration begins: how many batches the run has trained on.
+            batches_done: Called when an iteration starts; returns how many batches the run has trained on.
         """
         self._global_batch = batch_size * world_size
         if num_shapes < self._global_batch:
@@ -70,11 +70,11 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """n, also where an epoch is resumed: Lightning adds the batches it has counted before."""
+        """n, also if an epoch is resumed: Lightning adds the batches it has counted before."""
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self._batches(self._batches_done())  # asked now, not at the first batch
+        return self._batches(self._batches_done())  # called now, not at the first batch
 
     def _batches(self, start: int) -> Iterator[list[Key]]:
         epoch = -1
@@ -95,18 +95,18 @@ class TrainOrder(Sampler[list[Key]]):
 def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
     """Indices of a pass by shards, global batch after global batch.
 
-    The shards in random order, the shapes of each in random order, make one line of all shapes. It is cut into G
-    equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards (fewer where
-    there are few), and a rank, whose places in the batch are always the same lanes, goes through one stretch of the
-    line: it reads the shards of its part one after another, B at a time, and no rank reads another's but at the ends.
+    The shards in random order, with the shapes of each in random order, form one line of all shapes. It is cut into G
+    equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards, or from all
+    if there are fewer. A rank always has the same B neighbouring lanes: it reads the shards of its stretch of the line
+    one after another, B at a time, and shares only those at the ends with other ranks.
 
     Args:
         shards: (num_shapes,) number of the shard that holds each shape.
         lanes: G.
-        rng: What the order is drawn from.
+        rng: Source of the order.
 
     Returns:
-        (n * G,) indices; the shapes at the end of the line that fill no batch are left out.
+        (n * G,) indices; shapes at the end of the line that do not fill a batch are dropped.
     """
     turns = rng.permutation(int(shards.max()) + 1)[shards]
     line = np.lexsort((rng.random(len(shards)), turns))
@@ -115,7 +115,7 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
 
 class ValidationOrder(Sampler[list[Key]]):
-    """Every shape once, in order, in equally many batches on every rank; their sizes differ by one at most."""
+    """Every shape once, in order, in the same number of batches on every rank; their sizes differ by one at most."""
 
     def __init__(self, *, num_shapes: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         """Order of a validation set.
@@ -123,19 +123,19 @@ class ValidationOrder(Sampler[list[Key]]):
         Args:
             num_shapes: Shapes in the set.
             batch_size: Most shapes of a batch.
-            rank: Which rank this is.
+            rank: Number of this rank.
             world_size: W.
         """
         if num_shapes == 0:
             raise ValueError(
                 "the validation set is empty. Name validation shapes in the manifest's column `split`, prepare with a "
-                "larger --val-share, or train without by --trainer.limit_val_batches 0."
+                "larger --val-share, or train without validation by --trainer.limit_val_batches 0."
             )
         batches = -(-num_shapes // (batch_size * world_size)) * world_size
         if not 0 < batches <= num_shapes:
             raise ValueError(
-                f"{num_shapes} validation shapes do not split into equally many batches of at most {batch_size} on "
-                f"each of {world_size} rank(s). Validate on more shapes, raise `data.init_args.batch_size`, or use "
+                f"{num_shapes} validation shapes do not split into the same number of batches of at most {batch_size} "
+                f"on each of {world_size} rank(s). Validate on more shapes, raise `data.init_args.batch_size`, or use "
                 "fewer ranks."
             )
         self._mine = np.array_split(np.arange(num_shapes), batches)[rank::world_size]

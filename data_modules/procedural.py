@@ -1,7 +1,7 @@
-"""Random furniture with exact occupancy, made on the fly: no files, no download.
+"""Random furniture with exact occupancy, generated on the fly: no files, no download.
 
-A shape's parameters are keyed by (seed, 0, id), so an id is the same shape in every epoch; the points drawn on it
-are keyed by (seed, epoch, id). Training and validation ids differ, so no shape is in both.
+The parameters of a shape are keyed by (seed, 0, id), so an id is the same shape in every epoch; the points drawn on
+it are keyed by (seed, epoch, id). Training and validation ids differ, so no shape is in both sets.
 """
 
 from functools import partial
@@ -48,23 +48,25 @@ class ProceduralDataModule(ShapeDataModule):
         Args:
             seed: Seed of the shapes, of their order and of every draw.
             num_train: Shapes of one epoch.
-            num_val: Validation shapes; tests and predictions use them too.
+            num_val: Validation shapes; `test` and `predict` use them too.
             batch_size: Shapes of a batch on one rank.
             num_surface_points: Surface points of a sample.
             num_volume_queries: Volume queries of a sample, half of them inside.
             num_near_queries: Near queries of a sample.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
-            categories: Categories to make, which take turns; null for all.
-            reference_points: Surface points of a shape to evaluate on.
-            reference_volume_points: Volume points of a shape to evaluate on, half of them inside.
+            categories: Categories to generate in turn; null for all.
+            reference_points: Surface points of a shape in evaluation.
+            reference_volume_points: Volume points of a shape in evaluation, half of them inside.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
         unknown = sorted(set(categories or ()) - set(CATEGORIES))
         if unknown or categories == []:
-            raise ValueError(f"categories are among {', '.join(CATEGORIES)}, but {unknown or 'none'} was given.")
+            raise ValueError(f"categories must be among {', '.join(CATEGORIES)}, but {unknown or 'none'} was given.")
         if num_volume_queries % 2:
-            raise ValueError(f"half of the volume queries are inside, but num_volume_queries is {num_volume_queries}.")
+            raise ValueError(
+                f"num_volume_queries must be even, because half of them are inside, but {num_volume_queries} was given."
+            )
         shapes = partial(
             ProceduralShapes,
             seed=seed,
@@ -80,7 +82,7 @@ class ProceduralDataModule(ShapeDataModule):
 
 
 class ProceduralShapes(ShapeSet):
-    """`count` shapes whose categories take turns; arguments as of `ProceduralDataModule`."""
+    """`count` shapes, of each category in turn; the arguments are those of `ProceduralDataModule`."""
 
     def __init__(
         self,

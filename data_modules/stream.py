@@ -1,7 +1,7 @@
-"""What every data module does alike: load samples in a fixed order, batch them, pick shapes to evaluate on.
+"""What all data modules share: they load samples in a fixed order, batch them, and choose shapes to evaluate on.
 
-A data set is a pure function of (epoch, index), so the number of ranks, of workers and of restarts never shows in
-the data. Trainers that use these modules set `use_distributed_sampler: false`.
+A data set is a pure function of (epoch, index), so the data do not depend on the numbers of ranks, workers and
+restarts. Trainers that use these modules set `use_distributed_sampler: false`.
 """
 
 from abc import ABC, abstractmethod
@@ -27,21 +27,23 @@ Shuffle = Literal["shapes", "shards"]
 
 
 class SampleSet(Dataset[Any], ABC):
-    """Samples of one split, one a shape."""
+    """Samples of one split, one for each shape."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def __getitem__(self, key: Key) -> Any:
-        """Sample of the shape at an index, as (epoch, index) alone decides."""
+        """Sample of the shape at an index; it depends on (epoch, index) alone."""
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]] | None:
         """Number of the shard that holds each shape, or None for a set without shards.
 
         Args:
-            at_once: Shards that a machine reads from at the same time, None for any of them at any time; ValueError
-                where it cannot hold so many.
+            at_once: Number of shards that a machine reads from at the same time; None for all of them.
+
+        Raises:
+            ValueError: If a machine cannot hold as many shards.
         """
         return None
 
@@ -58,7 +60,7 @@ class ShapeSet(SampleSet):
 
     @abstractmethod
     def reference(self, index: int) -> ReferenceShape:
-        """The shape at an index with its ground truth, the same at every call."""
+        """The shape at an index with its ground truth, the same in every call."""
 
 
 def augmented(
@@ -72,10 +74,10 @@ def augmented(
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader in `TrainOrder`, which Lightning need not warn about on resuming: the order knows its place.
+    """A loader in `TrainOrder`, which resumes at the right batch; with a state, so that Lightning does not warn.
 
-    A checkpoint keeps the order's settings, to notice where a resumed run cannot see what it would have seen. Another
-    number of ranks is fine where the batch of all ranks together stays the same.
+    A checkpoint keeps the settings of the order, to detect a resumed run that cannot see the same shapes as an
+    undisturbed one. The number of ranks may change if the batch of all ranks together stays the same.
     """
 
     batch_sampler: TrainOrder
@@ -95,13 +97,13 @@ class ResumableLoader(DataLoader[Any]):
             )
         if before != mine:
             rank_zero_warn(
-                f"the checkpoint was trained with {before}, this run has {mine}: it goes on after as many batches, "
+                f"the checkpoint was trained with {before}, this run has {mine}: it continues after as many batches, "
                 "but does not see the shapes that an undisturbed run would see."
             )
 
 
 def same_batch(global_batch: int, ranks: int) -> str:
-    """What to do for a step of as many shapes as before."""
+    """How to keep the number of shapes of a step."""
     if global_batch % ranks:
         return f"Use a number of ranks that divides {global_batch}, with data.init_args.batch_size to match"
     return f"Set data.init_args.batch_size to {global_batch // ranks}"
@@ -122,7 +124,7 @@ class StreamDataModule(LightningDataModule):
             seed: Seed of the order and of every draw.
             batch_size: Shapes of a batch on one rank.
             num_workers: Loading processes of one rank; 0 loads in the training process.
-            shuffle: What is put in random order for training.
+            shuffle: What to shuffle for training: all `shapes`, or the `shards` and the shapes of each.
         """
         super().__init__()
         if batch_size < 1:
@@ -130,9 +132,9 @@ class StreamDataModule(LightningDataModule):
         self.seed, self.batch_size, self.num_workers, self.shuffle = seed, batch_size, num_workers, shuffle
 
     def train_dataloader(self) -> DataLoader[Any]:
-        rank, world_size = self._place()
+        rank, world_size = self._rank()
         on_this_machine = 1 if self.trainer is None else self.trainer.num_devices
-        # a lane may be at the end of one shard in the step and in the next one where a worker prefetches
+        # for the step a lane may be at the end of one shard while a worker already prefetches from the next
         at_once = 2 * self.batch_size * on_this_machine if self.shuffle == "shards" else None
         shards = self.train_shapes.by_shards(at_once)
         order = TrainOrder(
@@ -156,10 +158,11 @@ class StreamDataModule(LightningDataModule):
         return self._evaluation_loader(self.val_shapes)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Lightning does not look into frozen dataclasses."""
+        """Move a batch; Lightning does not move the tensors of frozen dataclasses."""
         return batch.to(device)
 
-    def _place(self) -> tuple[int, int]:
+    def _rank(self) -> tuple[int, int]:
+        """This rank's number, and the number of ranks."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _batches_done(self) -> int:
@@ -169,7 +172,7 @@ class StreamDataModule(LightningDataModule):
         return batches_trained(trainer)
 
     def _evaluation_loader(self, shapes: SampleSet) -> DataLoader[Any]:
-        rank, world_size = self._place()
+        rank, world_size = self._rank()
         order = ValidationOrder(num_shapes=len(shapes), batch_size=self.batch_size, rank=rank, world_size=world_size)
         return DataLoader(shapes, batch_sampler=order, **self._loading())
 
@@ -185,7 +188,7 @@ class StreamDataModule(LightningDataModule):
 
 
 class ShapeDataModule(StreamDataModule):
-    """Shapes with queries to train on, and with ground truth to evaluate on."""
+    """Shapes with queries for training, and with ground truth for evaluation."""
 
     train_shapes: ShapeSet
     val_shapes: ShapeSet
@@ -195,7 +198,7 @@ class ShapeDataModule(StreamDataModule):
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
         """Up to `count` validation shapes (test shapes while testing) with ground truth, always the same ones.
 
-        Categories take turns; within a category the shapes are spread evenly. Each of `world_size` ranks loads its own.
+        Categories take turns; within a category the shapes are spread evenly. Each of `world_size` ranks loads a part.
         """
         shapes = self.test_shapes if self.trainer is not None and self.trainer.testing else self.val_shapes
         members: dict[str, list[int]] = {}

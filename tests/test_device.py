@@ -37,7 +37,7 @@ def names_what_helps(message: str) -> bool:
 
 def test_a_network_that_is_too_large_for_memory_is_one_line(tmp_path, capsys):
     message = complaint(small_run.small_fit(tmp_path, f"--model.init_args.width={64 * 2**30}"), capsys)
-    assert "this machine is out of memory, asked for" in message and names_what_helps(message)
+    assert "this machine is out of memory, requested" in message and names_what_helps(message)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_batch_that_is_too_large_for_memory_is_one_line(tmp_path, capsys):
     ("error", "expected"),
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has"),
-         "the GPU is out of memory, asked for 20.00 GiB more."),
+         "the GPU is out of memory, requested 20.00 GiB more."),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
          "the GPU is out of memory."),
         (MemoryError(), "this machine is out of memory."),

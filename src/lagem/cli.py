@@ -1,7 +1,4 @@
-"""The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb a tool beside them.
-
-The data modules and callbacks are imported so that YAML may name them without their module.
-"""
+"""The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb for each tool."""
 
 import argparse
 import importlib
@@ -29,7 +26,7 @@ TRAINING_VERBS = {
 def command() -> None:
     """Run the command line of the process.
 
-    A fit holds signals back to the very end: one that comes when it is over would make a finished job a failed one.
+    A fit blocks signals until the process exits: one that comes after its end would make a finished job a failed one.
     """
     if sys.argv[1:2] == ["fit"]:
         block_signals()
@@ -37,13 +34,13 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> "TrainingCLI | None":
-    """Run a command line; a user's mistake ends in one line and exit code 2.
+    """Run a command line; a mistake of the user ends in one line and exit code 2.
 
     Args:
-        argv: Arguments without the program's name; None takes those of the process.
+        argv: Arguments without the program's name; None for those of the process.
 
     Returns:
-        Of a training verb: the CLI with its trainer, model and data, for use from Python.
+        The CLI of a training verb, with its trainer, model and data; None for a tool.
     """
     words = sys.argv[1:] if argv is None else argv
     try:
@@ -66,26 +63,26 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
-    """What a user needs to know of a lack of memory or of a mistake; None of a fault of ours."""
+    """One line for the user if memory ran out or for a mistake; None for a bug of ours."""
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
     if isinstance(error, FileExistsError):
-        return f"{error.filename}: is there already, but a new folder is to be made there; name another."
+        return f"{error.filename}: already exists; choose a new folder."
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Says a mistake in one line, and a misspelt option before the one that it leaves missing."""
+    """Reports a mistake in one line, and a misspelt option before the required one that is then missing."""
 
     _words: Sequence[str] = ()
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """As argparse does it."""
+        """Parse as argparse does, and keep the words for `error`."""
         self._words = args or ()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
+        """Exit with code 2."""
         known = self._option_string_actions
         options = [word.split("=")[0] for word in self._words if word.startswith("--") and word != "--"]
         unknown = [word for word in options if not any(name.startswith(word) for name in known)]
@@ -95,7 +92,7 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
-    """The function of a tool's verb and its arguments; leaves by SystemExit where they are not its own."""
+    """The function of a tool's verb and its arguments; raises SystemExit if they are not valid."""
     from lagem import __version__, commands
 
     parser = ToolParser(

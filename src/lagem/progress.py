@@ -1,4 +1,4 @@
-"""The progress bar of long work: how many of how many, at what rate, since when and how much longer."""
+"""The progress bar of long jobs: items done and in all, rate, time elapsed and time left."""
 
 from rich.progress import (
     BarColumn,
@@ -14,7 +14,7 @@ from rich.text import Text
 
 
 class RateColumn(ProgressColumn):
-    """Items a second since the start."""
+    """Items per second since the start."""
 
     def render(self, task: Task) -> Text:
         """The rate of one task."""
@@ -25,7 +25,7 @@ def long_progress(*words: str) -> Progress:
     """A progress bar with rate and time left.
 
     Args:
-        words: More to be shown, as rich's templates of a task's fields, e.g. `{task.fields[refused]} refused`.
+        words: More columns, as templates of rich over the fields of a task: `{task.fields[refused]} refused`.
     """
     return Progress(
         TextColumn("{task.description}"),

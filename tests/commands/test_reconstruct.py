@@ -124,4 +124,4 @@ def test_an_output_that_is_a_file_is_one_line(tmp_path, box, capsys):
     with pytest.raises(SystemExit) as stop:
         reconstruct(tmp_path, 1.0, box)
     assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith(f"lagem: error: {tmp_path / 'out'}: is there already")
+    assert capsys.readouterr().err.startswith(f"lagem: error: {tmp_path / 'out'}: already exists")

@@ -123,7 +123,7 @@ def test_files_of_the_wrong_kind_are_refused(files, tmp_path, capsys):
 
 def test_a_bundle_is_not_written_over(files, bundle, capsys):
     before = {path: path.read_bytes() for path in bundle.iterdir()}
-    assert "is there already" in refusal(capsys, ["bundle", *map(str, files), "--output", str(bundle)])
+    assert "already exists" in refusal(capsys, ["bundle", *map(str, files), "--output", str(bundle)])
     assert {path: path.read_bytes() for path in bundle.iterdir()} == before
 
 

@@ -97,11 +97,11 @@ def test_level_dropout_depends_on_the_shape_and_the_epoch_only_and_has_its_share
     trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, source)
     batch = next(iter(source.train_dataloader()))
     many = dataclasses.replace(batch, ids=[f"shape {k}" for k in range(2000)])
-    finest = module._drawn_finest(many)
+    finest = module._draw_finest_levels(many)
     assert finest.min() == 1
     assert finest.max() == 2
     assert float((finest == 2).float().mean()) == pytest.approx(0.25, abs=0.03)  # 3 standard deviations
-    turned = module._drawn_finest(dataclasses.replace(many, ids=many.ids[::-1]))
+    turned = module._draw_finest_levels(dataclasses.replace(many, ids=many.ids[::-1]))
     assert torch.equal(turned, finest.flip(0))
 
 

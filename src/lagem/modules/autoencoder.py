@@ -1,8 +1,8 @@
 """Training of the autoencoder (LaGeM §4.1, appendix E).
 
 Binary cross entropy on volume queries, half of them inside, plus 0.1 times the same on
-near-surface queries (Eq. 15); AdamW, one warm-up, cosine, gradients clipped. Beside this published
-recipe: Muon, a local start and level dropout, each off unless asked for.
+near-surface queries (Eq. 15); AdamW, one warm-up, cosine, gradients clipped. Options beyond this
+published recipe, each off by default: Muon, a local start and level dropout.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,34 +28,34 @@ from lagem.weights.file import differences
 
 
 class AutoencoderModule(RecipeModule):
-    """Autoencoder training; VecSet is the case of one level with a KL bottleneck.
+    """Autoencoder training; with one level that has a KL bottleneck, it is VecSet.
 
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
         octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the highest of the
-            published 8 are finer than the spacing of the input points, and draw ridges where shapes are few.
-        start: First weights: `published` (torch's defaults); `local`, from which short trainings find sooner that
-            near points belong together; or `anchored`, local with latents that start as the place of their anchor
-            (`lagem.models.initialisation`).
+            published 8 are finer than the spacing of the input points, and cause ridges if there are few shapes.
+        start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
+            near points belong together; or `anchored`, local with latents that start as the position of their
+            anchor (`lagem.models.initialisation`).
         near_weight: Weight of the near-surface queries' loss.
-        kl_weight: Weight of the KL term; of no effect where every level is standardised.
-        level_dropout: Share of the shapes of a step whose finest level or levels are left out of decoding, so that
+        kl_weight: Weight of the KL term; has no effect if all levels are standardised.
+        level_dropout: Fraction of the shapes of a step that are decoded without their finest level or levels, so that
             the coarser ones learn to describe a shape by themselves.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
         base_lr: Peak learning rate for 256 shapes a step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
         min_lr: Learning rate at the end of the cosine.
-        warmup_steps: Optimiser steps of linear warm-up; None takes one epoch, at most a tenth of the run.
+        warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA, or else triton.
+        fps: Furthest point sampling backend; on CUDA, `auto` uses torch_cluster, or else triton.
         checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
-            but for num_latents, on which no weight depends. With fewer octaves than it has, the lowest are taken.
-        on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
+            except for num_latents, on which no weight depends. Of more octaves than configured, the lowest are used.
+        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
 
@@ -100,9 +100,9 @@ class AutoencoderModule(RecipeModule):
             checkpoint_activations=checkpoint_activations,
         )
         if not 0 <= level_dropout <= 1:
-            raise ValueError(f"level_dropout is a share in [0, 1], but {level_dropout} was given.")
+            raise ValueError(f"level_dropout is a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:
-            raise ValueError(f"level_dropout {level_dropout} needs finer levels to leave out, but there is one level.")
+            raise ValueError(f"level_dropout {level_dropout} needs finer levels to drop, but there is only one level.")
         if start == "local":
             start_local(self.autoencoder)
         elif start == "anchored":
@@ -122,10 +122,10 @@ class AutoencoderModule(RecipeModule):
         return self.autoencoder
 
     def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
-        """Eq. 15 on one batch."""
+        """Loss of one batch (Eq. 15)."""
         self._num_surface_points = batch.surface_points.shape[1]
         volume_loss, near_loss, kl, _ = self._losses(
-            batch, generators=self._posterior_generators(batch), finest=self._drawn_finest(batch)
+            batch, generators=self._posterior_generators(batch), finest=self._draw_finest_levels(batch)
         )
         losses = volume_loss + self.near_weight * near_loss + self.kl_weight * kl
         self.log("train/near_loss", near_loss.mean(), batch_size=len(batch), sync_dist=True)
@@ -136,11 +136,11 @@ class AutoencoderModule(RecipeModule):
         self._evaluate(batch, "val")
 
     def test_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        """The same as validation, under the name `test`."""
+        """As validation, under the name `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: OccupancyBatch, batch_idx: int) -> Field:
-        """Field of each shape of the batch."""
+        """Fields of the shapes of a batch."""
         return self.reconstruct(batch.surface_points)
 
     def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> Field:
@@ -148,7 +148,7 @@ class AutoencoderModule(RecipeModule):
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame.
-            finest: The finest level that is used; the latents of finer ones are replaced by zeros, their mean.
+            finest: The finest level to use; the latents of finer ones are replaced by zeros, their mean.
         """
         latents = self.autoencoder.encode(surface_points)
         kept = [z if level >= finest else torch.zeros_like(z) for level, z in enumerate(latents, start=1)]
@@ -164,7 +164,7 @@ class AutoencoderModule(RecipeModule):
         checkpoint["autoencoder"] = describe_autoencoder(self.autoencoder, num_surface_points=self._num_surface_points)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse, in one line, a checkpoint of another architecture."""
+        """Refuse a checkpoint of another architecture, in one line."""
         found = {"octaves": OCTAVES, **checkpoint.get("autoencoder", {})}
         ours = describe_autoencoder(self.autoencoder, num_surface_points=found.get("num_surface_points", 0))
         if differing := differences(found, ours):
@@ -178,7 +178,7 @@ class AutoencoderModule(RecipeModule):
         generators: Sequence[torch.Generator] | None = None,
         finest: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Per shape (B,): volume and near loss and KL; and the (B, Q) volume logits."""
+        """Volume loss, near loss and KL of each shape, (B,), and the (B, Q) volume logits."""
         query_points = torch.cat([batch.volume_points, batch.near_points], dim=1)
         result = self.autoencoder(batch.surface_points, query_points, generators=generators, finest=finest)
         volume_logits, near_logits = result.logits.float().split(
@@ -199,13 +199,13 @@ class AutoencoderModule(RecipeModule):
         self.log_means(metrics, len(batch), prog_bar=True)
 
     def _posterior_generators(self, batch: OccupancyBatch) -> list[torch.Generator] | None:
-        """A generator a shape for the posterior's noise, keyed as all randomness is; None where nothing is drawn."""
+        """One generator for each shape, for the posterior's noise, keyed like all randomness; None if none is drawn."""
         if all(level.bottleneck == "standardised" for level in self.autoencoder.levels):
             return None
         return [torch_generator(self.seed, self.current_epoch, f"posterior:{name}") for name in batch.ids]
 
-    def _drawn_finest(self, batch: OccupancyBatch) -> Tensor | None:
-        """(B,) finest level of each shape under level dropout, keyed as all randomness is; None without it."""
+    def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
+        """(B,) finest level of each shape under level dropout, keyed like all randomness; None without dropout."""
         if not self.level_dropout:
             return None
         finest = []
@@ -228,6 +228,6 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(autoencoder: Autoencoder) -> tuple[object, ...]:
-    """The architecture but for the numbers of latents, on which no weight depends."""
+    """The architecture without the numbers of latents, on which no weight depends."""
     levels = [replace(level, num_latents=1) for level in autoencoder.levels]
     return levels, autoencoder.width, autoencoder.skip

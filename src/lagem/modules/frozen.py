@@ -1,4 +1,4 @@
-"""The autoencoder that a stage of the cascade belongs to, in use and as it is."""
+"""The frozen autoencoder behind a stage of the cascade."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from lagem.weights.fingerprint import fingerprint_of
 
 
 class FrozenAutoencoder:
-    """An autoencoder in use; no module, so that it is neither trained nor averaged nor saved with the stage.
+    """An autoencoder that encodes and decodes for a stage.
 
-    It works in float32, also under autocast, as a latent cache is made, and knows of its latents what a data module of
-    cached ones knows.
+    It is not an nn.Module, so that it is not trained, averaged or saved with the stage. It computes in float32 also
+    under autocast, as `lagem encode` does, and describes its latents as a data module of cached latents does.
 
     Args:
         path: Weights: a checkpoint of `lagem fit` or a safetensors file.
@@ -32,8 +32,8 @@ class FrozenAutoencoder:
         self.num_categories: int | None = None
         self.condition_dim: int | None = None
 
-    def look_at(self, datamodule: Any) -> None:
-        """Take up the categories of a data module of shapes."""
+    def take_categories_from(self, datamodule: Any) -> None:
+        """Use the categories of a data module of shapes."""
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
         self.num_categories = len(self.category_names)
@@ -55,7 +55,7 @@ class FrozenAutoencoder:
 
     @torch.no_grad()
     def decode(self, latents: Sequence[Tensor]) -> Field:
-        """Fields of (B, M_i, D_i) latents, fine to coarse."""
+        """Fields of latents (B, M_i, D_i) each, fine to coarse."""
         device = latents[0].device
         with torch.autocast(device.type, enabled=False):
             return self._autoencoder.to(device).decode([z.float() for z in latents])

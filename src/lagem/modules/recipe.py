@@ -1,6 +1,6 @@
-"""What every training does alike: learning rate, optimiser and schedule, and a stop where a loss is not finite.
+"""What every training shares: learning rate, optimiser, schedule, and the check that losses are finite.
 
-The learning rate grows with the batch, rises linearly and falls as a cosine (LaGeM appendix E).
+The learning rate is proportional to the batch size, rises linearly and falls as a cosine (LaGeM appendix E).
 """
 
 import math
@@ -28,7 +28,7 @@ class NonFiniteLossError(ValueError):
 
 
 class RecipeModule(LightningModule):
-    """A training whose steps and network a subclass gives; arguments as of `AutoencoderModule`."""
+    """A training whose network and steps a subclass provides; its arguments are those of `AutoencoderModule`."""
 
     def __init__(
         self,
@@ -49,24 +49,24 @@ class RecipeModule(LightningModule):
         self.weight_decay = weight_decay
         self.betas = betas
         self.on_non_finite = on_non_finite
-        self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses of the shapes of this step
+        self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses of the shapes since the last step
 
     @property
     def network(self) -> nn.Module:
-        """What is trained; its `forward` is what a step calls."""
+        """The network to train; training steps call its `forward`."""
         raise NotImplementedError
 
     def configure_model(self) -> None:
-        """Share the weights out over the ranks, where the strategy is ModelParallelStrategy (FSDP2)."""
+        """Shard the weights over the ranks if the strategy is ModelParallelStrategy (FSDP2)."""
         if self.device_mesh is not None:
             shard(self.network, self.device_mesh)
 
     def on_validation_start(self) -> None:
-        """All weights on every rank while callbacks look at them; nothing happens where none are shared out."""
+        """Gather all weights on every rank while callbacks use them; does nothing if none are sharded."""
         gather(self.network)
 
     def on_validation_epoch_end(self) -> None:
-        """Back to each rank's share, after the callbacks' hook and before a checkpoint is saved."""
+        """Shard the weights again, after the callbacks' hook and before a checkpoint is saved."""
         scatter(self.network)
 
     def on_test_start(self) -> None:
@@ -78,16 +78,16 @@ class RecipeModule(LightningModule):
         gather(self.network)
 
     def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:
-        """Mean of the (B,) losses of a training step, logged, and kept by shape to name those that are not finite."""
+        """Log the mean of the (B,) losses of a training step and return it; keep them to name shapes later."""
         self._since_step.append((ids, losses.detach()))
         loss = losses.mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(ids), sync_dist=True)
         return loss
 
     def log_means(self, metrics: Mapping[str, Tensor], num_shapes: int, *, prog_bar: bool = False) -> None:
-        """Log means over the shapes of a batch, to be averaged over all shapes of all batches and ranks.
+        """Log means over the shapes of a batch; Lightning averages them over the shapes of all batches and ranks.
 
-        The number of shapes is given as a float: Lightning averages it over the ranks, and would cut off 3.5 to 3.
+        The number of shapes is passed as a float: Lightning averages it over the ranks, and would truncate 3.5 to 3.
         """
         weight: Any = float(num_shapes)
         self.log_dict(metrics, batch_size=weight, sync_dist=True, prog_bar=prog_bar, on_step=False, on_epoch=True)
@@ -114,8 +114,8 @@ class RecipeModule(LightningModule):
         if self.optimizer == "muon":
             if self.device_mesh is not None:
                 raise ValueError(
-                    "model.init_args.optimizer muon needs whole matrices, but under ModelParallelStrategy no rank has "
-                    "them. Use adamw, or trainer.strategy ddp."
+                    "model.init_args.optimizer muon needs whole matrices, but ModelParallelStrategy shards them over "
+                    "the ranks. Use adamw, or trainer.strategy ddp."
                 )
             optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
         else:
@@ -130,15 +130,15 @@ class RecipeModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop, or leave this step out, where the gradients of any rank are not finite.
+        """Stop, or skip this step, if the gradients of any rank are not finite.
 
-        Under DDP the gradients are already averaged over the ranks, so every rank decides the same without asking;
-        a rank names its own shapes.
+        Under DDP the gradients are already averaged over the ranks, so every rank decides the same without
+        communication; a rank names its own shapes.
         """
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if isinstance(norm, DTensor):  # of gradients that are shared out over ranks
+        if isinstance(norm, DTensor):  # of gradients that are sharded over ranks
             norm = norm.full_tensor()
         if torch.isfinite(norm):
             self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})
@@ -149,7 +149,7 @@ class RecipeModule(LightningModule):
         message = f"step {self.global_step}: the loss or its gradient is not finite (not finite: {where})."
         if self.on_non_finite == "stop":
             raise NonFiniteLossError(
-                f"{message} Look at the shapes, lower model.init_args.base_lr, or set "
+                f"{message} Inspect the shapes, lower model.init_args.base_lr, or set "
                 "model.init_args.on_non_finite: skip."
             )
         if guilty or self.trainer.is_global_zero:

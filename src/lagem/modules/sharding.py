@@ -1,7 +1,7 @@
-"""Weights shared out over ranks by FSDP2, and whole again while callbacks look at them.
+"""Weights sharded over ranks by FSDP2, gathered while callbacks use them.
 
-A block's weights are gathered as it is reached and dropped after it; those outside of blocks stay from forward to
-backward. In evaluation every rank holds all weights, since callbacks ask the network on some ranks only.
+The weights of a block are gathered before it runs and dropped after it; those outside blocks stay from forward to
+backward. In evaluation every rank holds all weights, because callbacks call the network on some ranks only.
 """
 
 import torch
@@ -14,12 +14,13 @@ from lagem.models.denoiser import DenoiserBlock
 
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> None:
-    """Share a network's parameters out over the ranks of a mesh; once, however often it is called.
+    """Shard a network's parameters over the ranks of a mesh; does nothing if they are sharded already.
 
     Args:
-        network: Whose `forward` is what a training step calls.
-        mesh: Lightning's, `data_parallel` times `tensor_parallel`: weights are shared out along the second and copied
-            along the first, which by default are the GPUs of a node and the nodes; with one of size 1, along the other.
+        network: The network whose `forward` training steps call.
+        mesh: Lightning's mesh, `data_parallel` times `tensor_parallel`, by default nodes times GPUs of a node. Weights
+            are sharded along the second and copied along the first; if one has size 1, they are sharded along the
+            other.
     """
     if isinstance(network, FSDPModule):
         return
@@ -34,7 +35,7 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def gather(network: nn.Module) -> None:
-    """Give every rank all weights until `scatter`; all ranks have to call it."""
+    """Give every rank all weights until `scatter`; all ranks must call it."""
     with torch.inference_mode(False), torch.no_grad():
         for module in network.modules():
             if isinstance(module, FSDPModule):
@@ -43,7 +44,7 @@ def gather(network: nn.Module) -> None:
 
 
 def scatter(network: nn.Module) -> None:
-    """Leave each rank its own share again."""
+    """Return to one shard of the weights on each rank."""
     for module in network.modules():
         if isinstance(module, FSDPModule):
             module.set_reshard_after_forward(module is not network, recurse=False)

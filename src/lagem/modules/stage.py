@@ -1,7 +1,7 @@
-"""Training of one stage of the cascade (LaGeM §3.3, Eq. 10): a level's latents, given all coarser ones.
+"""Training of one stage of the cascade (LaGeM §3.3, Eq. 10): the latents of one level, given those of all coarser ones.
 
-EDM's loss at random noise levels; what is random about a shape is keyed by (seed, epoch, id). Beside the paper:
-dropped conditions for classifier-free guidance and conditioning augmentation, each off unless asked for.
+EDM's loss at random noise levels; all randomness of a shape is keyed by (seed, epoch, id). Options beyond the paper,
+each off by default: dropped conditions for classifier-free guidance, and conditioning augmentation.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from lagem.weights.file import differences
 from lagem.weights.fingerprint import check_fingerprint
 from lagem.weights.stage import StageSpec
 
-NUM_FIXED_SIGMAS = 8  # noise levels of the validation
+NUM_FIXED_SIGMAS = 8  # noise levels at which the validation measures the loss
 
 
 class LatentSource(Protocol):
-    """What a data module of latents knows after its setup."""
+    """What a data module of latents provides after its setup."""
 
     levels: Sequence[LevelSpec]
     fingerprint: str
@@ -39,31 +39,31 @@ class LatentSource(Protocol):
 
 
 class CascadeStageModule(RecipeModule):
-    """Training of the stage that makes one level.
+    """Training of the stage that generates one level.
 
     Args:
-        level: Number of the level this stage makes, 1 = finest; the coarsest is made from noise alone.
+        level: Number of the level that this stage generates, 1 = finest; the coarsest is generated from noise alone.
         levels: The autoencoder's levels, fine to coarse, as in its own experiment.
         width: Feature channels C of the denoiser, a multiple of 64; the paper has 768.
         depth: Blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
-        num_categories: Number of categories, where the condition is a category.
-        condition_dim: Channels of the condition, where it is an embedding; with neither, it is unconditional.
-        drop_condition: Share of the shapes of a step that train without their condition, which guidance needs:
-            0.1 is usual; 0 is the paper.
+        num_categories: Number of categories, if the condition is a category.
+        condition_dim: Channels of the condition, if it is an embedding; without both, the stage is unconditional.
+        drop_condition: Fraction of the shapes of a step that train without their condition, which guidance needs:
+            0.1 is usual; 0 as in the paper.
         max_coarser_sigma: Conditioning augmentation: coarser latents get noise of up to this standard deviation, which
-            the network is told; 0 is the paper.
+            the network receives as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
         p_std: Standard deviation of ln sigma.
-        autoencoder: Weights of the autoencoder: to encode the shapes of an occupancy or procedural data module in
-            every step, and to decode samples for `ExportSamples`; with cached latents it may be left out.
+        autoencoder: Weights of the autoencoder, to encode the shapes of an occupancy or procedural data module in
+            every step, and to decode samples for `ExportSamples`; not needed with cached latents.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
         base_lr: Peak learning rate for 256 shapes a step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
         min_lr: Learning rate at the end of the cosine.
-        warmup_steps: Optimiser steps of linear warm-up; None takes one epoch, at most a tenth of the run.
+        warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        on_non_finite: What a loss that is not finite does: `stop` the run, or `skip` the optimiser step; both
+        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
 
@@ -125,7 +125,7 @@ class CascadeStageModule(RecipeModule):
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Refuse, in one line, latents of other levels, of another autoencoder or with another condition."""
+        """Refuse latents of other levels, of another autoencoder or with another condition, in one line."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         source: LatentSource = datamodule
         if not hasattr(datamodule, "fingerprint"):
@@ -135,7 +135,7 @@ class CascadeStageModule(RecipeModule):
                     f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
                     "autoencoder is null. Change one of the two."
                 )
-            self._autoencoder.look_at(datamodule)
+            self._autoencoder.take_categories_from(datamodule)
             source = self._autoencoder
         elif self._autoencoder is not None:
             check_fingerprint(self._autoencoder.fingerprint, source.fingerprint, f"the latent cache {datamodule.root}")
@@ -144,37 +144,37 @@ class CascadeStageModule(RecipeModule):
         self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
 
     def training_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
-        """Eq. 10 in EDM's form on one batch."""
+        """Loss of one batch (Eq. 10 in EDM's form)."""
         latents, given = self._inputs(batch)
         generators = [torch_generator(self.seed, self.current_epoch, f"diffusion:{name}") for name in batch.ids]
         return self.mean_loss(batch.ids, self.loss(self.denoiser, latents, generators=generators, **given))
 
     def validation_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """Loss at fixed noise levels, ascending from `loss_sigma_1`, and with the same noise in every validation."""
+        """Loss at fixed noise levels, ascending from `loss_sigma_1`, with the same noise in every validation."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """The same as validation, under the name `test`."""
+        """As validation, under the name `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
-        """What `sample` gives."""
+        """Sampled latents of this level; see `sample`."""
         return self.sample(batch)
 
     @property
     def level(self) -> int:
-        """Number of the level this stage makes."""
+        """Number of the level that this stage generates."""
         return self.spec.level
 
     @property
     def fingerprint(self) -> str:
-        """Of the autoencoder whose latents it learns."""
+        """Fingerprint of the autoencoder whose latents it learns."""
         return self.spec.autoencoder
 
     def sample(self, batch: LatentBatch | OccupancyBatch) -> Tensor:
         """Latents (B, M_i, D_i) of this level, sampled given the true latents of the coarser ones.
 
-        The noise is keyed by the seed and the shape's id, so it is the same at every call.
+        The noise is keyed by the seed and the shape's id, so it is the same in every call.
         """
         batch = self._encoded(batch)
         seeds = [sample_seed(self.seed, 0, f"predict:{name}") for name in batch.ids]
@@ -183,7 +183,7 @@ class CascadeStageModule(RecipeModule):
         return sampled[self.level - 1]
 
     def fields(self, batch: LatentBatch | OccupancyBatch, sampled: Tensor | None = None) -> Field | None:
-        """Fields of a batch's latents, those of this level replaced by `sampled` ones; None without an autoencoder."""
+        """Fields of a batch's latents, with `sampled` ones of this level if given; None without an autoencoder."""
         if self._autoencoder is None:
             return None
         latents = list(self._encoded(batch).latents)
@@ -192,11 +192,11 @@ class CascadeStageModule(RecipeModule):
         return self._autoencoder.decode(latents)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the stage is in plain types, so that it can be used without this module."""
+        """Add the stage's specification in plain types, so that the weights can be used without this module."""
         checkpoint["stage"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse, in one line, a checkpoint of another stage."""
+        """Refuse a checkpoint of another stage, in one line."""
         if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
             raise ValueError(f"the checkpoint holds another stage: {differing}.")
 
@@ -210,7 +210,7 @@ class CascadeStageModule(RecipeModule):
         self.log_means(by_sigma, len(batch))
 
     def _inputs(self, batch: LatentBatch | OccupancyBatch) -> tuple[Tensor, dict[str, Any]]:
-        """Latents of this level, and what the denoiser is given beside them."""
+        """Latents of this level, and the other inputs of the denoiser."""
         batch = self._encoded(batch)
         coarser = batch.latents[: self.spec.level - 1 : -1]  # coarsest first
         return batch.latents[self.spec.level - 1], {"coarser": coarser, "condition": self._condition(batch)}
@@ -235,6 +235,6 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
         wanted, found = getattr(spec, name), getattr(source, name)
         if wanted is not None and wanted != found:
             raise ValueError(
-                f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to that, or choose other "
-                "data (of LatentDataModule, `condition: category` makes categories the condition)."
+                f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
+                "other data (of LatentDataModule, `condition: category` makes categories the condition)."
             )

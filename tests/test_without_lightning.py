@@ -1,0 +1,92 @@
+"""A tool that trains nothing starts and works without Lightning and what comes with it."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import trimesh
+
+import published
+import small_cascade
+from lagem import commands
+
+TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "jsonargparse", "omegaconf", "wandb", "tensorboard")
+OF_TRAININGS = {"describe"}  # it parses an experiment
+PROGRAM = f"""
+import json, sys
+from contextlib import suppress
+from lagem.cli import main
+
+found = {{}}
+for words in json.loads(sys.argv[1]):
+    code = 0
+    try:
+        main(words)
+    except SystemExit as stop:
+        code = stop.code
+    found[" ".join(words)] = [code, [name for name in {TRAINING_LIBRARIES} if name in sys.modules]]
+print("\\n" + json.dumps(found))
+"""
+
+
+def tools() -> set[str]:
+    found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
+    return {module.name.rpartition(".")[2].replace("_", "-") for module in found if not module.ispkg} - OF_TRAININGS
+
+
+def results(calls: list[list[str]]) -> dict[str, tuple[int, list[str]]]:
+    """Exit code of each call, and the training libraries that are loaded after it, in one process."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(calls)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {call: tuple(found) for call, found in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+def test_no_help_of_a_tool_imports_lightning():
+    found = results([[verb, "--help"] for verb in sorted(tools())])
+    assert found == {f"{verb} --help": (0, []) for verb in tools()}
+
+
+@pytest.fixture
+def calls(tmp_path) -> list[list[str]]:
+    """A small call of every tool, in an order in which each finds what it needs."""
+    for number in range(3):
+        trimesh.creation.box((1, 1 + number / 4, 2)).export(tmp_path / f"{number}.ply")
+    rows = [f"{number}.ply,{number},chair,{split}" for number, split in enumerate(("train", "train", "val"))]
+    (tmp_path / "list.csv").write_text("\n".join(["file,id,category,split", *rows]))
+    torch.save({"model": published.published_state()}, tmp_path / "published.pth")
+    autoencoder, *stages = small_cascade.write_cascade(tmp_path)
+
+    def here(name: str) -> str:
+        return str(tmp_path / name)
+
+    small = ["--points", "50", "--resolution", "8"]
+    counts = ["--surface", "200", "--volume", "400", "--near", "50", "--inside", "0"]
+    prepare = ["prepare", here("list.csv"), "--output", here("prepared"), *counts]
+    return [
+        prepare,
+        ["inspect", here("prepared"), "--judged", "1"],
+        ["select-ids", here("list.csv"), "--count", "2", "--output", here("ids.txt")],
+        ["import-weights", here("published.pth"), "--output", here("imported.safetensors"),
+         "--num-latents", "256", "64", "16"],
+        ["encode", str(autoencoder), here("prepared"), "--subsets", "1", "--output", here("latents")],
+        ["evaluate", str(autoencoder), here("prepared"), "--output", here("one"), *small],
+        ["evaluate", "retrieval", here("prepared"), "--output", here("two"), *small],
+        ["compare", here("one"), here("two")],
+        ["levels", str(autoencoder), here("prepared"), "--output", here("levels"), *small],
+        ["bundle", str(autoencoder), *map(str, stages), "--output", here("cascade")],
+        ["generate", here("cascade"), "--category", "chair", "--count", "2", "--output", here("made"), "--steps", "1",
+         "--resolution", "16"],
+        ["evaluate-generation", here("made"), here("prepared"), "--output", here("scores"), "--points", "30"],
+        ["vary", here("cascade"), "--category", "chair", "--noise", "0.5", "--output", here("varied"), "--steps", "1",
+         "--resolution", "16", "--groups", "2"],
+        ["reconstruct", here("0.ply"), "--weights", str(autoencoder), "--output", here("back"), "--resolution", "8"],
+        ["submit", "--dry-run", "--", *prepare],
+    ]  # fmt: skip
+
+
+def test_no_tool_imports_lightning_while_it_works(calls):
+    assert {words[0] for words in calls} == tools()
+    assert results(calls) == {" ".join(words): (0, []) for words in calls}
