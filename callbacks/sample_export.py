@@ -37,7 +37,7 @@ class ExportSamples(Callback):
     the unit sphere) also go to W&B. Sampling takes 35 evaluations of the network.
 
     Args:
-        every: Export after every so many validations.
+        every: Number of validations from one export to the next.
         num_shapes: Number of validation shapes to sample.
         resolution: Cells along a side of the grid.
         format: File format of the meshes.

@@ -20,7 +20,7 @@ class SaveOnSignal(Checkpoint):
     they stop after the next step. As a Checkpoint it runs after all other callbacks, so their state is in the file.
 
     Args:
-        every_n_steps: Check for signals after every so many optimiser steps.
+        every_n_steps: Number of optimiser steps from one check for signals to the next.
     """
 
     def __init__(self, *, every_n_steps: int = 1) -> None:

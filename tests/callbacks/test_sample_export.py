@@ -23,7 +23,7 @@ from lagem.weights.autoencoder import save_autoencoder
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Latents, with the autoencoder's weights beside them."""
+    """Latents, with the weights of the autoencoder next to them."""
     folder = tmp_path_factory.mktemp("cache")
     save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
     return small.make_cache(folder / "latents", small.make_autoencoder())

@@ -1,6 +1,6 @@
-"""A training that a signal ends and the one that goes on from there see together what an undisturbed one sees.
+"""A training that a signal stops and the one that resumes it see together what an undisturbed one sees.
 
-The signal goes to the main thread alone, so it waits there whatever other threads pytest has.
+The signal goes to the main thread only, so it stays pending there whatever other threads pytest has.
 """
 
 import signal
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 class Signalled(recorder.Recorder):
-    """Notes validations and ends of epochs too, and is sent a signal when it has noted so many things."""
+    """Notes validations and ends of epochs too, and gets a signal when it has noted `at` things."""
 
     def __init__(self, at: int | None = None, signum: signal.Signals = REQUEUE) -> None:
         torch.manual_seed(0)
@@ -95,7 +95,7 @@ def test_two_signals_in_a_row_lose_nothing(tmp_path):
     assert not list(tmp_path.glob("last-v*.ckpt"))
 
 
-def test_sigterm_is_told_from_sigusr1(tmp_path):
+def test_sigterm_is_distinguished_from_sigusr1(tmp_path):
     assert run(Signalled(3, STOP), tmp_path, **EPOCHS).stopped_by is STOP
 
 
@@ -107,13 +107,13 @@ def test_a_signal_before_the_training_is_followed_after_its_first_step(tmp_path)
     assert len(module.seen) == 1
 
 
-def test_asking_seldom_leaves_at_the_next_question(tmp_path):
+def test_a_rare_check_stops_at_the_next_check(tmp_path):
     module = Signalled(2)
     run(module, tmp_path, every_n_steps=4, **EPOCHS)
     assert len(module.seen) == 4
 
 
-def test_a_run_that_keeps_no_checkpoints_leaves_without_one(tmp_path, monkeypatch):
+def test_a_run_that_keeps_no_checkpoints_stops_without_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saver = SaveOnSignal()
     with signals_blocked(), pytest.raises(SIGTERMException):
@@ -124,7 +124,7 @@ def test_a_run_that_keeps_no_checkpoints_leaves_without_one(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("moment", [2, 3, 4, 9], ids=str)
 def test_averaged_weights_are_not_saved_as_the_trained_ones(tmp_path, moment):
-    """Also where the signal comes in a validation, for which weight averaging swaps the two."""
+    """Also if the signal comes in a validation, for which weight averaging swaps the two."""
     settings = {"val_check_interval": 2, **EPOCHS}
     whole, first, second = Signalled(), Signalled(moment), Signalled()
     run(whole, tmp_path / "whole", EMAWeightAveraging(decay=0.9), **settings)
@@ -146,7 +146,7 @@ def test_a_run_that_stops_by_itself_is_not_ended_by_a_signal(tmp_path):
     assert stopper.stopped_epoch
 
 
-def test_signals_that_nobody_asked_for_are_dropped_at_the_end():
+def test_signals_that_nobody_checked_for_are_dropped_at_the_end():
     handlers = signal.getsignal(STOP), signal.getsignal(REQUEUE)
     with signals_blocked():
         for signum in (STOP, REQUEUE):

@@ -1,4 +1,4 @@
-"""`lagem submit` on a real SLURM: what is submitted runs, waits, comes back after a signal, and loses nothing."""
+"""`lagem submit` on a real SLURM: jobs run, wait, are requeued after a signal, and lose nothing."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ def wait_for_record(out: Path, id: str) -> None:
 
 
 def kill_task(array: str, number: int) -> None:
-    """SIGKILL to the Python processes of a task, as where memory runs out; scancel would let them end."""
+    """SIGKILL to the Python processes of a task, as when memory runs out; scancel would let them end."""
     wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={number}".encode()}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -29,7 +29,7 @@ from lightning.pytorch.callbacks import Callback
 
 
 class SlowRank(Callback):
-    """Rank one takes longer than the other for each batch, and one that is told to takes its time for all."""
+    """Rank one takes longer than rank zero for each batch, and SECONDS_A_STEP slows both."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         time.sleep(float(os.environ.get("SECONDS_A_STEP", 0)) + 0.05 * trainer.global_rank)

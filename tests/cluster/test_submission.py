@@ -70,7 +70,7 @@ def test_no_gpu_is_requested_if_the_profile_has_none():
     assert not [line for line in option_lines(job("fit").text()) if "gpu" in line]
 
 
-def test_every_job_comes_back_after_a_lost_node_and_keeps_its_log():
+def test_every_job_is_requeued_after_a_lost_node_and_keeps_its_log():
     for command in ("fit", "prepare", "bundle", "validate"):
         options = option_lines(job(command).text())
         assert {"--requeue", "--open-mode=append", "--output=runs/x/slurm-%j.out"} <= set(options)

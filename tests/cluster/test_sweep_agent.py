@@ -66,7 +66,7 @@ def agent(tmp_path, monkeypatch) -> Iterator[list[str]]:
 
 
 def check_runs(folder: Path) -> None:
-    """Each run is a folder of its own, trained with the values it was sent, and one run of W&B."""
+    """Each run has its own folder, is trained with the values it was sent, and is one run of W&B."""
     sent = [yaml.safe_load(path.read_text()) for path in folder.glob("wandb/sweep-sweep/config-*.yaml")]
     runs = sorted((folder / "runs" / "sweeps" / "sweep").iterdir())
     assert len(runs) == len(sent) == RUNS

@@ -1,4 +1,4 @@
-"""A store to read from: moto's HTTP server in a process of its own, standing in for S3."""
+"""A store to read from: moto's HTTP server in a separate process, standing in for S3."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ class Store:
         return [path.rpartition("/")[2] for path in requests if path.startswith(f"/{bucket}/data/shards/")]
 
     def check_keys_after(self, requests: str) -> None:
-        """Answer so many more requests with any key, then none with a key that the server does not know."""
+        """Answer that many more requests with any key, then none with a key that the server does not know."""
         address = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
         plain = {"Content-Type": "text/plain"}
         urllib.request.urlopen(urllib.request.Request(address, data=requests.encode(), headers=plain)).close()

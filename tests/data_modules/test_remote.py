@@ -22,7 +22,7 @@ COUNTS = {"num_surface_points": 32, "num_volume_queries": 16, "num_near_queries"
 
 @pytest.fixture
 def bucket(request) -> str:
-    """A name of its own for each test."""
+    """A different name for each test."""
     return "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())[-60:].strip("-")
 
 
@@ -32,7 +32,7 @@ def url(store, many_shards, bucket) -> str:
 
 
 def room_for(shards: int, folder: Path) -> int:
-    """Bytes of so many shards of a folder."""
+    """Bytes of a number of shards of a folder."""
     return shards * max(path.stat().st_size for path in (folder / "shards").iterdir())
 
 
@@ -168,7 +168,7 @@ class ShorteningServer(ThreadingHTTPServer):
 
 @pytest.fixture
 def shortened(store, url, point_to, monkeypatch):
-    """Let downloads come short so many times."""
+    """Let a number of downloads come short."""
     monkeypatch.setattr("lagem.storage.stored_folder.RETRY_AFTER", (0.01, 0.01))
     running = []
 

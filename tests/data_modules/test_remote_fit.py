@@ -1,4 +1,4 @@
-"""`lagem fit` on a data set in a store: the losses of the local folder, and one line where something is wrong."""
+"""`lagem fit` on a data set in a store: the losses of the local folder, and one line if something is wrong."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training of a stage: what its loss depends on, what it refuses, and that a run goes on as if undisturbed."""
+"""Training of a stage: what its loss depends on, what it refuses, and that a run resumes as if undisturbed."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which checkpoint a fit begins from."""
+"""Which checkpoint a fit starts from."""
 
 import os
 from pathlib import Path
@@ -24,36 +24,36 @@ def run(tmp_path) -> Path:
     return folder.parent
 
 
-def start(run: Path, asked: str | None, *, requeued: bool = False) -> str | None:
-    return starting_checkpoint(asked, run, [run / "checkpoints"], requeued=requeued)
+def start(run: Path, requested: str | None, *, requeued: bool = False) -> str | None:
+    return starting_checkpoint(requested, run, [run / "checkpoints"], requeued=requeued)
 
 
 def test_the_last_checkpoint_is_that_of_the_largest_step(run):
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
 
 
-def test_a_requeued_job_goes_on_without_being_told(run):
+def test_a_requeued_job_resumes_by_itself(run):
     assert start(run, None, requeued=True) == start(run, "last")
 
 
-def test_a_requeued_job_does_not_begin_again_from_where_it_was_told_to_begin(run, tmp_path):
+def test_a_requeued_job_does_not_start_again_from_the_checkpoint_that_it_first_started_from(run, tmp_path):
     other = tmp_path / "other.ckpt"
     save(other, 99)
     assert start(run, str(other), requeued=True) == start(run, "last")
 
 
-def test_a_requeued_job_that_had_not_saved_begins_as_it_was_told(tmp_path):
+def test_a_requeued_job_that_had_not_saved_starts_as_before(tmp_path):
     assert start(tmp_path, None, requeued=True) is None
     assert start(tmp_path, "other.ckpt", requeued=True) == "other.ckpt"
     assert start(tmp_path, "last", requeued=True) == "last"
 
 
 def test_a_new_job_does_not_mix_its_run_with_the_one_in_the_folder(run, tmp_path):
-    for asked in (None, str(run / "checkpoints" / "epoch=0-step=20.ckpt"), str(tmp_path / "absent.ckpt")):
+    for requested in (None, str(run / "checkpoints" / "epoch=0-step=20.ckpt"), str(tmp_path / "absent.ckpt")):
         with pytest.raises(
             ValueError, match="already holds a run .3 checkpoints, the last at step 30.*--ckpt_path last"
         ):
-            start(run, asked)
+            start(run, requested)
 
 
 def test_the_last_checkpoint_may_be_named_by_its_path(run):
@@ -61,18 +61,18 @@ def test_the_last_checkpoint_may_be_named_by_its_path(run):
     assert start(run, path) == path
 
 
-def test_a_damaged_checkpoint_is_told_and_not_passed_over(run):
+def test_a_damaged_checkpoint_is_reported_and_not_skipped(run):
     (run / "checkpoints" / "last.ckpt").write_bytes(b"half")
     with pytest.raises(ValueError, match="last.ckpt: this is no checkpoint, or a damaged one"):
         start(run, "last")
 
 
-def test_a_folder_that_was_not_written_to_its_end_is_no_checkpoint(run):
+def test_an_incomplete_folder_is_no_checkpoint(run):
     (run / "checkpoints" / "sharded.ckpt").mkdir()
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
 
 
-def test_a_checkpoint_of_weights_alone_is_not_gone_on_from(run):
+def test_a_checkpoint_of_weights_alone_is_not_resumed(run):
     save(run / "checkpoints" / "best.ckpt", 40, optimizer_states=None)
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
     (run / "checkpoints" / "best.ckpt").rename(run / "best.ckpt")

@@ -1,4 +1,4 @@
-"""Real trainings that are sent signals or lose a rank, in processes of their own."""
+"""Real trainings that receive signals or lose a rank, in separate processes."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ FOREVER = 100_000
 
 
 def started(arguments: list[str], folder: Path) -> subprocess.Popen:
-    """A training in a process group of its own, after its first save."""
+    """A training in its own process group, after its first save."""
     process = training_process.launch(arguments, start_new_session=True)
     wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists(), process)
     return process
@@ -70,7 +70,7 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 def test_a_signal_after_the_end_of_a_training_does_not_fail_it(number, tmp_path):
-    """As that of a time limit, while the interpreter leaves."""
+    """Such as that of a time limit, while the interpreter exits."""
     late = f"import atexit, os; atexit.register(os.kill, os.getpid(), {number.value}); "
     code = (
         f"{late}import sys; sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; from lagem.cli import command; command()"
@@ -80,7 +80,7 @@ def test_a_signal_after_the_end_of_a_training_does_not_fail_it(number, tmp_path)
     assert training_process.weights(tmp_path)["global_step"] == 2
 
 
-def test_ranks_leave_together_when_one_is_signalled(tmp_path):
+def test_ranks_stop_together_when_one_is_signalled(tmp_path):
     process = started(small_fit(tmp_path, *TWO_RANKS, steps=FOREVER), tmp_path)
     os.kill(rank_one(process), signal.SIGUSR1)
     output = ended(process)

@@ -1,4 +1,4 @@
-"""A run that resumes on another number of ranks goes on exactly with the same batch of all ranks, or is refused."""
+"""A run resumes exactly on another number of ranks if the batch of all ranks stays the same, else it is refused."""
 
 import csv
 from pathlib import Path

@@ -18,7 +18,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Latents, with the autoencoder's weights beside them."""
+    """Latents, with the weights of the autoencoder next to them."""
     folder = tmp_path_factory.mktemp("cache")
     save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
     return small.make_cache(folder / "latents", small.make_autoencoder())
@@ -102,7 +102,7 @@ def refusal(capsys, arguments: list[str]) -> str:
     return message
 
 
-def test_a_foreign_cache_is_refused_in_one_line_on_resuming_and_beside_a_named_autoencoder(cache, tmp_path, capsys):
+def test_a_foreign_cache_is_refused_in_one_line_on_resuming_and_with_a_named_autoencoder(cache, tmp_path, capsys):
     main(small_fit(cache, tmp_path / "run", steps=2))
     foreign = small.make_cache(tmp_path / "latents", small.make_autoencoder(seed=1))
     resumed = small_fit(foreign, tmp_path / "run", "--ckpt_path=last", steps=4)

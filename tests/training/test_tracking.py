@@ -52,7 +52,7 @@ def test_the_resolved_configuration_is_in_the_run(tracked):
     assert config["model"]["init_args"]["min_lr"] == 1e-6  # a default
 
 
-def test_the_metrics_of_the_run_are_those_of_the_csv_beside_it(tracked):
+def test_the_metrics_of_the_run_are_those_of_its_csv(tracked):
     sent = [row["train/loss"] for row in wandb_file.history(tracked.first) if "train/loss" in row]
     with (tracked.folder / "logs" / "version_0" / "metrics.csv").open() as file:
         kept = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]

@@ -60,7 +60,7 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
 
 
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
-    """SIGKILL at a random moment of each of three starts, with a loading process; each goes on from the last save."""
+    """SIGKILL at a random moment of each of three starts, with a loading process; each resumes from the last save."""
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
     reached = killed_three_times(command, tmp_path)
     assert 0 < reached[0] < reached[1] < reached[2] < STEPS
@@ -75,7 +75,7 @@ def written(folder: Path) -> list[str]:
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
-    """And score as one, where a rank has 4 validation shapes and the other 3; only rank zero writes."""
+    """And score as one, although one rank has 4 validation shapes and the other 3; only rank zero writes."""
     one, two = tmp_path / "one", tmp_path / "two"
     completed(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
     completed(small_fit(two, "--data.init_args.num_val=7", "--trainer.devices=2", "--trainer.strategy=ddp"))
