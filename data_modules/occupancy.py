@@ -135,10 +135,7 @@ class PreparedShapes(ShapeSet):
         epoch, index = key
         shape = int(self._members[index])
         rng = sample_generator(self._seed, epoch, self._shards.ids[shape])
-        inside, outside = (
-            self._inside_queries(shape, rng),
-            self._outside_queries(shape, rng),
-        )
+        inside, outside = self._inside_queries(shape, rng), self._outside_queries(shape, rng)
         near_inside, near_outside = self._near_queries(shape, rng)
         points = {
             "surface_points": self._window(shape, "surface_points", self._surface, rng),

@@ -112,10 +112,8 @@ class ProceduralShapes(ShapeSet):
 
     def __getitem__(self, key: Key) -> OccupancySample:
         epoch, index = key
-        shape, rng = (
-            self.collection.shape(index),
-            sample_generator(self._seed, epoch, f"{self.collection.id(index)}/points"),
-        )
+        shape = self.collection.shape(index)
+        rng = sample_generator(self._seed, epoch, f"{self.collection.id(index)}/points")
         surface = shape.sample_surface(self._surface + self._near, rng)[0]
         sigma = np.repeat(NEAR_SIGMAS, [self._near // 2, self._near - self._near // 2])
         jitter = rng.standard_normal((self._near, 3)) * sigma[:, None]
@@ -138,10 +136,8 @@ class ProceduralShapes(ShapeSet):
         )
 
     def reference(self, index: int) -> ReferenceShape:
-        shape, rng = (
-            self.collection.shape(index),
-            sample_generator(self._seed, 0, f"{self.collection.id(index)}/reference"),
-        )
+        shape = self.collection.shape(index)
+        rng = sample_generator(self._seed, 0, f"{self.collection.id(index)}/reference")
         num_inside = self._reference_volume // 2
         num_outside = self._reference_volume - num_inside
         inside, volume = shape.sample_inside(num_inside, rng)

@@ -82,7 +82,7 @@ class TrainingCLI(OpenCLI):
     def before_fit(self) -> None:
         """Lock the run folder and choose the checkpoint to start from; refuse to overwrite another run.
 
-        Only rank zero does this. If it refuses, the launcher ends the other ranks.
+        Only rank zero holds the lock. If it cannot, the launcher ends the other ranks.
         """
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
