@@ -106,7 +106,7 @@ def test_level_dropout_depends_on_the_shape_and_the_epoch_only_and_has_its_share
 
 
 def test_level_dropout_needs_more_than_one_level():
-    with pytest.raises(ValueError, match="there is one level"):
+    with pytest.raises(ValueError, match="there is only one level"):
         AutoencoderModule(levels=LEVELS[:1], width=64, level_dropout=0.5)
 
 
