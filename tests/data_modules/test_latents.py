@@ -154,7 +154,7 @@ def test_embeddings_that_do_not_serve_are_refused(tmp_path, root):
     gone = LatentCache(root).ids[7]
     with pytest.raises(ValueError, match=f"no embedding of 1 of 25 shapes, for example of '{gone}'"):
         module(root, condition=embeddings(tmp_path, root, without=(gone,)))
-    with pytest.raises(ValueError, match=r"an embedding is \(dim,\) or \(tokens, dim\), but \(2, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"an embedding must be \(dim,\) or \(tokens, dim\), but \(2, 2, 2\)"):
         module(root, condition=embeddings(tmp_path, root, (2, 2, 2)))
     path = embeddings(tmp_path, root)
     save_file({id: torch.zeros(3 + (id == gone)) for id in LatentCache(root).ids}, path)
