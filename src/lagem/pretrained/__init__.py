@@ -3,6 +3,15 @@
 from importlib import resources
 from pathlib import Path
 
+__all__ = [
+    "AUTOENCODERS",
+    "CASCADES",
+    "autoencoder_file",
+    "cascade_folder",
+    "pretrained_autoencoder",
+    "pretrained_cascade",
+]
+
 AUTOENCODERS = ("autoencoder", "large")
 CASCADES = ("furniture", "meshes")
 
