@@ -1,5 +1,6 @@
 """The cache of a store's files: bounded at every moment, one download a file, nothing taken from under a reader."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -27,7 +28,7 @@ def content(key: str) -> bytes:
 
 
 class Store:
-    """Downloads that take a while and leave a mark each."""
+    """Downloads that take a while and leave a mark each, with the bytes that the cache held when it was written."""
 
     def __init__(self, folder: Path, seconds: float = 0.0) -> None:
         self.marks, self.seconds = folder / "marks", seconds
@@ -36,14 +37,22 @@ class Store:
     def downloads(self, key: str) -> int:
         return len(list(self.marks.glob(f"{key}.*")))
 
+    def bytes_held(self) -> list[int]:
+        """What each download found in the cache at its end."""
+        return [int(mark.read_text()) for mark in self.marks.iterdir()]
+
     def read(self, cache: FileCache, key: str) -> bytes:
         def download(path: Path) -> None:
-            (self.marks / f"{key}.{time.monotonic_ns()}.{os.getpid()}").touch()
+            mark = self.marks / f"{key}.{time.monotonic_ns()}.{os.getpid()}"
+            mark.touch()
             with path.open("wb") as file:
                 file.write(content(key)[: SIZE // 2])
                 file.flush()
                 time.sleep(self.seconds)
                 file.write(content(key)[SIZE // 2 :])
+            with (cache.path / ".lock").open("rb") as folder:
+                fcntl.flock(folder, fcntl.LOCK_EX)  # no file comes or goes while they are counted
+                mark.write_text(str(bytes_held(cache)))
 
         with cache.held(key, SIZE, download) as path:
             return path.read_bytes()
@@ -83,16 +92,8 @@ def test_the_bound_holds_while_processes_read_more_than_fits(tmp_path):
     store, cache = Store(tmp_path, seconds=0.002), cache_of(tmp_path, 3)
     keys = [f"{number:04d}" for number in range(8)] * 12
     with CONTEXT.Pool(4) as pool:
-        running = pool.starmap_async(store.read, [(cache, key) for key in keys], chunksize=1)
-        most = 0
-        while not running.ready():
-            if cache.path.is_dir():
-                try:
-                    most = max(most, bytes_held(cache))
-                except FileNotFoundError:
-                    continue
-        assert running.get() == [content(key) for key in keys]
-    assert 2 * SIZE < most <= 3 * SIZE
+        assert pool.starmap(store.read, [(cache, key) for key in keys], chunksize=1) == [content(key) for key in keys]
+    assert max(store.bytes_held()) == 3 * SIZE
 
 
 def test_a_reader_keeps_its_file_while_others_fill_the_cache(tmp_path):
@@ -122,6 +123,7 @@ def test_a_killed_download_is_done_by_another_process_and_its_bytes_are_freed(tm
     process = CONTEXT.Process(target=slow.read, args=(cache, "aaaa"))
     process.start()
     while not list(cache.path.glob(".*aaaa.tmp")):
+        assert process.is_alive()
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
