@@ -12,14 +12,18 @@ RUNS ?= runs
 SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
+# Processes that run the tests; 0 runs them in pytest's own process, as --pdb requires.
+PYTEST_WORKERS ?= 2
 # The file in benchmarks/ to run.
 NAME ?= loading
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# One thread for tests: their tensors are too small to gain from more threads, the order of summation is the same on
-# every machine, and tests that start two processes do not compete for two cores.
+# One thread a process: the tests' tensors are too small to gain from more threads, the order of summation is the same
+# on every machine, and the workers do not compete for the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+# All tests of a file run in one worker, so they share its fixtures; tests/conftest.py puts the long files first.
+IN_WORKERS = -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 PYTHON_IS_NEW_ENOUGH := 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
 	"lagem needs Python 3.11 or newer, but this is %d.%d. Choose another one: make setup PYTHON=python3.12" % v[:2])'
@@ -82,10 +86,10 @@ demo-generate: setup ## Train a cascade on the demo's autoencoder, generate furn
 	$(BIN)/lagem bundle $(AUTOENCODER) $(CASCADE)/level_[123]/checkpoints/last.ckpt --output $(CASCADE)/cascade
 	$(BIN)/lagem generate $(CASCADE)/cascade $(GENERATE) --seed $(SEED) --output $(CASCADE)/samples
 
-test: setup ## Set up and run the CPU tests
-	$(PYTEST) -m "not slow and not gpu and not cluster" $(ARGS)
+test: setup ## Set up and run the CPU tests (in two processes; PYTEST_WORKERS=N changes that)
+	$(PYTEST) $(IN_WORKERS) -m "not slow and not gpu and not cluster" $(ARGS)
 
-test-slow: setup ## Also run the slow tests (and those of a GPU or SLURM if there is one)
+test-slow: setup ## Also run the slow tests, in one process (and those of a GPU or SLURM if there is one)
 	$(PYTEST) $(ARGS)
 
 # Two nodes on the loopback interface; the tests start and stop them.

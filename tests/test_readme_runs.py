@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import small_run
+from deadlines import HANG
 from lagem.geometry.mesh import Mesh
 from published import published_state
 from small_cascade import LEVELS_OPTION
@@ -78,7 +79,7 @@ def workplace(tmp_path) -> Path:
 
 def run(arguments: list[str], folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 

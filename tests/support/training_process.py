@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from deadlines import HANG
+
 
 def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
     """Start `lagem` with these arguments."""
@@ -27,7 +29,7 @@ def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
 def completed(arguments: list[str]) -> str:
     """Output of `lagem` with these arguments, which must succeed."""
     process = launch(arguments)
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=HANG)
     assert process.returncode == 0, output[-3000:]
     return output
 
@@ -44,11 +46,11 @@ def killed_three_times(command: list[str], folder: Path) -> list[int]:
     for _ in range(3):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         process = launch(command)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + HANG
         while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.005)
-        time.sleep(chance.random() * 0.2)
+        time.sleep(chance.random() * 0.1)  # longer than from save to save
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL  # it was training

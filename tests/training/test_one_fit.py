@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import training_process
+from deadlines import HANG
 from lagem.cli import main
 from lagem.training import one_fit
 from lagem.training.one_fit import only_fit_in
@@ -79,6 +80,6 @@ def test_a_refusal_stops_all_ranks(tmp_path):
         process = training_process.launch(
             small_fit(tmp_path, "--trainer.devices=2", "--trainer.strategy=ddp"), start_new_session=True
         )
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=HANG)
     assert process.returncode == 2 and output.count("is writing here") == 1
     assert subprocess.run(["pgrep", "--session", str(process.pid)]).returncode == 1

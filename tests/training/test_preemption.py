@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import training_process
+from deadlines import HANG
 from small_run import small_fit
 
 STEPS = 40
@@ -25,14 +26,14 @@ def started(arguments: list[str], folder: Path) -> subprocess.Popen:
 
 
 def wait_until(happened, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG
     while not happened():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
         time.sleep(0.01)
 
 
 def ended(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=HANG)
     return output
 
 
@@ -75,7 +76,7 @@ def test_a_signal_after_the_end_of_a_training_does_not_fail_it(number, tmp_path)
     code = (
         f"{late}import sys; sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; from lagem.cli import command; command()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stdout + done.stderr
     assert training_process.weights(tmp_path)["global_step"] == 2
 

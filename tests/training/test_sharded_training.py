@@ -12,6 +12,7 @@ import torch
 
 import small_run
 import training_process
+from deadlines import HANG
 from lagem.cli import main
 from lagem.weights.autoencoder import load_autoencoder
 
@@ -105,7 +106,7 @@ def test_a_checkpoint_of_a_sharded_run_is_one_file_for_every_use(sharded, whole,
 
 def test_muon_is_refused_where_no_rank_has_whole_matrices(shares, tmp_path):
     process = launch(small_run.small_fit(tmp_path, CALLBACKS, SHARDED))  # the tests' own process would stay a rank
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=HANG)
     assert process.returncode == 2
     assert "muon needs whole matrices" in output.strip().splitlines()[-1]
 
