@@ -1,0 +1,175 @@
+"""The documents' commands work: every line of their bash blocks names a real target, verb, option and file."""
+
+import re
+import shlex
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from lagem.cli import main
+from source_files import ROOT
+
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "experiments/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+OTHER_PROGRAMS = ("git", "cd", "source", "export", "apt", "sudo", "wandb", "sbatch", "srun")
+PROMISED = (("make", "demo"), ("make", "test"), ("lagem", "fit"), ("lagem", "prepare"), ("lagem", "reconstruct"))
+
+
+def commands_in(markdown: str) -> list[list[str]]:
+    """Commands of the fenced bash blocks as words, without comments, assignments in front and paths to the program."""
+    commands = []
+    for block in re.findall(r"^```bash\n(.*?)^```", markdown, flags=re.MULTILINE | re.DOTALL):
+        for line in re.split(r"\n| && ", block.replace("\\\n", " ")):
+            words = shlex.split(line, comments=True)
+            while words and re.match(r"\w+=", words[0]):
+                words.pop(0)
+            if words[:3] == ["python", "-m", "lagem"]:
+                words[:3] = ["lagem"]
+            if words:
+                commands.append([Path(words[0]).name, *words[1:]])
+    return commands
+
+
+def make_complaints(words: list[str], makefile: str) -> list[str]:
+    """Targets and variables that the Makefile does not have."""
+    goals = [word for word in words if "=" not in word]
+    variables = [word.split("=")[0] for word in words if "=" in word]
+    unknown = [goal for goal in goals if not re.search(rf"^{re.escape(goal)}:", makefile, flags=re.MULTILINE)]
+    unset = [name for name in variables if not re.search(rf"^{re.escape(name)} \?=", makefile, flags=re.MULTILINE)]
+    return unknown + unset
+
+
+def option_complaints(words: list[str], help_text: str) -> list[str]:
+    """Options that the help text does not list."""
+    options = [word.split("=")[0] for word in words if word.startswith("--")]
+    return [option for option in options if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_text)]
+
+
+def missing_files(words: list[str], root: Path) -> list[str]:
+    """Files of this repository that are named and absent."""
+    named = [word for word in words if word.startswith("experiments/")]
+    named += [after for word, after in zip(words, words[1:], strict=False) if word in ("--config", "-c")]
+    named += [word.split("=", 1)[1] for word in words if word.startswith("--config=")]
+    return [name for name in named if not (root / name).exists()]
+
+
+def missing_benchmarks(words: list[str], root: Path) -> list[str]:
+    """Benchmarks that `make benchmark NAME=...` does not find."""
+    names = [word.removeprefix("NAME=") for word in words if word.startswith("NAME=")]
+    return [name for name in names if not (root / "benchmarks" / f"{name}.py").exists()]
+
+
+def unlabelled_blocks(markdown: str) -> int:
+    """Fenced blocks that name no language, whose commands would be overlooked."""
+    return sum(fence.strip() == "```" for fence in re.findall(r"^```.*$", markdown, flags=re.MULTILINE)[::2])
+
+
+def outcome(arguments: list[str], capsys) -> tuple[int | str | None, str, str]:
+    """Exit code of `lagem` with these arguments, and what it printed."""
+    try:
+        main(arguments)
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def complaints_of(capsys, monkeypatch, tmp_path) -> Callable[[tuple[str, ...]], list[str]]:
+    """What is wrong with one command."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("LAGEM_DATA", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["lagem"])  # Lightning warns where it differs from what main() is given
+    makefile = (ROOT / "Makefile").read_text()
+
+    @cache
+    def help_text(verb: str) -> str | None:
+        code, printed, _ = outcome([verb, "--help"], capsys)
+        return None if code else printed
+
+    @cache
+    def complaints(command: tuple[str, ...]) -> list[str]:
+        program, *arguments = command
+        if program == "make":
+            return make_complaints(arguments, makefile) + missing_benchmarks(arguments, ROOT)
+        if missing := missing_files(arguments, ROOT):
+            return missing
+        if program != "lagem":
+            return [] if program in OTHER_PROGRAMS else [f"{program} is no program that a document may ask for"]
+        if "--" in arguments:  # another command follows, which a job runs
+            end = arguments.index("--")
+            return complaints(("lagem", *arguments[:end])) + complaints(("lagem", *arguments[end + 1 :]))
+        if arguments[0] in TRAINER_VERBS:
+            code, _, error = outcome([*arguments, "--print_config"], capsys)
+            return [error] if code else []
+        text = help_text(arguments[0])
+        return [f"lagem {arguments[0]} --help fails"] if text is None else option_complaints(arguments[1:], text)
+
+    return complaints
+
+
+def test_commands_of_the_documents_are_real(complaints_of):
+    wrong = {}
+    for path in DOCUMENTS:
+        for words in commands_in(path.read_text()):
+            if complaints := complaints_of(tuple(words)):
+                wrong[f"{path.relative_to(ROOT)}: {shlex.join(words)}"] = complaints
+    assert wrong == {}
+
+
+def test_every_block_of_the_documents_names_its_language():
+    found = {str(path.relative_to(ROOT)): unlabelled_blocks(path.read_text()) for path in DOCUMENTS}
+    assert {name: count for name, count in found.items() if count} == {}
+
+
+@pytest.mark.parametrize("promised", PROMISED, ids=" ".join)
+def test_readme_shows_the_promised_command(promised):
+    assert promised in [tuple(words[:2]) for words in commands_in((ROOT / "README.md").read_text())]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "make tests",
+        "make benchmark NAME=no_benchmark",
+        "curl x",
+        "sbatch experiments/no.sbatch",
+        "lagem no-verb",
+        "lagem prepare a --no-option",
+        "lagem fit --config experiments/autoencoder/toy.yaml --trainer.max_step 3",
+        "lagem submit --dry-run -- fit --config experiments/no.yaml",
+        "lagem submit --local -- prepare a --no-option",
+    ],
+)
+def test_a_wrong_command_is_found(command, complaints_of):
+    assert complaints_of(tuple(command.split()))
+
+
+def test_commands_are_found_in_bash_blocks_only():
+    block = "A=1 lagem fit \\\n  --config x.yaml  # slow\n\n.venv/bin/lagem a && make b"
+    markdown = f"`make no`\n```bash\n{block}\n```\n```\nmake no\n```\n"
+    assert commands_in(markdown) == [["lagem", "fit", "--config", "x.yaml"], ["lagem", "a"], ["make", "b"]]
+
+
+def test_an_unlabelled_block_is_found():
+    assert unlabelled_blocks("```bash\na\n```\n```\nb\n```\n") == 1
+
+
+def test_unknown_target_and_variable_are_found():
+    makefile = "SEED ?= 0\ndemo: setup ## Demo\n"
+    assert make_complaints(["demo", "dem", "SEED=1", "SED=1"], makefile) == ["dem", "SED"]
+
+
+def test_unknown_option_is_found():
+    assert option_complaints(["a.ply", "--output", "o", "--out=1"], "usage: --output DIR") == ["--out"]
+
+
+def test_absent_file_is_found(tmp_path):
+    (tmp_path / "there.yaml").touch()
+    words = ["--config", "there.yaml", "--config=gone.yaml", "--config", "lost.yaml", "experiments/no.yaml"]
+    assert sorted(missing_files(words, tmp_path)) == ["experiments/no.yaml", "gone.yaml", "lost.yaml"]
