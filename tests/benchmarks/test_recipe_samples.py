@@ -8,9 +8,9 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings
 from lagem.prepared.shards import Shards
+from preparation_here import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from recipe_samples import BAND, CLOSEST, QUERIES, RecipeData, facts_of

@@ -7,10 +7,10 @@ import trimesh
 
 from lagem.data_modules.occupancy import OccupancyDataModule, PreparedShapes
 from lagem.geometry.frame import Frame
-from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings
 from lagem.prepared.shard_file import ShardFile
 from lagem.sources.augmentation import Augmentation
+from preparation_here import prepare
 
 SMALL = {"num_workers": 0, "num_surface_points": 256, "num_volume_queries": 128, "num_near_queries": 100}
 PLATE = (1.0, 1.0, 0.004)

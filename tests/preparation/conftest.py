@@ -1,8 +1,7 @@
 """Small closed meshes with a known inside, and a way to prepare them fast."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import trimesh
 from lagem.geometry.mesh import Mesh
 from lagem.preparation import pipeline
 from lagem.preparation.settings import Settings
+from preparation_here import run_in_this_process
 
 SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", shapes_per_shard=3)
 
@@ -52,13 +52,7 @@ def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepare without child processes: spawning them takes longer than the meshes do."""
-
-    def run(
-        function: Callable[[Any], Any], items: Iterable[Any], *, workers: int, time_limit: float
-    ) -> Iterator[tuple[Any, Any]]:
-        return ((item, function(item)) for item in items)
-
-    monkeypatch.setattr(pipeline, "run_in_processes", run)
+    monkeypatch.setattr(pipeline, "run_in_processes", run_in_this_process)
 
 
 @pytest.fixture
