@@ -1,6 +1,10 @@
 """Every shipped experiment: it parses, says what it is, has the published size, and a small version of it runs."""
 
+import copy
+import json
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -194,36 +198,79 @@ def shrunk(path: Path, folder: Path) -> dict:
     return settings
 
 
-def small_run_of(path: Path, folder: Path, *options: str) -> TrainingCLI:
-    """A small version of an experiment, run with more options."""
-    settings = shrunk(path, folder / "run")
-    folder.mkdir(exist_ok=True)
-    (folder / "small.yaml").write_text(yaml.safe_dump(settings))
-    if is_stage(path):
-        autoencoder = Autoencoder(
-            levels=[LevelSpec(**level) for level in settings["model"]["init_args"]["levels"]], width=64
-        )
-        surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
-        encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
-    if path in CONTINUED:
-        small_run_of(first_part_of(path), folder / "first")
-        options = (*options, f"--model.init_args.init_from={folder / 'first' / 'run' / 'checkpoints' / 'last.ckpt'}")
-    return main(["fit", "--config", str(folder / "small.yaml"), *options])
+PATHS = ("default_root_dir", "root", "init_from")
 
 
-@pytest.mark.parametrize("path", RUN_CONFIGS, ids=str)
-def test_an_experiment_runs_at_a_small_size(path, tmp_path):
-    cli = small_run_of(path, tmp_path)
+def kind_of(settings, key: str = ""):
+    """Settings that are alike for experiments which run the same code: of numbers, only whether they are zero."""
+    if isinstance(settings, dict):
+        return {name: kind_of(value, name) for name, value in settings.items() if name not in PATHS}
+    if isinstance(settings, list):
+        return [kind_of(value) for value in settings]
+    is_size = isinstance(settings, int | float) and not isinstance(settings, bool) and key != "level"
+    return bool(settings) if is_size else settings
+
+
+def one_of_each_kind(options: dict[Path, str]) -> list[Path]:
+    """The first experiment of every kind, of those that run with these options."""
+    kinds: dict[str, Path] = {}
+    for path in options:
+        first = str(first_part_of(path)) if path in CONTINUED else None
+        kinds.setdefault(json.dumps([kind_of(shrunk(path, Path("run"))), first, options[path]], sort_keys=True), path)
+    return list(kinds.values())
+
+
+def test_kinds_differ_in_more_than_sizes():
+    toy = settings_of(Path("experiments", "autoencoder", "toy.yaml"))
+    larger, other, off = (copy.deepcopy(toy) for _ in range(3))
+    larger["model"]["init_args"]["width"] = 128
+    other["data"]["class_path"] = "OccupancyDataModule"
+    off["model"]["init_args"]["width"] = 0
+    assert kind_of(toy) == kind_of(larger)
+    assert kind_of(toy) != kind_of(other) and kind_of(toy) != kind_of(off)
+
+
+SmallRun = Callable[..., tuple[Path, TrainingCLI]]
+
+
+@pytest.fixture(scope="module")
+def small_run_of(tmp_path_factory) -> SmallRun:
+    """Runs a small version of an experiment with more options, once; gives its folder and what ran."""
+
+    @cache
+    def run(path: Path, *options: str) -> tuple[Path, TrainingCLI]:
+        folder = tmp_path_factory.mktemp("experiment")
+        settings = shrunk(path, folder / "run")
+        (folder / "small.yaml").write_text(yaml.safe_dump(settings))
+        if is_stage(path):
+            autoencoder = Autoencoder(
+                levels=[LevelSpec(**level) for level in settings["model"]["init_args"]["levels"]], width=64
+            )
+            surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
+            encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
+        if path in CONTINUED:
+            first, _ = run(first_part_of(path))
+            options = (*options, f"--model.init_args.init_from={first / 'checkpoints' / 'last.ckpt'}")
+        return folder / "run", main(["fit", "--config", str(folder / "small.yaml"), *options])
+
+    return run
+
+
+@pytest.mark.parametrize("path", one_of_each_kind(dict.fromkeys(RUN_CONFIGS, "")), ids=str)
+def test_an_experiment_of_each_kind_runs_at_a_small_size(path, small_run_of):
+    folder, cli = small_run_of(path)
     assert cli.trainer.global_step == 2
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
     expected = {"val/loss_sigma_1"} if is_stage(path) else {"val/iou", "val/fscore"}
     assert {"val/loss", *expected} <= cli.trainer.callback_metrics.keys()
 
 
-@pytest.mark.parametrize("path", [path for path in STAGES if "Unconditional: " in head_of(path)], ids=str)
-def test_the_options_in_the_head_make_a_stage_unconditional(path, tmp_path):
-    (options,) = re.findall(r"Unconditional: (.*)", head_of(path))
-    cli = small_run_of(path, tmp_path, *options.split())
+UNCONDITIONAL = {path: found[1] for path in STAGES if (found := re.search(r"Unconditional: (.*)", head_of(path)))}
+
+
+@pytest.mark.parametrize("path", one_of_each_kind(UNCONDITIONAL), ids=str)
+def test_the_options_in_the_head_make_a_stage_unconditional(path, small_run_of):
+    _, cli = small_run_of(path, *UNCONDITIONAL[path].split())
     assert cli.trainer.global_step == 2 and not cli.model.spec.is_conditional
 
 
