@@ -18,7 +18,8 @@ FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")
 FOREIGN_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
 ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs CUDA", "needs SLURM")
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+TESTS = Path(__file__).resolve().parent
+SHARED = TESTS.parents[1] / "shared"
 
 for variable in list(os.environ):
     if variable.startswith(FOREIGN_PREFIXES) or variable in FOREIGN_NAMES:
@@ -82,6 +83,11 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     report = yield
     refuse_unlisted_skip(report)
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that run whole commands: they take longest, and workers shall end together."""
+    items.sort(key=lambda item: item.path.parent not in (TESTS, TESTS / "training"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
