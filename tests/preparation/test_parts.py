@@ -118,11 +118,11 @@ def test_two_parts_run_beside_one_another(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2], ids=lambda sent: sent.name)
-def test_a_signal_to_all_processes_of_a_job_is_not_taken_for_a_mesh_that_kills(sent):
+def test_signals_to_all_processes_of_a_job_are_not_taken_for_a_mesh_that_kills():
     """Schedulers signal every process; a child that died of it would have its mesh refused, and lost."""
-    (result,) = run_in_processes(signal.raise_signal, [int(sent)], workers=1)
-    assert result == (int(sent), None)
+    sent = [int(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)]
+    results = list(run_in_processes(signal.raise_signal, sent, workers=1))
+    assert results == [(number, None) for number in sent]
 
 
 def test_missing_is_what_is_neither_done_nor_refused():

@@ -8,9 +8,9 @@ import trimesh
 from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
-from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings
 from lagem.weights.autoencoder import save_autoencoder
+from preparation_here import prepare
 
 TRAINING = {
     "ball": trimesh.creation.icosphere(4),

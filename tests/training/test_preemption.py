@@ -11,11 +11,13 @@ import pytest
 
 import training_process
 from deadlines import HANG
+from lagem.cli import main
 from small_run import small_fit
 
 STEPS = 40
 TWO_RANKS = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=2"]
 FOREVER = 100_000
+STOPPING = (signal.SIGUSR1, signal.SIGTERM)
 
 
 def started(arguments: list[str], folder: Path) -> subprocess.Popen:
@@ -46,7 +48,7 @@ def rank_one(process: subprocess.Popen) -> int:
 
 def test_sigterm_to_every_process_of_a_run_loses_nothing(tmp_path):
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "run"
-    training_process.completed(small_fit(undisturbed, steps=STEPS))
+    main(small_fit(undisturbed, steps=STEPS))
     command = small_fit(folder, "--ckpt_path=last", "--data.init_args.num_workers=2", steps=STEPS)
     process = started(command, folder)
     os.killpg(process.pid, signal.SIGTERM)  # the loading processes too
@@ -69,14 +71,14 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
     assert training_process.weights(tmp_path)["global_step"] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_a_signal_after_the_end_of_a_training_does_not_fail_it(number, tmp_path):
-    """Such as that of a time limit, while the interpreter exits."""
-    late = f"import atexit, os; atexit.register(os.kill, os.getpid(), {number.value}); "
-    code = (
-        f"{late}import sys; sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; from lagem.cli import command; command()"
+def test_signals_after_the_end_of_a_training_do_not_fail_it(tmp_path):
+    """Such as those of a time limit, while the interpreter exits."""
+    late = "".join(f"atexit.register(os.kill, os.getpid(), {number.value}); " for number in STOPPING)
+    program = (
+        f"import atexit, os, sys; {late}sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; "
+        "from lagem.cli import command; command()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stdout + done.stderr
     assert training_process.weights(tmp_path)["global_step"] == 2
 

@@ -43,7 +43,7 @@ def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int
 
 
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(cache, tmp_path):
-    training_process.completed(small_fit(cache, tmp_path / "whole"))
+    main(small_fit(cache, tmp_path / "whole"))
     command = small_fit(cache, tmp_path / "killed", "--ckpt_path=last", "--data.init_args.num_workers=1")
     reached = training_process.killed_three_times(command, tmp_path / "killed")
     assert 0 < reached[0] < reached[1] < reached[2] < STEPS
@@ -75,7 +75,7 @@ def test_a_stage_shared_out_over_two_processes_trains_as_one_with_twice_the_batc
 
 def test_two_processes_train_as_one_with_twice_the_batch(cache, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    training_process.completed(small_fit(cache, one, "--data.init_args.batch_size=8", steps=4))
+    main(small_fit(cache, one, "--data.init_args.batch_size=8", steps=4))
     training_process.completed(small_fit(cache, two, "--trainer.devices=2", "--trainer.strategy=ddp", steps=4))
     for metric in ("train/loss", "val/loss", "val/loss_sigma_1", "val/loss_sigma_8"):
         assert losses(one, metric)

@@ -33,7 +33,7 @@ def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    completed(small_fit(folder, steps=STEPS))
+    main(small_fit(folder, steps=STEPS))
     return folder
 
 
@@ -77,7 +77,7 @@ def written(folder: Path) -> list[str]:
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
     """And score as one, although one rank has 4 validation shapes and the other 3; only rank zero writes."""
     one, two = tmp_path / "one", tmp_path / "two"
-    completed(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
+    main(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
     completed(small_fit(two, "--data.init_args.num_val=7", "--trainer.devices=2", "--trainer.strategy=ddp"))
     assert written(one) == written(two)
     for metric in ("train/loss", "val/loss", "val/iou_balanced", "val/iou", "val/fscore", "val/empty"):
