@@ -34,9 +34,9 @@ def test_they_are_at_most_12_megabytes_and_have_a_card(name, num_latents, points
     assert path.stat().st_size <= 12_000_000
     card = path.with_suffix(".md").read_text()
     assert "licence" in card and not re.search(r": [A-Z]{4,}$", card, re.MULTILINE), "a placeholder"
-    autoencoder, num_surface_points = load_autoencoder(path)
-    assert [level.num_latents for level in autoencoder.levels] == num_latents
-    assert num_surface_points == points
+    _, spec = load_autoencoder(path)
+    assert [level.num_latents for level in spec.levels] == num_latents
+    assert spec.num_surface_points == points
 
 
 def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypatch):

@@ -3,9 +3,9 @@
 Level 1 is the finest, level L the coarsest; every sequence in the package runs fine to coarse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 BottleneckKind = Literal["standardised", "kl"]
 
@@ -28,8 +28,12 @@ class LevelSpec:
 
     def __post_init__(self) -> None:
         for name, least in (("num_latents", 1), ("latent_dim", 1), ("depth", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"a level's {name} must be at least {least}, but {getattr(self, name)} was given.")
+            number = getattr(self, name)
+            if type(number) is not int or number < least:
+                raise ValueError(f"a level's {name} must be an integer of at least {least}, but {number!r} was given.")
+        if self.bottleneck not in get_args(BottleneckKind):
+            kinds = ", ".join(get_args(BottleneckKind))
+            raise ValueError(f"a level's bottleneck must be one of {kinds}, but {self.bottleneck!r} was given.")
         if self.bottleneck == "standardised" and self.latent_dim < 2:
             raise ValueError(
                 "a standardised bottleneck needs latent_dim of at least 2 (one channel standardised is always 0), "
@@ -38,7 +42,7 @@ class LevelSpec:
 
 
 def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
-    """Return `levels` as a tuple, or raise ValueError where they do not run fine to coarse."""
+    """Return `levels` as a tuple, or raise ValueError if they do not run fine to coarse."""
     if not levels:
         raise ValueError("at least one level is needed, but `levels` is empty.")
     for fine, coarse in zip(levels, levels[1:], strict=False):
@@ -48,3 +52,18 @@ def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
                 "Reverse `model.init_args.levels`."
             )
     return tuple(levels)
+
+
+def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
+    """Levels from the list of mappings that `asdict` gave; ValueError naming the level and field that is wrong."""
+    if not isinstance(plain, list | tuple):
+        raise ValueError(f"levels must be a list, but {plain!r} was found.")
+    levels = []
+    for number, level in enumerate(plain, start=1):
+        if not isinstance(level, Mapping):
+            raise ValueError(f"level {number} must be a mapping of its fields, but {level!r} was found.")
+        try:
+            levels.append(LevelSpec(**level))
+        except (TypeError, ValueError) as error:  # TypeError: a field is missing or unknown
+            raise ValueError(f"level {number}: {str(error).removeprefix('LevelSpec.__init__() ')}") from error
+    return check_levels(levels)

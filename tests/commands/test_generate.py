@@ -124,14 +124,14 @@ def sometimes_empty(tmp_path_factory) -> Path:
     """A cascade whose fields have an inside for about half of the samples."""
     folder = tmp_path_factory.mktemp("empty")
     autoencoder, *stages = small.write_cascade(folder)
-    network, points = load_autoencoder(autoencoder)
+    network, spec = load_autoencoder(autoencoder)
     largest = []
     for sample in samples(load_bundle(write_bundle(autoencoder, stages, folder / "whole")), count=4):
         field = network.decode([z.unsqueeze(0) for z in sample.latents]).select(0)
         ticks = torch.linspace(-1, 1, 33)
         largest.append(float(field(torch.cartesian_prod(ticks, ticks, ticks)).max().detach()))
     network.to_logits.bias.data -= float(np.median(largest))
-    save_autoencoder(network, autoencoder, num_surface_points=points)
+    save_autoencoder(network, autoencoder, num_surface_points=spec.num_surface_points)
     for level, path in zip((3, 2, 1), stages, strict=True):
         small.write_stage(path.parent, small.make_spec(level, network))
     return write_bundle(autoencoder, stages, folder / "cascade")

@@ -101,8 +101,8 @@ def test_accumulated_batches_train_as_one_batch(tmp_path):
 
 def test_a_checkpoint_holds_the_averaged_weights(undisturbed):
     checkpoint = weights(undisturbed)
-    autoencoder, num_surface_points = load_autoencoder(undisturbed / "checkpoints" / "last.ckpt")
-    assert num_surface_points == 64
+    autoencoder, spec = load_autoencoder(undisturbed / "checkpoints" / "last.ckpt")
+    assert spec.num_surface_points == 64
     for name, tensor in autoencoder.state_dict().items():
         assert torch.equal(tensor, checkpoint["state_dict"][f"autoencoder.{name}"])
     trained = checkpoint["current_model_state"]["autoencoder.to_logits.weight"]

@@ -1,6 +1,7 @@
 """Weights files: parity with the published model, and no code from files."""
 
 import argparse
+import json
 import os
 import pickle
 from pathlib import Path
@@ -8,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from lagem.cli import main
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
-from lagem.weights.autoencoder import describe_autoencoder, load_autoencoder, save_autoencoder
+from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder, save_autoencoder
 from lagem.weights.file import WeightsError, write_weights
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.published import from_published_state
 from published import published_state
 
-PARITY = np.load(Path(__file__).parent / "data" / "official_tiny.npz")
+PARITY = np.load(Path(__file__).parents[1] / "data" / "official_tiny.npz")
 NUM_LATENTS = (256, 64, 16)
 
 
@@ -64,10 +66,9 @@ def test_import_command_reads_the_published_file(tmp_path):
     main(
         ["import-weights", str(tmp_path / "published.pth"), "--output", str(output), "--num-latents", "256", "64", "16"]
     )
-    autoencoder, num_surface_points = load_autoencoder(output)
+    autoencoder, spec = load_autoencoder(output)
     expected = from_published_state(published_state(), num_latents=NUM_LATENTS)
-    assert num_surface_points == 8192
-    assert autoencoder.levels == expected.levels
+    assert spec == AutoencoderSpec.of(expected, num_surface_points=8192)
     for name, tensor in expected.state_dict().items():
         assert torch.equal(autoencoder.state_dict()[name], tensor)
 
@@ -101,9 +102,9 @@ def test_weights_round_trip(tmp_path):
     torch.manual_seed(0)
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")], width=64, skip="single", octaves=3)
     save_autoencoder(autoencoder, tmp_path / "weights.safetensors", num_surface_points=77)
-    loaded, num_surface_points = load_autoencoder(tmp_path / "weights.safetensors")
-    assert (loaded.levels, loaded.width, loaded.skip, num_surface_points) == (autoencoder.levels, 64, "single", 77)
-    assert loaded.octaves == 3
+    loaded, spec = load_autoencoder(tmp_path / "weights.safetensors")
+    assert spec == AutoencoderSpec(levels=autoencoder.levels, width=64, skip="single", octaves=3, num_surface_points=77)
+    assert spec == AutoencoderSpec.of(loaded, num_surface_points=77)
     for name, tensor in autoencoder.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
 
@@ -111,11 +112,54 @@ def test_weights_round_trip(tmp_path):
 def test_a_file_that_says_nothing_of_octaves_has_the_published_ones(tmp_path):
     """Such are the files made before octaves could be chosen, and their fingerprints stay."""
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1)], width=64)
-    description = describe_autoencoder(autoencoder, num_surface_points=77)
+    description = AutoencoderSpec.of(autoencoder, num_surface_points=77).as_plain()
     del description["octaves"]
     write_weights(autoencoder, tmp_path / "old.safetensors", kind="autoencoder", description=description)
-    loaded, _ = load_autoencoder(tmp_path / "old.safetensors")
-    assert loaded.octaves == 8 and fingerprint_of(loaded) == fingerprint_of(autoencoder)
+    loaded, spec = load_autoencoder(tmp_path / "old.safetensors")
+    assert spec.octaves == loaded.octaves == 8 and fingerprint_of(loaded) == fingerprint_of(autoencoder)
+
+
+PLAIN = AutoencoderSpec(
+    levels=(LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")), width=64, num_surface_points=77
+).as_plain()
+
+
+def test_a_spec_is_what_its_plain_form_says():
+    assert json.loads(json.dumps(PLAIN)) == PLAIN
+    assert AutoencoderSpec.from_plain(PLAIN).as_plain() == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        *[({name: None}, f"{name} is missing") for name in ("levels", "width", "skip", "num_surface_points")],
+        ({"levels": 3}, "levels must be a list, but 3"),
+        ({"levels": []}, "at least one level is needed"),
+        ({"levels": [8]}, "level 1 must be a mapping of its fields, but 8"),
+        ({"levels": PLAIN["levels"][::-1]}, "levels run fine to coarse"),
+        ({"levels": [{**PLAIN["levels"][0], "depth": "8"}]}, "level 1: a level's depth must be an integer .* but '8'"),
+        ({"levels": [{**PLAIN["levels"][0], "bottleneck": "vq"}]}, "level 1: .* bottleneck .* but 'vq'"),
+        ({"levels": [{"num_latents": 8}]}, "level 1: missing .* 'latent_dim'"),
+        ({"levels": [{**PLAIN["levels"][0], "heads": 8}]}, "level 1: .* 'heads'"),
+        ({"width": 64.0}, "width must be an integer of at least 1, but 64.0"),
+        ({"width": 65}, "width must be a multiple of 64"),
+        ({"skip": "none"}, "skip must be one of double, single, but 'none'"),
+        ({"octaves": 0}, "octaves must be an integer of at least 1, but 0"),
+        ({"num_surface_points": -1}, "num_surface_points must be an integer of at least 0, but -1"),
+    ],
+)
+def test_a_damaged_description_is_refused_by_file_and_field(tmp_path, change, expected):
+    description = {name: value for name, value in (PLAIN | change).items() if value is not None}
+    autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1), LevelSpec(4, 6, 0, "kl")], width=64)
+    write_weights(autoencoder, tmp_path / "bad.safetensors", kind="autoencoder", description=description)
+    with pytest.raises(WeightsError, match=f"bad.safetensors: its description .* is damaged: {expected}"):
+        load_autoencoder(tmp_path / "bad.safetensors")
+
+
+def test_metadata_that_is_no_description_is_refused(tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(save({}, metadata={"autoencoder": "[1, 2]"}))
+    with pytest.raises(WeightsError, match="bad.safetensors: its weights are of another kind"):
+        load_autoencoder(tmp_path / "bad.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -47,14 +47,14 @@ def write_bundle(
     output = Path(output)
     if output.exists():
         raise BundleError(f"{output} is there already. Remove it, or name another --output.")
-    network, num_surface_points = load_autoencoder(autoencoder)
+    network, network_spec = load_autoencoder(autoencoder)
     fingerprint = fingerprint_of(network)
     loaded = [(Path(path), *load_stage(path)) for path in stages]
     for path, _, spec in loaded:
         check_fingerprint(fingerprint, spec.autoencoder, f"the stage {path}")
     _check_together(network.levels, [(path, spec) for path, _, spec in loaded])
     with new_folder(output) as folder:
-        save_autoencoder(network, folder / AUTOENCODER, num_surface_points=num_surface_points, half=half)
+        save_autoencoder(network, folder / AUTOENCODER, num_surface_points=network_spec.num_surface_points, half=half)
         for _, backbone, spec in loaded:
             save_stage(backbone, spec, folder / f"level_{spec.level}.safetensors", half=half)
         contents = {
@@ -84,10 +84,10 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
         file = folder / name
         if not (shipped and file == own) and (not file.is_file() or sha256_of(file) != expected):
             raise BundleError(f"{file}: missing or damaged; copy or make the bundle again.")
-    autoencoder, num_surface_points = load_autoencoder(pretrained_autoencoder() if shipped else own)
-    levels = range(1, len(autoencoder.levels) + 1)
+    autoencoder, network_spec = load_autoencoder(pretrained_autoencoder() if shipped else own)
+    levels = range(1, len(network_spec.levels) + 1)
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
-    return CascadedGenerator(autoencoder, stages, num_surface_points=num_surface_points)
+    return CascadedGenerator(autoencoder, stages, num_surface_points=network_spec.num_surface_points)
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:

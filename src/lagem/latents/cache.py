@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import LATENTS, LatentShard
-from lagem.levels import LevelSpec
+from lagem.levels import levels_from_plain
 from lagem.storage.file_cache import FileCache
 from lagem.storage.sharded_folder import ShardedFolder
 
@@ -26,10 +26,10 @@ class LatentCache(ShardedFolder[LatentShard]):
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
         super().__init__(root, format=LATENTS, open=LatentShard, cache=cache)
         try:
-            self.levels = tuple(LevelSpec(**level) for level in self.header["levels"])
+            self.levels = levels_from_plain(self.header["levels"])
             self.fingerprint: str = self.header["fingerprint"]
             self.subsets: int = self.header["settings"]["subsets"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.root}/format.json: damaged ({type(error).__name__}: {error}).") from None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:

@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lagem.diffusion.noise import torch_generator
-from lagem.levels import LevelSpec
-from lagem.models.autoencoder import Autoencoder, Field, Skip
+from lagem.levels import LevelSpec, check_levels
+from lagem.models.autoencoder import Field, Skip
 from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.models.initialisation import start_anchored, start_local
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancyBatch
-from lagem.weights.autoencoder import describe_autoencoder, load_autoencoder
+from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder
 from lagem.weights.file import differences
 
 
@@ -91,14 +91,8 @@ class AutoencoderModule(RecipeModule):
             betas=betas,
             on_non_finite=on_non_finite,
         )
-        self.autoencoder = Autoencoder(
-            levels=levels,
-            width=width,
-            skip=skip,
-            octaves=octaves,
-            fps=fps,
-            checkpoint_activations=checkpoint_activations,
-        )
+        self.spec = AutoencoderSpec(levels=check_levels(levels), width=width, skip=skip, octaves=octaves)
+        self.autoencoder = self.spec.autoencoder(fps=fps, checkpoint_activations=checkpoint_activations)
         if not 0 <= level_dropout <= 1:
             raise ValueError(f"level_dropout is a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:
@@ -110,7 +104,6 @@ class AutoencoderModule(RecipeModule):
         self.near_weight = near_weight
         self.level_dropout = level_dropout
         self.kl_weight = kl_weight
-        self._num_surface_points = 0
         if init_from is not None:
             self._start_from(init_from)
         if compile:
@@ -123,7 +116,7 @@ class AutoencoderModule(RecipeModule):
 
     def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
         """Loss of one batch (Eq. 15)."""
-        self._num_surface_points = batch.surface_points.shape[1]
+        self._trained_with(batch.surface_points.shape[1])
         volume_loss, near_loss, kl, _ = self._losses(
             batch, generators=self._posterior_generators(batch), finest=self._draw_finest_levels(batch)
         )
@@ -161,15 +154,17 @@ class AutoencoderModule(RecipeModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the architecture in plain types, so that the weights can be used without this module."""
-        checkpoint["autoencoder"] = describe_autoencoder(self.autoencoder, num_surface_points=self._num_surface_points)
+        checkpoint["autoencoder"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another architecture, in one line."""
-        found = {"octaves": OCTAVES, **checkpoint.get("autoencoder", {})}
-        ours = describe_autoencoder(self.autoencoder, num_surface_points=found.get("num_surface_points", 0))
-        if differing := differences(found, ours):
+        if "autoencoder" not in checkpoint:
+            raise ValueError("the checkpoint holds no autoencoder; give one of an autoencoder's run.")
+        found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
+        ours = replace(self.spec, num_surface_points=found.num_surface_points)
+        if differing := differences(found.as_plain(), ours.as_plain()):
             raise ValueError(f"the checkpoint holds another autoencoder: {differing}.")
-        self._num_surface_points = found["num_surface_points"]
+        self.spec = ours
 
     def _losses(
         self,
@@ -215,19 +210,23 @@ class AutoencoderModule(RecipeModule):
         return torch.tensor(finest, device=batch.surface_points.device)
 
     def _start_from(self, path: Path) -> None:
-        given, self._num_surface_points = load_autoencoder(path)
-        octaves = self.autoencoder.octaves
-        if _all_but_num_latents(given) != _all_but_num_latents(self.autoencoder) or given.octaves < octaves:
+        given, spec = load_autoencoder(path)
+        octaves = self.spec.octaves
+        if _all_but_num_latents(spec) != _all_but_num_latents(self.spec) or spec.octaves < octaves:
             raise ValueError(
-                f"init_from {path}: its architecture (levels {given.levels}, width {given.width}, skip {given.skip}, "
-                f"octaves {given.octaves}) is not the one configured (only num_latents may differ, and octaves may be "
+                f"init_from {path}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
+                f"octaves {spec.octaves}) is not the one configured (only num_latents may differ, and octaves may be "
                 "fewer)."
             )
         embedding = {"point_embedding.linear.weight": given.point_embedding.weight_of_lowest(octaves)}
         self.autoencoder.load_state_dict(given.state_dict() | embedding)
+        self._trained_with(spec.num_surface_points)
+
+    def _trained_with(self, num_surface_points: int) -> None:
+        if num_surface_points != self.spec.num_surface_points:
+            self.spec = replace(self.spec, num_surface_points=num_surface_points)
 
 
-def _all_but_num_latents(autoencoder: Autoencoder) -> tuple[object, ...]:
+def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
     """The architecture without the numbers of latents, on which no weight depends."""
-    levels = [replace(level, num_latents=1) for level in autoencoder.levels]
-    return levels, autoencoder.width, autoencoder.skip
+    return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip

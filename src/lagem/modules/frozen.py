@@ -25,8 +25,8 @@ class FrozenAutoencoder:
     """
 
     def __init__(self, path: Path) -> None:
-        self._autoencoder, _ = load_autoencoder(path)
-        self.levels: Sequence[LevelSpec] = self._autoencoder.levels
+        self._autoencoder, spec = load_autoencoder(path)
+        self.levels: Sequence[LevelSpec] = spec.levels
         self.fingerprint = fingerprint_of(self._autoencoder)
         self.category_names: Sequence[str] = ()
         self.num_categories: int | None = None

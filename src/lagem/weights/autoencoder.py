@@ -1,34 +1,101 @@
-"""Save, load and import an autoencoder's weights, never running code from a file."""
+"""What an autoencoder is, and its weights in files that run no code."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from lagem.levels import LevelSpec
-from lagem.models.autoencoder import Autoencoder
+from lagem.levels import LevelSpec, check_levels, levels_from_plain
+from lagem.models.autoencoder import Autoencoder, Skip
 from lagem.models.embedding import OCTAVES
+from lagem.models.furthest_points import FPSBackend
 from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
 
 FORMAT = "lagem-autoencoder-1"
 
 
-def describe_autoencoder(autoencoder: Autoencoder, *, num_surface_points: int) -> dict[str, Any]:
-    """Architecture in plain types: what `load_autoencoder` builds the network from."""
-    return {
-        "format": FORMAT,
-        "levels": [asdict(level) for level in autoencoder.levels],
-        "width": autoencoder.width,
-        "skip": autoencoder.skip,
-        "octaves": autoencoder.octaves,
-        "num_surface_points": num_surface_points,
-    }
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSpec:
+    """Everything about an autoencoder except its weights.
+
+    Args:
+        levels: Sizes of the levels, fine to coarse.
+        width: C, feature channels of every block.
+        skip: How upsampled features enter a level, as in `Autoencoder`.
+        octaves: Frequencies of the point embedding.
+        num_surface_points: N, points the encoder was trained with; 0 before training.
+    """
+
+    levels: tuple[LevelSpec, ...]
+    width: int = 512
+    skip: Skip = "double"
+    octaves: int = OCTAVES
+    num_surface_points: int = 0
+
+    def __post_init__(self) -> None:
+        check_levels(self.levels)
+        if self.skip not in get_args(Skip):
+            raise ValueError(f"skip must be one of {', '.join(get_args(Skip))}, but {self.skip!r} was given.")
+        for name, least in (("width", 1), ("octaves", 1), ("num_surface_points", 0)):
+            number = getattr(self, name)
+            if type(number) is not int or number < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, but {number!r} was given.")
+
+    @classmethod
+    def of(cls, autoencoder: Autoencoder, *, num_surface_points: int) -> "AutoencoderSpec":
+        """The spec of a network that was trained with N surface points."""
+        return cls(
+            levels=autoencoder.levels,
+            width=autoencoder.width,
+            skip=autoencoder.skip,
+            octaves=autoencoder.octaves,
+            num_surface_points=num_surface_points,
+        )
+
+    def autoencoder(self, *, fps: FPSBackend = "auto", checkpoint_activations: bool = False) -> Autoencoder:
+        """An untrained network of this spec; the arguments, as in `Autoencoder`, do not change what it computes."""
+        return Autoencoder(
+            levels=self.levels,
+            width=self.width,
+            skip=self.skip,
+            octaves=self.octaves,
+            fps=fps,
+            checkpoint_activations=checkpoint_activations,
+        )
+
+    def as_plain(self) -> dict[str, Any]:
+        """The spec in plain types, for files."""
+        return {"format": FORMAT, **asdict(self), "levels": [asdict(level) for level in self.levels]}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "AutoencoderSpec":
+        """The spec that `as_plain` gave; ValueError naming the field that is missing or wrong."""
+        if missing := [name for name in ("levels", "width", "skip", "num_surface_points") if name not in plain]:
+            raise ValueError(f"{missing[0]} is missing.")
+        return cls(
+            levels=levels_from_plain(plain["levels"]),
+            width=plain["width"],
+            skip=plain["skip"],
+            octaves=plain.get("octaves", OCTAVES),  # absent from files written before octaves could be chosen
+            num_surface_points=plain["num_surface_points"],
+        )
+
+    def hashed(self) -> dict[str, Any]:
+        """What a fingerprint covers: all but N, and octaves only if they differ from the published ones.
+
+        The exception keeps the fingerprints made before octaves could be chosen.
+        """
+        plain = replace(self, num_surface_points=0).as_plain()
+        if self.octaves == OCTAVES:
+            del plain["octaves"]
+        return plain
 
 
 def save_autoencoder(
     autoencoder: Autoencoder, path: str | Path, *, num_surface_points: int, half: bool = False
 ) -> None:
-    """Write weights and architecture to one safetensors file, atomically.
+    """Write weights and spec to one safetensors file, atomically.
 
     Args:
         autoencoder: The network.
@@ -36,29 +103,26 @@ def save_autoencoder(
         num_surface_points: N the network was trained with, the default when it is used.
         half: Store float16.
     """
-    description = describe_autoencoder(autoencoder, num_surface_points=num_surface_points)
-    write_weights(autoencoder, path, kind="autoencoder", description=description, half=half)
+    spec = AutoencoderSpec.of(autoencoder, num_surface_points=num_surface_points)
+    write_weights(autoencoder, path, kind="autoencoder", description=spec.as_plain(), half=half)
 
 
-def load_autoencoder(path: str | Path) -> tuple[Autoencoder, int]:
+def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     """Read an autoencoder from a Lightning checkpoint or from our safetensors file.
 
-    From a checkpoint of a run with weight averaging these are the averaged weights.
+    If the run averaged its weights, its checkpoint gives the averaged ones.
 
     Returns:
-        The network in evaluation mode, and N, the number of surface points it was trained with.
+        The network in evaluation mode, and its spec.
 
     Raises:
-        WeightsError: Where the file is absent, unreadable or of another kind.
+        WeightsError: The file is absent, unreadable or of another kind.
     """
     file = read_weights(path, kind="autoencoder", format=FORMAT)
-    description = file.description
-    levels = [LevelSpec(**level) for level in description["levels"]]
-    autoencoder = Autoencoder(
-        levels=levels,
-        width=description["width"],
-        skip=description["skip"],
-        octaves=description.get("octaves", OCTAVES),  # older files do not say
-    )
+    try:
+        spec = AutoencoderSpec.from_plain(file.description)
+        autoencoder = spec.autoencoder()
+    except ValueError as error:
+        raise WeightsError(f"{path}: its description of the autoencoder is damaged: {error}") from error
     file.load_into(autoencoder)
-    return autoencoder.eval(), description["num_surface_points"]
+    return autoencoder.eval(), spec

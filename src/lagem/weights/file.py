@@ -70,7 +70,8 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
-    if (written := found.description.get("format")) != format:
+    written = found.description.get("format") if isinstance(found.description, dict) else None
+    if written != format:
         needed = f"{WHAT[kind]} in format {format!r}"
         held = "of another kind, or none of ours" if written is None else f"in format {written!r}"
         raise WeightsError(f"{path}: its weights are {held}, but {needed} is needed; give another file.")

@@ -1,27 +1,24 @@
 """Which autoencoder latents belong to: a short hash of its architecture and its weights.
 
-Latent caches, stages and bundles record the fingerprint of their autoencoder, so that what does not belong
-together is refused before anything is computed. It knows nothing of files: a checkpoint and the safetensors file of
-the same weights agree, on every machine.
+Latent caches, stages and bundles record the fingerprint of their autoencoder, so that parts that do not belong
+together are refused before anything is computed. A fingerprint does not depend on files: a checkpoint and the
+safetensors file of the same weights have the same one, on every machine.
 """
 
 import hashlib
 import json
 
 from lagem.models.autoencoder import Autoencoder
-from lagem.models.embedding import OCTAVES
-from lagem.weights.autoencoder import describe_autoencoder
+from lagem.weights.autoencoder import AutoencoderSpec
 
 
 def fingerprint_of(autoencoder: Autoencoder) -> str:
     """16 hexadecimal digits of architecture and weights.
 
-    The number of surface points it is used with is not part of it; where the network runs and its mode aren't either.
+    They depend neither on the number of surface points nor on the network's device or mode.
     """
-    description = describe_autoencoder(autoencoder, num_surface_points=0)
-    if description["octaves"] == OCTAVES:
-        del description["octaves"]  # as in the fingerprints made before octaves could be chosen
-    digest = hashlib.blake2b(json.dumps(description, sort_keys=True).encode(), digest_size=8)
+    hashed = AutoencoderSpec.of(autoencoder, num_surface_points=0).hashed()
+    digest = hashlib.blake2b(json.dumps(hashed, sort_keys=True).encode(), digest_size=8)
     for name, tensor in sorted(autoencoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().numpy().astype("<f4").tobytes())
@@ -29,7 +26,7 @@ def fingerprint_of(autoencoder: Autoencoder) -> str:
 
 
 def check_fingerprint(expected: str, found: str, what: str) -> None:
-    """ValueError where something was made with another autoencoder than it is used with.
+    """Raise ValueError if something was made with another autoencoder than the one in use.
 
     Args:
         expected: Fingerprint of the autoencoder in use.

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lagem.levels import LevelSpec
+from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
 from lagem.weights.file import WeightsError, read_weights, write_weights
 
@@ -66,8 +66,9 @@ class StageSpec:
     def from_plain(cls, plain: Mapping[str, Any]) -> "StageSpec":
         """The spec that `as_plain` gave."""
         given = {field.name: plain[field.name] for field in fields(cls)}
-        levels = tuple(LevelSpec(**level) for level in plain["levels"])
-        return cls(**{**given, "levels": levels, "category_names": tuple(plain["category_names"])})
+        return cls(
+            **{**given, "levels": levels_from_plain(plain["levels"]), "category_names": tuple(plain["category_names"])}
+        )
 
 
 def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: bool = False) -> None:

@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> None:
         print(encoding_status(surfaces, args.output, splits, ids))
         return
     part = Part.of(args.part) if args.part else None
-    autoencoder, num_surface_points = load_autoencoder(args.weights)
+    autoencoder, spec = load_autoencoder(args.weights)
     autoencoder.to(named_device(args.device))
     settings = EncodeSettings(
-        num_surface_points=num_surface_points if args.surface_points is None else args.surface_points,
+        num_surface_points=spec.num_surface_points if args.surface_points is None else args.surface_points,
         subsets=args.subsets,
         seed=args.seed,
         batch_size=args.batch_size,

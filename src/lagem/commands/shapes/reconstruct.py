@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> None:
     from lagem.reconstruction.report import Report
     from lagem.weights.autoencoder import load_autoencoder
 
-    autoencoder, num_surface_points = load_autoencoder(args.weights or pretrained_autoencoder())
+    autoencoder, spec = load_autoencoder(args.weights or pretrained_autoencoder())
     autoencoder.to(named_device(args.device))
     report = Report(total=len(args.meshes), up=args.up)
     results = reconstruct_files(
         autoencoder,
         args.meshes,
         args.output,
-        num_surface_points=num_surface_points if args.surface_points is None else args.surface_points,
+        num_surface_points=spec.num_surface_points if args.surface_points is None else args.surface_points,
         resolution=args.resolution,
         method=args.method,
         format=args.format,

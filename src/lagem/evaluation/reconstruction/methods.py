@@ -65,12 +65,12 @@ class AutoencoderMethod:
         device: str,
         seed: int,
     ) -> None:
-        self._autoencoder, trained_with = load_autoencoder(weights)
+        self._autoencoder, self._spec = load_autoencoder(weights)
         self._device = named_device(device)
         self._autoencoder.to(self._device)
         self._points, self._resolution, self._seed = points, resolution, seed
         self._change: ChangeLatents | None = None
-        self.num_surface_points = num_surface_points or trained_with
+        self.num_surface_points = num_surface_points or self._spec.num_surface_points
         self.head = ReconstructionHead(
             weights=str(weights),
             weights_sha256=sha256_of(weights),
@@ -81,7 +81,7 @@ class AutoencoderMethod:
     @property
     def num_levels(self) -> int:
         """L, the number of levels."""
-        return len(self._autoencoder.levels)
+        return len(self._spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
         """The same network, but it decodes the latents that `change` returns."""
