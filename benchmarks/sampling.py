@@ -75,7 +75,7 @@ class Side:
             self.evaluations[level] = step.num_evaluations
 
         last = seconds(generator.device)
-        self.shapes += generator.generate(
+        self.shapes += generator.stream(
             count=len(batch),
             category=category,
             seed=args.seed,

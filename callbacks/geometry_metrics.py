@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lagem.callbacks.protocols import HasReferences, Reconstructs
 from lagem.geometry.metrics import iou, score_surface
-from lagem.geometry.surface import EmptySurfaceError, extract_surface
+from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator
 from lagem.samples import ReferenceShape
 
@@ -79,10 +79,9 @@ class LogGeometryMetrics(Callback):
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
             inside = field(shape.volume_points.to(device)).cpu() > 0
             overlap = iou(inside.numpy(), shape.volume_occupancy.numpy(), weight=shape.volume_weight.numpy())
-            try:
-                mesh = extract_surface(field, resolution=self.resolution, device=device)
-            except EmptySurfaceError:
-                return overlap, 0.0, 0.0, 1.0
+            mesh = surface_or_none(field, resolution=self.resolution, device=device)
+        if mesh is None:
+            return overlap, 0.0, 0.0, 1.0
         score = score_surface(
             mesh,
             shape.reference_points.numpy(),

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs
 from lagem.callbacks.trackers import show_meshes, show_picture
-from lagem.geometry.mesh import Mesh
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
-from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
+from lagem.geometry.surface import surface_or_none
 
 
 class ExportMeshes(Callback):
@@ -62,7 +61,7 @@ class ExportMeshes(Callback):
             for level in finest:
                 with torch.no_grad():
                     field = module.reconstruct(surface_points, finest=level).select(0)
-                    mesh = extracted(field, self.resolution, pl_module.device)
+                    mesh = surface_or_none(field, resolution=self.resolution, device=pl_module.device)
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
@@ -90,19 +89,11 @@ class ExportMeshes(Callback):
         folder = Path(trainer.default_root_dir) / "predictions"
         for index, name in enumerate(batch.ids):
             with torch.no_grad():
-                mesh = extracted(fields.select(index), self.resolution, pl_module.device)
+                mesh = surface_or_none(fields.select(index), resolution=self.resolution, device=pl_module.device)
             if mesh is None:
                 print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
                 continue
             mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}")
-
-
-def extracted(field: QueryLogits, resolution: int, device: torch.device) -> Mesh | None:
-    """Surface of a field; None if it has no inside."""
-    try:
-        return extract_surface(field, resolution=resolution, device=device)
-    except EmptySurfaceError:
-        return None
 
 
 def file_name(shape_id: str) -> str:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from lagem.callbacks.mesh_export import extracted, file_name
+from lagem.callbacks.mesh_export import file_name
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
+from lagem.geometry.surface import surface_or_none
 from lagem.samples import LatentBatch, OccupancyBatch
 from lagem.storage.atomic import write_bytes
 
@@ -159,7 +160,9 @@ class ExportSamples(Callback):
         """One mesh for each shape, None if it has no inside; empty without fields."""
         if fields is None:
             return []
-        return [extracted(fields.select(index), self.resolution, device) for index in range(count)]
+        return [
+            surface_or_none(fields.select(index), resolution=self.resolution, device=device) for index in range(count)
+        ]
 
 
 def latents_file(module: SamplesLevel, batch: LatentBatch | OccupancyBatch, sampled: Tensor) -> bytes:

@@ -50,6 +50,21 @@ def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypat
     assert autoencoder_file("other.ckpt") == Path("other.ckpt")
 
 
+def test_a_folder_of_a_run_of_a_bundle_or_of_weights_is_named_like_its_file(tmp_path):
+    for folder, file in (
+        ("run", "checkpoints/last.ckpt"),
+        ("bundle", "autoencoder.safetensors"),
+        ("weights", "mine.safetensors"),
+    ):
+        (tmp_path / folder / file).parent.mkdir(parents=True)
+        (tmp_path / folder / file).touch()
+        assert autoencoder_file(tmp_path / folder) == tmp_path / folder / file
+    (tmp_path / "bundle" / "level_1.safetensors").touch()
+    assert autoencoder_file(tmp_path / "bundle") == tmp_path / "bundle" / "autoencoder.safetensors"
+    (tmp_path / "weights" / "others.safetensors").touch()
+    assert autoencoder_file(tmp_path / "weights") == tmp_path / "weights", "which of the two is not known"
+
+
 def test_the_large_weights_reconstruct_a_box_better_than_the_others(tmp_path):
     box = trimesh.creation.box(extents=(1, 2, 3))
     Mesh(box.vertices, box.faces).save(tmp_path / "box.ply")
@@ -116,4 +131,4 @@ def test_a_bundle_of_ones_own_comes_before_one_of_the_package_and_another_folder
     assert cascade_folder("meshes") == pretrained_cascade("meshes")
     (tmp_path / "meshes" / "cascade.json").touch()
     assert cascade_folder("meshes").resolve() == tmp_path / "meshes"
-    assert cascade_folder(None) == pretrained_cascade("furniture")
+    assert cascade_folder("furniture") == pretrained_cascade("furniture")

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "sources": ["prepared", "procedural", "geometry"],
     "preparation": ["sources", "prepared", "storage", "geometry"],
     "latents": ["sources", "storage", "geometry", "weights", "models"],
-    "reconstruction": ["sources", "storage", "geometry", "weights", "models"],
+    "reconstruction": ["sources", "storage", "geometry", "weights", "models", "pretrained"],
     "generation": [
         "reconstruction",
         "latents.cache",

@@ -55,7 +55,7 @@ def read_refusal(capsys, bundle: Path) -> str:
 def test_a_bundle_holds_the_weights_of_its_files(files, bundle):
     generator = load_bundle(bundle)
     sources = [load_autoencoder(files[0])[0], *(load_stage(path)[0] for path in files[:0:-1])]
-    found = [generator.autoencoder, *(denoiser.backbone for denoiser in generator.denoisers)]
+    found = [generator.codec.autoencoder, *(denoiser.backbone for denoiser in generator.denoisers)]
     for source, network in zip(sources, found, strict=True):
         for name, tensor in source.state_dict().items():
             assert torch.equal(network.state_dict()[name], tensor)
@@ -147,7 +147,10 @@ def test_a_damaged_list_of_contents_is_named_in_one_line(bundle, capsys, text):
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
-    assert "since there is no such folder" in read_refusal(capsys, tmp_path / "absent")
+    absent, empty = tmp_path / "absent", tmp_path / "empty"
+    empty.mkdir()
+    assert f"there is no cascade '{absent}': give 'furniture' or 'meshes', or" in read_refusal(capsys, absent)
+    assert "since there is no cascade.json in it" in read_refusal(capsys, empty)
     assert "since there is no cascade.json in it" in read_refusal(capsys, tmp_path)
 
 

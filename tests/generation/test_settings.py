@@ -58,5 +58,9 @@ def test_latents_can_be_standardised_again(generator):
 def test_each_level_may_have_its_own_number_of_steps(generator):
     seen: dict[int, int] = {}
     sampler = SamplerSettings(steps=[2, 3, 4])
-    samples(generator, count=1, sampler=sampler, on_step=lambda level, step: seen.update({level: step.num_steps}))
+
+    def on_step(level, step):
+        seen[level] = step.num_steps
+
+    assert len(list(generator.stream(count=1, category="chair", sampler=sampler, on_step=on_step))) == 1
     assert seen == {1: 2, 2: 3, 3: 4}

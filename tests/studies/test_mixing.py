@@ -8,24 +8,24 @@ from PIL import Image
 
 from lagem.cli import main
 from lagem.generation.bundle import load_bundle
-from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings
+from lagem.reconstruction.codec import ShapeCodec
 from lagem.studies.mixing import mix_shapes
 from lagem.studies.study import Study
 
 
 def test_a_mixture_has_the_coarse_levels_of_a_and_the_finer_levels_of_b(bundle, tmp_path, monkeypatch):
     decoded = []
-    decode = CascadedGenerator.decode
+    field_of = ShapeCodec.field_of
 
-    def seen(self, latents, surface):
+    def seen(self, latents):
         decoded.append(latents)
-        return decode(self, latents, surface)
+        return field_of(self, latents)
 
     study = Study(output=tmp_path, category="chair", groups=1, resolution=16, sampler=SamplerSettings(steps=[3]))
     generator = load_bundle(bundle)
     a, b = (shape.latents for shape in Study(**{**vars(study), "groups": 2}).starting_shapes(generator))
-    monkeypatch.setattr(CascadedGenerator, "decode", seen)
+    monkeypatch.setattr(ShapeCodec, "field_of", seen)
     mix_shapes(generator, study)
     _, _, alone, z3_of_b, z3_sampled, z32_of_b, z32_sampled = decoded  # A and B first
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lagem.device import named_device
 from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
-from lagem.pretrained import pretrained_autoencoder
+from lagem.pretrained import AUTOENCODERS, CASCADES, cascade_folder, pretrained_autoencoder
+from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.atomic import new_folder, write_json
 from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
@@ -84,10 +86,30 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
         file = folder / name
         if not (shipped and file == own) and (not file.is_file() or sha256_of(file) != expected):
             raise BundleError(f"{file}: missing or damaged; copy or make the bundle again.")
-    autoencoder, network_spec = load_autoencoder(pretrained_autoencoder() if shipped else own)
-    levels = range(1, len(network_spec.levels) + 1)
+    codec = ShapeCodec(*load_autoencoder(pretrained_autoencoder() if shipped else own))
+    levels = range(1, len(codec.spec.levels) + 1)
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
-    return CascadedGenerator(autoencoder, stages, num_surface_points=network_spec.num_surface_points)
+    return CascadedGenerator(codec, stages)
+
+
+def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> CascadedGenerator:
+    """Load a cascade.
+
+    Args:
+        name: `furniture` or `meshes`, which ship with the package, or the folder of a bundle.
+        device: A torch device, or `auto` for a GPU if there is one.
+
+    Raises:
+        ValueError: There is no such cascade, it is damaged, or the device cannot be used.
+    """
+    folder = cascade_folder(name)
+    if str(name) in AUTOENCODERS and not folder.exists():
+        raise BundleError(f"{name!r} is an autoencoder and no cascade; load it by lagem.load_codec({name!r}).")
+    if not folder.exists():
+        raise BundleError(
+            f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, or the folder of a bundle."
+        )
+    return load_bundle(folder).to(named_device(device))
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:

@@ -1,8 +1,8 @@
-"""New shapes out of a cascade: latents of all levels from noise, decoded to a field, and its surface.
+"""New shapes from a cascade: latents of all levels sampled from noise, then decoded to meshes.
 
-    from lagem.generation.bundle import load_bundle
+    import lagem
 
-    generator = load_bundle("cascade")
+    generator = lagem.load_cascade("furniture")
     shapes = generator.generate(category="chair", count=4, seed=0)
     meshes = [shape.mesh for shape in shapes if shape.mesh is not None]
 
@@ -21,11 +21,11 @@ from lagem.diffusion.sampler import HeunSampler, SamplerStep
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.components import largest_part, with_fewer_faces
 from lagem.geometry.mesh import Mesh
-from lagem.geometry.surface import EmptySurfaceError, extract_surface
-from lagem.models.autoencoder import Autoencoder
+from lagem.geometry.surface import EmptySurfaceError
 from lagem.models.bottleneck import standardise
 from lagem.models.denoiser import Backbone
 from lagem.randomness import sample_seed
+from lagem.reconstruction.codec import ShapeCodec
 from lagem.weights.stage import StageSpec
 
 
@@ -33,11 +33,11 @@ from lagem.weights.stage import StageSpec
 class GeneratedShape:
     """One sample.
 
-    index: its number, from 0.
-    seed: what it was made from, together with the condition and the sampler's settings.
+    index: Its number, from 0.
+    seed: Of its noise; with the condition and the sampler's settings it decides the sample.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: in the unit-sphere frame; None where the field has no surface, for the `reason`.
-    category: that was asked for; None where none was.
+    mesh: In the unit sphere; None if the field has no surface, for the `reason`.
+    category: As requested, or None.
     """
 
     index: int
@@ -52,33 +52,31 @@ class CascadedGenerator:
     """An autoencoder with a stage for each of its levels.
 
     Args:
-        autoencoder: Decodes the latents.
-        stages: A backbone and what it is for each level, fine to coarse; that they belong together has been checked.
-        num_surface_points: N the autoencoder was trained with, for shapes that are encoded.
+        codec: The autoencoder; decodes the latents, and encodes shapes to start from.
+        stages: A backbone and its spec for each level, fine to coarse; the caller has checked that they belong
+            together.
     """
 
-    def __init__(
-        self, autoencoder: Autoencoder, stages: Sequence[tuple[Backbone, StageSpec]], *, num_surface_points: int
-    ) -> None:
-        self.autoencoder = autoencoder.eval()
-        self.num_surface_points = num_surface_points
+    def __init__(self, codec: ShapeCodec, stages: Sequence[tuple[Backbone, StageSpec]]) -> None:
+        self.codec = codec
         self.denoisers = [Denoiser(backbone).eval() for backbone, _ in stages]
         self.specs = [spec for _, spec in stages]
 
     @property
     def category_names(self) -> tuple[str, ...]:
-        """Categories that can be asked for; empty where the cascade has another condition or none."""
+        """Categories it can make; empty if the cascade has another condition or none."""
         return self.specs[0].category_names
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return next(self.autoencoder.parameters()).device
+        return self.codec.device
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
-        """Move all networks, and return this."""
-        for network in (self.autoencoder, *self.denoisers):
-            network.to(device)
+        """Move all networks, and return this generator."""
+        self.codec.to(device)
+        for denoiser in self.denoisers:
+            denoiser.to(device)
         return self
 
     def generate(
@@ -93,30 +91,60 @@ class CascadedGenerator:
         batch_size: int = 16,
         sampler: SamplerSettings | None = None,
         surface: SurfaceSettings | None = None,
-        on_step: Callable[[int, SamplerStep], None] | None = None,
-    ) -> Iterator[GeneratedShape]:
-        """Make shapes, one after the other; mistakes in the arguments are raised at once.
+    ) -> list[GeneratedShape]:
+        """Make shapes. `stream` takes the same arguments, and yields each shape as soon as it is made.
 
         A sample's seed is keyed by (seed, index), so a sample depends neither on `count` nor on its batch.
 
         Args:
             count: How many.
-            category: What they are, where the cascade is conditional on a category.
-            condition: (condition_dim,) or (T, condition_dim), where it is conditional on an embedding.
-            given: Levels that are not made anew: number to latents, those of other samples or of encoded shapes,
-                (M_i, D_i) where all samples share them, or (count, M_i, D_i).
+            category: What to make, for a cascade that is conditional on a category.
+            condition: (condition_dim,) or (T, condition_dim), for a cascade that is conditional on an embedding.
+            given: Latents of levels that are kept and not sampled, by the level's number: (M_i, D_i) for all samples,
+                or (count, M_i, D_i).
             seed: Any non-negative integer.
-            first: Number of the first sample.
-            batch_size: Samples that go through the networks at once.
+            first: Index of the first sample.
+            batch_size: Samples made at once.
             sampler: How latents are sampled; None takes the defaults.
             surface: How a field becomes a mesh; None takes the defaults.
-            on_step: Called after every step of a batch with the level's number.
 
-        Yields:
-            The samples in order; one whose field has no surface comes without a mesh.
+        Returns:
+            The samples in order; one whose field has no surface has no mesh.
 
         Raises:
-            ValueError: An argument that this cascade cannot follow.
+            ValueError: The cascade cannot follow an argument.
+        """
+        return list(
+            self.stream(
+                count=count,
+                category=category,
+                condition=condition,
+                given=given,
+                seed=seed,
+                first=first,
+                batch_size=batch_size,
+                sampler=sampler,
+                surface=surface,
+            )
+        )
+
+    def stream(
+        self,
+        *,
+        count: int,
+        category: str | None = None,
+        condition: Tensor | None = None,
+        given: Mapping[int, Tensor] | None = None,
+        seed: int = 0,
+        first: int = 0,
+        batch_size: int = 16,
+        sampler: SamplerSettings | None = None,
+        surface: SurfaceSettings | None = None,
+        on_step: Callable[[int, SamplerStep], None] | None = None,
+    ) -> Iterator[GeneratedShape]:
+        """As `generate`, but yields the shapes one by one; mistakes in the arguments are raised at once.
+
+        `on_step` is called with the level's number after every step of a batch.
         """
         least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}
         for name, (number, lowest) in least.items():
@@ -146,16 +174,9 @@ class CascadedGenerator:
             )
         )
 
-    @torch.no_grad()
-    def encode(self, surface_points: Tensor) -> list[Tensor]:
-        """Latents (M_i, D_i) of (N, 3) points in the unit-sphere frame, fine to coarse, on the CPU."""
-        return [z[0].cpu() for z in self.autoencoder.encode(surface_points.float().unsqueeze(0).to(self.device))]
-
-    @torch.no_grad()
     def decode(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
-        """Mesh of one shape's (M_i, D_i) latents, fine to coarse; EmptySurfaceError where its field has no inside."""
-        field = self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
-        mesh = extract_surface(field, resolution=surface.resolution, device=self.device)
+        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside."""
+        mesh = self.codec.mesh_of(latents, resolution=surface.resolution)
         if surface.only_largest:
             mesh = largest_part(mesh)
         return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lagem.generation.generator import CascadedGenerator
 from lagem.latents.cache import LatentCache
-from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.fingerprint import check_fingerprint
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def forced_requests(
         )
     if count < 1:
         raise ValueError(f"--count must be at least 1, but {count} was given.")
-    if cache.fingerprint != fingerprint_of(generator.autoencoder):  # that of a bundle in half precision is its own
+    if cache.fingerprint != generator.codec.fingerprint:  # that of a bundle in half precision is its own
         check_fingerprint(generator.specs[0].autoencoder, cache.fingerprint, f"the latent cache {cache.root}")
     requests, missing = [], []
     for place, name in enumerate(categories):

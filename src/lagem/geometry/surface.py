@@ -17,6 +17,7 @@ from lagem.geometry.voxels import Mask, any_corner, corners_of
 
 # Q query points, R resolution (cells a side), so R + 1 nodes a side
 
+ExtractionMethod = Literal["coarse_to_fine", "dense"]
 QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), inside where > 0
 
 Volume = NDArray[np.float32]
@@ -33,7 +34,7 @@ def extract_surface(
     query_logits: QueryLogits,
     *,
     resolution: int = 128,
-    method: Literal["coarse_to_fine", "dense"] = "coarse_to_fine",
+    method: ExtractionMethod = "coarse_to_fine",
     coarsest: int = 32,
     chunk: int = 65536,
     device: torch.device | str | None = None,
@@ -82,6 +83,16 @@ def extract_surface(
             "surface; train longer, or raise the resolution for thin shapes."
         )
     return _marching_cubes(volume)
+
+
+def surface_or_none(
+    query_logits: QueryLogits, *, resolution: int, device: torch.device | str | None = None
+) -> Mesh | None:
+    """As `extract_surface`, but None if no node is inside."""
+    try:
+        return extract_surface(query_logits, resolution=resolution, device=device)
+    except EmptySurfaceError:
+        return None
 
 
 def _logits_at(

@@ -1,4 +1,4 @@
-"""Weights that come with the package: small; each has a card that says on what and how good."""
+"""Small weights that ship with the package, each with a card: its training data, scores and licence."""
 
 from importlib import resources
 from pathlib import Path
@@ -17,26 +17,37 @@ CASCADES = ("furniture", "meshes")
 
 
 def pretrained_autoencoder(name: str = "autoencoder") -> Path:
-    """One of `AUTOENCODERS`, of real meshes, half-precision safetensors; its card is `<name>.md` beside it.
+    """File of one of `AUTOENCODERS`: half-precision safetensors, trained on real meshes; `<name>.md` is its card.
 
-    `autoencoder` was trained on a CPU, and the cascade `meshes` is made for it; `large`, from a GPU, is better.
+    `autoencoder` was trained on a CPU, and the cascade `meshes` uses it; `large`, trained on a GPU, scores better.
     """
     return Path(str(resources.files(__name__) / f"{name}.safetensors"))
 
 
-def autoencoder_file(name: str) -> Path:
-    """A file that a user names, or one of `AUTOENCODERS` where there is no file of that name."""
-    return pretrained_autoencoder(name) if name in AUTOENCODERS and not Path(name).is_file() else Path(name)
+def autoencoder_file(name: str | Path) -> Path:
+    """File of the autoencoder that a user names; whether it exists is checked when it is read.
+
+    A file of that name comes first, then one of `AUTOENCODERS`, then a folder: of a run, of a bundle, or with a single
+    file of weights.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if str(name) in AUTOENCODERS:
+        return pretrained_autoencoder(str(name))
+    for file in (path / "checkpoints" / "last.ckpt", path / "autoencoder.safetensors"):
+        if file.is_file():
+            return file
+    found = [*path.glob("*.safetensors"), *path.glob("*.ckpt")]
+    return found[0] if len(found) == 1 else path
 
 
 def pretrained_cascade(name: str = "furniture") -> Path:
-    """A cascade of `CASCADES`, a bundle in half precision; its card is `<name>.md` beside it."""
+    """Folder of one of `CASCADES`: a bundle in half precision; `<name>.md` is its card."""
     return Path(str(resources.files(__name__) / name))
 
 
-def cascade_folder(name: str | None) -> Path:
-    """A folder that a user names, or one of `CASCADES` where there is no bundle of that name; None is furniture."""
-    if name is None:
-        return pretrained_cascade()
-    is_there = (Path(name) / "cascade.json").exists()
-    return pretrained_cascade(name) if name in CASCADES and not is_there else Path(name)
+def cascade_folder(name: str | Path) -> Path:
+    """Folder of the bundle that a user names; one of `CASCADES` if there is no bundle of that name here."""
+    is_here = (Path(name) / "cascade.json").exists()
+    return pretrained_cascade(str(name)) if str(name) in CASCADES and not is_here else Path(name)

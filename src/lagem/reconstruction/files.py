@@ -3,18 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import SurfaceScore, score_surface
-from lagem.geometry.surface import extract_surface
-from lagem.models.autoencoder import Autoencoder
+from lagem.geometry.surface import ExtractionMethod
 from lagem.randomness import sample_generator
+from lagem.reconstruction.codec import ShapeCodec
 from lagem.sources.unit_shape import UnitShape, load_shape
-
-ExtractionMethod = Literal["coarse_to_fine", "dense"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +24,10 @@ class ReconstructedShape:
 
 
 def reconstruct_shape(
-    autoencoder: Autoencoder,
+    codec: ShapeCodec,
     shape: UnitShape,
     *,
-    num_surface_points: int,
+    num_surface_points: int | None = None,
     resolution: int = 128,
     method: ExtractionMethod = "coarse_to_fine",
     points: int = 100_000,
@@ -42,48 +39,45 @@ def reconstruct_shape(
     The ground truth is the input's own surface (for a cloud, its points).
 
     Args:
-        autoencoder: The network, on the device to use.
+        codec: The autoencoder.
         shape: From `load_shape`.
-        num_surface_points: N, points given to the encoder.
+        num_surface_points: Points of the surface to encode; None takes as many as in training.
         resolution: Cells along a side of the grid.
-        method: How the grid is asked, as for `extract_surface`.
+        method: How the grid is evaluated, as in `extract_surface`.
         points: Points sampled on input and result for the score.
         threshold: F-score threshold, in unit-sphere units.
         seed: Seed of the samplings, keyed by the shape's name.
 
     Raises:
-        EmptySurfaceError: Where the decoded field has no inside.
+        EmptySurfaceError: The decoded field has no inside.
     """
     rng = sample_generator(seed, 0, shape.name)
-    device = next(autoencoder.parameters()).device
-    surface_points = torch.from_numpy(shape.draw(num_surface_points, rng)).float().to(device)
-    with torch.no_grad():
-        field = autoencoder.decode(autoencoder.encode(surface_points.unsqueeze(0))).select(0)
-        mesh = extract_surface(field, resolution=resolution, method=method, device=device)
+    surface_points = shape.draw(codec.count_of_points(num_surface_points), rng)
+    mesh = codec.mesh_of(codec.latents_of(torch.from_numpy(surface_points)), resolution=resolution, method=method)
     score = score_surface(mesh, shape.draw(points, rng), rng=rng, count=points, threshold=threshold)
     return ReconstructedShape(shape=shape, mesh=mesh, score=score)
 
 
 def reconstruct_files(
-    autoencoder: Autoencoder,
+    codec: ShapeCodec,
     paths: list[Path],
     output: Path,
     *,
-    num_surface_points: int,
+    num_surface_points: int | None,
     resolution: int,
     method: ExtractionMethod,
     format: str,
     seed: int,
 ) -> Iterator[tuple[Path, ReconstructedShape | str]]:
-    """Reconstruct files to `output/<name>.<format>` in the inputs' coordinates; a bad file stops nothing.
+    """Reconstruct files to `output/<name>.<format>` in their own coordinates; after a bad file the others follow.
 
     Yields:
         Each file with its result, or with the reason why it has none.
 
     Raises:
-        ValueError: Where two files would be written to one name, or nothing can be reconstructed with these numbers;
-            before any is read.
+        ValueError: Two files would be written to one name, or a number is too small; before any file is read.
     """
+    num_surface_points = codec.count_of_points(num_surface_points)
     if num_surface_points < 1 or resolution < 2:
         raise ValueError(
             "a reconstruction needs at least 1 surface point and a resolution of at least 2, but "
@@ -97,7 +91,7 @@ def reconstruct_files(
     for path in paths:
         try:
             result = reconstruct_shape(
-                autoencoder,
+                codec,
                 load_shape(path),
                 num_surface_points=num_surface_points,
                 resolution=resolution,

@@ -1,11 +1,13 @@
-"""A file's surface in the unit sphere."""
+"""The surface of a file, a mesh or a point cloud, in the unit sphere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lagem.geometry.files.parsing import MeshError, checked_path
 from lagem.geometry.frame import Frame
@@ -28,14 +30,14 @@ class UnitShape:
 
 
 def load_shape(path: Path) -> UnitShape:
-    """Read a mesh, or a point cloud where the file has no faces, and bring it into the unit sphere.
+    """Read a mesh, or a point cloud if the file has no faces, and bring it into the unit sphere.
 
     Raises:
-        MeshError: Where the file holds neither.
+        MeshError: The file holds neither.
     """
     path = checked_path(path, tuple(dict.fromkeys(KNOWN_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
     if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in KNOWN_ENDINGS:
-        return _cloud(path, load_points(path))
+        return _cloud(path.stem, load_points(path), source=str(path))
     try:
         source = load_mesh(path)
     except MeshError as mesh_error:
@@ -43,25 +45,60 @@ def load_shape(path: Path) -> UnitShape:
             points = load_points(path)
         except MeshError:
             raise mesh_error from None
-        return _cloud(path, points)
+        return _cloud(path.stem, points, source=str(path))
+    return _surface(path.stem, source)
+
+
+ShapeLike = str | Path | Mesh | UnitShape | NDArray[Any] | Tensor
+
+
+def unit_shape(shape: ShapeLike) -> UnitShape:
+    """A shape, however it is given, in the unit sphere.
+
+    Args:
+        shape: A path, a `Mesh`, an (N, 3) array or tensor of points, or a `UnitShape`, which is returned unchanged.
+
+    Raises:
+        ValueError: It is none of these, cannot be read or has no extent.
+    """
+    if isinstance(shape, UnitShape):
+        return shape
+    if isinstance(shape, str | Path):
+        return load_shape(Path(shape))
+    if isinstance(shape, Mesh):
+        if len(shape.faces) == 0 or not 0 <= shape.faces.min() <= shape.faces.max() < len(shape.vertices):
+            raise ValueError(
+                f"the mesh has no faces, or some that name none of its {len(shape.vertices)} vertices; repair it."
+            )
+        return _surface("mesh", shape.with_faces(np.ones(len(shape.faces), dtype=np.bool_)))
+    points = np.asarray(shape.detach().cpu() if isinstance(shape, Tensor) else shape)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or points.dtype.kind not in "fiu":
+        raise ValueError(
+            "a shape is the path of a mesh or point cloud, a Mesh, or an (N, 3) array or tensor of points, but "
+            f"{type(shape).__name__} of shape {points.shape} and type {points.dtype} was given."
+        )
+    return _cloud("points", points.astype(np.float64), source="the points")
+
+
+def _surface(name: str, source: Mesh) -> UnitShape:
     frame = Frame.of(source.vertices)
     surface = source.in_frame(frame)
     return UnitShape(
-        name=path.stem,
+        name=name,
         frame=frame,
         surface=surface,
         draw=lambda count, rng: sample_surface(surface, count, rng)[0],
     )
 
 
-def _cloud(path: Path, points: NDArray[np.float64]) -> UnitShape:
+def _cloud(name: str, points: NDArray[np.float64], *, source: str) -> UnitShape:
     try:
         frame = Frame.of(points)
     except ValueError as error:
-        raise MeshError(f"{path}: {error}") from error
+        raise MeshError(f"{source}: {error}") from error
     unit = frame.to_unit(points)
 
     def draw(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return unit[rng.permutation(len(unit))[:count]]
 
-    return UnitShape(name=path.stem, frame=frame, surface=None, draw=draw)
+    return UnitShape(name=name, frame=frame, surface=None, draw=draw)

@@ -54,11 +54,11 @@ class Variant:
         return f"level {num_levels} alone" if self.finest == num_levels else f"levels {num_levels} to {self.finest}"
 
     def change(self, latents: Sequence[Tensor], id: str, *, seed: int) -> list[Tensor]:
-        """Change the latents of one shape, (1, M_i, D_i) fine to coarse."""
+        """Change the latents of one shape, (M_i, D_i) fine to coarse."""
         changed = []
         for level, z in enumerate(latents, start=1):
             if level == self.noise:
-                z = draw_noise(z, [torch_generator(seed, 0, f"level {level} of {id}")])
+                z = draw_noise(z[None], [torch_generator(seed, 0, f"level {level} of {id}")])[0]
             changed.append(z if level >= self.finest else torch.zeros_like(z))
         return changed
 

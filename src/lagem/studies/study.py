@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import chamfer_distance
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.sampling import sample_surface
-from lagem.geometry.surface import EmptySurfaceError
+from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import load_shape
 
@@ -86,11 +85,9 @@ class Study:
         return [StartingShape(f"sample {shape.index}", shape.latents, shape.mesh, shape.mesh) for shape in samples]
 
     def decode(self, generator: CascadedGenerator, latents: Sequence[Tensor]) -> Mesh | None:
-        """Mesh of latents (M_i, D_i), fine to coarse; None if their field has no surface."""
-        try:
-            return generator.decode(latents, self.surface)
-        except EmptySurfaceError:
-            return None
+        """Mesh of latents (M_i, D_i), fine to coarse; None if their field has no inside."""
+        field, device = generator.codec.field_of(latents), generator.device
+        return surface_or_none(field, resolution=self.resolution, device=device)
 
     def draw_meshes(
         self,
@@ -187,7 +184,6 @@ def level_names(levels: Sequence[int]) -> str:
 
 def _encoded(generator: CascadedGenerator, path: Path, study: Study) -> StartingShape:
     shape = load_shape(path)
-    points = shape.draw(generator.num_surface_points, sample_generator(study.seed, 0, shape.name))
-    latents = generator.encode(torch.from_numpy(points))
+    latents = generator.codec.encode(shape, seed=study.seed).levels
     decoded = study.decode(generator, latents)
     return StartingShape(shape.name, latents, decoded, decoded if shape.surface is None else shape.surface)

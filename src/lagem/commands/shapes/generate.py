@@ -61,17 +61,15 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import asdict
     from itertools import chain
 
-    from lagem.device import named_device
-    from lagem.generation.bundle import load_bundle
+    from lagem.generation.bundle import load_cascade
     from lagem.generation.report import GenerationReport
     from lagem.generation.requests import forced_requests, free_requests
     from lagem.generation.settings import SurfaceSettings
     from lagem.latents.cache import LatentCache
-    from lagem.pretrained import cascade_folder
 
     sampler = SamplerSettings.from_options(args)
     surface = SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)
-    generator = load_bundle(cascade_folder(args.bundle)).to(named_device(args.device))
+    generator = load_cascade(args.bundle or "furniture", device=args.device)
     every = args.category == ["all"] and bool(generator.category_names)  # else `all` is refused as any other name
     categories: list[str | None] = [*(generator.category_names if every else args.category or [None])]
     if len(set(categories)) < len(categories):
@@ -107,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
         },
     )
     shapes = [
-        generator.generate(
+        generator.stream(
             count=len(request.sources),
             category=request.category,
             given=request.given,

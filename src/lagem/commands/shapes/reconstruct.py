@@ -36,20 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct the files; exit code 1 where none could be."""
-    from lagem.device import named_device
-    from lagem.pretrained import pretrained_autoencoder
+    from lagem.reconstruction.codec import load_codec
     from lagem.reconstruction.files import reconstruct_files
     from lagem.reconstruction.report import Report
-    from lagem.weights.autoencoder import load_autoencoder
 
-    autoencoder, spec = load_autoencoder(args.weights or pretrained_autoencoder())
-    autoencoder.to(named_device(args.device))
+    codec = load_codec(args.weights or "autoencoder", device=args.device)
     report = Report(total=len(args.meshes), up=args.up)
     results = reconstruct_files(
-        autoencoder,
+        codec,
         args.meshes,
         args.output,
-        num_surface_points=spec.num_surface_points if args.surface_points is None else args.surface_points,
+        num_surface_points=args.surface_points,
         resolution=args.resolution,
         method=args.method,
         format=args.format,

@@ -56,10 +56,8 @@ def run(args: argparse.Namespace) -> None:
     """Carry out one study and print its table."""
     from rich.console import Console
 
-    from lagem.device import named_device
     from lagem.evaluation.tables import terminal_table
-    from lagem.generation.bundle import load_bundle
-    from lagem.pretrained import cascade_folder
+    from lagem.generation.bundle import load_cascade
     from lagem.studies.mixing import mix_shapes, mixture_rows
     from lagem.studies.noise import disturb_levels, noise_rows
     from lagem.studies.sharing import share_levels, sharing_rows
@@ -71,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             "--variants is of groups that share levels, which --noise and --mix do not make; leave it out."
         )
-    generator = load_bundle(cascade_folder(args.bundle)).to(named_device(args.device))
+    generator = load_cascade(args.bundle or "furniture", device=args.device)
     study = Study(
         output=args.output,
         category=args.category,

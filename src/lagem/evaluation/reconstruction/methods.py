@@ -15,9 +15,10 @@ from lagem.evaluation.reconstruction.score import ShapeScore, score_points, scor
 from lagem.evaluation.reconstruction.truth import Truth
 from lagem.geometry.metrics import sampling_floor
 from lagem.geometry.picture import Picture, render_mesh, render_points
-from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
+from lagem.geometry.surface import QueryLogits, surface_or_none
 from lagem.prepared.records import read_records
 from lagem.prepared.shards import Shards
+from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
 
@@ -65,12 +66,10 @@ class AutoencoderMethod:
         device: str,
         seed: int,
     ) -> None:
-        self._autoencoder, self._spec = load_autoencoder(weights)
-        self._device = named_device(device)
-        self._autoencoder.to(self._device)
+        self._codec = ShapeCodec(*load_autoencoder(weights)).to(named_device(device))
         self._points, self._resolution, self._seed = points, resolution, seed
         self._change: ChangeLatents | None = None
-        self.num_surface_points = num_surface_points or self._spec.num_surface_points
+        self.num_surface_points = num_surface_points or self._codec.spec.num_surface_points
         self.head = ReconstructionHead(
             weights=str(weights),
             weights_sha256=sha256_of(weights),
@@ -81,7 +80,7 @@ class AutoencoderMethod:
     @property
     def num_levels(self) -> int:
         """L, the number of levels."""
-        return len(self._spec.levels)
+        return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
         """The same network, but it decodes the latents that `change` returns."""
@@ -98,24 +97,20 @@ class AutoencoderMethod:
             resolution=self._resolution,
             points=self._points,
             seed=self._seed,
-            device=self._device,
+            device=self._codec.device,
         )
 
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
         """The mesh that is scored."""
-        try:
-            mesh = extract_surface(self._field(truth), resolution=self._resolution, device=self._device)
-        except EmptySurfaceError:
-            return None
-        return render_mesh(mesh, size=size, up=up)
+        mesh = surface_or_none(self._field(truth), resolution=self._resolution, device=self._codec.device)
+        return None if mesh is None else render_mesh(mesh, size=size, up=up)
 
     def _field(self, truth: Truth) -> QueryLogits:
-        surface_points = torch.from_numpy(truth.surface_points).unsqueeze(0).to(self._device)
-        latents: Sequence[Tensor] = self._autoencoder.encode(surface_points)
+        latents: Sequence[Tensor] = self._codec.latents_of(torch.from_numpy(truth.surface_points))
         if self._change is not None:
             latents = self._change(latents, truth.id)
-        return self._autoencoder.decode(latents).select(0)
+        return self._codec.field_of(latents)
 
 
 class RetrievalMethod:

@@ -1,0 +1,147 @@
+"""An autoencoder in use: shape → points → latents → field → mesh.
+
+    import lagem
+
+    codec = lagem.load_codec("large")
+    latents = codec.encode("chair.obj")
+    codec.decode(latents, resolution=256).save("chair.glb")
+
+Letters: N points, L levels, M_i latents of level i with D_i channels.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from lagem.device import named_device
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.surface import ExtractionMethod, QueryLogits, extract_surface
+from lagem.models.autoencoder import Autoencoder
+from lagem.pretrained import AUTOENCODERS, CASCADES, autoencoder_file
+from lagem.randomness import sample_generator
+from lagem.reconstruction.latents import Latents
+from lagem.sources.unit_shape import ShapeLike, unit_shape
+from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder
+from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+
+
+class ShapeCodec:
+    """An autoencoder on a device: encodes shapes to latents, and decodes latents to fields and meshes.
+
+    `encode` and `decode` work in the coordinates of the shape that is given. The methods below them work in the unit
+    sphere: a shape's frame centres it on its bounding box and scales it to a largest norm of 1.
+
+    Args:
+        autoencoder: The network.
+        spec: What it is.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, spec: AutoencoderSpec) -> None:
+        self.autoencoder = autoencoder.eval()
+        self.spec = spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.autoencoder.parameters()).device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network, and return this codec."""
+        self.autoencoder.to(device)
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the autoencoder; latents record it."""
+        return fingerprint_of(self.autoencoder)
+
+    def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
+        """Latents of a shape, with its frame.
+
+        Args:
+            shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
+                coordinates; or a shape that is in the unit sphere already, from `load_shape`.
+            num_surface_points: Points of the surface to encode; None takes as many as in training.
+            seed: Of their draw, which is keyed by the seed and the file's name.
+
+        Raises:
+            ValueError: The shape cannot be read or has no extent.
+        """
+        unit = unit_shape(shape)
+        points = unit.draw(self.count_of_points(num_surface_points), sample_generator(seed, 0, unit.name))
+        return Latents([z.cpu() for z in self.latents_of(torch.from_numpy(points))], unit.frame, self.fingerprint)
+
+    def decode(
+        self,
+        latents: Latents | Sequence[Tensor],
+        *,
+        resolution: int = 128,
+        method: ExtractionMethod = "coarse_to_fine",
+    ) -> Mesh:
+        """Mesh of latents, in the coordinates of the shape that was encoded.
+
+        Args:
+            latents: From `encode`; or (M_i, D_i) tensors, fine to coarse, whose mesh stays in the unit sphere.
+            resolution: Cells along a side of the grid.
+            method: How the grid is evaluated, as in `extract_surface`.
+
+        Raises:
+            EmptySurfaceError: The field has no inside.
+            ValueError: The latents are of another autoencoder.
+        """
+        if not isinstance(latents, Latents):
+            return self.mesh_of(latents, resolution=resolution, method=method)
+        check_fingerprint(self.fingerprint, latents.autoencoder, "what is to be decoded")
+        return self.mesh_of(latents.levels, resolution=resolution, method=method).in_source(latents.frame)
+
+    def count_of_points(self, asked: int | None) -> int:
+        """Number of surface points to encode: as asked, or as in training; ValueError if that is not positive."""
+        count = self.spec.num_surface_points if asked is None else asked
+        if count < 1:
+            raise ValueError(f"at least 1 surface point is needed to encode a shape, but there are {count}.")
+        return count
+
+    @torch.no_grad()
+    def latents_of(self, points: Tensor) -> list[Tensor]:
+        """(M_i, D_i) latents of (N, 3) points in the unit sphere, fine to coarse, on the codec's device."""
+        return [z[0] for z in self.autoencoder.encode(points.float().unsqueeze(0).to(self.device))]
+
+    @torch.no_grad()
+    def field_of(self, latents: Sequence[Tensor]) -> QueryLogits:
+        """Field of (M_i, D_i) latents, fine to coarse: (Q, 3) points in the unit sphere to (Q,) logits."""
+        expected = [(level.num_latents, level.latent_dim) for level in self.spec.levels]
+        if (found := [tuple(z.shape) for z in latents]) != expected:
+            raise ValueError(f"latents of the shapes {expected} are needed, fine to coarse, but {found} were given.")
+        return self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
+
+    def mesh_of(
+        self, latents: Sequence[Tensor], *, resolution: int = 128, method: ExtractionMethod = "coarse_to_fine"
+    ) -> Mesh:
+        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside."""
+        return extract_surface(self.field_of(latents), resolution=resolution, method=method, device=self.device)
+
+
+def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> ShapeCodec:
+    """Load an autoencoder.
+
+    Args:
+        name: `autoencoder` or `large`, which ship with the package; a checkpoint of `lagem fit` or a safetensors file;
+            the folder of a run (its checkpoints/last.ckpt) or of a bundle, or one with a single file of weights.
+        device: A torch device, or `auto` for a GPU if there is one.
+
+    Raises:
+        ValueError: There are no such weights, or the device cannot be used.
+    """
+    path = autoencoder_file(name)
+    if not path.is_file() and str(name) in CASCADES:
+        raise ValueError(f"{str(name)!r} is a cascade; load it by lagem.load_cascade({name!r}) and use its `codec`.")
+    if not path.is_file():
+        raise ValueError(
+            f"there are no weights {str(name)!r}: give {' or '.join(map(repr, AUTOENCODERS))}, or the path of a "
+            "checkpoint, a safetensors file or the folder of a run."
+        )
+    return ShapeCodec(*load_autoencoder(path)).to(named_device(device))

@@ -1,0 +1,62 @@
+"""The latents of one shape with its frame, in memory and as a file (docs/latents-format.md)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lagem.geometry.frame import Frame
+from lagem.storage.atomic import write_bytes
+
+FORMAT = "lagem-shape-latents-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What an autoencoder makes of one shape.
+
+    levels: L tensors (M_i, D_i) float32 on the CPU, fine to coarse.
+    frame: Map between the shape's coordinates and the unit sphere.
+    autoencoder: Fingerprint of the autoencoder.
+    """
+
+    levels: list[Tensor]
+    frame: Frame
+    autoencoder: str
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file, whole or not at all; missing folders are made."""
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"{path}: latents are saved as .safetensors; rename it.")
+        arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
+        arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
+        arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)
+        about = {"format": FORMAT, "fingerprint": self.autoencoder}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, save(arrays, metadata={"lagem": json.dumps(about)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Latents":
+        """Read what `save` wrote; ValueError naming the file if it holds anything else."""
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such file.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {}).get("lagem", "{}"))
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if about["format"] != FORMAT:
+                raise ValueError(f"format {about['format']!r}")
+            center, scale = arrays.pop("center").double(), float(arrays.pop("scale"))
+            levels = [arrays[f"level_{number}"].float() for number in range(1, len(arrays) + 1)]
+            finite = all(bool(torch.isfinite(values).all()) for values in (center, *levels))
+            if center.shape != (3,) or not 0 < scale < float("inf") or not finite:
+                raise ValueError("numbers that are no frame or no latents")
+            return cls(levels, Frame(center.numpy(), scale), str(about["fingerprint"]))
+        except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no latents of one shape, as `Latents.save` writes them ({error}).") from error
