@@ -110,6 +110,8 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     run = {}
     for verb, module_name in sorted(tools.items()):
         command = importlib.import_module(module_name)
+        if not hasattr(command, "run"):
+            continue  # options that verbs share
         tool = verbs.add_parser(verb, help=command.SUMMARY, description=command.SUMMARY)
         if verb == asked:
             command.add_arguments(tool)

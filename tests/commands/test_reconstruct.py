@@ -11,6 +11,7 @@ from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh, load_mesh
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
+from lagem.storage.atomic import check_folder
 from lagem.weights.autoencoder import save_autoencoder
 
 FACES = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
@@ -33,7 +34,7 @@ def weights(tmp_path, logit: float):
 
 
 def reconstruct(tmp_path, logit, *files) -> None:
-    output = ["--output", str(tmp_path / "out"), "--resolution", "16"]
+    output = ["--output", str(tmp_path / "out"), "--resolution", "16", "--points", "2000"]
     main(["reconstruct", *map(str, files), "--weights", str(weights(tmp_path, logit)), *output])
 
 
@@ -97,7 +98,11 @@ def test_two_files_of_one_name_are_refused_before_any_work(tmp_path, box, capsys
 
 @pytest.mark.parametrize(
     ("option", "value", "found"),
-    [("--surface-points", "0", "0 surface points"), ("--resolution", "-3", "resolution -3")],
+    [
+        ("--surface-points", "0", "0 surface points"),
+        ("--resolution", "-3", "resolution -3"),
+        ("--points", "0", "0 points"),
+    ],
 )
 def test_numbers_that_reconstruct_nothing_are_refused_before_any_work(tmp_path, box, capsys, option, value, found):
     with pytest.raises(SystemExit) as stop:
@@ -119,9 +124,32 @@ def test_what_is_no_file_of_a_shape_is_said(tmp_path, box, capsys, name, expecte
     assert f"scores.csv is in {tmp_path / 'out'}" in printed
 
 
-def test_an_output_that_is_a_file_is_one_line(tmp_path, box, capsys):
-    (tmp_path / "out").touch()
+def test_the_points_of_the_score_are_as_many_as_asked_for(tmp_path, box):
+    floors = []
+    for points in (1000, 4000):
+        output = ["--output", str(tmp_path / f"{points}"), "--resolution", "16", "--points", str(points)]
+        main(["reconstruct", str(box), "--weights", str(weights(tmp_path, 1.0)), *output])
+        with (tmp_path / f"{points}" / "scores.csv").open() as file:
+            floors += [float(row["sampling_floor"]) for row in csv.DictReader(file)]
+    assert floors[0] == pytest.approx(2 * floors[1], rel=0.01), "it falls with the root of the number"
+
+
+@pytest.mark.parametrize("verb", ["reconstruct", "generate", "vary"])
+@pytest.mark.parametrize("output", ["file", "file/below", "link"])
+def test_an_output_that_cannot_be_a_folder_is_one_line_before_any_work(tmp_path, capsys, verb, output):
+    """Before any work: the files that are named, the weights and the mesh, are not there, and nobody notices."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    inputs = ["absent.ply", "--weights", "absent.ckpt"] if verb == "reconstruct" else ["absent_bundle"]
     with pytest.raises(SystemExit) as stop:
-        reconstruct(tmp_path, 1.0, box)
+        main([verb, *inputs, "--output", str(tmp_path / output)])
     assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith(f"lagem: error: {tmp_path / 'out'}: already exists")
+    message = capsys.readouterr().err
+    assert message.startswith(f"lagem: error: {tmp_path / output}: results cannot be written there")
+
+
+def test_an_output_below_a_folder_without_write_access_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ValueError, match=f"since {tmp_path} is not writable"):
+        check_folder(tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -1,9 +1,8 @@
-"""How the latents of a cascade are sampled, and the options for it that all commands which sample have in common.
+"""How the latents of a cascade are sampled, and how a field becomes a mesh.
 
-Nothing heavy is imported here: command lines are parsed by it.
+Command lines take their defaults from here, so nothing heavy is imported.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ class SamplerSettings:
 
     Args:
         steps: Steps of Heun's method: one number for all levels, or one for each, fine to coarse.
-        guidance: w of classifier-free guidance, one number or one for each level; 1 is none.
-        churn: S_churn of EDM, how much noise is added before the steps; 0 makes sampling deterministic.
-        coarser_sigma: Noise on the coarser latents, for stages that trained with conditioning augmentation.
+        guidance: w of classifier-free guidance: one number, or one for each level; 1 for none.
+        churn: S_churn of EDM, the noise added between steps; 0 makes sampling deterministic.
+        coarser_sigma: Noise on the coarser latents, for stages trained with conditioning augmentation.
         standardise: Standardise every sampled vector over its channels, as encoded ones are (Eq. 6).
     """
 
@@ -27,7 +26,7 @@ class SamplerSettings:
     standardise: bool = False
 
     def by_level(self, levels: int) -> list[tuple[int, float]]:
-        """Steps and guidance of each level, fine to coarse; ValueError where they are of another number of levels."""
+        """Steps and guidance of each level, fine to coarse; ValueError if the numbers do not fit."""
         both = []
         for name, given in (("steps", self.steps), ("guidance", self.guidance)):
             if len(given) not in (1, levels):
@@ -37,48 +36,6 @@ class SamplerSettings:
             both.append(list(given) * levels if len(given) == 1 else list(given))
         return list(zip(*both, strict=True))
 
-    @staticmethod
-    def add_options(parser: argparse.ArgumentParser) -> None:
-        """Add `--steps`, `--guidance`, `--churn`, `--coarser-sigma` and `--standardise`."""
-        default, add = SamplerSettings(), parser.add_argument
-        each = "one number, or one for each level, fine to coarse"
-        add(
-            "--steps",
-            type=int,
-            nargs="+",
-            default=list(default.steps),
-            metavar="N",
-            help=f"sampling steps: {each} (default: {default.steps[0]})",
-        )
-        add(
-            "--guidance",
-            type=float,
-            nargs="+",
-            default=list(default.guidance),
-            metavar="W",
-            help=f"classifier-free guidance, 1 is none: {each} (default: 1)",
-        )
-        add("--churn", type=float, default=0.0, metavar="S", help="S_churn: noise added between steps (default: 0)")
-        add(
-            "--coarser-sigma",
-            type=float,
-            default=0.0,
-            metavar="S",
-            help="noise on coarser latents, for stages trained with conditioning augmentation (default: 0)",
-        )
-        add("--standardise", action="store_true", help="standardise sampled latents again, as encoded ones are")
-
-    @classmethod
-    def from_options(cls, args: argparse.Namespace) -> "SamplerSettings":
-        """What these options say."""
-        return cls(
-            steps=args.steps,
-            guidance=args.guidance,
-            churn=args.churn,
-            coarser_sigma=args.coarser_sigma,
-            standardise=args.standardise,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceSettings:
@@ -86,7 +43,7 @@ class SurfaceSettings:
 
     Args:
         resolution: Cells along a side of the grid.
-        only_largest: Keep the largest connected part alone.
+        only_largest: Keep only the largest connected component.
         faces: Most faces of a mesh; None for all.
     """
 

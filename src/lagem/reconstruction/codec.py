@@ -102,7 +102,8 @@ class ShapeCodec:
         """Number of surface points to encode: as asked, or as in training; ValueError if that is not positive."""
         count = self.spec.num_surface_points if asked is None else asked
         if count < 1:
-            raise ValueError(f"at least 1 surface point is needed to encode a shape, but there are {count}.")
+            source = "in training (these weights are untrained)" if asked is None else "asked for"
+            raise ValueError(f"encoding needs at least 1 surface point, but {count} surface points were {source}.")
         return count
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Reconstruct meshes and point clouds from files: into the unit sphere, through the network, and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +60,11 @@ def reconstruct_shape(
 
 def reconstruct_files(
     codec: ShapeCodec,
-    paths: list[Path],
+    paths: Sequence[Path],
     output: Path,
     *,
     num_surface_points: int | None,
+    points: int,
     resolution: int,
     method: ExtractionMethod,
     format: str,
@@ -77,11 +78,11 @@ def reconstruct_files(
     Raises:
         ValueError: Two files would be written to one name, or a number is too small; before any file is read.
     """
-    num_surface_points = codec.count_of_points(num_surface_points)
-    if num_surface_points < 1 or resolution < 2:
+    codec.count_of_points(num_surface_points)
+    if points < 1 or resolution < 2:
         raise ValueError(
-            "a reconstruction needs at least 1 surface point and a resolution of at least 2, but "
-            f"{num_surface_points} surface points and resolution {resolution} were given."
+            "a reconstruction needs a resolution of at least 2 and at least 1 point to score it, but "
+            f"resolution {resolution} and {points} points were given."
         )
     named: dict[str, Path] = {}
     for path in paths:
@@ -96,6 +97,7 @@ def reconstruct_files(
                 num_surface_points=num_surface_points,
                 resolution=resolution,
                 method=method,
+                points=points,
                 seed=seed,
             )
         except ValueError as error:

@@ -62,6 +62,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
         yield temporary
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ValueError if results cannot be written to a folder, which may not be there yet; nothing is made."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f"{folder}: results cannot be written there, since {there} is no folder; name another.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder}: results cannot be written there, since {there} is not writable; name another.")
+
+
 def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
     """Remove temporaries of killed writers from a folder that nobody is writing to.
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lagem.pretrained import autoencoder_file
+from lagem.commands import options
 
 SUMMARY = "encode shapes to a cache of latents, from which the cascade's stages are trained"
 
@@ -11,12 +11,7 @@ SUMMARY = "encode shapes to a cache of latents, from which the cascade's stages 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add(
-        "weights",
-        type=autoencoder_file,
-        metavar="CKPT",
-        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
-    )
+    options.add_weights(parser)
     add(
         "data",
         metavar="DATA",
@@ -39,23 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="encode the shapes of a list of `lagem select-ids` alone (default: all)",
     )
-    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
-    add(
-        "--batch-size",
-        type=int,
-        default=1,
-        metavar="B",
-        help="draws encoded at once; more are faster on a GPU (default: %(default)s)",
-    )
-    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
-    add("--retry-refused", action="store_true", help="encode shards again in which an earlier call refused a shape")
-    add(
-        "--part",
-        metavar="I/N",
-        help="encode one of N shares of the shards, beside the others; the command without it then writes the index",
-    )
-    add("--status", action="store_true", help="only say how many shapes are encoded, refused and missing")
+    options.add_surface_points(parser)
+    options.add_batch_size(parser, 1)
+    options.add_device(parser)
+    options.add_seed(parser)
+    options.add_retry_refused(parser)
+    options.add_part(parser)
+    options.add_status(parser)
 
 
 def run(args: argparse.Namespace) -> None:

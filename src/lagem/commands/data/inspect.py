@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.commands import options
+
 SUMMARY = "summarise a prepared folder and list its suspicious shapes, as tables and pictures"
 
 
@@ -19,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="distance, everywhere, up to which two shapes count as copies (default: %(default)s)",
     )
-    add("--seed", type=int, default=0, metavar="N", help="seed of what is drawn (default: 0)")
-    add("--up", choices=["y", "z"], default="z", help="axis that points up in the pictures (default: z)")
+    options.add_seed(parser)
+    options.add_up(parser)
 
 
 def run(args: argparse.Namespace) -> None:

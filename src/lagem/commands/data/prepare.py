@@ -2,6 +2,8 @@
 
 import argparse
 
+from lagem.commands import options
+
 SUMMARY = "sample and label meshes, and pack them into shards for training"
 
 
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="least thickness of open sheets, in unit-sphere units (default: %(default)s)",
     )
-    add("--seed", type=int, default=paper.seed, metavar="N", help="seed of all draws (default: %(default)s)")
+    options.add_seed(parser)
     add(
         "--shapes-per-shard",
         type=int,
@@ -69,13 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds after which a mesh is given up (default: %(default)g)",
     )
-    add("--retry-refused", action="store_true", help="try meshes again that an earlier call refused")
-    add(
-        "--part",
-        metavar="I/N",
-        help="prepare one of N shares of the meshes, beside the others; the command without it then packs",
-    )
-    add("--status", action="store_true", help="only say how many are prepared, refused and missing")
+    options.add_retry_refused(parser)
+    options.add_part(parser)
+    options.add_status(parser)
 
 
 def run(args: argparse.Namespace) -> None:

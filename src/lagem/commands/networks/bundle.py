@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lagem.pretrained import autoencoder_file
+from lagem.commands import options
 
 SUMMARY = "put an autoencoder and the stages of its cascade into one folder, checked to belong together"
 
@@ -11,19 +11,20 @@ SUMMARY = "put an autoencoder and the stages of its cascade into one folder, che
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
+    options.add_weights(parser, "autoencoder")
     add(
-        "autoencoder",
-        type=autoencoder_file,
-        metavar="AUTOENCODER",
-        help="checkpoint of `lagem fit`, or a safetensors file, or ours: autoencoder, large",
+        "stages",
+        type=Path,
+        nargs="+",
+        metavar="STAGE",
+        help="checkpoints of stages, one for each level, in any order",
     )
-    add("stages", type=Path, nargs="+", metavar="STAGE", help="checkpoints of one stage for each level, in any order")
     add("--output", type=Path, required=True, metavar="DIR", help="folder to make")
     add("--half", action="store_true", help="store float16: half the size, samples differ in the last digits")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the bundle."""
+    """Write the bundle, and print its size."""
     from lagem.generation.bundle import write_bundle
 
     folder = write_bundle(args.autoencoder, args.stages, args.output, half=args.half)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from lagem.commands import options
 from lagem.pretrained import autoencoder_file
 
 SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average"
@@ -15,8 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "weights",
         metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, one of ours (autoencoder, large), or `retrieval`, the "
-        "baseline that returns the nearest training shape",
+        help=f"{options.WEIGHTS}; or `retrieval`: the baseline that returns the nearest training shape",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(
@@ -27,23 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for scores.csv, card.json, card.md, examples.png",
     )
     add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
-    add("--surface-points", type=int, metavar="N", help="points given to the encoder (default: as in training)")
-    add("--points", type=int, default=100_000, metavar="N", help="points on each surface (default: %(default)s)")
-    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
-    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the samplings (default: 0)")
-    add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
-    add(
-        "--part",
-        metavar="I/N",
-        help="score every N-th shape only; parts can run in parallel, and the command without --part then writes the "
-        "card",
-    )
-    add(
-        "--status",
-        action="store_true",
-        help="only print how many shapes have a score with these settings, were refused, and are missing",
-    )
+    options.add_surface_points(parser)
+    options.add_points(parser)
+    options.add_resolution(parser)
+    options.add_device(parser)
+    options.add_seed(parser)
+    options.add_up(parser)
+    options.add_part(parser)
+    options.add_status(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.commands import options
+
 SUMMARY = "compare generated shapes with real ones: MMD, COV, 1-NNA, diversity, novelty, recognised categories"
 
 
@@ -35,13 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training set of the cascade, the split `train` of a prepared folder or of `procedural:TRAIN+VAL`; adds "
         "the novelty, how far generated shapes are from it (default: no novelty)",
     )
-    add(
-        "--points",
-        type=int,
-        default=2048,
-        metavar="N",
-        help="points per shape (default: %(default)s, as published)",
-    )
+    options.add_points(parser, 2048)
     add(
         "--emd-points",
         type=int,
@@ -52,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 0, none)",
     )
     add("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all draws, and of procedural shapes (default: 0)")
+    options.add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:

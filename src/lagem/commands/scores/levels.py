@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lagem.pretrained import autoencoder_file
+from lagem.commands import options
 
 SUMMARY = "what does each level carry? each level replaced by noise, and the coarse levels alone"
 
@@ -11,20 +11,15 @@ SUMMARY = "what does each level carry? each level replaced by noise, and the coa
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add(
-        "weights",
-        type=autoencoder_file,
-        metavar="CKPT",
-        help="checkpoint of `lagem fit`, a safetensors file, or one of ours (autoencoder, large)",
-    )
+    options.add_weights(parser)
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for levels.md, levels.json and levels.png")
     add("--split", default="val", metavar="NAME", help="split of the folder (default: val)")
-    add("--points", type=int, default=20_000, metavar="N", help="points on each surface (default: %(default)s)")
-    add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
-    add("--device", default="cpu", metavar="NAME", help="torch device; auto: a GPU if there is one (default: cpu)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the samplings and the noise (default: 0)")
-    add("--up", choices=["y", "z"], default="z", help="axis that points up in the picture (default: z)")
+    options.add_points(parser, 20_000)
+    options.add_resolution(parser, 64)
+    options.add_device(parser)
+    options.add_seed(parser)
+    options.add_up(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,155 @@
+"""Options that several verbs share, each defined once."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from lagem.pretrained import AUTOENCODERS, CASCADES, autoencoder_file
+
+if TYPE_CHECKING:
+    from lagem.generation.settings import SamplerSettings
+
+WEIGHTS = (
+    "checkpoint of `lagem fit`, a safetensors file, the folder of a run, or weights that ship with the package: "
+    + ", ".join(AUTOENCODERS)
+)
+
+
+def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, default: str | None = None) -> None:
+    """Add the autoencoder to use: an argument, or with a default an option, that becomes the path of a file."""
+    if default is None:
+        parser.add_argument(name, type=autoencoder_file, metavar="CKPT", help=WEIGHTS)
+    else:
+        text = f"{WEIGHTS} (default: {default})"
+        parser.add_argument(name, type=autoencoder_file, default=default, metavar="CKPT", help=text)
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """Add the cascade to use."""
+    parser.add_argument(
+        "bundle",
+        nargs="?",
+        default=CASCADES[0],
+        metavar="BUNDLE",
+        help=f"folder of `lagem bundle`, or a cascade that ships with the package: {', '.join(CASCADES)} "
+        "(default: %(default)s)",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`."""
+    text = "torch device; auto: a GPU if there is one (default: cpu)"
+    parser.add_argument("--device", default="cpu", metavar="NAME", help=text)
+
+
+def add_resolution(parser: argparse.ArgumentParser, default: int = 128) -> None:
+    """Add `--resolution`."""
+    text = "cells along a side of the grid from which meshes are extracted (default: %(default)s)"
+    parser.add_argument("--resolution", type=int, default=default, metavar="R", help=text)
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add `--seed`."""
+    text = "seed of everything that is drawn at random (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+
+
+def add_up(parser: argparse.ArgumentParser) -> None:
+    """Add `--up`."""
+    text = "axis that points up in the pictures (default: z)"
+    parser.add_argument("--up", choices=["y", "z"], default="z", help=text)
+
+
+def add_points(parser: argparse.ArgumentParser, default: int = 100_000) -> None:
+    """Add `--points`."""
+    text = "points drawn on each surface to compare shapes (default: %(default)s)"
+    parser.add_argument("--points", type=int, default=default, metavar="N", help=text)
+
+
+def add_surface_points(parser: argparse.ArgumentParser) -> None:
+    """Add `--surface-points`."""
+    text = "surface points to encode of each shape (default: as many as in training)"
+    parser.add_argument("--surface-points", type=int, metavar="N", help=text)
+
+
+def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add `--batch-size`."""
+    text = "shapes that pass through the network at once; more are faster on a GPU (default: %(default)s)"
+    parser.add_argument("--batch-size", type=int, default=default, metavar="B", help=text)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add `--format`."""
+    text = "file format of the meshes (default: ply)"
+    parser.add_argument("--format", choices=["ply", "glb", "obj", "stl"], default="ply", help=text)
+
+
+def add_part(parser: argparse.ArgumentParser) -> None:
+    """Add `--part`."""
+    text = (
+        "do only part I of N, so that N processes can share the work; when all parts are done, the command without "
+        "--part finishes it"
+    )
+    parser.add_argument("--part", metavar="I/N", help=text)
+
+
+def add_status(parser: argparse.ArgumentParser) -> None:
+    """Add `--status`."""
+    text = "only print how many shapes are done, refused and missing, with the same settings"
+    parser.add_argument("--status", action="store_true", help=text)
+
+
+def add_retry_refused(parser: argparse.ArgumentParser) -> None:
+    """Add `--retry-refused`."""
+    parser.add_argument("--retry-refused", action="store_true", help="try shapes again that an earlier call refused")
+
+
+def add_sampler(parser: argparse.ArgumentParser) -> None:
+    """Add `--steps`, `--guidance`, `--churn`, `--coarser-sigma` and `--standardise`."""
+    from lagem.generation.settings import SamplerSettings
+
+    default, add = SamplerSettings(), parser.add_argument
+    each = "one number, or one for each level, fine to coarse"
+    add(
+        "--steps",
+        type=int,
+        nargs="+",
+        default=list(default.steps),
+        metavar="N",
+        help=f"sampling steps: {each} (default: {default.steps[0]})",
+    )
+    add(
+        "--guidance",
+        type=float,
+        nargs="+",
+        default=list(default.guidance),
+        metavar="W",
+        help=f"weight of classifier-free guidance, 1 for none: {each} (default: 1)",
+    )
+    add(
+        "--churn",
+        type=float,
+        default=default.churn,
+        metavar="S",
+        help="S_churn of EDM: noise added between steps (default: 0)",
+    )
+    add(
+        "--coarser-sigma",
+        type=float,
+        default=default.coarser_sigma,
+        metavar="S",
+        help="noise on coarser latents, for stages trained with conditioning augmentation (default: 0)",
+    )
+    add("--standardise", action="store_true", help="standardise sampled latents, as encoded ones are")
+
+
+def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
+    """The settings that these options name."""
+    from lagem.generation.settings import SamplerSettings
+
+    return SamplerSettings(
+        steps=args.steps,
+        guidance=args.guidance,
+        churn=args.churn,
+        coarser_sigma=args.coarser_sigma,
+        standardise=args.standardise,
+    )

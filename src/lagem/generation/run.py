@@ -1,0 +1,116 @@
+"""A run of `lagem generate`, from names of a cascade and of categories to files."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from lagem.generation.bundle import load_cascade
+from lagem.generation.generator import CascadedGenerator
+from lagem.generation.report import GenerationReport
+from lagem.generation.requests import Request, forced_requests, free_requests
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.latents.cache import LatentCache
+from lagem.storage.atomic import check_folder
+
+EVERY_CATEGORY = "all"
+
+
+def generate(
+    bundle: str,
+    output: Path,
+    *,
+    categories: Sequence[str] | None,
+    count: int,
+    latents: str | None,
+    split: str | None,
+    keep: Sequence[int],
+    sampler: SamplerSettings,
+    surface: SurfaceSettings,
+    format: str,
+    batch_size: int,
+    device: str,
+    seed: int,
+    up: Literal["y", "z"],
+) -> int:
+    """Make shapes, and write meshes, latents.safetensors, samples.csv and picture.png.
+
+    Args:
+        bundle: As `load_cascade` takes it.
+        output: Folder of the results.
+        categories: Names of categories, or `all` alone; None for a cascade that knows none.
+        count: Shapes of each category.
+        latents: Folder of `lagem encode`, from whose shapes the levels in `keep` are taken; None to sample all levels.
+        split: Of those shapes; None takes val.
+        keep: Numbers of the coarsest levels.
+        sampler: How latents are sampled.
+        surface: How fields become meshes.
+        format: Ending of the meshes' files.
+        batch_size: Samples made at once.
+        device: Where the networks run.
+        seed: Sample i depends on (seed, i) alone.
+        up: The axis that points up in the picture.
+
+    Returns:
+        How many samples have a mesh.
+
+    Raises:
+        ValueError: The cascade cannot follow these arguments, or the folder cannot be written to.
+    """
+    check_folder(output)
+    if latents is None and (keep or split):
+        raise ValueError("--keep and --split choose from the shapes of --latents CACHE; name it, or leave them out.")
+    generator = load_cascade(bundle, device=device)
+    about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}
+    if latents is not None:
+        about |= {"latents": latents, "split": split or "val", "keep": keep}
+    requests = _requests(generator, categories, count, latents, split or "val", keep)
+    report = GenerationReport(
+        output=output,
+        total=sum(len(request.sources) for request in requests),
+        format=format,
+        up=up,
+        about=about | asdict(sampler),
+        num_categories=len(requests),
+        sources={
+            request.first + number: source for request in requests for number, source in enumerate(request.sources)
+        },
+    )
+    shapes = [
+        generator.stream(
+            count=len(request.sources),
+            category=request.category,
+            given=request.given,
+            seed=seed,
+            first=request.first,
+            batch_size=batch_size,
+            sampler=sampler,
+            surface=surface,
+            on_step=report.on_step,
+        )
+        for request in requests
+    ]
+    report.take(chain.from_iterable(shapes))
+    return report.num_meshes
+
+
+def _requests(
+    generator: CascadedGenerator,
+    categories: Sequence[str] | None,
+    count: int,
+    latents: str | None,
+    split: str,
+    keep: Sequence[int],
+) -> list[Request]:
+    """What to make of each category."""
+    # A cascade without categories refuses `all` like any other name.
+    every = categories == [EVERY_CATEGORY] and bool(generator.category_names)
+    names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--category names one more than once: {' '.join(map(str, names))}.")
+    if latents is None:
+        return free_requests(names, count)
+    return forced_requests(
+        LatentCache(latents), generator, split=split, categories=names, every=every, count=count, keep=keep
+    )

@@ -1,0 +1,65 @@
+"""A run of `lagem reconstruct`, from names of weights and files to results on the disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from lagem.geometry.surface import ExtractionMethod
+from lagem.reconstruction.codec import load_codec
+from lagem.reconstruction.files import reconstruct_files
+from lagem.reconstruction.report import Report
+from lagem.storage.atomic import check_folder
+
+
+def reconstruct(
+    weights: str | Path,
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    num_surface_points: int | None,
+    points: int,
+    resolution: int,
+    method: ExtractionMethod,
+    format: str,
+    device: str,
+    seed: int,
+    up: Literal["y", "z"],
+) -> int:
+    """Reconstruct files, print a line for each, and write meshes, scores.csv and picture.png.
+
+    Args:
+        weights: As `load_codec` takes them.
+        paths: Meshes and point clouds.
+        output: Folder of the results.
+        num_surface_points: Points of the surface to encode; None takes as many as in training.
+        points: Points drawn on input and result for the scores.
+        resolution: Cells along a side of the grid.
+        method: How the grid is evaluated.
+        format: Ending of the meshes' files.
+        device: Where the network runs.
+        seed: Of the draws.
+        up: The axis that points up in the picture.
+
+    Returns:
+        How many files were reconstructed.
+
+    Raises:
+        ValueError: Nothing can be reconstructed with these arguments, or the folder cannot be written to.
+    """
+    check_folder(output)
+    report = Report(total=len(paths), up=up)
+    results = reconstruct_files(
+        load_codec(weights, device=device),
+        paths,
+        output,
+        num_surface_points=num_surface_points,
+        points=points,
+        resolution=resolution,
+        method=method,
+        format=format,
+        seed=seed,
+    )
+    for path, result in results:
+        report.add(path, result)
+    report.write(output)
+    return len(report.scores)

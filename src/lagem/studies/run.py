@@ -1,0 +1,89 @@
+"""A run of `lagem vary`: one study of the levels of a cascade, its table printed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from lagem.evaluation.tables import Rows, terminal_table
+from lagem.generation.bundle import load_cascade
+from lagem.generation.generator import CascadedGenerator
+from lagem.generation.settings import SamplerSettings
+from lagem.storage.atomic import check_folder
+from lagem.studies.mixing import mix_shapes, mixture_rows
+from lagem.studies.noise import disturb_levels, noise_rows
+from lagem.studies.sharing import share_levels, sharing_rows
+from lagem.studies.study import Study
+
+GROUPS = 8
+VARIANTS = 8
+
+
+def vary(
+    bundle: str,
+    output: Path,
+    *,
+    category: str | None,
+    meshes: Sequence[Path],
+    noise_fractions: Sequence[float] | None,
+    mix: bool,
+    groups: int | None,
+    variants: int | None,
+    sampler: SamplerSettings,
+    resolution: int,
+    device: str,
+    seed: int,
+    up: Literal["y", "z"],
+) -> None:
+    """Run one study, print its table, and write it with numbers and pictures.
+
+    Args:
+        bundle: As `load_cascade` takes it.
+        output: Folder of the results.
+        category: Of all samples, for a cascade that is conditional on a category.
+        meshes: Files whose latents the study starts from; without any, it starts from samples.
+        noise_fractions: Fractions of each level's vectors to replace by noise; None for another study.
+        mix: Mix pairs of shapes; without noise and mixing, groups of samples share coarse levels.
+        groups: Samples, or pairs of them, to start from; None for 8.
+        variants: Samples of a group that shares levels; None for 8.
+        sampler: How latents are sampled.
+        resolution: Cells along a side of the grid.
+        device: Where the networks run.
+        seed: Of everything.
+        up: The axis that points up in the pictures.
+
+    Raises:
+        ValueError: The arguments contradict each other or the cascade, or the folder cannot be written to.
+    """
+    check_folder(output)
+    if groups is not None and meshes:
+        raise ValueError("--groups is how many samples to start from, but --mesh names the shapes; leave one out.")
+    if variants is not None and (mix or noise_fractions is not None):
+        raise ValueError(
+            "--variants is of groups that share levels, which --noise and --mix do not make; leave it out."
+        )
+    study = Study(
+        output=output,
+        category=category,
+        meshes=meshes,
+        groups=GROUPS if groups is None else groups,
+        seed=seed,
+        sampler=sampler,
+        resolution=resolution,
+        up=up,
+    )
+    generator = load_cascade(bundle, device=device)
+    rows = _rows(generator, study, noise_fractions, mix, VARIANTS if variants is None else variants)
+    Console(soft_wrap=True).print(terminal_table(rows))
+    print(f"the table, its numbers as JSON, and pictures are in {output}")
+
+
+def _rows(
+    generator: CascadedGenerator, study: Study, noise_fractions: Sequence[float] | None, mix: bool, variants: int
+) -> Rows:
+    if mix:
+        return mixture_rows(mix_shapes(generator, study))
+    if noise_fractions is not None:
+        return noise_rows(disturb_levels(generator, study, fractions=noise_fractions))
+    return sharing_rows(share_levels(generator, study, variants=variants))
