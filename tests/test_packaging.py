@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from python_example import example, write_chair
+
 ROOT = Path(__file__).resolve().parents[1]
 HOMES = {"lagem": "src/lagem", "lagem/data_modules": "data_modules", "lagem/callbacks": "callbacks"}
 BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
@@ -67,6 +69,18 @@ def test_wheel_has_the_command(wheel):
 def test_wheel_has_the_licence(wheel):
     (name,) = [name for name in wheel.namelist() if name.endswith("/LICENSE")]
     assert wheel.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_example_of_the_readme_runs_from_the_wheel_outside_of_the_repository(wheel, tmp_path):
+    wheel.extractall(tmp_path / "installed")
+    (tmp_path / "elsewhere").mkdir()
+    write_chair(tmp_path / "elsewhere")
+    text = example(ROOT / "README.md").replace("resolution=256", "resolution=16").replace("count=4", "count=1")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n{text}print(lagem.__file__)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "elsewhere", capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()).is_relative_to(tmp_path / "installed")
+    assert (tmp_path / "elsewhere" / "chair.glb").is_file()
 
 
 def test_package_left_out_of_the_list_is_found(tmp_path):

@@ -19,7 +19,8 @@ from source_files import HOMES, ROOT, is_within, module_files, run_on_import
 SHARED = ["device", "levels", "progress", "randomness", "samples", "signals"]
 # What each room may import besides itself and the shared words; "geometry.frame" is that one module, "*" everything.
 MAY_IMPORT = {
-    **{word: [] for word in ("", "device", "levels", "progress", "randomness", "signals")},
+    "": ["generation", "reconstruction", "geometry.mesh"],  # the public names, for type checkers; loaded when used
+    **{word: [] for word in ("device", "levels", "progress", "randomness", "signals")},
     "samples": ["geometry.frame"],
     "storage": [],
     "models": [],
