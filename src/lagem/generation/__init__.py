@@ -1,1 +1,1 @@
-"""New shapes out of a cascade: settings, generator, bundle, requests and report."""
+"""New shapes from a cascade: settings, generator, bundle, requests, report and run."""

@@ -26,7 +26,7 @@ AUTOENCODER = "autoencoder.safetensors"
 
 
 class BundleError(ValueError):
-    """A bundle that cannot be made or read, with the file that is to blame."""
+    """A bundle that cannot be made or read; the message names the faulty file."""
 
 
 def write_bundle(
@@ -113,7 +113,7 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:
-    """BundleError where a stage fits neither the levels nor the other stages, or a level has not one stage."""
+    """Raise BundleError if a stage does not fit the levels or the other stages, or a level lacks its one stage."""
     by_level: dict[int, Path] = {}
     for path, spec in specs:
         if spec.levels != tuple(levels):

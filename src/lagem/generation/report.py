@@ -1,4 +1,4 @@
-"""What `lagem generate` shows and writes: a mesh a sample, their latents, a table and a picture."""
+"""Output of `lagem generate`: meshes, latents, a table, a picture and a progress bar."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -26,16 +26,16 @@ TABLE = "samples.csv"
 
 @dataclass
 class GenerationReport:
-    """Takes samples as they come.
+    """Collects samples as they are made, and writes the results.
 
     Args:
         output: Folder to write to.
-        total: Number of samples asked for.
+        total: Number of samples to make.
         format: Ending of the meshes' files.
         up: The axis that points up in the picture.
-        about: What the samples were made with, in plain types, kept with the latents.
-        num_categories: How many categories share the picture.
-        sources: For samples made from coarse latents of real shapes, these shapes' ids.
+        about: Settings of the samples in plain types, stored with the latents.
+        num_categories: Number of categories in the picture.
+        sources: Ids of the real shapes whose coarse latents were kept, by the sample's index.
     """
 
     output: Path
@@ -57,7 +57,7 @@ class GenerationReport:
             raise ValueError(f"{self.output} already holds samples. Remove them, or name another --output.")
 
     def on_step(self, level: int, step: SamplerStep) -> None:
-        """Show where the sampling is."""
+        """Show the level and step that is being sampled."""
         self._progress.update(self._task, doing=f"level {level}, step {step.step} of {step.num_steps}")
 
     def take(self, shapes: Iterable[GeneratedShape]) -> None:

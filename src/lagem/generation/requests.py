@@ -1,7 +1,7 @@
-"""Teacher forcing: true latents of the coarse levels, of which the stages make the finer ones.
+"""What to generate: free requests sample all levels, forced ones keep the coarse latents of real shapes.
 
-A stage is trained on true coarser latents, but a cascade gives it sampled ones. Samples from true latents beside free
-ones show what that costs.
+A stage is trained on true coarser latents, but in a cascade it gets sampled ones. Samples with true coarse latents
+(teacher forcing), compared with free ones, show what that costs.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class Request:
     """Samples of one category to make.
 
     category: None for a cascade without categories.
-    first: index of the first sample: it does not depend on how many samples of other categories are made.
-    sources: for each sample the id of the real shape that gives the kept levels, "" where none does.
-    given: kept levels: number to (len(sources), M_i, D_i) latents.
+    first: Index of the first sample; it does not depend on how many samples other categories get.
+    sources: For each sample the id of the real shape whose levels are kept, or "".
+    given: Latents of the kept levels, (len(sources), M_i, D_i) by the level's number.
     """
 
     category: str | None
@@ -33,7 +33,7 @@ class Request:
 
 def free_requests(categories: Sequence[str | None], count: int) -> list[Request]:
     """Requests for `count` samples of each category from noise alone."""
-    return [Request(name, place * count, [""] * count, {}) for place, name in enumerate(categories)]
+    return [Request(name, index * count, [""] * count, {}) for index, name in enumerate(categories)]
 
 
 def forced_requests(
@@ -46,17 +46,17 @@ def forced_requests(
     count: int,
     keep: Sequence[int],
 ) -> list[Request]:
-    """Requests for samples from the coarse levels of the first real shapes of each category, in the order of their ids.
+    """Requests for samples that keep coarse levels of the first real shapes of each category, in the order of ids.
 
-    The latents are those of the first draw of each shape's surface.
+    The latents come from the first draw of each shape's surface.
 
     Args:
-        cache: Of `lagem encode`, of the autoencoder of the cascade.
+        cache: Made by `lagem encode` with the cascade's autoencoder.
         generator: The cascade.
-        split: Whose shapes.
-        categories: Their names, or one None for shapes of any.
-        every: Leave out categories that have no shape in the split.
-        count: Most shapes of a category.
+        split: Split of the shapes.
+        categories: Names of categories, or a single None for shapes of any category.
+        every: Skip categories without a shape in the split, instead of refusing them.
+        count: Maximum number of shapes per category.
         keep: Numbers of the coarsest levels.
 
     Raises:
@@ -70,17 +70,17 @@ def forced_requests(
         )
     if count < 1:
         raise ValueError(f"--count must be at least 1, but {count} was given.")
-    if cache.fingerprint != generator.codec.fingerprint:  # that of a bundle in half precision is its own
+    if cache.fingerprint != generator.codec.fingerprint:  # half precision changes the fingerprint
         check_fingerprint(generator.specs[0].autoencoder, cache.fingerprint, f"the latent cache {cache.root}")
     requests, missing = [], []
-    for place, name in enumerate(categories):
+    for index, name in enumerate(categories):
         rows = _rows(cache, split, name)[:count]
         if not rows:
             missing.append(name or "any category")
             continue
         latents = [cache.latents(row) for row in rows]
         given = {level: torch.stack([torch.from_numpy(z[level - 1]) for z in latents]) for level in keep}
-        requests.append(Request(name, place * count, [cache.ids[row] for row in rows], given))
+        requests.append(Request(name, index * count, [cache.ids[row] for row in rows], given))
     if missing and not (every and requests):
         raise ValueError(
             f"{cache.root} has no shape of {', '.join(missing)} in the split {split!r}. It has the splits "

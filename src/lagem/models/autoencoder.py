@@ -24,8 +24,8 @@ Ask = Callable[[Tensor, Sequence[KeysValues]], Tensor]
 
 
 @dataclass(frozen=True)
-class Reconstruction:
-    """What a training step needs: (B, Q) logits, the latents, and the (B,) KL term, 0 where there is none."""
+class AutoencoderOutput:
+    """What a training step needs: (B, Q) logits, the latents, and the (B,) KL term, 0 without KL levels."""
 
     logits: Tensor
     latents: list[Tensor]
@@ -106,7 +106,7 @@ class Autoencoder(nn.Module):
         anchor_indices: Tensor | None = None,
         generators: Sequence[torch.Generator] | None = None,
         finest: Tensor | None = None,
-    ) -> Reconstruction:
+    ) -> AutoencoderOutput:
         """Encode points and answer queries.
 
         Args:
@@ -121,7 +121,7 @@ class Autoencoder(nn.Module):
         used = latents
         if finest is not None:
             used = [z * (finest <= level).to(z.dtype)[:, None, None] for level, z in enumerate(latents, start=1)]
-        return Reconstruction(logits=self.decode(used)(query_points), latents=latents, kl=kl)
+        return AutoencoderOutput(logits=self.decode(used)(query_points), latents=latents, kl=kl)
 
     def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
         """Latents of all levels, fine to coarse; deterministic (a KL level gives its mean).

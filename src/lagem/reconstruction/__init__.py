@@ -1,1 +1,1 @@
-"""Shapes from files, through the autoencoder, and back to files."""
+"""Shapes to latents and back: the codec, files through it, and the report."""

@@ -1,4 +1,4 @@
-"""What `lagem reconstruct` says and writes about its results: lines, scores.csv and a picture."""
+"""Output of `lagem reconstruct` besides its meshes: a line for each file, scores.csv and a picture."""
 
 import time
 from pathlib import Path
@@ -19,10 +19,10 @@ PICTURED = 12  # most shapes in the picture
 
 
 class Report:
-    """Prints a line a file as it is done, and keeps scores, reasons and the first pictures.
+    """Prints a line for each finished file, and collects scores, reasons and the first pictures.
 
     Args:
-        total: Number of files asked for.
+        total: Number of files to reconstruct.
         up: The axis that points up in the picture.
     """
 
@@ -54,7 +54,7 @@ class Report:
         )
 
     def write(self, output: Path) -> None:
-        """Write scores.csv and picture.png to `output`, and print means and places."""
+        """Write scores.csv and picture.png to `output`, and print the means and the folder."""
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / "scores.csv", self._table())
         if self._pictures:

@@ -1,1 +1,1 @@
-"""Weights beside a description of what they are weights of, in files that run no code."""
+"""Networks' weights, each with a spec of its network, in files that run no code."""

@@ -1,4 +1,4 @@
-"""Weights beside a description of what they are weights of, in files that run no code.
+"""Weights with a description of their network, in files that run no code.
 
 Our own file is safetensors with the description as JSON in its metadata; a Lightning checkpoint carries the same
 description in plain types and is read with `weights_only=True`. A kind names both places: `autoencoder` or `stage`.
@@ -25,19 +25,19 @@ IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  
 
 
 class WeightsError(ValueError):
-    """A file that holds no weights we can use, named with its reason."""
+    """A file without usable weights; the message names it and the reason."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a file holds: the path it came from, its description, and the network's state dict."""
+    """The content of a file: its path, the network's description and its state dict."""
 
     path: Path
     description: dict[str, Any]
     state: dict[str, Tensor]
 
     def load_into(self, network: nn.Module) -> None:
-        """Give a network these weights; WeightsError where they are not its."""
+        """Load these weights into a network; raises WeightsError if they do not fit."""
         load_state(network, self.state, self.path)
 
 
@@ -47,7 +47,7 @@ def write_weights(
     """Write weights and description to one safetensors file, whole or not at all; missing folders are made.
 
     Args:
-        network: Whose weights.
+        network: The network to save.
         path: File to write.
         kind: What the network is.
         description: In plain types, with the entry `format`.
@@ -66,7 +66,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     """Read a safetensors file of ours, or a checkpoint of `lagem fit`; with weight averaging, the averaged weights.
 
     Raises:
-        WeightsError: Where the file is absent, unreadable, or holds another kind or format.
+        WeightsError: The file is absent, unreadable, or holds another kind or format.
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
@@ -79,7 +79,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Give a network a state dict; WeightsError, naming the source and the first misfit, where it is not its."""
+    """Load a state dict into a network; raises WeightsError naming the source and the first mismatch."""
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -88,16 +88,16 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Pa
 
 
 def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """Where a description is not ours, as `width 64, not 128; ...`; empty where it is."""
+    """How a description differs from ours, for example `width 64, not 128; ...`; empty if it does not."""
     return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
 
 
 def load_plain(path: Path) -> Any:
-    """What torch saved to a file, as long as it is plain data; WeightsError otherwise."""
+    """Read what torch saved to a file; raises WeightsError unless it is plain data."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
     try:
-        # The authors' files hold an argparse.Namespace, which is plain data; anything else stays refused.
+        # The authors' files hold an argparse.Namespace, which is plain data; everything else is refused.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
@@ -105,12 +105,12 @@ def load_plain(path: Path) -> Any:
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(
-            f"{path}: no checkpoint, or a damaged one ({reason}); fetch it again, or give another."
+            f"{path}: not a checkpoint, or a damaged one ({reason}); fetch it again, or give another."
         ) from error
 
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
-    """What to say of a file that holds more than plain data."""
+    """The error for a file whose loading would run code."""
     reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
     return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
 
@@ -125,15 +125,15 @@ def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
         return WeightsFile(path, json.loads(metadata.get(kind, "{}")), state)
     except (SafetensorError, json.JSONDecodeError) as error:
         raise WeightsError(
-            f"{path}: no safetensors file, or a damaged one ({error}); fetch it again, or give another."
+            f"{path}: not a safetensors file, or a damaged one ({error}); fetch it again, or give another."
         ) from error
 
 
 def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
     checkpoint = load_plain(path)
     if not isinstance(checkpoint, dict) or not {kind, "state_dict"} <= checkpoint.keys():
-        hint = " Weights of the authors come in through `lagem import-weights`." if kind == "autoencoder" else ""
-        raise WeightsError(f"{path}: this is no checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
+        hint = " Import the authors' weights by `lagem import-weights`." if kind == "autoencoder" else ""
+        raise WeightsError(f"{path}: this is not a checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
     prefix = IN_CHECKPOINT[kind]
     state = {
         name.removeprefix(prefix): tensor

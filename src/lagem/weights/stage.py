@@ -1,4 +1,4 @@
-"""Save and load a stage of the cascade: the network that makes one level, and what has to be known to use it."""
+"""Save and load a stage of the cascade: the network that makes one level, and the spec needed to use it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,19 +14,19 @@ FORMAT = "lagem-stage-1"
 
 @dataclass(frozen=True, kw_only=True)
 class StageSpec:
-    """All of a stage but its weights.
+    """Everything about a stage except its weights.
 
     Args:
         levels: The autoencoder's, fine to coarse.
         level: Number of the level this stage makes.
         width: C of its backbone.
         depth: Blocks of its backbone.
-        num_categories: Number of categories, where the condition is a category.
-        condition_dim: Channels of the condition, where it is an embedding.
-        drop_condition: Share of the samples that trained without their condition; guidance needs some.
+        num_categories: Number of categories, if the condition is a category.
+        condition_dim: Channels of the condition, if it is an embedding.
+        drop_condition: Fraction of the samples that trained without their condition; guidance needs some.
         max_coarser_sigma: Most noise on the coarser latents in training; 0 without conditioning augmentation.
-        category_names: What the categories' numbers mean; empty where the condition is no category.
-        autoencoder: Fingerprint of the autoencoder whose latents it learnt; empty before it has seen any.
+        category_names: Names of the categories, in the order of their numbers; empty if the condition is none.
+        autoencoder: Fingerprint of the autoencoder whose latents it learned; empty before training.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -42,7 +42,7 @@ class StageSpec:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it is told what to make."""
+        """Whether it takes a condition."""
         return self.num_categories is not None or self.condition_dim is not None
 
     def backbone(self) -> Backbone:
@@ -84,13 +84,13 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
 
 
 def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
-    """Read a stage from a checkpoint of `lagem fit` (the averaged weights, where it averages) or from our safetensors.
+    """Read a stage from a checkpoint of `lagem fit` (its averaged weights, if it has any) or from a safetensors file.
 
     Returns:
-        The network in evaluation mode, and what it is.
+        The network in evaluation mode, and its spec.
 
     Raises:
-        WeightsError: Where the file is absent, unreadable or of another kind.
+        WeightsError: The file is absent, unreadable or of another kind.
     """
     file = read_weights(path, kind="stage", format=FORMAT)
     try:

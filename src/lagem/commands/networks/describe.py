@@ -1,10 +1,10 @@
-"""`lagem describe`: what a configuration will cost, before anything is run."""
+"""`lagem describe`: the cost of an experiment, before it runs."""
 
 import argparse
 import json
 from pathlib import Path
 
-SUMMARY = "parameters, latents, operations and activations of an experiment, before it is run"
+SUMMARY = "print parameters, latents, operations and activations of an experiment, before it runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,9 @@
-"""`lagem import-weights`: the authors' checkpoint to our safetensors file, running no code from it."""
+"""`lagem import-weights`: the authors' checkpoint as a safetensors file, running no code from it."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "turn the authors' published checkpoint into a weights file of ours, running no code from it"
+SUMMARY = "convert the authors' published checkpoint to a safetensors file, running no code from it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         default=[2048, 512, 128],
-        help="latents of each level, fine to coarse; the weights do not say (default: the published 2048 512 128)",
+        help="latents of each level, fine to coarse, which the file lacks (default: the published 2048 512 128)",
     )
     parser.add_argument(
         "--num-surface-points", type=int, default=8192, help="surface points the model was trained with (default: 8192)"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import the weights."""
+    """Import the weights, and print their size."""
     from lagem.weights.autoencoder import save_autoencoder
     from lagem.weights.published import import_published
 
