@@ -25,7 +25,7 @@ def test_exactly_half_of_the_volume_queries_are_inside_and_labels_are_exact(inde
             (sample.volume_points, sample.volume_occupancy),
             (sample.near_points, sample.near_occupancy),
         ):
-            assert (shapes.shape(index).occupancy(points.numpy()) == labels.numpy().astype(bool)).all()
+            assert (shapes.collection.shape(index).occupancy(points.numpy()) == labels.numpy().astype(bool)).all()
 
 
 def test_sizes_are_as_asked():
@@ -54,21 +54,23 @@ def test_another_epoch_draws_other_points_on_the_same_shape():
     a, b = shapes[0, 5], shapes[1, 5]
     assert torch.cdist(a.surface_points, b.surface_points).min() > 0
     assert a.frame.scale == b.frame.scale
-    assert (shapes.shape(5).occupancy(b.volume_points.numpy()) == b.volume_occupancy.numpy().astype(bool)).all()
+    assert (
+        shapes.collection.shape(5).occupancy(b.volume_points.numpy()) == b.volume_occupancy.numpy().astype(bool)
+    ).all()
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {}], ids=["another seed", "another split"])
 def test_other_shapes(other):
     data, changed = ProceduralDataModule(**SMALL), ProceduralDataModule(**SMALL, **other)
     assert (
-        data.train_shapes.shape(0).frame.scale
-        != (changed.train_shapes if other else changed.val_shapes).shape(0).frame.scale
+        data.train_shapes.collection.shape(0).frame.scale
+        != (changed.train_shapes if other else changed.val_shapes).collection.shape(0).frame.scale
     )
 
 
 def test_ids_name_split_category_and_index():
     shapes = ProceduralDataModule(**SMALL).train_shapes
-    assert [shapes.id(i) for i in (0, 9)] == ["train-table-000000", "train-chair-000009"]
+    assert [shapes.collection.id(i) for i in (0, 9)] == ["train-table-000000", "train-chair-000009"]
 
 
 def test_an_augmented_sample_stays_in_the_unit_sphere():
@@ -114,6 +116,6 @@ def test_weights_turn_the_balanced_volume_points_into_a_uniform_draw():
         ball = (
             torch.nn.functional.normalize(torch.randn(200_000, 3), dim=1) * 3**0.5 * torch.rand(200_000, 1) ** (1 / 3)
         )
-        share = data.val_shapes.shape(index).occupancy(ball.numpy()).mean()
+        share = data.val_shapes.collection.shape(index).occupancy(ball.numpy()).mean()
         weighted = reference.volume_weight[reference.volume_occupancy].sum() / reference.volume_weight.sum()
         assert weighted == pytest.approx(share, rel=0.06)

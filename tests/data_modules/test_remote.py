@@ -39,7 +39,7 @@ def room_for(shards: int, folder: Path) -> int:
 def module(root, cache_folder, room=10**9, place=(0, 1), **kwargs) -> OccupancyDataModule:
     cache = FileCache(folder=str(cache_folder), gigabytes=room / 1e9)
     data = OccupancyDataModule(root=str(root), cache=cache, **{"num_workers": 0, "batch_size": 2, **COUNTS, **kwargs})
-    data._place = lambda: place
+    data._rank = lambda: place
     data.setup("fit")
     return data
 
