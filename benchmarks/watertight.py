@@ -25,7 +25,7 @@ from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import CHECKED_POINTS, Solid, own_solid, surface_error
-from lagem.preparation.workers import Lost, run_in_processes
+from lagem.preparation.workers import Failure, run_in_processes
 
 Errors = tuple[str, np.ndarray, np.ndarray]
 
@@ -55,7 +55,7 @@ def main() -> None:
         paths = [args.data.parent / row["file"] for row in csv.DictReader(file)]
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for path, result in track(run_in_processes(measure, paths, workers=args.workers), "measuring", total=len(paths)):
-        if result is None or isinstance(result, Lost):
+        if result is None or isinstance(result, Failure):
             print(f"{path.stem}: {result or 'cannot be loaded'}")
             continue
         found.setdefault(result[0], []).append(result[1:])

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "diffusion": [],
     "prepared": ["storage", "geometry"],
     "procedural": ["geometry"],
-    "sources": ["prepared", "procedural", "geometry"],
+    "sources": ["prepared", "procedural", "storage", "geometry"],
     "preparation": ["sources", "prepared", "storage", "geometry"],
     "latents": ["sources", "storage", "geometry", "weights", "models"],
     "reconstruction": ["sources", "storage", "geometry", "weights", "models", "pretrained"],

@@ -44,7 +44,7 @@ class LevelSpec:
 def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
     """Return `levels` as a tuple, or raise ValueError if they do not run fine to coarse."""
     if not levels:
-        raise ValueError("at least one level is needed, but `levels` is empty.")
+        raise ValueError("at least one level is needed, but `levels` is empty; give `model.init_args.levels`.")
     for fine, coarse in zip(levels, levels[1:], strict=False):
         if coarse.num_latents >= fine.num_latents:
             raise ValueError(

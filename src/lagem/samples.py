@@ -1,4 +1,4 @@
-"""What the data modules hand out and the training and evaluation steps take in.
+"""Samples and batches, as data modules yield them and training and evaluation steps take them.
 
 Letters: B shapes, N input points, Q query points of one kind, R reference points, V volume points, M_i latents of
 level i with D_i channels, T tokens.
@@ -18,14 +18,14 @@ from lagem.geometry.frame import Frame
 
 @dataclass(frozen=True)
 class OccupancySample:
-    """One shape as the network sees it in a step.
+    """One shape as the input of a step.
 
     surface_points: (N, 3) float32, the network's input P_0.
     volume_points: (Q, 3) float32 from the ball of radius sqrt(3), half of them inside (appendix D).
     volume_occupancy: (Q,) float32 in {0, 1}.
-    near_points: (Q', 3) float32, surface points jittered by sigma .005 or .05.
+    near_points: (Q', 3) float32, surface points jittered by sigma 0.005 or 0.05.
     near_occupancy: (Q',) float32 in {0, 1}.
-    frame: maps the shape, before augmentation, to and from its source's coordinates.
+    frame: map between the source's coordinates and the unit sphere, before augmentation.
     """
 
     id: str
@@ -40,7 +40,7 @@ class OccupancySample:
 
 @dataclass(frozen=True)
 class Batch:
-    """B shapes with their names; tensors, also those in lists, move together."""
+    """B shapes with their ids and categories; all tensors, also those in lists, move together."""
 
     ids: list[str]
     categories: list[str]
@@ -53,18 +53,18 @@ class Batch:
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
-        """The batch in page-locked memory, from where a copy to a GPU does not block; loaders call this."""
+        """The batch in page-locked memory, which can be copied to a GPU without blocking; data loaders call this."""
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def first(self, count: int) -> Self:
-        """The first `count` shapes, or all where there are fewer."""
+        """The first `count` shapes, or all if there are fewer."""
 
-        def part(value: Any) -> Any:
-            if isinstance(value, list) and value and isinstance(value[0], Tensor):  # a tensor of B rows for each level
+        def first_of(value: Any) -> Any:
+            if isinstance(value, list) and value and isinstance(value[0], Tensor):  # a tensor of B rows per level
                 return [level[:count] for level in value]
             return None if value is None else value[:count]
 
-        return dataclasses.replace(self, **{name: part(value) for name, value in vars(self).items()})
+        return dataclasses.replace(self, **{name: first_of(value) for name, value in vars(self).items()})
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
         def mapped(value: Any) -> Any:
@@ -77,7 +77,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class OccupancyBatch(Batch):
-    """B samples stacked: the tensors of `OccupancySample` with a leading B."""
+    """B stacked samples: the tensors of `OccupancySample` with a leading axis B."""
 
     surface_points: Tensor
     volume_points: Tensor
@@ -107,11 +107,11 @@ class OccupancyBatch(Batch):
 
 @dataclass(frozen=True)
 class LatentSample:
-    """One shape as a stage of the cascade sees it in a step.
+    """One shape as the input of a step of a cascade stage.
 
     condition: () int64 index of the category, (dim,) or (T, dim) float32 embedding, or None.
     latents: L tensors (M_i, D_i) float32, Z_i, fine to coarse.
-    frame: maps the shape, before augmentation, to and from its source's coordinates.
+    frame: map between the source's coordinates and the unit sphere, before augmentation.
     """
 
     id: str
@@ -123,7 +123,7 @@ class LatentSample:
 
 @dataclass(frozen=True)
 class LatentBatch(Batch):
-    """B samples stacked.
+    """B stacked samples.
 
     condition: (B,) int64 categories, (B, dim) or (B, T, dim) float32 embeddings, or None.
     latents: L tensors (B, M_i, D_i) float32, fine to coarse: `latents[i - 1]` is Z_i.
@@ -153,7 +153,7 @@ class ReferenceShape:
     surface_points: (N, 3) float32, the network's input.
     reference_points: (R, 3) float32, the stored surface points.
     volume_points: (V, 3) float32, every stored volume point, and volume_occupancy: (V,) bool.
-    volume_weight: (V,) float32, how many uniform draws from the ball each point stands for.
+    volume_weight: (V,) float32, number of uniform draws from the ball that each point represents.
     """
 
     id: str

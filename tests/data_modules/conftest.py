@@ -13,9 +13,10 @@ import pytest
 import s3fs
 
 from lagem.geometry.frame import Frame
-from lagem.preparation.packing import index_of
+from lagem.preparation.packing import COLUMNS, index_rows
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, write_shard
+from lagem.storage.csv_table import write_csv
 from lagem.storage.sharded_folder import shard_name
 
 SERVER = """
@@ -111,7 +112,7 @@ def many_shards(tmp_path_factory) -> Path:
         members = shapes[4 * number : 4 * number + 4]
         names.append(shard_name(number, [shape.id for shape in members]))
         write_shard(root / "shards" / names[-1], members)
-    (root / "index.csv").write_text(index_of(root / "shards", names))
+    write_csv(root / "index.csv", COLUMNS, index_rows(root / "shards", names))
     return root
 
 

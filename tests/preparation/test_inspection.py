@@ -85,7 +85,7 @@ def test_labels_turned_over_are_noticed(inspected, tmp_path):
     assert list(found) == ["box"] and "labels and normals agree for" in found["box"]
 
 
-@pytest.mark.parametrize(("scale", "shift", "words"), [(0.7, 0, "reaches to norm 0.7"), (0.8, 0.2, "off centre")])
+@pytest.mark.parametrize(("scale", "shift", "words"), [(0.7, 0, "largest norm 0.7"), (0.8, 0.2, "off centre")])
 def test_a_shape_in_another_frame_is_noticed(scale, shift, words, inspected, tmp_path):
     inspected()
     moved = np.random.default_rng(0).normal(size=(4_000, 3))

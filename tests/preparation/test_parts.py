@@ -17,7 +17,8 @@ from lagem.storage.parts import Part, status_line
 
 PART = """
 import sys
-from lagem.preparation import Part, Settings, prepare
+from lagem.preparation import Settings, prepare
+from lagem.storage.parts import Part
 if __name__ == "__main__":
     counts = dict(surface=60, volume=400, near=50, inside=0)
     settings = Settings(**counts, watertight="none", shapes_per_shard=3)
@@ -34,8 +35,8 @@ def undisturbed(folder, tmp_path, small, in_this_process, payload):
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 40])
 def test_each_item_is_in_one_part(count):
     items = list(range(23))
-    shares = [Part(number, count).share(items) for number in range(count)]
-    assert sorted(item for share in shares for item in share) == items
+    parts = [Part(number, count).items_of(items) for number in range(count)]
+    assert sorted(item for part in parts for item in part) == items
 
 
 @pytest.mark.parametrize("text", ["", "3", "3/", "3/3", "-1/3", "a/b", "0/0", "1/2/3"])

@@ -80,7 +80,7 @@ def test_a_killed_batch_goes_on_to_the_same_bytes(after, folder, tmp_path, small
     assert not {f"{id}.json" for id in prepared} & set(finished)
 
 
-@pytest.mark.parametrize("step", ["write_shard", "index_of", "write_text", "write_table"])
+@pytest.mark.parametrize("step", ["write_shard", "index_rows", "write_csv", "write_table"])
 @pytest.mark.parametrize("call", [0, 1, 2])
 def test_a_killed_packing_goes_on_to_the_same_bytes(
     step, call, folder, tmp_path, small, undisturbed, payload, monkeypatch
@@ -159,7 +159,7 @@ def test_a_twin_that_comes_later_does_not_double_a_shape(folder, tmp_path, small
 def test_a_prepared_file_under_another_id_is_refused(folder, tmp_path, small, undisturbed):
     manifest = tmp_path / "list.csv"
     manifest.write_text(f"file,id\n{folder}/boxes/box_1.ply,other\n")
-    with pytest.raises(ValueError, match=r"box_1.ply: was given as 'boxes__box_1' and now is 'other'"):
+    with pytest.raises(ValueError, match=r"box_1.ply: has the id 'other', but was prepared as 'boxes__box_1'"):
         prepare([manifest], tmp_path / "undisturbed", small)
 
 

@@ -36,7 +36,7 @@ def test_a_manifest_names_id_category_and_split(tree):
 
 def test_a_manifest_without_its_columns_is_refused(tree):
     (tree / "list.csv").write_text("path,id\na,b\n")
-    with pytest.raises(ValueError, match="needs the columns file and id; missing: file"):
+    with pytest.raises(ValueError, match="needs the columns file, id; missing: file"):
         find_meshes([tree / "list.csv"], val_share=0)
     (tree / "list.csv").write_text("file,id\na.obj,\n")
     with pytest.raises(ValueError, match="line 2 has no file or no id"):
@@ -88,5 +88,5 @@ def test_split_depends_on_the_id_alone(tmp_path):
 def test_absent_and_empty_sources_are_errors(tmp_path):
     with pytest.raises(ValueError, match="no such file or folder"):
         find_meshes([tmp_path / "nowhere"], val_share=0)
-    with pytest.raises(ValueError, match="no mesh found; known endings are"):
+    with pytest.raises(ValueError, match="no mesh found; give files that end in"):
         find_meshes([tmp_path], val_share=0)

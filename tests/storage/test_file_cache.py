@@ -76,7 +76,9 @@ def test_what_was_used_last_stays(tmp_path):
 
 
 def test_a_file_larger_than_the_cache_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"aaaa has 1,000 bytes, more than the cache .* raise data.init_args.cache"):
+    with pytest.raises(
+        ValueError, match=r"aaaa has 1,000 bytes, more than the limit of the cache .* raise data.init_args.cache"
+    ):
         Store(tmp_path).read(cache_of(tmp_path, 0.5), "aaaa")
 
 

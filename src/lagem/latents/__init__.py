@@ -1,4 +1,4 @@
-"""Latents of many shapes, encoded once: the cache that `lagem encode` writes and the cascade's stages train from."""
+"""Caches of latents, which `lagem encode` writes and the stages of the cascade are trained on."""
 
 from lagem.latents.cache import LatentCache
 

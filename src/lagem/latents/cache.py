@@ -15,12 +15,12 @@ from lagem.storage.sharded_folder import ShardedFolder
 class LatentCache(ShardedFolder[LatentShard]):
     """All shapes of a folder that `lagem encode` wrote, in the order of its index (sorted by id).
 
-    Can be pickled, and used after a fork: files are opened where they are read.
+    Can be pickled and used after a fork: each process opens the files itself.
 
-    ids, categories, splits: one entry a shape.
+    ids, categories, splits: one entry per shape.
     levels: sizes of the autoencoder's levels, fine to coarse.
-    fingerprint: of the autoencoder, as `lagem.weights.fingerprint` makes it.
-    subsets: K, how many draws of its surface each shape was encoded from.
+    fingerprint: that of the autoencoder, from `lagem.weights.fingerprint`.
+    subsets: K, number of samplings of its surface that each shape was encoded from.
     """
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
@@ -30,14 +30,15 @@ class LatentCache(ShardedFolder[LatentShard]):
             self.fingerprint: str = self.header["fingerprint"]
             self.subsets: int = self.header["settings"]["subsets"]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.root}/format.json: damaged ({type(error).__name__}: {error}).") from None
+            problem = f"damaged ({type(error).__name__}: {error})"
+            raise ValueError(f"{self.root}/format.json: {problem}; copy it again.") from None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
         """(M_i, D_i) latents of one subset of shape `index`, fine to coarse."""
-        shard, row = self.place(index)
+        shard, row = self.location(index)
         return shard.latents(row, subset)
 
     def frame(self, index: int) -> Frame:
-        """Map between shape `index`'s source and the unit sphere."""
-        shard, row = self.place(index)
+        """Map between the source of shape `index` and the unit sphere."""
+        shard, row = self.location(index)
         return shard.frame(row)

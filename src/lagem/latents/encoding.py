@@ -1,4 +1,4 @@
-"""The shapes of one shard → their latents; a shape that cannot be drawn or encoded is refused with its reason.
+"""The shapes of one shard → their latents; a shape that cannot be sampled or encoded is refused with its reason.
 
 Letters: K subsets of a surface, B clouds encoded at once, N points of a cloud, M_i latents of level i with D_i
 channels.
@@ -22,15 +22,15 @@ from lagem.sources.surfaces import SurfaceSource
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """What decides the latents of a shape, besides the autoencoder.
+    """Everything besides the autoencoder and the data that decides the latents.
 
     Args:
         num_surface_points: N, points of a cloud.
-        subsets: K, clouds drawn from each shape's surface.
-        seed: Of the draws.
-        batch_size: B. It decides the last bits of the latents: kernels sum in another order for another B.
+        subsets: K, clouds sampled from the surface of each shape.
+        seed: Seed of the samplings.
+        batch_size: B. It affects the last bits of the latents, since kernels sum in another order for another B.
         splits: Splits to encode; None for all.
-        ids: Shapes to encode, as far as the data have them; None for all.
+        ids: Shapes to encode, as far as the data contain them; None for all.
     """
 
     num_surface_points: int
@@ -44,7 +44,7 @@ class EncodeSettings:
         for name in ("num_surface_points", "subsets", "batch_size"):
             if getattr(self, name) < 1:
                 option = name.removeprefix("num_").replace("_", "-")
-                raise ValueError(f"--{option} is {getattr(self, name)}, but at least 1 is needed.")
+                raise ValueError(f"--{option} is {getattr(self, name)}, but must be at least 1.")
         if self.seed < 0:
             raise ValueError(f"--seed is {self.seed}, but must not be negative.")
 
@@ -57,14 +57,14 @@ def encode_run(
     augment: Augmentation | None,
     on_clouds: Callable[[int], object],
 ) -> tuple[list[EncodedShape], list[RefusedShape]]:
-    """Latents of the shapes of one shard, and the shapes that have none; `on_clouds` hears how many clouds are done."""
-    frames: list[Frame | str] = []  # or why the shape has no clouds
+    """Latents of the shapes of one shard, and the refused shapes; calls `on_clouds` with each number of clouds done."""
+    frames: list[Frame | str] = []  # a str is the reason why a shape has no clouds
     flat: list[NDArray[np.float32]] = []
     for index in run:
         try:
             frame = surfaces.frame(index)
             clouds = [draw(surfaces, index, subset, settings, augment) for subset in range(settings.subsets)]
-        except Exception as error:  # whatever is wrong with one shape, the others go on
+        except Exception as error:  # whatever is wrong with one shape, the others are encoded
             name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             frames.append(" ".join(f"{name}{error}".split()) or name)
             on_clouds(settings.subsets)
@@ -80,16 +80,16 @@ def encode_run(
     shapes: list[EncodedShape] = []
     refused: list[RefusedShape] = []
     for index, frame_or_reason in zip(run, frames, strict=True):
-        words = {"id": surfaces.ids[index], "category": surfaces.categories[index], "split": surfaces.splits[index]}
+        names = {"id": surfaces.ids[index], "category": surfaces.categories[index], "split": surfaces.splits[index]}
         if isinstance(frame_or_reason, str):
-            refused.append(RefusedShape(**words, reason=frame_or_reason))
+            refused.append(RefusedShape(**names, reason=frame_or_reason))
             continue
         own, encoded = encoded[: settings.subsets], encoded[settings.subsets :]
         latents = [torch.stack(level).numpy() for level in zip(*own, strict=True)]
         if all(np.isfinite(level).all() for level in latents):
-            shapes.append(EncodedShape(**words, frame=frame_or_reason, latents=latents))
+            shapes.append(EncodedShape(**names, frame=frame_or_reason, latents=latents))
         else:
-            refused.append(RefusedShape(**words, reason="its latents are not finite in float16"))
+            refused.append(RefusedShape(**names, reason="its latents are not finite in float16"))
     return shapes, refused
 
 

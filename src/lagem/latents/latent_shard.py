@@ -1,6 +1,6 @@
 """A shard of a latent cache: one safetensors file with the latents of S shapes, read by slices, never unpickled.
 
-docs/latents-format.md says it field by field. Letters: S shapes, K subsets of a surface, M_i latents of level i with
+docs/latents-format.md describes every field. Letters: S shapes, K subsets of a surface, M_i latents of level i with
 D_i channels.
 """
 
@@ -29,7 +29,7 @@ LATENTS = FolderFormat(
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedShape:
-    """One shape: its latents (K, M_i, D_i) float16, fine to coarse, and the frame of the shape they were made of."""
+    """One shape: its latents (K, M_i, D_i) float16, fine to coarse, and its frame before augmentation."""
 
     id: str
     category: str
@@ -40,7 +40,7 @@ class EncodedShape:
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedShape:
-    """A shape without latents, and why."""
+    """A shape without latents, and the reason."""
 
     id: str
     category: str
@@ -55,12 +55,12 @@ def write_latent_shard(
     levels: Sequence[LevelSpec],
     subsets: int,
 ) -> None:
-    """Write shapes as one file, atomically; the bytes depend on the arguments alone.
+    """Write shapes as one file, whole or not at all; its bytes depend on the arguments alone.
 
     Args:
         path: The file.
-        shapes: S of them; there may be none.
-        refused: Shapes of the same run that have no latents.
+        shapes: S shapes; may be empty.
+        refused: Shapes of the same run without latents.
         levels: Sizes of the latents.
         subsets: K.
     """
@@ -81,10 +81,10 @@ def write_latent_shard(
 
 
 class LatentShard:
-    """A shard opened for reading; only the asked latents leave the memory map.
+    """A shard opened for reading; only requested latents are copied from the memory map.
 
-    ids, categories, splits: words of the S shapes.
-    refused: shapes that were to be here and have no latents.
+    ids, categories, splits: one entry per shape.
+    refused: shapes of its run without latents.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,5 +102,5 @@ class LatentShard:
         return [level[row : row + 1, subset : subset + 1][0, 0].astype(np.float32) for level in self._levels]
 
     def frame(self, row: int) -> Frame:
-        """Map between the shape's source and the unit sphere."""
+        """Map between the source of the shape and the unit sphere."""
         return Frame(center=self._center[row], scale=float(self._scale[row]))

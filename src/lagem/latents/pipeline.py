@@ -1,14 +1,13 @@
-"""Shapes → a latent cache, a shard at a time; a kill loses at most the shard in hand.
+"""Shapes → a latent cache, shard by shard; a kill loses only the shard in progress.
 
-Shapes are sorted by id and cut into runs; a shard is named by its number and a hash of its ids, and is done when it is
-there. Which clouds are encoded together follows from the run alone, so a resumed encode writes the bytes that an
-undisturbed one would have written. index.csv names the valid shards and is written last.
+Shapes are sorted by id and cut into runs. A shard is named by its number and a hash of its ids, and is done once its
+file exists. The run alone decides which clouds are encoded together, so a resumed encoding writes the same bytes as an
+uninterrupted one. index.csv names the valid shards and is written last.
 """
 
-import csv
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.progress import long_progress
 from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import SurfaceSource
-from lagem.storage.atomic import remove_leftovers, write_text
-from lagem.storage.csv_table import csv_table
+from lagem.storage.atomic import remove_leftovers
+from lagem.storage.csv_table import read_csv, write_csv
 from lagem.storage.locks import locked
 from lagem.storage.parts import Part, status_line
 from lagem.storage.sharded_folder import shard_name
@@ -28,6 +27,7 @@ from lagem.storage.stored_folder import LocalFolder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 
 SHAPES_PER_SHARD = 64
+COLUMNS = ["id", "category", "split", "shard", "row"]
 
 
 def encode(
@@ -40,20 +40,20 @@ def encode(
     retry_refused: bool = False,
     part: Part | None = None,
 ) -> list[RefusedShape]:
-    """Encode shapes into a folder; go on where an earlier call ended or was killed.
+    """Encode shapes into a folder, resuming an earlier call that ended or was killed.
 
     Args:
         autoencoder: The network, on the device to use.
         surfaces: The shapes.
         output: The folder.
         settings: Counts, seed and splits.
-        augment: Random map of every subset but the first, which is always of the shape as it is.
+        augment: Random map of every subset but the first, which is never augmented.
         retry_refused: Encode shards again in which an earlier call refused a shape.
-        part: Encode this share of the shards and write no index; parts may run at the same time, on several machines.
-            A call without it does what is missing and writes the index.
+        part: Encode only this part of the shards and write no index; parts may run in parallel on several machines. A
+            call without it encodes what is missing and writes the index.
 
     Returns:
-        The shapes that have no latents.
+        The refused shapes.
     """
     root = Path(output)
     planned = plan(root, surfaces, settings.splits, settings.ids)
@@ -65,7 +65,7 @@ def encode(
             for folder in (root, shards):
                 remove_leftovers(folder)
         check_holds(root, {surfaces.ids[index] for _, run in planned for index in run})
-        own = planned if part is None else part.share(planned)
+        own = planned if part is None else part.items_of(planned)
         todo = [(path, run) for path, run in own if not path.exists() or (retry_refused and LatentShard(path).refused)]
         with long_progress("{task.fields[refused]} refused") as progress:
             total = settings.subsets * sum(len(run) for _, run in todo)
@@ -73,9 +73,9 @@ def encode(
             refused = 0
             for path, run in todo:
                 advance = partial(progress.advance, task)
-                shapes, lost = encode_run(autoencoder, surfaces, run, settings, augment, advance)
-                write_latent_shard(path, shapes, lost, autoencoder.levels, settings.subsets)
-                refused += len(lost)
+                shapes, without = encode_run(autoencoder, surfaces, run, settings, augment, advance)
+                write_latent_shard(path, shapes, without, autoencoder.levels, settings.subsets)
+                refused += len(without)
                 progress.update(task, refused=refused)
         if part is not None:
             return [shape for path, _ in own for shape in LatentShard(path).refused]
@@ -85,7 +85,7 @@ def encode(
 def plan(
     root: Path, surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None
 ) -> list[tuple[Path, list[int]]]:
-    """The shards of the chosen shapes, each with the positions of its own."""
+    """Paths of the shards of the chosen shapes, each with the indices of its shapes."""
     chosen = choose(surfaces, splits, ids)
     runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
     names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
@@ -98,7 +98,7 @@ def encoding_status(
     splits: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
 ) -> str:
-    """How many shapes are encoded, refused and missing, by the shards that are there; whoever writes them goes on."""
+    """How many shapes are encoded, refused and missing, from the shards; a running writer is not disturbed."""
     root = Path(output)
     LATENTS.read(LocalFolder(root))
     planned = plan(root, surfaces, splits, ids)
@@ -114,7 +114,7 @@ def begin(
     settings: EncodeSettings,
     augment: Augmentation | None,
 ) -> None:
-    """Make the folder with its format.json, or check that it was made with the same autoencoder, data and settings."""
+    """Create the folder with its format.json, or check that it was made with the same arguments."""
     fingerprint = fingerprint_of(autoencoder)
     if (root / "format.json").exists():
         check_fingerprint(
@@ -132,14 +132,17 @@ def begin(
 
 
 def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None = None) -> list[int]:
-    """Positions of the shapes of some splits and of a list, sorted by id; listed ones that are not there are told."""
+    """Indices of the shapes of some splits and of a list, sorted by id; prints how many ids the data lack."""
     known = sorted(set(surfaces.splits))
     if unknown := sorted(set(splits or ()) - set(known)):
-        raise ValueError(f"there is no shape of split {', '.join(unknown)}; there are {', '.join(known)}.")
+        raise ValueError(f"there is no shape of split {', '.join(unknown)}; name one of {', '.join(known)}.")
     listed = set(surfaces.ids if ids is None else ids)
     if absent := sorted(listed - set(surfaces.ids)):
         if len(absent) == len(listed):
-            raise ValueError(f"none of the {len(listed)} listed shapes is in the data, for example {absent[0]!r}.")
+            raise ValueError(
+                f"none of the {len(listed)} listed shapes is in the data, for example {absent[0]!r}; give a list "
+                "of its ids."
+            )
         print(f"{len(absent)} of {len(listed)} listed shapes are not in the data, for example {absent[0]}.", flush=True)
     chosen = [
         index
@@ -150,35 +153,27 @@ def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[
 
 
 def check_holds(root: Path, ids: set[str]) -> None:
-    """ValueError where the folder's index has shapes that are not among `ids`: they are of other data."""
-    if (root / "index.csv").exists():
-        with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-            if gone := [row["id"] for row in csv.DictReader(file) if row["id"] not in ids]:
-                raise ValueError(
-                    f"{root}: holds {len(gone)} shapes that are not in the data, for example {gone[0]!r}; "
-                    "give another --output."
-                )
+    """Raise ValueError if the index of the folder contains shapes that are not among `ids`: they are of other data."""
+    index = root / "index.csv"
+    rows = read_csv(index, COLUMNS) if index.exists() else iter(())
+    if gone := [row["id"] for row in rows if row["id"] not in ids]:
+        raise ValueError(
+            f"{root}: holds {len(gone)} shapes that are not in the data, for example {gone[0]!r}; "
+            "give another --output."
+        )
 
 
 def write_index(root: Path, names: Iterable[str]) -> list[RefusedShape]:
     """Write index.csv and refused.csv, then remove shards that the index does not name; return the refused shapes."""
-    index: list[dict[str, Any]] = []
+    index: list[tuple[Any, ...]] = []
     refused: list[RefusedShape] = []
     for name in (names := list(names)):
         shard = LatentShard(root / "shards" / name)
-        words = zip(shard.ids, shard.categories, shard.splits, strict=True)
-        index += [
-            {"id": id, "category": category, "split": split, "shard": name, "row": row}
-            for row, (id, category, split) in enumerate(words)
-        ]
+        texts = zip(shard.ids, shard.categories, shard.splits, strict=True)
+        index += [(id, category, split, name, row) for row, (id, category, split) in enumerate(texts)]
         refused += shard.refused
-    write_csv(root / "refused.csv", [field.name for field in fields(RefusedShape)], map(asdict, refused))
-    write_csv(root / "index.csv", ["id", "category", "split", "shard", "row"], index)
+    write_csv(root / "refused.csv", [field.name for field in fields(RefusedShape)], map(astuple, refused))
+    write_csv(root / "index.csv", COLUMNS, index)
     for stale in {path.name for path in (root / "shards").glob("*.safetensors")} - set(names):
         (root / "shards" / stale).unlink()
     return refused
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write a table atomically."""
-    write_text(path, csv_table(columns, ([row[name] for name in columns] for row in rows)))

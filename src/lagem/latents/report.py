@@ -1,4 +1,4 @@
-"""What an encode did, on the terminal: how many latents there are, who was refused and why."""
+"""Report of an encoding on the terminal: how many shapes were encoded, which were refused and why."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,14 @@ from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
 from lagem.storage.parts import Part
 
-LISTED = 40  # refused shapes listed by name; all are in refused.csv
+LISTED = 40  # refused shapes listed by name; refused.csv lists all
 
 
-def show(output: str | Path, refused: Sequence[RefusedShape]) -> None:
-    """Print counts and refusals; ValueError if no shape at all was encoded."""
+def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None = None) -> None:
+    """Print counts and refusals of all shapes or of one part; raises ValueError if none of all could be encoded."""
+    if part is not None:
+        show_part(refused, part)
+        return
     cache = LatentCache(output)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     table = Path(output) / "refused.csv"
@@ -33,10 +36,10 @@ def show(output: str | Path, refused: Sequence[RefusedShape]) -> None:
 
 
 def show_part(refused: Sequence[RefusedShape], part: Part) -> None:
-    """Print what became of one part's shapes."""
+    """Print the refusals of one part."""
     for shape in refused[:LISTED]:
         print(f"{shape.id}: {shape.reason}")
     print(
-        f"part {part}: done, {len(refused)} shapes refused. When all parts are done, the same command without --part "
-        "writes the index."
+        f"part {part}: done, {len(refused)} shapes refused. When all parts are done, run the same command without "
+        "--part to write the index."
     )

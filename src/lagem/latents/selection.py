@@ -1,7 +1,7 @@
-"""A part of a large data set by a seed: a list of ids that anyone can make again.
+"""A reproducible selection from a large data set: a list of ids, chosen by a seed.
 
-An id is in by its hash alone, so the list depends neither on the order of the source nor on other ids, and of two
-lists of one seed the shorter is part of the longer.
+Ids are ranked by a hash of the seed and the id, so the list does not depend on the order of the source, and of two
+lists of one seed the longer contains the shorter.
 """
 
 import csv
@@ -16,28 +16,30 @@ COLUMNS = ("id", "uid")
 
 
 def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column: str | None = None) -> str:
-    """Write a list of ids, sorted, a line each, below three lines that say where it is from.
+    """Write a list of ids, sorted, one per line, below three lines about its origin.
 
     Args:
         source: A .csv table, or a folder of `lagem prepare`.
         output: The list.
-        count: How many ids.
-        seed: Which ones.
-        column: Title of the column with the ids, or its number from 1 where the table has no titles; None takes `id`
-            or `uid`.
+        count: Number of ids.
+        seed: Seed of the selection.
+        column: Title of the column with the ids, or its number, from 1, if the table has no titles; None for `id` or
+            `uid`.
 
     Returns:
         The sha256 of the ids.
 
     Raises:
-        ValueError: There are fewer ids than `count`, or no such column.
+        ValueError: The table has fewer ids than `count`, or no such column.
     """
     table = source / "index.csv" if source.is_dir() else source
     if not table.is_file():
         raise ValueError(f"{table}: there is no such file; give a .csv table with ids, or a folder of `lagem prepare`.")
     ids = _column_of(table, column)
     if not 1 <= count <= len(ids):
-        raise ValueError(f"{table}: holds {len(ids)} different ids, so that many at most can be chosen, not {count}.")
+        raise ValueError(
+            f"{table}: holds {len(ids)} different ids, but --count is {count}; give a number from 1 to {len(ids)}."
+        )
     chosen = sorted(sorted(ids, key=lambda id: (_hash(f"{seed}/{id}"), id))[:count])
     digest = _hash("\n".join(chosen))
     about = f"# {count} of {len(ids)} ids of {table.name} (sha256 {sha256_of(table)}), seed {seed}"
@@ -47,15 +49,15 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a list, checked by its own sha256; ValueError where it is none, or damaged."""
+    """The ids of a list, checked by the sha256 in it; raises ValueError if it is no such list, or damaged."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
     head, *lines = path.read_text(encoding="utf-8").split("\n")
     if head != HEAD or len(lines) < 3:
-        raise ValueError(f"{path}: no list of ids that `lagem select-ids` wrote, which begins with `{HEAD}`.")
+        raise ValueError(f"{path}: not a list of `lagem select-ids`, which begins with `{HEAD}`; make one with it.")
     ids = lines[2:-1]
     if not lines[1].endswith(_hash("\n".join(ids))):
-        raise ValueError(f"{path}: its ids are not those it was written with; make it again by `lagem select-ids`.")
+        raise ValueError(f"{path}: its ids do not match its sha256; make it again with `lagem select-ids`.")
     return ids
 
 
@@ -63,17 +65,17 @@ def _column_of(table: Path, column: str | None) -> set[str]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
         if column is not None and column.isdecimal():
-            place = int(column) - 1
+            position = int(column) - 1
         else:
             titles = next(rows, [])
             wanted = [column] if column is not None else [name for name in COLUMNS if name in titles]
             if not wanted or wanted[0] not in titles:
                 raise ValueError(
                     f"{table}: has no column {column or ' or '.join(COLUMNS)}, but {', '.join(titles) or 'nothing'}. "
-                    "Name it by --column; a number, from 1, means that there are no titles."
+                    "Name the column with --column; a number, from 1, means that the table has no titles."
                 )
-            place = titles.index(wanted[0])
-        ids = {row[place].strip() for row in rows if 0 <= place < len(row)} - {""}
+            position = titles.index(wanted[0])
+        ids = {row[position].strip() for row in rows if 0 <= position < len(row)} - {""}
     return ids
 
 

@@ -1,4 +1,4 @@
-"""From meshes to a prepared folder: sampling, labelling and packing."""
+"""Preparation of meshes into a folder of shards: sampling, labelling and packing."""
 
 from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings

@@ -1,13 +1,12 @@
-"""Prepared shapes → shards and index: a step of its own that may be killed or repeated at any time.
+"""Prepared shapes → shards and index: a separate step that may be killed and repeated at any time.
 
-The result depends on the shapes alone: those of each split are sorted by id and cut into runs of `shapes_per_shard`,
-so that a validation reads no shard of shapes to train on. A shard is named by its number and a hash of its ids, so
-packing after new meshes were added writes only the shards that change. index.csv names the valid shards; replacing it
-is the one moment at which the new state holds. A shape's own file goes when the shard that holds it is on the disk, an
-old shard goes when no index names it any more.
+The result depends on the shapes alone. The shapes of each split are sorted by id and cut into runs of
+`shapes_per_shard`, so validation reads no shard with training shapes. A shard is named by its number and a hash of its
+ids, so packing after adding meshes writes only the shards that change. index.csv names the valid shards, and replacing
+it makes the new state valid at once. The single file of a shape is removed once a shard with it is on the disk, an old
+shard once no index names it.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,8 @@ from rich.progress import track
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.records import Record, read_records, write_table
 from lagem.prepared.shard_file import OCCUPANCY, ShardFile, write_shard
-from lagem.storage.atomic import remove_leftovers, write_text
-from lagem.storage.csv_table import csv_table
+from lagem.storage.atomic import remove_leftovers
+from lagem.storage.csv_table import read_csv, write_csv
 from lagem.storage.sharded_folder import shard_name
 from lagem.storage.stored_folder import LocalFolder
 
@@ -29,7 +28,7 @@ def pack(root: str | Path) -> None:
     """Pack every finished shape of a prepared folder into shards, and write index.csv and table.csv.
 
     Args:
-        root: The folder; its format.json says how many shapes a shard takes.
+        root: The folder; its format.json holds the number of shapes per shard.
     """
     root = Path(root)
     per_shard: int = OCCUPANCY.read(LocalFolder(root))["settings"]["shapes_per_shard"]
@@ -49,24 +48,24 @@ def pack(root: str | Path) -> None:
             write_shard(path, [files[located[id].file].shape(located[id].row) for id in members])
         for id in members:
             (shapes / f"{id}.safetensors").unlink(missing_ok=True)
-    write_text(root / "index.csv", index_of(shards, names))
+    write_csv(root / "index.csv", COLUMNS, index_rows(shards, names))
     for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
         (shards / stale).unlink()
     write_table(root, records)
-    for given_up in shapes.glob("*.safetensors"):  # its process was stopped between the shape and its record
-        given_up.unlink()
+    for unrecorded in shapes.glob("*.safetensors"):  # its process was stopped before it wrote the record
+        unrecorded.unlink()
 
 
-class Place(NamedTuple):
-    """Where a shape lies, and its split."""
+class Location(NamedTuple):
+    """The file and row of a shape, and its split."""
 
     file: Path
     row: int
     split: str
 
 
-def runs_of(located: Mapping[str, Place], per_shard: int) -> list[list[str]]:
-    """Ids of the shapes of each shard: split by split, sorted within each."""
+def runs_of(located: Mapping[str, Location], per_shard: int) -> list[list[str]]:
+    """Ids of the shapes of each shard: split by split, sorted within each split."""
     by_split: dict[str, list[str]] = {}
     for id in sorted(located):
         by_split.setdefault(located[id].split, []).append(id)
@@ -75,42 +74,41 @@ def runs_of(located: Mapping[str, Place], per_shard: int) -> list[list[str]]:
     ]
 
 
-def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, Place]:
-    """Where each shape lies: in a shard of the index, in another whole shard, or in a file of its own.
+def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, Location]:
+    """Location of each shape: in a shard of the index, in another complete shard, or in a single file.
 
-    A packing that was killed leaves shards that no index names yet; a shape may then lie in two places, alike.
-    A file of its own counts once the shape's record says that it is prepared; where `ids` are given, files of these
-    alone are looked for.
+    A killed packing leaves shards that no index names yet; a shape may then be stored twice, with the same content.
+    A single file counts once the record of the shape says that it is prepared; if `ids` are given, only their single
+    files are considered.
     """
-    located: dict[str, Place] = {}
+    located: dict[str, Location] = {}
     indexed: set[str] = set()
-    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # one that was damaged may be removed
+    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # users may remove a damaged shard
     if (root / "index.csv").exists():
-        with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                indexed.add(row["shard"])
-                if row["shard"] in there:
-                    located[row["id"]] = Place(root / "shards" / row["shard"], int(row["row"]), row["split"])
+        for row in read_csv(root / "index.csv", COLUMNS):
+            indexed.add(row["shard"])
+            if row["shard"] in there:
+                located[row["id"]] = Location(root / "shards" / row["shard"], int(row["row"]), row["split"])
     for name in there - indexed:
         shard = ShardFile(path := root / "shards" / name)
         for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
-            located.setdefault(id, Place(path, number, split))
+            located.setdefault(id, Location(path, number, split))
     own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
     for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
         if id in records and records[id].status == "prepared":
-            located.setdefault(id, Place(path, 0, records[id].split))
+            located.setdefault(id, Location(path, 0, records[id].split))
     return located
 
 
-def index_of(shards: Path, names: list[str]) -> str:
-    """Text of index.csv: one row a shape, sorted by id."""
+def index_rows(shards: Path, names: list[str]) -> list[list[Any]]:
+    """Rows of index.csv: one per shape, sorted by id."""
     rows: list[list[Any]] = []
     for name in names:
         shard = ShardFile(shards / name)
         for row, id in enumerate(shard.ids):
-            share = shard.count(row, "volume_inside") / shard.volume_drawn(row)[0]
+            inside = shard.count(row, "volume_inside") / shard.volume_drawn(row)[0]
             counts = [shard.count(row, pool) for pool in POOLS]
-            words = [id, shard.categories[row], shard.splits[row], name]
-            rows.append([*words, row, int(shard.faces[row]), f"{share:.6f}", *counts])
-    return csv_table(COLUMNS, sorted(rows))
+            texts = [id, shard.categories[row], shard.splits[row], name]
+            rows.append([*texts, row, int(shard.faces[row]), f"{inside:.6f}", *counts])
+    return sorted(rows)

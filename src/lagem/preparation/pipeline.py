@@ -1,4 +1,4 @@
-"""Meshes → a prepared folder: one file a shape first, then shards; a kill loses at most the meshes in hand."""
+"""Meshes → a prepared folder: first one file per shape, then shards. A kill loses only the meshes in progress."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import require_manifold
-from lagem.preparation.workers import Lost, TookTooLong, run_in_processes
+from lagem.preparation.workers import Failure, TookTooLong, run_in_processes
 from lagem.prepared.records import Measures, Record, read_records, write_record
 from lagem.prepared.shard_file import OCCUPANCY, write_shard
 from lagem.progress import long_progress
@@ -21,8 +21,8 @@ from lagem.storage.locks import locked
 from lagem.storage.parts import Part, status_line
 from lagem.storage.stored_folder import LocalFolder
 
-TIME_LIMIT = 600.0  # seconds a mesh
-LONGEST_REASON = 500  # characters; a parser may quote all of a file's line
+TIME_LIMIT = 600.0  # seconds per mesh
+LONGEST_REASON = 500  # characters, since a parser may quote a whole line of a file
 
 
 def prepare(
@@ -36,29 +36,29 @@ def prepare(
     time_limit: float = TIME_LIMIT,
     part: Part | None = None,
 ) -> list[Record]:
-    """Prepare meshes into a folder and pack it; go on where an earlier call ended or was killed.
+    """Prepare meshes into a folder and pack it, resuming an earlier call that ended or was killed.
 
-    Same meshes and settings give the same shards and index, whatever the number of workers and whether the
-    meshes came in one call or in several.
+    The same meshes and settings give the same shards and index, for any number of workers and whether the meshes are
+    given in one call or in several.
 
     Args:
         sources: Mesh files, folders and manifests, as `find_meshes` takes them.
-        output: The prepared folder; made if absent.
-        settings: Counts and seed; those of a folder never change.
-        workers: Child processes.
-        category: Category of all meshes, instead of manifest or folder name.
-        retry_refused: Try meshes again that an earlier call refused.
-        time_limit: Seconds after which a mesh is given up.
-        part: Prepare this share of the meshes and pack nothing; parts may run at the same time, on several machines.
-            A call without it does what is missing and packs.
+        output: The prepared folder; created if missing.
+        settings: Counts and seed, which are fixed for a folder.
+        workers: Number of child processes.
+        category: Category of all meshes, instead of that of the manifest or folder.
+        retry_refused: Retry meshes that an earlier call refused.
+        time_limit: Seconds after which a mesh is refused.
+        part: Prepare only this part of the meshes and do not pack; parts may run in parallel on several machines. A
+            call without it prepares what is missing and packs.
 
     Returns:
-        What became of each of these meshes, also by earlier calls, in the order of the ids.
+        The records of these meshes, also those of earlier calls, sorted by id.
     """
     if workers < 1:
-        raise ValueError(f"--workers is {workers}, but at least 1 is needed.")
+        raise ValueError(f"--workers is {workers}, but must be at least 1.")
     if time_limit <= 0:
-        raise ValueError(f"--time-limit is {time_limit}, but a mesh needs some time.")
+        raise ValueError(f"--time-limit is {time_limit}, but must be positive.")
     if settings.watertight == "manifold":
         require_manifold()
     root = Path(output)
@@ -66,7 +66,7 @@ def prepare(
     start_folder(root, settings)
     own = None
     if part is not None:
-        meshes = list(part.share(meshes))
+        meshes = list(part.items_of(meshes))
         own = possible_ids(meshes)
     with locked(root, OCCUPANCY.command, part):
         records = read_records(root, own)
@@ -87,7 +87,7 @@ def prepare(
 
 
 def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str:
-    """How many meshes are prepared, refused and missing, by their records alone; whoever writes them goes on."""
+    """How many meshes are prepared, refused and missing, from their records; a running writer is not disturbed."""
     meshes, root = find_meshes(sources, val_share=0), Path(output)
     OCCUPANCY.read(LocalFolder(root))
     records = read_records(root)
@@ -99,7 +99,7 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 def prepare_each(
     todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float
 ) -> Iterator[Record]:
-    """Prepare meshes in child processes, with a progress bar; yield each record once it is on the disk."""
+    """Prepare meshes in child processes with a progress bar; yield each record once it is on the disk."""
     if not todo:
         return
     with long_progress("{task.fields[refused]} refused") as progress:
@@ -108,7 +108,7 @@ def prepare_each(
         job = functools.partial(prepare_one, root=root, settings=settings)
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
         for mesh, result in results:
-            if isinstance(result, Lost):
+            if isinstance(result, Failure):
                 seconds = time_limit if isinstance(result, TookTooLong) else 0.0
                 result = record_of(mesh, reason=str(result), seconds=seconds)
                 write_record(root, result)
@@ -118,13 +118,13 @@ def prepare_each(
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
-    """Prepare one mesh in a child process: write its shape, if it has one, and its record."""
+    """Prepare one mesh in a child process: write its shape, unless it is refused, and its record."""
     start, reason, measures = time.monotonic(), "", None
     try:
         shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
-    except ImportError as error:  # that is wrong with the installation, not with the mesh
+    except ImportError as error:  # a problem of the installation, not of the mesh
         raise ValueError(str(error)) from error
-    except Exception as error:  # whatever is wrong with one file, the others go on
+    except Exception as error:  # whatever is wrong with one file, the others are prepared
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
     else:
@@ -135,14 +135,14 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 
 
 def start_folder(root: Path, settings: Settings) -> None:
-    """Make the folder with its format.json, or check that it was prepared with the same settings."""
+    """Create the folder with its format.json, or check that it was prepared with the same settings."""
     OCCUPANCY.begin(root, settings=asdict(settings))
     (root / "shapes").mkdir(exist_ok=True)
     (root / "shards").mkdir(exist_ok=True)
 
 
 def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: bool) -> bool:
-    """Whether a mesh is still to be prepared."""
+    """Whether a mesh has yet to be prepared."""
     if record is None:
         return True
     if record.status == "refused":
@@ -151,25 +151,26 @@ def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: 
 
 
 def check_unchanged(mesh: MeshSource, record: Record) -> None:
-    """ValueError where a prepared id comes back as another mesh, or with another category or split."""
+    """Raise ValueError if a prepared id now names another mesh, category or split."""
     moved = os.path.exists(mesh.path) and not os.path.exists(record.source)
     if mesh.path != record.source and not moved and not same_file(mesh.path, record.source):
         raise ValueError(
             f"id {mesh.id!r} was prepared from {record.source} and now names {mesh.path}; "
-            "give ids of their own in a manifest (a .csv with columns file and id), or another --output."
+            "give different ids in a manifest (a .csv with columns file and id), or another --output."
         )
     if (mesh.category, mesh.split) != (record.category, record.split):
         raise ValueError(
-            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r} and now is "
-            f"{mesh.category!r}, {mesh.split!r}; give another --output."
+            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r}, and now has category "
+            f"{mesh.category!r}, split {mesh.split!r}; give another --output."
         )
 
 
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
-    """The meshes, those whose file is recorded under its recorded id.
+    """The meshes, with the recorded id of each file that has a record.
 
-    A file's id has its ending only while another file differs in nothing else, and a twin may come or go between two
-    calls. ValueError where a recorded file comes under quite another id, which would double the shape.
+    An id contains the ending of the file only if another file differs in nothing else, and such a twin may be added or
+    removed between two calls. Raises ValueError if a recorded file has an entirely different id now, since the shape
+    would be stored twice.
     """
     recorded = {record.source: record.id for record in records.values()}
     found = []
@@ -177,15 +178,15 @@ def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> l
         known, ending = recorded.get(mesh.path, mesh.id), Path(mesh.path).suffix
         if known.removesuffix(ending) != mesh.id.removesuffix(ending):
             raise ValueError(
-                f"{mesh.path}: was given as {known!r} and now is {mesh.id!r}; give it its earlier id in a manifest (a "
-                ".csv with columns file and id), or another --output."
+                f"{mesh.path}: has the id {mesh.id!r}, but was prepared as {known!r}; give it the earlier id in a "
+                "manifest (a .csv with columns file and id), or give another --output."
             )
         found.append(replace(mesh, id=known))
     return sorted(found, key=lambda mesh: mesh.id)
 
 
 def possible_ids(meshes: list[MeshSource]) -> set[str]:
-    """Ids that these meshes may be recorded under: their own, and those with and without the file's ending."""
+    """Ids under which these meshes may be recorded: with and without the ending of the file."""
     found = set()
     for mesh in meshes:
         ending = Path(mesh.path).suffix

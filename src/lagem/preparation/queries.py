@@ -1,8 +1,8 @@
-"""Query points and their labels: uniform in the ball, near the surface, and more inside where a shape is thin.
+"""Query points and their labels: uniform in the ball, near the surface, and additional ones inside thin shapes.
 
-Some real shapes fill so little of the ball that uniform draws hardly meet them (a towel rail: 0.03%). For those, more
-points are drawn in the cells that can hold the solid, and the number of draws from the whole ball that this amounts
-to is stored with the shape, so shares of the ball and IoU stay unbiased.
+Some real shapes fill so little of the ball that uniform draws rarely hit them (a towel rail: 0.03%). For those, further
+points are drawn in the grid cells that may contain the solid. The equivalent number of draws from the whole ball is
+stored with the shape, so shares of the ball and IoU stay unbiased.
 """
 
 import numpy as np
@@ -21,16 +21,16 @@ from lagem.prepared.quantisation import SURFACE_LIMIT, decode, encode
 
 Stored = NDArray[np.signedinteger]
 
-BEYOND = 1 + 1e-4  # norm from which on a point is outside every shape
+BEYOND = 1 + 1e-4  # points of at least this norm are outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
-MOST_DRAWN = 1 << 23  # a solid that has not shown enough points by then is too thin to be sampled
-TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough where this share of so many points drawn in them is inside
+MOST_DRAWN = 1 << 23  # a solid without enough points inside by then is too thin to be sampled
+TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough if this share of 2,000 points drawn in them is inside
 MOST_CELLS = 1 << 21
 
 
 def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator) -> tuple[Stored, Stored, int]:
-    """Volume queries (N, 3) inside and outside, and the uniform draws from the ball that those inside amount to."""
+    """Volume queries (N, 3) inside and outside, and the number of uniform draws behind those inside."""
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
         return inside, outside, settings.volume
@@ -43,14 +43,14 @@ def near_queries(
 ) -> tuple[Stored, Stored]:
     """Near queries (N, 3) of all sigmas, inside and outside, shuffled.
 
-    A jitter that leaves |x| <= 1.25 is drawn again, never clipped; for sigma .05 that is one of 5 sigma at a point
-    that touches the unit sphere on an axis.
+    A jitter that leaves |x| <= 1.25 is redrawn, never clipped. For sigma 0.05 this is a deviation of 5 sigma at a point
+    where the unit sphere meets an axis.
 
     Args:
         solid: The shape.
-        surface_points: (M, 3), of which those to be jittered are drawn.
+        surface_points: (M, 3), from which the jittered points are drawn.
         settings: Counts and sigmas.
-        random: Source of every random number.
+        random: Generator of all random numbers.
     """
     near = []
     for sigma in settings.near_sigmas:
@@ -65,7 +65,7 @@ def near_queries(
 
 
 def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> tuple[Stored, Stored]:
-    """Points as stored, those inside and those outside; the label is that of the position as stored."""
+    """Points in stored form, those inside and those outside; labels are those of the stored positions."""
     stored = encode(f"{kind}_inside", points)
     position = decode(f"{kind}_inside", stored).astype(np.float64)
     label = np.einsum("nc,nc->n", position, position) < BEYOND**2
@@ -74,16 +74,17 @@ def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> t
 
 
 def draw_in_ball(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """(count, 3) points uniform in the ball of radius sqrt(3)."""
+    """(count, 3) points uniform in the ball of queries."""
     direction = random.standard_normal((count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return direction * (QUERY_BALL_RADIUS * random.random((count, 1)) ** (1 / 3))
 
 
 def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[Stored, int]:
-    """At least `least` volume queries (N, 3) uniform in the solid, and the draws from the ball that this amounts to.
+    """At least `least` volume queries (N, 3) uniform in the solid, and the equivalent number of draws from the ball.
 
-    MeshError where the solid is too thin for it.
+    Raises:
+        MeshError: The solid is too thin.
     """
     cells, grid = _tight_cells(solid, random)
     found: list[Stored] = []
@@ -91,7 +92,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     while count < least:
         if drawn >= MOST_DRAWN:
             raise MeshError(
-                f"only {count} of {drawn} points drawn around its surface are inside, where {least} are needed; its "
+                f"only {count} of {drawn} points drawn around its surface are inside, but {least} are needed; its "
                 "walls are too thin to be sampled. Lower --inside, or thicken them."
             )
         wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
@@ -102,7 +103,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
-    """Cells that hold all of the solid, made finer until a good share of what is drawn in them is inside."""
+    """Cells that contain the whole solid, refined until a good share of the points drawn in them is inside."""
     cells, grid = cells_of_solid(solid.mesh, solid.inside, GRID), GRID
     distance_to = None
     while 8 * len(cells) <= MOST_CELLS:
@@ -116,6 +117,6 @@ def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.
 def _drawn_in(
     cells: NDArray[np.int64], grid: Grid, count: int, inside: WindingNumber, random: np.random.Generator
 ) -> Stored:
-    """Those of `count` points uniform in the cells that are inside, as stored."""
+    """Of `count` points uniform in the cells, those inside, in stored form."""
     points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
     return by_label("volume", points, inside)[0]

@@ -1,4 +1,4 @@
-"""What a preparation did, on the terminal: how many were prepared and how, who was refused and why."""
+"""Report of a preparation on the terminal: how many meshes were prepared and how, which were refused and why."""
 
 import re
 from collections import Counter
@@ -12,11 +12,14 @@ from rich.table import Table
 from lagem.prepared.records import Record
 from lagem.storage.parts import Part, status_line
 
-LISTED = 40  # refused meshes listed by name; more are grouped by reason
+LISTED = 40  # up to this many refused meshes are listed by name, more are grouped by reason
 
 
-def show(records: list[Record], output: str | Path, console: Console | None = None) -> None:
-    """Print counts and refusals; ValueError if no mesh at all was prepared."""
+def show(records: list[Record], output: str | Path, part: Part | None = None, console: Console | None = None) -> None:
+    """Print counts and refusals of all meshes or of one part; raises ValueError if none of all could be prepared."""
+    if part is not None:
+        show_part(records, part)
+        return
     console = console or Console()
     refused = [record for record in records if record.status == "refused"]
     if refused:
@@ -30,23 +33,23 @@ def show(records: list[Record], output: str | Path, console: Console | None = No
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
     console.print(routes_in_words(done), highlight=False, soft_wrap=True)
     console.print(
-        f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. A row a mesh: {table}",
+        f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. Records: {table}",
         highlight=False,
         soft_wrap=True,
     )
 
 
 def show_part(records: list[Record], part: Part) -> None:
-    """Print what became of one part's meshes; unlike all of them, a part may be refused as a whole."""
+    """Print the counts of one part, all of whose meshes may be refused."""
     refused = sum(record.status == "refused" for record in records)
     print(
         f"part {part}: {status_line('meshes', total=len(records), done=len(records) - refused, refused=refused)}. "
-        "When all parts are done, the same command without --part packs."
+        "When all parts are done, run the same command without --part to pack."
     )
 
 
 def routes_in_words(prepared: list[Record]) -> str:
-    """How many kept their own surface, and how far the others were moved from theirs."""
+    """How many meshes kept their own surface, and the surface error of the others."""
     measured = [record.measures for record in prepared if record.measures]
     converted = [measures for measures in measured if measures.route != "own"]
     text = f"{len(measured) - len(converted)} keep their own surface, {len(converted)} were converted"
@@ -69,7 +72,7 @@ def by_name(refused: list[Record]) -> Table:
 
 
 def by_reason(refused: list[Record]) -> Table:
-    """A row for each reason, its numbers left out; most frequent first, with one mesh as an example."""
+    """A row for each reason with its numbers masked, most frequent first, with one mesh as an example."""
     groups: dict[str, list[Record]] = {}
     for record in refused:
         groups.setdefault(re.sub(r"[-+]?\d[\d.,e+-]*", "N", record.reason), []).append(record)

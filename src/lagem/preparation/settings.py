@@ -1,11 +1,11 @@
-"""What decides the bytes of a prepared folder."""
+"""The settings that decide the bytes of a prepared folder."""
 
 from dataclasses import dataclass
 
 from lagem.preparation.solid import CONVERSIONS, Conversion
 from lagem.prepared.quantisation import SURFACE_LIMIT
 
-RESOLUTIONS = (64, 512)  # below, the cube is too narrow around the sphere; above, a grid takes gigabytes
+RESOLUTIONS = (64, 512)  # below, the grid has too little margin around the sphere; above, it takes gigabytes
 THICKNESSES = (0.001, 0.1)
 
 
@@ -14,16 +14,16 @@ class Settings:
     """Counts, seed and choices of a preparation; the counts are the paper's.
 
     Args:
-        surface: Surface points a shape.
-        volume: Volume queries a shape, inside and outside together.
-        near: Near-surface queries a shape for each sigma, inside and outside together.
-        inside: Least volume queries inside a shape; where `volume` yields fewer, more are drawn.
+        surface: Surface points per shape.
+        volume: Volume queries per shape, inside and outside together.
+        near: Near-surface queries per shape and sigma, inside and outside together.
+        inside: Minimum number of volume queries inside a shape; if `volume` yields fewer, more are drawn.
         near_sigmas: Standard deviations of the jitter of near queries, in unit-sphere units.
-        watertight: What makes a solid of a mesh that encloses none: flood, manifold, or none to refuse it.
+        watertight: How a mesh that encloses no solid is closed: flood, manifold, or none to refuse it.
         resolution: Cells along a side of the flood's grid.
-        thickness: Least thickness that the flood gives to open sheets, in unit-sphere units.
+        thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
         seed: Seed of all draws.
-        val_share: Share of the shapes without a stated split that becomes validation, by a hash of the id.
+        val_share: Share of the shapes without a given split that is used for validation, by a hash of the id.
         shapes_per_shard: Shapes in one shard file.
     """
 
@@ -42,16 +42,16 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("surface", "volume", "near", "shapes_per_shard"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, but at least 1 is needed.")
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, but must be at least 1.")
         for name in ("inside", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} is {getattr(self, name)}, but must not be negative.")
         if not 0 <= self.val_share <= 1:
-            raise ValueError(f"--val-share is {self.val_share}, but a share lies between 0 and 1.")
+            raise ValueError(f"--val-share is {self.val_share}, but must lie between 0 and 1.")
         if not self.near_sigmas or not all(0 < sigma <= SURFACE_LIMIT / 5 for sigma in self.near_sigmas):
             raise ValueError(f"near_sigmas are {self.near_sigmas}, but each must lie in (0, {SURFACE_LIMIT / 5}].")
         if self.watertight not in CONVERSIONS:
-            raise ValueError(f"--watertight is {self.watertight!r}, but can be {', '.join(CONVERSIONS)}.")
+            raise ValueError(f"--watertight is {self.watertight!r}, but must be one of {', '.join(CONVERSIONS)}.")
         if not RESOLUTIONS[0] <= self.resolution <= RESOLUTIONS[1]:
             raise ValueError(f"--resolution is {self.resolution}, but must lie in {list(RESOLUTIONS)}.")
         if not THICKNESSES[0] <= self.thickness <= THICKNESSES[1]:

@@ -1,8 +1,8 @@
-"""One mesh → what is stored of it: surface points, and volume and near queries split by label.
+"""One mesh → its stored arrays: surface points, and volume and near queries split by label.
 
-Appendix A of LaGeM: points on the surface, queries uniform in the ball of radius sqrt(3), and near queries,
-surface points jittered by N(0, sigma²) for two sigmas. Every label is the winding number's answer at the
-position as stored. Each array is in random order, so any contiguous window of it is a fair draw.
+As in appendix A of LaGeM: points on the surface, queries uniform in the ball of radius sqrt(3), and near queries, which
+are surface points jittered by N(0, sigma²) for two sigmas. Every label is decided by the winding number at the stored
+position. Each array is in random order, so any contiguous window of it is a fair sample.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from lagem.randomness import sample_generator
 def prepare_shape(
     path: str | Path, id: str, category: str, split: str, settings: Settings
 ) -> tuple[ShapeArrays, Measures]:
-    """Sample and label one mesh file; MeshError says why a mesh cannot be used."""
+    """Sample and label one mesh file; raises MeshError with the reason if it cannot be used."""
     source = load_mesh(path)
     random = sample_generator(settings.seed, 0, id)
     solid = solid_of(

@@ -1,4 +1,4 @@
-"""From a mesh as it comes to a closed one: its own surface where that encloses a solid, else a converted one."""
+"""The solid of any mesh: bounded by its own surface if that encloses one, else by a converted, closed surface."""
 
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,22 +19,22 @@ from lagem.geometry.watertight import Watertight, make_watertight
 Conversion = Literal["flood", "manifold", "none"]
 CONVERSIONS: tuple[Conversion, ...] = get_args(Conversion)
 
-MOST_BARE = 0.02  # share of a closed mesh's surface that may bound nothing; with more it is converted
-PROBED_POINTS = 2_000  # on a closed mesh, to see whether it bounds a solid
-CHECKED_POINTS = 10_000  # on the input, to measure how far the result is from it
-MANIFOLD_RESOLUTION = 50_000  # the authors'
+MOST_BARE = 0.02  # share of a closed mesh's surface that may bound nothing; a mesh with more is converted
+PROBED_POINTS = 2_000  # on a closed mesh, to test whether it bounds a solid
+CHECKED_POINTS = 10_000  # on the input, to measure its distance to the result
+MANIFOLD_RESOLUTION = 50_000  # as used by the authors
 
 
 @dataclass(frozen=True)
 class Solid:
-    """A closed mesh, its occupancy, and how it came about.
+    """A closed mesh, its occupancy, and how it was made.
 
     mesh: centred, in the unit sphere.
-    frame: maps the source to it.
-    route: `own` surface of the source, or what converted it.
-    sheet_share: share of the converted mesh's vertices that give open sheets their thickness.
+    frame: map between the source's coordinates and the unit sphere.
+    route: `own` if it is the surface of the source, else the conversion.
+    sheet_share: share of the converted mesh's vertices that thicken open sheets.
     error_mean, error_p99: distance from the source's exposed surface to the mesh, in unit-sphere units; 0 for `own`.
-    left_out: share of the source's area in faces doubled front to back, which `own` leaves out.
+    left_out: share of the source's area in faces doubled back to back, which `own` omits.
     """
 
     mesh: Mesh
@@ -50,14 +50,14 @@ class Solid:
 def solid_of(
     source: Mesh, *, conversion: Conversion, resolution: int, thickness: float, rng: np.random.Generator
 ) -> Solid:
-    """The solid that a mesh stands for; MeshError where there is none.
+    """The solid that a mesh represents; raises MeshError if there is none.
 
     Args:
-        source: In its own coordinates.
-        conversion: What makes a mesh closed that does not enclose a solid by itself: `flood` is ours, `manifold` the
-            authors' tool (needs point-cloud-utils), `none` refuses it.
+        source: The mesh in its own coordinates.
+        conversion: How a mesh that does not enclose a solid is closed: `flood` is ours, `manifold` the authors' tool
+            (needs point-cloud-utils), `none` refuses it.
         resolution: Cells along a side of the flood's grid.
-        thickness: Least thickness of open sheets (flood), in unit-sphere units.
+        thickness: Minimum thickness of open sheets (flood), in unit-sphere units.
         rng: Draws the points at which the solid is checked.
     """
     own = own_solid(source, rng)
@@ -72,7 +72,7 @@ def solid_of(
     else:
         converted = _manifold(unit)
     error = surface_error(unit, converted.mesh, rng)
-    again = Frame.of(converted.mesh.vertices)  # thickened or inflated, it reaches a little beyond the unit sphere
+    again = Frame.of(converted.mesh.vertices)  # a thickened or inflated mesh extends slightly beyond the unit sphere
     return Solid(
         mesh=converted.mesh.in_frame(again),
         inside=converted.inside.within(again),
@@ -85,25 +85,25 @@ def solid_of(
 
 
 def surface_error(source: Mesh, result: Mesh, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Distances from points on the exposed part of one surface (all of it, where none is exposed) to another mesh."""
+    """Distances from points on the exposed surface of one mesh (the whole surface if none is exposed) to another."""
     points, normals = sample_surface(source, CHECKED_POINTS, rng)
     seen = exposed(source, points, normals, rng)
     return DistanceTo(result)(points[seen] if seen.any() else points)
 
 
 def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
-    """The solid that a mesh encloses by itself, or why it encloses none.
+    """The solid that the surface of a mesh encloses, or the reason why it encloses none.
 
     Args:
-        source: In its own coordinates.
+        source: The mesh in its own coordinates.
         rng: Draws the points at which it is checked.
     """
     single, times = without_doubles(source)
     if not times.any():
-        return "each face is there once from the front and once from the back, so it encloses nothing"
+        return "each of its faces occurs once in each orientation, so it encloses nothing"
     bounding = enclosing = single.with_faces(times > 0)
     if count := open_edges(bounding):
-        enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # parts may share a face
+        enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # components may share a face
         if open_edges(enclosing):
             return f"{count} of its edges are open or join faces of opposite orientation"
     frame = Frame.of(bounding.vertices)
@@ -118,7 +118,7 @@ def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
 
 
 def require_manifold() -> ModuleType:
-    """point-cloud-utils, or a ValueError that says how to get it."""
+    """The module point_cloud_utils; raises ValueError with the way to install it if it is missing."""
     try:
         import point_cloud_utils
     except ImportError as error:
@@ -130,7 +130,7 @@ def require_manifold() -> ModuleType:
 
 
 def _manifold(mesh: Mesh) -> Watertight:
-    """The authors' conversion (Manifold, Huang et al. 2018), which lies about .007 outside its input."""
+    """The authors' conversion (Manifold, Huang et al. 2018), which lies about 0.007 outside its input."""
     made = require_manifold().make_mesh_watertight(mesh.vertices, mesh.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     result = Mesh(*made)
     return Watertight(mesh=result, inside=WindingNumber(result), sheet_share=0.0)

@@ -1,7 +1,7 @@
-"""Run a function over many items in child processes; a child that dies or hangs costs its item, not the batch.
+"""Run a function over many items in child processes; a child that dies or hangs fails its item, not the batch.
 
-`concurrent.futures` breaks the whole pool when one process dies and cannot tell which item killed it. Here
-the parent knows what each child holds: it reports that item with the signal and starts another child.
+`concurrent.futures` breaks the whole pool when one process dies, and does not know which item killed it. Here the
+parent knows the item of each child: it reports that item with the signal and starts another child.
 """
 
 import ctypes
@@ -21,22 +21,22 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PR_SET_PDEATHSIG = 1  # of Linux' prctl: the signal that a process gets when its parent dies
+PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
 # Ctrl-C reaches a whole process group, a scheduler's signals reach every process of a job.
 SENT_TO_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-KILL_OF_ALL = 1.0  # seconds in which kill -9 of a whole job reaches all of it
+KILL_OF_ALL = 1.0  # seconds within which kill -9 of a job reaches all its processes
 SINGLE_THREADED = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
 }
 
 
-class Lost:
-    """Why an item has no result, in words."""
+class Failure:
+    """Why an item has no result; str() gives the reason."""
 
 
 @dataclass(frozen=True)
-class TookTooLong(Lost):
-    """The item's child was stopped at its time limit."""
+class TookTooLong(Failure):
+    """The child was stopped at the time limit."""
 
     seconds: float
 
@@ -47,8 +47,8 @@ class TookTooLong(Lost):
 
 
 @dataclass(frozen=True)
-class Died(Lost):
-    """The item's child ended by itself."""
+class Died(Failure):
+    """The child died."""
 
     exit_code: int
 
@@ -63,7 +63,7 @@ class Died(Lost):
 
 
 class Child:
-    """One worker process and what it works on."""
+    """One worker process and its current item."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -79,25 +79,25 @@ class Child:
     def give(self, item: Any) -> None:
         self.item = item
         self.since = time.monotonic() if self.started else math.inf
-        with suppress(OSError):  # it died before its item came; `take` sees that
+        with suppress(OSError):  # the child died before it received the item; `take` notices
             self.connection.send(item)
 
     def take(self) -> tuple[str, Any]:
-        """Next message: "started" first, then "result" with each item's; what the function raised is raised here."""
+        """The next message: first "started", then ("result", …) per item; re-raises what the function raised."""
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
             died = Died(self.process.exitcode or 0)
             if died.exit_code == -signal.SIGKILL:
-                time.sleep(KILL_OF_ALL)  # it is not the item's doing if this process is killed, too
+                time.sleep(KILL_OF_ALL)  # if this process is killed as well, the item is not to blame
             if not self.started:
-                raise RuntimeError(f"{died} while starting, before any item; its own message is above.") from None
+                raise RuntimeError(f"{died} while starting, before any item; its message is above.") from None
             return "died", died
         if kind == "error":
             raise content
         if kind == "started":
-            self.started, self.since = True, time.monotonic()  # what it took to start is not the item's
+            self.started, self.since = True, time.monotonic()  # starting the process does not count as time of the item
         return kind, content
 
     def stop(self) -> None:
@@ -108,14 +108,14 @@ class Child:
 
 def run_in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, time_limit: float = math.inf
-) -> Iterator[tuple[Item, Result | Lost]]:
-    """Yield (item, function(item)) as they come in, or (item, Lost) where the process died or took too long.
+) -> Iterator[tuple[Item, Result | Failure]]:
+    """Yield (item, function(item)) in the order of completion; (item, Failure) if its process died or took too long.
 
     Args:
-        function: A function of a module (children are spawned and import it); what it raises ends the batch.
-        items: What to call it with.
-        workers: Child processes, each with single-threaded numerics.
-        time_limit: Seconds that an item may take.
+        function: A function at module level, since spawned children import it; an exception from it ends the batch.
+        items: Its arguments.
+        workers: Number of child processes, each with single-threaded numerics.
+        time_limit: Seconds allowed per item.
     """
     waiting = iter(items)
     busy: dict[Connection, Child] = {}
@@ -149,10 +149,10 @@ def run_in_processes(
 
 
 def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
-    """A child's life: items in, results out, until the parent is gone."""
+    """The loop of a child: receive items and send results until the parent is gone."""
     end_with_parent()
-    for meant_for_all in SENT_TO_ALL:  # the parent ends the children, or else its item would count as one that kills
-        signal.signal(meant_for_all, signal.SIG_IGN)
+    for number in SENT_TO_ALL:  # only the parent may end a child, else the item would be blamed
+        signal.signal(number, signal.SIG_IGN)
     try:
         connection.send(("started", None))
         while True:
@@ -167,15 +167,15 @@ def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process, whatever it computes, as soon as its parent is gone, also by kill -9.
+    """Make this process exit as soon as its parent is gone, also after kill -9.
 
-    Otherwise the child would work on at an item that nobody waits for, beside the run that takes over.
+    Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None, "only a child has a parent to end with"
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it was gone before
+        if os.getppid() != parent.pid:  # the parent died before prctl took effect
             os.kill(os.getpid(), signal.SIGKILL)
     else:
 
@@ -188,7 +188,7 @@ def end_with_parent() -> None:
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the processes started in between."""
+    """Set environment variables for processes started inside the `with`."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

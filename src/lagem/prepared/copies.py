@@ -1,8 +1,8 @@
-"""Shapes that are there twice: the same, or nearly the same, under two ids.
+"""Duplicates: shapes that are the same, or nearly the same, under two ids.
 
-Each shape is described by the distances from fixed places to its surface. Such a distance differs between two shapes
-by no more than their Hausdorff distance, so a search among descriptors finds every pair of shapes that lie within a
-bound of one another everywhere. Shapes are compared as they stand: a turned or mirrored copy is another shape.
+Each shape is described by the distances from fixed probe points to its surface. Such a distance differs between two
+shapes by at most their Hausdorff distance, so a search among descriptors finds every pair of shapes whose Hausdorff
+distance is below a bound. Shapes are compared without alignment: a rotated or mirrored copy counts as another shape.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from lagem.geometry.metrics import chamfer_distance, sampling_floor
 from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
 from lagem.prepared.shards import Shards
 
-# S shapes, K places; lengths in unit-sphere units
+# S shapes; lengths in unit-sphere units
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Two shapes that lie close to one another.
+    """Two shapes that are close to each other.
 
-    distance: chamfer distance of their stored surfaces, distances not squared, both directions summed.
-    floor: what two samplings of one surface would have.
+    distance: Chamfer distance of their stored surface points, distances not squared, both directions summed.
+    floor: the Chamfer distance expected of two samplings of one surface.
     """
 
     first: int
@@ -39,21 +39,21 @@ class Copy:
 
 
 def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -> list[Copy]:
-    """Pairs of shapes that lie within a bound of one another.
+    """Pairs of shapes that are close to each other.
 
-    Searched for are pairs that do so everywhere; kept are those whose chamfer distance exceeds that of two samplings
-    of one surface by less than the bound.
+    Candidates are the pairs whose Hausdorff distance is below the bound. Kept are those whose Chamfer distance exceeds
+    that of two samplings of one surface by less than the bound.
 
     Args:
         shards: The shapes.
-        areas: (S,) of their surfaces: how far apart their sampled points are.
+        areas: (S,) areas of their surfaces, from which the spacing of their points follows.
         within: The bound, in unit-sphere units.
     """
     descriptors = np.stack(
         [describe(first_points(shards, index)) for index in track(range(len(shards)), "describing", transient=True)]
     )
     counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
-    uncovered = 2 * np.sqrt(areas / counts)  # the chance of a larger hole in a sampling is exp(-4 pi)
+    uncovered = 2 * np.sqrt(areas / counts)  # a sampling has a larger hole with probability exp(-4 pi)
     near = cKDTree(descriptors).query_pairs(within + uncovered.max(), p=np.inf)
     pairs = np.array(sorted(near), dtype=np.int64).reshape(-1, 2)
     gaps = np.abs(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]]).max(axis=1)

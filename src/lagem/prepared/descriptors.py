@@ -1,4 +1,4 @@
-"""A shape described by the distances from fixed places to its surface."""
+"""A shape described by the distances from fixed probe points to its surface."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,17 +7,17 @@ from scipy.spatial import cKDTree
 from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
 
-PLACES = 64
+PROBES = 64
 COMPARED_POINTS = 16_384  # of each surface
 
 
 def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(K,) distances from fixed places to a surface, by (N, 3) points on it."""
-    places = sample_generator(0, 0, "places").uniform(-1, 1, (PLACES, 3))
-    distances: NDArray[np.float64] = cKDTree(surface_points).query(places, workers=1)[0]
+    """(64,) distances from the probe points to a surface, given (N, 3) points on it."""
+    probes = sample_generator(0, 0, "places").uniform(-1, 1, (PROBES, 3))
+    distances: NDArray[np.float64] = cKDTree(surface_points).query(probes, workers=1)[0]
     return distances
 
 
 def first_points(shards: Shards, index: int, most: int = COMPARED_POINTS) -> NDArray[np.float32]:
-    """(N, 3) first surface points of a shape: `most`, but no more than it has."""
+    """(N, 3) first surface points of a shape: `most`, or all if it has fewer."""
     return shards.read(index, "surface_points", 0, min(most, shards.count(index, "surface_points")))

@@ -1,8 +1,8 @@
-"""What a prepared folder holds, and which of its shapes are suspicious: looked at as training will see them.
+"""What a prepared folder holds, and which of its shapes are suspicious.
 
-All is read from the stored arrays, so a folder can be inspected where its meshes are not. As a second opinion on the
-labels, near queries are judged by the normal of the nearest stored surface point; labels come from winding numbers,
-so the two share no more than the surface.
+Everything is read from the stored arrays, as training reads them, so a folder can be inspected without its meshes. As a
+second opinion on the labels, near queries are judged by the normal of the nearest stored surface point. The labels come
+from winding numbers, so the two methods have only the surface in common.
 """
 
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ from lagem.randomness import sample_generator
 # lengths in unit-sphere units
 
 JUDGED_QUERIES = 2_000
-UNJUDGED = 2.0  # mean spacings of surface points within which the nearest one tells nothing about the side
+UNJUDGED = 2.0  # spacings of surface points; for closer queries the nearest point does not determine the side
 LEAST_AGREEMENT = 0.97
-LEAST_SHARE = 4e-4  # of the ball: 100 of the authors' 250,000 volume queries
-LEAST_THICKNESS = 0.01  # that of a thickened sheet
+LEAST_INSIDE = 4e-4  # of the ball: 100 of the authors' 250,000 volume queries
+LEAST_THICKNESS = 0.01  # the default thickness of an open sheet
 MOST_ERROR = 0.01  # 99th percentile
 MOST_SHEET, MOST_DROPPED = 0.2, 0.5
-FRAME_TOLERANCE = 0.05  # the farthest of the sampled surface points may miss a thin tip
+FRAME_TOLERANCE = 0.05  # the sampled surface points may miss a thin tip
 
 
 @dataclass(frozen=True)
 class ShapeReport:
-    """One shape as inspected.
+    """What the inspection found about one shape.
 
-    measures: of table.csv; None where the table lost them.
-    agreement: share of judged near queries whose label the nearest surface point's normal confirms; None where the
+    measures: from table.csv; None if the table lacks them.
+    agreement: share of judged near queries whose label the normal of the nearest surface point confirms; None if the
         shape was not judged, or all its near queries are too close to its surface.
-    thickness: twice the volume over the area, the mean thickness of a plate; None without measures.
-    suspicions: in words; empty for most.
+    thickness: twice the volume divided by the area, the mean thickness of a plate; None without measures.
+    suspicions: in words; empty for most shapes.
     """
 
     index: int
@@ -56,7 +56,7 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A folder as inspected: its shapes in the index's order, refused meshes with reasons, and close pairs."""
+    """The result: shapes in the order of the index, refused meshes with their reasons, and close pairs."""
 
     root: Path
     shapes: list[ShapeReport]
@@ -65,16 +65,16 @@ class Inspection:
 
 
 def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01, seed: int = 0) -> Inspection:
-    """Look at every shape of a prepared folder.
+    """Inspect every shape of a prepared folder.
 
     Args:
-        root: What `lagem prepare` wrote.
-        judged: Shapes whose labels get a second opinion, drawn by the seed.
-        within: How near two shapes must be everywhere to count as copies, in unit-sphere units.
+        root: A folder that `lagem prepare` wrote.
+        judged: Number of shapes, drawn by the seed, whose labels get a second opinion.
+        within: Hausdorff distance up to which two shapes count as copies, in unit-sphere units.
         seed: Of the draws.
     """
     if judged < 0 or within < 0:
-        raise ValueError(f"--judged and --within are not negative, but {judged} and {within} were given.")
+        raise ValueError(f"--judged and --within must not be negative, but {judged} and {within} were given.")
     shards = Shards(root)
     if len(shards) == 0:
         raise ValueError(f"{root}: holds no prepared shape; the reasons are in {Path(root) / 'table.csv'}.")
@@ -93,10 +93,9 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
 
 
 def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:
-    """Share of a shape's near queries whose label says the side of the nearest surface point that they lie on.
+    """Share of a shape's near queries whose label matches the side of the nearest surface point that they lie on.
 
-    Queries closer to the surface than twice what its sampled points are from one another are left out; None where
-    that leaves none.
+    Queries closer to the surface than twice the spacing of its sampled points are left out; None if none remain.
     """
     points = shards.read(index, "surface_points")
     normals = shards.read(index, "surface_normals")
@@ -117,16 +116,16 @@ def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> floa
 
 
 def _report(shards: Shards, index: int, measures: Measures | None, judged: bool, seed: int) -> ShapeReport:
-    share = shards.count(index, "volume_inside") / shards.volume_drawn(index)[0]
-    thickness = 2 * share * QUERY_BALL_VOLUME / measures.area if measures else None
+    inside = shards.count(index, "volume_inside") / shards.volume_drawn(index)[0]
+    thickness = 2 * inside * QUERY_BALL_VOLUME / measures.area if measures else None
     agreement = sign_agreement(shards, index, sample_generator(seed, 0, shards.ids[index])) if judged else None
     found = _frame_suspicions(shards.read(index, "surface_points"))
-    if share < LEAST_SHARE:
-        found.append(f"fills {share:.1e} of the ball")
+    if inside < LEAST_INSIDE:
+        found.append(f"fills {inside:.1e} of the ball")
     if thickness is not None and thickness < LEAST_THICKNESS:
         found.append(f"mean thickness {thickness:.4f}")
     if agreement is not None and agreement < LEAST_AGREEMENT:
-        found.append(f"labels and normals agree for {agreement:.1%} only")
+        found.append(f"labels and normals agree for only {agreement:.1%} of the queries")
     if measures:
         if measures.error_p99 > MOST_ERROR:
             found.append(f"surface error {measures.error_p99:.4f} at the 99th percentile")
@@ -139,7 +138,7 @@ def _report(shards: Shards, index: int, measures: Measures | None, judged: bool,
         id=shards.ids[index],
         category=shards.categories[index],
         split=shards.splits[index],
-        inside_share=share,
+        inside_share=inside,
         measures=measures,
         agreement=agreement,
         thickness=thickness,
@@ -151,7 +150,7 @@ def _frame_suspicions(points: NDArray[np.float32]) -> list[str]:
     found = []
     radius = float(np.linalg.norm(points, axis=1).max())
     if abs(radius - 1) > FRAME_TOLERANCE:
-        found.append(f"reaches to norm {radius:.3f} in place of 1")
+        found.append(f"largest norm {radius:.3f} instead of 1")
     offset = float(np.abs(points.min(axis=0) + points.max(axis=0)).max() / 2)
     if offset > FRAME_TOLERANCE:
         found.append(f"bounding box {offset:.3f} off centre")

@@ -1,4 +1,4 @@
-"""An inspection for people: a summary and the suspicious shapes on the terminal, and as files with pictures."""
+"""Report of an inspection: a summary and the suspicious shapes on the terminal, and tables and pictures as files."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,12 +13,13 @@ from lagem.geometry.picture import Picture, contact_sheet, render_points, save_p
 from lagem.prepared.inspection import Inspection, ShapeReport
 from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
-from lagem.storage.atomic import write_text
-from lagem.storage.csv_table import csv_table
+from lagem.storage.csv_table import write_csv
 
-LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; all are in the file
+LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; the file lists all
 PICTURED, COLUMNS = 24, 8
 PICTURE_SIZE = 220
+SHAPE_COLUMNS = ["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"]
+COPY_COLUMNS = ["first", "first_split", "second", "second_split", "chamfer", "floor"]
 
 
 def show(inspection: Inspection, console: Console | None = None) -> None:
@@ -46,8 +47,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
 def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
     """Write inspection.csv, copies.csv, suspicious.png and random.png into a folder."""
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "inspection.csv", _table_text(inspection))
-    write_text(output / "copies.csv", _copies_text(inspection))
+    write_csv(output / "inspection.csv", SHAPE_COLUMNS, _shape_rows(inspection))
+    write_csv(output / "copies.csv", COPY_COLUMNS, _copy_rows(inspection))
     shards = Shards(inspection.root)
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     order = sample_generator(0, 0, "pictures").permutation(len(inspection.shapes))
@@ -56,7 +57,7 @@ def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
         if shapes:
             save_picture(_sheet(shards, shapes[:PICTURED], up), picture)
         else:
-            picture.unlink(missing_ok=True)  # of an earlier inspection
+            picture.unlink(missing_ok=True)  # from an earlier inspection
 
 
 def _summary(inspection: Inspection) -> Table:
@@ -87,23 +88,23 @@ def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{count} {escape(name)}" for name, count in sorted(counter.items()))
 
 
-def _table_text(inspection: Inspection) -> str:
+def _shape_rows(inspection: Inspection) -> list[list[str]]:
     rows = []
     for shape in inspection.shapes:
         numbers = [
             "" if value is None else f"{value:.6g}" for value in (shape.inside_share, shape.thickness, shape.agreement)
         ]
         rows.append([shape.id, shape.category, shape.split, *numbers, "; ".join(shape.suspicions)])
-    return csv_table(["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"], rows)
+    return rows
 
 
-def _copies_text(inspection: Inspection) -> str:
+def _copy_rows(inspection: Inspection) -> list[list[str]]:
     rows = []
     for copy in inspection.copies:
         pair = [inspection.shapes[copy.first], inspection.shapes[copy.second]]
         words = [word for shape in pair for word in (shape.id, shape.split)]
         rows.append([*words, f"{copy.distance:.6f}", f"{copy.floor:.6f}"])
-    return csv_table(["first", "first_split", "second", "second_split", "chamfer", "floor"], rows)
+    return rows
 
 
 def _sheet(shards: Shards, shapes: list[ShapeReport], up: Literal["y", "z"]) -> Picture:
@@ -111,7 +112,7 @@ def _sheet(shards: Shards, shapes: list[ShapeReport], up: Literal["y", "z"]) -> 
     rows = []
     for start in range(0, len(shapes), COLUMNS):
         row: list[ShapeReport | None] = list(shapes[start : start + COLUMNS])
-        if start:  # as wide as the first row
+        if start:  # pad to the width of the first row
             row += [None] * (COLUMNS - len(row))
         pictures = [None if shape is None else _drawn(shards, shape, up) for shape in row]
         rows.append(contact_sheet([pictures], column_titles=[shape.id if shape else "" for shape in row]))

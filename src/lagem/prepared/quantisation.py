@@ -1,8 +1,8 @@
-"""How points and normals are stored: whole numbers times a fixed step, one step a pool.
+"""Quantisation of points and normals: integers times a fixed step per pool.
 
-Positions take 16 bits a coordinate instead of 32. The error, at most half a step (2.6e-5 in the volume,
-1.9e-5 near the surface), is harmless because labels are taken at the position as stored, after rounding.
-The steps belong to version 1 of the format; docs/data-format.md repeats them.
+Positions take 16 bits per coordinate instead of 32. The error, at most half a step (2.6e-5 in the volume, 1.9e-5 near
+the surface), is harmless because labels are computed for the rounded position. The steps belong to version 1 of the
+format; docs/data-format.md repeats them.
 """
 
 from typing import Any
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from lagem.geometry.frame import QUERY_BALL_RADIUS
 
-SURFACE_LIMIT = 1.25  # surface and near points lie in |x| <= 1.25; near points beyond are drawn again
+SURFACE_LIMIT = 1.25  # surface and near points lie in |x| <= 1.25; near points outside are redrawn
 
-# what is stored of a shape: the array's name, its integer type, and the step between neighbouring values
+# the stored arrays of a shape: name, integer type, and step between neighbouring values
 POOLS: dict[str, tuple[type[np.signedinteger[Any]], float]] = {
     "surface_points": (np.int16, SURFACE_LIMIT / 32767),
     "surface_normals": (np.int8, 1 / 127),

@@ -1,32 +1,31 @@
-"""What became of each mesh: one small JSON file while work is under way, a row of table.csv afterwards.
+"""Records of what became of each mesh: small JSON files while meshes are prepared, rows of table.csv afterwards.
 
-A mesh counts as done when its record is there, and the record is written after the shape's arrays. So a kill
-at any moment leaves a mesh either done or to be done again, with the same bytes.
+A mesh is done once its record exists, and the record is written after the shape's arrays. So after a kill at any moment
+a mesh is either done or will be prepared again, with the same bytes.
 """
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from lagem.storage.atomic import write_json, write_text
-from lagem.storage.csv_table import csv_table
+from lagem.storage.atomic import write_json
+from lagem.storage.csv_table import read_csv, write_csv
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """What is measured of a mesh while it is prepared; lengths in unit-sphere units.
+    """Measurements of a mesh while it is prepared; lengths in unit-sphere units.
 
-    route: its `own` surface was taken, or what made it closed (`flood`, `manifold`).
-    faces, solid_faces: of the source and of the closed mesh.
-    area: of the surface that bounds the solid.
-    inside_share: of the ball of radius sqrt(3), unbiased.
-    volume_inside, near_inside: queries inside.
+    route: `own` if its own surface was used, else the conversion that closed it (`flood`, `manifold`).
+    faces, solid_faces: numbers of faces of the source and of the closed mesh.
+    area: area of the surface that bounds the solid.
+    inside_share: share of the ball of queries that is inside, unbiased.
+    volume_inside, near_inside: numbers of queries inside.
     error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
-    sheet_share: share of the closed mesh's vertices that give open sheets their thickness.
-    dropped_share: share of the area, doubled faces counted once, across which occupancy does not change.
+    sheet_share: share of the closed mesh's vertices that thicken open sheets.
+    dropped_share: share of the area on which both sides have the same occupancy, doubled faces counted once.
     """
 
     route: str
@@ -49,7 +48,7 @@ class Record:
     source: absolute path of its file.
     reason: why it was refused; empty if it was prepared.
     measures: None if it was refused.
-    seconds: wall-clock seconds of loading, conversion, sampling and labelling.
+    seconds: wall-clock time of loading, conversion, sampling and labelling.
     """
 
     id: str
@@ -72,18 +71,16 @@ def write_record(root: Path, record: Record) -> None:
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
-    """Records by id: those of table.csv, then the newer ones of single meshes, of `ids` alone where they are given."""
+    """Records by id: those of table.csv, updated by the newer single ones, of which only those of `ids` if given."""
     records: dict[str, Record] = {}
     table = root / "table.csv"
     if table.exists():
         try:
-            with table.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    records[row["id"]] = _from_row(row)
-        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            records |= {row["id"]: _from_row(row) for row in read_csv(table, COLUMNS)}
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to go on without "
-                "what it says of refused meshes."
+                f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to resume without "
+                "its records of refused meshes."
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
@@ -95,16 +92,15 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
 
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
-    """Write table.csv, a row a mesh, sorted by id, and drop the single records that it now holds."""
+    """Write table.csv, one row per mesh, sorted by id, and remove the single records, which it now contains."""
     by_name = [_as_row(records[id]) for id in sorted(records)]
-    rows = [[row.get(name) for name in COLUMNS] for row in by_name]
-    write_text(root / "table.csv", csv_table(COLUMNS, rows))
+    write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):
         path.unlink()
 
 
 def record_files(root: Path) -> list[Path]:
-    """Records not in table.csv yet."""
+    """Files of the records that table.csv does not contain yet."""
     return list((root / "shapes").glob("*.json"))
 
 

@@ -1,8 +1,8 @@
 """A shard: one safetensors file with the arrays of S shapes, read by slices, never unpickled.
 
-Each pool is one array, the shapes' rows one after another; `<pool>.offsets` (S + 1,) says where each begins.
-Numbers of a shape are arrays of length S; words are JSON in the header. The same format with S = 1 holds a
-shape that is not packed yet. docs/data-format.md says it field by field.
+Each pool is one array with the rows of all shapes, one shape after another; `<pool>.offsets` (S + 1,) holds the first
+row of each. Numbers of a shape are arrays of length S; texts are JSON in the header. A shape that is not packed yet is
+stored in the same format with S = 1. docs/data-format.md describes every field.
 """
 
 from dataclasses import dataclass, field
@@ -29,11 +29,11 @@ OCCUPANCY = FolderFormat(
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeArrays:
-    """One prepared shape as it is stored.
+    """One prepared shape in stored form.
 
     pools: the arrays of `quantisation.POOLS`, (N, 3) integers each.
-    volume_drawn_inside, volume_drawn_outside: uniform draws from the ball that each volume pool was collected from.
-    faces: faces of the source mesh.
+    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball behind each volume pool.
+    faces: number of faces of the source mesh.
     """
 
     id: str
@@ -48,7 +48,7 @@ class ShapeArrays:
 
 
 def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
-    """Write shapes as one file, atomically; the bytes depend on the shapes alone."""
+    """Write shapes as one file, whole or not at all; its bytes depend on the shapes alone."""
     arrays: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
         "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
@@ -70,9 +70,10 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
 
 
 class ShardFile:
-    """A shard opened for reading; rows come from the memory map, a window at a time.
+    """A shard opened for reading; a window of rows at a time is copied from the memory map.
 
-    ids, categories, splits: words of the S shapes; faces and offsets: dicts and arrays of whole numbers.
+    ids, categories, splits, faces: one entry per shape.
+    offsets: (S + 1,) integers by pool.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,14 +88,14 @@ class ShardFile:
         self.splits: list[str] = header["splits"]
 
     def count(self, row: int, pool: str) -> int:
-        """Points that a shape has in a pool."""
+        """Number of points of a shape in a pool."""
         return int(self.offsets[pool][row + 1] - self.offsets[pool][row])
 
     def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
-        """(count, 3) integers from `start` on, beginning again after the pool's last row."""
+        """(count, 3) integers from row `start` on, wrapping around at the end of the pool."""
         first, length = int(self.offsets[pool][row]), self.count(row, pool)
         if length == 0:
-            raise ValueError(f"shape {self.ids[row]!r} has no point in {pool}.")
+            raise ValueError(f"shape {self.ids[row]!r} has no point in {pool}; prepare it again with more queries.")
         rows, pieces, start = self._file.get_slice(pool), [], start % length
         while count > 0:
             taken = min(length - start, count)
@@ -103,19 +104,19 @@ class ShardFile:
         return np.concatenate([empty(pool), *pieces])
 
     def read(self, row: int, pool: str, start: int, count: int) -> NDArray[np.float32]:
-        """`stored`, decoded to unit-sphere coordinates or normals."""
+        """Like `stored`, decoded to unit-sphere coordinates or normals."""
         return decode(pool, self.stored(row, pool, start, count))
 
     def frame(self, row: int) -> Frame:
-        """Map between the shape's source and the unit sphere."""
+        """Map between the source of the shape and the unit sphere."""
         return Frame(center=self._center[row], scale=float(self._scale[row]))
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Uniform draws from the ball behind the inside and the outside volume pool."""
+        """Numbers of uniform draws from the ball behind the inside and the outside volume pool."""
         return int(self._drawn[0][row]), int(self._drawn[1][row])
 
     def shape(self, row: int) -> ShapeArrays:
-        """One shape with all its arrays, as it was written."""
+        """One shape with all its arrays, as written."""
         inside, outside = self.volume_drawn(row)
         return ShapeArrays(
             id=self.ids[row],

@@ -1,4 +1,4 @@
-"""Reader of a prepared folder: any window of any pool of any shape, touching only the rows it returns."""
+"""Reader of a prepared folder: any window of any pool of any shape, reading only the rows it returns."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,53 +16,53 @@ from lagem.storage.sharded_folder import ShardedFolder
 class Shards(ShardedFolder[ShardFile]):
     """All shapes of a folder that `lagem prepare` wrote, in the order of its index (sorted by id).
 
-    Can be pickled, and used after a fork: files are opened where they are read.
+    Can be pickled and used after a fork: each process opens the files itself.
 
-    ids, categories, splits: one entry a shape.
+    ids, categories, splits: one entry per shape.
     """
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
         super().__init__(root, format=OCCUPANCY, open=ShardFile, cache=cache)
 
     def count(self, index: int, pool: str) -> int:
-        """Points that shape `index` has in a pool."""
-        shard, row = self.place(index)
+        """Number of points of shape `index` in a pool."""
+        shard, row = self.location(index)
         return shard.count(row, checked(pool))
 
     def read(self, index: int, pool: str, start: int = 0, count: int | None = None) -> NDArray[np.float32]:
-        """A window of a pool; a fair draw of it, wherever it starts.
+        """A window of a pool; a fair sample of it at any start, as pools are in random order.
 
         Args:
-            index: Position of the shape in `ids`.
+            index: Index of the shape.
             pool: surface_points, surface_normals, volume_inside, volume_outside, near_inside or near_outside.
-            start: First row; after the pool's last row the window goes on at its first.
-            count: Rows to read, more than the pool holds if need be; None for the whole pool once.
+            start: First row; the window wraps around at the end of the pool.
+            count: Number of rows, which may exceed that of the pool; None for the whole pool once.
 
         Returns:
             (count, 3) float32 in the unit-sphere frame; ValueError if the pool is empty.
         """
-        shard, row = self.place(index)
+        shard, row = self.location(index)
         return shard.read(row, checked(pool), start, shard.count(row, pool) if count is None else count)
 
     def frame(self, index: int) -> Frame:
-        """Map between shape `index`'s source and the unit sphere."""
-        shard, row = self.place(index)
+        """Map between the source of shape `index` and the unit sphere."""
+        shard, row = self.location(index)
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Uniform draws from the ball behind the volume pools, (inside, outside).
+        """Numbers of uniform draws from the ball behind the volume pools, (inside, outside).
 
-        A point of a pool stands for `1 / drawn` of the ball, so the inside share of the ball is
-        count("volume_inside") / drawn[0], also where more was drawn for the inside of a thin shape.
+        A point of a pool represents `1 / drawn` of the ball, so the inside share of the ball is
+        count("volume_inside") / drawn[0], also for a thin shape with additional draws inside.
         """
-        shard, row = self.place(index)
+        shard, row = self.location(index)
         return shard.volume_drawn(row)
 
 
 def labelled(
     shards: Shards, index: int, kind: Literal["volume", "near"]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """All stored queries of a kind, (Q, 3), those inside first, and their occupancy (Q,); a side may be empty."""
+    """All stored queries of a kind, (Q, 3), those inside first, and their occupancy (Q,); either side may be empty."""
     pools = [f"{kind}_inside", f"{kind}_outside"]
     counts = [shards.count(index, pool) for pool in pools]
     sides = [shards.read(index, pool) for pool, count in zip(pools, counts, strict=True) if count]
@@ -71,12 +71,12 @@ def labelled(
 
 
 def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) points from a random place of a pool on, repeated where the pool holds fewer."""
+    """(count, 3) points from a random row of a pool on, repeated if the pool has fewer."""
     return shards.read(index, pool, int(rng.integers(max(shards.count(index, pool), 1))), count)
 
 
 def checked(pool: str) -> str:
     """The pool's name, or a ValueError that lists the names."""
     if pool not in POOLS:
-        raise ValueError(f"there is no pool {pool!r}; there are {', '.join(POOLS)}.")
+        raise ValueError(f"there is no pool {pool!r}; name one of {', '.join(POOLS)}.")
     return pool

@@ -1,4 +1,4 @@
-"""Numbered procedural shapes: an index is the same solid in every epoch and in every program."""
+"""Numbered procedural shapes: an index gives the same shape in every epoch and every process."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from lagem.randomness import sample_generator
 
 
 class Collection:
-    """`count` shapes of one split, whose categories take turns.
+    """`count` shapes of one split, cycling through the categories.
 
     Args:
-        split: Part of the ids, so that no shape is in two splits.
-        count: How many shapes.
+        split: Included in the ids, so no shape is in two splits.
+        count: Number of shapes.
         seed: Seed of the shapes.
         categories: Names in `CATEGORIES`; None for all.
     """
@@ -33,5 +33,5 @@ class Collection:
         return f"{self.split}-{self.category(index)}-{index:06d}"
 
     def shape(self, index: int) -> ProceduralShape:
-        """The solid at an index."""
+        """Shape `index`."""
         return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))

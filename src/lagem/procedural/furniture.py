@@ -1,6 +1,6 @@
-"""Eight categories of everyday things as random solids, z up, in units of about half a metre.
+"""Eight categories of everyday objects as random solids, z up, in units of about half a metre.
 
-Walls, legs and boards are thick enough (about .06 and more of the unit sphere) for a small network to learn.
+Walls, legs and boards are thick enough (at least about 0.06 of the unit sphere) for a small network to learn.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> Bo
 
 
 def cone(x: float, y: float, low: float, high: float, bottom: float, top: float | None = None) -> Frustum:
-    """Upright frustum from height `low` to `high`; a cylinder where `top` is left out."""
+    """Upright frustum from height `low` to `high`; a cylinder if `top` is omitted."""
     center = np.array([x, y, (low + high) / 2])
     return Frustum(center=center, size=np.array([bottom, bottom if top is None else top, (high - low) / 2]))
 

@@ -1,6 +1,6 @@
-"""Boxes, frusta, tori and balls: where they are, what they contain, uniform points on their boundary.
+"""Boxes, frusta, tori and balls: bounds, containment, and uniform points on their boundary.
 
-Letters: K points. Inside this file points are (3, K) float64: one contiguous row an axis is several times faster.
+Letters: K points. In this file points are (3, K) float64: one contiguous row per axis is several times faster.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 class Primitive(ABC):
     """One closed convex or round body.
 
-    center: (3,). size: lengths, as the subclass names them. rotation: (3, 3), local to world, or None for none.
+    center: (3,). size: lengths, as defined by the subclass. rotation: (3, 3), local to world; None for no rotation.
     """
 
     center: Array
@@ -57,7 +57,7 @@ class Primitive(ABC):
 
     @abstractmethod
     def contains(self, local: Array) -> NDArray[np.bool_]:
-        """(K,) True where (3, K) local points are in the closed body."""
+        """(K,) whether each of (3, K) local points is in the closed body."""
 
     @abstractmethod
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -137,10 +137,10 @@ class Frustum(Primitive):
         side, low, high = rng.multinomial(count, areas / areas.sum())
         angle = rng.uniform(0, 2 * np.pi, count)
         ring = np.stack([np.cos(angle), np.sin(angle)])
-        share = rng.random(count)
-        slanted = np.sqrt(bottom**2 + share[:side] * (top**2 - bottom**2))
-        rise = (slanted - bottom) / (top - bottom) if top != bottom else share[:side]
-        caps = np.sqrt(share[side:]) * np.repeat([bottom, top], [low, high])
+        fraction = rng.random(count)
+        slanted = np.sqrt(bottom**2 + fraction[:side] * (top**2 - bottom**2))
+        rise = (slanted - bottom) / (top - bottom) if top != bottom else fraction[:side]
+        caps = np.sqrt(fraction[side:]) * np.repeat([bottom, top], [low, high])
         height = np.concatenate([(2 * rise - 1) * half_height, np.repeat([-half_height, half_height], [low, high])])
         slope = np.array([2 * half_height, bottom - top]) / np.hypot(2 * half_height, bottom - top)
         outward = np.repeat([slope[0], 0.0], [side, low + high])
@@ -189,9 +189,9 @@ class Torus(Primitive):
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
         ring, tube = self.size
         around, section = rng.uniform(0, 2 * np.pi, (2, count))
-        # mirrored where refused: turns a uniform angle into one of density proportional to ring + tube * cos
-        refused = rng.random(count) > (1 + tube / ring * np.cos(section)) / 2
-        section = np.where(refused, np.pi - section, section)
+        # mirroring rejected angles turns uniform ones into angles of density proportional to ring + tube * cos
+        rejected = rng.random(count) > (1 + tube / ring * np.cos(section)) / 2
+        section = np.where(rejected, np.pi - section, section)
         outward = np.cos(section)
         normals = np.stack([np.cos(around) * outward, np.sin(around) * outward, np.sin(section)])
         center = ring * np.stack([np.cos(around), np.sin(around), np.zeros(count)])

@@ -1,7 +1,7 @@
-"""Shapes made of primitives, with exact occupancy, an exact frame and uniform samples inside and on the surface.
+"""Shapes made of primitives, with exact occupancy, an exact frame, and uniform samples inside and on the surface.
 
 A solid is a union of primitives minus a union of others; a shape is a union of solids. Surface points are drawn on
-single primitives by area and dropped where another one buries them or cuts them away, so the rest is uniform on the
+single primitives by area; those that another primitive buries or cuts away are dropped, so the rest is uniform on the
 boundary. Primitives should overlap rather than touch: coincident faces have no exact boundary.
 
 Letters: P primitives of a shape, K points.
@@ -50,7 +50,7 @@ class ProceduralShape:
         return member[own & ~self._hole].any(axis=0), member[own & self._hole].any(axis=0)
 
     def occupancy(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """(K,) True where (K, 3) points of the unit sphere's frame are inside."""
+        """(K,) whether each of (K, 3) points in the unit-sphere frame is inside."""
         member = self._membership(_rows(points))
         occupied = np.zeros(len(points), dtype=bool)
         for solid in range(self._num_solids):
@@ -76,9 +76,9 @@ class ProceduralShape:
         return _columns(np.hstack(points)[:, chosen]), _columns(np.hstack(normals)[:, chosen])
 
     def _exposed(self, points: Array, owner: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(K,) True where a point on primitive `owner` lies on the boundary of the shape."""
+        """(K,) whether each point, on its primitive `owner`, lies on the boundary of the shape."""
         member = self._membership(points)
-        member[owner, np.arange(len(owner))] = False  # a point on its own primitive is neither in nor out
+        member[owner, np.arange(len(owner))] = False  # a point is neither inside nor outside its own primitive
         exposed = np.ones(len(owner), dtype=bool)
         for solid in range(self._num_solids):
             filled, cut = self._inside(member, solid)
@@ -88,11 +88,11 @@ class ProceduralShape:
 
     @cached_property
     def _boxes(self) -> Array:
-        """(P,) volumes of the bodies' local bounding boxes, 0 for holes."""
+        """(P,) volumes of the local bounding boxes of bodies, 0 for holes."""
         return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
-        """(count, 3) points uniform in the solid, in random order, and the volume as their acceptance estimates it.
+        """(count, 3) points uniform in the shape, in random order, and its volume as estimated by their acceptance.
 
         A body is drawn by the volume of its box, and a point in that box; a point that n bodies contain is kept with
         probability 1/n, which is uniform on the union.
@@ -108,7 +108,7 @@ class ProceduralShape:
                     for p, n in zip(self._primitives, drawn, strict=True)
                 ]
             )
-            points = points.astype(np.float32).astype(np.float64)  # labels hold for the position as stored
+            points = points.astype(np.float32).astype(np.float64)  # labels are those of the rounded positions
             member = self._membership(points)
             holders = np.zeros(len(owner))
             mine = member[owner, np.arange(len(owner))]
@@ -123,7 +123,7 @@ class ProceduralShape:
         return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), float(volumes.sum() * found / tried)
 
     def sample_outside(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points uniform in the ball of radius sqrt(3) less the solid."""
+        """(count, 3) points uniform in the ball of queries outside the shape."""
         kept, found = [], 0
         while found < count:
             points = uniform_in_ball(int(1.1 * (count - found)) + 64, rng)
@@ -133,7 +133,7 @@ class ProceduralShape:
 
 
 def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) points uniform in the ball that volume queries fill."""
+    """(count, 3) points uniform in the ball of queries."""
     points = rng.standard_normal((count, 3))
     radius = QUERY_BALL_RADIUS * np.cbrt(rng.random(count))
     return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)

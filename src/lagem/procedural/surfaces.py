@@ -1,4 +1,4 @@
-"""Procedural shapes as something to encode: the surfaces of the shapes that `ProceduralDataModule` makes."""
+"""Procedural shapes as a source of surfaces: the same shapes that `ProceduralDataModule` generates."""
 
 import re
 from typing import Any
@@ -13,10 +13,10 @@ SPELLING = re.compile(r"procedural:(\d+)\+(\d+)")
 
 
 class ProceduralSurfaces:
-    """`num_train` shapes to train on and `num_val` to validate on; every draw is new on the exact surface.
+    """`num_train` training shapes and `num_val` validation shapes, sampled on their exact surfaces.
 
-    ids, categories, splits: one entry a shape.
-    description: what decides the shapes.
+    ids, categories, splits: one entry per shape.
+    description: what determines the shapes, in plain types.
     """
 
     def __init__(self, *, num_train: int, num_val: int, seed: int) -> None:
@@ -37,20 +37,21 @@ class ProceduralSurfaces:
 
     @classmethod
     def of(cls, text: str, *, seed: int) -> "ProceduralSurfaces":
-        """The shapes that `procedural:TRAIN+VAL` asks for."""
+        """The shapes of `procedural:TRAIN+VAL`."""
         found = SPELLING.fullmatch(text)
         if found is None or not any(map(int, found.groups())):
             raise ValueError(
-                f"{text}: procedural shapes are asked for as procedural:TRAIN+VAL, for example procedural:1024+64."
+                f"{text}: not of the form procedural:TRAIN+VAL with at least one shape; write, for example, "
+                "procedural:1024+64."
             )
         return cls(num_train=int(found[1]), num_val=int(found[2]), seed=seed)
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points of shape `index`'s surface, in the unit-sphere frame."""
+        """(count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
         shapes, number = self._members[index]
         return shapes.shape(number).sample_surface(count, rng)[0]
 
     def frame(self, index: int) -> Frame:
-        """Map between shape `index`'s own coordinates and the unit sphere."""
+        """Map between the own coordinates of shape `index` and the unit sphere."""
         shapes, number = self._members[index]
         return shapes.shape(number).frame

@@ -1,9 +1,9 @@
 """Training augmentations (LaGeM appendix B): one random linear map of a whole sample.
 
-Axis scales, a rescaling to the unit sphere, axis flips and a rotation are all linear and keep the origin, where the
-bounding box is centred, so a sample is augmented by one matrix and needs no new centre. Labels stay as they are.
-Volume queries go through the same matrix: the ball they fill becomes an ellipsoid, as in the authors' loader, and
-the jitter of near queries is stretched with it.
+Axis scaling, rescaling to the unit sphere, axis flips and rotation are all linear and fix the origin, the centre of the
+bounding box, so one matrix augments a sample and no new centre is needed. Labels do not change. Volume queries are
+mapped by the same matrix: the ball they fill becomes an ellipsoid, as in the authors' loader, and the jitter of near
+queries is stretched with it.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Augmentation:
 
     Args:
         axis_scale: Range of the factor drawn for each axis; null for no scaling.
-        rotation: uniform on SO(3); paper takes yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
-            small turns; yaw turns about z only.
-        flips: paper permutes the axes and flips their signs at random, mirrorings included; signs flips alone.
-        max_norm: Largest norm of the sample's surface points afterwards. The authors use 0.999.
+        rotation: uniform: uniform on SO(3); paper: yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
+            small angles; yaw: about z only.
+        flips: paper: random permutation of the axes and random signs, mirror images included; signs: random signs only.
+        max_norm: Largest norm of the augmented surface points. The authors use 0.999.
     """
 
     axis_scale: tuple[float, float] | None = (0.75, 1.25)
@@ -33,12 +33,12 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.axis_scale is not None and not 0 < self.axis_scale[0] <= self.axis_scale[1]:
-            raise ValueError(f"axis_scale is a range of positive factors, but {self.axis_scale} was given.")
+            raise ValueError(f"axis_scale must be a range of positive factors, but {self.axis_scale} was given.")
         if not 0 < self.max_norm <= 1:
-            raise ValueError(f"max_norm is in (0, 1], the unit sphere, but {self.max_norm} was given.")
+            raise ValueError(f"max_norm must lie in (0, 1], inside the unit sphere, but {self.max_norm} was given.")
 
     def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
-        """(3, 3) matrix that maps column vectors of the sample whose (N, 3) surface points are given."""
+        """(3, 3) matrix for column vectors of the sample with these (N, 3) surface points."""
         scale = np.ones(3) if self.axis_scale is None else rng.uniform(*self.axis_scale, size=3)
         scale *= self.max_norm / np.linalg.norm(surface_points * scale, axis=1).max()
         matrix = np.diag(scale)

@@ -1,6 +1,5 @@
-"""Which meshes are meant: files, folders and manifests → one (path, id, category, split) a mesh."""
+"""Meshes named by files, folders and manifests, with their ids, categories and splits."""
 
-import csv
 import hashlib
 import os
 from collections import Counter
@@ -9,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lagem.geometry.mesh import KNOWN_ENDINGS
+from lagem.storage.csv_table import read_csv
 
-LONGEST_ID = 200  # bytes; the id is part of a file's name
+LONGEST_ID = 200  # bytes, since file names contain the id
 
 
 @dataclass(frozen=True)
 class MeshSource:
-    """One mesh to prepare."""
+    """A mesh file, its id, category and split."""
 
     path: str
     id: str
@@ -26,25 +26,28 @@ class MeshSource:
 def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: str | None = None) -> list[MeshSource]:
     """List the meshes of files, folders and manifests, sorted by id.
 
-    A folder is searched with all below it; hidden names and unknown endings are passed over. The id is the path
-    below the folder, its '/' written '__', without the ending unless two files differ in nothing else; the category
-    is the name of the folder the file is in. A manifest is a .csv with columns `file` (relative to the manifest) and
-    `id`, and, where wanted, `category` and `split`.
+    Folders are searched recursively; hidden names and unknown endings are skipped. The id is the path below the folder
+    with '/' written as '__', without the ending unless two files differ in nothing else; the category is the name
+    of the file's folder. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and optionally
+    `category` and `split`.
 
     Args:
         sources: Paths of mesh files, folders and manifests.
-        val_share: Share of the shapes without a stated split that becomes `val`, the others `train`.
-        category: Category of all, instead of the above.
+        val_share: Share of the shapes without a given split that becomes `val`; the others become `train`.
+        category: Category of all meshes, instead of the above.
 
     Returns:
-        The meshes; ValueError where a source is absent or two meshes share an id.
+        The meshes.
+
+    Raises:
+        ValueError: A source is missing, or two meshes have the same id.
     """
     found: dict[str, MeshSource] = {}
     for source in map(Path, sources):
         if source.is_dir():
             listed = in_folder(source)
         elif not source.exists():
-            raise ValueError(f"{source}: there is no such file or folder.")
+            raise ValueError(f"{source}: there is no such file or folder; give a mesh, a folder or a manifest (.csv).")
         elif source.suffix.lower() == ".csv":
             listed = in_manifest(source)
         else:
@@ -54,25 +57,25 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
                 path=os.path.abspath(path),
                 id=checked_id(id, path),
                 category=category or own_category or Path(os.path.abspath(path)).parent.name,
-                split=split or ("val" if hash_share(id) < val_share else "train"),
+                split=split or ("val" if hash_fraction(id) < val_share else "train"),
             )
             other = found.setdefault(id, mesh)
             if other.path != mesh.path:
                 raise ValueError(
                     f"two meshes have the id {id!r}: {other.path} and {mesh.path}. "
-                    "Give them ids of their own in a manifest (a .csv with columns file and id)."
+                    "Give them different ids in a manifest (a .csv with columns file and id)."
                 )
     if not found:
-        raise ValueError(f"no mesh found; known endings are {', '.join(sorted(KNOWN_ENDINGS))}.")
+        raise ValueError(f"no mesh found; give files that end in {', '.join(sorted(KNOWN_ENDINGS))}.")
     return [found[id] for id in sorted(found)]
 
 
 def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """Meshes of a folder and all below it, with their ids."""
+    """Meshes of a folder and its subfolders, with their ids."""
     paths: list[Path] = []
-    for place, below, names in os.walk(folder):
+    for parent, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        paths += [Path(place, name) for name in names if not name.startswith(".")]
+        paths += [Path(parent, name) for name in names if not name.startswith(".")]
     meshes = [path for path in paths if path.suffix.lower() in KNOWN_ENDINGS]
     count = Counter(path.with_suffix("") for path in meshes)
     for path in meshes:
@@ -81,19 +84,15 @@ def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
 
 
 def in_manifest(manifest: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """Meshes of a manifest, with what its columns say."""
-    with manifest.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if missing := {"file", "id"} - set(rows.fieldnames or ()):
-            raise ValueError(f"{manifest}: a manifest needs the columns file and id; missing: {', '.join(missing)}.")
-        for line, row in enumerate(rows, 2):
-            if not row["file"] or not row["id"]:
-                raise ValueError(f"{manifest}: line {line} has no file or no id.")
-            yield manifest.parent / row["file"], row["id"], row.get("category") or "", row.get("split") or ""
+    """Meshes of a manifest, with ids, categories and splits."""
+    for line, row in enumerate(read_csv(manifest, ["file", "id"]), 2):
+        if not row["file"] or not row["id"]:
+            raise ValueError(f"{manifest}: line {line} has no file or no id; complete it, or remove it.")
+        yield manifest.parent / row["file"], row["id"], row.get("category", ""), row.get("split", "")
 
 
 def checked_id(id: str, path: Path) -> str:
-    """The id, if it can name a file; else a ValueError."""
+    """Return the id; raises ValueError if it cannot be used in a file name."""
     if "/" in id or "\\" in id or id.startswith(".") or not id.isprintable() or len(id.encode()) > LONGEST_ID:
         raise ValueError(
             f"{path}: {id!r} cannot be an id: no slashes, no leading dot, printable characters only, "
@@ -102,6 +101,6 @@ def checked_id(id: str, path: Path) -> str:
     return id
 
 
-def hash_share(id: str) -> float:
+def hash_fraction(id: str) -> float:
     """A number in [0, 1) that depends on the id alone."""
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big") / 2**64

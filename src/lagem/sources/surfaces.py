@@ -1,4 +1,4 @@
-"""Where the surface points that are encoded come from."""
+"""Sources of surface points: prepared shapes and mesh files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ Points = NDArray[np.float32]
 
 
 class SurfaceSource(Protocol):
-    """Shapes whose surface can be drawn from.
+    """Shapes whose surfaces can be sampled.
 
-    ids, categories, splits: one entry a shape.
-    description: what decides the shapes, in plain types.
+    ids, categories, splits: one entry per shape.
+    description: what determines the shapes, in plain types.
     """
 
     @property
@@ -36,14 +36,14 @@ class SurfaceSource(Protocol):
     description: dict[str, Any]
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points of shape `index`'s surface, in the unit-sphere frame."""
+        """(count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
 
     def frame(self, index: int) -> Frame:
-        """Map between shape `index`'s source and the unit sphere."""
+        """Map between the source of shape `index` and the unit sphere."""
 
 
 class PreparedSurfaces:
-    """The shapes of a folder that `lagem prepare` wrote; a draw is a window of the stored points at a random place."""
+    """The shapes of a folder that `lagem prepare` wrote; a draw is a window of the stored points at a random row."""
 
     def __init__(self, root: str | Path) -> None:
         self._shards = Shards(root)
@@ -60,7 +60,7 @@ class PreparedSurfaces:
 
 
 class MeshSurfaces:
-    """Mesh files, found as `lagem prepare` finds them, as a `SurfaceSource`; they are of every split.
+    """Mesh files, found as `lagem prepare` finds them; they belong to every split.
 
     Args:
         source: A file, a folder or a manifest.
@@ -75,10 +75,10 @@ class MeshSurfaces:
         self.description: dict[str, Any] = {"meshes": str(source)}
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
-        """(count, 3) points of mesh `index`'s surface, in the unit-sphere frame; ValueError where it has none."""
+        """(count, 3) points on the surface of mesh `index`, in the unit-sphere frame; ValueError if it has none."""
         mesh = load_mesh(self._paths[index])
         return sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng)[0].astype(np.float32)
 
     def frame(self, index: int) -> Frame:
-        """Map between mesh `index`'s own coordinates and the unit sphere."""
+        """Map between the coordinates of mesh `index` and the unit sphere."""
         return Frame.of(load_mesh(self._paths[index]).vertices)

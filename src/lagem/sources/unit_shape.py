@@ -19,8 +19,8 @@ from lagem.geometry.sampling import sample_surface
 class UnitShape:
     """A file's surface in the unit sphere.
 
-    surface: the mesh, or None for a point cloud.
-    draw: gives (count, 3) float64 points of the surface.
+    surface: the mesh; None for a point cloud.
+    draw: returns (count, 3) float64 points of the surface; from a point cloud at most as many as it has.
     """
 
     name: str

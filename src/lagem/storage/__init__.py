@@ -1,1 +1,1 @@
-"""How data lies on a disk or in a store: files written whole or not at all, locks, caches, folders of shards."""
+"""How data is stored on a disk or in an object store: atomic files, locks, parts, journals, caches, sharded folders."""

@@ -1,12 +1,42 @@
-"""Tables as CSV text, with one end of line on every system."""
+"""Tables as CSV with a line of titles: written with one line end on every system, read with checks."""
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lagem.storage.atomic import write_text
 
 
 def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A line of titles, then a line for each row; None is an empty field."""
+    """The text of a table: the titles, then a line for each row; None is an empty field."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([titles, *rows])
     return text.getvalue()
+
+
+def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, whole or not at all."""
+    write_text(path, csv_table(titles, rows))
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Rows of a table by title, a missing field as empty; with or without a byte order mark.
+
+    Args:
+        path: The file.
+        needed: Titles that the table must have; it may have more.
+
+    Raises:
+        ValueError: A needed column is missing, or the file is not CSV in UTF-8.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            rows = csv.DictReader(file, restval="")
+            if missing := [title for title in needed if title not in (rows.fieldnames or ())]:
+                raise ValueError(f"{path}: needs the columns {', '.join(needed)}; missing: {', '.join(missing)}.")
+            for row in rows:
+                row.pop(None, None)  # fields beyond the last title
+                yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a CSV table in UTF-8, or a damaged one ({error}); write it again.") from None

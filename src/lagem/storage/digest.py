@@ -1,4 +1,4 @@
-"""Whether two files are the same, by content and not by path."""
+"""Digests of files, which identify a file by its content and not by its path."""
 
 import hashlib
 from pathlib import Path

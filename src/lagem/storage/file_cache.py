@@ -1,14 +1,15 @@
-"""Copies of remote files on a local disk: a bounded number of bytes, shared by all processes of a machine.
+"""A cache of remote files on a local disk, bounded in bytes and shared by all processes of a machine.
 
-A copy is written under a hidden name and renamed when it is whole. Locks (flock) are held on the copies themselves,
-so a process that dies leaves none behind:
+A copy is downloaded under a hidden name and renamed when it is complete. Processes lock (flock) the copies themselves,
+so the locks of a process that dies end with it:
 
-- who downloads holds its hidden file alone; who wants the same file waits for that lock instead of downloading;
-- who opens a copy holds it together with others; what is held is not evicted. A copy that is mapped already may be
-  evicted: the system keeps its bytes until the last reader is done;
-- every decision (is it there, is there room, who goes) is made under one lock of the folder, held for milliseconds.
+- a downloading process holds an exclusive lock on its hidden file; others that want the file wait for that lock;
+- a process that opens a copy holds a shared lock, and a locked copy is not evicted. A copy that is only memory-mapped
+  may be evicted: the system keeps its bytes until the last reader closes it;
+- every decision (does the copy exist, is there room, which copy to evict) is made under one lock of the folder, held
+  for milliseconds.
 
-The size stands in the name, so bytes count from the moment on at which a download is decided, and a damaged copy is
+The size is part of the name, so a copy counts in full from the moment its download begins, and a truncated one is
 noticed.
 """
 
@@ -22,18 +23,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-COPY = re.compile(r"\.?copy-(\d+)-.+")  # whole, or hidden until it is; what is called otherwise is not ours
-ASK_AGAIN = 0.05  # seconds; only where every copy is held and the folder is full
+from lagem.storage.atomic import sync
+
+COPY = re.compile(r"\.?copy-(\d+)-.+")  # complete, or hidden while it is downloaded; files of other names are not ours
+POLL_INTERVAL = 0.05  # seconds between tries while the cache is full of locked copies
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCache:
-    """A bounded cache of files of a store; the copies that were used last stay.
+    """A bounded cache of files of a store; the least recently used copies are evicted.
 
     Args:
-        folder: Its subfolder lagem-cache takes the copies, on a disk of each machine; null for a folder of the user
-            among the temporary files.
-        gigabytes: Most bytes of copies, in units of 10^9.
+        folder: Copies are kept in its subfolder lagem-cache; it must be on a local disk of each machine. null for a
+            folder per user in the system's temporary folder.
+        gigabytes: Limit on the total size of the copies, in 10^9 bytes.
     """
 
     folder: str | None = None
@@ -41,86 +44,85 @@ class FileCache:
 
     @property
     def path(self) -> Path:
-        """Where copies lie."""
+        """The folder of the copies."""
         if self.folder:
             return Path(self.folder) / "lagem-cache"
         return Path(tempfile.gettempdir()) / f"lagem-cache-{os.getuid()}"
 
     @property
     def limit(self) -> int:
-        """Most bytes of copies."""
+        """Limit on the total size of the copies, in bytes."""
         return int(self.gigabytes * 1e9)
 
     @contextmanager
     def held(self, key: str, size: int, download: Callable[[Path], None]) -> Iterator[Path]:
-        """The copy of a file, which stays where it is inside the `with`; what was opened there can be read after it.
+        """The copy of a file, protected from eviction inside the `with`; a file opened inside can be read afterwards.
 
         Args:
-            key: Name of one version of the file; the same key, the same bytes.
+            key: Name of one version of the file; equal keys mean equal bytes.
             size: Bytes of the file.
-            download: Writes the file to a path; what it raises goes through.
+            download: Writes the file to a path; its exceptions are passed on.
         """
         if size > self.limit:
             raise ValueError(
-                f"{key} has {size:,} bytes, more than the cache {self.path} may hold ({self.limit:,}); raise "
+                f"{key} has {size:,} bytes, more than the limit of the cache {self.path} ({self.limit:,}); raise "
                 "data.init_args.cache.gigabytes."
             )
         copy = self.path / f"copy-{size}-{key}"
-        while (file := _opened(copy, size) or self._brought(copy, size, download)) is None:
+        while (file := _open_locked(copy, size) or self._download(copy, size, download)) is None:
             pass
         with file:
             yield copy
 
-    def _brought(self, copy: Path, size: int, download: Callable[[Path], None]) -> IO[bytes] | None:
-        """Download a file and hold it; None where that was not to be done, after a wait for who does it or for room."""
+    def _download(self, copy: Path, size: int, download: Callable[[Path], None]) -> IO[bytes] | None:
+        """Download a file and lock it; None after a wait for room or another process: then try again."""
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")
-        with self._decided():
+        with self._folder_locked():
             if copy.exists():
                 if copy.stat().st_size == size:
                     return None
-                copy.unlink()  # cut short, by a full disk or a power cut
-            unfinished = _open(hidden)  # of another process, or what a killed one left
-            begun = unfinished is not None and not _lock(unfinished, wait=False)
-            room = not begun and self._make_room(size, besides=hidden)
+                copy.unlink()  # truncated by a full disk or a power cut
+            unfinished = _open(hidden)  # another process's download, or the leftover of a killed one
+            in_progress = unfinished is not None and not _lock(unfinished, wait=False)
+            room = not in_progress and self._make_room(size, keep=hidden)
             if room and unfinished is None:
                 unfinished = hidden.open("wb")
                 _lock(unfinished)
         if unfinished is None:
-            time.sleep(ASK_AGAIN)
+            time.sleep(POLL_INTERVAL)
             return None
         if room:
             try:
                 download(hidden)
-                with self._decided():
+                sync(hidden)
+                with self._folder_locked():
                     os.replace(hidden, copy)
             except BaseException:
-                with self._decided():
+                with self._folder_locked():
                     hidden.unlink(missing_ok=True)
                 unfinished.close()
                 raise
             return unfinished
         with unfinished:
-            if begun:
+            if in_progress:
                 _lock(unfinished, shared=True)
             else:
-                time.sleep(ASK_AGAIN)
+                time.sleep(POLL_INTERVAL)
         return None
 
     @contextmanager
-    def _decided(self) -> Iterator[None]:
-        """Hold the folder: only inside this do its files get and lose their names."""
+    def _folder_locked(self) -> Iterator[None]:
+        """Lock the folder: files are created, renamed and removed only inside this."""
         with (self.path / ".lock").open("wb") as folder:
             _lock(folder)
             yield
 
-    def _make_room(self, size: int, *, besides: Path) -> bool:
-        """Evict what is not held, the longest unused first, until a file fits in; whether it does."""
-        entries = [
-            entry for entry in os.scandir(self.path) if COPY.fullmatch(entry.name) and entry.name != besides.name
-        ]
+    def _make_room(self, size: int, *, keep: Path) -> bool:
+        """Evict unlocked copies, least recently used first, until a file of this size fits; returns whether it does."""
+        entries = [entry for entry in os.scandir(self.path) if COPY.fullmatch(entry.name) and entry.name != keep.name]
         total = size + sum(_size(entry.name) for entry in entries)
-        # a hidden file that nobody holds is what a killed process left
+        # hidden files first: an unlocked one is the leftover of a killed process
         for entry in sorted(entries, key=lambda entry: (not entry.name.startswith("."), entry.stat().st_mtime)):
             if total <= self.limit:
                 break
@@ -131,8 +133,8 @@ class FileCache:
         return total <= self.limit
 
 
-def _opened(copy: Path, size: int) -> IO[bytes] | None:
-    """A whole copy, opened and held, with the time of its use noted; None where there is none."""
+def _open_locked(copy: Path, size: int) -> IO[bytes] | None:
+    """A complete copy, opened with a shared lock and its time of use updated; None if there is none."""
     if (file := _open(copy)) is None:
         return None
     _lock(file, shared=True)
@@ -152,7 +154,7 @@ def _open(path: Path) -> IO[bytes] | None:
 
 
 def _lock(file: IO[bytes] | IO[str], *, shared: bool = False, wait: bool = True) -> bool:
-    """Lock an open file until it is closed; without `wait`, say whether that could be done at once."""
+    """Lock an open file until it is closed; without `wait`, return False if another process holds the lock."""
     import fcntl
 
     how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
@@ -162,8 +164,8 @@ def _lock(file: IO[bytes] | IO[str], *, shared: bool = False, wait: bool = True)
         return False
     except OSError as error:
         raise ValueError(
-            f"{file.name}: the cache's file system has no locks ({error}); name a folder on a local disk by "
-            "data.init_args.cache.folder."
+            f"{file.name}: the cache's file system does not support locks ({error}); set "
+            "data.init_args.cache.folder to a folder on a local disk."
         ) from None
     return True
 

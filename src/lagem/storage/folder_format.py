@@ -1,4 +1,4 @@
-"""format.json and the headers of shards: which format and version a folder has, and with what settings it was made."""
+"""format.json and the headers of shards: the format and version of a folder, and the settings it was made with."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ class FolderFormat:
     """A kind of folder of shards.
 
     Args:
-        name: In every header of it.
-        version: In every header of it, too.
-        kind: What a user calls such a folder.
+        name: Name of the format, in every header.
+        version: Version of the format, in every header.
+        kind: What users call such a folder.
         command: The command that writes it.
-        usage: How to make one, for who has none; `{root}` stands for the folder.
+        usage: Hint for a user who has none; `{root}` stands for the folder.
     """
 
     name: str
@@ -32,17 +32,20 @@ class FolderFormat:
     usage: str
 
     def check(self, path: str | Path, header: Mapping[str, Any]) -> None:
-        """ValueError unless a header names this format and this version."""
+        """Raise ValueError unless a header names this format and this version."""
         if header.get("format") != self.name:
-            raise ValueError(f"{path}: format is {header.get('format')!r}, expected {self.name!r}.")
+            raise ValueError(
+                f"{path}: format is {header.get('format')!r}, expected {self.name!r}; give a {self.kind}, as "
+                f"`{self.command}` writes it."
+            )
         if header.get("version") != self.version:
             raise ValueError(
                 f"{path}: version {header.get('version')!r} of {self.name}, but this lagem reads version "
-                f"{self.version}; make it again with `{self.command}`, or use the lagem that wrote it."
+                f"{self.version}; write it again with `{self.command}`, or use the lagem that wrote it."
             )
 
     def read(self, folder: StoredFolder) -> dict[str, Any]:
-        """format.json of a folder: format, version, settings, and what else the format keeps there."""
+        """format.json of a folder: format, version, settings, and further entries of the format."""
         path = f"{folder.name}/format.json"
         try:
             with folder.held("format.json") as file:
@@ -52,27 +55,27 @@ class FolderFormat:
             what = lacks if folder.is_there() else "there is no such folder"
             raise ValueError(f"{folder.name}: {what}; {self.usage.format(root=folder.name)}.") from None
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: cannot be read ({error}).") from None
+            raise ValueError(f"{path}: cannot be read ({error}); copy the folder again.") from None
         if not isinstance(header, dict):
-            raise ValueError(f"{path}: holds no JSON object.")
+            raise ValueError(f"{path}: holds no JSON object; copy the folder again.")
         self.check(path, header)
         return header
 
     def begin(self, root: Path, *, settings: Mapping[str, Any], **more: Any) -> None:
-        """Make the folder with its format.json, or check that it was made with the same settings.
+        """Create the folder with its format.json, or check that it was made with the same settings.
 
         Args:
             root: The folder.
-            settings: What decides its bytes.
-            more: What else format.json keeps; not compared.
+            settings: Everything that decides its bytes.
+            more: Further entries of format.json, which are not compared.
         """
-        # looked at before format.json is, as another part may just be making the folder
+        # checked before format.json, since another part may be creating the folder at this moment
         is_other = root.exists() and (
             not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())
         )
         if not (root / "format.json").exists():
             if is_other:
-                raise ValueError(f"{root}: is not empty and not a {self.kind}; give --output a new or an empty one.")
+                raise ValueError(f"{root}: not empty and not a {self.kind}; give --output a new or an empty folder.")
             root.mkdir(parents=True, exist_ok=True)
             header = {"format": self.name, "version": self.version, **more, "settings": settings}
             write_json(root / "format.json", header, indent=2, ensure_ascii=True)
@@ -86,13 +89,13 @@ class FolderFormat:
         if differing := [name for name in now if before.get(name) != now[name]]:
             was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
             raise ValueError(
-                f"{root}: was made with {in_words(was)}, but now {in_words(asked)} is asked for; "
+                f"{root}: was made with {in_words(was)}, but now {in_words(asked)} was given; "
                 "give the same values, or another --output."
             )
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """A shard's safetensors file and its header; ValueError names a file that is missing or no such shard."""
+        """A shard's safetensors file and its header; raises ValueError if it is missing or no such shard."""
         try:
             file = safe_open(path, framework="numpy")
             header = json.loads((file.metadata() or {})["lagem"])
@@ -106,9 +109,9 @@ class FolderFormat:
                 f"`{self.command}` again."
             ) from None
 
-    def metadata(self, **words: Any) -> dict[str, str]:
-        """A shard's metadata with its words; one entry only: safetensors writes several in no fixed order."""
-        header = {"format": self.name, "version": self.version, **words}
+    def metadata(self, **entries: Any) -> dict[str, str]:
+        """A shard's metadata as one entry, since safetensors writes several entries in no fixed order."""
+        header = {"format": self.name, "version": self.version, **entries}
         return {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
 
 

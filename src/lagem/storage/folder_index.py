@@ -1,4 +1,4 @@
-"""index.csv of a folder of shards: what it says of the shapes, and which file holds which."""
+"""index.csv of a sharded folder: id, category and split of each shape, and its shard and row."""
 
 import csv
 from array import array
@@ -16,10 +16,9 @@ REPEATED = ("category", "split", "shard")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FolderIndex:
-    """One entry a shape, in the order of the index, which is that of the ids.
+    """One entry per shape, in the order of the file, which is sorted by id.
 
-    ids, categories, splits: words of the shapes.
-    shards: file that holds each, and (n,) rows: where in it.
+    shards: name of the shard that holds each shape; rows: (n,) its row there.
     """
 
     ids: Texts
@@ -30,11 +29,15 @@ class FolderIndex:
 
 
 def read_index(path: Path, name: str) -> FolderIndex:
-    """The index at a path; FileNotFoundError where there is none, ValueError where it is damaged.
+    """Read an index.
 
     Args:
         path: The file.
-        name: What messages call it.
+        name: Its name in messages.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged.
     """
     ids, rows = Texts(), array("q")
     codes = {column: array("i") for column in REPEATED}
@@ -48,18 +51,20 @@ def read_index(path: Path, name: str) -> FolderIndex:
             repeated = [(header.index(column), codes[column], numbers[column]) for column in REPEATED]
             for line in lines:
                 row = int(line[at_row])
-                for place, column, known in repeated:
-                    column.append(known.setdefault(line[place], len(known)))
+                for field, column, known in repeated:
+                    column.append(known.setdefault(line[field], len(known)))
                 id = line[at_id]
                 in_order = in_order and previous < id
                 ids.append(previous := id)
                 rows.append(row)
         except (csv.Error, IndexError, ValueError) as error:
-            raise ValueError(f"{name}: damaged after shape {len(rows)} ({type(error).__name__}: {error}).") from None
+            raise ValueError(
+                f"{name}: damaged after shape {len(rows)} ({type(error).__name__}: {error}); write it again."
+            ) from None
     if not in_order:
         ordered = sorted(ids)
         if doubled := [a for a, b in zip(ordered, ordered[1:], strict=False) if a == b]:
-            raise ValueError(f"{name}: id {doubled[0]!r} occurs more than once.")
+            raise ValueError(f"{name}: id {doubled[0]!r} occurs more than once; write the folder again.")
     labels = {column: Labels(list(numbers[column]), np.array(codes[column], dtype=np.int32)) for column in REPEATED}
     return FolderIndex(
         ids=ids,

@@ -1,4 +1,4 @@
-"""A folder held for one run of a command at a time."""
+"""Locks of folders: one run of a command at a time."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,12 +9,15 @@ from lagem.storage.parts import Part
 
 @contextmanager
 def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[None]:
-    """Hold a folder for one run of a command at a time; the lock ends with the process, however it ends.
+    """Lock a folder for one run of a command; the lock ends with the process, even if it is killed.
 
     Args:
-        folder: To hold.
-        command: For the message.
-        part: Hold one part of the work only; other parts go on beside it, a run of the whole does not.
+        folder: The folder.
+        command: Its name in messages.
+        part: Lock this part of the work alone: other parts may run at the same time, a run of the whole may not.
+
+    Raises:
+        ValueError: Another run holds the lock.
     """
     with ExitStack() as held:
         if part is not None:
@@ -27,15 +30,15 @@ def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[Non
 def _lock(path: Path, command: str, *, shared: bool = False) -> Iterator[None]:
     import fcntl
 
-    with path.open("a+") as file:  # NFS wants to read what it shares
+    with path.open("a+") as file:  # NFS requires read access for a shared lock
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{path.parent}: another `{command}` is writing here; wait for it to end.") from None
         except OSError:
-            pass  # a file system without locks, as some cluster mounts are
+            pass  # some cluster file systems have no locks
         try:
             yield
         finally:
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it with processes forked meanwhile
+                fcntl.flock(file, fcntl.LOCK_UN)  # after closing alone, processes forked meanwhile would keep the lock

@@ -1,4 +1,4 @@
-"""Files kept open where they are read: a few of them, in each process its own."""
+"""A small per-process cache of open files."""
 
 import os
 from collections import OrderedDict
@@ -9,11 +9,11 @@ File = TypeVar("File")
 
 
 class OpenFiles(Generic[File]):
-    """The files opened last. Can be pickled, and used after a fork: the other process opens its own.
+    """The files used last. Can be pickled and used after a fork: each process opens the files itself.
 
     Args:
-        open: Opens one, by its path or name.
-        most: How many are kept open.
+        open: Opens a file by its path or name.
+        most: Number of files kept open.
     """
 
     def __init__(self, open: Callable[[str], File], *, most: int) -> None:
@@ -24,7 +24,7 @@ class OpenFiles(Generic[File]):
         return len(self._open)
 
     def __call__(self, path: str) -> File:
-        """The file at a path, opened unless it is."""
+        """The open file of a path."""
         if self._process != os.getpid():
             self._forget()
         if path not in self._open:

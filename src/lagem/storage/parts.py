@@ -1,4 +1,4 @@
-"""A share of a work: every N-th item, done by a process of its own, on whatever machine, beside the other shares."""
+"""One of N parts of a job: every N-th item, so parts can run in parallel on any machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Part:
-    """Part `number` of `count`, from 0 on; written I/N."""
+    """Part `number` of `count`, counted from 0; written I/N."""
 
     number: int
     count: int
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The part that a user writes as I/N."""
+        """Parse I/N; raises ValueError if it is no such part."""
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ValueError(f"--part is {text!r}, but must be I/N with I from 0 to N - 1, such as 0/8.")
@@ -25,11 +25,11 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This part's items; each item is in one part."""
+    def items_of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The items of this part; each item belongs to exactly one part."""
         return items[self.number :: self.count]
 
 
 def status_line(things: str, *, total: int, done: int, refused: int) -> str:
-    """How far a work is, by what lies in its folder."""
+    """The progress of a job in one line."""
     return f"{total} {things}: {done} done, {refused} refused, {total - done - refused} missing"

@@ -1,4 +1,4 @@
-"""A folder of shards: what its index says of the shapes, and which file holds which."""
+"""Reader of a folder of shards: its index in memory, its shards opened when they are read."""
 
 import hashlib
 from collections.abc import Callable, Collection
@@ -16,7 +16,7 @@ from lagem.storage.stored_folder import stored_folder
 
 
 class Shard(Protocol):
-    """A file that holds shapes, by row."""
+    """A file that holds one shape per row."""
 
     ids: list[str]
 
@@ -27,19 +27,19 @@ ShardType = TypeVar("ShardType", bound=Shard)
 class ShardedFolder(Generic[ShardType]):
     """All shapes of a folder of shards, in the order of its index (sorted by id).
 
-    Can be pickled, and used after a fork: files are opened where they are read.
+    Can be pickled and used after a fork: each process opens the files itself.
 
     root: the folder's path or URL.
-    header: format.json.
-    ids, categories, splits: one entry a shape.
-    shards: the file that holds each shape.
-    stored: where the files come from.
+    header: content of format.json.
+    ids, categories, splits: one entry per shape.
+    shards: name of the shard that holds each shape.
+    stored: access to the files, local or remote.
 
     Args:
-        root: The folder, or its URL in a store.
-        format: What the folder has to be.
-        open: Opens one of its shards.
-        cache: Takes the files of a store.
+        root: The folder, or its URL in an object store.
+        format: The expected format.
+        open: Opens a shard.
+        cache: Cache for the files of an object store.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ShardedFolder(Generic[ShardType]):
             with self.stored.held("index.csv") as path:
                 index = read_index(path, f"{self.root}/index.csv")
         except FileNotFoundError:
-            raise ValueError(f"{self.root}: no index.csv, so it is not finished; run `{format.command}`.") from None
+            raise ValueError(f"{self.root}: has no index.csv, so it is not finished; run `{format.command}`.") from None
         self.ids, self.categories, self.splits, self.shards = index.ids, index.categories, index.splits, index.shards
         self._rows = index.rows
         self._opened = OpenFiles(self._open, most=self.stored.open_files)
@@ -67,7 +67,7 @@ class ShardedFolder(Generic[ShardType]):
         return len(self.ids)
 
     def members(self, categories: Collection[str] | None) -> dict[str, NDArray[np.integer[Any]]]:
-        """Positions in `ids` of the shapes of some categories (None: all) by split; ValueError for an unknown one."""
+        """Indices of the shapes of some categories (None: all) by split; raises ValueError for an unknown category."""
         known = sorted(self.categories.names)
         if unknown := sorted(set(categories or ()) - set(known)):
             raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
@@ -80,22 +80,26 @@ class ShardedFolder(Generic[ShardType]):
         }
 
     def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
-        """Number of the shard that holds each member; ValueError where the machine cannot hold what is read at a time.
+        """Code of the shard that holds each member.
 
         Args:
-            members: Positions in `ids`.
-            at_once: Shards that are read from at the same time; None for any of them at any time.
+            members: Indices of shapes.
+            at_once: Number of shards that are read at the same time; None if any may be read at any time.
+
+        Raises:
+            ValueError: The machine's cache cannot hold the shards that are read at the same time.
         """
         shards = self.shards.codes[members]
         self.stored.check_room([f"shards/{self.shards.names[code]}" for code in np.unique(shards)], at_once)
         return shards
 
-    def place(self, index: int) -> tuple[ShardType, int]:
-        """The shard that holds shape `index`, and its row there."""
+    def location(self, index: int) -> tuple[ShardType, int]:
+        """The shard that holds shape `index`, and the row there."""
         shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
             raise ValueError(
-                f"{self.root}: row {row} of shard {self.shards[index]} is not {self.ids[index]!r}, as index.csv says."
+                f"{self.root}: row {row} of shard {self.shards[index]} is not {self.ids[index]!r}, as index.csv says; "
+                f"run `{self._command}` again."
             )
         return shard, row
 

@@ -1,7 +1,7 @@
-"""Where a folder of shards is stored: on a disk of this machine, on a shared file system, or in an object store.
+"""Storage of a sharded folder: a local disk, a shared file system, or an object store.
 
-A local folder is read in place. Files of a store are copied whole into a `FileCache`, once for all processes of a
-machine, and read there.
+A mounted folder is read in place. Files of an object store are copied whole into a `FileCache`, once for all processes
+of a machine, and read there.
 """
 
 import errno
@@ -15,31 +15,31 @@ from typing import Any, Protocol
 
 from lagem.storage.file_cache import FileCache
 
-RETRY_AFTER = (0.5, 2.0, 8.0, 30.0)  # seconds before each further try of a download that failed
+RETRY_AFTER = (0.5, 2.0, 8.0, 30.0)  # seconds before each retry of a failed download
 
 
 class StoredFolder(Protocol):
-    """A folder that is read.
+    """Read access to a folder.
 
-    name: what messages call it.
-    open_files: most of its shards that a process keeps open.
+    name: its name in messages.
+    open_files: number of its shards that a process keeps open.
     """
 
     name: str
     open_files: int
 
     def held(self, file: str) -> AbstractContextManager[Path]:
-        """Path of a file, to be opened inside the `with`; FileNotFoundError where the folder has none of this name."""
+        """Path of a file, to be opened inside the `with`; raises FileNotFoundError if there is no such file."""
 
     def is_there(self) -> bool:
-        """Whether there is such a folder, with or without files."""
+        """Whether the folder exists, with or without files."""
 
     def check_room(self, files: Collection[str], at_once: int | None) -> None:
-        """ValueError where this machine cannot hold `at_once` of the files, or None for all, at the same time."""
+        """Raise ValueError if this machine cannot hold `at_once` of the files (None: all of them) at the same time."""
 
 
 class LocalFolder:
-    """A folder that the system mounts."""
+    """A folder of a mounted file system."""
 
     open_files = 64  # each costs a memory map and its offsets
 
@@ -53,20 +53,20 @@ class LocalFolder:
         return self._root.is_dir()
 
     def check_room(self, files: Collection[str], at_once: int | None) -> None:
-        """Files are read in place, which takes no room."""
+        """Always enough room, since files are read in place."""
 
 
 class RemoteFolder:
-    """A folder in a store, `s3://bucket/prefix` or what else fsspec opens, as it is when this object is made.
+    """A folder in an object store, `s3://bucket/prefix` or another URL of fsspec; its listing is read once, at first.
 
-    Can be pickled, and used after a fork: each process makes its own connections.
+    Can be pickled and used after a fork: each process opens its own connections.
 
     Args:
         url: The folder.
-        cache: Takes its files.
+        cache: Cache for its files.
     """
 
-    open_files = 1  # an evicted file that is open still fills the disk
+    open_files = 1  # an evicted file occupies the disk as long as it is open
 
     def __init__(self, url: str, cache: FileCache) -> None:
         self.name, self.cache = url.rstrip("/"), cache
@@ -92,12 +92,14 @@ class RemoteFolder:
         enough = f"data.init_args.cache.gigabytes to at least {math.ceil(needed / 1e8) / 10}"
         if at_once is None:
             raise ValueError(
-                f"{self.name}: the cache may hold {limit:,} bytes, but the shards have {needed:,}, so shapes in random "
-                f"order would be downloaded again and again. Set data.init_args.shuffle to shards, or {enough}."
+                f"{self.name}: the cache is limited to {limit:,} bytes, but the shards have {needed:,}, so reading "
+                f"shapes in random order would download them again and again. Set data.init_args.shuffle to shards, or "
+                f"{enough}."
             )
         raise ValueError(
-            f"{self.name}: the cache may hold {limit:,} bytes, but the ranks of this machine read from up to {at_once} "
-            f"shards at the same time, which have {needed:,}. Set {enough}, or lower data.init_args.batch_size."
+            f"{self.name}: the cache is limited to {limit:,} bytes, but the ranks of this machine read from up to "
+            f"{at_once} shards at the same time, which have {needed:,}. Set {enough}, or lower "
+            "data.init_args.batch_size."
         )
 
     @contextmanager
@@ -118,15 +120,15 @@ class RemoteFolder:
             raise self._refused(error) from error
 
     def _download(self, file: str, path: Path) -> None:
-        """Write a file to a path; try again where it does not come whole."""
+        """Download a file to a path; retry if it fails or arrives incomplete."""
         for wait in (*RETRY_AFTER, None):
             try:
                 system, root = _connected(self.name)
                 system.get_file(f"{root}/{file}", str(path))
-                came = path.stat().st_size
-                if came == self.sizes[file]:
+                arrived = path.stat().st_size
+                if arrived == self.sizes[file]:
                     return
-                problem = f"{came:,} of its {self.sizes[file]:,} bytes came"
+                problem = f"{arrived:,} of its {self.sizes[file]:,} bytes arrived"
             except FileNotFoundError:
                 raise
             except PermissionError as error:
@@ -134,20 +136,22 @@ class RemoteFolder:
             except Exception as error:
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise ValueError(
-                        f"{self.name}/{file}: no room for its copy in {path.parent} ({error.strerror}). Free some, or "
-                        "name a folder on another disk by data.init_args.cache.folder."
+                        f"{self.name}/{file}: no room for its copy in {path.parent} ({error.strerror}). Free some "
+                        "space, or set data.init_args.cache.folder to a folder on another disk."
                     ) from error
                 problem = f"{type(error).__name__}: {error}"
             if wait is not None:
                 time.sleep(wait)
         raise ValueError(
-            f"{self.name}/{file}: could not be read in {len(RETRY_AFTER) + 1} tries ({problem}). If it was written "
-            "anew, start again."
+            f"{self.name}/{file}: could not be read in {len(RETRY_AFTER) + 1} tries ({problem}). If the file was "
+            "replaced meanwhile, start again."
         )
 
     def _refused(self, error: Exception) -> ValueError:
         if isinstance(error, ImportError):
-            return ValueError(f"{self.name}: this store needs a package: {error} (for s3://, pip install 'lagem[s3]').")
+            return ValueError(
+                f"{self.name}: this store needs a package ({error}); for s3://, run `pip install 'lagem[s3]'`."
+            )
         return ValueError(
             f"{self.name}: cannot be read ({type(error).__name__}: {error}). Check AWS_ACCESS_KEY_ID, "
             "AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL for a store that is not Amazon's."
@@ -155,15 +159,15 @@ class RemoteFolder:
 
 
 def stored_folder(root: str | Path, cache: FileCache) -> StoredFolder:
-    """The folder of a path, or of a URL."""
+    """The folder at a path or URL."""
     return RemoteFolder(str(root), cache) if "://" in str(root) else LocalFolder(root)
 
 
 def _connected(url: str) -> tuple[Any, str]:
-    """This process's file system for a URL, and the path in it; fsspec keeps one for each process."""
+    """This process's file system for a URL, which fsspec keeps, and the path in it."""
     from fsspec.core import url_to_fs
 
-    # one stream a file: pieces side by side would be held in memory, and a missing one would leave a hole in the file
+    # one stream per file: parallel pieces would be held in memory, and a missing piece would leave a hole
     streams = {"max_concurrency": 1} if url.startswith("s3") else {}
     system, root = url_to_fs(url, use_listings_cache=False, **streams)
     return system, root.rstrip("/")

@@ -1,8 +1,8 @@
-"""Columns of text as large as a data set, in a few pieces of memory.
+"""Columns of text for large data sets, in a few blocks of memory.
 
-A list of 600,000 strings is 600,000 objects. A loading process that was forked writes to each object that it looks
-at (Python counts references in it), so the system copies page by page what was shared, and memory grows over an
-epoch. Arrays of numbers and one long text stay shared.
+A list of 600,000 strings is 600,000 objects. A forked loader process writes to every object it reads (Python counts
+references in it), so the system copies the shared pages one by one, and memory grows over an epoch. Arrays of numbers
+and one long text stay shared.
 """
 
 from array import array
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class _TextSequence(Sequence[str]):
-    """What both kinds of column do alike: slices are lists, and equality is that of lists."""
+    """What both columns share: slices are lists, and columns compare like lists."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -22,7 +22,7 @@ class _TextSequence(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [self._text(place) for place in range(*index.indices(len(self)))]
+            return [self._text(i) for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no text {index} of {len(self)}")
         return self._text(index % len(self))
@@ -43,7 +43,7 @@ class _TextSequence(Sequence[str]):
 
 
 class Texts(_TextSequence):
-    """Texts that differ, as ids do: all of them one after another, and where each ends."""
+    """Texts that differ, such as ids: one long text, and the position at which each ends."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._content, self._ends = bytearray(), array("q", [0])
@@ -62,10 +62,10 @@ class Texts(_TextSequence):
 
 
 class Labels(_TextSequence):
-    """Texts that repeat, as categories do.
+    """Texts that repeat, such as categories.
 
-    names: each of them once, in the order of first use.
-    codes: (n,) int32, place in `names` of each entry.
+    names: the distinct texts, in the order of first use.
+    codes: (n,) int32, index in `names` of each entry.
     """
 
     def __init__(self, names: Sequence[str], codes: NDArray[np.integer[Any]]) -> None:

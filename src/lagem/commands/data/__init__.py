@@ -1,1 +1,1 @@
-"""Verbs that make data: prepare, inspect, select-ids, encode."""
+"""Verbs that make and inspect data: prepare, inspect, select-ids, encode."""

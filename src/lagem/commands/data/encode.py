@@ -1,11 +1,11 @@
-"""`lagem encode`: the latents of many shapes, once, for training the cascade."""
+"""`lagem encode`: encode many shapes once, for training the cascade."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "encode shapes to a cache of latents, from which the cascade's stages are trained"
+SUMMARY = "encode shapes into a cache of latents, on which the stages of the cascade are trained"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,24 +15,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "data",
         metavar="DATA",
-        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`: so many of the shapes that ProceduralDataModule "
-        "makes with the same seed, for example procedural:1024+64",
+        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`, such as procedural:1024+64: the numbers of shapes "
+        "to take from those that ProceduralDataModule generates with the same seed",
     )
-    add("--output", type=Path, required=True, metavar="DIR", help="the cache; an existing one is continued")
-    add("--subsets", type=int, default=4, metavar="K", help="draws of each shape's surface (default: %(default)s)")
+    add("--output", type=Path, required=True, metavar="DIR", help="the cache; an existing one is resumed")
+    add("--subsets", type=int, default=4, metavar="K", help="samplings of each shape's surface (default: %(default)s)")
     add(
         "--axis-scale",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="scale each axis at random in every subset but the first (default: no scaling)",
+        help="scale each axis at random in every sampling but the first (default: no scaling)",
     )
     add("--splits", nargs="+", metavar="NAME", help="splits to encode (default: all)")
     add(
         "--ids",
         type=Path,
         metavar="FILE",
-        help="encode the shapes of a list of `lagem select-ids` alone (default: all)",
+        help="encode only the shapes of a list of `lagem select-ids` (default: all)",
     )
     options.add_surface_points(parser)
     options.add_batch_size(parser, 1)
@@ -45,38 +45,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode, and print what became of the shapes."""
-    from lagem.device import named_device
-    from lagem.latents.encoding import EncodeSettings
-    from lagem.latents.pipeline import encode, encoding_status
-    from lagem.latents.report import show, show_part
-    from lagem.latents.selection import read_ids
-    from lagem.sources.augmentation import Augmentation
-    from lagem.sources.data import resolve_data
+    from lagem.latents.report import show
+    from lagem.latents.run import encode_data, status_of_data
     from lagem.storage.parts import Part
-    from lagem.weights.autoencoder import load_autoencoder
 
-    surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
-    splits = args.splits and tuple(sorted(args.splits))
-    ids = args.ids and tuple(read_ids(args.ids))
     if args.status:
-        print(encoding_status(surfaces, args.output, splits, ids))
+        print(status_of_data(args.data, args.output, splits=args.splits, ids=args.ids, seed=args.seed))
         return
     part = Part.of(args.part) if args.part else None
-    autoencoder, spec = load_autoencoder(args.weights)
-    autoencoder.to(named_device(args.device))
-    settings = EncodeSettings(
-        num_surface_points=spec.num_surface_points if args.surface_points is None else args.surface_points,
+    refused = encode_data(
+        args.weights,
+        args.data,
+        args.output,
+        num_surface_points=args.surface_points,
         subsets=args.subsets,
-        seed=args.seed,
+        axis_scale=args.axis_scale,
+        splits=args.splits,
+        ids=args.ids,
         batch_size=args.batch_size,
-        splits=splits,
-        ids=ids,
+        device=args.device,
+        seed=args.seed,
+        retry_refused=args.retry_refused,
+        part=part,
     )
-    augment = args.axis_scale and Augmentation(axis_scale=tuple(args.axis_scale), rotation="none")
-    refused = encode(
-        autoencoder, surfaces, args.output, settings, augment=augment, retry_refused=args.retry_refused, part=part
-    )
-    if part is None:
-        show(args.output, refused)
-    else:
-        show_part(refused, part)
+    show(args.output, refused, part)

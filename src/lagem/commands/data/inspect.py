@@ -1,4 +1,4 @@
-"""`lagem inspect`: what a prepared folder holds, and which shapes in it are suspicious."""
+"""`lagem inspect`: what a prepared folder holds, and which of its shapes are suspicious."""
 
 import argparse
 from pathlib import Path
@@ -12,14 +12,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     add("data", type=Path, metavar="DIR", help="folder that `lagem prepare` wrote")
-    add("--output", type=Path, metavar="DIR", help="folder for tables and pictures (default: inspection/ in it)")
-    add("--judged", type=int, default=200, metavar="N", help="shapes whose labels get a second opinion (default: 200)")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for tables and pictures (default: inspection/ in the prepared folder)",
+    )
+    add(
+        "--judged",
+        type=int,
+        default=200,
+        metavar="N",
+        help="number of shapes whose labels get a second opinion (default: 200)",
+    )
     add(
         "--within",
         type=float,
         default=0.01,
         metavar="D",
-        help="distance, everywhere, up to which two shapes count as copies (default: %(default)s)",
+        help="Hausdorff distance up to which two shapes count as copies (default: %(default)s)",
     )
     options.add_seed(parser)
     options.add_up(parser)

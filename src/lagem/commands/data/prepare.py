@@ -8,45 +8,57 @@ SUMMARY = "sample and label meshes, and pack them into shards for training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Add this verb's arguments."""
     from lagem.preparation.pipeline import TIME_LIMIT
     from lagem.preparation.settings import Settings
     from lagem.preparation.solid import CONVERSIONS
 
     paper = Settings()
     add = parser.add_argument
-    add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched below), or manifests (.csv)")
-    add("--output", required=True, metavar="DIR", help="the prepared folder; an existing one is continued")
-    add("--workers", type=int, default=1, metavar="N", help="child processes (default: 1)")
-    add("--surface", type=int, default=paper.surface, metavar="N", help="surface points a shape (default: %(default)s)")
-    add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries a shape (default: %(default)s)")
-    add("--near", type=int, default=paper.near, metavar="N", help="near queries for each sigma (default: %(default)s)")
+    add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched recursively) or manifests (.csv)")
+    add("--output", required=True, metavar="DIR", help="the prepared folder; an existing one is resumed")
+    add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
+    add(
+        "--surface",
+        type=int,
+        default=paper.surface,
+        metavar="N",
+        help="surface points per shape (default: %(default)s)",
+    )
+    add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries per shape (default: %(default)s)")
+    add(
+        "--near",
+        type=int,
+        default=paper.near,
+        metavar="N",
+        help="near queries per shape and sigma (default: %(default)s)",
+    )
     add(
         "--inside",
         type=int,
         default=paper.inside,
         metavar="N",
-        help="least volume queries inside (default: %(default)s)",
+        help="minimum number of volume queries inside (default: %(default)s)",
     )
     add(
         "--watertight",
         choices=CONVERSIONS,
         default=paper.watertight,
-        help="what closes open meshes: ours, the authors' Manifold, or none to refuse them (default: %(default)s)",
+        help="how to close open meshes: our flood, the authors' Manifold, or none: refuse them (default: %(default)s)",
     )
     add(
         "--resolution",
         type=int,
         default=paper.resolution,
         metavar="R",
-        help="cells a side of flood (default: %(default)s)",
+        help="cells along a side of the flood's grid (default: %(default)s)",
     )
     add(
         "--thickness",
         type=float,
         default=paper.thickness,
         metavar="T",
-        help="least thickness of open sheets, in unit-sphere units (default: %(default)s)",
+        help="minimum thickness of open sheets, in unit-sphere units (default: %(default)s)",
     )
     options.add_seed(parser)
     add(
@@ -54,22 +66,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=paper.shapes_per_shard,
         metavar="N",
-        help="shapes in one shard file (default: %(default)s)",
+        help="shapes per shard file (default: %(default)s)",
     )
     add(
         "--val-share",
         type=float,
         default=paper.val_share,
         metavar="SHARE",
-        help="share that becomes validation where no manifest says so (default: %(default)s)",
+        help="share used for validation, of shapes without a split in a manifest (default: %(default)s)",
     )
-    add("--category", metavar="NAME", help="category of all (default: by manifest, or the name of the file's folder)")
+    add(
+        "--category",
+        metavar="NAME",
+        help="category of all meshes (default: from the manifest, or the name of the file's folder)",
+    )
     add(
         "--time-limit",
         type=float,
         default=TIME_LIMIT,
         metavar="S",
-        help="seconds after which a mesh is given up (default: %(default)g)",
+        help="seconds after which a mesh is refused (default: %(default)g)",
     )
     options.add_retry_refused(parser)
     options.add_part(parser)
@@ -79,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Prepare, and print what became of the meshes."""
     from lagem.preparation.pipeline import preparation_status, prepare
-    from lagem.preparation.report import show, show_part
+    from lagem.preparation.report import show
     from lagem.preparation.settings import Settings
     from lagem.storage.parts import Part
 
@@ -109,7 +125,4 @@ def run(args: argparse.Namespace) -> None:
         time_limit=args.time_limit,
         part=part,
     )
-    if part is None:
-        show(records, args.output)
-    else:
-        show_part(records, part)
+    show(records, args.output, part)

@@ -129,7 +129,7 @@ def score_all(
     """
     done = Journal(journal, head.to_card())
     done.borrow(others)
-    ids = shapes.ids if part is None else part.share(shapes.ids)
+    ids = shapes.ids if part is None else part.items_of(shapes.ids)
     scores, unreadable = [], set()
     with long_progress() as progress:
         task = progress.add_task(title, total=len(ids))
