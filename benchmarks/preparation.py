@@ -23,9 +23,10 @@ from rich.progress import track
 from rich.table import Table
 
 from lagem.geometry.distance import DistanceTo
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation.queries import draw_in_ball

@@ -18,9 +18,9 @@ from rich.progress import track
 from rich.table import Table
 
 from lagem.geometry.distance import DistanceTo
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation.settings import Settings

@@ -10,8 +10,9 @@ import trimesh
 from lagem.cli import main
 from lagem.generation.bundle import load_bundle
 from lagem.geometry.components import dominant_share
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import chamfer_distance
 from lagem.geometry.sampling import sample_surface
 from lagem.pretrained import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lagem
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry.files.loading import load_mesh
 from python_example import example, write_chair
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from lagem.callbacks.geometry_metrics import LogGeometryMetrics
 from lagem.callbacks.mesh_export import ExportMeshes
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import load_mesh
 from lagem.samples import ReferenceShape
 
 CENTERS, RADIUS = {"left": -0.2, "right": 0.3}, 0.5

@@ -14,7 +14,7 @@ from safetensors import safe_open
 import small_cascade as small
 from lagem.callbacks.sample_export import ExportSamples
 from lagem.data_modules.latents import LatentDataModule
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry.files.loading import load_mesh
 from lagem.latents.cache import LatentCache
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.modules.stage import CascadeStageModule

@@ -18,7 +18,7 @@ from lagem.generation.bundle import load_bundle, write_bundle
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.boundary import open_edges, parts_of
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry.files.loading import load_mesh
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 
 FEW_STEPS = SamplerSettings(steps=[4])

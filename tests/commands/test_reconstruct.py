@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lagem.cli import main
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.storage.atomic import check_folder

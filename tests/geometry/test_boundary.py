@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from lagem.geometry.boundary import bare_share, faced_outward, open_edges, parts_of, sample_boundary, without_doubles
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.occupancy import WindingNumber

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 

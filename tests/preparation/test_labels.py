@@ -12,7 +12,8 @@ import pytest
 import trimesh
 
 from lagem.geometry.distance import DistanceTo
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.files.loading import load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.prepared.quantisation import decode

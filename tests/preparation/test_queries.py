@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.queries import draw_inside

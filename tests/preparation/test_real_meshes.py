@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation.pipeline import prepare

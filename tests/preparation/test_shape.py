@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.frame import QUERY_BALL_RADIUS
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from lagem.geometry.boundary import open_edges
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.solid import Solid, require_manifold, solid_of
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import EmptySurfaceError
 from lagem.reconstruction.codec import load_codec
 from lagem.reconstruction.files import reconstruct_shape

@@ -9,7 +9,8 @@ import torch
 
 import training_process
 from lagem.cli import main
-from lagem.geometry.mesh import Mesh, load_mesh
+from lagem.geometry.files.loading import load_mesh
+from lagem.geometry.mesh import Mesh
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import load_autoencoder
 from small_run import small_fit

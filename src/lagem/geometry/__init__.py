@@ -1,9 +1,10 @@
 """Meshes, occupancy, surfaces from fields, metrics and pictures; knows nothing of models."""
 
 from lagem.geometry.components import dominant_share, largest_part, with_fewer_faces
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import MESH_ENDINGS, POINT_ENDINGS, load_mesh, load_points
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import KNOWN_ENDINGS, POINT_ENDINGS, Mesh, load_mesh, load_points
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import (
     SurfaceScore,
     chamfer_distance,
@@ -19,7 +20,7 @@ from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError, QueryLogits, extract_surface
 
 __all__ = [
-    "KNOWN_ENDINGS",
+    "MESH_ENDINGS",
     "POINT_ENDINGS",
     "EmptySurfaceError",
     "Frame",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.sampling import sample_surface

@@ -1,8 +1,4 @@
-"""Triangle meshes: load with checks, save, map by a frame, ask whether they are closed.
-
-A file is checked before and after parsing, so that whatever leaves `load_mesh` has finite vertices, valid indices,
-a positive area and a positive extent. Parsing itself is trimesh's, with all its repairs switched off.
-"""
+"""Triangle meshes: what they measure, mapped by a frame, saved to a file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.checks import FILE_CHECKS
-from lagem.geometry.files.parsing import MeshError as MeshError
-from lagem.geometry.files.parsing import checked_path, parse, unreadable
 from lagem.geometry.frame import Frame
 from lagem.storage.atomic import replaced, write_bytes
 
-# V vertices, F faces, N points
+# V vertices, F faces
 
-KNOWN_ENDINGS = tuple(FILE_CHECKS)
 SAVED_ENDINGS = (".ply", ".glb", ".obj", ".stl", ".off")
-POINT_ENDINGS = (".ply", ".xyz", ".npy")
-LEAST_RELATIVE_AREA = 1e-12  # of the squared extent: below it, the faces are lines and points up to rounding
-EXTENTS = (1e-100, 1e100)  # outside, squared lengths leave float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,89 +92,3 @@ class Mesh:
         rows = np.empty(len(self.faces), dtype=[("corners", "u1"), ("vertices", "<i4", 3)])
         rows["corners"], rows["vertices"] = 3, self.faces
         return header.encode() + self.vertices.astype("<f8").tobytes() + rows.tobytes()
-
-
-def load_mesh(path: str | Path) -> Mesh:
-    """All triangles of an obj, ply, off, stl, glb or gltf file as one mesh, in the source's coordinates.
-
-    Scenes are flattened with their transforms, polygons are cut into triangles, vertices at one position become one,
-    faces that name a vertex twice and vertices that no face names are dropped. Raises MeshError, naming the file.
-    """
-    path = checked_path(path, KNOWN_ENDINGS, "meshes")
-    vertices, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)]
-    offset = 0
-    for transform, geometry in parse(path):
-        own = np.asarray(geometry.vertices, dtype=np.float64)
-        corners = np.asarray(getattr(geometry, "faces", ()), dtype=np.int64).reshape(-1, 3)  # a cloud has no faces
-        if len(corners) and not 0 <= corners.min() <= corners.max() < len(own):
-            raise MeshError(
-                f"{path}: faces name vertices {corners.min()} to {corners.max()}, but there are {len(own)} "
-                "(counted from 0); repair the file's indices."
-            )
-        if bad := int((~np.isfinite(own)).any(axis=1).sum()):
-            raise MeshError(
-                f"{path}: {bad} of {len(own)} vertices are not finite, so the shape has no frame. "
-                "Repair the file, or drop those vertices before preparing it."
-            )
-        mirrored = np.linalg.det(transform[:3, :3]) < 0
-        vertices.append(own @ transform[:3, :3].T + transform[:3, 3])
-        faces.append((corners[:, ::-1] if mirrored else corners) + offset)
-        offset += len(own)
-    mesh = _merged(np.concatenate(vertices), np.concatenate(faces))
-    if not any(map(len, faces)):
-        found = f"has {offset} vertices but no faces" if offset else "has no vertices and no faces"
-        raise MeshError(f"{path}: {found}, so there is no surface; give a triangle mesh.")
-    with np.errstate(over="ignore"):
-        extent = np.ptp(mesh.vertices, axis=0).max() if len(mesh.faces) else 0.0
-    if not extent > 0:
-        raise MeshError(f"{path}: no face has three different corners, so its area and extent are zero; repair it.")
-    if not EXTENTS[0] < extent < EXTENTS[1]:
-        raise MeshError(f"{path}: its extent of {extent:g} is outside {EXTENTS}; scale it in its source's program.")
-    if not mesh.area > LEAST_RELATIVE_AREA * extent**2:
-        raise MeshError(f"{path}: its {len(mesh.faces)} faces have a total area of zero; repair or leave out the file.")
-    return mesh
-
-
-def load_points(path: str | Path) -> NDArray[np.float64]:
-    """Point cloud of a ply file without faces, an xyz text file or an (N, 3) npy file.
-
-    Columns after the third (normals, colours) are left out.
-
-    Returns:
-        (N, 3) float64, in the source's coordinates. Raises MeshError, naming the file.
-    """
-    path = checked_path(path, POINT_ENDINGS, "point clouds")
-    if path.suffix.lower() == ".ply":
-        found = [np.asarray(geometry.vertices) for _, geometry in parse(path) if not hasattr(geometry, "faces")]
-        if len(found) != 1:
-            raise MeshError(f"{path}: holds no cloud of points alone; load it as a mesh and sample its surface.")
-        points = found[0]
-    else:
-        try:
-            if path.suffix.lower() == ".npy":
-                points = np.load(path, mmap_mode="r", allow_pickle=False)  # a map cannot outgrow its file
-            else:
-                points = np.loadtxt(path, ndmin=2, dtype=np.float64)
-            if points.ndim != 2 or points.shape[1] < 3:
-                raise ValueError(f"an array of shape {points.shape} is no (N, 3) cloud")
-            points = np.array(points[:, :3], dtype=np.float64)
-        except Exception as error:
-            raise unreadable(path, error) from error
-    if len(points) == 0 or not np.isfinite(points).all():
-        raise MeshError(f"{path}: {len(points)} points, not all finite or none at all; repair the file.")
-    return np.array(points, dtype=np.float64)
-
-
-def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
-    """One vertex a position, in order of first appearance; no face with a repeated vertex, no vertex without a face."""
-    faces = faces.reshape(-1)
-    if len(vertices) == 0 or len(faces) == 0:
-        return Mesh(vertices[:0], faces.reshape(-1, 3))
-    order = np.lexsort(vertices.T)
-    starts = np.r_[True, (vertices[order][1:] != vertices[order][:-1]).any(axis=1)]
-    first = np.minimum.reduceat(order, np.flatnonzero(starts))
-    representative = np.empty(len(vertices), dtype=np.int64)
-    representative[order] = first[np.cumsum(starts) - 1]
-    faces = representative[faces].reshape(-1, 3)
-    repeated = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
-    return Mesh(vertices, faces).with_faces(~repeated)

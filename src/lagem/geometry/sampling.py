@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.mesh import Mesh
 
 

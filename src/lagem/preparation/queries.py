@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.distance import DistanceTo
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.frame import QUERY_BALL_RADIUS, QUERY_BALL_VOLUME
 from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.voxels import Grid, cells_of_solid, finer_cells

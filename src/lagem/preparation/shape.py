@@ -8,8 +8,8 @@ position. Each array is in random order, so any contiguous window of it is a fai
 from pathlib import Path
 
 from lagem.geometry.boundary import sample_boundary
-from lagem.geometry.files.parsing import MeshError
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import load_mesh
 from lagem.preparation.queries import near_queries, volume_queries
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import solid_of

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lagem.geometry.boundary import bare_share, faced_outward, open_edges, without_doubles
 from lagem.geometry.distance import DistanceTo, exposed
-from lagem.geometry.files.parsing import MeshError
+from lagem.geometry.files.errors import MeshError
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.occupancy import WindingNumber

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagem.geometry.mesh import KNOWN_ENDINGS
+from lagem.geometry.files.loading import MESH_ENDINGS
 from lagem.storage.csv_table import read_csv
 
 LONGEST_ID = 200  # bytes, since file names contain the id
@@ -66,7 +66,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
                     "Give them different ids in a manifest (a .csv with columns file and id)."
                 )
     if not found:
-        raise ValueError(f"no mesh found; give files that end in {', '.join(sorted(KNOWN_ENDINGS))}.")
+        raise ValueError(f"no mesh found; give files that end in {', '.join(sorted(MESH_ENDINGS))}.")
     return [found[id] for id in sorted(found)]
 
 
@@ -76,7 +76,7 @@ def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
     for parent, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
         paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    meshes = [path for path in paths if path.suffix.lower() in KNOWN_ENDINGS]
+    meshes = [path for path in paths if path.suffix.lower() in MESH_ENDINGS]
     count = Counter(path.with_suffix("") for path in meshes)
     for path in meshes:
         named = path.with_suffix("") if count[path.with_suffix("")] == 1 else path

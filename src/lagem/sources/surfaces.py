@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, random_window
 from lagem.sources.mesh_files import find_meshes

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.geometry.files.parsing import MeshError, checked_path
+from lagem.geometry.files.errors import MeshError, checked_path
+from lagem.geometry.files.loading import MESH_ENDINGS, POINT_ENDINGS, load_mesh, load_points
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import KNOWN_ENDINGS, POINT_ENDINGS, Mesh, load_mesh, load_points
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 
 
@@ -35,8 +36,8 @@ def load_shape(path: Path) -> UnitShape:
     Raises:
         MeshError: The file holds neither.
     """
-    path = checked_path(path, tuple(dict.fromkeys(KNOWN_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
-    if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in KNOWN_ENDINGS:
+    path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
+    if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in MESH_ENDINGS:
         return _cloud(path.stem, load_points(path), source=str(path))
     try:
         source = load_mesh(path)

@@ -13,7 +13,7 @@ import numpy as np
 from lagem.evaluation.generation.samples import Sample
 from lagem.evaluation.neighbours import Neighbour, TrainingSearch
 from lagem.geometry.components import dominant_share
-from lagem.geometry.mesh import load_mesh
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.randomness import sample_generator

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
-from lagem.geometry.mesh import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, labelled
 from lagem.randomness import sample_generator

@@ -1,0 +1,196 @@
+"""glTF 2.0 scenes: triangles of all meshes that the scene places, at rest.
+
+Morph targets count with the weights that the file gives, skinned meshes stand in the pose of their joints. Points and
+lines (modes 0 to 3) have no surface. Animations, cameras and materials have no bearing on it.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import check_count
+from lagem.geometry.files.gltf_document import Document
+from lagem.geometry.files.polygons import Polygons, strips_to_triangles
+
+TRIANGLES, STRIP, FAN = 4, 5, 6
+MOST_JOINTS = 8  # JOINTS_0 to JOINTS_7, four joints each
+MOST_NODES = 100_000
+
+Primitive = tuple[NDArray[np.float64], NDArray[np.int64]]  # (V, 3) vertices and (T, 3) triangles
+
+
+def read_gltf(path: Path) -> Polygons:
+    """Positions and triangles of the default scene, in its coordinates (+Y up); ValueError says what cannot be read."""
+    document = Document(path)
+    places = _placed(document)
+    vertices, triangles, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
+    made: dict[tuple[Any, ...], list[Primitive]] = {}
+    for number, matrix in places.items():
+        node = document.indexed("nodes", number)
+        if "mesh" not in node:
+            continue
+        if "EXT_mesh_gpu_instancing" in document.object("extensions", node):
+            raise ValueError("places copies by EXT_mesh_gpu_instancing, which is not read; save it without.")
+        weights = document.numbers("weights", node, None)
+        key = (node["mesh"], None if weights is None else weights.tobytes(), node.get("skin"))
+        if not isinstance(node["mesh"], int) or key not in made:
+            made[key] = _mesh(document, node, weights, places)
+        transform = np.eye(4) if "skin" in node else matrix  # a skin says where its mesh is
+        for own, corners in made[key]:
+            check_count(count := count + len(own), "vertices")
+            check_count(faces := faces + len(corners), "faces")
+            mirrored = np.linalg.det(transform[:3, :3]) < 0
+            triangles.append((corners[:, ::-1] if mirrored else corners) + (count - len(own)))
+            vertices.append(own @ transform[:3, :3].T + transform[:3, 3])
+    return Polygons.of_triangles(np.concatenate(vertices), np.concatenate(triangles))
+
+
+def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
+    """(4, 4) transform to the scene of each node in it; a node has one parent at most, and no cycle."""
+    nodes, scenes = document.list("nodes", document.root), document.list("scenes", document.root)
+    if len(nodes) > MOST_NODES:
+        raise ValueError(f"holds {len(nodes)} nodes, more than the {MOST_NODES} that are read; merge its meshes.")
+    parent: dict[int, int] = {}
+    for number in range(len(nodes)):
+        for child in document.list("children", document.indexed("nodes", number)):
+            document.indexed("nodes", child)
+            if child in parent:
+                raise ValueError(
+                    "has a node with two parents, so its nodes are no tree; save it again from its source."
+                )
+            parent[child] = number
+    if scenes:
+        if len(scenes) > 1 and "scene" not in document.root:
+            raise ValueError(f"holds {len(scenes)} scenes and does not say which to show; save it with one.")
+        roots = document.list("nodes", document.indexed("scenes", document.root.get("scene", 0)))
+    else:
+        roots = [number for number in range(len(nodes)) if number not in parent]
+        if nodes and not roots:
+            raise ValueError("has a cycle in its node graph; save it again from its source.")
+    placed: dict[int, NDArray[np.float64]] = {}
+    waiting = deque((root, np.eye(4)) for root in roots)
+    while waiting:
+        number, above = waiting.popleft()
+        node = document.indexed("nodes", number)
+        if number in placed:
+            raise ValueError("has a cycle in its node graph, or names a root twice; save it again from its source.")
+        placed[number] = above @ _local(document, node)
+        waiting += [(child, placed[number]) for child in document.list("children", node)]
+    return placed
+
+
+def _local(document: Document, node: dict[str, Any]) -> NDArray[np.float64]:
+    """(4, 4) transform of a node to its parent."""
+    matrix = document.numbers("matrix", node, 16)
+    if matrix is not None:
+        return matrix.reshape(4, 4).T
+    moved, turned, scaled = (
+        document.numbers(name, node, count) for name, count in (("translation", 3), ("rotation", 4), ("scale", 3))
+    )
+    made = np.eye(4)
+    if turned is not None:
+        x, y, z, w = turned / (np.linalg.norm(turned) or 1.0)
+        made[:3, :3] = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    if scaled is not None:
+        made[:3, :3] *= scaled
+    if moved is not None:
+        made[:3, 3] = moved
+    return made
+
+
+def _mesh(
+    document: Document,
+    node: dict[str, Any],
+    weights: NDArray[np.float64] | None,
+    placed: dict[int, NDArray[np.float64]],
+) -> list[Primitive]:
+    mesh = document.indexed("meshes", node["mesh"])
+    weights = document.numbers("weights", mesh, None) if weights is None else weights
+    found: list[Primitive] = []
+    for primitive in document.list("primitives", mesh):
+        mode = document.integer("mode", primitive, TRIANGLES, most=FAN)
+        if mode < TRIANGLES:
+            continue
+        attributes = document.object("attributes", primitive)
+        if "POSITION" not in attributes:
+            raise ValueError("has a primitive without POSITION, so without vertices; save it uncompressed.")
+        vertices = document.accessor(attributes["POSITION"], kind="VEC3")
+        targets = document.list("targets", primitive)
+        for weight, target in zip([] if weights is None else weights, targets, strict=False):
+            moves = document.object("target", {"target": target})
+            if weight and "POSITION" in moves:
+                moved = document.accessor(moves["POSITION"], kind="VEC3")
+                if len(moved) != len(vertices):
+                    raise ValueError("has a morph target with another number of vertices; save it again.")
+                vertices = vertices + weight * moved
+        if "skin" in node:
+            vertices = _posed(document, node["skin"], attributes, vertices, placed)
+        if "indices" in primitive:
+            corners = document.accessor(primitive["indices"], kind="SCALAR", indices=True)[:, 0]
+        else:
+            corners = np.arange(len(vertices), dtype=np.int64)
+        if len(corners) and corners.max() >= len(vertices):
+            raise ValueError(
+                f"faces name vertices up to {corners.max()}, but there are {len(vertices)} (counted from 0); "
+                "repair the file's indices."
+            )
+        found.append((vertices, _triangles(corners, mode)))
+        check_count(sum(len(own) for own, _ in found), "vertices")
+        check_count(sum(len(own) for _, own in found), "faces")
+    return found
+
+
+def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
+    if mode == STRIP:
+        return strips_to_triangles(corners, np.array([len(corners)]))
+    if mode == FAN:
+        first = np.full(max(len(corners) - 2, 0), corners[0] if len(corners) else 0)
+        return np.stack([corners[1:-1], corners[2:], first], axis=1) if len(corners) > 2 else first.reshape(0, 3)
+    if len(corners) % 3:
+        raise ValueError(f"has {len(corners)} corners of triangles, which is no multiple of 3; it was cut off.")
+    return corners.reshape(-1, 3)
+
+
+def _posed(
+    document: Document,
+    skin: Any,
+    attributes: dict[str, Any],
+    vertices: NDArray[np.float64],
+    placed: dict[int, NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Vertices of a skinned mesh, each moved by its joints as they stand in the scene."""
+    entry = document.indexed("skins", skin)
+    joints = document.list("joints", entry)
+    inverse = np.broadcast_to(np.eye(4), (len(joints), 4, 4))
+    if "inverseBindMatrices" in entry:
+        inverse = document.accessor(entry["inverseBindMatrices"], kind="MAT4").reshape(-1, 4, 4).transpose(0, 2, 1)
+    if len(inverse) < len(joints) or not joints:
+        raise ValueError(f"has a skin of {len(joints)} joints with {len(inverse)} matrices; save it again.")
+    for joint in joints:
+        document.indexed("nodes", joint)
+        if joint not in placed:
+            raise ValueError(f"has a skin whose joint, node {joint}, is not in the scene; save it again.")
+    moves = np.stack([placed[joint] for joint in joints]) @ inverse[: len(joints)]
+    posed, total = np.zeros_like(vertices), np.zeros(len(vertices))
+    for group in range(MOST_JOINTS):
+        if f"JOINTS_{group}" not in attributes:
+            break
+        which = document.accessor(attributes[f"JOINTS_{group}"], kind="VEC4").astype(np.int64)
+        weight = document.accessor(attributes.get(f"WEIGHTS_{group}"), kind="VEC4")
+        if len(which) != len(vertices) or len(weight) != len(vertices) or (len(which) and which.max() >= len(joints)):
+            raise ValueError("has a skin whose joints and weights do not fit its vertices; save it again.")
+        for column in range(4):
+            move = moves[which[:, column]]
+            moved = np.einsum("vij,vj->vi", move[:, :3, :3], vertices) + move[:, :3, 3]
+            posed += weight[:, column, None] * moved
+            total += weight[:, column]
+    if len(vertices) and not (total > 0).all():
+        raise ValueError("has vertices of a skin without a weight; save it again.")
+    return posed / total[:, None]

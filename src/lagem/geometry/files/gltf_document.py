@@ -1,0 +1,211 @@
+"""A glTF 2.0 document with its bytes: fields checked as they are read, accessors as arrays.
+
+Everything in the document is checked when it is used: a field of another type, an index that names nothing and an
+accessor that reaches beyond its buffer are refused by name.
+"""
+
+import base64
+import binascii
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import check_count, quoted
+
+COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+# required extensions that leave positions and faces as they are, or that are read
+HARMLESS = ("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
+READ = ("KHR_mesh_quantization",)
+JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+
+
+class Document:
+    """The JSON of a file with its buffers."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a .gltf or .glb file; ValueError if it is none, is cut off, or needs what is not read."""
+        self.path = path
+        data = path.read_bytes()
+        text, self._binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
+        self._buffers: dict[int, bytes] = {}
+        try:
+            self.root = json.loads(text.decode("utf-8-sig"))
+        except RecursionError:
+            raise ValueError("is nested too deeply to be a glTF document; save it again from its source.") from None
+        except ValueError as error:
+            raise ValueError(f"holds no valid JSON ({error}); it was cut off or is no glTF, save it again.") from None
+        version = self.object("asset", self.root).get("version")
+        if not isinstance(version, str) or not version.startswith("2."):
+            raise ValueError(f"is of glTF version {quoted(str(version))}, but version 2 is read; convert it.")
+        for name in self.list("extensionsRequired", self.root):
+            if not isinstance(name, str) or not (name in READ or name.startswith(HARMLESS)):
+                raise ValueError(f"requires the extension {quoted(str(name))}, which is not read; save it without.")
+
+    # Fields: `where` is the object that holds the field.
+
+    def object(self, name: str, where: dict[str, Any]) -> dict[str, Any]:
+        """A field that is an object; an empty one if it is absent."""
+        value = where.get(name, {}) if isinstance(where, dict) else None
+        return value if isinstance(value, dict) else _wrong(name, value, "an object")
+
+    def list(self, name: str, where: dict[str, Any]) -> list[Any]:
+        """A field that is a list; an empty one if it is absent."""
+        value = where.get(name, []) if isinstance(where, dict) else None
+        return value if isinstance(value, list) else _wrong(name, value, "a list")
+
+    def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
+        """A field that is an integer from 0 to `most`."""
+        value = where.get(name, default)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
+            return value
+        return _wrong(name, value, f"an integer from 0 to {most}")
+
+    def numbers(self, name: str, where: dict[str, Any], count: int | None) -> NDArray[np.float64] | None:
+        """A field that is a list of finite numbers, of a given length if `count` is one; None if it is absent."""
+        value = where.get(name)
+        if value is None:
+            return None
+        if isinstance(value, list) and (count is None or len(value) == count) and all(map(_is_finite, value)):
+            return np.array(value, dtype=np.float64)
+        return _wrong(name, value, f"{count or 'a list of'} finite numbers")
+
+    def indexed(self, kind: str, index: Any) -> dict[str, Any]:
+        """An entry of a list of the document, such as `nodes`."""
+        entries = self.list(kind, self.root)
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
+            raise ValueError(f"names entry {quoted(str(index))} of `{kind}`, which has {len(entries)}; save it again.")
+        entry = entries[index]
+        return entry if isinstance(entry, dict) else _wrong(f"{kind}/{index}", entry, "an object")
+
+    # Data
+
+    def accessor(self, index: Any, *, kind: str, indices: bool = False) -> NDArray[Any]:
+        """(count, components) values of an accessor: float64, or int64 if `indices`.
+
+        Normalised integers are divided by the largest value of their type, and sparse values put in their places.
+        """
+        accessor = self.indexed("accessors", index)
+        count = self.integer("count", accessor)
+        check_count(count, f"items in accessor {index}")
+        component = COMPONENTS.get(self.integer("componentType", accessor), "")
+        if not component or accessor.get("type") != kind or (indices and component not in ("<u1", "<u2", "<u4")):
+            raise ValueError(
+                f"has accessor {index} of type {quoted(str(accessor.get('type')))} and component type "
+                f"{quoted(str(accessor.get('componentType')))}, which does not fit its use; save it again."
+            )
+        width = WIDTHS[kind]
+        if "bufferView" in accessor:
+            values = self._view(accessor, count, component, width, index)
+        else:
+            values = np.zeros((count, width), dtype=component)
+        if sparse := self.object("sparse", accessor):
+            values = values.copy()
+            changed = self.integer("count", sparse, most=count)
+            at, new = self.object("indices", sparse), self.object("values", sparse)
+            kind_at = COMPONENTS.get(self.integer("componentType", at), "")
+            if kind_at not in ("<u1", "<u2", "<u4"):
+                raise ValueError(f"has sparse indices of a wrong type in accessor {index}; save it again.")
+            rows = self._view(at, changed, kind_at, 1, index)[:, 0].astype(np.int64)
+            if changed and rows.max() >= count:
+                raise ValueError(f"changes item {rows.max()} of the {count} of accessor {index}; save it again.")
+            values[rows] = self._view(new, changed, component, width, index)
+        if indices:
+            return values.astype(np.int64)
+        if accessor.get("normalized") is True and component != "<f4":
+            return np.maximum(values.astype(np.float64) / np.iinfo(component).max, -1.0)
+        return values.astype(np.float64)
+
+    def _view(self, where: dict[str, Any], count: int, component: str, width: int, index: Any) -> NDArray[Any]:
+        view = self.indexed("bufferViews", where.get("bufferView"))
+        buffer = self._buffer(self.integer("buffer", view))
+        item = np.dtype(component).itemsize * width
+        stride = self.integer("byteStride", view, item, most=255) or item
+        begin, length = self.integer("byteOffset", view, 0), self.integer("byteLength", view)
+        offset = self.integer("byteOffset", where, 0)
+        last = offset + stride * (count - 1) + item if count else 0
+        if stride < item or last > length or begin + length > len(buffer):
+            raise ValueError(
+                f"declares {count} items in accessor {index}, which need {last} bytes, but its buffer holds "
+                f"{min(length, max(len(buffer) - begin, 0))}; it was cut off, or repair the file."
+            )
+        whole = np.frombuffer(buffer, dtype=np.uint8, offset=begin + offset, count=last - offset if count else 0)
+        if not count:
+            return np.zeros((0, width), dtype=component)
+        rows = np.lib.stride_tricks.as_strided(whole, (count, item), (stride, 1), writeable=False)
+        return np.ascontiguousarray(rows).view(component).reshape(count, width)
+
+    def _buffer(self, index: int) -> bytes:
+        if index not in self._buffers:
+            buffer = self.indexed("buffers", index)
+            uri, declared = buffer.get("uri"), self.integer("byteLength", buffer)
+            if uri is None and index == 0 and self.path.suffix.lower() == ".glb":
+                data = self._binary
+            elif isinstance(uri, str):
+                data = self._fetched(uri, declared)
+            else:
+                _wrong("uri", uri, "the name of a buffer's file")
+            if len(data) < declared:
+                raise ValueError(
+                    f"declares {declared} bytes in buffer {index}, but there are {len(data)}; it was cut off."
+                )
+            self._buffers[index] = data[:declared]
+        return self._buffers[index]
+
+    def _fetched(self, uri: str, declared: int) -> bytes:
+        if uri.startswith("data:"):
+            head, _, body = uri.partition(",")
+            if not head.endswith(";base64"):
+                raise ValueError("keeps a buffer in a data URI that is not base64; save it again.")
+            try:
+                return base64.b64decode(body, validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"keeps a buffer in a damaged data URI ({error}); save it again.") from None
+        folder = Path(os.path.realpath(self.path.parent))
+        target = Path(os.path.realpath(folder / unquote(uri)))
+        if ":" in uri.split("/")[0] or "\0" in uri or not target.is_relative_to(folder):
+            raise ValueError(
+                f"keeps a buffer in {quoted(uri)}, outside its folder, which is not read; put it in the file's folder."
+            )
+        if not target.is_file():
+            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is missing; put it in the file's folder.")
+        with target.open("rb") as file:
+            return file.read(declared)
+
+
+def _chunks(data: bytes) -> tuple[bytes, bytes]:
+    """JSON and binary chunk of a .glb file."""
+    size = len(data)
+    if size < 20 or data[:4] != b"glTF" or int.from_bytes(data[16:20], "little") != JSON_CHUNK:
+        raise ValueError(f"has no glb header in its {size} bytes; it was cut off or is no glb, save it again.")
+    declared, length = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
+    if declared != size or length > size - 20:
+        raise ValueError(
+            f"declares {declared} bytes with {length} of JSON, but has {size} bytes; it was cut off, fetch it again."
+        )
+    rest = data[20 + length :]
+    if not rest:
+        return data[20 : 20 + length], b""
+    binary = int.from_bytes(rest[:4], "little") if len(rest) >= 8 else size
+    if binary > len(rest) - 8:
+        raise ValueError(f"declares {binary} bytes of data, but has {size} bytes; it was cut off, fetch it again.")
+    is_binary = int.from_bytes(rest[4:8], "little") == BINARY_CHUNK
+    return data[20 : 20 + length], rest[8 : 8 + binary] if is_binary else b""
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _wrong(name: str, found: Any, expected: str) -> Any:
+    shown = "nothing" if found is None else quoted(json.dumps(found, default=str))
+    raise ValueError(f"has {shown} as `{name}`, but {expected} is expected; save it again from its source.")

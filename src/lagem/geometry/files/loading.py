@@ -1,0 +1,139 @@
+"""The mesh or the cloud of points that a file holds.
+
+What leaves `load_mesh` has finite vertices, valid indices, a positive area and a positive extent.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import MOST_ELEMENTS, MeshError, as_numbers, checked_path, decoded
+from lagem.geometry.files.gltf import read_gltf
+from lagem.geometry.files.obj import read_obj
+from lagem.geometry.files.off import read_off
+from lagem.geometry.files.ply import read_ply
+from lagem.geometry.files.polygons import Polygons
+from lagem.geometry.files.stl import read_stl
+from lagem.geometry.mesh import Mesh
+
+# V vertices, F faces, N points
+
+READERS: dict[str, Callable[[Path], Polygons]] = {
+    ".obj": read_obj,
+    ".ply": read_ply,
+    ".off": read_off,
+    ".stl": read_stl,
+    ".glb": read_gltf,
+    ".gltf": read_gltf,
+}
+MESH_ENDINGS = tuple(READERS)
+POINT_ENDINGS = (".ply", ".xyz", ".npy")
+LEAST_RELATIVE_AREA = 1e-12  # of the squared extent: below it, the faces are lines and points up to rounding
+EXTENTS = (1e-100, 1e100)  # outside, squared lengths leave float64
+
+
+def load_mesh(path: str | Path) -> Mesh:
+    """All faces of an obj, ply, off, stl, glb or gltf file as one mesh of triangles, in the file's coordinates.
+
+    Scenes are flattened with their transforms, polygons are cut into triangles, vertices at one position become one,
+    faces that name a vertex twice and vertices that no face names are dropped.
+
+    Raises:
+        MeshError: The file cannot be read, or holds no surface; it names the file.
+    """
+    path = checked_path(path, MESH_ENDINGS, "meshes")
+    found, faces = _read(path)
+    if len(faces) == 0:
+        counts = (
+            f"has {len(found.vertices)} vertices but no faces"
+            if len(found.vertices)
+            else "has no vertices and no faces"
+        )
+        raise MeshError(f"{path}: {counts}, so there is no surface; give a triangle mesh.")
+    mesh = _merged(found.vertices + 0.0, faces)  # -0 and 0 are one position
+    with np.errstate(over="ignore"):
+        extent = np.ptp(mesh.vertices, axis=0).max() if len(mesh.faces) else 0.0
+    if not extent > 0:
+        raise MeshError(f"{path}: no face has three different corners, so its area and extent are zero; repair it.")
+    if not EXTENTS[0] < extent < EXTENTS[1]:
+        raise MeshError(f"{path}: its extent of {extent:g} is outside {EXTENTS}; scale it in its source's program.")
+    if not mesh.area > LEAST_RELATIVE_AREA * extent**2:
+        raise MeshError(f"{path}: its {len(mesh.faces)} faces have a total area of zero; repair or leave out the file.")
+    return mesh
+
+
+def load_points(path: str | Path) -> NDArray[np.float64]:
+    """Point cloud of a ply file without faces, an xyz text file or an (N, 3) npy file.
+
+    Columns after the third (normals, colours) are left out.
+
+    Returns:
+        (N, 3) float64, in the file's coordinates.
+
+    Raises:
+        MeshError: The file holds no cloud; it names the file.
+    """
+    path = checked_path(path, POINT_ENDINGS, "point clouds")
+    ending = path.suffix.lower()
+    if ending == ".ply":
+        found, faces = _read(path)
+        if len(faces):
+            raise MeshError(f"{path}: holds faces, so it is no cloud; load it as a mesh and sample its surface.")
+        points = found.vertices
+    else:
+        try:
+            points = _array(path) if ending == ".npy" else _table(path)
+        except ValueError as error:
+            raise MeshError(f"{path}: {error}") from error
+    if len(points) == 0 or not np.isfinite(points).all():
+        raise MeshError(f"{path}: {len(points)} points, not all finite or none at all; repair the file.")
+    return points
+
+
+def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
+    """Polygons of a file and their triangles; whatever goes wrong is a MeshError that names the file."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            polygons = READERS[path.suffix.lower()](path)
+            polygons.check()
+            return polygons, polygons.triangles()
+    except ValueError as error:
+        raise MeshError(f"{path}: {error}") from error
+
+
+def _array(path: Path) -> NDArray[np.float64]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # a map cannot outgrow its file
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
+        raise ValueError(f"is no array that runs no code, or a damaged one ({error}); save it again.") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
+        raise ValueError(f"holds {kind}, but a cloud is an array of real numbers; save it as float32 or float64.")
+    if array.ndim != 2 or array.shape[1] < 3 or (array.shape[0] == 3 and array.shape[1] > 6):
+        raise ValueError(f"an array of shape {array.shape} is no (N, 3) cloud; save it with a point in each row.")
+    if len(array) > MOST_ELEMENTS:
+        raise ValueError(f"holds {len(array)} points, more than the {MOST_ELEMENTS} that are read; take fewer.")
+    return np.array(array[:, :3], dtype=np.float64)
+
+
+def _table(path: Path) -> NDArray[np.float64]:
+    text = decoded(path.read_bytes())
+    rows = [row for line in text.splitlines() if (row := line.partition("#")[0].split())]
+    if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
+        raise ValueError("is no table with at least three numbers in each row, as many in all; repair it.")
+    return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)
+
+
+def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
+    """One vertex a position, in order of first appearance; no face with a repeated vertex, no vertex without a face."""
+    faces = faces.reshape(-1)
+    order = np.lexsort(vertices.T)
+    starts = np.r_[True, (vertices[order][1:] != vertices[order][:-1]).any(axis=1)]
+    first = np.minimum.reduceat(order, np.flatnonzero(starts))
+    representative = np.empty(len(vertices), dtype=np.int64)
+    representative[order] = first[np.cumsum(starts) - 1]
+    faces = representative[faces].reshape(-1, 3)
+    repeated = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
+    return Mesh(vertices, faces).with_faces(~repeated)

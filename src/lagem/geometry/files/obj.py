@@ -1,0 +1,89 @@
+"""Wavefront OBJ: vertices and polygons.
+
+Continued lines (a backslash at the end), comments behind data, tabs, leading blanks, CR line ends and byte order marks
+are read. Negative indices count back from the last vertex above them.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import INTEGER, as_numbers, check_count, decoded, is_number, quoted
+from lagem.geometry.files.polygons import Polygons
+
+# statements that say nothing of a surface of polygons, those of free-form surfaces, and those that run other files
+PASSED_OVER = re.compile(
+    "v[tnp]|[ogslp]|mg|usemtl|mtllib|usemap|maplib|bevel|c_interp|d_interp|lod|shadow_obj|trace_obj", re.IGNORECASE
+)
+FREE_FORM = re.compile(
+    "cstype|deg|bmat|step|curv2?|surf|parm|trim|hole|scrv|sp|end|con|bzp|bsp|cdc|cdp|[cs]tech|res", re.IGNORECASE
+)
+OTHER_FILES = re.compile("call|csh", re.IGNORECASE)
+
+
+def read_obj(path: Path) -> Polygons:
+    """Positions and faces of a text file; ValueError names the first line that cannot be read."""
+    text = decoded(path.read_bytes())
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", " ")
+    vertices: list[str] = []
+    faces: list[str] = []
+    above: list[int] = []  # vertices above each face
+    numbers: dict[str, list[int]] = {"v": [], "f": []}  # of their lines
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.partition("#")[0].split(None, 1)
+        if not words:
+            continue
+        word = words[0]
+        if word == "v":
+            vertices.append(words[1] if len(words) > 1 else "")
+            numbers["v"].append(number)
+        elif word == "f":
+            faces.append(words[1] if len(words) > 1 else "")
+            above.append(len(vertices))
+            numbers["f"].append(number)
+        elif not PASSED_OVER.fullmatch(word):
+            raise ValueError(_unknown(number, line, word))
+    check_count(len(vertices), "vertices")
+    check_count(len(faces), "faces")
+    return Polygons(_positions(vertices, numbers["v"]), *_corners(faces, above, numbers["f"]))
+
+
+def _positions(vertices: list[str], numbers: list[int]) -> NDArray[np.float64]:
+    rows = [line.split(None, 3)[:3] for line in vertices]
+    try:
+        if not all(len(row) == 3 for row in rows):
+            raise ValueError
+        return as_numbers(word for row in rows for word in row).reshape(-1, 3)
+    except ValueError:
+        for row, number, line in zip(rows, numbers, vertices, strict=True):
+            if len(row) < 3 or not all(map(is_number, row)):
+                raise ValueError(
+                    f"line {number}, {quoted('v ' + line)}, is no vertex of three numbers; repair that line."
+                ) from None
+        raise
+
+
+def _corners(faces: list[str], above: list[int], numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(K,) vertices of all faces from 0, and (F,) corners of each, given the vertices above each face."""
+    rows = [re.sub(r"/\S*", "", face).split() if "/" in face else face.split() for face in faces]
+    sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    check_count(int(sizes.sum()), "corners of faces")
+    for row, number, face in zip(rows, numbers, faces, strict=True):
+        if not all(INTEGER.fullmatch(word) and int(word) for word in row):
+            raise ValueError(
+                f"line {number}, {quoted('f ' + face)}, names a vertex by other than a number from 1 on, or from -1 "
+                "down; repair the file's indices."
+            )
+    indices = np.fromiter((int(word) for row in rows for word in row), dtype=np.int64, count=int(sizes.sum()))
+    return np.where(indices > 0, indices - 1, np.repeat(np.array(above, dtype=np.int64), sizes) + indices), sizes
+
+
+def _unknown(number: int, line: str, word: str) -> str:
+    shown = quoted(line)
+    if FREE_FORM.fullmatch(word):
+        return f"line {number}, {shown}, is part of a free-form surface, which is not read; convert it to polygons."
+    if OTHER_FILES.fullmatch(word):
+        return f"line {number}, {shown}, would run another file, which is not done; put everything in one file."
+    return f"line {number}, {shown}, begins with no statement of obj; check that the file is one, and repair that line."

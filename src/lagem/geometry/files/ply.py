@@ -1,0 +1,195 @@
+"""PLY: vertices, faces and triangle strips of a text or a binary file, whatever else its elements hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import as_numbers, quoted
+from lagem.geometry.files.ply_header import Element, read_header
+from lagem.geometry.files.polygons import Polygons, strips_to_triangles
+
+LISTS = {"face": ("vertex_indices", "vertex_index"), "tristrips": ("vertex_indices", "vertex_index")}
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lists of one property: all items, and how many each row has."""
+
+    items: NDArray[Any]
+    sizes: NDArray[np.int64]
+
+
+Columns = dict[str, NDArray[Any] | Ragged]
+
+
+def read_ply(path: Path) -> Polygons:
+    """Positions and faces, none for a point cloud; ValueError if the header and the data do not agree."""
+    data = path.read_bytes()
+    byte_order, elements, start = read_header(data)
+    found: dict[str, Columns] = {}
+    body = data[start:]
+    if byte_order:
+        at = 0
+        for element in elements:
+            found[element.name], at = _binary(body, at, element, byte_order)
+        left = len(body[at:].strip())
+    else:
+        lines = [line for line in body.decode("latin-1").splitlines() if line.strip()]
+        declared = sum(element.count for element in elements)
+        if declared > len(lines):
+            raise ValueError(
+                f"declares {declared} rows, but {len(lines)} follow the header; it was cut off, fetch it again."
+            )
+        row = 0
+        for element in elements:
+            found[element.name] = _text(lines[row : row + element.count], element)
+            row += element.count
+        left = sum(map(len, lines[row:]))
+    if left:
+        raise ValueError(f"holds {left} bytes more than its header declares; repair its header or save it again.")
+    vertex = found.get("vertex", {})
+    columns = [vertex.get(axis) for axis in "xyz"]
+    if vertex and not all(isinstance(column, np.ndarray) for column in columns):
+        raise ValueError("has vertices without x, y and z; save it with positions.")
+    vertices = np.stack([np.asarray(column, np.float64) for column in columns], axis=1) if vertex else np.zeros((0, 3))
+    corners, sizes = _faces(found)
+    return Polygons(vertices, corners, sizes)
+
+
+def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
+    """Columns of one element that begins at a byte, and where the next begins."""
+    if not element.lists or not element.count:
+        kind = np.dtype([(name, byte_order + kind) for name, _, kind in element.properties])
+        rows = np.frombuffer(body, dtype=kind, count=element.count, offset=at) if kind.itemsize else None
+        columns: Columns = {name: rows[name] for name, *_ in element.properties} if rows is not None else {}
+        return columns, at + element.count * kind.itemsize
+    return _alike(body, at, element, byte_order) or _one_by_one(body, at, element, byte_order)
+
+
+def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int] | None:
+    """Rows whose lists are as long as those of the first row; None if others are not."""
+    lengths, first = {}, at
+    fields: list[tuple[Any, ...]] = []
+    for name, length, kind in element.properties:
+        if length is not None:
+            lengths[name] = int(np.frombuffer(body, byte_order + length, 1, _within(body, first, int(length[1])))[0])
+            fields += [(f"#{name}", byte_order + length), (name, byte_order + kind, (lengths[name],))]
+            first += int(length[1]) + lengths[name] * int(kind[1])
+        else:
+            fields.append((name, byte_order + kind))
+            first += int(kind[1])
+        if first > len(body) or min(lengths.values(), default=0) < 0:
+            return None
+    row = np.dtype(fields)
+    if at + element.count * row.itemsize > len(body):
+        return None
+    rows = np.frombuffer(body, dtype=row, count=element.count, offset=at)
+    if any((rows[f"#{name}"] != length).any() for name, length in lengths.items()):
+        return None
+    columns: Columns = {
+        name: Ragged(rows[name].reshape(-1), np.full(element.count, lengths[name])) if name in lengths else rows[name]
+        for name, *_ in element.properties
+    }
+    return columns, at + element.count * row.itemsize
+
+
+def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
+    """Rows with lists of different lengths."""
+    order = "little" if byte_order == "<" else "big"
+    starts: dict[str, list[int]] = {name: [] for name, *_ in element.properties}
+    sizes: dict[str, list[int]] = {name: [] for name in element.lists}
+    for _ in range(element.count):
+        for name, length, kind in element.properties:
+            count = 1
+            if length is not None:
+                end = at + int(length[1])
+                count = int.from_bytes(body[at:end], order, signed=length[0] == "i")  # type: ignore[arg-type]
+                sizes[name].append(count)
+                at = end
+            starts[name].append(at)
+            at += count * int(kind[1])
+            if count < 0 or at > len(body):
+                raise ValueError(
+                    f"has data that end inside element `{element.name}`, or a list of negative length in it; it was "
+                    "cut off, fetch or save it again."
+                )
+    whole = np.frombuffer(body, dtype=np.uint8)
+    columns: Columns = {}
+    for name, length, kind in element.properties:
+        counts = np.array(sizes[name] if length is not None else [1] * element.count, dtype=np.int64)
+        begin = np.repeat(np.array(starts[name]) - int(kind[1]) * (np.cumsum(counts) - counts), counts)
+        where = begin + int(kind[1]) * np.arange(counts.sum())
+        items = whole[where[:, None] + np.arange(int(kind[1]))].copy().view(byte_order + kind).reshape(-1)
+        columns[name] = items if length is None else Ragged(items, counts)
+    return columns, at
+
+
+def _text(lines: list[str], element: Element) -> Columns:
+    """Columns of one element, a line a row."""
+    rows = [line.split() for line in lines]
+    if not element.lists:
+        if bad := next((row for row in rows if len(row) != len(element.properties)), None):
+            raise ValueError(
+                f"has the row {quoted(' '.join(bad))}, but element `{element.name}` has {len(element.properties)} "
+                "properties; repair that line."
+            )
+        numbers = as_numbers(word for row in rows for word in row).reshape(len(rows), -1)
+        return {name: numbers[:, column] for column, (name, *_) in enumerate(element.properties)}
+    items: dict[str, list[str]] = {name: [] for name, *_ in element.properties}
+    sizes: dict[str, list[int]] = {name: [] for name in element.lists}
+    for row in rows:
+        at = 0
+        for name, length, _ in element.properties:
+            count = 1
+            if length is not None:
+                count = int(row[at]) if at < len(row) and row[at].isdecimal() and len(row[at]) < 10 else -1
+                sizes[name].append(count)
+                at += 1
+            items[name] += row[at : at + max(count, 0)]
+            at += count
+            if count < 0 or at > len(row):
+                break
+        if at != len(row):
+            raise ValueError(
+                f"has the row {quoted(' '.join(row))}, which is not as its header says of element `{element.name}`; "
+                "repair that line."
+            )
+    columns: Columns = {}
+    for name, length, _ in element.properties:
+        numbers = as_numbers(items[name])
+        columns[name] = numbers if length is None else Ragged(numbers, np.array(sizes[name], dtype=np.int64))
+    return columns
+
+
+def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(K,) corners and (F,) sizes of the faces, those of triangle strips last."""
+    corners, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    if "range_grid" in found:
+        raise ValueError("holds the grid of a range scan, which is not read; convert it to a mesh of faces.")
+    for element, names in LISTS.items():
+        columns = found.get(element, {})
+        lists = [columns[name] for name in names if isinstance(columns.get(name), Ragged)]
+        if columns and not lists:
+            raise ValueError(f"has an element `{element}` without a list {' or '.join(names)}; repair its header.")
+        for ragged in lists[:1]:
+            assert isinstance(ragged, Ragged)
+            indices = ragged.items.astype(np.int64)
+            if (indices != ragged.items).any():
+                raise ValueError(f"names a vertex of element `{element}` by a fraction; repair the file's indices.")
+            if element == "face":
+                corners.append(indices)
+                sizes.append(ragged.sizes)
+            else:
+                triangles = strips_to_triangles(indices, ragged.sizes)
+                corners.append(triangles.reshape(-1))
+                sizes.append(np.full(len(triangles), 3))
+    return np.concatenate(corners), np.concatenate(sizes)
+
+
+def _within(body: bytes, at: int, size: int) -> int:
+    if at + size > len(body):
+        raise ValueError("has data that end inside a list; it was cut off, fetch or save it again.")
+    return at

@@ -1,0 +1,88 @@
+"""The header of a PLY file: its elements, checked against the bytes that follow."""
+
+from dataclasses import dataclass, field
+
+from lagem.geometry.files.errors import check_count, quoted
+
+KINDS = {
+    **dict.fromkeys(("char", "int8"), "i1"),
+    **dict.fromkeys(("uchar", "uint8"), "u1"),
+    **dict.fromkeys(("short", "int16"), "i2"),
+    **dict.fromkeys(("ushort", "uint16"), "u2"),
+    **dict.fromkeys(("int", "int32"), "i4"),
+    **dict.fromkeys(("uint", "uint32"), "u4"),
+    **dict.fromkeys(("int64",), "i8"),
+    **dict.fromkeys(("uint64",), "u8"),
+    **dict.fromkeys(("float16",), "f2"),
+    **dict.fromkeys(("float", "float32"), "f4"),
+    **dict.fromkeys(("double", "float64"), "f8"),
+}
+FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+MOST_HEADER = 2**20  # bytes
+MOST_PROPERTIES = 1000
+
+
+@dataclass(frozen=True)
+class Element:
+    """What the header says of an element; `properties` are (name, type of the list's length or None, type)."""
+
+    name: str
+    count: int
+    properties: list[tuple[str, str | None, str]] = field(default_factory=list)
+
+    @property
+    def lists(self) -> list[str]:
+        """Names of the properties that are lists."""
+        return [name for name, length, _ in self.properties if length is not None]
+
+
+def read_header(data: bytes) -> tuple[str, list[Element], int]:
+    """Byte order (empty: text), elements, and where the data begin."""
+    if data[:3] != b"ply" or data[3:4] not in (b"\n", b"\r", b" ", b"\t"):
+        raise ValueError("does not begin with `ply`, so it is no ply file; check its ending.")
+    end = data.find(b"end_header", 0, MOST_HEADER)
+    if end < 0:
+        raise ValueError("ends inside its header (no `end_header`); it was cut off, fetch or save it again.")
+    start = end + len(b"end_header")
+    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    byte_order, elements = None, []
+    for words in (line.split() for line in data[:end].decode("latin-1").splitlines()[1:]):
+        match words:
+            case [] | ["comment" | "obj_info", *_]:
+                continue
+            case ["format", kind, "1.0"] if kind in FORMATS:
+                byte_order = FORMATS[kind]
+            case ["element", name, count]:
+                if not count.isdecimal() or len(count) > 18:
+                    raise ValueError(
+                        f"declares {quoted(count)} of element {quoted(name)}, which is no count; repair its header."
+                    )
+                if any(name == element.name for element in elements):
+                    raise ValueError(f"declares the element {quoted(name)} twice; repair its header.")
+                elements.append(Element(name, int(count)))
+            case ["property", kind, name] if elements and kind in KINDS:
+                elements[-1].properties.append((name, None, KINDS[kind]))
+            case ["property", "list", length, kind, name] if elements and {length, kind} <= KINDS.keys():
+                if KINDS[length][0] == "f":
+                    raise ValueError(f"counts the list `{name}` by `{length}`, which is no integer; repair its header.")
+                elements[-1].properties.append((name, KINDS[length], KINDS[kind]))
+            case _:
+                raise ValueError(
+                    f"has the line {quoted(' '.join(words))} in its header, which is none of ply (types: "
+                    f"{', '.join(sorted(KINDS))}); save it with standard types."
+                )
+    if byte_order is None:
+        raise ValueError("has no `format` line in its header; add it or save the file again.")
+    for element in elements:
+        names = [name for name, *_ in element.properties]
+        if len(set(names)) < len(names) or len(names) > MOST_PROPERTIES:
+            raise ValueError(f"declares a property of element `{element.name}` twice, or too many; repair its header.")
+    needed = sum(e.count * sum(int((length or kind)[1]) for _, length, kind in e.properties) for e in elements)
+    if byte_order and len(data) - start < needed:
+        raise ValueError(
+            f"declares at least {needed} bytes of data, but {len(data) - start} follow the header; it was cut off, "
+            "fetch it again."
+        )
+    for element in elements:
+        check_count(element.count, f"rows of element `{element.name}`")
+    return byte_order, elements, start

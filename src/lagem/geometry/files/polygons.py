@@ -1,0 +1,203 @@
+"""Polygons as files hold them, and the triangles inside them.
+
+Letters: V vertices, F faces of any number of corners, K corners of all faces, T triangles, n corners of one face.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_CORNERS = 10_000  # of a face that is not convex; its time grows with the square
+ROUNDING = 1e-9  # of a polygon's squared size: smaller areas and turns are taken for zero
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """The surface of a file.
+
+    vertices: (V, 3) float64.
+    corners: (K,) int64, vertices of all faces, one face after the other.
+    sizes: (F,) int64, corners of each face.
+    """
+
+    vertices: NDArray[np.float64]
+    corners: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of_triangles(cls, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> "Polygons":
+        """(T, 3) triangles."""
+        return cls(vertices, faces.reshape(-1), np.full(len(faces), 3, dtype=np.int64))
+
+    def check(self) -> None:
+        """Raise ValueError for a vertex that is not there or not finite, or a face of fewer than three corners."""
+        if len(self.corners) and not 0 <= self.corners.min() <= self.corners.max() < len(self.vertices):
+            raise ValueError(
+                f"faces name vertices {self.corners.min()} to {self.corners.max()}, but there are "
+                f"{len(self.vertices)} (counted from 0); repair the file's indices."
+            )
+        if bad := int((~np.isfinite(self.vertices)).any(axis=1).sum()):
+            raise ValueError(
+                f"{bad} of {len(self.vertices)} vertices are not finite, so the shape has no frame. "
+                "Repair the file, or drop those vertices before preparing it."
+            )
+        if len(self.sizes) and self.sizes.min() < 3:
+            face = int(np.argmax(self.sizes < 3))
+            raise ValueError(
+                f"face {face} (counted from 0) has {self.sizes[face]} corners, but a face has at least 3; "
+                "repair or remove it."
+            )
+
+    def triangles(self) -> NDArray[np.int64]:
+        """(T, 3) triangles in the order of the faces; a face of n corners gives n - 2.
+
+        A convex face is cut into a fan from its first corner. Any other is cut by ear clipping in the plane of its
+        area vector, so triangles of a planar face stay inside it.
+
+        Raises:
+            ValueError: A face crosses itself, or is not convex and has too many corners.
+        """
+        if (self.sizes == 3).all():
+            return self.corners.reshape(-1, 3)
+        starts = np.cumsum(self.sizes) - self.sizes
+        first_triangle = np.cumsum(self.sizes - 2) - (self.sizes - 2)
+        made = np.empty((int((self.sizes - 2).sum()), 3), dtype=np.int64)
+        for size in np.unique(self.sizes).tolist():
+            chosen = np.flatnonzero(self.sizes == size)
+            rounds = np.arange(size - 2)
+            local = np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)  # (n - 2, 3), a fan
+            corners = self.corners[starts[chosen][:, None] + np.arange(size)]
+            rows = first_triangle[chosen][:, None] + rounds
+            made[rows] = corners[:, local]
+            if size > 3:
+                for number in np.flatnonzero(~_fans_fit(self.vertices[corners])):
+                    made[rows[number]] = corners[number][self._clipped(corners[number], int(chosen[number]))]
+        return made
+
+    def _clipped(self, corners: NDArray[np.int64], face: int) -> NDArray[np.int64]:
+        outline = self.vertices[corners]
+        if len(corners) > MOST_CORNERS:
+            raise ValueError(
+                f"face {face} (counted from 0) has {len(corners)} corners and is not convex, but at most "
+                f"{MOST_CORNERS} are cut into triangles; triangulate it in its source's program."
+            )
+        local = None if (flat := _flattened(outline)) is None else clip_ears(flat)
+        if local is None:
+            raise ValueError(
+                f"face {face} (counted from 0), of {len(corners)} corners, crosses itself, so it has no inside; "
+                "triangulate it in its source's program."
+            )
+        return local
+
+
+def strips_to_triangles(indices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(T, 3) triangles of strips, all facing as the first of their strip.
+
+    Args:
+        indices: (K,) vertices of all strips, one strip after the other; -1 begins another strip.
+        sizes: How many of them each strip has.
+    """
+    restart = indices == -1
+    strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # its number, in rising order
+    kept = indices[~restart]
+    odd = (np.arange(len(kept)) - np.searchsorted(strip, strip)) % 2 == 1
+    triangles = np.stack([kept[:-2], kept[1:-1], kept[2:]], axis=1) if len(kept) > 2 else np.zeros((0, 3), np.int64)
+    triangles[odd[:-2]] = triangles[odd[:-2]][:, [1, 0, 2]]
+    return triangles[strip[:-2] == strip[2:]]
+
+
+def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """Triangulate one simple polygon by clipping ears (Meisters 1975).
+
+    Args:
+        outline: (n, 2) corners, counter-clockwise.
+
+    Returns:
+        (n - 2, 3) int64 corners, counter-clockwise; None if the outline crosses itself.
+    """
+    n = len(outline)
+    tolerance = ROUNDING * float(np.ptp(outline, axis=0).max()) ** 2
+    if _crosses_itself(outline, tolerance):
+        return None
+    left = list(range(n))
+    triangles = []
+    at = 0
+    while len(left) > 3:
+        ring = outline[left]
+        turns = _cross(ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring)
+        # corners where the outline turns inward are the only ones that can lie in an ear
+        reflex = np.flatnonzero(turns <= tolerance)
+        order = np.r_[at : len(left), 0:at]
+        ear = next((k for k in order if turns[k] > tolerance and _is_ear(ring, k, reflex)), None)
+        if ear is None:  # only flat corners are left to remove, or the outline crosses itself
+            ear = int(np.argmin(np.abs(turns)))
+            if abs(turns[ear]) > tolerance:
+                return None
+        triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
+        del left[ear]
+        at = ear % len(left)
+    triangles.append((left[0], left[1], left[2]))
+    return np.array(triangles, dtype=np.int64)
+
+
+def _crosses_itself(outline: NDArray[np.float64], tolerance: float) -> bool:
+    """Whether two edges that share no corner cross in a point inside both."""
+    starts, ends = outline, np.roll(outline, -1, axis=0)
+    for k in range(len(outline) - 2):
+        others = slice(k + 2, len(outline) - (k == 0))
+        p, q, a, b = starts[k], ends[k], starts[others], ends[others]
+        sides = _cross(q - p, a - p), _cross(q - p, b - p), _cross(b - a, p - a), _cross(b - a, q - a)
+        apart = np.abs(sides).min(axis=0) > tolerance
+        if (apart & (sides[0] * sides[1] < 0) & (sides[2] * sides[3] < 0)).any():
+            return True
+    return False
+
+
+def _is_ear(ring: NDArray[np.float64], k: int, reflex: NDArray[np.intp]) -> bool:
+    before, after = (k - 1) % len(ring), (k + 1) % len(ring)
+    others = ring[reflex[(reflex != before) & (reflex != after)]]
+    a, b, c = ring[before], ring[k], ring[after]
+    others = others[~(np.isin(others, (a, b, c)).all(axis=1) & _is_one_of(others, (a, b, c)))]
+    inside = np.ones(len(others), dtype=np.bool_)
+    for p, q in ((a, b), (b, c), (c, a)):
+        inside &= _cross(q - p, others - p) >= 0
+    return not inside.any()
+
+
+def _is_one_of(points: NDArray[np.float64], corners: tuple[NDArray[np.float64], ...]) -> NDArray[np.bool_]:
+    return np.any([(points == corner).all(axis=1) for corner in corners], axis=0)
+
+
+def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(P,) True for (P, n, 3) polygons that are convex, seen along their area vectors, or have no area."""
+    fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])  # (P, n - 2, 3)
+    total = fan.sum(axis=1)
+    length = np.linalg.norm(total, axis=1)
+    normal = total / np.where(length > 0, length, 1)[:, None]
+    edges = np.roll(polygons, -1, axis=1) - polygons
+    turns = (np.cross(np.roll(edges, 1, axis=1), edges) * normal[:, None]).sum(axis=2)  # (P, n)
+    size = np.ptp(polygons, axis=1).max(axis=1) ** 2
+    # all turns to the left, and the fan covers the area once: a star that winds twice turns left as well
+    convex = (turns >= -ROUNDING * size[:, None]).all(axis=1)
+    once = (fan * normal[:, None]).sum(axis=2).min(axis=1) >= -ROUNDING * size
+    flat = np.linalg.norm(fan, axis=2).max(axis=1) <= ROUNDING * size
+    return (convex & once) | flat
+
+
+def _flattened(corners: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(n, 2) corners seen along their area vector, counter-clockwise, in units of their size; None without area."""
+    corners = corners - corners.mean(axis=0)
+    corners = corners / (np.abs(corners).max() or 1.0)
+    normal = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)
+    if (length := float(np.linalg.norm(normal))) <= ROUNDING:
+        return None
+    normal = normal / length
+    first = np.eye(3)[np.abs(normal).argmin()]
+    first = first - normal * (first @ normal)
+    first = first / np.linalg.norm(first)
+    return corners @ np.stack([first, np.cross(normal, first)], axis=1)
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

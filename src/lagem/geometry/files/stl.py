@@ -1,0 +1,62 @@
+"""STL: triangles of a binary or a text file."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.files.errors import as_numbers, check_count
+from lagem.geometry.files.polygons import Polygons
+
+TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+FACET = [b"facet", b"normal", *3 * [None], b"outer", b"loop", *3 * [b"vertex", *3 * [None]], b"endloop", b"endfacet"]
+
+
+def read_stl(path: Path) -> Polygons:
+    """Triangles, each with three vertices that no other triangle shares; ValueError for a file that is cut off."""
+    data = path.read_bytes()
+    count = int.from_bytes(data[80:84], "little")
+    if len(data) >= 84 and len(data) == 84 + TRIANGLE.itemsize * count:
+        check_count(count, "faces")
+        return _triangles(np.frombuffer(data, dtype=TRIANGLE, offset=84)["corners"].astype(np.float64))
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    if text.lstrip()[:5].lower() != b"solid":
+        raise ValueError(
+            f"declares {count} triangles ({84 + TRIANGLE.itemsize * count} bytes), but has {len(data)} bytes, and is "
+            "no text stl; it was cut off or is no stl, fetch or save it again."
+        )
+    return _triangles(_of_text(text))
+
+
+def _of_text(text: bytes) -> NDArray[np.float64]:
+    rows = [row for line in re.split(rb"[\r\n]+", text.lower()) if (row := line.split())]
+    facets = [row for row in rows if row[0] not in (b"solid", b"endsolid")]  # a solid's name may hold any word
+    words = [word for row in facets for word in row]
+    for name in (b"solid", b"facet"):
+        opened, closed = (sum(row[0] == word for row in rows) for word in (name, b"end" + name))
+        if opened != closed:
+            raise ValueError(
+                f"has {opened} `{name.decode()}` but {closed} `end{name.decode()}`; it was cut off, fetch it again."
+            )
+    number = words.count(b"facet")
+    check_count(number, "faces")
+    if words.count(b"vertex") != 3 * number:
+        raise ValueError(
+            f"has {words.count(b'vertex')} vertices in {number} facets, but in an stl each has 3; triangulate it "
+            "in its source's program."
+        )
+    size = len(FACET)
+    if len(words) != size * number or any(
+        words[at::size] != [word] * number for at, word in enumerate(FACET) if word is not None
+    ):
+        raise ValueError(
+            "has a facet that is not `facet normal`, three numbers, `outer loop`, three times `vertex` and three "
+            "numbers, `endloop`, `endfacet`; repair it or save it again."
+        )
+    numbers = [words[at::size] for at in (8, 9, 10, 12, 13, 14, 16, 17, 18)]
+    return np.stack([as_numbers(column) for column in numbers], axis=1).reshape(-1, 3, 3)
+
+
+def _triangles(corners: NDArray[np.float64]) -> Polygons:
+    return Polygons.of_triangles(corners.reshape(-1, 3), np.arange(3 * len(corners), dtype=np.int64).reshape(-1, 3))

@@ -1,0 +1,334 @@
+"""Solids with known bounds, area and volume, written in every dialect of the mesh formats that we read.
+
+Polygons are kept as polygons (the C prism's caps have reflex corners), so a reader that cuts them wrongly is found.
+"""
+
+import base64
+import json
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A closed polyhedron; `polygons` are counter-clockwise seen from outside."""
+
+    vertices: NDArray[np.float64]
+    polygons: list[list[int]]
+    area: float
+    volume: float
+
+    @property
+    def triangles(self) -> list[list[int]]:
+        """The polygons cut into triangles by trimesh for a box or a sphere, by hand for the prism."""
+        if len(self.polygons[0]) == 8:
+            cuts = [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 7], [4, 5, 6], [4, 6, 7]]
+            caps = [[8 + corner for corner in cut] for cut in cuts] + [cut[::-1] for cut in cuts]
+            return caps + [t for p in self.polygons[2:] for t in ([p[0], p[1], p[2]], [p[0], p[2], p[3]])]
+        return [[p[0], p[k], p[k + 1]] for p in self.polygons for k in range(1, len(p) - 1)]
+
+
+def box() -> Solid:
+    """1 x 2 x 3 from the origin, of six quads."""
+    vertices = np.array([[x, y, z] for z in (0, 3) for y in (0, 2) for x in (0, 1)], dtype=np.float64)
+    quads = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
+    return Solid(vertices, quads, area=22, volume=6)
+
+
+def c_prism() -> Solid:
+    """A C of 3 x 3 with a notch of 2 x 1, 1 high: two caps of eight corners, two of them reflex, and eight quads."""
+    outline = [(0, 0), (3, 0), (3, 1), (1, 1), (1, 2), (3, 2), (3, 3), (0, 3)]
+    order = [3, 4, 5, 6, 7, 0, 1, 2]  # the caps begin at a reflex corner, where a fan would leave the outline
+    vertices = np.array([(x, y, z) for z in (0, 1) for x, y in outline], dtype=np.float64)
+    bottom, top = [order[-k - 1] for k in range(8)], [8 + corner for corner in order]
+    sides = [[k, (k + 1) % 8, 8 + (k + 1) % 8, 8 + k] for k in range(8)]
+    return Solid(vertices, [bottom, top, *sides], area=30, volume=7)
+
+
+def ball() -> Solid:
+    """A sphere's polyhedron of 320 triangles, with the polyhedron's own area and volume."""
+    made = trimesh.creation.icosphere(subdivisions=2)
+    vertices = np.asarray(made.vertices, dtype=np.float32).astype(np.float64)  # exact in every format
+    a, b, c = (vertices[made.faces[:, corner]] for corner in range(3))
+    area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+    return Solid(vertices, made.faces.tolist(), area=area, volume=float((a * np.cross(b, c)).sum() / 6))
+
+
+Written = dict[str, bytes]  # files by name, the mesh first
+
+
+def obj(solid: Solid, *, face: Callable[[int], str] = lambda corner: f"{corner + 1}", end: str = "\n") -> str:
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in solid.vertices.tolist()]
+    lines += ["f " + " ".join(map(face, polygon)) for polygon in solid.polygons]
+    return end.join([*lines, ""])
+
+
+def obj_with_comments(solid: Solid) -> str:
+    return "# a comment\n\n" + obj(solid).replace("\nf", " # behind data\n  f").replace("v ", "v\t")
+
+
+def obj_with_everything(solid: Solid) -> str:
+    extra = "mtllib none.mtl\no a solid\ng one two\nusemtl red\ns off\nvt 0 0\nvn 0 0 1\nl 1 2\np 1\n"
+    return extra + obj(solid, face=lambda corner: f"{corner + 1}/1/1")
+
+
+def obj_of_two_objects(solid: Solid) -> str:
+    """The solid in two objects with their own vertices, named by negative indices."""
+    count, half = len(solid.vertices), len(solid.polygons) // 2
+    text = ""
+    for polygons in (solid.polygons[:half], solid.polygons[half:]):
+        part = Solid(solid.vertices, polygons, 0, 0)
+        text += "o part\n" + obj(part, face=lambda corner: f"{corner - count}")
+    return text
+
+
+def ply(solid: Solid, *, kind: str = "float", triangles: bool = False, order: str = "<", count: str = "uchar") -> bytes:
+    """Binary; `order` empty: text."""
+    name = {"<": "binary_little_endian", ">": "binary_big_endian", "": "ascii"}[order]
+    faces = solid.triangles if triangles else solid.polygons
+    head = (
+        f"ply\nformat {name} 1.0\ncomment made for a test\nobj_info none\nelement vertex {len(solid.vertices)}\n"
+        f"property {kind} x\nproperty {kind} y\nproperty {kind} z\nproperty uchar red\nelement face {len(faces)}\n"
+        f"property list {count} int vertex_indices\nproperty float quality\nend_header\n"
+    )
+    if not order:
+        rows = [f"{x!r} {y!r} {z!r} 255" for x, y, z in solid.vertices.tolist()]
+        rows += [" ".join(map(str, [len(face), *face, 0.5])) for face in faces]
+        return (head + "\n".join(rows) + "\n").encode()
+    letter = {"float": "f", "double": "d", "short": "h"}[kind]
+    body = b"".join(
+        struct.pack(f"{order}3{letter}B", *(map(int, row) if letter == "h" else row), 255)
+        for row in solid.vertices.tolist()
+    )
+    length = {"uchar": "B", "int": "i"}[count]
+    body += b"".join(struct.pack(f"{order}{length}{len(face)}if", len(face), *face, 0.5) for face in faces)
+    return head.encode() + body
+
+
+def ply_of_strips(solid: Solid) -> bytes:
+    """Every triangle a strip, all in one list, -1 between them."""
+    items = [corner for triangle in solid.triangles for corner in (*triangle, -1)][:-1]
+    head = (
+        f"ply\nformat ascii 1.0\nelement vertex {len(solid.vertices)}\nproperty double x\nproperty double y\n"
+        "property double z\nelement tristrips 1\nproperty list int int vertex_indices\nend_header\n"
+    )
+    rows = [f"{x!r} {y!r} {z!r}" for x, y, z in solid.vertices.tolist()]
+    return (head + "\n".join([*rows, " ".join(map(str, [len(items), *items]))]) + "\n").encode()
+
+
+def off(solid: Solid, *, header: str = "OFF\n", behind_vertex: str = "", behind_face: str = "") -> str:
+    rows = [f"{x!r} {y!r} {z!r}{behind_vertex}" for x, y, z in solid.vertices.tolist()]
+    rows += [" ".join(map(str, [len(face), *face])) + behind_face for face in solid.polygons]
+    return f"{header}{len(solid.vertices)} {len(solid.polygons)} 0\n# rows\n\n" + "\n".join(rows) + "\n"
+
+
+def stl_binary(solid: Solid, *, head: bytes = b"made for a test") -> bytes:
+    rows = b"".join(
+        struct.pack("<12fH", 0, 0, 0, *solid.vertices[triangle].reshape(-1), 0) for triangle in solid.triangles
+    )
+    return head.ljust(80, b" ") + struct.pack("<I", len(solid.triangles)) + rows
+
+
+def stl_text(solid: Solid, *, name: str = "made for a test", end: str = "\n") -> str:
+    lines = [f"solid {name}"]
+    for triangle in solid.triangles:
+        lines += ["facet normal 0 0 0", "outer loop"]
+        lines += [f"  vertex {x!r} {y!r} {z!r}" for x, y, z in solid.vertices[triangle].tolist()]
+        lines += ["endloop", "endfacet"]
+    return end.join([*lines, f"endsolid {name}", ""])
+
+
+class Scene:
+    """Builds a glTF document from arrays."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def view(self, array: NDArray[Any], *, stride: int | None = None) -> int:
+        """Index of a view on an array's bytes, its rows `stride` bytes apart."""
+        rows = array.reshape(len(array), -1)
+        raw = rows.tobytes()
+        if stride is not None:
+            width = len(raw) // len(rows)
+            raw = b"".join(raw[k * width : (k + 1) * width].ljust(stride, b"\xff") for k in range(len(rows)))
+        self.data += b"\0" * (-len(self.data) % 4)
+        entry = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(raw)}
+        self.views.append(entry | ({"byteStride": stride} if stride else {}))
+        self.data += raw
+        return len(self.views) - 1
+
+    def accessor(self, array: NDArray[Any], kind: str, *, stride: int | None = None, **fields: Any) -> int:
+        """Index of an accessor of an array."""
+        component = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}[array.dtype.str[1:]]
+        self.accessors.append(
+            {"bufferView": self.view(array, stride=stride), "componentType": component, "count": len(array)}
+            | {"type": kind}
+            | fields
+        )
+        return len(self.accessors) - 1
+
+    def document(self, *, uri: str | None, **fields: Any) -> dict[str, Any]:
+        """The whole document: one buffer in a file `uri`, or in the binary chunk."""
+        buffer = {"byteLength": len(self.data)} | ({} if uri is None else {"uri": uri})
+        return {
+            "asset": {"version": "2.0"},
+            "scene": 0,
+            "scenes": [{"nodes": [0]}],
+            "nodes": [{"mesh": 0}],
+            "accessors": self.accessors,
+            "bufferViews": self.views,
+            "buffers": [buffer],
+        } | fields
+
+
+def glb(document: dict[str, Any], data: bytes) -> bytes:
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    data += b"\0" * (-len(data) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def primitive(scene: Scene, vertices: NDArray[Any], indices: NDArray[Any] | None, mode: int, **fields: Any) -> Any:
+    attributes = {"POSITION": scene.accessor(vertices, "VEC3", **fields)}
+    made = {"attributes": attributes, "mode": mode}
+    return made if indices is None else made | {"indices": scene.accessor(indices, "SCALAR")}
+
+
+def gltf_of(solid: Solid, *, kind: str) -> Written:
+    """One of the glTF dialects by name."""
+    scene, corners = Scene(), np.array(solid.triangles, dtype=np.uint16)
+    vertices = solid.vertices.astype(np.float32)
+    nodes: list[dict[str, Any]] = [{"mesh": 0}]
+    fields: dict[str, Any] = {}
+    if kind == "no indices":
+        parts = [primitive(scene, vertices[corners.reshape(-1)], None, 4)]
+    elif kind in ("strips", "fans"):
+        parts = [primitive(scene, vertices, triangle, 5 if kind == "strips" else 6) for triangle in corners]
+    elif kind == "byte indices, interleaved":
+        assert len(vertices) < 256
+        parts = [primitive(scene, vertices, corners.reshape(-1).astype(np.uint8), 4, stride=20)]
+    elif kind == "normalised integers":
+        largest = float(vertices.max())
+        whole = np.round(vertices / largest * 32767).astype(np.int16)
+        padded = {"stride": 8, "normalized": True}
+        parts = [primitive(scene, whole, corners.reshape(-1), 4, **padded)]
+        nodes = [{"mesh": 0, "scale": [largest] * 3}]
+        fields = {"extensionsUsed": ["KHR_mesh_quantization"], "extensionsRequired": ["KHR_mesh_quantization"]}
+    elif kind == "sparse":
+        wrong = vertices.copy()
+        wrong[::2] += 7
+        rows = np.arange(0, len(vertices), 2, dtype=np.uint16)
+        parts = [primitive(scene, wrong, corners.reshape(-1), 4)]
+        scene.accessors[parts[0]["attributes"]["POSITION"]]["sparse"] = {
+            "count": len(rows),
+            "indices": {"bufferView": scene.view(rows), "componentType": 5123},
+            "values": {"bufferView": scene.view(vertices[::2])},
+        }
+    elif kind == "morph target":
+        parts = [primitive(scene, vertices * 0.5, corners.reshape(-1), 4)]
+        parts[0]["targets"] = [{"POSITION": scene.accessor(vertices, "VEC3")}]
+        fields = {"meshes": [{"primitives": parts, "weights": [0.5]}]}
+    elif kind == "skin":
+        parts = [primitive(scene, vertices, corners.reshape(-1), 4)]
+        joints = np.tile(np.array([0, 1, 0, 0], dtype=np.uint8), (len(vertices), 1))
+        weights = np.tile(np.array([0.25, 0.75, 0, 0], dtype=np.float32), (len(vertices), 1))
+        parts[0]["attributes"] |= {
+            "JOINTS_0": scene.accessor(joints, "VEC4"),
+            "WEIGHTS_0": scene.accessor(weights, "VEC4"),
+        }
+        inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+        inverse[:, 3, :3] = -10  # column-major: the translation
+        nodes = [{"mesh": 0, "skin": 0, "translation": [99, 0, 0]}, {"children": [2, 3]}]
+        nodes += [{"translation": [10, 10, 10]}, {"translation": [10, 10, 10]}]
+        matrices = scene.accessor(inverse.reshape(2, 16), "MAT4")
+        fields = {"skins": [{"joints": [2, 3], "inverseBindMatrices": matrices}], "scenes": [{"nodes": [0, 1]}]}
+    elif kind == "nodes that mirror and turn":
+        mirrored = vertices * np.array([-1, 1, 1], dtype=np.float32)
+        turned = np.stack([mirrored[:, 0], mirrored[:, 2], -mirrored[:, 1]], axis=1)
+        parts = [primitive(scene, turned, corners[:, ::-1].reshape(-1), 4)]
+        half = 0.5**0.5
+        nodes = [{"children": [1], "scale": [-1, 1, 1]}, {"mesh": 0, "rotation": [half, 0, 0, half]}]
+    else:
+        parts = [primitive(scene, vertices, corners.reshape(-1).astype(np.uint32), 4)]
+    document = scene.document(uri=None, **{"nodes": nodes, "meshes": [{"primitives": parts}], **fields})
+    if kind == "a buffer in another file":
+        document["buffers"][0]["uri"] = "the%20data.bin"
+        return {"mesh.gltf": json.dumps(document).encode(), "the data.bin": scene.data}
+    if kind == "a data URI":
+        encoded = base64.b64encode(scene.data).decode()
+        document["buffers"][0]["uri"] = f"data:application/octet-stream;base64,{encoded}"
+        return {"mesh.gltf": json.dumps(document).encode()}
+    return {"mesh.glb": glb(document, scene.data)}
+
+
+GLTF_KINDS = (
+    "indices of four bytes",
+    "no indices",
+    "strips",
+    "fans",
+    "byte indices, interleaved",
+    "normalised integers",
+    "sparse",
+    "morph target",
+    "skin",
+    "nodes that mirror and turn",
+    "a buffer in another file",
+    "a data URI",
+)
+
+
+def dialects(solid: Solid) -> Iterator[tuple[str, Written]]:
+    """Every dialect by name."""
+    texts = {
+        "obj": obj(solid),
+        "obj, CR line ends": obj(solid, end="\r"),
+        "obj, CR LF line ends": obj(solid, end="\r\n"),
+        "obj, comments, tabs and leading blanks": obj_with_comments(solid),
+        "obj, continued lines": obj(solid).replace("\nf ", "\nf \\\n "),
+        "obj, every statement": obj_with_everything(solid),
+        "obj, normals without texture": obj(solid, face=lambda corner: f"{corner + 1}//7"),
+        "obj, vertex colours": obj(solid).replace("\nf", " 0.1 0.2 0.3\nf", 1),
+        "obj, negative indices in two objects": obj_of_two_objects(solid),
+    }
+    for name, text in texts.items():
+        yield name, {"mesh.obj": text.encode()}
+    yield "obj, UTF-8 byte order mark", {"mesh.obj": b"\xef\xbb\xbf" + obj(solid).encode()}
+    yield "obj, UTF-16", {"mesh.obj": obj(solid).encode("utf-16")}
+    yield "ply, text", {"mesh.ply": ply(solid, order="")}
+    yield "ply, text, CR LF line ends", {"mesh.ply": ply(solid, order="").replace(b"\n", b"\r\n")}
+    yield "ply, little endian, float32", {"mesh.ply": ply(solid)}
+    yield "ply, little endian, float64, triangles", {"mesh.ply": ply(solid, kind="double", triangles=True)}
+    yield "ply, big endian, lists counted by int32", {"mesh.ply": ply(solid, order=">", count="int")}
+    if (solid.vertices == np.round(solid.vertices)).all():
+        yield "ply, int16 positions", {"mesh.ply": ply(solid, kind="short")}
+    yield "ply, triangle strips", {"mesh.ply": ply_of_strips(solid)}
+    yield "off", {"mesh.off": off(solid).encode()}
+    yield "off, counts in the first line", {"mesh.off": off(solid, header="OFF ").encode()}
+    yield "off, colours", {"mesh.off": off(solid, behind_face=" 255 0 0").encode()}
+    yield "off, vertex colours", {"mesh.off": off(solid, header="COFF\n", behind_vertex=" 255 0 0 255").encode()}
+    yield "off, CR LF line ends", {"mesh.off": off(solid).replace("\n", "\r\n").encode()}
+    yield "stl, binary", {"mesh.stl": stl_binary(solid)}
+    yield "stl, binary that begins with solid", {"mesh.stl": stl_binary(solid, head=b"solid of bytes")}
+    yield "stl, text", {"mesh.stl": stl_text(solid).encode()}
+    yield "stl, text, a name of its words", {"mesh.stl": stl_text(solid, name="facet vertex").encode()}
+    yield "stl, text in capitals, CR LF line ends", {"mesh.stl": stl_text(solid, end="\r\n").upper().encode()}
+    for kind in GLTF_KINDS:
+        yield f"gltf, {kind}", gltf_of(solid, kind=kind)
+
+
+def write(folder: Path, files: Written) -> Path:
+    """Write a dialect's files; path of the mesh."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder / next(iter(files))
