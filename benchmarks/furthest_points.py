@@ -8,22 +8,11 @@ the same points as the loop on the CPU.
 
 import argparse
 import importlib.util
-from collections.abc import Callable
 
 import torch
-from interleaved import interleaved, show_ratios
+from interleaved import cuda_seconds, interleaved, show_ratios
 
 from lagem.models.furthest_points import FPSBackend, furthest_point_order
-
-
-def gpu_seconds(work: Callable[[], object]) -> float:
-    """GPU seconds of one call."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    work()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1e3
 
 
 def main() -> None:
@@ -47,7 +36,7 @@ def main() -> None:
     backends: list[FPSBackend] = ["torch", *(name for name in optional if importlib.util.find_spec(name))]
     same = [name for name in backends if torch.equal(select(name).cpu(), expected)]
     sides = {name: lambda _, name=name: select(name) for name in backends}
-    times = interleaved(sides, args.rounds, warm=True, clock=gpu_seconds)
+    times = interleaved(sides, args.rounds, warm=True, clock=cuda_seconds)
     title = f"{args.count} of {args.points} points, {args.batch} clouds, {torch.cuda.get_device_name()}"
     show_ratios(times, reference="torch", title=title, unit="GPU ms")
     print(f"the same points as on the CPU: {', '.join(same)}")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -17,6 +18,21 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def cuda_seconds(work: Callable[[], object]) -> float:
+    """GPU seconds for one call."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    work()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
+def clock_of(device: torch.device) -> Clock:
+    """CUDA events on a GPU, CPU seconds elsewhere."""
+    return cuda_seconds if device.type == "cuda" else cpu_seconds
 
 
 def interleaved(
@@ -54,6 +70,22 @@ def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms
             _spread(base / spent),
         )
     Console(width=120).print(table)
+
+
+def quartiles(values: Sequence[float]) -> list[float]:
+    """First quartile, median and third quartile."""
+    return [float(value) for value in np.quantile(values, [0.25, 0.5, 0.75])]
+
+
+def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
+    """Quartiles of the ratios of two sides within each round."""
+    return quartiles(np.array(values) / np.array(base))
+
+
+def in_words(figures: Sequence[float], digits: int = 2) -> str:
+    """`median (first to third quartile)`."""
+    low, median, high = (f"{figure:,.{digits}f}" for figure in figures)
+    return f"{median} ({low} to {high})"
 
 
 def _spread(values: Sequence[float]) -> str:

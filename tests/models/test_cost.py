@@ -37,6 +37,7 @@ def test_operations_are_those_of_the_matrix_products_written_out():
         batch_size=batch,
         num_surface_points=points,
         num_queries=queries,
+        step="plain",
     )
 
     def linear(rows: int, wide: int, out: int) -> int:

@@ -3,12 +3,19 @@
 Letters: B shapes, Q vectors that ask, M vectors of the context, C feature channels, H heads.
 """
 
+from typing import Literal, cast
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lagem.models.embedding import PointFeatures, normed_map
+from lagem.models.recomputation import linear_of
 
 HEAD_WIDTH = 64
 
 KeysValues = tuple[Tensor, Tensor]
+Step = Literal["plain", "lean", "leanest"]
 
 
 class Attention(nn.Module):
@@ -18,44 +25,74 @@ class Attention(nn.Module):
         width: C, a multiple of 64.
         cross: Whether the context is another set, with a LayerNorm of its own.
         normed: Whether the LayerNorms are here; without them the caller normalises, e.g. adaptively.
+        step: `plain` keeps normed vectors for the backward pass; `lean` and `leanest` recompute them.
     """
 
-    def __init__(self, *, width: int, cross: bool, normed: bool = True) -> None:
+    def __init__(self, *, width: int, cross: bool, normed: bool = True, step: Step = "plain") -> None:
         super().__init__()
         if width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH} (the head width), but {width} was given.")
+        self.step: Step = step
         self.norm = _norm(width, normed)
         self.norm_context = _norm(width, normed) if cross else None
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_kv = nn.Linear(width, 2 * width, bias=False)
         self.to_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Attend from `x` (B, Q, C) to `context` (B, M, C), or to `x` itself; returns (B, Q, C)."""
-        x = self.norm(x)
-        if self.norm_context is None:
-            return self._attend(x, self._split(self.to_kv(x)))
-        assert context is not None, "cross attention needs a context"
-        return self._attend(x, self.keys_values(context))
+    def forward(self, x: Tensor, context: Tensor | PointFeatures | None = None) -> Tensor:
+        """Attend from `x` (B, Q, C) to `context` (B, M, C) or embedded points, or to `x` itself; returns (B, Q, C)."""
+        if isinstance(context, PointFeatures):
+            return self._attend_points(x, context)
+        if self.norm_context is not None:
+            assert context is not None, "cross attention needs a context"
+            return self.attend(x, self.keys_values(context))
+        if self.step == "plain":
+            x = self.norm(x)
+            queries, keys_values = self.to_q(x), self.to_kv(x)
+        else:
+            queries, keys_values = linear_of(_normed, [x, *_norm_of(self.norm)], [self.to_q, self.to_kv])
+        return self._attend(queries, self._split(keys_values))
 
     def keys_values(self, context: Tensor) -> KeysValues:
         """Keys and values (each (B, H, M, 64)) of a context (B, M, C), for any number of later queries."""
         assert self.norm_context is not None, "only cross attention has a context"
-        return self._split(self.to_kv(self.norm_context(context)))
+        return self._split(self._projected(self.norm_context, self.to_kv, context))
 
     def attend(self, x: Tensor, keys_values: KeysValues) -> Tensor:
         """Attend from `x` (B, Q, C) to a context whose keys and values are already there."""
-        return self._attend(self.norm(x), keys_values)
+        return self._attend(self._projected(self.norm, self.to_q, x), keys_values)
+
+    def _projected(self, norm: nn.Module, linear: nn.Linear, x: Tensor) -> Tensor:
+        if self.step == "plain":
+            return linear(norm(x))
+        return linear_of(_normed, [x, *_norm_of(norm)], [linear])[0]
 
     def _split(self, keys_values: Tensor) -> KeysValues:
         keys, values = keys_values.chunk(2, dim=-1)
         return _heads(keys), _heads(values)
 
-    def _attend(self, normed: Tensor, keys_values: KeysValues) -> Tensor:
-        queries, (keys, values) = _heads(self.to_q(normed)), keys_values
+    def _attend(self, projected: Tensor, keys_values: KeysValues) -> Tensor:
+        queries, (keys, values) = _heads(projected), keys_values
         # Kept keys and values may have been made under autocast, where the later queries are not.
         attended = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values).to(queries.dtype)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
+
+    def _attend_points(self, x: Tensor, points: PointFeatures) -> Tensor:
+        """The same for embedded points, whose keys and values are linear in psi and so need not be made.
+
+        Queries are mapped to the channels of psi, E + 1 in place of 64, and the mean of psi back to 64. All heads
+        share psi, so they are as many more queries to one head.
+        """
+        queries = _heads(self._projected(self.norm, self.to_q, x))
+        with torch.autocast(x.device.type, enabled=False):
+            normed = normed_map(cast(nn.LayerNorm, self.norm_context), points.centred)
+            keys, values = (self.to_kv.weight.to(normed.dtype) @ normed).unflatten(0, (2, -1, HEAD_WIDTH))
+        asked = queries @ keys.to(queries.dtype)  # (B, H, Q, E + 1)
+        psi = points.psi.to(queries.dtype).unsqueeze(1)
+        attended = F.scaled_dot_product_attention(
+            asked.flatten(1, 2).unsqueeze(1), psi, psi, scale=HEAD_WIDTH**-0.5
+        ).view_as(asked)
+        return self.to_out((attended @ values.mT.to(queries.dtype)).transpose(1, 2).flatten(-2))
 
 
 class FeedForward(nn.Module):
@@ -64,29 +101,43 @@ class FeedForward(nn.Module):
     Args:
         width: C.
         normed: Whether the LayerNorm is here; without it the caller normalises.
+        step: What is kept for the backward pass: 18C numbers a vector in `plain`; x and the 8C of `expand` in `lean`,
+            which recomputes no matrix product; x alone in `leanest`, which recomputes `expand`.
     """
 
-    def __init__(self, *, width: int, normed: bool = True) -> None:
+    def __init__(self, *, width: int, normed: bool = True, step: Step = "plain") -> None:
         super().__init__()
+        self.step: Step = step
         self.norm = _norm(width, normed)
         self.expand = nn.Linear(width, 8 * width)
         self.contract = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, Q, C) to (B, Q, C)."""
-        value, gate = self.expand(self.norm(x)).chunk(2, dim=-1)
-        return self.contract(value * F.gelu(gate))
+        if self.step == "plain":
+            return self.contract(_gated(self.expand(self.norm(x))))
+        inputs = [x, *_norm_of(self.norm)]
+        if self.step == "lean":
+            expanded = linear_of(_normed, inputs, [self.expand])
+            return linear_of(_gated, expanded, [self.contract])[0]
+        return linear_of(_expanded, [*inputs, self.expand.weight, self.expand.bias], [self.contract])[0]
 
 
 class Block(nn.Module):
-    """Residual attention, then residual feed-forward: self attention, or resampling to `x` from a context."""
+    """Residual attention, then residual feed-forward: self attention, or resampling to `x` from a context.
 
-    def __init__(self, *, width: int, cross: bool) -> None:
+    Args:
+        width: C, a multiple of 64.
+        cross: Whether the context is another set.
+        step: What is recomputed in the backward pass, as of `FeedForward` and `Attention`.
+    """
+
+    def __init__(self, *, width: int, cross: bool, step: Step = "plain") -> None:
         super().__init__()
-        self.attention = Attention(width=width, cross=cross)
-        self.feed_forward = FeedForward(width=width)
+        self.attention = Attention(width=width, cross=cross, step=step)
+        self.feed_forward = FeedForward(width=width, step=step)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | PointFeatures | None = None) -> Tensor:
         """Map (B, Q, C) to (B, Q, C)."""
         x = self.attention(x, context) + x
         return self.feed_forward(x) + x
@@ -99,3 +150,22 @@ def _norm(width: int, normed: bool) -> nn.Module:
 def _heads(x: Tensor) -> Tensor:
     """(B, M, C) to (B, H, M, 64); heads are contiguous groups of channels."""
     return x.unflatten(-1, (-1, HEAD_WIDTH)).transpose(1, 2)
+
+
+def _norm_of(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a LayerNorm."""
+    assert isinstance(norm, nn.LayerNorm), "only what is normed here can be recomputed"
+    return norm.weight, norm.bias
+
+
+def _normed(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], gamma, beta)
+
+
+def _gated(expanded: Tensor) -> Tensor:
+    value, gate = expanded.chunk(2, dim=-1)
+    return value * F.gelu(gate)
+
+
+def _expanded(x: Tensor, gamma: Tensor, beta: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return _gated(F.linear(_normed(x, gamma, beta), weight, bias))

@@ -4,23 +4,24 @@ Letters: B shapes, N input points, M_i latents of level i with D_i channels, C f
 L levels, Q query points. Every sequence over levels runs fine to coarse: `latents[i - 1]` is Z_i.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lagem.levels import LevelSpec, check_levels
-from lagem.models.attention import Attention, Block, KeysValues
+from lagem.models.attention import Attention, Block, KeysValues, Step
 from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck, make_bottleneck
-from lagem.models.embedding import OCTAVES, PointEmbedding
+from lagem.models.embedding import OCTAVES, PointEmbedding, PointFeatures, point_features
 from lagem.models.furthest_points import FPSBackend, furthest_point_order
+from lagem.models.queries.decoder import QueryDecoder
+from lagem.models.queries.field import Field
 
 Skip = Literal["double", "single"]
 Bottleneck = StandardisedBottleneck | KLBottleneck
-Ask = Callable[[Tensor, Sequence[KeysValues]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,32 +31,6 @@ class AutoencoderOutput:
     logits: Tensor
     latents: list[Tensor]
     kl: Tensor
-
-
-class Field:
-    """Decoded latents: keys and values of all levels, held once, for any number of queries."""
-
-    def __init__(self, keys_values: Sequence[KeysValues], ask: Ask) -> None:
-        self._keys_values = keys_values
-        self._ask = ask
-
-    def __call__(self, query_points: Tensor, *, chunk: int = 65536) -> Tensor:
-        """Logits of occupancy (Eq. 9), inside where > 0.
-
-        Args:
-            query_points: (B, Q, 3) in the unit-sphere frame.
-            chunk: Most queries of a shape answered at once.
-
-        Returns:
-            (B, Q) logits.
-        """
-        return torch.cat([self._ask(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
-
-    def select(self, index: int) -> Callable[[Tensor], Tensor]:
-        """Field of one shape of the batch: (Q, 3) points to (Q,) logits."""
-        one = slice(index, index + 1)
-        own = Field([(keys[one], values[one]) for keys, values in self._keys_values], self._ask)
-        return lambda points: own(points.unsqueeze(0)).squeeze(0)
 
 
 class Autoencoder(nn.Module):
@@ -68,7 +43,11 @@ class Autoencoder(nn.Module):
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
         octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA, or else triton.
-        checkpoint_activations: Recompute the self-attention blocks in the backward pass: less memory, more time.
+        step: How a training step is computed; all give the same up to rounding. `plain`: layer by layer. `lean`: the
+            attention to and from points folded (`lagem.models.queries.decoder`), and what costs no matrix product
+            recomputed in the backward pass: about half the memory of `plain`, and less time. `leanest`: the expansion
+            of feed-forward layers recomputed too: about a quarter of the memory, in about the time of `plain`.
+        checkpoint_activations: Recompute the self-attention blocks wholly in the backward pass, whatever `step`.
     """
 
     def __init__(
@@ -79,23 +58,29 @@ class Autoencoder(nn.Module):
         skip: Skip = "double",
         octaves: int = OCTAVES,
         fps: FPSBackend = "auto",
+        step: Step = "lean",
         checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
+        if step not in get_args(Step):
+            raise ValueError(f"step must be one of {', '.join(get_args(Step))}, but {step!r} was given.")
         self.levels = check_levels(levels)
         self.width = width
         self.skip = skip
         self.octaves = octaves
         self.fps: FPSBackend = fps
+        self.step: Step = step
         self.checkpoint_activations = checkpoint_activations
         self.point_embedding = PointEmbedding(width=width, octaves=octaves)
-        self.downsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels)
+        self.downsample = nn.ModuleList(Block(width=width, cross=True, step=step) for _ in self.levels)
         self.bottlenecks = nn.ModuleList(make_bottleneck(level, width=width) for level in self.levels)
-        self.upsample = nn.ModuleList(Block(width=width, cross=True) for _ in self.levels[1:])
+        self.upsample = nn.ModuleList(Block(width=width, cross=True, step=step) for _ in self.levels[1:])
+        in_blocks: Step = "plain" if checkpoint_activations else step
         self.self_attention = nn.ModuleList(
-            nn.ModuleList(Block(width=width, cross=False) for _ in range(level.depth)) for level in self.levels
+            nn.ModuleList(Block(width=width, cross=False, step=in_blocks) for _ in range(level.depth))
+            for level in self.levels
         )
-        self.query_attention = nn.ModuleList(Attention(width=width, cross=True) for _ in self.levels)
+        self.query_attention = nn.ModuleList(Attention(width=width, cross=True, step=step) for _ in self.levels)
         self.to_logits = nn.Linear(len(self.levels) * width, 1)
 
     def forward(
@@ -121,7 +106,8 @@ class Autoencoder(nn.Module):
         used = latents
         if finest is not None:
             used = [z * (finest <= level).to(z.dtype)[:, None, None] for level, z in enumerate(latents, start=1)]
-        return AutoencoderOutput(logits=self.decode(used)(query_points), latents=latents, kl=kl)
+        field = self.decode(used, fold=self.step != "plain")
+        return AutoencoderOutput(logits=field(query_points), latents=latents, kl=kl)
 
     def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
         """Latents of all levels, fine to coarse; deterministic (a KL level gives its mean).
@@ -136,8 +122,13 @@ class Autoencoder(nn.Module):
         """
         return self._encode(surface_points, anchor_indices, None)[0]
 
-    def decode(self, latents: Sequence[Tensor]) -> Field:
-        """Top-down pass from (B, M_i, D_i) latents, fine to coarse, to a field (Eq. 7-9)."""
+    def decode(self, latents: Sequence[Tensor], *, fold: bool = True) -> Field:
+        """Top-down pass from latents to a field (Eq. 7-9).
+
+        Args:
+            latents: (B, M_i, D_i), fine to coarse.
+            fold: Whether the field folds the query decoder, which is faster and equal up to rounding.
+        """
         if len(latents) != len(self.levels):
             raise ValueError(f"{len(self.levels)} levels of latents are needed, but {len(latents)} were given.")
         keys_values: list[KeysValues] = []
@@ -154,7 +145,11 @@ class Autoencoder(nn.Module):
                     features = block(features)
             keys_values.append(cast(Attention, self.query_attention[index]).keys_values(features))
             coarser = features
-        return Field(keys_values[::-1], self._ask)
+        return Field(self._decoder, keys_values[::-1], fold=fold)
+
+    @property
+    def _decoder(self) -> QueryDecoder:
+        return QueryDecoder(self.point_embedding, cast(Sequence[Attention], self.query_attention), self.to_logits)
 
     def _encode(
         self,
@@ -164,24 +159,25 @@ class Autoencoder(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         if anchor_indices is None:
             anchor_indices = furthest_point_order(surface_points, self.levels[0].num_latents, backend=self.fps)
-        embedded = self.point_embedding(surface_points)
+        context: Tensor | PointFeatures
+        if self.step == "plain" or not torch.is_grad_enabled():
+            embedded = context = self.point_embedding(surface_points)
+            anchors = _gathered(embedded, anchor_indices)
+        else:
+            context = point_features(self.point_embedding, surface_points, self._decoder.eps)
+            anchors = self.point_embedding(_gathered(surface_points, anchor_indices))
         latents = []
         kl = torch.zeros(len(surface_points), device=surface_points.device)
-        context = embedded
         for level, downsample, bottleneck in zip(self.levels, self.downsample, self.bottlenecks, strict=True):
-            index = anchor_indices[:, : level.num_latents, None].expand(-1, -1, self.width)
-            context = downsample(embedded.gather(1, index), context)  # X_i: CA(P_i, P_0), then CA(P_i, X_{i-1})
-            drawn, divergence = cast(Bottleneck, bottleneck).to_latents(context, generators)
+            features = downsample(anchors[:, : level.num_latents], context)  # X_i: CA(P_i, P_0), then CA(P_i, X_{i-1})
+            context = features
+            drawn, divergence = cast(Bottleneck, bottleneck).to_latents(features, generators)
             latents.append(drawn)
             if divergence is not None:
                 kl = kl + divergence
         return latents, kl
 
-    def _ask(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
-        embedded = self.point_embedding(query_points)
-        answers = [
-            cast(Attention, attention).attend(embedded, level_keys_values)
-            for attention, level_keys_values in zip(self.query_attention, keys_values, strict=True)
-        ]
-        # Concatenated coarsest first, [F_L ... F_1], as in the published weights.
-        return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)
+
+def _gathered(vectors: Tensor, indices: Tensor) -> Tensor:
+    """(B, M, D) of (B, N, D) by (B, M) indices."""
+    return vectors.gather(1, indices.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))

@@ -70,8 +70,9 @@ class KLBottleneck(nn.Module):
         Returns:
             (B, M, D) latents, and (B,) the KL divergence to N(0, 1), averaged over M and D.
         """
-        mean = self.mean(features).float()
-        log_variance = self.log_variance(features).float().clamp(-30.0, 20.0)
+        dtype = torch.promote_types(features.dtype, torch.float32)  # not autocast's
+        mean = self.mean(features).to(dtype)
+        log_variance = self.log_variance(features).to(dtype).clamp(-30.0, 20.0)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2))
         if generators is None:
             return mean, kl

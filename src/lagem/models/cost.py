@@ -17,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from lagem.levels import LevelSpec
+from lagem.models.attention import Step
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.denoiser import Backbone
 from lagem.models.embedding import OCTAVES
@@ -58,6 +59,7 @@ def training_cost(
     num_queries: int,
     octaves: int = OCTAVES,
     bfloat16: bool = False,
+    step: Step = "lean",
     checkpoint_activations: bool = False,
 ) -> TrainingCost:
     """Cost of one training step of an autoencoder.
@@ -70,11 +72,12 @@ def training_cost(
         num_queries: Volume and near queries together.
         octaves: Frequencies of the point embedding.
         bfloat16: Whether the step runs under bfloat16 autocast.
+        step: How the step is computed, as of `Autoencoder`.
         checkpoint_activations: Whether self-attention blocks are recomputed.
     """
     with FakeTensorMode():
         autoencoder = Autoencoder(
-            levels=levels, width=width, octaves=octaves, checkpoint_activations=checkpoint_activations
+            levels=levels, width=width, octaves=octaves, step=step, checkpoint_activations=checkpoint_activations
         )
         surface_points = torch.empty(batch_size, num_surface_points, 3)
         query_points = torch.empty(batch_size, num_queries, 3)

@@ -1,11 +1,19 @@
-"""Positional embedding PE of 3D points (LaGeM Eq. 1; the form of the published weights).
+"""Positional embedding PE of 3D points (LaGeM Eq. 1; the form of the published weights), and LayerNorm of it.
 
 One embedding serves the encoder's points, its anchors and the decoder's queries.
+
+An embedded point is W e(p), with e its sines, cosines, coordinates and a 1. LayerNorm subtracts the mean over channels,
+which leaves W~ e(p), and divides by one number of the point, 1 / r(p). So it gives N psi(p), psi(p) = [r e(p), 1] and
+N = [gamma * W~ | beta]: whatever is linear in it can be multiplied by N once for all points.
+
+Letters: B shapes, P points, C feature channels, E = 6 * octaves + 4 length of e.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 OCTAVES = 8  # published
@@ -31,13 +39,52 @@ class PointEmbedding(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Embed (..., 3) points to (..., C) features."""
+        return self.linear(self.waves(points))
+
+    def waves(self, points: Tensor) -> Tensor:
+        """Sines, cosines and coordinates of (..., 3) points, (..., 6 * octaves + 3): what the linear map is given."""
         # A product, not a matmul: autocast would round the phases to bfloat16 and lose all fine position.
         frequencies = math.pi * 2.0 ** torch.arange(self.octaves, device=points.device, dtype=points.dtype)
         phases = (points.unsqueeze(-1) * frequencies).flatten(-2)
-        return self.linear(torch.cat([phases.sin(), phases.cos(), points], dim=-1))
+        return torch.cat([phases.sin(), phases.cos(), points], dim=-1)
 
     def weight_of_lowest(self, octaves: int) -> Tensor:
         """(C, 6 * octaves + 3) weights of the lowest octaves and of the coordinates themselves."""
         waves, coordinates = self.linear.weight.split([6 * self.octaves, 3], dim=1)
         lowest = waves.unflatten(1, (6, self.octaves))[:, :, :octaves].flatten(1)
         return torch.cat([lowest, coordinates], dim=1)
+
+
+class PointFeatures(NamedTuple):
+    """What LayerNorm of embedded points is linear in: psi, (B, P, E + 1), and W~, (C, E)."""
+
+    psi: Tensor
+    centred: Tensor
+
+
+def centred_weight(embedding: PointEmbedding, dtype: torch.dtype) -> Tensor:
+    """W~, (C, E): weight and bias of the embedding without their means over channels."""
+    weight = torch.cat([embedding.linear.weight, embedding.linear.bias.unsqueeze(1)], dim=1).to(dtype)
+    return weight - weight.mean(dim=0)
+
+
+def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> PointFeatures:
+    """Features of (B, P, 3) points, differentiable in points and weights; in float32 under autocast.
+
+    Args:
+        embedding: The point embedding.
+        points: (B, P, 3).
+        eps: Of the LayerNorms that will follow.
+    """
+    with torch.autocast(points.device.type, enabled=False):
+        centred = centred_weight(embedding, points.dtype)
+        waves = F.pad(embedding.waves(points), (0, 1), value=1.0)  # e
+        variance = (waves @ (centred.T @ centred / len(centred)) * waves).sum(dim=-1, keepdim=True)
+        psi = F.pad(waves * (variance.clamp(min=0) + eps).rsqrt(), (0, 1), value=1.0)
+    return PointFeatures(psi, centred)
+
+
+def normed_map(norm: nn.LayerNorm, directions: Tensor) -> Tensor:
+    """[gamma * directions | beta], (C, E + 1): N if the directions are W~, (C, E)."""
+    gamma, beta = norm.weight.to(directions.dtype), norm.bias.to(directions.dtype)
+    return torch.cat([gamma.unsqueeze(1) * directions, beta.unsqueeze(1)], dim=1)

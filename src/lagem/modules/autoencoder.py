@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from lagem.diffusion.noise import torch_generator
 from lagem.levels import LevelSpec, check_levels
-from lagem.models.autoencoder import Field, Skip
+from lagem.models.attention import Step
+from lagem.models.autoencoder import Skip
 from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.models.initialisation import start_anchored, start_local
+from lagem.models.queries.field import Field
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancyBatch
@@ -51,7 +53,9 @@ class AutoencoderModule(RecipeModule):
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
         fps: Furthest point sampling backend; on CUDA, `auto` uses torch_cluster, or else triton.
-        checkpoint_activations: Recompute self-attention blocks in the backward pass to save memory.
+        step: How a training step is computed; all give the same up to rounding. `lean` takes about half the memory of
+            `plain` and less time, `leanest` about a quarter in about the time of `plain`.
+        checkpoint_activations: Recompute self-attention blocks wholly in the backward pass, for the least memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
             except for num_latents, on which no weight depends. Of more octaves than configured, the lowest are used.
@@ -77,6 +81,7 @@ class AutoencoderModule(RecipeModule):
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.999),
         fps: FPSBackend = "auto",
+        step: Step = "lean",
         checkpoint_activations: bool = False,
         compile: bool = False,
         init_from: Path | None = None,
@@ -92,7 +97,7 @@ class AutoencoderModule(RecipeModule):
             on_non_finite=on_non_finite,
         )
         self.spec = AutoencoderSpec(levels=check_levels(levels), width=width, skip=skip, octaves=octaves)
-        self.autoencoder = self.spec.autoencoder(fps=fps, checkpoint_activations=checkpoint_activations)
+        self.autoencoder = self.spec.autoencoder(fps=fps, step=step, checkpoint_activations=checkpoint_activations)
         if not 0 <= level_dropout <= 1:
             raise ValueError(f"level_dropout is a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:

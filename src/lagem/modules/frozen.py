@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lagem.levels import LevelSpec
-from lagem.models.autoencoder import Field
+from lagem.models.queries.field import Field
 from lagem.samples import LatentBatch, OccupancyBatch
 from lagem.weights.autoencoder import load_autoencoder
 from lagem.weights.fingerprint import fingerprint_of

@@ -16,7 +16,7 @@ from lagem.diffusion.loss import EDMLoss
 from lagem.diffusion.noise import torch_generator
 from lagem.diffusion.preconditioning import Denoiser
 from lagem.levels import LevelSpec, check_levels
-from lagem.models.autoencoder import Field
+from lagem.models.queries.field import Field
 from lagem.modules.frozen import FrozenAutoencoder
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed

@@ -57,6 +57,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         num_queries=num_queries,
         octaves=model.octaves,
         bfloat16=bfloat16,
+        step=model.step,
         checkpoint_activations=model.checkpoint_activations,
     )
     return {**common, "num_surface_points": data.num_surface_points, "num_queries": num_queries, **asdict(cost)}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lagem.levels import LevelSpec, check_levels, levels_from_plain
+from lagem.models.attention import Step
 from lagem.models.autoencoder import Autoencoder, Skip
 from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
@@ -53,7 +54,9 @@ class AutoencoderSpec:
             num_surface_points=num_surface_points,
         )
 
-    def autoencoder(self, *, fps: FPSBackend = "auto", checkpoint_activations: bool = False) -> Autoencoder:
+    def autoencoder(
+        self, *, fps: FPSBackend = "auto", step: Step = "lean", checkpoint_activations: bool = False
+    ) -> Autoencoder:
         """An untrained network of this spec; the arguments, as in `Autoencoder`, do not change what it computes."""
         return Autoencoder(
             levels=self.levels,
@@ -61,6 +64,7 @@ class AutoencoderSpec:
             skip=self.skip,
             octaves=self.octaves,
             fps=fps,
+            step=step,
             checkpoint_activations=checkpoint_activations,
         )
 

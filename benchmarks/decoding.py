@@ -1,0 +1,109 @@
+"""Queries to a decoded shape: layer by layer against folded (`lagem.models.queries.field`).
+
+    make benchmark NAME=decoding
+    make benchmark NAME=decoding ARGS="--device cuda --queries 1000000"
+
+The shape is a chair, the queries are uniform in the box. Both sides alternate in one process; the first query of a
+folded shape, which folds it, is timed apart. Times are medians and quartiles: CPU seconds of this process on a CPU,
+CUDA events on a GPU. Differences of logits are in standard deviations of the plain ones.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from interleaved import clock_of, in_words, interleaved, quartiles, ratios
+from rich.console import Console
+from rich.table import Table
+
+from lagem.device import named_device
+from lagem.levels import LevelSpec
+from lagem.models.autoencoder import Autoencoder
+from lagem.pretrained import AUTOENCODERS, pretrained_autoencoder
+from lagem.procedural.furniture import CATEGORIES
+from lagem.storage.atomic import write_json
+from lagem.weights.autoencoder import load_autoencoder
+
+PAPER = "paper's size"  # experiments/autoencoder/shapenet.yaml, with random weights
+
+
+def network_of(name: str) -> tuple[Autoencoder, int]:
+    """A network and its number of surface points."""
+    if name in AUTOENCODERS:
+        network, spec = load_autoencoder(pretrained_autoencoder(name))
+        return network, spec.num_surface_points
+    torch.manual_seed(0)
+    levels = [LevelSpec(512, 8, depth=8), LevelSpec(128, 16, depth=8), LevelSpec(32, 32, depth=8)]
+    return Autoencoder(levels=levels, width=512).eval(), 2048
+
+
+@torch.no_grad()
+def measure_queries(name: str, queries: int, rounds: int, device: torch.device) -> dict[str, object]:
+    """Times and differences for one network."""
+    network, num_points = network_of(name)
+    rng = np.random.default_rng(0)
+    points, _ = CATEGORIES["chair"](rng).sample_surface(num_points, rng)
+    network.to(device)
+    latents = network.encode(torch.from_numpy(points).unsqueeze(0).to(device))
+    fields = {side: network.decode(latents, fold=side == "folded") for side in ("plain", "folded")}
+    asked = torch.from_numpy(rng.uniform(-1, 1, (1, queries, 3)).astype(np.float32)).to(device)
+    clock = clock_of(device)
+    fold_seconds = clock(lambda: fields["folded"](asked[:, :1]))
+    plain, folded = (fields[side](asked).double() for side in ("plain", "folded"))
+    works = {side: lambda _, field=field: field(asked) for side, field in fields.items()}
+    times = interleaved(works, rounds, warm=False, clock=clock)
+    return {
+        "network": name,
+        "queries": queries,
+        "fold_seconds": fold_seconds,
+        "seconds": times,
+        "speedup": ratios(times["plain"], times["folded"]),
+        "largest_difference": float((plain - folded).abs().max() / plain.std()),
+        "signs_that_differ": int(((plain > 0) != (folded > 0)).sum()),
+    }
+
+
+def show(rows: list[dict[str, object]], device: torch.device) -> None:
+    """Print the table."""
+    columns = ("network", "queries", "plain ms", "folded ms", "plain / folded", "fold ms", "difference", "signs")
+    table = Table(*columns, title=f"queries on {device}, median (quartiles)")
+    for row in rows:
+        milliseconds = {side: [1e3 * value for value in values] for side, values in row["seconds"].items()}
+        table.add_row(
+            row["network"],
+            f"{row['queries']:,}",
+            in_words(quartiles(milliseconds["plain"]), 1),
+            in_words(quartiles(milliseconds["folded"]), 1),
+            in_words(row["speedup"]),
+            f"{1e3 * row['fold_seconds']:.1f}",
+            f"{row['largest_difference']:.1e}",
+            str(row["signs_that_differ"]),
+        )
+    Console(width=140).print(table)
+
+
+def main() -> None:
+    """Measure, print the table and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*AUTOENCODERS, PAPER]
+    parser.add_argument("--networks", nargs="+", choices=names, default=names, help="default: all")
+    parser.add_argument("--queries", type=int, default=65536, metavar="Q", help="of a call (default: 65536)")
+    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="rounds that count (default: 9)")
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument("--quick", action="store_true", help="few queries and two rounds, to see that it runs")
+    parser.add_argument("--output", type=Path, default=Path("runs/decoding.json"), help="default: %(default)s")
+    args = parser.parse_args()
+    if args.quick:
+        args.queries, args.rounds = 256, 2
+    torch.set_num_threads(1)
+    device = named_device(args.device)
+    rows = [measure_queries(name, args.queries, args.rounds, device) for name in args.networks]
+    show(rows, device)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.output, rows)
+    print(f"written to {args.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Cost of a training step of LaGeM and of VecSet (Table 3 of the paper), for each way to compute it.
+
+    make benchmark NAME=training_step
+    make benchmark NAME=training_step ARGS="--settings large --rounds 5"
+    make benchmark NAME=training_step ARGS="--device cuda --batch 64 --precision bfloat16"
+
+A step is forward and backward on random points, without the optimiser. All sides alternate in one process; times are
+medians and quartiles: CPU seconds of this process on a CPU, CUDA events on a GPU. Operations and bytes kept for the
+backward pass are counted before anything runs, as by `lagem describe`. Peak memory is what a step adds to that of the
+network: the allocator's on a GPU, and on a CPU the resident memory of a process that does one step.
+"""
+
+import argparse
+import multiprocessing
+import resource
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import torch
+import torch.nn.functional as F
+from interleaved import clock_of, in_words, interleaved, quartiles, ratios
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from lagem.device import named_device
+from lagem.levels import LevelSpec
+from lagem.models.attention import Step
+from lagem.models.autoencoder import Autoencoder
+from lagem.models.cost import training_cost
+from lagem.storage.atomic import write_json
+
+MODELS = ("LaGeM", "VecSet")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A column pair of Table 3: width C, N input points, latents and latent channels of LaGeM, of VecSet, and depth."""
+
+    width: int
+    num_surface_points: int
+    num_queries: int
+    latents: tuple[int, ...]
+    channels: tuple[int, ...]
+    vecset_channels: int
+    depth: int
+
+    def levels(self, model: str) -> list[LevelSpec]:
+        """The levels of one of `MODELS`; VecSet has as many blocks as all levels of LaGeM together."""
+        if model == "VecSet":
+            depth = self.depth * len(self.latents)
+            return [LevelSpec(self.latents[0], self.vecset_channels, depth=depth, bottleneck="kl")]
+        return [LevelSpec(*sizes, depth=self.depth) for sizes in zip(self.latents, self.channels, strict=True)]
+
+
+SETTINGS = {
+    "512": Setting(512, 2048, 2048, (512, 128, 32), (16, 32, 64), 8, 8),
+    "large": Setting(1024, 8192, 2048, (2048, 512, 128), (16, 32, 64), 64, 8),
+    "quick": Setting(64, 128, 64, (32, 8, 4), (4, 4, 4), 4, 1),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model computed in one way."""
+
+    setting: str
+    model: str
+    step: Step
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return f"{self.model} {self.step}"
+
+    def network(self, device: torch.device) -> Autoencoder:
+        """The network with random weights."""
+        torch.manual_seed(0)
+        setting = SETTINGS[self.setting]
+        return Autoencoder(levels=setting.levels(self.model), width=setting.width, step=self.step).to(device)
+
+
+class Run:
+    """One side's network and its inputs, on a device."""
+
+    def __init__(self, side: Side, device: torch.device, batch: int, precision: torch.dtype) -> None:
+        setting = SETTINGS[side.setting]
+        self.network, self.device, self.precision = side.network(device), device, precision
+        self.points = torch.randn(batch, setting.num_surface_points, 3, device=device) * 0.4
+        self.queries = torch.rand(batch, setting.num_queries, 3, device=device) * 2 - 1
+        self.occupancy = (self.queries.norm(dim=-1) < 0.8).float()
+        self.anchors = torch.arange(setting.latents[0], device=device).expand(batch, -1)
+        for parameter in self.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    def step(self) -> Tensor:
+        """Loss of one step, forward and backward."""
+        is_half = self.precision == torch.bfloat16
+        with torch.autocast(self.device.type, torch.bfloat16) if is_half else nullcontext():
+            result = self.network(self.points, self.queries, anchor_indices=self.anchors)
+        logits = result.logits.float()
+        loss = F.binary_cross_entropy_with_logits(logits, self.occupancy) + 1e-3 * result.kl.mean()
+        loss.backward()
+        return loss.detach()
+
+
+def peak_bytes(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
+    """Most memory that one step takes beyond the network, its gradients and its inputs."""
+    run = Run(side, device, batch, precision)
+    if device.type == "cuda":
+        run.step()
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run.step()
+        return torch.cuda.max_memory_allocated() - before
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run.step()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
+    """A row for each side of one setting."""
+    device, precision = named_device(args.device), getattr(torch, args.precision)
+    sides = [Side(setting, model, step) for model in args.models for step in args.steps]
+    sizes = {"batch_size": args.batch, "bfloat16": precision == torch.bfloat16, "width": SETTINGS[setting].width}
+    counts = {name: getattr(SETTINGS[setting], name) for name in ("num_surface_points", "num_queries")}
+    costs = [training_cost(levels=SETTINGS[setting].levels(s.model), step=s.step, **sizes, **counts) for s in sides]
+    peaks = []
+    for side in sides:
+        if device.type == "cuda":
+            peaks.append(peak_bytes(side, device, args.batch, precision))
+            torch.cuda.empty_cache()
+        else:  # a process for each, as the resident memory of a process never falls
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                peaks.append(pool.apply(peak_bytes, (side, device, args.batch, precision)))
+    runs = {side.name: Run(side, device, args.batch, precision) for side in sides}
+    losses = {name: float(run.step()) for name, run in runs.items()}
+    works = {name: partial(lambda run, _: run.step(), run) for name, run in runs.items()}
+    times = interleaved(works, args.rounds, warm=False, clock=clock_of(device))
+    rows = []
+    for side, cost, peak in zip(sides, costs, peaks, strict=True):
+        seconds = times[side.name]
+        row = {**asdict(side), "loss": losses[side.name], **asdict(cost), "peak_bytes": peak, "seconds": seconds}
+        row["to_first_step"] = ratios(seconds, times[f"{side.model} {args.steps[0]}"])
+        if side.model == "LaGeM" and f"VecSet {side.step}" in times:
+            row["to_vecset"] = ratios(seconds, times[f"VecSet {side.step}"])
+        rows.append(row)
+    return rows
+
+
+def show(rows: Sequence[dict[str, object]], args: argparse.Namespace) -> None:
+    """Print one table for each setting."""
+    for setting in args.settings:
+        title = f"{setting}: a step of {args.batch} shapes, {args.precision}, {args.device}"
+        columns = ("side", "GFLOP", "kept MiB", "peak MiB", "seconds", f"/ {args.steps[0]}", "/ VecSet", "loss")
+        table = Table(*columns, title=title)
+        for row in rows:
+            if row["setting"] == setting:
+                vecset = in_words(row["to_vecset"]) if "to_vecset" in row else ""
+                table.add_row(
+                    f"{row['model']} {row['step']}",
+                    f"{row['operations'] / 1e9:,.1f}",
+                    f"{row['saved_bytes'] / 2**20:,.0f}",
+                    f"{row['peak_bytes'] / 2**20:,.0f}",
+                    in_words(quartiles(row["seconds"]), 3),
+                    in_words(row["to_first_step"]),
+                    vecset,
+                    f"{row['loss']:.6f}",
+                )
+        Console(width=140).print(table)
+
+
+def main() -> None:
+    """Measure, print the tables and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["512"], help="of Table 3 (default: 512)")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="default: both")
+    parser.add_argument("--steps", nargs="+", choices=get_args(Step), default=list(get_args(Step)), help="default: all")
+    parser.add_argument("--batch", type=int, default=1, metavar="B", help="shapes a step (default: 1)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default: float32")
+    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="rounds that count (default: 9)")
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes and two rounds, to see that it runs")
+    parser.add_argument("--output", type=Path, default=Path("runs/training_step.json"), help="default: %(default)s")
+    args = parser.parse_args()
+    if args.quick:
+        args.settings, args.rounds = ["quick"], 2
+    torch.set_num_threads(1)
+    rows = [row for setting in args.settings for row in measure(setting, args)]
+    show(rows, args)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.output, rows)
+    print(f"written to {args.output}")
+
+
+if __name__ == "__main__":
+    main()

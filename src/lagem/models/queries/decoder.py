@@ -1,0 +1,95 @@
+"""The query decoder (Eq. 9), layer by layer and folded; the folded form is exact, not an approximation.
+
+The scores of a query are linear in psi(p) (`lagem.models.embedding`), and after the softmax all is linear up to the
+logit. So a level folds into a row of E + 1 numbers, which is multiplied by psi, and one value for each latent and head:
+a query needs no LayerNorm, no projection and no values of 64 channels.
+
+Letters: B shapes, P points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from lagem.models.attention import HEAD_WIDTH, Attention, KeysValues
+from lagem.models.embedding import PointEmbedding, normed_map, point_features
+from lagem.models.recomputation import recomputed
+
+SCORES_AT_ONCE = 2**22  # of a shape, in a training step's query decoder: 16 MiB
+
+
+class FoldedLevel(NamedTuple):
+    """One level for all queries: logit += constant + softmax over M of (rows @ psi), times values, summed over heads.
+
+    rows: (B, H, M, E + 1); values: (B, H, M); constant: ().
+    """
+
+    rows: Tensor
+    values: Tensor
+    constant: Tensor
+
+
+@dataclass(frozen=True)
+class QueryDecoder:
+    """The layers that answer queries (Eq. 9), those of the network and no copies."""
+
+    embedding: PointEmbedding
+    attentions: Sequence[Attention]
+    to_logits: nn.Linear
+
+    @property
+    def eps(self) -> float:
+        """Of the LayerNorms of queries, which are all alike."""
+        return cast(nn.LayerNorm, self.attentions[0].norm).eps
+
+    def plain(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
+        """Logits (B, P) of (B, P, 3) points, layer by layer: what the folded forms are tested against."""
+        embedded = self.embedding(query_points)
+        answers = [
+            attention.attend(embedded, level_keys_values)
+            for attention, level_keys_values in zip(self.attentions, keys_values, strict=True)
+        ]
+        # Concatenated coarsest first, [F_L ... F_1], as in the published weights.
+        return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)
+
+    def fold(self, keys_values: Sequence[KeysValues], directions: Tensor) -> list[FoldedLevel]:
+        """All levels, fine to coarse, in the directions' type; the output's bias is not among their constants.
+
+        Args:
+            keys_values: Keys and values of the levels, fine to coarse.
+            directions: (C, E), W~, or another matrix that later gives W~ by a product from the right.
+        """
+        readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
+        return [
+            _fold_level(attention, level_keys_values, directions, readout)
+            for attention, level_keys_values, readout in zip(self.attentions, keys_values, readouts, strict=True)
+        ]
+
+    def folded(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
+        """Logits (B, P) of (B, P, 3) points, with gradients, for which the scores are recomputed."""
+        psi, centred = point_features(self.embedding, query_points, self.eps)
+        with torch.autocast(query_points.device.type, enabled=False):
+            logits = self.to_logits.bias.to(psi.dtype)
+            for rows, values, constant in self.fold(keys_values, centred):
+                chunk = max(1, SCORES_AT_ONCE // values[0].numel())
+                parts = [recomputed(_attended, part, rows, values) for part in psi.split(chunk, dim=1)]
+                logits = logits + constant + torch.cat(parts, dim=1)
+        return logits
+
+
+def _fold_level(attention: Attention, keys_values: KeysValues, directions: Tensor, readout: Tensor) -> FoldedLevel:
+    dtype, (keys, values) = directions.dtype, keys_values
+    projected = attention.to_q.weight.to(dtype) @ normed_map(cast(nn.LayerNorm, attention.norm), directions)
+    rows = keys.to(dtype) @ (projected.unflatten(0, (-1, HEAD_WIDTH)) / HEAD_WIDTH**0.5)
+    read = (readout @ attention.to_out.weight.to(dtype)).unflatten(0, (-1, HEAD_WIDTH, 1))
+    return FoldedLevel(rows, (values.to(dtype) @ read).squeeze(-1), readout @ attention.to_out.bias.to(dtype))
+
+
+def _attended(psi: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """(B, P): softmax over each head's latents, times their values, summed over latents and heads."""
+    scores = psi @ rows.flatten(1, 2).mT  # (B, P, H M)
+    weights = scores.unflatten(-1, values.shape[1:]).softmax(dim=-1)
+    return (weights.flatten(-2) @ values.flatten(1).unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,172 @@
+"""The field of occupancy that latents decode to, and the few numbers that one shape's field folds into.
+
+Letters: B shapes, Q query points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lagem.models.attention import KeysValues
+from lagem.models.embedding import centred_weight
+from lagem.models.queries.decoder import FoldedLevel, QueryDecoder
+
+LARGEST_EXPONENT = 60.0  # e^60 times latents and values stays far below the largest float32
+DEEPEST_SHIFT = 60.0  # e^-60 is e^27 times the smallest normal float32
+LARGEST_SUM = 1e10  # of the absolute values of a level
+SCORES_IN_CACHE = 2**20  # held at once on a CPU: 4 MiB
+SCORES_ON_DEVICE = 2**26  # elsewhere
+ROWS_OF_A_GROUP = 512  # with which a CPU takes 2,048 queries at once
+
+
+class Field:
+    """Decoded latents: keys and values of all levels, held once, for any number of queries.
+
+    Args:
+        decoder: The layers that answer queries.
+        keys_values: Keys and values of the levels, fine to coarse.
+        fold: Whether to fold the decoder, which gives the same logits sooner: without gradients once a shape
+            (`FoldedShape`), with them at each call. False answers layer by layer.
+    """
+
+    def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:
+        self._decoder = decoder
+        self._keys_values = keys_values
+        self._fold = fold
+        self._shapes: list[FoldedShape] | None = None
+
+    def __call__(self, query_points: Tensor, *, chunk: int = 65536) -> Tensor:
+        """Logits of occupancy (Eq. 9), inside where > 0; gradients reach points, latents and weights.
+
+        Args:
+            query_points: (B, Q, 3) in the unit-sphere frame.
+            chunk: Most queries of a shape answered at once.
+
+        Returns:
+            (B, Q) logits.
+        """
+        num_shapes = len(self._keys_values[0][0])
+        if len(query_points) != num_shapes:
+            raise ValueError(f"the field is of {num_shapes} shapes, but queries for {len(query_points)} were given.")
+        if self._fold and not torch.is_grad_enabled():
+            if self._shapes is None:
+                self._shapes = fold_shapes(self._decoder, self._keys_values)
+            return torch.stack(
+                [shape(points, chunk=chunk) for shape, points in zip(self._shapes, query_points, strict=True)]
+            )
+        answer = self._decoder.folded if self._fold else self._decoder.plain
+        return torch.cat([answer(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
+
+    def select(self, index: int) -> Callable[[Tensor], Tensor]:
+        """Field of one shape of the batch: (Q, 3) points to (Q,) logits."""
+        one = slice(index, index + 1)
+        own = Field(self._decoder, [(keys[one], values[one]) for keys, values in self._keys_values], fold=self._fold)
+        return lambda points: own(points.unsqueeze(0)).squeeze(0)
+
+
+class HeadGroup(NamedTuple):
+    """Some heads of a level: (h M, E + 1) rows that give scores in powers of 2, and (h, 2, M) values and ones."""
+
+    rows: Tensor
+    sums: Tensor
+
+
+class FoldedShape:
+    """All queries to one shape, without gradients: logit = constant + sum over heads of a softmax times values.
+
+    A score is B_m (R x) + b_m, with x = r e and R the factor that has |R e|^2 = the variance over channels of the
+    embedding, so |R x| < 1 for every point of space, and the score is at most |B_m| + b_m (Cauchy-Schwarz). A softmax
+    does not change when its scores lose their mean over latents, of which the largest is then at least 0. So if the
+    bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT, scores less a shift of at most DEEPEST_SHIFT have exponentials
+    that do not overflow and whose sum is a normal number: no maximum is needed. Otherwise softmax finds it.
+
+    Args:
+        levels: Of one shape (B = 1), in the basis in which points have a length below 1.
+        constant: () what all queries add.
+        factor: (E, E), R.
+        decoder: Whose embedding points have.
+    """
+
+    def __init__(
+        self, levels: Sequence[FoldedLevel], *, constant: Tensor, factor: Tensor, decoder: QueryDecoder
+    ) -> None:
+        self._decoder = decoder
+        self._dtype = torch.promote_types(decoder.to_logits.weight.dtype, torch.float32)
+        self._constant, self._factor = constant.to(self._dtype), factor.to(self._dtype)
+        self._groups: list[HeadGroup] = []
+        self._levels: list[tuple[Tensor, Tensor]] = []  # for softmax: (H, M, E + 1) and (H, M)
+        for level in levels:
+            rows, values = level.rows[0], level.values[0]
+            rows = centred(rows)
+            shift = (score_bound(rows) - LARGEST_EXPONENT).clamp(min=0)  # of each head
+            is_bounded = shift.max() <= DEEPEST_SHIFT and values.abs().sum() <= LARGEST_SUM
+            rows = torch.cat([rows[..., :-1] @ factor, rows[..., -1:]], dim=-1)
+            if is_bounded:
+                rows[..., -1] -= shift.unsqueeze(1)
+                self._groups += self._grouped(rows / math.log(2), values)
+            else:
+                self._levels.append((rows.to(self._dtype), values.to(self._dtype)))
+
+    def __call__(self, points: Tensor, *, chunk: int) -> Tensor:
+        """Logits (Q,) of (Q, 3) points, at most `chunk` at once."""
+        widest = max([len(group.rows) for group in self._groups] + [values.numel() for _, values in self._levels])
+        room = SCORES_IN_CACHE if points.device.type == "cpu" else SCORES_ON_DEVICE
+        chunk = min(chunk, max(room // widest, 1), max(len(points), 1))
+        logits = self._constant.repeat(len(points))
+        scores = logits.new_empty(widest * chunk)
+        with torch.autocast(points.device.type, enabled=False):
+            for part, out in zip(points.split(chunk), logits.split(chunk), strict=True):
+                self._add_answers(out, part.to(self._dtype), scores)
+        return logits
+
+    def _add_answers(self, logits: Tensor, points: Tensor, scores: Tensor) -> None:
+        waves = F.pad(self._decoder.embedding.waves(points), (0, 1), value=1.0)
+        variance = (waves @ self._factor.T).square_().sum(dim=1, keepdim=True)
+        psi = F.pad(waves.mul_((variance + self._decoder.eps).rsqrt_()), (0, 1), value=1.0).T
+        for rows, sums in self._groups:
+            weights = scores[: len(rows) * len(points)].view(len(rows), len(points))
+            torch.mm(rows, psi, out=weights).exp2_()
+            values, total = (sums @ weights.view(len(sums), sums.shape[2], len(points))).unbind(dim=1)
+            logits += (values / total).sum(dim=0)
+        for rows, values in self._levels:
+            logits += ((rows @ psi).softmax(dim=1) * values.unsqueeze(-1)).sum(dim=(0, 1))
+
+    def _grouped(self, rows: Tensor, values: Tensor) -> list[HeadGroup]:
+        sums = torch.stack([values, torch.ones_like(values)], dim=1)
+        heads = max(1, ROWS_OF_A_GROUP // values.shape[1])
+        return [
+            HeadGroup(some_rows.flatten(0, 1).to(self._dtype).contiguous(), some_sums.to(self._dtype).contiguous())
+            for some_rows, some_sums in zip(rows.split(heads), sums.split(heads), strict=True)
+        ]
+
+
+def centred(rows: Tensor) -> Tensor:
+    """Rows (..., M, E + 1) whose scores have the mean 0 over latents."""
+    return rows - rows.mean(dim=-2, keepdim=True)
+
+
+def score_bound(rows: Tensor) -> Tensor:
+    """(...) what no score of (..., M, E + 1) rows exceeds, if they are in the basis of `FoldedShape`."""
+    return (rows[..., :-1].norm(dim=-1) + rows[..., -1]).amax(dim=-1)
+
+
+def fold_shapes(decoder: QueryDecoder, keys_values: Sequence[KeysValues]) -> list[FoldedShape]:
+    """Each shape of a batch folded, the factors in float64."""
+    centred = centred_weight(decoder.embedding, torch.float64)
+    channels = len(centred)
+    basis, factor = torch.linalg.qr(centred / channels**0.5)
+    levels = decoder.fold(keys_values, basis * channels**0.5)
+    constant = decoder.to_logits.bias[0].double() + sum(level.constant for level in levels)
+    return [
+        FoldedShape(
+            [FoldedLevel(rows[one], values[one], level_constant) for rows, values, level_constant in levels],
+            constant=constant,
+            factor=factor,
+            decoder=decoder,
+        )
+        for one in (slice(index, index + 1) for index in range(len(keys_values[0][0])))
+    ]
