@@ -20,7 +20,7 @@ from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.published import from_published_state
 from published import published_state
 
-PARITY = np.load(Path(__file__).parents[1] / "data" / "official_tiny.npz")
+PARITY = np.load(Path(__file__).parent / "data" / "official_tiny.npz")
 NUM_LATENTS = (256, 64, 16)
 
 
