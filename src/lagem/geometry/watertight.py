@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from lagem.geometry.boundary import PROBE, without_doubles
 from lagem.geometry.distance import DistanceTo
+from lagem.geometry.extraction.cubes import marching_cubes
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.occupancy import WindingNumber
-from lagem.geometry.surface import marching_cubes
 from lagem.geometry.voxels import Grid, Mask, corners_of, crossed_cells
 
 # R cells along a side of the grid, K vertices of the result

@@ -1,0 +1,217 @@
+"""Grids of doubling resolution, each known only in cells of the next coarser one that were refined.
+
+A cell has the key of its lowest node. Nodes of a refined level are stored by the coarser node that they round down to:
+its block of 2 x 2 x 2. A node that was never asked lies in cells of a coarser grid whose corners all have one sign; that
+sign is its own.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.extraction.key_index import KeyIndex, Keys, distinct
+
+# R cells a side, so R + 1 nodes; Q nodes, P refined cells ("parents"), B blocks
+
+Nodes = NDArray[np.int64]  # (Q, 3)
+Values = NDArray[np.float32]
+Ask = Callable[[Nodes, int], Values]  # (Q, 3) nodes of a grid of R cells a side to (Q,) logits
+
+OCTANTS = np.indices((2, 2, 2)).reshape(3, 8).T
+TRIPLES = np.indices((3, 3, 3)).reshape(3, 27).T
+SLICE = 1 << 16  # parents whose cells are listed at a time
+CHILD_CORNERS = np.ravel_multi_index(tuple((OCTANTS[:, None] + OCTANTS).transpose(2, 0, 1)), (3, 3, 3))  # (8, 8)
+
+
+def keys_of(nodes: Nodes, cells: int) -> Keys:
+    """Keys of (..., 3) nodes of a grid of `cells` a side."""
+    return (nodes[..., 0] * (cells + 1) + nodes[..., 1]) * (cells + 1) + nodes[..., 2]
+
+
+def nodes_of(keys: Keys, cells: int) -> Nodes:
+    """(..., 3) nodes of keys."""
+    rest, z = np.divmod(keys, cells + 1)
+    x, y = np.divmod(rest, cells + 1)
+    return np.stack([x, y, z], axis=-1)
+
+
+def is_crossed(corners: Values) -> NDArray[np.bool_]:
+    """Whether the (..., 8) corners of cells are not all on one side."""
+    inside = corners > 0
+    return inside.any(axis=-1) & ~inside.all(axis=-1)
+
+
+def is_near(corners: Values, near: float) -> NDArray[np.bool_]:
+    """Whether any of the (..., 8) corners of cells is that near 0, so that a sign change may hide between them."""
+    least: NDArray[np.bool_] = np.abs(corners).min(axis=-1) < near
+    return least
+
+
+@dataclass(frozen=True)
+class Base:
+    """The coarsest grid: (R + 1, R + 1, R + 1) logits, all known."""
+
+    values: Values
+
+    @property
+    def cells(self) -> int:
+        """R."""
+        return len(self.values) - 1
+
+    def known(self, nodes: Nodes) -> Values:
+        """(Q,) logits."""
+        return self.values[tuple(nodes.T)]
+
+    def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
+        """(Q,) whether nodes are inside."""
+        return self.known(nodes) > 0
+
+    def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
+        """All cells with their (K, 8) corners, in slices."""
+        for x in range(self.cells):
+            nodes = np.stack(np.meshgrid([x], *[np.arange(self.cells)] * 2, indexing="ij"), axis=-1).reshape(-1, 3)
+            yield keys_of(nodes, self.cells), np.stack([self.known(nodes + octant) for octant in OCTANTS], axis=1)
+
+
+class Refined:
+    """The grid of 2R cells a side, known in the cells of the coarser grid that `refine` was given, and what it followed.
+
+    Args:
+        coarser: The grid of R.
+        ask: Logits at nodes.
+        near: Logits that `is_near` counts as near 0 on this grid.
+    """
+
+    def __init__(self, coarser: "Base | Refined", ask: Ask, near: float) -> None:
+        self.coarser, self.cells = coarser, 2 * coarser.cells
+        self._ask, self._near = ask, near
+        self._blocks, self._parents = KeyIndex(), KeyIndex()
+        self._block_keys: Keys = np.empty(0, dtype=np.int64)
+        self._values: Values = np.empty((0, 8), dtype=np.float32)  # NaN where not asked
+        self._waves: list[tuple[Keys, NDArray[np.int64]]] = []  # parents, and (P, 8) numbers of their corners' blocks
+
+    def refine(self, parents: Keys) -> Keys:
+        """Ask all nodes in coarse cells, and in those next to them that a sign change reaches, and so on.
+
+        Args:
+            parents: Sorted, distinct; their corners are known. Those refined before are skipped.
+
+        Returns:
+            Crossed or nearly crossed cells of this grid that have become known, sorted.
+        """
+        near = []
+        while len(parents := parents[self._parents.find(parents) < 0]):
+            triples = self._add(parents)
+            corners = triples[:, CHILD_CORNERS]
+            near.append(self._children(parents)[is_crossed(corners) | is_near(corners, self._near)])
+            parents = self._reached(parents, triples > 0)
+        return distinct(np.concatenate(near)) if near else parents
+
+    def is_refined(self, cells: Keys) -> NDArray[np.bool_]:
+        """Whether cells of the coarser grid are known here."""
+        return self._parents.find(cells) >= 0
+
+    def known(self, nodes: Nodes) -> Values:
+        """(Q,) logits, NaN where not asked."""
+        number = self._blocks.find(keys_of(nodes >> 1, self.coarser.cells))
+        octant = (nodes & 1) @ [4, 2, 1]
+        return np.where(number < 0, np.float32(np.nan), self._values[number, octant])
+
+    def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
+        """(Q,) whether nodes are inside, by the coarser grids where they were not asked."""
+        values = self.known(nodes)
+        inside, unknown = values > 0, np.isnan(values)
+        if unknown.any():
+            inside[unknown] = self.coarser.inside(nodes[unknown] >> 1)
+        return inside
+
+    def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
+        """The cells of this grid in refined ones with their (K, 8) corners, in slices."""
+        for parents, blocks in self._waves:
+            for start in range(0, len(parents), SLICE):
+                part = slice(start, start + SLICE)
+                corners = self._triples(blocks[part])[:, CHILD_CORNERS]
+                yield self._children(parents[part]).reshape(-1), corners.reshape(-1, 8)
+
+    def border(self, axis: int, side: int) -> Iterator[tuple[Nodes, NDArray[np.bool_]]]:
+        """Known nodes (Q, 3) on a face of the cube, the lower (0) or upper (1) on an axis, and which are inside."""
+        on_face = TRIPLES[:, axis] == 2 * side
+        for parents, blocks in self._waves:
+            low = nodes_of(parents, self.coarser.cells)
+            there = low[:, axis] == side * (self.coarser.cells - 1)
+            nodes = 2 * low[there, None] + TRIPLES[on_face]
+            yield nodes.reshape(-1, 3), (self._triples(blocks[there])[:, on_face] > 0).reshape(-1)
+
+    def _children(self, parents: Keys) -> Keys:
+        """(P, 8) cells of this grid."""
+        return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
+
+    def _add(self, parents: Keys) -> Values:
+        """Ask what is unknown in new parents; their (P, 27) logits."""
+        corners = parents[:, None] + keys_of(OCTANTS, self.coarser.cells)
+        keys = distinct(corners)
+        new = keys[self._blocks.find(keys) < 0]
+        values = np.full((len(new), 8), np.nan, dtype=np.float32)
+        values[:, 0] = self.coarser.known(nodes_of(new, self.coarser.cells))
+        self._blocks.add(new)
+        self._block_keys = np.concatenate([self._block_keys, new])
+        self._values = np.concatenate([self._values, values])
+        blocks = self._numbers(corners)
+        self._parents.add(parents)
+        self._waves.append((parents, blocks))
+
+        needed = np.zeros(self._values.size, dtype=np.bool_)  # marked, not sorted: each node is in up to eight parents
+        for entry in self._entries(blocks):
+            needed[entry] = True
+        wanted = np.flatnonzero(needed & np.isnan(self._values).ravel())
+        nodes = 2 * nodes_of(self._block_keys[wanted >> 3], self.coarser.cells) + OCTANTS[wanted & 7]
+        self._values.reshape(-1)[wanted] = self._ask(nodes, self.cells)
+        return self._triples(blocks)
+
+    def _numbers(self, corners: Keys) -> NDArray[np.int64]:
+        return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
+
+    def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """27 places (P,) in the flattened values, of the nodes of parents."""
+        corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
+        return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
+
+    def _triples(self, blocks: NDArray[np.int64]) -> Values:
+        flat = self._values.reshape(-1)
+        return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
+
+    def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
+        """Coarse cells next to parents that a sign change between coarse corners of one sign reaches.
+
+        Neighbours whose own corners have two signs are refined anyway.
+        """
+        nodes = nodes_of(parents, self.coarser.cells)
+        reached = [np.empty(0, dtype=np.int64)]
+        for middle, ends, steps in HIDDEN:
+            first = inside[:, ends[0]]
+            hidden = inside[:, middle] != first
+            for end in ends[1:]:
+                hidden &= inside[:, end] == first
+            for step in steps if hidden.any() else ():
+                beyond = nodes[hidden] + step
+                beyond = beyond[((beyond >= 0) & (beyond < self.coarser.cells)).all(axis=1)]
+                reached.append(keys_of(beyond, self.coarser.cells))
+        return distinct(np.concatenate(reached))
+
+
+def _hidden() -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Of each face and edge of a parent: its middle and its corners among the 27, and the steps to all around it."""
+    found = []
+    for middle in TRIPLES:
+        fixed = middle != 1
+        if 1 <= fixed.sum() <= 2:
+            ends = (TRIPLES[:, fixed] == middle[fixed]).all(axis=1) & (TRIPLES[:, ~fixed] != 1).all(axis=1)
+            steps = np.unique(np.where(fixed, (middle - 1) * OCTANTS, 0), axis=0)
+            number = int(np.ravel_multi_index(tuple(middle), (3, 3, 3)))
+            found.append((number, np.flatnonzero(ends), steps[steps.any(axis=1)]))
+    return found
+
+
+HIDDEN = _hidden()

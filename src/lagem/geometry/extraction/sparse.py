@@ -1,0 +1,139 @@
+"""A field's grid that is known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.geometry.extraction.key_index import Keys, distinct
+from lagem.geometry.extraction.levels import (
+    OCTANTS,
+    Ask,
+    Base,
+    Nodes,
+    Refined,
+    Values,
+    is_crossed,
+    is_near,
+    keys_of,
+    nodes_of,
+)
+
+# R cells a side of the finest grid, N points
+
+# A cell counts as nearly crossed if a corner is within this part of the median variation over crossed cells: more in
+# grids of less than 64 cells a side, whose cells can hide more. All parts that grids of 32 and 64 cells hid from 129^3
+# nodes, on fields of the networks that ship, lay in such cells.
+MARGIN, COARSE_MARGIN = 0.3, 0.45
+
+
+class SparseGrid:
+    """Every sign change of the coarsest grid and what is connected to it, down to the finest grid.
+
+    Args:
+        base: (c + 1, c + 1, c + 1) logits of the coarsest grid.
+        doublings: Levels below it, at least 1; R = c * 2^doublings.
+        ask: Logits at nodes.
+    """
+
+    def __init__(self, base: Values, doublings: int, ask: Ask) -> None:
+        self.base = Base(base)
+        self._start, corners = _crossed(self.base)
+        variation = float(np.median(np.ptp(corners, axis=1))) if len(corners) else 0.0
+        near = []  # of the grids from the coarsest to the finest
+        for number in range(doublings + 1):
+            cells = self.base.cells << number
+            near.append((MARGIN if cells >= 64 else COARSE_MARGIN) * variation * self.base.cells / cells)
+        if len(corners):
+            every = [keys[is_near(values, near[0])] for keys, values in self.base.cells_with_corners()]
+            self._start = distinct(np.concatenate([self._start, *every]))
+        self.levels: list[Refined] = []
+        for number in range(doublings):
+            self.levels.append(Refined(self.levels[-1] if self.levels else self.base, ask, near[number + 1]))
+
+    @property
+    def cells(self) -> int:
+        """R."""
+        return self.levels[-1].cells
+
+    def follow_sign_changes(self) -> None:
+        """Refine the crossed and nearly crossed cells of the coarsest grid, and of each finer one."""
+        self._descend(self._start, np.empty((0, 3)))
+
+    def refine_around(self, points: NDArray[np.float64]) -> None:
+        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and what shows up there."""
+        self._descend(np.empty(0, dtype=np.int64), points)
+
+    def refine_all_of(self, number: int) -> None:
+        """Refine every cell of the coarsest grid doubled `number` times, whose own cells are all known."""
+        grid = [self.base, *self.levels][number]
+        every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
+        self._descend(np.sort(every), np.empty((0, 3)), first=number)
+
+    def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
+        """Crossed cells of the finest grid inside a layer of cells outside the cube, as `marching_cubes_of_cells` asks.
+
+        Nodes of that layer have the negative of their neighbour's magnitude, so many times that a crossing is
+        `BEYOND` of a cell outside the cube.
+        """
+        side = self.cells + 3
+        keys, corners = _crossed(self.levels[-1])
+        inner = keys_of(nodes_of(keys, self.cells) + 1, side - 1)
+        inside = self._inside_on_the_border()
+        if len(inside) == 0:
+            return inner, corners.astype(np.float64)
+        around = (inside[:, None] + OCTANTS).reshape(-1, 3)  # low corners in the padded grid, where nodes are 1 more
+        outer = around[(around == 0).any(axis=1) | (around == side - 2).any(axis=1)]
+        outer_keys = distinct(keys_of(outer, side - 1))
+        all_keys = np.concatenate([inner, outer_keys])
+        all_corners = np.concatenate([corners, self._padded(nodes_of(outer_keys, side - 1))])
+        order = np.argsort(all_keys)
+        return all_keys[order], all_corners[order]
+
+    def _descend(self, parents: Keys, points: NDArray[np.float64], first: int = 0) -> None:
+        for level in self.levels[first:]:
+            cell = np.floor((points + 1) / 2 * level.coarser.cells).astype(np.int64)
+            touched = keys_of(np.clip(cell, 0, level.coarser.cells - 1), level.coarser.cells)
+            parents = level.refine(distinct(np.concatenate([parents, touched])))
+
+    def _inside_on_the_border(self) -> Nodes:
+        """Nodes of the finest grid on the cube's border that are inside."""
+        found = [np.empty((0, 3), dtype=np.int64)]
+        for axis in range(3):
+            others = [other for other in range(3) if other != axis]
+            for side in range(2):
+                plane = self.base.values.take(-side, axis) > 0
+                for level in self.levels:
+                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # as the node that an unknown one rounds down to
+                    for nodes, inside in level.border(axis, side):
+                        plane[tuple(nodes[:, others].T)] = inside
+                found.append(np.insert(np.argwhere(plane), axis, side * self.cells, axis=1))
+        return np.concatenate(found)
+
+    def _padded(self, cells: Nodes) -> NDArray[np.float64]:
+        """(K, 8) corners of cells of the padded grid; ±1 for nodes that were not asked, as only their signs matter."""
+        nodes = cells[:, None] + OCTANTS - 1
+        real = np.clip(nodes, 0, self.cells)
+        corners = self.levels[-1].known(real.reshape(-1, 3)).astype(np.float64)
+        unknown = np.isnan(corners)
+        corners[unknown] = np.where(self.levels[-1].inside(real.reshape(-1, 3)[unknown]), 1.0, -1.0)
+        corners = corners.reshape(-1, 8)
+        return np.where((nodes != real).any(axis=2), padding(corners), corners)
+
+
+BEYOND = 0.1  # cells by which a shape cut by the box reaches over its border
+
+
+def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of nodes outside the cube from those of their neighbours on its border."""
+    return -np.abs(values) * ((1 - BEYOND) / BEYOND)
+
+
+def _crossed(grid: Base | Refined) -> tuple[Keys, Values]:
+    """The crossed ones of a grid's known cells, sorted, with their corners."""
+    keys, corners = [np.empty(0, dtype=np.int64)], [np.empty((0, 8), dtype=np.float32)]
+    for some_keys, some_corners in grid.cells_with_corners():
+        crossed = is_crossed(some_corners)
+        keys.append(some_keys[crossed])
+        corners.append(some_corners[crossed])
+    found, values = np.concatenate(keys), np.concatenate(corners)
+    order = np.argsort(found)
+    return found[order], values[order]
