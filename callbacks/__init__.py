@@ -4,5 +4,6 @@ from lagem.callbacks.geometry_metrics import LogGeometryMetrics
 from lagem.callbacks.mesh_export import ExportMeshes
 from lagem.callbacks.sample_export import ExportSamples
 from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.callbacks.weight_average import WeightAverage
 
-__all__ = ["ExportMeshes", "ExportSamples", "LogGeometryMetrics", "SaveOnSignal"]
+__all__ = ["ExportMeshes", "ExportSamples", "LogGeometryMetrics", "SaveOnSignal", "WeightAverage"]

@@ -52,7 +52,7 @@ class AutoencoderModule(RecipeModule):
         warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend; on CUDA, `auto` uses torch_cluster, or else triton.
+        fps: Furthest point sampling backend; `auto` uses torch_cluster, else triton on CUDA, and quickfps on the CPU.
         step: How a training step is computed; all give the same up to rounding. `lean` takes about half the memory of
             `plain` and less time, `leanest` about a quarter in about the time of `plain`.
         checkpoint_activations: Recompute self-attention blocks wholly in the backward pass, for the least memory.

@@ -1,15 +1,16 @@
 """Muon for the hidden matrices and AdamW for the rest, as one optimiser (Jordan et al. 2024; torch.optim.Muon)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lagem.models.attention import Attention, FeedForward
+from lagem.modules.muon import StackedMuon
 
 
 class MuonAdamW(Optimizer):
@@ -35,8 +36,8 @@ class MuonAdamW(Optimizer):
         chosen = {id(parameter) for parameter in matrices}
         others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
         self._parts: list[Optimizer] = [
-            Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-            AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay),
+            StackedMuon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            adamw(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True),
         ]
         super().__init__([group for part in self._parts for group in part.param_groups], {})
         self._share_groups()
@@ -65,6 +66,15 @@ class MuonAdamW(Optimizer):
     def _share_groups(self) -> None:
         """A schedule writes learning rates into our groups; the parts read theirs: they are the same objects."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], weight_decay: float, fused: bool
+) -> AdamW:
+    """AdamW, in one operation a step if `fused` is asked for and the parameters' devices have it."""
+    listed = list(parameters)
+    fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in listed)
+    return AdamW(listed, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 
 
 def warmup_cosine(

@@ -9,14 +9,15 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from lagem.lightning_private.trainer import restart_training_data, set_up_training_data
-from lagem.modules.optimisers import MuonAdamW, warmup_cosine
+from lagem.modules.optimisers import MuonAdamW, adamw, warmup_cosine
 from lagem.modules.sharding import gather, scatter, shard
 
 OptimizerName = Literal["adamw", "muon"]
@@ -119,7 +120,15 @@ class RecipeModule(LightningModule):
                 )
             optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
         else:
-            optimizer = AdamW(self.parameters(), lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
+            # Lightning refuses to clip for a fused optimiser under mixed precision, as that could unscale gradients.
+            clips = self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision)
+            optimizer = adamw(
+                self.parameters(),
+                lr=peak_lr,
+                betas=self.betas,
+                weight_decay=self.weight_decay,
+                fused=not clips and self.device_mesh is None,
+            )
         scheduler = warmup_cosine(
             optimizer,
             warmup_steps=warmup_steps,
