@@ -17,7 +17,7 @@ import torch
 FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")
 FOREIGN_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
-ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs CUDA", "needs SLURM")
+ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs torch-quickfps", "needs CUDA", "needs SLURM")
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
 

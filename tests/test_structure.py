@@ -66,7 +66,7 @@ MAY_IMPORT = {
 }
 WITHOUT_TRAINING = ("storage", "geometry", "models", "diffusion", "weights", "prepared", "procedural", "sources")
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
-HEAVY_OR_OPTIONAL = ("torch_cluster", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils")
+HEAVY_OR_OPTIONAL = ("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils")
 TRITON_KERNEL = "lagem.models.furthest_points_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")
 MAX_FILES = 14

@@ -65,6 +65,28 @@ def test_torch_cluster_selects_the_same_points(count: int, total: int):
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("count", "total"), [(32, 500), (128, 2048), (1, 10), (10, 10), (333, 1000), (512, 4096)])
+def test_quickfps_selects_the_same_points_in_the_same_order(count: int, total: int):
+    if importlib.util.find_spec("torch_quickfps") is None:
+        pytest.skip("needs torch-quickfps, which has no wheel for this platform")
+    points = clouds(3, total, seed=count)
+    assert torch.equal(
+        furthest_point_order(points, count, backend="quickfps"), furthest_point_order(points, count, backend="torch")
+    )
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_auto_takes_quickfps_on_the_cpu_if_it_is_installed(monkeypatch, installed):
+    monkeypatch.setattr(sampling.importlib.util, "find_spec", lambda name: object() if installed else None)
+    assert sampling._backend_for_cpu(clouds(1, 5)) == ("quickfps" if installed else "torch")
+
+
+def test_equal_points_are_selected_last():
+    points = clouds(1, 50).repeat(1, 3, 1)
+    order = furthest_point_order(points, 50)
+    assert len({tuple(points[0, index].tolist()) for index in order[0]}) == 50
+
+
 def test_triton_is_refused_without_a_gpu():
     with pytest.raises(ValueError, match="on a GPU"):
         furthest_point_order(clouds(1, 5), 2, backend="triton")

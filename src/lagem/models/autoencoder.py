@@ -42,7 +42,7 @@ class Autoencoder(nn.Module):
         skip: Where X'_i enters F_i: `double` is the form of the published weights,
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
         octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
-        fps: Furthest point sampling backend; `auto` takes torch_cluster on CUDA, or else triton.
+        fps: Furthest point sampling backend; `auto` takes torch_cluster, else triton on CUDA, and quickfps on the CPU.
         step: How a training step is computed; all give the same up to rounding. `plain`: layer by layer. `lean`: the
             attention to and from points folded (`lagem.models.queries.decoder`), and what costs no matrix product
             recomputed in the backward pass: about half the memory of `plain`, and less time. `leanest`: the expansion

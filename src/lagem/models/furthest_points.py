@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-FPSBackend = Literal["auto", "torch_cluster", "triton", "torch"]
+FPSBackend = Literal["auto", "torch_cluster", "triton", "quickfps", "torch"]
 MOST_POINTS_FOR_TRITON = 8192  # more do not stay in the registers of one program
 
 
@@ -25,8 +25,9 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
     Args:
         points: (B, N, 3). Where N < count the ordering is repeated from its start.
         count: M.
-        backend: `auto` takes, for CUDA tensors, torch_cluster where it is installed, else triton where it works and
-            N <= 8192, and otherwise the torch loop; all give the same indices up to ties in rounding.
+        backend: `auto` takes, for CUDA tensors, torch_cluster if it is installed, else triton if it works and
+            N <= 8192; for CPU tensors quickfps (torch-quickfps) if it is installed; and otherwise the torch loop. All
+            give the same indices up to ties in rounding.
 
     Returns:
         (B, M) int64 indices in order of selection.
@@ -35,15 +36,24 @@ def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "a
         raise ValueError("furthest point sampling needs at least one point, but the cloud is empty.")
     distinct = min(count, points.shape[1])
     if backend == "auto":
-        backend = _backend_for_cuda(points) if points.is_cuda else "torch"
+        backend = _backend_for_cuda(points) if points.is_cuda else _backend_for_cpu(points)
     with torch.no_grad():
         points = points.detach().float()
         start = points.square().sum(-1).argmax(dim=1)
-        select = {"torch_cluster": _select_torch_cluster, "triton": _select_triton, "torch": _select_torch}[backend]
+        select = {
+            "torch_cluster": _select_torch_cluster,
+            "triton": _select_triton,
+            "quickfps": _select_quickfps,
+            "torch": _select_torch,
+        }[backend]
         order = select(points, start, distinct)
     if distinct < count:
         order = order[:, torch.arange(count, device=order.device) % distinct]
     return order
+
+
+def _backend_for_cpu(points: Tensor) -> FPSBackend:
+    return "quickfps" if points.device.type == "cpu" and importlib.util.find_spec("torch_quickfps") else "torch"
 
 
 def _backend_for_cuda(points: Tensor) -> FPSBackend:
@@ -95,6 +105,15 @@ def _select_torch_cluster(points: Tensor, start: Tensor, count: int) -> Tensor:
     flat = fps(swapped.flatten(0, 1), owner, ratio=ratio, random_start=False)
     order = flat.view(batch, -1)[:, :count] - torch.arange(batch, device=points.device).unsqueeze(1) * total
     return swap.gather(1, order)
+
+
+def _select_quickfps(points: Tensor, start: Tensor, count: int) -> Tensor:
+    if points.device.type != "cpu":
+        raise ValueError(f"fps quickfps selects on the CPU, but the points are on {points.device}. Use auto or torch.")
+    from torch_quickfps import sample_idx
+
+    # A cloud at a time: one start serves all the clouds of a call.
+    return torch.stack([sample_idx(cloud, count, start_idx=int(one)) for cloud, one in zip(points, start, strict=True)])
 
 
 def _select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
