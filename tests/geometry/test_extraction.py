@@ -74,6 +74,7 @@ SEEN_BY_SEEDS = step(union(ball((-0.3, 0.0, 0.0), 0.4), ball(FLOATER, 0.025)))
 
 def test_floater_smaller_than_a_coarse_cell_is_found_by_its_points(monkeypatch):
     monkeypatch.setattr("lagem.geometry.extraction.audit.BUDGET", 0.0)
+    monkeypatch.setattr(sparse, "COARSE_MARGIN", 0.4)  # so that ±1 is not near 0
     dense = extract_surface(SEEN_BY_SEEDS, resolution=128, method="dense")
     assert len(np.unique(parts_of(dense))) == 2
     assert len(np.unique(parts_of(extract_surface(SEEN_BY_SEEDS, resolution=128, coarsest=32)))) == 1

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lagem.geometry.extraction.audit import Audit, audit
 from lagem.geometry.extraction.cubes import marching_cubes, marching_cubes_of_cells
+from lagem.geometry.extraction.levels import nodes_of
 from lagem.geometry.extraction.sparse import SparseGrid, padding
 from lagem.geometry.mesh import Mesh
 
@@ -155,7 +156,12 @@ class _Queries:
     def at_all_nodes(self, cells: int) -> Volume:
         """Logits (R + 1, R + 1, R + 1) of a whole grid."""
         sides = (cells + 1,) * 3
-        return self.at(np.argwhere(np.ones(sides, dtype=np.bool_)), cells).reshape(sides)
+        volume = np.empty(sides, dtype=np.float32)
+        flat = volume.reshape(-1)
+        for start in range(0, flat.size, self._chunk):
+            keys = np.arange(start, min(start + self._chunk, flat.size))
+            flat[keys] = self.at(nodes_of(keys, cells), cells)
+        return volume
 
 
 def _checked_seeds(seeds: NDArray[np.floating] | Tensor | None) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Grids of doubling resolution, each known only in cells of the next coarser one that were refined.
 
 A cell has the key of its lowest node. Nodes of a refined level are stored by the coarser node that they round down to:
-its block of 2 x 2 x 2. A node that was never asked lies in cells of a coarser grid whose corners all have one sign; that
-sign is its own.
+its block of 2 x 2 x 2. A node that was never asked lies in cells of a coarser grid whose corners all have one sign, and
+has that sign.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +40,8 @@ def nodes_of(keys: Keys, cells: int) -> Nodes:
 def is_crossed(corners: Values) -> NDArray[np.bool_]:
     """Whether the (..., 8) corners of cells are not all on one side."""
     inside = corners > 0
-    return inside.any(axis=-1) & ~inside.all(axis=-1)
+    crossed: NDArray[np.bool_] = np.logical_xor(inside.any(axis=-1), inside.all(axis=-1))
+    return crossed
 
 
 def is_near(corners: Values, near: float) -> NDArray[np.bool_]:
@@ -76,7 +77,7 @@ class Base:
 
 
 class Refined:
-    """The grid of 2R cells a side, known in the cells of the coarser grid that `refine` was given, and what it followed.
+    """The grid of 2R cells a side, known in the coarser cells that `refine` was given and those that it followed.
 
     Args:
         coarser: The grid of R.
@@ -85,7 +86,8 @@ class Refined:
     """
 
     def __init__(self, coarser: "Base | Refined", ask: Ask, near: float) -> None:
-        self.coarser, self.cells = coarser, 2 * coarser.cells
+        self.coarser = coarser
+        self.cells: int = 2 * coarser.cells
         self._ask, self._near = ask, near
         self._blocks, self._parents = KeyIndex(), KeyIndex()
         self._block_keys: Keys = np.empty(0, dtype=np.int64)

@@ -20,9 +20,8 @@ from lagem.geometry.extraction.levels import (
 # R cells a side of the finest grid, N points
 
 # A cell counts as nearly crossed if a corner is within this part of the median variation over crossed cells: more in
-# grids of less than 64 cells a side, whose cells can hide more. All parts that grids of 32 and 64 cells hid from 129^3
-# nodes, on fields of the networks that ship, lay in such cells.
-MARGIN, COARSE_MARGIN = 0.3, 0.45
+# grids of less than 64 cells a side, whose cells can hide more.
+MARGIN, COARSE_MARGIN = 0.3, 1.0
 
 
 class SparseGrid:
@@ -64,7 +63,7 @@ class SparseGrid:
 
     def refine_all_of(self, number: int) -> None:
         """Refine every cell of the coarsest grid doubled `number` times, whose own cells are all known."""
-        grid = [self.base, *self.levels][number]
+        grid = self.levels[number].coarser
         every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
         self._descend(np.sort(every), np.empty((0, 3)), first=number)
 
@@ -100,7 +99,7 @@ class SparseGrid:
         for axis in range(3):
             others = [other for other in range(3) if other != axis]
             for side in range(2):
-                plane = self.base.values.take(-side, axis) > 0
+                plane: NDArray[np.bool_] = np.greater(self.base.values.take(-side, axis), 0)
                 for level in self.levels:
                     plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # as the node that an unknown one rounds down to
                     for nodes, inside in level.border(axis, side):

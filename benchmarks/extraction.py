@@ -1,0 +1,105 @@
+"""Coarse to fine against dense extraction of reconstructed meshes: queries, CPU seconds, signs, memory, and the bound.
+
+    python benchmarks/extraction.py MESH... [--weights large] [--resolutions 128 256] [--dense-up-to 256] [--json FILE]
+
+Each resolution of each mesh is extracted in turn by both ways in one process, one thread; a dense grid beyond
+`--dense-up-to` is not run. `differing` counts vertices of either mesh that the other lacks.
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.surface import QueryLogits, Surface, extract_surface
+from lagem.pretrained import pretrained_autoencoder
+from lagem.randomness import sample_generator
+from lagem.sources.unit_shape import load_shape
+from lagem.weights.autoencoder import load_autoencoder
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("meshes", type=Path, nargs="+")
+    parser.add_argument("--weights", default="large", help="name of weights that ship (default: large)")
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--dense-up-to", type=int, default=128)
+    parser.add_argument("--json", type=Path, help="where to write the rows too")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    autoencoder, points = load_autoencoder(pretrained_autoencoder(args.weights))
+    rows = []
+    for path in args.meshes:
+        shape = load_shape(path)
+        surface_points = torch.from_numpy(shape.draw(points, sample_generator(0, 0, shape.name))).float()
+        with torch.no_grad():
+            field = autoencoder.decode(autoencoder.encode(surface_points.unsqueeze(0))).select(0)
+        for resolution in args.resolutions:
+            rows.append(
+                {"mesh": path.stem, "nodes": resolution + 1}
+                | measured(field, surface_points, resolution, dense=resolution <= args.dense_up_to)
+            )
+    table = Table(*rows[0], title=f"{args.weights}, CPU seconds of one thread")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console(width=200).print(table)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+
+
+def measured(field: QueryLogits, seeds: torch.Tensor, resolution: int, *, dense: bool) -> dict[str, object]:
+    """Figures of one extraction, and if asked for of the dense one."""
+    sparse, seconds, in_field = timed(field, resolution=resolution, seeds=seeds)
+    row: dict[str, object] = {
+        "queries": sparse.queries,
+        "of all": round(sparse.queries / (resolution + 1) ** 3, 4),
+        "seconds": round(seconds, 2),
+        "of these in queries": round(in_field, 2),
+        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "audit": str(sparse.audit),
+        "dense seconds": "",
+        "ratio": "",
+        "differing": "",
+    }
+    if dense:
+        whole, dense_seconds, _ = timed(field, resolution=resolution, method="dense")
+        row |= {
+            "dense seconds": round(dense_seconds, 2),
+            "ratio": round(dense_seconds / seconds, 1),
+            "differing": differing(sparse, whole),
+        }
+    return row
+
+
+def timed(field: QueryLogits, **settings: object) -> tuple[Surface, float, float]:
+    """A surface, the CPU seconds it took, and those of them inside the field."""
+    inside = 0.0
+
+    def counted(points: torch.Tensor) -> torch.Tensor:
+        nonlocal inside
+        start = time.process_time()
+        logits = field(points)
+        inside += time.process_time() - start
+        return logits
+
+    start = time.process_time()
+    surface = extract_surface(counted, **settings)  # type: ignore[arg-type]
+    return surface, time.process_time() - start, inside
+
+
+def differing(one: Mesh, other: Mesh) -> int:
+    """Vertices of one mesh that the other lacks, rounded to five digits."""
+    sets = [{vertex.tobytes() for vertex in np.round(mesh.vertices, 5) + 0.0} for mesh in (one, other)]
+    return len(sets[0] ^ sets[1])
+
+
+if __name__ == "__main__":
+    main()
