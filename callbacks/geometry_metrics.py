@@ -79,7 +79,7 @@ class LogGeometryMetrics(Callback):
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
             inside = field(shape.volume_points.to(device)).cpu() > 0
             overlap = iou(inside.numpy(), shape.volume_occupancy.numpy(), weight=shape.volume_weight.numpy())
-            mesh = surface_or_none(field, resolution=self.resolution, device=device)
+            mesh = surface_or_none(field, resolution=self.resolution, seeds=shape.surface_points, device=device)
         if mesh is None:
             return overlap, 0.0, 0.0, 1.0
         score = score_surface(

@@ -61,7 +61,9 @@ class ExportMeshes(Callback):
             for level in finest:
                 with torch.no_grad():
                     field = module.reconstruct(surface_points, finest=level).select(0)
-                    mesh = surface_or_none(field, resolution=self.resolution, device=pl_module.device)
+                    mesh = surface_or_none(
+                        field, resolution=self.resolution, seeds=shape.surface_points, device=pl_module.device
+                    )
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
                 mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")

@@ -14,7 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lagem.device import named_device
@@ -120,10 +122,23 @@ class ShapeCodec:
         return self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
 
     def mesh_of(
-        self, latents: Sequence[Tensor], *, resolution: int = 128, method: ExtractionMethod = "coarse_to_fine"
+        self,
+        latents: Sequence[Tensor],
+        *,
+        resolution: int = 128,
+        method: ExtractionMethod = "coarse_to_fine",
+        seeds: NDArray[np.floating] | None = None,
     ) -> Mesh:
-        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside."""
-        return extract_surface(self.field_of(latents), resolution=resolution, method=method, device=self.device)
+        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside.
+
+        Args:
+            latents: Fine to coarse.
+            resolution: Cells along a side of the grid.
+            method: As for `extract_surface`.
+            seeds: (N, 3) points that were encoded, if they are known.
+        """
+        field = self.field_of(latents)
+        return extract_surface(field, resolution=resolution, method=method, seeds=seeds, device=self.device)
 
 
 def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> ShapeCodec:

