@@ -31,7 +31,13 @@ from lagem.training.one_fit import only_fit_in
 from lagem.training.run_record import RunRecord
 from lagem.training.stopping import exit_after_lost_rank, exit_after_signal, is_lost_rank, was_requeued
 from lagem.training.tracking import finish_runs, log_configuration
-from lagem.training.trainer import callbacks_of, check_precision, check_predictions_are_written, prepare_trainer
+from lagem.training.trainer import (
+    callbacks_of,
+    check_precision,
+    check_predictions_are_written,
+    precision_for,
+    prepare_trainer,
+)
 
 
 class TrainingCLI(OpenCLI):
@@ -72,7 +78,10 @@ class TrainingCLI(OpenCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer, made one of our runs by `trainer.py`."""
-        check_precision(self.setting("trainer.precision"))
+        precision = self.setting("trainer.precision")
+        check_precision(precision)
+        if precision is None and not self.setting("trainer.plugins"):
+            kwargs["precision"] = precision_for(self.setting("trainer.accelerator"))
         trainer = super().instantiate_trainer(**kwargs)
         if self.config.get("subcommand") == "predict" and not self.config.predict.return_predictions:
             check_predictions_are_written(trainer)

@@ -27,7 +27,8 @@ def describe_experiment(config: Path) -> dict[str, Any]:
 
     settings = parse_experiment(config)
     model, data = settings.model.init_args, settings.data.init_args
-    bfloat16 = str(settings.trainer.precision).startswith("bf16")
+    precision = str(settings.trainer.precision or "bf16-mixed (32-true on a CPU)")
+    bfloat16 = precision.startswith("bf16")
     kind = settings.model.class_path.rpartition(".")[2]
     if kind not in ("AutoencoderModule", "CascadeStageModule"):
         raise ValueError(
@@ -39,7 +40,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         "config": str(config),
         "model": kind,
         "batch_size": data.batch_size,
-        "precision": str(settings.trainer.precision),
+        "precision": precision,
         "levels": [
             {"level": number, **asdict(level), "floats": level.num_latents * level.latent_dim}
             for number, level in enumerate(levels, start=1)
