@@ -19,10 +19,9 @@ from rich.table import Table
 
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import QueryLogits, Surface, extract_surface
-from lagem.pretrained import pretrained_autoencoder
 from lagem.randomness import sample_generator
+from lagem.reconstruction.codec import load_codec
 from lagem.sources.unit_shape import load_shape
-from lagem.weights.autoencoder import load_autoencoder
 
 
 def main() -> None:
@@ -35,13 +34,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the rows too")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    autoencoder, points = load_autoencoder(pretrained_autoencoder(args.weights))
+    codec = load_codec(args.weights)
     rows = []
     for path in args.meshes:
         shape = load_shape(path)
-        surface_points = torch.from_numpy(shape.draw(points, sample_generator(0, 0, shape.name))).float()
-        with torch.no_grad():
-            field = autoencoder.decode(autoencoder.encode(surface_points.unsqueeze(0))).select(0)
+        drawn = shape.draw(codec.spec.num_surface_points, sample_generator(0, 0, shape.name))
+        surface_points = torch.from_numpy(drawn)
+        field = codec.field_of(codec.latents_of(surface_points))
         for resolution in args.resolutions:
             rows.append(
                 {"mesh": path.stem, "nodes": resolution + 1}
