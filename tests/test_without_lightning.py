@@ -34,7 +34,8 @@ print("\\n" + json.dumps(found))
 
 def tools() -> set[str]:
     found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
-    return {module.name.rpartition(".")[2].replace("_", "-") for module in found if not module.ispkg} - OF_TRAININGS
+    names = {module.name.rpartition(".")[2].replace("_", "-") for module in found if not module.ispkg}
+    return names - OF_TRAININGS - {"options"}  # those that verbs share
 
 
 def results(calls: list[list[str]]) -> dict[str, tuple[int, list[str]]]:

@@ -57,17 +57,17 @@ def decoded(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def as_numbers(words: Iterable[str] | Iterable[bytes]) -> NDArray[np.float64]:
+def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
     """Float64 numbers of words; ValueError quotes the first that is none (Python would take `1_000`)."""
-    words = list(words)
+    given = list(words)
     try:
-        numbers = np.fromiter(map(float, words), dtype=np.float64, count=len(words))
-        if not any(("_" if isinstance(word, str) else b"_") in word for word in words):  # type: ignore[operator]
+        numbers = np.fromiter(map(float, given), dtype=np.float64, count=len(given))
+        if not any("_" in word for word in given):
             return numbers
     except ValueError:
         pass
-    bad = next(word for word in words if not is_number(word))
-    raise ValueError(f"has {quoted(str(bad))} in place of a number; repair it or save it again.")
+    bad = next(word for word in given if not is_number(word))
+    raise ValueError(f"has {quoted(bad)} in place of a number; repair it or save it again.")
 
 
 def as_integers(words: list[str]) -> NDArray[np.int64]:
@@ -77,9 +77,10 @@ def as_integers(words: list[str]) -> NDArray[np.int64]:
     return np.fromiter(map(int, words), dtype=np.int64, count=len(words))
 
 
-def is_number(word: str | bytes) -> bool:
+def is_number(word: str) -> bool:
     """Whether a word is a number as files write it."""
     try:
-        return ("_" if isinstance(word, str) else b"_") not in word and float(word) is not None  # type: ignore[operator]
+        float(word)
     except ValueError:
         return False
+    return "_" not in word

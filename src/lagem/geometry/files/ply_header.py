@@ -45,7 +45,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
         raise ValueError("ends inside its header (no `end_header`); it was cut off, fetch or save it again.")
     start = end + len(b"end_header")
     start += 2 if data[start : start + 2] == b"\r\n" else 1
-    byte_order, elements = None, []
+    byte_order: str | None = None
+    elements: list[Element] = []
     for words in (line.split() for line in data[:end].decode("latin-1").splitlines()[1:]):
         match words:
             case [] | ["comment" | "obj_info", *_]:

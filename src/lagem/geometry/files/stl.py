@@ -55,7 +55,9 @@ def _of_text(text: bytes) -> NDArray[np.float64]:
             "numbers, `endloop`, `endfacet`; repair it or save it again."
         )
     numbers = [words[at::size] for at in (8, 9, 10, 12, 13, 14, 16, 17, 18)]
-    return np.stack([as_numbers(column) for column in numbers], axis=1).reshape(-1, 3, 3)
+    return np.stack([as_numbers(word.decode("latin-1") for word in column) for column in numbers], axis=1).reshape(
+        -1, 3, 3
+    )
 
 
 def _triangles(corners: NDArray[np.float64]) -> Polygons:
