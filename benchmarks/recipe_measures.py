@@ -30,11 +30,11 @@ ANSWERS = {
 }
 TWICE = "fscore_020_twice"
 RECONSTRUCTION = {
-    "fscore_020": "F@.02",
+    "fscore_020": "F@0.02",
     "chamfer": "Chamfer",
     "iou": "IoU",
     "iou_near": "IoU near",
-    TWICE: "F@.02 with twice the latents",
+    TWICE: "F@0.02 with twice the latents",
 }
 
 Row = dict[str, Any]  # measures of one shape; None or absent if undefined

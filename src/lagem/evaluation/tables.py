@@ -13,9 +13,9 @@ from lagem.storage.csv_table import csv_table
 TITLES = {
     "chamfer": ("Chamfer ×100", 100),
     "floor": ("floor ×100", 100),
-    "fscore_010": ("F@.01 ×100", 100),
-    "fscore_020": ("F@.02 ×100", 100),
-    "fscore_050": ("F@.05 ×100", 100),
+    "fscore_010": ("F@0.01 ×100", 100),
+    "fscore_020": ("F@0.02 ×100", 100),
+    "fscore_050": ("F@0.05 ×100", 100),
     "iou": ("IoU", 1),
     "iou_near": ("IoU near", 1),
     "normal_consistency": ("normals", 1),

@@ -117,7 +117,7 @@ def test_every_other_evaluation_is_compared_with_the_first_and_written(tmp_path,
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [(Path(one["first"]).name, Path(one["second"]).name) for one in content] == [("a", "b"), ("a", "c")]
     text = (tmp_path / "out" / "comparison.md").read_text()
-    assert "| F@.02 ×100 | 3 | 0 | 10.00 | 40.00 | +30.00 [+30.00, +30.00] |" in text
+    assert "| F@0.02 ×100 | 3 | 0 | 10.00 | 40.00 | +30.00 [+30.00, +30.00] |" in text
 
 
 def test_a_folder_without_a_card_and_a_damaged_card_are_one_line(tmp_path):

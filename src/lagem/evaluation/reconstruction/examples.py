@@ -16,7 +16,7 @@ SIZE = 280  # pixels
 
 
 def examples(scores: Sequence[ShapeScore]) -> dict[str, list[ShapeScore]]:
-    """The worst, median and best shapes by F-score@.02, each list ascending; they overlap if shapes are few."""
+    """The worst, median and best shapes by F-score@0.02, each list ascending; they overlap if shapes are few."""
     ranked = sorted(scores, key=lambda score: (score.fscore_020, score.id))
     count = min(SHOWN, len(ranked))
     middle = (len(ranked) - count) // 2
