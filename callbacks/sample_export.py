@@ -128,7 +128,7 @@ class ExportSamples(Callback):
         self._write(folder, trainer, cast(SamplesLevel, pl_module), batch, cast(Tensor, outputs), batch_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of validations so far, so that a resumed run keeps the rhythm."""
+        """The number of validations so far, so that a resumed run exports at the same validations."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

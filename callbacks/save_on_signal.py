@@ -1,4 +1,4 @@
-"""Stop a training that is sent a signal, without losing or repeating a step."""
+"""Stop a training on a signal, without losing or repeating a step."""
 
 from pathlib import Path
 from signal import Signals
@@ -15,9 +15,10 @@ class SaveOnSignal(Checkpoint):
     """When any rank receives SIGUSR1 or SIGTERM, write `last.ckpt` after a step and end the training.
 
     `lagem fit` adds this callback by itself; name it, together with a ModelCheckpoint, only to change its setting. All
-    ranks decide together, by reducing one number. They stop after a step, or after the validation that follows it, but
-    not after the last step of an epoch, because Lightning would repeat a part of such an epoch when it resumes; then
-    they stop after the next step. As a Checkpoint it runs after all other callbacks, so their state is in the file.
+    ranks decide together, by reducing one number. They stop after a step, or after the validation that follows it. If
+    that step is the last of an epoch, they stop after the next step instead, because Lightning would repeat part of an
+    epoch that was stopped at its end. As a Checkpoint, this callback runs after all others, so their state is in the
+    file.
 
     Args:
         every_n_steps: Number of optimiser steps from one check for signals to the next.
@@ -40,7 +41,7 @@ class SaveOnSignal(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Check after an optimiser step; before it, the gradients of some batches would be lost."""
+        """Check after an optimiser step; a stop before it would lose the gradients of some batches."""
         self._stepped = trainer.global_step > self._steps
         self._steps = trainer.global_step
         if self._stepped and self._steps % self.every_n_steps == 0:
@@ -56,7 +57,7 @@ class SaveOnSignal(Checkpoint):
             self._save_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save again if every epoch has one batch, so that every step ends an epoch."""
+        """Save again after a stop: with one batch per epoch, a step may be the last of its epoch."""
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)
 

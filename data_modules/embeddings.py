@@ -23,7 +23,7 @@ class Embeddings:
 
         Args:
             path: The file.
-            ids: Shapes that must be in it, all with embeddings of one size; it may hold more.
+            ids: Shapes whose embeddings must be in the file and have one size; the file may hold more shapes.
         """
         self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)

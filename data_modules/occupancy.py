@@ -51,11 +51,11 @@ class OccupancyDataModule(ShapeDataModule):
             num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
             num_volume_queries: Volume queries of a sample, half of them inside.
             num_near_queries: Near queries of a sample.
-            outside_within: Distance from the origin, before augmentation, within which the outside volume queries of a
-                training sample lie, unless the shape leaves too little room there; null for the whole ball of radius
-                sqrt(3) (appendix D). Four fifths of the ball lie beyond the unit sphere, where no shape is: 1 speeds up
-                a network that already knows that nothing is there, but one trained with 1 from the start never
-                learns it.
+            outside_within: The outside volume queries of a training sample lie within this distance from the origin
+                (before augmentation), unless there are too few of them; null for the whole ball of radius sqrt(3)
+                (appendix D). Four fifths of that ball lie outside the unit sphere, and every shape inside it. So 1
+                speeds up a network that has already learnt that nothing lies outside, but one trained with 1 from the
+                start never learns it.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -92,7 +92,7 @@ class OccupancyDataModule(ShapeDataModule):
 
 
 class PreparedShapes(ShapeSet):
-    """Some shapes of a prepared folder; `counts` are surface points, volume queries and near queries of a sample."""
+    """Some shapes of a prepared folder; `counts` are those of surface points, volume and near queries of a sample."""
 
     def __init__(
         self,
@@ -114,14 +114,14 @@ class PreparedShapes(ShapeSet):
 
     @property
     def bytes_per_sample(self) -> int:
-        """Most bytes that a sample reads from its shard: the rows of its windows, as stored."""
+        """Maximum number of bytes that a sample reads from its shard: the rows of its windows, as stored."""
         inside, outside = self._volume // 2, self._outside_window
         rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
 
     @property
     def _outside_window(self) -> int:
-        """Most rows to read for the outside volume queries: 1.5 times what a small shape needs."""
+        """Maximum number of rows to read for the outside volume queries: 1.5 times what a small shape needs."""
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))
 
@@ -169,7 +169,7 @@ class PreparedShapes(ShapeSet):
         )
 
     def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points from a random position of a pool on, repeated if the pool holds fewer."""
+        """(count, 3) consecutive points of a pool from a random start, repeated if the pool holds fewer."""
         return random_window(self._shards, shape, pool, count, rng)
 
     def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -190,7 +190,7 @@ class PreparedShapes(ShapeSet):
         return np.concatenate(parts)
 
     def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) outside points: of a window, those within `outside_within` first, in stored order."""
+        """(half, 3) outside points of a window: first those within `outside_within`, then others, in stored order."""
         half = self._volume // 2
         stored = self._shards.count(shape, "volume_outside")
         points = self._window(shape, "volume_outside", max(half, min(self._outside_window, stored)), rng)

@@ -3,8 +3,8 @@
 The training order is one endless stream of global batches. Pass e over the data is a permutation keyed by
 (seed, e); global batch t is number t mod n of pass t div n. A run's position in the stream is the number of batches
 that it has trained on, which Lightning keeps in its checkpoint. So a run that resumes in the middle of an epoch
-continues with the next batch (Lightning alone would restart the epoch's data), one that resumes at the end of an
-epoch starts the next, and neither reads data to get there.
+continues with the next batch (Lightning alone would restart the epoch's data), and a run that resumes at the end of an
+epoch starts the next epoch. Neither reads the batches it skips.
 
 If the shards are too many for a machine to hold all at once, a pass may go by shards: see `in_lanes`.
 
@@ -50,7 +50,8 @@ class TrainOrder(Sampler[list[Key]]):
             seed: The run's seed.
             rank: Number of this rank.
             world_size: W.
-            shards: (num_shapes,) number of the shard that holds each shape, to go by shards; None to mix all shapes.
+            shards: (num_shapes,) number of the shard that holds each shape, for passes by shards (see `in_lanes`); None
+                to shuffle all shapes together.
             batches_done: Called when an iteration starts; returns how many batches the run has trained on.
         """
         self._global_batch = batch_size * world_size
@@ -95,7 +96,7 @@ class TrainOrder(Sampler[list[Key]]):
 def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
     """Indices of a pass by shards, global batch after global batch.
 
-    The shards in random order, with the shapes of each in random order, form one line of all shapes. It is cut into G
+    The shards are shuffled, and so are the shapes within each shard. The resulting line of all shapes is cut into G
     equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards, or from all
     if there are fewer. A rank always has the same B neighbouring lanes: it reads the shards of its stretch of the line
     one after another, B at a time, and shares only those at the ends with other ranks.

@@ -43,7 +43,7 @@ class SampleSet(Dataset[Any], ABC):
             at_once: Number of shards that a machine reads from at the same time; None for all of them.
 
         Raises:
-            ValueError: If a machine cannot hold as many shards.
+            ValueError: If a machine cannot hold that many shards.
         """
         return None
 
@@ -66,7 +66,7 @@ class ShapeSet(SampleSet):
 def augmented(
     augment: Augmentation | None, arrays: dict[str, NDArray[np.float32]], rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """The (·, 3) arrays of one sample as tensors, under one random map drawn for its surface_points."""
+    """The (·, 3) arrays of one sample as tensors, mapped by one random matrix, drawn for its surface_points."""
     if augment is not None:
         matrix = augment.draw(arrays["surface_points"], rng)
         arrays = {name: (points @ matrix.T).astype(np.float32) for name, points in arrays.items()}
@@ -74,10 +74,11 @@ def augmented(
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader in `TrainOrder`, which resumes at the right batch; with a state, so that Lightning does not warn.
+    """A loader that follows `TrainOrder`, so it resumes at the right batch; it has a state so that Lightning does not
+    warn.
 
     A checkpoint keeps the settings of the order, to detect a resumed run that cannot see the same shapes as an
-    undisturbed one. The number of ranks may change if the batch of all ranks together stays the same.
+    uninterrupted one. The number of ranks may change if the batch of all ranks together stays the same.
     """
 
     batch_sampler: TrainOrder
@@ -92,18 +93,18 @@ class ResumableLoader(DataLoader[Any]):
             raise ValueError(
                 f"the checkpoint was trained on {saved['ranks']} rank(s) with {before['global_batch']} shapes a step, "
                 f"but this run has {ranks} rank(s) and {mine['global_batch']} shapes a step, so it would repeat and "
-                f"skip shapes. {same_batch(before['global_batch'], ranks)}, or begin a new run from the weights by "
+                f"skip shapes. {same_batch(before['global_batch'], ranks)}, or start a new run from its weights with "
                 "model.init_args.init_from."
             )
         if before != mine:
             rank_zero_warn(
                 f"the checkpoint was trained with {before}, this run has {mine}: it continues after as many batches, "
-                "but does not see the shapes that an undisturbed run would see."
+                "but does not see the shapes that an uninterrupted run would see."
             )
 
 
 def same_batch(global_batch: int, ranks: int) -> str:
-    """How to keep the number of shapes of a step."""
+    """Advice on how to keep the number of shapes of a step."""
     if global_batch % ranks:
         return f"Use a number of ranks that divides {global_batch}, with data.init_args.batch_size to match"
     return f"Set data.init_args.batch_size to {global_batch // ranks}"

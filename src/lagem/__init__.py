@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
     """A public name, imported when it is first used."""
     if name not in _DEFINED_IN:
         raise AttributeError(
-            f"module 'lagem' has no attribute {name!r}. Load an autoencoder by lagem.load_codec and a cascade by "
+            f"module 'lagem' has no attribute {name!r}. Load an autoencoder with lagem.load_codec and a cascade with "
             f"lagem.load_cascade; lagem also has {', '.join(each for each in __all__ if not each.startswith('load'))}. "
             "Import anything else from the module that defines it, for example lagem.models."
         )

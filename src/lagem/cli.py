@@ -26,7 +26,8 @@ TRAINING_VERBS = {
 def command() -> None:
     """Run the command line of the process.
 
-    A fit blocks signals until the process exits: one that comes after its end would make a finished job a failed one.
+    A fit blocks signals until the process exits; otherwise a signal after the end of training would make a finished job
+    fail.
     """
     if sys.argv[1:2] == ["fit"]:
         block_signals()
@@ -34,10 +35,10 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> "TrainingCLI | None":
-    """Run a command line; a mistake of the user ends in one line and exit code 2.
+    """Run a command line; a user's mistake prints one line and exits with code 2.
 
     Args:
-        argv: Arguments without the program's name; None for those of the process.
+        argv: Arguments without the program's name; None for `sys.argv[1:]`.
 
     Returns:
         The CLI of a training verb, with its trainer, model and data; None for a tool.
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
-    """One line for the user if memory ran out or for a mistake; None for a bug of ours."""
+    """The message if memory ran out or the user made a mistake; None for a bug in lagem."""
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
     if isinstance(error, FileExistsError):
@@ -72,12 +73,12 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Reports a mistake in one line, and a misspelt option before the required one that is then missing."""
+    """Reports a mistake in one line, which also names misspelt options if a required one is missing."""
 
     _words: Sequence[str] = ()
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Parse as argparse does, and keep the words for `error`."""
+        """Parse as argparse does, and keep the arguments for `error`."""
         self._words = args or ()
         return super().parse_known_args(args, namespace)
 
@@ -92,7 +93,7 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
-    """The function of a tool's verb and its arguments; raises SystemExit if they are not valid."""
+    """The function of a tool's verb, and its parsed arguments; raises SystemExit if they are not valid."""
     from lagem import __version__, commands
 
     parser = ToolParser(

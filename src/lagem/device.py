@@ -26,7 +26,7 @@ def named_device(name: str) -> torch.device:
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:
-    """The message for an error that means that memory ran out; None for any other error.
+    """The message if an error says that memory ran out; None for any other error.
 
     Args:
         error: A MemoryError, or torch's RuntimeError from CUDA, the CPU or a loading process.

@@ -55,7 +55,7 @@ def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
 
 
 def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
-    """Levels from the list of mappings that `asdict` gave; ValueError naming the level and field that is wrong."""
+    """Levels from the list of mappings that `asdict` gave; raises ValueError naming the wrong level and field."""
     if not isinstance(plain, list | tuple):
         raise ValueError(f"levels must be a list, but {plain!r} was found.")
     levels = []

@@ -1,4 +1,4 @@
-"""The progress bar of long jobs: items done and in all, rate, time elapsed and time left."""
+"""The progress bar of long jobs: items done and in total, rate, time elapsed and time left."""
 
 from rich.progress import (
     BarColumn,
@@ -25,7 +25,7 @@ def long_progress(*words: str) -> Progress:
     """A progress bar with rate and time left.
 
     Args:
-        words: More columns, as templates of rich over the fields of a task: `{task.fields[refused]} refused`.
+        words: More columns, as rich's templates with the fields of a task: `{task.fields[refused]} refused`.
     """
     return Progress(
         TextColumn("{task.description}"),

@@ -117,7 +117,7 @@ def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, su
         ({"a": 1}, "holds a dict, but a list is needed"),
         (["prepare"], "step 1: holds 'prepare'"),
         ([{"name": "a"}], "step 1: lacks command"),
-        ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown aftre; known are name, command, after"),
+        ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown field aftre; the fields are name, command"),
         ([{"name": "a", "command": "x", "after": "b"}], "after is 'b', but must be list"),
         ([{"name": "a", "command": "x", "after": ["b"]}], "waits for b, but the steps before it are none"),
         ([STEPS[0], {"name": "b", "command": ""}], "chain.yaml: step 2: its command is empty"),

@@ -138,7 +138,7 @@ def test_an_experiment_for_other_devices_is_noted(profile_file, capsys):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"gpus": 4}, "unknown gpus; known are partition, account, nodes,"),
+        ({"gpus": 4}, "unknown field gpus; the fields are partition, account, nodes,"),
         ({"nodes": "four"}, "nodes is 'four', but must be int"),
         ({"nodes": 0}, "nodes is 0, but at least 1 is needed"),
         ({"nodes": True}, "nodes is True"),
@@ -164,9 +164,9 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part=0/2"], "--part is set by --array"),
         (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "no slashes"),
         (["--name", "bash", "--", "prepare", "a", "--output", "b"], "for a shell"),
-        (["--local", "--", "prepare", "a", "--output", "b"], "--local is for --array"),
-        (["--chain", "x.yaml", "--", "prepare"], "one of them"),
-        ([], "one of them"),
+        (["--local", "--", "prepare", "a", "--output", "b"], "--local needs --array"),
+        (["--chain", "x.yaml", "--", "prepare"], "give either a command"),
+        ([], "give either a command"),
         (["--profile", "no.yaml", "--", "prepare", "a", "--output", "b"], "no.yaml: there is no such file"),
     ],
 )
@@ -196,7 +196,7 @@ def test_without_slurm_the_one_line_offers_a_dry_run(monkeypatch, tmp_path, caps
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     line = refusal(capsys, "--", "prepare", "a", "--output", "b")
-    assert "no sbatch and srun here" in line and "--dry-run" in line
+    assert "sbatch, srun or squeue is not installed" in line and "--dry-run" in line
     assert not (tmp_path / "runs").exists()
 
 

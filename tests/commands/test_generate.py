@@ -179,7 +179,7 @@ def test_the_largest_component_is_one_part_and_fewer_faces_stay_closed(generator
         (["--category", "chair", "--steps", "0"], "num_steps must be at least 1"),
         (["--category", "chair", "--guidance", "1", "2"], "one for each of levels 1 to 3, but 2"),
         (["--category", "chair", "--churn", "-1"], "s_churn must be 0 (no noise) or more"),
-        (["--category", "chair", "--coarser-sigma", "0.1"], "outside of what the stages trained with"),
+        (["--category", "chair", "--coarser-sigma", "0.1"], "outside the range used in training"),
         (["--category", "chair", "--resolution", "1"], "resolution of at least 2"),
         (["--category", "chair", "--faces", "3"], "at least 4 faces"),
         (["--category", "chair", "--device", "nonsense"], "--device nonsense cannot be used here"),
@@ -205,7 +205,7 @@ def test_samples_are_not_mixed_with_those_of_another_run(bundle, tmp_path, capsy
 def test_an_unconditional_cascade_takes_no_category(tmp_path, capsys):
     free = make_bundle(tmp_path, num_categories=None, category_names=(), drop_condition=0.0)
     for category in ("chair", "all"):
-        assert "knows no categories" in refusal(capsys, free, tmp_path / "out", "--category", category)
+        assert "has no categories" in refusal(capsys, free, tmp_path / "out", "--category", category)
     assert samples(load_bundle(free), count=1, category=None)[0].latents[0].shape == (16, 4)
 
 

@@ -108,7 +108,7 @@ def test_a_bundle_in_half_precision_takes_the_caches_of_both_its_autoencoders(tm
         (["--latents", "CACHE", "--keep", "3", "--count", "-1"], "--count must be at least 1"),
         (["--latents", "OTHER", "--keep", "3"], "does not belong to this autoencoder"),
         (["--latents", "nowhere", "--keep", "3"], "nowhere"),
-        (["--category", "chair", "lamp", "chair"], "--category names one more than once"),
+        (["--category", "chair", "lamp", "chair"], "--category names a category more than once"),
     ],
 )
 def test_a_mistake_is_one_line(options, message, generate, cache, tmp_path, capsys):

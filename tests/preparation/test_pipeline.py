@@ -173,14 +173,14 @@ def test_an_endless_reason_is_cut_and_stays_readable(folder, tmp_path, small, in
 def test_a_damaged_table_is_one_line(folder, tmp_path, small, undisturbed):
     table = tmp_path / "undisturbed" / "table.csv"
     table.write_text(table.read_text().replace(",seconds", ",time"))
-    with pytest.raises(ValueError, match=r"table.csv: damaged, or of another lagem .*remove it"):
+    with pytest.raises(ValueError, match=r"table.csv: damaged, or written by another version of lagem .*remove it"):
         prepare([folder], tmp_path / "undisturbed", small)
 
 
 def test_a_folder_of_an_older_lagem_is_said_to_be_one(folder, tmp_path, small, undisturbed):
     header = tmp_path / "undisturbed" / "format.json"
     header.write_text(header.read_text().replace('"watertight"', '"other"'))
-    with pytest.raises(ValueError, match=r"older lagem, whose format.json lacks watertight"):
+    with pytest.raises(ValueError, match=r"older version of lagem, whose format.json lacks watertight"):
         prepare([folder], tmp_path / "undisturbed", small)
 
 

@@ -130,7 +130,7 @@ def test_a_codec_is_loaded_by_a_file_or_the_folder_of_a_run(codec, tmp_path):
     ("name", "expected"),
     [
         ("huge", "there are no weights 'huge': give 'autoencoder' or 'large', or the path"),
-        ("furniture", r"'furniture' is a cascade; load it by lagem.load_cascade\('furniture'\)"),
+        ("furniture", r"'furniture' is a cascade; load it with lagem.load_cascade\('furniture'\)"),
         (".", "there are no weights '.'"),
     ],
 )

@@ -63,7 +63,7 @@ def test_the_last_checkpoint_may_be_named_by_its_path(run):
 
 def test_a_damaged_checkpoint_is_reported_and_not_skipped(run):
     (run / "checkpoints" / "last.ckpt").write_bytes(b"half")
-    with pytest.raises(ValueError, match="last.ckpt: this is no checkpoint, or a damaged one"):
+    with pytest.raises(ValueError, match="last.ckpt: not a checkpoint, or a damaged one"):
         start(run, "last")
 
 

@@ -1,8 +1,8 @@
-"""The parts of a long job as an array of tasks, by submitit: on SLURM, or as processes of this machine.
+"""Run the parts of a long job as an array of tasks (submitit): on SLURM, or as processes on this machine.
 
-A part is the same command with `--part I/N`. It does those of its items that are not done yet, and leaves the last
-step to the command without `--part`. So a killed part can be requeued or submitted again without losing or repeating
-anything.
+A part is the same command with `--part I/N`. It processes those of its items that are not done yet; the last step is
+done by the command without `--part`. So a killed part can be requeued or submitted again, and no work is lost or
+repeated.
 """
 
 import importlib.util
@@ -50,7 +50,7 @@ class ArrayTask:
             raise
 
     def checkpoint(self) -> "DelayedSubmission":
-        """What to run after a preemption or a time limit: the same, because a part resumes."""
+        """What to run after a preemption or a time limit: the same task, because a part resumes."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -89,7 +89,7 @@ def submit_parts(job: Job, after: Sequence[str]) -> str:
         first, *_ = executor.submit_array(parts)
     except (FailedJobError, FailedSubmissionError) as error:
         raise ValueError(
-            f"sbatch refused {job.parts} parts ({error}); a site's MaxArraySize, often 1001, is the most."
+            f"sbatch refused {job.parts} parts ({error}); the cluster's MaxArraySize, often 1001, is the limit."
         ) from None
     return str(first.job_id).split("_")[0]
 
@@ -105,7 +105,7 @@ def script_of_parts(job: Job, after: Sequence[str]) -> str:
 
 
 def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
-    """What a task of the array asks for, under the names of submitit's SLURM executor."""
+    """Resources of one task of the array, under the names that submitit's SLURM executor uses."""
     profile = job.profile
     wanted = {
         "job_name": job.name,
@@ -133,7 +133,7 @@ def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
 
 
 def run_parts_here(job: Job) -> None:
-    """Run the parts of a job as processes of this machine, all at once; raises ValueError if any of them fails."""
+    """Run the parts of a job as processes on this machine, all at once; raises ValueError if any of them fails."""
     from submitit import LocalExecutor
 
     folder = folder_of(job)
@@ -159,7 +159,7 @@ def run_parts_here(job: Job) -> None:
         number, log = next(iter(failed.items()))
         raise ValueError(
             f"{len(failed)} of {job.parts} parts failed, for example part {number}, whose log is {log}. "
-            "Run the same command again to do what is missing."
+            "Run the same command again to finish them."
         )
 
 

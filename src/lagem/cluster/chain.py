@@ -30,7 +30,7 @@ class Step:
 
 
 def load_chain(path: Path) -> list[Step]:
-    """The steps of a file, each after those it waits for; raises ValueError in one line for a mistake in it."""
+    """Read the steps of a chain, in order; raises ValueError in one line if there is a mistake in the file."""
     steps: list[Step] = []
     for number, values in enumerate(read_yaml(path, list), 1):
         where = f"{path}: step {number}"

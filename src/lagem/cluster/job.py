@@ -1,7 +1,7 @@
 """One `lagem` command as a SLURM job: what it asks for, and the batch script that runs it.
 
 A training runs one task for each GPU of every node; any other command is one task. Commands that can resume are
-signalled before the time limit and then requeued: a training requeues itself, a trap of the script requeues the others.
+signalled before the time limit and then requeued: a training requeues itself, a trap in the script requeues the others.
 """
 
 import shlex
@@ -23,7 +23,7 @@ class Job:
     Args:
         name: Name of the job.
         command: Verb and arguments of `lagem`.
-        folder: Holds script, command, logs and the mark `finished`; the run folder of a fit.
+        folder: Holds script, command, logs and the marker file `finished`; for a fit, it is also the run folder.
         profile: What the job asks of the cluster.
         python: Shell words that start Python, unless the profile names some.
         parts: Tasks of an array that share the work before the command itself does the last step; 0 for none.
@@ -64,7 +64,7 @@ class Job:
 
     @property
     def finished(self) -> Path:
-        """The mark of a command that succeeded."""
+        """Marker file of a command that succeeded."""
         return self.folder / "finished"
 
     def text(self) -> str:
@@ -114,7 +114,7 @@ class Job:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def command_on(self, profile: Profile) -> list[str]:
-        """The command; that of a training with the devices of the profile and its run folder."""
+        """The command; for a training, with the profile's devices and the run folder added."""
         verb = self.command[0]
         if verb not in TRAINING:
             return list(self.command)
@@ -129,8 +129,8 @@ class Job:
                 added.append(f"{name}={value}")
             elif given != str(value):
                 raise ValueError(
-                    f"{name} is {given}, but the job has {value}. Leave it out, because it follows from the profile "
-                    "(nodes, gpus_per_node) and the run folder; or change those."
+                    f"{name} is {given}, but the job has {value}. Leave it out, because the job sets it from the "
+                    "profile (nodes, gpus_per_node) and the run folder; or change those."
                 )
         if verb == "fit" and value_of("--ckpt_path", self.command) is None:
             added.append("--ckpt_path=last")  # so that it also resumes after a node failed
@@ -138,16 +138,16 @@ class Job:
 
 
 def signal_of(verb: str, seconds: int) -> str | None:
-    """sbatch's `--signal`: to all processes of a training, to the script of another command that can resume."""
+    """Value of sbatch's `--signal`: all processes of a training get it, or the script of another command."""
     if verb in TRAINING:
         return f"USR1@{seconds}" if verb == "fit" else None
     return f"B:USR1@{seconds}" if verb in RESUMABLE else None
 
 
 def checked_folder(runs: Path, name: str) -> Path:
-    """Folder of a job; raises ValueError if its name cannot be that of a folder."""
+    """Folder of a job; raises ValueError if its name cannot be used for a folder."""
     if not name or name.startswith(".") or any(letter in name for letter in "/\\\n"):
-        raise ValueError(f"the name {name!r} cannot be that of a folder: it must have no slashes and no leading dot.")
+        raise ValueError(f"the name {name!r} cannot be used for a folder: it must have no slashes and no leading dot.")
     return runs / name
 
 

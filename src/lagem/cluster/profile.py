@@ -12,15 +12,15 @@ import yaml
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Resources of one job; without a field the cluster decides.
+    """Resources of one job; the cluster decides about fields that are not set.
 
     Args:
         partition: Partition to submit to.
         account: Account to charge.
         nodes: Nodes of a training; any other command uses one.
-        gpus_per_node: GPUs of each node, with one task of a training on each; 0 for one task without a GPU.
+        gpus_per_node: GPUs of each node; a training runs one task on each GPU. 0 for one task without a GPU.
         cpus_per_task: CPU cores of each task.
-        memory: Memory of a node as SLURM spells it, such as 120G; "0" is all of it.
+        memory: Memory of a node as SLURM spells it, such as 120G; "0" for all of it.
         hours: Time limit.
         signal_seconds: Seconds before the time limit at which a job is signalled to save and requeue; SLURM may be
             a minute early.
@@ -65,7 +65,7 @@ class Profile:
 
 
 def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
-    """A profile of plain values; the message of a mistake begins with `where` they were found."""
+    """A profile from plain values; an error message begins with `where` they were found."""
     check_fields(Profile, values, where=where)
     try:
         return Profile(**values)
@@ -90,7 +90,9 @@ def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
     """Raise ValueError in one line unless plain values fit the fields of a dataclass by name and type."""
     hints, own = get_type_hints(kind), fields(kind)
     if unknown := [str(name) for name in values if name not in hints]:
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(one.name for one in own)}.")
+        raise ValueError(
+            f"{where}: unknown field {', '.join(unknown)}; the fields are {', '.join(one.name for one in own)}."
+        )
     needed = [one.name for one in own if one.default is MISSING and one.default_factory is MISSING]
     if missing := [name for name in needed if name not in values]:
         raise ValueError(f"{where}: lacks {', '.join(missing)}.")

@@ -1,4 +1,4 @@
-"""What one `lagem submit` asks for: its jobs, checked before any is submitted, and what happens to them."""
+"""One call of `lagem submit`: its jobs, which are checked before any is submitted, and what is done with them."""
 
 import contextlib
 import io
@@ -31,8 +31,8 @@ class Request:
         parts: Tasks of an array that share the work; 0 for none.
         local: Whether the parts run as processes of this machine.
         after: Ids of jobs that must succeed first.
-        name: Of the job and its folder; None to make one.
-        runs: Folder of the jobs' folders.
+        name: Name of the job and its folder; None to make one from the command and the time.
+        runs: Parent of the jobs' folders.
         dry_run: Whether to print the scripts instead of submitting them.
     """
 
@@ -48,16 +48,16 @@ class Request:
 
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.chain):
-            raise ValueError("give a command behind --, or a --chain: one of them.")
+            raise ValueError("give either a command after --, or a --chain.")
         if self.local and not self.parts:
-            raise ValueError("--local is for --array; without parts run the command itself.")
+            raise ValueError("--local needs --array; without parts, run the command itself.")
         if self.local and self.after:
             raise ValueError("--after waits for jobs of a cluster, but --local runs here.")
         if self.chain and self.parts:
             raise ValueError("--array is for one command; in a chain, each step has its own `array:`.")
 
     def jobs(self) -> Chain:
-        """The jobs asked for, each with the names of those it waits for."""
+        """The requested jobs, each with the names of those it waits for."""
         python = shlex.quote(sys.executable)
         if self.chain:
             folder = checked_folder(self.runs, self.name or self.chain.stem)
@@ -78,7 +78,7 @@ class Request:
 
 
 def carry_out(request: Request) -> None:
-    """Submit, run or print what is asked for; print the job's id, or one line for each step of a chain."""
+    """Submit, run or preview the requested jobs; print the job's id, or one line for each step of a chain."""
     if not request.dry_run and not request.local:
         require_slurm()
     jobs = request.jobs()
@@ -99,13 +99,13 @@ def carry_out(request: Request) -> None:
 
 
 def title_of(command: Sequence[str]) -> str:
-    """What a command runs, in one or two words: its experiment, the first --config (layers follow it), or its verb."""
+    """A short name for a command: that of its experiment (the first --config; layers come after it), or its verb."""
     configs = values_of("--config", command)
     return Path(configs[0]).stem if configs else command[0]
 
 
 def check(job: Job) -> None:
-    """Parse the job's command, so that a mistake in it shows now and not when the job starts."""
+    """Parse the job's command, so that a mistake in it is reported now and not when the job starts."""
     job.text()
     if job.parts:
         parts_of(job)

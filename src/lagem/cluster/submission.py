@@ -44,7 +44,7 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
 
 
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
-    """Submit jobs that wait for one another; skip those that have already succeeded, unless one they wait for runs.
+    """Submit jobs that wait for one another; skip a job that has already succeeded, unless one it waits for runs.
 
     Args:
         chain: The jobs.
@@ -66,7 +66,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """What `submit` would submit: only the script if there is one that waits for nothing."""
+    """What `submit` would submit; for one job without parts that waits for nothing, only its script."""
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
@@ -112,7 +112,7 @@ def refuse_existing_run(job: Job) -> None:
         return
     if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
         raise ValueError(
-            f"{job.folder} already holds another run. Resume it by --ckpt_path last behind `fit`, or give another "
+            f"{job.folder} already holds another run. Resume it by --ckpt_path last after `fit`, or give another "
             "--name."
         )
 
@@ -127,6 +127,6 @@ def require_slurm() -> None:
     """Raise ValueError if SLURM is not installed."""
     if not all(shutil.which(name) for name in ("sbatch", "srun", "squeue")):
         raise ValueError(
-            "there is no sbatch and srun here, so this machine submits to no SLURM cluster. "
+            "sbatch, srun or squeue is not installed, so this machine cannot submit jobs to SLURM. "
             "--dry-run prints what would be submitted."
         )

@@ -1,1 +1,1 @@
-"""One file a tool verb of `lagem`: arguments in, calls out, no logic."""
+"""The tool verbs of `lagem`, one per file: each defines arguments and makes one call, without logic."""

@@ -15,7 +15,7 @@ WEIGHTS = (
 
 
 def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, default: str | None = None) -> None:
-    """Add the autoencoder to use: an argument, or with a default an option, that becomes the path of a file."""
+    """Add the autoencoder to use: a positional argument, or an option if there is a default; its value is a path."""
     if default is None:
         parser.add_argument(name, type=autoencoder_file, metavar="CKPT", help=WEIGHTS)
     else:
@@ -100,7 +100,7 @@ def add_status(parser: argparse.ArgumentParser) -> None:
 
 def add_retry_refused(parser: argparse.ArgumentParser) -> None:
     """Add `--retry-refused`."""
-    parser.add_argument("--retry-refused", action="store_true", help="try shapes again that an earlier call refused")
+    parser.add_argument("--retry-refused", action="store_true", help="retry shapes that an earlier call refused")
 
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +143,7 @@ def add_sampler(parser: argparse.ArgumentParser) -> None:
 
 
 def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
-    """The settings that these options name."""
+    """The sampler's settings, from these options."""
     from lagem.generation.settings import SamplerSettings
 
     return SamplerSettings(

@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     parser.usage = "lagem submit [options] -- COMMAND ..., or lagem submit [options] --chain FILE"
-    add("command", nargs="*", metavar="COMMAND", help="behind --: what to run, as you would type it behind `lagem`")
+    add("command", nargs="*", metavar="COMMAND", help="after --: what to run, as you would type it after `lagem`")
     add("--profile", type=Path, metavar="FILE", help="what a job asks of the cluster (default: one task for an hour)")
     add("--chain", type=Path, metavar="FILE", help="instead of a command: steps that wait for one another")
     add(
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="for prepare, encode and evaluate: N tasks share the work before the job itself does the last step",
+        help="for prepare, encode and evaluate: N tasks share the work, then the job itself does the last step",
     )
     add("--local", action="store_true", help="with --array: run N processes on this machine, without SLURM")
     add("--after", nargs="+", default=[], metavar="JOB", help="ids of jobs that must succeed first")

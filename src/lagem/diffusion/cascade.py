@@ -40,8 +40,8 @@ class Cascade:
 
     Args:
         stages: Fine to coarse.
-        standardise: Applied to the latents that each stage samples, to standardise every vector over its channels as
-            encoded ones are (Eq. 6); None leaves them as sampled.
+        standardise: Function that is applied to the latents of each stage; it standardises every vector over its
+            channels, as the encoder does (Eq. 6). None for no change.
     """
 
     def __init__(self, stages: Sequence[Stage], *, standardise: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -71,8 +71,8 @@ class Cascade:
     ) -> list[Tensor]:
         """Latents of all levels (Eq. 10).
 
-        The noise of a level of a sample is keyed by the sample's seed and the level, so a sample does not depend on
-        its batch, nor the noise of a level on which other levels are given.
+        The noise is keyed by the sample's seed and the level. So a sample does not depend on its batch, and the noise
+        of a level does not depend on which other levels are given.
 
         Args:
             seeds: A seed for each of the B samples.
@@ -134,6 +134,6 @@ class Cascade:
             backbone.check_latents(latents, level)
             if len(latents) != batch_size:
                 raise ValueError(
-                    f"{batch_size} seeds ask for as many samples, but level {level} was given for {len(latents)}."
+                    f"{batch_size} seeds make as many samples, but level {level} was given for {len(latents)}."
                 )
         return given

@@ -1,4 +1,4 @@
-"""What diffusion needs to know of the network of a stage."""
+"""What diffusion requires of a stage's network."""
 
 from collections.abc import Sequence
 from typing import Protocol

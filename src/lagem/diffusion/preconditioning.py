@@ -43,7 +43,8 @@ class Denoiser(nn.Module):
         drop: Tensor | None = None,
         coarser_sigma: Tensor | None = None,
     ) -> Tensor:
-        """Denoise latents of the backbone's level (EDM Eq. 7); in float32 around the backbone, also under autocast.
+        """Denoise latents of the backbone's level (EDM Eq. 7); all but the backbone runs in float32, even under
+        autocast.
 
         Args:
             noised: (B, M_i, D_i), x = Z_i + sigma * n.

@@ -24,7 +24,7 @@ from lagem.diffusion.preconditioning import Denoiser
 class SamplerStep:
     """The state of sampling after a step.
 
-    step: 1 to num_steps, and sigma: the noise level it reached, 0 after the last.
+    step, sigma: number of the step, 1 to num_steps, and the noise level after it, 0 after the last.
     denoised: (B, M, D), D(x_hat; t_hat), the clean latents as the step predicted them.
     num_evaluations: evaluations of the network on the batch so far.
     """
@@ -43,7 +43,7 @@ class HeunSampler:
 
     Args:
         num_steps: N.
-        sigma_min: Noise level t_{N-1} that the last step, an Euler step to 0, starts from.
+        sigma_min: Noise level t_{N-1}, from which the last step (an Euler step) goes to 0.
         sigma_max: Noise level t_0 of the start.
         rho: How strongly steps shorten towards sigma_min (EDM Eq. 5); 1 makes all steps equal.
         guidance: w of D_uncond + w (D_cond - D_uncond); 1 is no guidance, and needs no unconditional evaluation.

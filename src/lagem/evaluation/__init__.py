@@ -1,1 +1,1 @@
-"""How good results are: means with intervals, tables and cards. Its rooms score reconstructions and generated sets."""
+"""How good results are: means, tables and cards; subpackages score reconstructions and generated sets."""

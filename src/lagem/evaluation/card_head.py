@@ -47,7 +47,7 @@ class CardHead:
         return cls(**given)
 
     def joined(self, *others: Self) -> Self:
-        """This head with the fields that the others give."""
+        """This head, with the fields that the other heads set."""
         found = self
         for other in others:
             given = {of.name: getattr(other, of.name) for of in fields(other)}
@@ -67,7 +67,7 @@ class CardHead:
 class ReconstructionHead(CardHead):
     """Head of the card that `lagem evaluate` writes, and of the study of levels.
 
-    weights: file of the network, or what is evaluated without one.
+    weights: file of the network, or the name of a method without weights.
     weights_sha256: SHA-256 of that file.
     surface_points_given: N, points that the encoder reads.
     resolution: cells along a side of the grid.
@@ -102,7 +102,7 @@ class GenerationHead(CardHead):
     training_set: what the cascade was trained on, as the user names it.
     split: split of the references.
     points: points of each shape for the Chamfer distances.
-    emd_points: points of each shape for the earth mover's distance, or that there is none.
+    emd_points: points of each shape for the earth mover's distance, or a note that it is not measured.
     samples: number of generated shapes, with and without a surface.
     compared: n, shapes of each set that are compared.
     seed: seed of all draws.

@@ -102,9 +102,9 @@ class TrainingSearch:
 
     Args:
         ids: Ids of the training shapes.
-        cloud: Returns surface points of a training shape: its index in `ids` and the number of points, or all points
-            if it has fewer.
-        progress: Shows the progress of describing.
+        cloud: Takes the index of a training shape in `ids` and a number of points; returns that many surface points, or
+            all if there are fewer.
+        progress: Progress bar for the description of the training shapes.
     """
 
     def __init__(self, ids: Sequence[str], cloud: Callable[[int, int], Points], progress: Progress) -> None:

@@ -25,6 +25,6 @@ def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *,
 
 
 def print_plain(console: Console, lines: Iterable[str]) -> None:
-    """Print lines as they are, without markup or highlighting."""
+    """Print lines verbatim, without markup or highlighting."""
     for line in lines:
         console.print(line, markup=False, highlight=False)

@@ -42,7 +42,7 @@ def formatted_value(measure: str, value: float, *, sign: bool = False) -> str:
 
 
 def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
-    """A mean, followed by its interval if that is wanted and the mean is over more than one value; – for None."""
+    """A mean, with its interval if that is wanted and the mean is over more than one value; – for None."""
     if mean is None:
         return "–"
     value, low, high = (formatted_value(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))

@@ -44,11 +44,11 @@ def write_bundle(
         The folder.
 
     Raises:
-        ValueError: The files do not belong together, naming the one that does not, or the folder is there already.
+        ValueError: If the files do not belong together (the message names the wrong one), or the folder already exists.
     """
     output = Path(output)
     if output.exists():
-        raise BundleError(f"{output} is there already. Remove it, or name another --output.")
+        raise BundleError(f"{output} already exists. Remove it, or give another --output.")
     network, network_spec = load_autoencoder(autoencoder)
     fingerprint = fingerprint_of(network)
     loaded = [(Path(path), *load_stage(path)) for path in stages]
@@ -73,10 +73,10 @@ def write_bundle(
 def load_bundle(path: str | Path) -> CascadedGenerator:
     """Read a bundle, running no code from it.
 
-    A bundle that was made with the autoencoder that comes with the package may lack its copy of it.
+    A bundle of the autoencoder that ships with the package may lack a copy of that autoencoder.
 
     Raises:
-        ValueError: What is there is no bundle, or a damaged one, naming the file.
+        ValueError: If the folder is not a bundle, or is damaged; the message names the file.
     """
     folder = Path(path)
     contents = _contents(folder)
@@ -100,11 +100,11 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:
-        ValueError: There is no such cascade, it is damaged, or the device cannot be used.
+        ValueError: If there is no such cascade, it is damaged, or the device cannot be used.
     """
     folder = cascade_folder(name)
     if str(name) in AUTOENCODERS and not folder.exists():
-        raise BundleError(f"{name!r} is an autoencoder and no cascade; load it by lagem.load_codec({name!r}).")
+        raise BundleError(f"{name!r} is an autoencoder, not a cascade; load it with lagem.load_codec({name!r}).")
     if not folder.exists():
         raise BundleError(
             f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, or the folder of a bundle."
@@ -113,7 +113,7 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:
-    """Raise BundleError if a stage does not fit the levels or the other stages, or a level lacks its one stage."""
+    """Raise BundleError if a stage does not fit the levels or the other stages, or if a level has not exactly one."""
     by_level: dict[int, Path] = {}
     for path, spec in specs:
         if spec.levels != tuple(levels):
@@ -135,7 +135,7 @@ def _contents(folder: Path) -> dict[str, Any]:
     path = folder / CONTENTS
     if not path.is_file():
         lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
-        raise BundleError(f"{folder}: no bundle of `lagem bundle`, since {lacks}; give the folder of one.")
+        raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of one.")
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         found = contents["format"]

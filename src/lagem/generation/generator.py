@@ -34,9 +34,9 @@ class GeneratedShape:
     """One sample.
 
     index: Its number, from 0.
-    seed: Of its noise; with the condition and the sampler's settings it decides the sample.
+    seed: Seed of its noise, which decides the sample together with the condition and the sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: In the unit sphere; None if the field has no surface, for the `reason`.
+    mesh: In the unit sphere; None if the field has no surface, then `reason` says why.
     category: As requested, or None.
     """
 
@@ -69,7 +69,7 @@ class CascadedGenerator:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """Device of the networks."""
         return self.codec.device
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
@@ -112,7 +112,7 @@ class CascadedGenerator:
             The samples in order; one whose field has no surface has no mesh.
 
         Raises:
-            ValueError: The cascade cannot follow an argument.
+            ValueError: If an argument does not suit the cascade.
         """
         return list(
             self.stream(
@@ -216,7 +216,7 @@ class CascadedGenerator:
                 raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
             return torch.tensor(names.index(category), device=self.device)
         if category is not None:
-            raise ValueError(f"this cascade knows no categories, but {category!r} was given. Leave it out.")
+            raise ValueError(f"this cascade has no categories, but {category!r} was given. Leave it out.")
         if spec.condition_dim is None:
             if condition is not None:
                 raise ValueError("this cascade is unconditional, but a condition was given. Leave it out.")
@@ -240,7 +240,7 @@ class CascadedGenerator:
         reach = max(spec.max_coarser_sigma for spec in self.specs)
         if not 0 <= sampler.coarser_sigma <= reach:
             raise ValueError(
-                f"coarser_sigma {sampler.coarser_sigma} is outside of what the stages trained with, 0 to {reach}."
+                f"coarser_sigma {sampler.coarser_sigma} is outside the range used in training, 0 to {reach}."
             )
         stages = [
             Stage(

@@ -1,7 +1,7 @@
 """What to generate: free requests sample all levels, forced ones keep the coarse latents of real shapes.
 
-A stage is trained on true coarser latents, but in a cascade it gets sampled ones. Samples with true coarse latents
-(teacher forcing), compared with free ones, show what that costs.
+A stage is trained on true coarser latents, but in a cascade it gets sampled ones. Comparing samples with true coarse
+latents (teacher forcing) to free ones shows what that costs.
 """
 
 from collections.abc import Sequence

@@ -39,16 +39,16 @@ def generate(
     Args:
         bundle: As `load_cascade` takes it.
         output: Folder of the results.
-        categories: Names of categories, or `all` alone; None for a cascade that knows none.
+        categories: Names of categories, or `all` alone; None for a cascade that has none.
         count: Shapes of each category.
         latents: Folder of `lagem encode`, from whose shapes the levels in `keep` are taken; None to sample all levels.
-        split: Of those shapes; None takes val.
+        split: Split of those shapes; None for val.
         keep: Numbers of the coarsest levels.
         sampler: How latents are sampled.
         surface: How fields become meshes.
         format: Ending of the meshes' files.
         batch_size: Samples made at once.
-        device: Where the networks run.
+        device: Device of the networks.
         seed: Sample i depends on (seed, i) alone.
         up: The axis that points up in the picture.
 
@@ -56,11 +56,11 @@ def generate(
         How many samples have a mesh.
 
     Raises:
-        ValueError: The cascade cannot follow these arguments, or the folder cannot be written to.
+        ValueError: If these arguments do not suit the cascade, or the folder cannot be written to.
     """
     check_folder(output)
     if latents is None and (keep or split):
-        raise ValueError("--keep and --split choose from the shapes of --latents CACHE; name it, or leave them out.")
+        raise ValueError("--keep and --split choose from the shapes of --latents CACHE; add it, or leave them out.")
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}
     if latents is not None:
@@ -108,7 +108,7 @@ def _requests(
     every = categories == [EVERY_CATEGORY] and bool(generator.category_names)
     names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]
     if len(set(names)) < len(names):
-        raise ValueError(f"--category names one more than once: {' '.join(map(str, names))}.")
+        raise ValueError(f"--category names a category more than once: {' '.join(map(str, names))}.")
     if latents is None:
         return free_requests(names, count)
     return forced_requests(

@@ -26,12 +26,12 @@ class SamplerSettings:
     standardise: bool = False
 
     def by_level(self, levels: int) -> list[tuple[int, float]]:
-        """Steps and guidance of each level, fine to coarse; ValueError if the numbers do not fit."""
+        """Steps and guidance of each level, fine to coarse; raises ValueError if their number is wrong."""
         both = []
         for name, given in (("steps", self.steps), ("guidance", self.guidance)):
             if len(given) not in (1, levels):
                 raise ValueError(
-                    f"{name} is one number, or one for each of levels 1 to {levels}, but {len(given)} were given."
+                    f"{name} must be one number, or one for each of levels 1 to {levels}, but {len(given)} were given."
                 )
             both.append(list(given) * levels if len(given) == 1 else list(given))
         return list(zip(*both, strict=True))
@@ -44,7 +44,7 @@ class SurfaceSettings:
     Args:
         resolution: Cells along a side of the grid.
         only_largest: Keep only the largest connected component.
-        faces: Most faces of a mesh; None for all.
+        faces: Maximum number of faces of a mesh; None for all.
     """
 
     resolution: int = 128

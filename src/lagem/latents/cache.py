@@ -1,4 +1,4 @@
-"""Reader of a latent cache: any subset of any shape, of one autoencoder."""
+"""Reader of a latent cache, which one autoencoder encoded: any subset of any shape."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class LatentCache(ShardedFolder[LatentShard]):
     ids, categories, splits: one entry per shape.
     levels: sizes of the autoencoder's levels, fine to coarse.
     fingerprint: that of the autoencoder, from `lagem.weights.fingerprint`.
-    subsets: K, number of samplings of its surface that each shape was encoded from.
+    subsets: K, number of encoded samplings of each shape's surface.
     """
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:

@@ -22,15 +22,15 @@ from lagem.sources.surfaces import SurfaceSource
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """Everything besides the autoencoder and the data that decides the latents.
+    """Everything that decides the latents, except the autoencoder and the data.
 
     Args:
         num_surface_points: N, points of a cloud.
         subsets: K, clouds sampled from the surface of each shape.
         seed: Seed of the samplings.
-        batch_size: B. It affects the last bits of the latents, since kernels sum in another order for another B.
+        batch_size: B. It affects the last bits of the latents, since the order in which kernels sum depends on B.
         splits: Splits to encode; None for all.
-        ids: Shapes to encode, as far as the data contain them; None for all.
+        ids: Ids of the shapes to encode, if the data contain them; None for all.
     """
 
     num_surface_points: int

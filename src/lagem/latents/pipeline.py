@@ -48,7 +48,7 @@ def encode(
         output: The folder.
         settings: Counts, seed and splits.
         augment: Random map of every subset but the first, which is never augmented.
-        retry_refused: Encode shards again in which an earlier call refused a shape.
+        retry_refused: Encode the shards again in which an earlier call refused a shape.
         part: Encode only this part of the shards and write no index; parts may run in parallel on several machines. A
             call without it encodes what is missing and writes the index.
 

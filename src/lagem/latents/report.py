@@ -14,7 +14,7 @@ LISTED = 40  # refused shapes listed by name; refused.csv lists all
 
 
 def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None = None) -> None:
-    """Print counts and refusals of all shapes or of one part; raises ValueError if none of all could be encoded."""
+    """Print counts and refusals of all shapes or of one part; raises ValueError if no shape at all is encoded."""
     if part is not None:
         show_part(refused, part)
         return

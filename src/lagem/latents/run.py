@@ -45,7 +45,7 @@ def encode_data(
         batch_size: Samplings encoded at once.
         device: Torch device; `auto` for a GPU if there is one.
         seed: Seed of the samplings, and of procedural shapes.
-        retry_refused: Encode shards again in which an earlier call refused a shape.
+        retry_refused: Encode the shards again in which an earlier call refused a shape.
         part: Encode only this part of the shards and write no index.
 
     Returns:

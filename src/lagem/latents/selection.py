@@ -1,7 +1,7 @@
 """A reproducible selection from a large data set: a list of ids, chosen by a seed.
 
-Ids are ranked by a hash of the seed and the id, so the list does not depend on the order of the source, and of two
-lists of one seed the longer contains the shorter.
+Ids are ranked by a hash of the seed and the id, so the list does not depend on the order of the source, and a longer
+list contains every shorter one of the same seed.
 """
 
 import csv
@@ -49,7 +49,7 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a list, checked by the sha256 in it; raises ValueError if it is no such list, or damaged."""
+    """The ids of a list, checked by the sha256 in it; raises ValueError if it is not such a list, or is damaged."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
     head, *lines = path.read_text(encoding="utf-8").split("\n")

@@ -14,20 +14,21 @@ class OpenCLI(LightningCLI):
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
         """Hook: change the parser of a verb.
 
-        `add_arguments_to_parser` runs before the arguments of the verb exist; without this their defaults are fixed.
+        `add_arguments_to_parser` runs before the verb's arguments exist; without this, their defaults cannot be
+        changed.
         """
 
     def check_settings(self) -> None:
         """Hook: check the parsed settings before anything is built.
 
-        It replaces Lightning's reading of settings from the checkpoint, which holds none of ours. Without this a
+        It replaces Lightning's reading of settings from the checkpoint, which holds none of ours. Without this, a
         missing checkpoint would be reported only after the model and the data are built.
         """
 
     def set_seed(self) -> None:
         """Hook: seed all generators.
 
-        Without this parsing an experiment to describe it would change the random state of the process.
+        Without this, describing an experiment (which parses it) would change the random state of the process.
         """
         super()._set_seed()
 

@@ -17,17 +17,17 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParalle
 
 
 def end_after_batch(trainer: Trainer, ends: bool) -> None:
-    """Make a fit raise SIGTERMException after the current batch, or take that back.
+    """Make a fit raise SIGTERMException after the current batch, or cancel that.
 
-    `should_stop` would first run the hooks of a regular end; without this a signalled run cannot stop between epochs.
+    `should_stop` would first run the hooks of a regular end; without this, a signalled run cannot stop between epochs.
     """
     trainer._signal_connector.received_sigterm = ends
 
 
 def batches_trained(trainer: Trainer) -> int:
-    """Training batches of all epochs that the fit has processed, also in an earlier start that it resumes.
+    """Number of training batches of all epochs that the fit has processed, including earlier starts that it resumes.
 
-    `global_step` counts optimiser steps; without this a resumed run would not continue with the next batch.
+    `global_step` counts optimiser steps; without this, a resumed run would not continue with the next batch.
     """
     # A checkpoint written in on_train_batch_end counts its last batch as processed, but not yet as completed.
     loop: Any = trainer.fit_loop
@@ -35,9 +35,9 @@ def batches_trained(trainer: Trainer) -> int:
 
 
 def set_up_training_data(trainer: Trainer) -> None:
-    """Make the training loader, which gives `num_training_batches` its value before the first epoch.
+    """Make the training loader, so that `num_training_batches` is known before the first epoch.
 
-    Without this the warm-up cannot be one epoch long by default.
+    Without this, the warm-up cannot be one epoch long by default.
     """
     trainer.fit_loop.setup_data()
 
@@ -46,7 +46,7 @@ def restart_training_data(trainer: Trainer) -> None:
     """Make the fit create its training loader again.
 
     Lightning starts to iterate as soon as it needs the length of an epoch, before it has read the checkpoint to
-    resume from; without this a resumed run would begin its data from the start.
+    resume from; without this, a resumed run would begin its data from the start.
     """
     trainer.fit_loop._combined_loader = None
 
@@ -54,7 +54,7 @@ def restart_training_data(trainer: Trainer) -> None:
 def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
     """The environment that Lightning detected.
 
-    Without this Lightning's own SLURM requeueing, which also handles SIGUSR1, could not be switched off.
+    Without this, Lightning's own SLURM requeueing, which also handles SIGUSR1, could not be switched off.
     """
     return trainer._accelerator_connector.cluster_environment
 
@@ -62,7 +62,7 @@ def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
 def keep_average_on(callback: WeightAveraging, device: torch.device) -> None:
     """Keep averaged weights on a device, unless the configuration names one.
 
-    Lightning creates the average before it moves the model to its device; without this the average would stay on
+    Lightning creates the average before it moves the model to its device; without this, the average would stay on
     the CPU.
     """
     callback._device = callback._device or device
@@ -71,16 +71,16 @@ def keep_average_on(callback: WeightAveraging, device: torch.device) -> None:
 def mark_last_saved(callback: ModelCheckpoint, path: str) -> None:
     """Tell a ModelCheckpoint that it has already written `last.ckpt`.
 
-    Without this one that has not saved since this start writes it at the end of the fit, when weight averaging has
-    put its weights into the model.
+    Without this, a ModelCheckpoint that has not saved since this start writes the file again at the end of the fit,
+    after weight averaging has put its weights into the model.
     """
     callback.last_model_path = callback._last_checkpoint_saved = path
 
 
 def set_run_id(logger: WandbLogger, run_id: str) -> None:
-    """Give a W&B logger the id of its run after it was made, but before it starts the run.
+    """Give a W&B logger the id of its run after the logger is made, but before it starts the run.
 
-    Without this every start of a run folder would be a new W&B run.
+    Without this, every start of a run folder would be a new W&B run.
     """
     logger._id = logger._wandb_init["id"] = run_id
 
@@ -88,7 +88,7 @@ def set_run_id(logger: WandbLogger, run_id: str) -> None:
 def set_default_timeout(strategy: DDPStrategy | FSDPStrategy | ModelParallelStrategy, timeout: timedelta) -> None:
     """Limit how long ranks wait for one another, unless the configuration does.
 
-    Without this the other ranks wait half an hour for one that hangs.
+    Without this, the other ranks wait half an hour for one that hangs.
     """
     if strategy._timeout == default_pg_timeout:
         strategy._timeout = timeout
@@ -97,7 +97,7 @@ def set_default_timeout(strategy: DDPStrategy | FSDPStrategy | ModelParallelStra
 def set_default_of_ddp(strategy: DDPStrategy, name: str, value: object) -> None:
     """Set an argument of DistributedDataParallel, unless the configuration does.
 
-    Without this `--trainer.strategy ddp` keeps every gradient twice in memory.
+    Without this, `--trainer.strategy ddp` keeps every gradient twice in memory.
     """
     strategy._ddp_kwargs.setdefault(name, value)
 
@@ -105,7 +105,7 @@ def set_default_of_ddp(strategy: DDPStrategy, name: str, value: object) -> None:
 def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
     """Make FSDP2 write each checkpoint as one file.
 
-    Without this the checkpoint is a folder of shards, which only the same strategy can resume.
+    Without this, the checkpoint is a folder of shards, which only the same strategy can resume.
     """
     strategy._save_distributed_checkpoint = False
 
@@ -113,7 +113,7 @@ def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
 def kill_started_ranks(trainer: Trainer) -> None:
     """Kill the processes of the other ranks that this one started.
 
-    Without this they would keep waiting for this rank after it has exited.
+    Without this, they would keep waiting for this rank after it has exited.
     """
     launcher = trainer.strategy.launcher
     if launcher is not None:

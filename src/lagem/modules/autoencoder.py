@@ -36,11 +36,11 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
-        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the highest of the
-            published 8 are finer than the spacing of the input points, and cause ridges if there are few shapes.
+        octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the highest of
+            the published 8 are finer than the spacing of the input points, and cause ridges if there are few shapes.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
-            near points belong together; or `anchored`, local with latents that start as the position of their
-            anchor (`lagem.models.initialisation`).
+            near points belong together; or `anchored`, which is `local` with latents that start as the positions of
+            their anchors (`lagem.models.initialisation`).
         near_weight: Weight of the near-surface queries' loss.
         kl_weight: Weight of the KL term; has no effect if all levels are standardised.
         level_dropout: Fraction of the shapes of a step that are decoded without their finest level or levels, so that
@@ -58,7 +58,8 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: Recompute self-attention blocks wholly in the backward pass, for the least memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
-            except for num_latents, on which no weight depends. Of more octaves than configured, the lowest are used.
+            except for num_latents, on which no weight depends. If they have more octaves than configured, the lowest
+            are used.
         on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step; both
             name the step and the shapes.
     """
@@ -164,7 +165,7 @@ class AutoencoderModule(RecipeModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another architecture, in one line."""
         if "autoencoder" not in checkpoint:
-            raise ValueError("the checkpoint holds no autoencoder; give one of an autoencoder's run.")
+            raise ValueError("the checkpoint holds no autoencoder; give the checkpoint of one.")
         found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
         ours = replace(self.spec, num_surface_points=found.num_surface_points)
         if differing := differences(found.as_plain(), ours.as_plain()):
@@ -220,8 +221,8 @@ class AutoencoderModule(RecipeModule):
         if _all_but_num_latents(spec) != _all_but_num_latents(self.spec) or spec.octaves < octaves:
             raise ValueError(
                 f"init_from {path}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
-                f"octaves {spec.octaves}) is not the one configured (only num_latents may differ, and octaves may be "
-                "fewer)."
+                f"octaves {spec.octaves}) is not the one configured; only num_latents may differ, and fewer octaves "
+                "may be configured."
             )
         embedding = {"point_embedding.linear.weight": given.point_embedding.weight_of_lowest(octaves)}
         self.autoencoder.load_state_dict(given.state_dict() | embedding)

@@ -58,13 +58,13 @@ class MuonAdamW(Optimizer):
         return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the states of both."""
+        """Restore the states of both."""
         for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """A schedule writes learning rates into our groups; the parts read theirs: they are the same objects."""
+        """Share the group objects, so that the parts read the learning rates that a schedule writes into our groups."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 

@@ -1,7 +1,7 @@
 """Weights sharded over ranks by FSDP2, gathered while callbacks use them.
 
-The weights of a block are gathered before it runs and dropped after it; those outside blocks stay from forward to
-backward. In evaluation every rank holds all weights, because callbacks call the network on some ranks only.
+The weights of a block are gathered before it runs and dropped after it; those outside blocks stay gathered from forward
+to backward. In evaluation every rank holds all weights, because callbacks call the network on some ranks only.
 """
 
 import torch

@@ -48,8 +48,8 @@ class CascadeStageModule(RecipeModule):
         depth: Blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
         num_categories: Number of categories, if the condition is a category.
         condition_dim: Channels of the condition, if it is an embedding; without both, the stage is unconditional.
-        drop_condition: Fraction of the shapes of a step that train without their condition, which guidance needs:
-            0.1 is usual; 0 as in the paper.
+        drop_condition: Fraction of the shapes of a step that train without their condition. Guidance needs more than 0,
+            usually 0.1; 0 as in the paper.
         max_coarser_sigma: Conditioning augmentation: coarser latents get noise of up to this standard deviation, which
             the network receives as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
@@ -236,5 +236,5 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
         if wanted is not None and wanted != found:
             raise ValueError(
                 f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
-                "other data (of LatentDataModule, `condition: category` makes categories the condition)."
+                "other data (for LatentDataModule, `condition: category` makes categories the condition)."
             )

@@ -3,8 +3,8 @@
 The result depends on the shapes alone. The shapes of each split are sorted by id and cut into runs of
 `shapes_per_shard`, so validation reads no shard with training shapes. A shard is named by its number and a hash of its
 ids, so packing after adding meshes writes only the shards that change. index.csv names the valid shards, and replacing
-it makes the new state valid at once. The single file of a shape is removed once a shard with it is on the disk, an old
-shard once no index names it.
+it makes the new state valid at once. The single file of a shape is removed once a shard that contains it is on the
+disk; an old shard is removed once index.csv does not name it.
 """
 
 from collections.abc import Iterable, Mapping

@@ -53,7 +53,7 @@ def prepare(
             call without it prepares what is missing and packs.
 
     Returns:
-        The records of these meshes, also those of earlier calls, sorted by id.
+        The records of these meshes, including those of earlier calls, sorted by id.
     """
     if workers < 1:
         raise ValueError(f"--workers is {workers}, but must be at least 1.")
@@ -168,9 +168,9 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
     """The meshes, with the recorded id of each file that has a record.
 
-    An id contains the ending of the file only if another file differs in nothing else, and such a twin may be added or
-    removed between two calls. Raises ValueError if a recorded file has an entirely different id now, since the shape
-    would be stored twice.
+    An id contains the ending of its file only if another file has the same path with a different ending. Such a file
+    may be added or removed between two calls. Raises ValueError if a recorded file has an entirely different id now,
+    since the shape would be stored twice.
     """
     recorded = {record.source: record.id for record in records.values()}
     found = []

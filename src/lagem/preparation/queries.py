@@ -2,7 +2,7 @@
 
 Some real shapes fill so little of the ball that uniform draws rarely hit them (a towel rail: 0.03%). For those, further
 points are drawn in the grid cells that may contain the solid. The equivalent number of draws from the whole ball is
-stored with the shape, so shares of the ball and IoU stay unbiased.
+stored with the shape, so IoU and the fraction of the ball that is inside stay unbiased.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ MOST_CELLS = 1 << 21
 
 
 def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator) -> tuple[Stored, Stored, int]:
-    """Volume queries (N, 3) inside and outside, and the number of uniform draws behind those inside."""
+    """Volume queries (N, 3) inside and outside, and the number of uniform draws that those inside stand for."""
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
         return inside, outside, settings.volume
@@ -103,7 +103,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
-    """Cells that contain the whole solid, refined until a good share of the points drawn in them is inside."""
+    """Cells that contain the whole solid, refined until enough of the points drawn in them are inside."""
     cells, grid = cells_of_solid(solid.mesh, solid.inside, GRID), GRID
     distance_to = None
     while 8 * len(cells) <= MOST_CELLS:

@@ -16,7 +16,7 @@ LISTED = 40  # up to this many refused meshes are listed by name, more are group
 
 
 def show(records: list[Record], output: str | Path, part: Part | None = None, console: Console | None = None) -> None:
-    """Print counts and refusals of all meshes or of one part; raises ValueError if none of all could be prepared."""
+    """Print counts and refusals of all meshes or of one part; raises ValueError if no mesh at all is prepared."""
     if part is not None:
         show_part(records, part)
         return
@@ -40,7 +40,7 @@ def show(records: list[Record], output: str | Path, part: Part | None = None, co
 
 
 def show_part(records: list[Record], part: Part) -> None:
-    """Print the counts of one part, all of whose meshes may be refused."""
+    """Print the counts of one part; it is no error if all its meshes are refused."""
     refused = sum(record.status == "refused" for record in records)
     print(
         f"part {part}: {status_line('meshes', total=len(records), done=len(records) - refused, refused=refused)}. "

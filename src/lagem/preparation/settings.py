@@ -23,7 +23,7 @@ class Settings:
         resolution: Cells along a side of the flood's grid.
         thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
         seed: Seed of all draws.
-        val_share: Share of the shapes without a given split that is used for validation, by a hash of the id.
+        val_share: Fraction of the shapes without a given split that is used for validation, chosen by a hash of the id.
         shapes_per_shard: Shapes in one shard file.
     """
 

@@ -41,8 +41,8 @@ class Copy:
 def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -> list[Copy]:
     """Pairs of shapes that are close to each other.
 
-    Candidates are the pairs whose Hausdorff distance is below the bound. Kept are those whose Chamfer distance exceeds
-    that of two samplings of one surface by less than the bound.
+    Candidates are the pairs whose Hausdorff distance is below the bound. A candidate is kept if its Chamfer distance
+    exceeds that of two samplings of one surface by less than the bound.
 
     Args:
         shards: The shapes.

@@ -71,7 +71,7 @@ def write_record(root: Path, record: Record) -> None:
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
-    """Records by id: those of table.csv, updated by the newer single ones, of which only those of `ids` if given."""
+    """Records by id: those of table.csv, updated by newer single records (only those of `ids`, if given)."""
     records: dict[str, Record] = {}
     table = root / "table.csv"
     if table.exists():
@@ -79,8 +79,8 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             records |= {row["id"]: _from_row(row) for row in read_csv(table, COLUMNS)}
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{table}: damaged, or of another lagem ({type(error).__name__}: {error}); remove it to resume without "
-                "its records of refused meshes."
+                f"{table}: damaged, or written by another version of lagem ({type(error).__name__}: {error}); "
+                "remove it to resume without its records of refused meshes."
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):

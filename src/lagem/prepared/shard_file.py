@@ -32,7 +32,7 @@ class ShapeArrays:
     """One prepared shape in stored form.
 
     pools: the arrays of `quantisation.POOLS`, (N, 3) integers each.
-    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball behind each volume pool.
+    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball that each volume pool stands for.
     faces: number of faces of the source mesh.
     """
 
@@ -70,7 +70,7 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
 
 
 class ShardFile:
-    """A shard opened for reading; a window of rows at a time is copied from the memory map.
+    """A shard opened for reading; only requested rows are copied from the memory map.
 
     ids, categories, splits, faces: one entry per shape.
     offsets: (S + 1,) integers by pool.
@@ -112,7 +112,7 @@ class ShardFile:
         return Frame(center=self._center[row], scale=float(self._scale[row]))
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Numbers of uniform draws from the ball behind the inside and the outside volume pool."""
+        """Numbers of uniform draws from the ball that the inside and the outside volume pool stand for."""
         return int(self._drawn[0][row]), int(self._drawn[1][row])
 
     def shape(self, row: int) -> ShapeArrays:

@@ -50,7 +50,7 @@ class Shards(ShardedFolder[ShardFile]):
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Numbers of uniform draws from the ball behind the volume pools, (inside, outside).
+        """Numbers of uniform draws from the ball that the volume pools stand for, (inside, outside).
 
         A point of a pool represents `1 / drawn` of the ball, so the inside share of the ball is
         count("volume_inside") / drawn[0], also for a thin shape with additional draws inside.
@@ -71,7 +71,7 @@ def labelled(
 
 
 def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) points from a random row of a pool on, repeated if the pool has fewer."""
+    """(count, 3) consecutive points of a pool from a random row, repeated if the pool has fewer."""
     return shards.read(index, pool, int(rng.integers(max(shards.count(index, pool), 1))), count)
 
 

@@ -25,10 +25,10 @@ def pretrained_autoencoder(name: str = "autoencoder") -> Path:
 
 
 def autoencoder_file(name: str | Path) -> Path:
-    """File of the autoencoder that a user names; whether it exists is checked when it is read.
+    """Path of the autoencoder that a user names, not necessarily an existing file: reading it checks that.
 
-    A file of that name comes first, then one of `AUTOENCODERS`, then a folder: of a run, of a bundle, or with a single
-    file of weights.
+    The name is tried as a file, then as one of `AUTOENCODERS`, then as a folder: of a run, of a bundle, or with a
+    single file of weights.
     """
     path = Path(name)
     if path.is_file():
@@ -48,6 +48,6 @@ def pretrained_cascade(name: str = "furniture") -> Path:
 
 
 def cascade_folder(name: str | Path) -> Path:
-    """Folder of the bundle that a user names; one of `CASCADES` if there is no bundle of that name here."""
+    """Folder of the bundle that a user names; a bundle in the current folder comes before one of `CASCADES`."""
     is_here = (Path(name) / "cascade.json").exists()
     return pretrained_cascade(str(name)) if str(name) in CASCADES and not is_here else Path(name)

@@ -95,7 +95,7 @@ class ProceduralShape:
         """(count, 3) points uniform in the shape, in random order, and its volume as estimated by their acceptance.
 
         A body is drawn by the volume of its box, and a point in that box; a point that n bodies contain is kept with
-        probability 1/n, which is uniform on the union.
+        probability 1/n, so the points are uniform on the union.
         """
         volumes = self._boxes
         kept, found, tried = [], 0, 0

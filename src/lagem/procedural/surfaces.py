@@ -37,7 +37,7 @@ class ProceduralSurfaces:
 
     @classmethod
     def of(cls, text: str, *, seed: int) -> "ProceduralSurfaces":
-        """The shapes of `procedural:TRAIN+VAL`."""
+        """The shapes that `procedural:TRAIN+VAL` names."""
         found = SPELLING.fullmatch(text)
         if found is None or not any(map(int, found.groups())):
             raise ValueError(
@@ -52,6 +52,6 @@ class ProceduralSurfaces:
         return shapes.shape(number).sample_surface(count, rng)[0]
 
     def frame(self, index: int) -> Frame:
-        """Map between the own coordinates of shape `index` and the unit sphere."""
+        """Map between the coordinates in which shape `index` is built and the unit sphere."""
         shapes, number = self._members[index]
         return shapes.shape(number).frame

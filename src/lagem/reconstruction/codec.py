@@ -39,7 +39,7 @@ class ShapeCodec:
 
     Args:
         autoencoder: The network.
-        spec: What it is.
+        spec: Its spec.
     """
 
     def __init__(self, autoencoder: Autoencoder, spec: AutoencoderSpec) -> None:
@@ -48,7 +48,7 @@ class ShapeCodec:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.autoencoder.parameters()).device
 
     def to(self, device: torch.device | str) -> Self:
@@ -58,7 +58,7 @@ class ShapeCodec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the autoencoder; latents record it."""
+        """Fingerprint of the autoencoder, which latents record."""
         return fingerprint_of(self.autoencoder)
 
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
@@ -68,10 +68,10 @@ class ShapeCodec:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
                 coordinates; or a shape that is in the unit sphere already, from `load_shape`.
             num_surface_points: Points of the surface to encode; None takes as many as in training.
-            seed: Of their draw, which is keyed by the seed and the file's name.
+            seed: Seed of the draw of these points, which is also keyed by the file's name.
 
         Raises:
-            ValueError: The shape cannot be read or has no extent.
+            ValueError: If the shape cannot be read or has no extent.
         """
         unit = unit_shape(shape)
         points = unit.draw(self.count_of_points(num_surface_points), sample_generator(seed, 0, unit.name))
@@ -87,13 +87,13 @@ class ShapeCodec:
         """Mesh of latents, in the coordinates of the shape that was encoded.
 
         Args:
-            latents: From `encode`; or (M_i, D_i) tensors, fine to coarse, whose mesh stays in the unit sphere.
+            latents: A result of `encode`; or (M_i, D_i) tensors, fine to coarse, for a mesh in the unit sphere.
             resolution: Cells along a side of the grid.
             method: How the grid is evaluated, as in `extract_surface`.
 
         Raises:
-            EmptySurfaceError: The field has no inside.
-            ValueError: The latents are of another autoencoder.
+            EmptySurfaceError: If the field has no inside.
+            ValueError: If the latents are of another autoencoder.
         """
         if not isinstance(latents, Latents):
             return self.mesh_of(latents, resolution=resolution, method=method)
@@ -101,7 +101,7 @@ class ShapeCodec:
         return self.mesh_of(latents.levels, resolution=resolution, method=method).in_source(latents.frame)
 
     def count_of_points(self, asked: int | None) -> int:
-        """Number of surface points to encode: as asked, or as in training; ValueError if that is not positive."""
+        """Number of surface points to encode: `asked`, or as in training; raises ValueError if it is not positive."""
         count = self.spec.num_surface_points if asked is None else asked
         if count < 1:
             source = "in training (these weights are untrained)" if asked is None else "asked for"
@@ -150,11 +150,11 @@ def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> Shap
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:
-        ValueError: There are no such weights, or the device cannot be used.
+        ValueError: If there are no such weights, or the device cannot be used.
     """
     path = autoencoder_file(name)
     if not path.is_file() and str(name) in CASCADES:
-        raise ValueError(f"{str(name)!r} is a cascade; load it by lagem.load_cascade({name!r}) and use its `codec`.")
+        raise ValueError(f"{str(name)!r} is a cascade; load it with lagem.load_cascade({name!r}) and use its `codec`.")
     if not path.is_file():
         raise ValueError(
             f"there are no weights {str(name)!r}: give {' or '.join(map(repr, AUTOENCODERS))}, or the path of a "

@@ -71,13 +71,13 @@ def reconstruct_files(
     format: str,
     seed: int,
 ) -> Iterator[tuple[Path, ReconstructedShape | str]]:
-    """Reconstruct files to `output/<name>.<format>` in their own coordinates; after a bad file the others follow.
+    """Reconstruct files to `output/<name>.<format>` in their own coordinates; a bad file does not stop the others.
 
     Yields:
         Each file with its result, or with the reason why it has none.
 
     Raises:
-        ValueError: Two files would be written to one name, or a number is too small; before any file is read.
+        ValueError: If two files would be written to one name, or a number is too small; raised before any file is read.
     """
     codec.count_of_points(num_surface_points)
     if points < 1 or resolution < 2:

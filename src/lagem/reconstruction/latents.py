@@ -17,7 +17,7 @@ FORMAT = "lagem-shape-latents-1"
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """What an autoencoder makes of one shape.
+    """The latents that an autoencoder encoded one shape to.
 
     levels: L tensors (M_i, D_i) float32 on the CPU, fine to coarse.
     frame: Map between the shape's coordinates and the unit sphere.
@@ -56,7 +56,7 @@ class Latents:
             levels = [arrays[f"level_{number}"].float() for number in range(1, len(arrays) + 1)]
             finite = all(bool(torch.isfinite(values).all()) for values in (center, *levels))
             if center.shape != (3,) or not 0 < scale < float("inf") or not finite:
-                raise ValueError("numbers that are no frame or no latents")
+                raise ValueError("an invalid frame or invalid latents")
             return cls(levels, Frame(center.numpy(), scale), str(about["fingerprint"]))
         except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: no latents of one shape, as `Latents.save` writes them ({error}).") from error
+            raise ValueError(f"{path}: not latents of one shape, as `Latents.save` writes them ({error}).") from error

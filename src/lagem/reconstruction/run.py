@@ -36,15 +36,15 @@ def reconstruct(
         resolution: Cells along a side of the grid.
         method: How the grid is evaluated.
         format: Ending of the meshes' files.
-        device: Where the network runs.
-        seed: Of the draws.
+        device: Device of the network.
+        seed: Seed of the draws.
         up: The axis that points up in the picture.
 
     Returns:
         How many files were reconstructed.
 
     Raises:
-        ValueError: Nothing can be reconstructed with these arguments, or the folder cannot be written to.
+        ValueError: If nothing can be reconstructed with these arguments, or the folder cannot be written to.
     """
     check_folder(output)
     report = Report(total=len(paths), up=up)

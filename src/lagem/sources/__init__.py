@@ -1,1 +1,1 @@
-"""Shapes as they come: which files are meant, a file in the unit sphere, surfaces to draw from, augmentation."""
+"""Input shapes: find the files, load them into the unit sphere, draw points on their surfaces, augment samples."""

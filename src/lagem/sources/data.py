@@ -23,7 +23,7 @@ def data_kind(data: str | Path, *, accepted: Sequence[DataKind]) -> DataKind:
         accepted: Kinds that the caller can use.
 
     Raises:
-        ValueError: It names nothing, or nothing that is accepted; the message lists what is.
+        ValueError: If `data` names nothing, or a kind that is not accepted; the message lists the accepted kinds.
     """
     text = str(data)
     kind: DataKind | None = None
@@ -45,7 +45,7 @@ def resolve_data(data: str | Path, *, seed: int, accepted: Sequence[DataKind] = 
 
     Args:
         data: As for `data_kind`.
-        seed: Of procedural shapes.
+        seed: Seed of procedural shapes.
         accepted: Kinds that the caller can use.
     """
     kind = data_kind(data, accepted=accepted)

@@ -33,7 +33,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
     Args:
         sources: Paths of mesh files, folders and manifests.
-        val_share: Share of the shapes without a given split that becomes `val`; the others become `train`.
+        val_share: Fraction of the shapes without a given split that becomes `val`; the others become `train`.
         category: Category of all meshes, instead of the above.
 
     Returns:

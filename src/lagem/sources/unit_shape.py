@@ -34,7 +34,7 @@ def load_shape(path: Path) -> UnitShape:
     """Read a mesh, or a point cloud if the file has no faces, and bring it into the unit sphere.
 
     Raises:
-        MeshError: The file holds neither.
+        MeshError: If the file holds neither.
     """
     path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
     if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in MESH_ENDINGS:
@@ -54,13 +54,13 @@ ShapeLike = str | Path | Mesh | UnitShape | NDArray[Any] | Tensor
 
 
 def unit_shape(shape: ShapeLike) -> UnitShape:
-    """A shape, however it is given, in the unit sphere.
+    """The shape in the unit sphere, from any of the forms that a user may have it in.
 
     Args:
         shape: A path, a `Mesh`, an (N, 3) array or tensor of points, or a `UnitShape`, which is returned unchanged.
 
     Raises:
-        ValueError: It is none of these, cannot be read or has no extent.
+        ValueError: If it is none of these, cannot be read or has no extent.
     """
     if isinstance(shape, UnitShape):
         return shape
@@ -69,13 +69,13 @@ def unit_shape(shape: ShapeLike) -> UnitShape:
     if isinstance(shape, Mesh):
         if len(shape.faces) == 0 or not 0 <= shape.faces.min() <= shape.faces.max() < len(shape.vertices):
             raise ValueError(
-                f"the mesh has no faces, or some that name none of its {len(shape.vertices)} vertices; repair it."
+                f"the mesh has no faces, or faces that name none of its {len(shape.vertices)} vertices; repair it."
             )
         return _surface("mesh", shape.with_faces(np.ones(len(shape.faces), dtype=np.bool_)))
     points = np.asarray(shape.detach().cpu() if isinstance(shape, Tensor) else shape)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0 or points.dtype.kind not in "fiu":
         raise ValueError(
-            "a shape is the path of a mesh or point cloud, a Mesh, or an (N, 3) array or tensor of points, but "
+            "a shape must be the path of a mesh or point cloud, a Mesh, or an (N, 3) array or tensor of points, but "
             f"{type(shape).__name__} of shape {points.shape} and type {points.dtype} was given."
         )
     return _cloud("points", points.astype(np.float64), source="the points")

@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all, also after a kill or a power cut.
+"""Files that exist whole or not at all, even after a kill or a power cut.
 
 Content is written under a hidden temporary name, flushed to the disk and renamed; then the folder's list of names is
 flushed, too. A killed process leaves at most its temporary, `.NAME.HEX.tmp`, which no reader takes for a result.
@@ -33,7 +33,7 @@ def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_asci
         path: The file.
         value: In plain types.
         indent: Spaces of each level; None for one line.
-        ensure_ascii: Escape all but ASCII, also what UTF-8 cannot hold, such as an undecodable file name.
+        ensure_ascii: Escape all but ASCII, including what UTF-8 cannot hold, such as an undecodable file name.
     """
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
@@ -41,7 +41,7 @@ def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_asci
 def replaced(path: Path) -> AbstractContextManager[Path]:
     """For other libraries' writers: a temporary path with the suffix of `path`, renamed to it when the block ends.
 
-    If the block raises, the temporary is removed and `path` stays as it was.
+    If the block raises, the temporary is removed and `path` is unchanged.
     """
     return _renamed(path, ending=f".tmp{path.suffix}")
 
@@ -63,14 +63,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ValueError if results cannot be written to a folder, which may not be there yet; nothing is made."""
+    """Raise ValueError if results cannot be written to a folder, which need not exist yet; creates nothing."""
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise ValueError(f"{folder}: results cannot be written there, since {there} is no folder; name another.")
+        raise ValueError(f"{folder}: results cannot be written there, since {there} is not a folder; choose another.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder}: results cannot be written there, since {there} is not writable; name another.")
+        raise ValueError(f"{folder}: results cannot be written there, since {there} is not writable; choose another.")
 
 
 def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
@@ -78,7 +78,7 @@ def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
 
     Args:
         folder: The folder.
-        of: Only temporaries of the file or folder of this name; None for all, and for the locks of parts, too.
+        of: Only temporaries of the file or folder of this name; None for all of them, and the locks of parts too.
     """
     temporaries = f".{'*' if of is None else glob.escape(of)}.{'[0-9a-f]' * 16}.tmp*"
     patterns = [temporaries, ".part-*.lock"] if of is None else [temporaries]

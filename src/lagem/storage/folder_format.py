@@ -41,7 +41,7 @@ class FolderFormat:
         if header.get("version") != self.version:
             raise ValueError(
                 f"{path}: version {header.get('version')!r} of {self.name}, but this lagem reads version "
-                f"{self.version}; write it again with `{self.command}`, or use the lagem that wrote it."
+                f"{self.version}; write it again with `{self.command}`, or use the version of lagem that wrote it."
             )
 
     def read(self, folder: StoredFolder) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class FolderFormat:
         now = json.loads(json.dumps(settings))
         if lacking := [name for name in now if name not in before]:
             raise ValueError(
-                f"{root}: was made by an older lagem, whose format.json lacks {', '.join(lacking)}; "
+                f"{root}: was made by an older version of lagem, whose format.json lacks {', '.join(lacking)}; "
                 "give another --output."
             )
         if differing := [name for name in now if before.get(name) != now[name]]:
@@ -95,7 +95,7 @@ class FolderFormat:
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """A shard's safetensors file and its header; raises ValueError if it is missing or no such shard."""
+        """A shard's safetensors file and its header; raises ValueError if it is missing or not such a shard."""
         try:
             file = safe_open(path, framework="numpy")
             header = json.loads((file.metadata() or {})["lagem"])

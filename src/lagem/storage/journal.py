@@ -1,8 +1,8 @@
-"""An append-only journal: results of long work, kept as they come, so that a killed run resumes.
+"""An append-only journal: results of a long job, stored one by one, so that a killed run can resume.
 
-The first line says of what kind of run the values are; each further line is one value, `[name, value]` in JSON.
-Appended lines go to the system at once but are not flushed to the disk one by one: a killed process loses none, a power
-cut may cost the newest values, which the resumed run computes again.
+The first line identifies the kind of run that the values belong to; each further line is one value, `[name, value]` in
+JSON. Appended lines go to the system at once but are not flushed to the disk one by one: a killed process loses none, a
+power cut may cost the newest values, which the resumed run computes again.
 """
 
 import json
@@ -14,7 +14,7 @@ from lagem.storage.atomic import write_text
 
 
 class Journal:
-    """Values by name. Opening a journal drops the values of another kind of run and all from a damaged line on.
+    """Values by name. Opening a journal drops values of another kind of run, and all after a damaged line.
 
     values: what the journal holds so far, in plain types.
 

@@ -14,7 +14,7 @@ def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[Non
     Args:
         folder: The folder.
         command: Its name in messages.
-        part: Lock this part of the work alone: other parts may run at the same time, a run of the whole may not.
+        part: Lock only this part of the work: other parts may run at the same time, but a run without parts may not.
 
     Raises:
         ValueError: Another run holds the lock.

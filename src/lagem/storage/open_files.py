@@ -9,7 +9,7 @@ File = TypeVar("File")
 
 
 class OpenFiles(Generic[File]):
-    """The files used last. Can be pickled and used after a fork: each process opens the files itself.
+    """The most recently used files. Can be pickled and used after a fork: each process opens the files itself.
 
     Args:
         open: Opens a file by its path or name.

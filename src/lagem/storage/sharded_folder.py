@@ -80,7 +80,7 @@ class ShardedFolder(Generic[ShardType]):
         }
 
     def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
-        """Code of the shard that holds each member.
+        """Number of the shard that holds each member: its index in `shards.names`.
 
         Args:
             members: Indices of shapes.

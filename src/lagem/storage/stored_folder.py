@@ -57,7 +57,7 @@ class LocalFolder:
 
 
 class RemoteFolder:
-    """A folder in an object store, `s3://bucket/prefix` or another URL of fsspec; its listing is read once, at first.
+    """A folder in an object store, `s3://bucket/prefix` or another URL of fsspec; its listing is read once.
 
     Can be pickled and used after a fork: each process opens its own connections.
 

@@ -1,4 +1,4 @@
-"""A run of `lagem vary`: one study of the levels of a cascade, its table printed."""
+"""A run of `lagem vary`: one study of the levels of a cascade, whose table is printed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,27 +41,27 @@ def vary(
     Args:
         bundle: As `load_cascade` takes it.
         output: Folder of the results.
-        category: Of all samples, for a cascade that is conditional on a category.
+        category: Category of all samples, for a cascade that is conditional on a category.
         meshes: Files whose latents the study starts from; without any, it starts from samples.
         noise_fractions: Fractions of each level's vectors to replace by noise; None for another study.
         mix: Mix pairs of shapes; without noise and mixing, groups of samples share coarse levels.
         groups: Samples, or pairs of them, to start from; None for 8.
-        variants: Samples of a group that shares levels; None for 8.
+        variants: Samples in each group that shares levels; None for 8.
         sampler: How latents are sampled.
         resolution: Cells along a side of the grid.
-        device: Where the networks run.
-        seed: Of everything.
+        device: Device of the networks.
+        seed: Seed of all draws.
         up: The axis that points up in the pictures.
 
     Raises:
-        ValueError: The arguments contradict each other or the cascade, or the folder cannot be written to.
+        ValueError: If the arguments contradict each other or the cascade, or the folder cannot be written to.
     """
     check_folder(output)
     if groups is not None and meshes:
-        raise ValueError("--groups is how many samples to start from, but --mesh names the shapes; leave one out.")
+        raise ValueError("--groups sets how many samples to start from, but --mesh names the shapes; leave one out.")
     if variants is not None and (mix or noise_fractions is not None):
         raise ValueError(
-            "--variants is of groups that share levels, which --noise and --mix do not make; leave it out."
+            "--variants is for groups that share levels, which --noise and --mix do not make; leave it out."
         )
     study = Study(
         output=output,

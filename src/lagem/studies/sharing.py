@@ -41,7 +41,7 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share more and more levels; write sharing.md, sharing.json and a picture per number of levels.
+    """Sample groups that share more and more levels; write sharing.md, sharing.json and a picture for each number.
 
     Args:
         generator: A cascade.

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, also at its end, and the one that a fit starts from.
+"""Checkpoints of a run: written whole or not at all, once more at the end of training, and chosen when a fit starts.
 
 A run folder holds one run, so the checkpoint to resume is never ambiguous.
 """
@@ -19,7 +19,7 @@ from lagem.weights.file import refused
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Renames local checkpoints into place, so a killed run leaves no incomplete one; runs no code of a checkpoint."""
+    """Renames local checkpoints into place, so a kill leaves none incomplete; loads them without running code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write `checkpoint` to `path`."""
@@ -43,7 +43,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class FinalCheckpoint(Callback):
-    """Saves the end of a training that falls between two saves, before averaged weights replace those of the model."""
+    """Saves when training ends, which may be between two saves, before averaged weights replace those of the model."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `last.ckpt` once more for every ModelCheckpoint that keeps one."""
@@ -93,4 +93,4 @@ def steps_of(checkpoint: Path) -> int | None:
         saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         return int(saved["global_step"]) if saved.get("optimizer_states") is not None else None
     except Exception as error:  # torch raises many types for a file that it did not write
-        raise ValueError(f"{checkpoint}: this is no checkpoint, or a damaged one; move it away ({error}).") from error
+        raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one; move it away ({error}).") from error

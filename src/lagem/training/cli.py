@@ -74,10 +74,10 @@ class TrainingCLI(OpenCLI):
             if not is_whole(Path(path)):
                 raise ValueError(f"--ckpt_path {path}: there is no such file, nor a complete sharded checkpoint.")
             if Path(path).is_file() and not zipfile.is_zipfile(path):
-                raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one.")
+                raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one.")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The configured trainer, made one of our runs by `trainer.py`."""
+        """The configured trainer, prepared by `trainer.py`."""
         precision = self.setting("trainer.precision")
         check_precision(precision)
         if precision is None and not self.setting("trainer.plugins"):

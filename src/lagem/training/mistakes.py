@@ -6,7 +6,7 @@ GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/au
 
 
 def innermost_reason(message: str) -> str:
-    """The sentence of jsonargparse's or a loading process's report that says what is wrong, after its key."""
+    """The sentence that says what is wrong, after its key, from a report by jsonargparse or a loading process."""
     if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # followed by a traceback
         message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]
     text = " ".join(message.split())

@@ -1,6 +1,6 @@
 """What every run adds to the trainer that its configuration describes, and what it refuses.
 
-Each step is a function named after what holds once it has run; `prepare_trainer` takes them in order.
+Each step is a function named after what holds once it has run; `prepare_trainer` calls them in order.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ PREDICTION_WRITERS = (ExportMeshes, ExportSamples, BasePredictionWriter)
 
 
 def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
-    """Take every step that makes a configured trainer one of our runs.
+    """Prepare a configured trainer for a run, step by step.
 
     Args:
         trainer: As configured.

@@ -120,7 +120,7 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
         The network in evaluation mode, and its spec.
 
     Raises:
-        WeightsError: The file is absent, unreadable or of another kind.
+        WeightsError: If the file is absent, unreadable or of another kind.
     """
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     try:

@@ -66,7 +66,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     """Read a safetensors file of ours, or a checkpoint of `lagem fit`; with weight averaging, the averaged weights.
 
     Raises:
-        WeightsError: The file is absent, unreadable, or holds another kind or format.
+        WeightsError: If the file is absent, unreadable, or holds another kind or format.
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)

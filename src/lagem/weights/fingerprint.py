@@ -30,8 +30,8 @@ def check_fingerprint(expected: str, found: str, what: str) -> None:
 
     Args:
         expected: Fingerprint of the autoencoder in use.
-        found: Fingerprint that the thing records.
-        what: The thing in the user's words, e.g. `the latent cache data/latents` or `the stage level_2.ckpt`.
+        found: Fingerprint that the checked object records.
+        what: That object in the user's words, e.g. `the latent cache data/latents` or `the stage level_2.ckpt`.
     """
     if found != expected:
         raise ValueError(

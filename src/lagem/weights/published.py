@@ -23,7 +23,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
     loaded = load_plain(path)
     published = loaded.get("model", loaded) if isinstance(loaded, dict) else None
     if not isinstance(published, dict) or "point_embed.mlp.weight" not in published:
-        raise WeightsError(f"{path}: no `model` state dict in the published layout is in this file.")
+        raise WeightsError(f"{path}: this file has no `model` state dict in the published layout.")
     try:
         return from_published_state(published, num_latents=num_latents, source=path)
     except (KeyError, IndexError) as error:

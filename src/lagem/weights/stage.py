@@ -17,14 +17,15 @@ class StageSpec:
     """Everything about a stage except its weights.
 
     Args:
-        levels: The autoencoder's, fine to coarse.
+        levels: Levels of the autoencoder, fine to coarse.
         level: Number of the level this stage makes.
         width: C of its backbone.
         depth: Blocks of its backbone.
         num_categories: Number of categories, if the condition is a category.
         condition_dim: Channels of the condition, if it is an embedding.
         drop_condition: Fraction of the samples that trained without their condition; guidance needs some.
-        max_coarser_sigma: Most noise on the coarser latents in training; 0 without conditioning augmentation.
+        max_coarser_sigma: Largest standard deviation of the noise on the coarser latents in training; 0 without
+            conditioning augmentation.
         category_names: Names of the categories, in the order of their numbers; empty if the condition is none.
         autoencoder: Fingerprint of the autoencoder whose latents it learned; empty before training.
     """
@@ -76,7 +77,7 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
 
     Args:
         backbone: The network.
-        spec: What it is.
+        spec: Its spec.
         path: File to write.
         half: Store float16.
     """
@@ -84,13 +85,13 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
 
 
 def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
-    """Read a stage from a checkpoint of `lagem fit` (its averaged weights, if it has any) or from a safetensors file.
+    """Read a stage from a checkpoint of `lagem fit` (averaged weights, if it has them) or from a safetensors file.
 
     Returns:
         The network in evaluation mode, and its spec.
 
     Raises:
-        WeightsError: The file is absent, unreadable or of another kind.
+        WeightsError: If the file is absent, unreadable or of another kind.
     """
     file = read_weights(path, kind="stage", format=FORMAT)
     try:

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "data",
         metavar="DATA",
-        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`, such as procedural:1024+64: the numbers of shapes "
-        "to take from those that ProceduralDataModule generates with the same seed",
+        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`, such as procedural:1024+64 for 1,024 training "
+        "and 64 validation shapes, those that ProceduralDataModule generates with the same seed",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="the cache; an existing one is resumed")
     add("--subsets", type=int, default=4, metavar="K", help="samplings of each shape's surface (default: %(default)s)")
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ids",
         type=Path,
         metavar="FILE",
-        help="encode only the shapes of a list of `lagem select-ids` (default: all)",
+        help="encode only the shapes in this list of `lagem select-ids` (default: all)",
     )
     options.add_surface_points(parser)
     options.add_batch_size(parser, 1)
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode, and print what became of the shapes."""
+    """Encode the shapes and print the report, or print the status."""
     from lagem.latents.report import show
     from lagem.latents.run import encode_data, status_of_data
     from lagem.storage.parts import Part

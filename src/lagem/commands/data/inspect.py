@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Inspect, print and write."""
+    """Inspect the folder, print the report and write its files."""
     from lagem.prepared import inspection_report
     from lagem.prepared.inspection import inspect_folder
 

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watertight",
         choices=CONVERSIONS,
         default=paper.watertight,
-        help="how to close open meshes: our flood, the authors' Manifold, or none: refuse them (default: %(default)s)",
+        help="how to close open meshes: flood (ours), manifold (the authors'), or none to refuse (default: %(default)s)",
     )
     add(
         "--resolution",
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=paper.val_share,
         metavar="SHARE",
-        help="share used for validation, of shapes without a split in a manifest (default: %(default)s)",
+        help="fraction of the shapes without a split in a manifest that is used for validation (default: %(default)s)",
     )
     add(
         "--category",
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prepare, and print what became of the meshes."""
+    """Prepare the meshes and print the report, or print the status."""
     from lagem.preparation.pipeline import preparation_status, prepare
     from lagem.preparation.report import show
     from lagem.preparation.settings import Settings

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         default=[2048, 512, 128],
-        help="latents of each level, fine to coarse, which the file lacks (default: the published 2048 512 128)",
+        help="latents of each level, fine to coarse, since the file does not say (default: the published 2048 512 128)",
     )
     parser.add_argument(
         "--num-surface-points", type=int, default=8192, help="surface points the model was trained with (default: 8192)"

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--train",
         metavar="DATA",
-        help="training set of the cascade, the split `train` of a prepared folder or of `procedural:TRAIN+VAL`; adds "
-        "the novelty, how far generated shapes are from it (default: no novelty)",
+        help="training set of the cascade: a prepared folder or `procedural:TRAIN+VAL`, whose split `train` is used; "
+        "adds the novelty, how far generated shapes are from it (default: no novelty)",
     )
     options.add_points(parser, 2048)
     add(
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="also measure the exact earth mover's distance with N points per shape; a pair takes about 0.04 s with "
-        "512 points, 0.3 s with 1024, 2 s with 2048 (as published), and n shapes of each set are 2 n² pairs "
+        "512 points, 0.3 s with 1024, 2 s with 2048 (as published), and sets of n shapes have about 2 n² pairs "
         "(default: 0, none)",
     )
     add("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--category",
         nargs="+",
         metavar="NAME",
-        help="what to make, `all` for every category it knows; needed if the cascade is conditional on a category",
+        help="categories to make, or `all`; required if the cascade is conditional on a category",
     )
     add("--count", type=int, default=16, metavar="N", help="how many shapes of each category (default: 16)")
     options.add_seed(parser)
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--latents",
         metavar="CACHE",
-        help="folder of `lagem encode`: the levels of --keep come from its shapes, at most --count of each category",
+        help="folder of `lagem encode`; the levels in --keep come from its shapes, at most --count of each category",
     )
     add(
         "--keep",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_sampler(parser)
     options.add_resolution(parser)
     add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
-    add("--faces", type=int, metavar="N", help="most faces of a mesh (default: all)")
+    add("--faces", type=int, metavar="N", help="maximum number of faces of a mesh (default: all)")
     options.add_format(parser)
     options.add_batch_size(parser, 16)
     options.add_device(parser)

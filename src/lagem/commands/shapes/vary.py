@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     options.add_bundle(parser)
     add("--output", type=Path, required=True, metavar="DIR", help="folder for tables, JSON and pictures")
-    add("--category", metavar="NAME", help="what to make; needed if the cascade is conditional on a category")
+    add("--category", metavar="NAME", help="category to make; required if the cascade is conditional on a category")
     add(
         "--mesh",
         type=Path,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="combine coarse levels of one shape with the finer ones of another: pairs of samples, or meshes A B A B …",
     )
     add("--groups", type=int, metavar="N", help="samples, or pairs of samples, to start from (default: 8)")
-    add("--variants", type=int, metavar="N", help="samples of a group that shares levels (default: 8)")
+    add("--variants", type=int, metavar="N", help="samples in each group that shares levels (default: 8)")
     options.add_sampler(parser)
     options.add_resolution(parser, 64)
     options.add_seed(parser)

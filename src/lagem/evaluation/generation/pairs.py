@@ -70,7 +70,7 @@ def pair_distances(
 
     Args:
         measure: Returns one or more distances of the clouds with two indices.
-        reach: For each of the N clouds, how many of the first clouds it is compared with, at most its index.
+        reach: Cloud i is compared with the first reach[i] clouds; reach[i] is at most i.
         journal: Journal of the rows; rows of a killed run are not computed again.
         workers: Number of threads.
         title: Title of the progress bar.

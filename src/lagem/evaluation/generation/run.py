@@ -44,9 +44,9 @@ def evaluate_generation(
         references: Real shapes that the cascade was not trained on.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of the references.
-        training: The cascade was trained on its split `train`; None leaves out the novelty.
+        training: The shapes of its split `train` are those that the cascade was trained on; None for no novelty.
         points: Points per shape for the Chamfer distances (published: 2,048).
-        emd_points: Points per shape for the earth mover's distance, at most `points`; 0 leaves it out.
+        emd_points: Points per shape for the earth mover's distance, at most `points`; 0 for none.
         workers: Number of threads.
         seed: Seed of the draws of shapes, points and halves.
         references_name: What the card calls the references.
@@ -131,7 +131,7 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
     indices = [index for index, split in enumerate(training.splits) if split == TRAINING]
     if not indices:
         raise ValueError(
-            f"the training set has no shape of split {TRAINING!r}; give a prepared folder, or leave --train out."
+            f"the training set has no shape of split {TRAINING!r}; give a prepared folder, or omit --train."
         )
 
     def cloud(number: int, count: int) -> Points:
@@ -144,7 +144,7 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
 def _distances(
     shapes: Sequence[JudgedShape], n: int, journals: dict[str, Path], *, points: int, emd_points: int, workers: int
 ) -> dict[str, list[Matrix]]:
-    """Distances of all pairs of the first 2 n shapes (n references, n generated), and of the others to references."""
+    """Distances of all pairs of the first 2 n shapes (n references, n generated), and of the rest to the references."""
     clouds = [shape.points for shape in shapes if shape.points is not None]
     found = {}
     for name, measure_of, size, reach in (
@@ -166,7 +166,7 @@ def _set_distances(matrix: Matrix, n: int) -> SetDistances:
 
 
 def _recognised(shapes: Sequence[JudgedShape], plain: Matrix, n: int) -> list[JudgedShape]:
-    """Shapes, the n references first, each with its nearest other reference, whose category it is recognised as."""
+    """Shapes, the n references first; each is recognised as the category of its nearest reference other than itself."""
     to_references = plain[:, :n].copy()
     np.fill_diagonal(to_references, np.inf)
     recognised = []

@@ -1,21 +1,22 @@
 """Measures of a generated set against a real set: MMD, COV and 1-NNA (Yang et al. 2019, PointFlow), and diversity.
 
-n generated shapes and n references, the distances of their pairs, and for each shape the group (category) it is in.
-MMD: mean over references of the distance to the nearest generated shape. COV: fraction of the references that are the
-nearest reference of some generated shape (both Achlioptas et al. 2018). 1-NNA: fraction of all 2 n shapes whose nearest
-neighbour belongs to the same set (Lopez-Paz & Oquab 2017). For two sets from one distribution 1-NNA is about 1/2, and
-COV stays well below 1; 1-NNA is below 1/2 if generated shapes are copies of references.
+There are n generated shapes and n references; each shape is in a group (its category). MMD: mean over references of the
+distance to the nearest generated shape. COV: fraction of the references that are the nearest reference of some
+generated shape (both Achlioptas et al. 2018). 1-NNA: fraction of all 2 n shapes whose nearest neighbour belongs to the
+same set (Lopez-Paz & Oquab 2017). For two sets from one distribution 1-NNA is about 1/2, and COV stays well below 1;
+1-NNA is below 1/2 if generated shapes are copies of references.
 
-Intervals. All three measures depend on the size of the sets and on nearest neighbours. A bootstrap that draws with
-replacement holds only 63% different shapes, and copies of them: the nearest neighbour of a shape that is drawn twice is
-its copy, so 1-NNA would rise towards 1 for any sets, COV would fall and MMD would rise. Here nothing is drawn twice.
-Each resampling takes a random half of the generated shapes and, independently, a random half of the references, from
-every group as evenly as possible (a delete-d jackknife with d = n/2; Shao & Wu 1989). The mean of local terms over m of
-n shapes, drawn without replacement, has (1 - m/n) / m times the variance of one term; for m = n/2 this is 1/n, as for
-the whole sets. So halves vary as much as whole sets do. Their mean is biased, as they are smaller, so only their
-deviations from it are placed around the value of the whole sets. In a half, a shape often has another nearest
-neighbour, which widens the intervals: for Gaussian sets of 50 and of 200 shapes, 96 to 99% of them held the mean MMD,
-COV and 1-NNA of sets of that size, and 92 to 98% the mean diversity.
+Intervals. All three measures depend on the size of the sets and on nearest neighbours. A bootstrap draws with
+replacement, so its sample has only 63% of the shapes, some of them several times. The nearest neighbour of a shape that
+is drawn twice is its copy, so 1-NNA would rise towards 1 for any sets, COV would fall and MMD would rise. Here nothing
+is drawn twice. Each resampling takes a random half of the generated shapes and, independently, a random half of the
+references, from every group as evenly as possible (a delete-d jackknife with d = n/2; Shao & Wu 1989). The mean of
+local terms over m of n shapes, drawn without replacement, has (1 - m/n) / m times the variance of one term; for m = n/2
+this is 1/n, as for the whole sets. So halves vary as much as whole sets do. Their mean is biased, because halves are
+smaller; the interval is therefore the value of the whole sets plus the deviations of the halves from their mean. In a
+half, a shape often has another nearest neighbour, which widens the intervals: for Gaussian sets of 50 and of 200
+shapes, 96 to 99% of the intervals contained the mean MMD, COV or 1-NNA of sets of that size, and 92 to 98% contained
+the mean diversity.
 """
 
 from collections.abc import Callable
@@ -66,7 +67,7 @@ def coverage(across: Matrix) -> float:
 
 
 def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
-    """1-NNA; for a shape with several nearest neighbours, the fraction of them that belongs to its set counts."""
+    """1-NNA; a shape with several nearest neighbours counts by the fraction of them that is in its set."""
     same_set = np.concatenate(
         [
             _nearest_in_same_set(distances.generated, distances.across),
@@ -166,7 +167,7 @@ def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Indices:
 
 
 def _nearest_in_same_set(same: Matrix, other: Matrix) -> NDArray[np.float64]:
-    """(N,) whether the nearest neighbour of each shape is in its set, from (N, N) distances in it and (N, M) across."""
+    """(N,) whether the nearest neighbour is in the same set, from (N, N) distances there and (N, M) to the other."""
     same = same + np.diag(np.full(len(same), np.inf))
     nearest_same, nearest_other = same.min(axis=1), other.min(axis=1)
     in_same_set = (nearest_same < nearest_other).astype(np.float64)

@@ -18,7 +18,7 @@ class ShareOfSamples:
 
 
 def share_of(successes: int, count: int) -> ShareOfSamples:
-    """A proportion with Wilson's interval (1927), which stays in [0, 1] and has a positive width also at 0 and 1.
+    """A proportion with Wilson's interval (1927), which stays in [0, 1] and has a positive width even at 0 and 1.
 
     Args:
         successes: Number of samples that have the property.

@@ -73,7 +73,7 @@ def _check_comparable(first: Card, other: Card) -> None:
         if one is not None and two is not None and one != two:
             raise ValueError(
                 f"{first.folder} and {other.folder} cannot be compared: {ReconstructionHead.key_of(name)} is {one!r} "
-                f"in the one and {two!r} in the other; evaluate both with the same settings."
+                f"in one and {two!r} in the other; evaluate both with the same settings."
             )
 
 

@@ -118,8 +118,8 @@ class AutoencoderMethod:
 class RetrievalMethod:
     """The baseline whose result is the nearest training shape, by its stored points and normals.
 
-    A network that scores lower has not learnt what its training set already contains. There is no IoU, as the training
-    shape has no labels at the queries of the evaluated shape.
+    A network that scores lower does worse than a lookup in its training set. There is no IoU, as the training shape has
+    no labels at the queries of the evaluated shape.
 
     Args:
         shards: A prepared folder.
@@ -133,7 +133,7 @@ class RetrievalMethod:
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval answers with the nearest training shape, which is {neighbours.unknown}. Give a prepared "
+                f"retrieval returns the nearest training shape, which is {neighbours.unknown}. Give a prepared "
                 "folder with a readable training set, and evaluate another split."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points

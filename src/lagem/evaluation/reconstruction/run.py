@@ -115,7 +115,7 @@ def score_all(
     Args:
         method: Computes the results.
         shapes: The evaluated shapes.
-        journal: File to which scores are appended; scores from the same head that it already has are kept.
+        journal: File to which scores are appended; scores that it already holds are kept if their head is the same.
         head: Identifies the evaluation.
         title: Title of the progress bar.
         part: Score only this part of the shapes.

@@ -25,8 +25,8 @@ def evaluation_status(
 ) -> str:
     """The status as one line; only scores with the given settings count.
 
-    Reads the card and the journals. A running evaluation is not disturbed. The arguments are those of `evaluate`, but
-    without `num_surface_points` scores with any number of them count.
+    Reads the card and the journals. A running evaluation is not disturbed. The arguments are those of `evaluate`; if
+    `num_surface_points` is None, scores with any number of points count.
     """
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
     wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed))
