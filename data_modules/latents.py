@@ -95,8 +95,8 @@ class CachedShapes(SampleSet):
 
     Args:
         cache: The cache.
-        members: Their indices in it.
-        condition: Number of each category, embedding of each shape, or None.
+        members: Indices of these shapes in the cache.
+        condition: Number of each category by name, embeddings of all shapes, or None.
         seed: Seed of the choice among the subsets; None always chooses the first.
     """
 

@@ -130,13 +130,13 @@ class ValidationOrder(Sampler[list[Key]]):
         if num_shapes == 0:
             raise ValueError(
                 "the validation set is empty. Name validation shapes in the manifest's column `split`, prepare with a "
-                "larger --val-share, or train without validation by --trainer.limit_val_batches 0."
+                "larger --val-share, or train without validation with --trainer.limit_val_batches 0."
             )
         batches = -(-num_shapes // (batch_size * world_size)) * world_size
         if not 0 < batches <= num_shapes:
             raise ValueError(
-                f"{num_shapes} validation shapes do not split into the same number of batches of at most {batch_size} "
-                f"on each of {world_size} rank(s). Validate on more shapes, raise `data.init_args.batch_size`, or use "
+                f"{num_shapes} validation shapes do not give the same number of batches of at most {batch_size} "
+                f"to each of {world_size} rank(s). Validate on more shapes, raise `data.init_args.batch_size`, or use "
                 "fewer ranks."
             )
         self._mine = np.array_split(np.arange(num_shapes), batches)[rank::world_size]

@@ -98,7 +98,7 @@ class ResumableLoader(DataLoader[Any]):
             )
         if before != mine:
             rank_zero_warn(
-                f"the checkpoint was trained with {before}, this run has {mine}: it continues after as many batches, "
+                f"the checkpoint was trained with {before}, this run has {mine}: it continues after that many batches, "
                 "but does not see the shapes that an uninterrupted run would see."
             )
 

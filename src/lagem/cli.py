@@ -19,7 +19,7 @@ TRAINING_VERBS = {
     "fit": "train a model from an experiment file",
     "validate": "one pass over the validation set",
     "test": "one pass over the test set",
-    "predict": "reconstruct the validation set, or sample a stage given its coarser latents, to files",
+    "predict": "write reconstructions of the validation set, or samples of a stage given its coarser latents",
 }
 
 

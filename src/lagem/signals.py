@@ -33,7 +33,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def pending_signals() -> set[signal.Signals]:
-    """Those of the two that are pending in this process."""
+    """Which of the two signals are pending in this process."""
     return {REQUEUE, STOP} & {signal.Signals(number) for number in signal.sigpending()}
 
 

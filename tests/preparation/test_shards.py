@@ -101,7 +101,7 @@ def test_an_empty_pool_is_an_error_that_names_shape_and_pool(root, folder, small
 
 
 def test_unknown_pools_are_named(shards):
-    with pytest.raises(ValueError, match="no pool 'sdf'; name one of surface_points"):
+    with pytest.raises(ValueError, match="no pool 'sdf'; use one of surface_points"):
         shards.count(0, "sdf")
 
 

@@ -129,7 +129,7 @@ def test_predict_writes_the_samples_of_a_stage_and_says_so_where_it_would_write_
         (["--model.init_args.level=4"], "level must be one of 1 (finest) to 3, but 4"),
         (["--model.init_args.num_categories=7"], "num_categories is 7, but that of the data is 8"),
         (["--model.init_args.width=100"], "width must be a multiple of 64"),
-        (["--model.init_args.drop_condition=2"], "drop_condition is a probability"),
+        (["--model.init_args.drop_condition=2"], "drop_condition must be a probability"),
         (["--model.init_args.autoencoder=absent.ckpt"], "there is no such file"),
         (["--data.init_args.root=absent"], "absent"),
     ],

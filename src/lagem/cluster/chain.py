@@ -66,7 +66,7 @@ def jobs_of(
         steps: Steps as `load_chain` returns them.
         profile: Fields of the profile, which steps may replace.
         folder: Folder of the chain; each step has a folder inside it.
-        python: Shell words that start Python, unless the profile names some.
+        python: Shell words that start Python, unless the profile sets `python`.
     """
     return [
         (

@@ -25,7 +25,7 @@ class Job:
         command: Verb and arguments of `lagem`.
         folder: Holds script, command, logs and the marker file `finished`; for a fit, it is also the run folder.
         profile: What the job asks of the cluster.
-        python: Shell words that start Python, unless the profile names some.
+        python: Shell words that start Python, unless the profile sets `python`.
         parts: Tasks of an array that share the work before the command itself does the last step; 0 for none.
     """
 
@@ -38,9 +38,11 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.name in TAKEN_FOR_A_SHELL:
-            raise ValueError(f"a job cannot be named {self.name!r}: Lightning would take it for a shell.")
+            raise ValueError(
+                f"a job cannot be named {self.name!r}, since Lightning ignores SLURM then; choose another name."
+            )
         if self.parts == 1 or self.parts < 0:
-            raise ValueError(f"{self.name}: {self.parts} parts make no array; give at least 2.")
+            raise ValueError(f"{self.name}: an array of {self.parts} parts is too small; give at least 2.")
 
     @property
     def python_words(self) -> str:

@@ -126,7 +126,7 @@ def check_training(job: Job) -> None:
     devices = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
     if devices != (job.profile.nodes, job.profile.tasks_per_node):
         print(
-            f"note: {job.name}: the experiment is made for {devices[0]} x {devices[1]} nodes x devices, the profile "
-            f"has {job.profile.nodes} x {job.profile.tasks_per_node}; batch_size is that of one device.",
+            f"note: {job.name}: the experiment is for {devices[0]} x {devices[1]} nodes x devices, but the "
+            f"profile has {job.profile.nodes} x {job.profile.tasks_per_node}; batch_size is per device.",
             file=sys.stderr,
         )

@@ -112,8 +112,7 @@ def refuse_existing_run(job: Job) -> None:
         return
     if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
         raise ValueError(
-            f"{job.folder} already holds another run. Resume it by --ckpt_path last after `fit`, or give another "
-            "--name."
+            f"{job.folder} already holds another run. Resume it with `fit --ckpt_path last`, or give another --name."
         )
 
 

@@ -49,7 +49,7 @@ def add_resolution(parser: argparse.ArgumentParser, default: int = 128) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add `--seed`."""
-    text = "seed of everything that is drawn at random (default: 0)"
+    text = "seed of all random draws (default: 0)"
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
 
 
@@ -86,8 +86,8 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 def add_part(parser: argparse.ArgumentParser) -> None:
     """Add `--part`."""
     text = (
-        "do only part I of N, so that N processes can share the work; when all parts are done, the command without "
-        "--part finishes it"
+        "process only part I of N, so that N processes can share the work; when all parts are done, run the command "
+        "without --part to finish"
     )
     parser.add_argument("--part", metavar="I/N", help=text)
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-SUMMARY = "run any lagem command, in parts if wished, or a chain of them as jobs of a SLURM cluster"
+SUMMARY = "run any lagem command, optionally in parts, or a chain of them as jobs of a SLURM cluster"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "lagem submit [options] -- COMMAND ..., or lagem submit [options] --chain FILE"
     add("command", nargs="*", metavar="COMMAND", help="after --: what to run, as you would type it after `lagem`")
     add("--profile", type=Path, metavar="FILE", help="what a job asks of the cluster (default: one task for an hour)")
-    add("--chain", type=Path, metavar="FILE", help="instead of a command: steps that wait for one another")
+    add("--chain", type=Path, metavar="FILE", help="steps to run instead of a command, each after those it waits for")
     add(
         "--array",
         type=int,

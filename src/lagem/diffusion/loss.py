@@ -39,7 +39,7 @@ class EDMLoss:
         if p_std <= 0:
             raise ValueError(f"p_std, the spread of ln sigma, must be positive, but {p_std} was given.")
         if not 0 <= drop_condition <= 1:
-            raise ValueError(f"drop_condition is a probability, 0 to 1, but {drop_condition} was given.")
+            raise ValueError(f"drop_condition must be a probability, 0 to 1, but {drop_condition} was given.")
         if max_coarser_sigma < 0:
             raise ValueError(f"max_coarser_sigma must be 0 (off) or more, but {max_coarser_sigma} was given.")
         self.p_mean = p_mean

@@ -35,7 +35,7 @@ def write_bundle(
     """Write a bundle, whole or not at all.
 
     Args:
-        autoencoder: Its weights: a checkpoint of `lagem fit` or a safetensors file.
+        autoencoder: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
         stages: Weights of one stage for each level, in any order.
         output: Folder to make.
         half: Store float16: half the size; samples differ in the last digits.
@@ -73,7 +73,7 @@ def write_bundle(
 def load_bundle(path: str | Path) -> CascadedGenerator:
     """Read a bundle, running no code from it.
 
-    A bundle of the autoencoder that ships with the package may lack a copy of that autoencoder.
+    A bundle need not contain its autoencoder if that is the one that ships with the package.
 
     Raises:
         ValueError: If the folder is not a bundle, or is damaged; the message names the file.

@@ -36,7 +36,7 @@ class GeneratedShape:
     index: Its number, from 0.
     seed: Seed of its noise, which decides the sample together with the condition and the sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: In the unit sphere; None if the field has no surface, then `reason` says why.
+    mesh: In the unit sphere; None if the field has no surface; `reason` says why.
     category: As requested, or None.
     """
 
@@ -98,7 +98,7 @@ class CascadedGenerator:
 
         Args:
             count: How many.
-            category: What to make, for a cascade that is conditional on a category.
+            category: Category to make, for a cascade that is conditional on a category.
             condition: (condition_dim,) or (T, condition_dim), for a cascade that is conditional on an embedding.
             given: Latents of levels that are kept and not sampled, by the level's number: (M_i, D_i) for all samples,
                 or (count, M_i, D_i).

@@ -84,7 +84,7 @@ def forced_requests(
     if missing and not (every and requests):
         raise ValueError(
             f"{cache.root} has no shape of {', '.join(missing)} in the split {split!r}. It has the splits "
-            f"{', '.join(sorted(cache.splits.names))}: name another by --split, or other categories."
+            f"{', '.join(sorted(cache.splits.names))}: choose another with --split, or other categories."
         )
     return requests
 

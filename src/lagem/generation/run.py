@@ -103,7 +103,7 @@ def _requests(
     split: str,
     keep: Sequence[int],
 ) -> list[Request]:
-    """What to make of each category."""
+    """Requests for samples of each category."""
     # A cascade without categories refuses `all` like any other name.
     every = categories == [EVERY_CATEGORY] and bool(generator.category_names)
     names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]

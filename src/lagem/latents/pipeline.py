@@ -135,7 +135,7 @@ def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[
     """Indices of the shapes of some splits and of a list, sorted by id; prints how many ids the data lack."""
     known = sorted(set(surfaces.splits))
     if unknown := sorted(set(splits or ()) - set(known)):
-        raise ValueError(f"there is no shape of split {', '.join(unknown)}; name one of {', '.join(known)}.")
+        raise ValueError(f"there is no shape of split {', '.join(unknown)}; give one of {', '.join(known)}.")
     listed = set(surfaces.ids if ids is None else ids)
     if absent := sorted(listed - set(surfaces.ids)):
         if len(absent) == len(listed):

@@ -100,7 +100,7 @@ class AutoencoderModule(RecipeModule):
         self.spec = AutoencoderSpec(levels=check_levels(levels), width=width, skip=skip, octaves=octaves)
         self.autoencoder = self.spec.autoencoder(fps=fps, step=step, checkpoint_activations=checkpoint_activations)
         if not 0 <= level_dropout <= 1:
-            raise ValueError(f"level_dropout is a fraction in [0, 1], but {level_dropout} was given.")
+            raise ValueError(f"level_dropout must be a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:
             raise ValueError(f"level_dropout {level_dropout} needs finer levels to drop, but there is only one level.")
         if start == "local":

@@ -29,7 +29,7 @@ NUM_FIXED_SIGMAS = 8  # noise levels at which the validation measures the loss
 
 
 class LatentSource(Protocol):
-    """What a data module of latents provides after its setup."""
+    """Interface of a data module of latents, after its setup."""
 
     levels: Sequence[LevelSpec]
     fingerprint: str

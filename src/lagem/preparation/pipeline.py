@@ -38,8 +38,8 @@ def prepare(
 ) -> list[Record]:
     """Prepare meshes into a folder and pack it, resuming an earlier call that ended or was killed.
 
-    The same meshes and settings give the same shards and index, for any number of workers and whether the meshes are
-    given in one call or in several.
+    The same meshes and settings give the same shards and index. It does not matter how many workers there are, or
+    whether the meshes are given in one call or in several.
 
     Args:
         sources: Mesh files, folders and manifests, as `find_meshes` takes them.

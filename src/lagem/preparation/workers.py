@@ -113,7 +113,7 @@ def run_in_processes(
 
     Args:
         function: A function at module level, since spawned children import it; an exception from it ends the batch.
-        items: Its arguments.
+        items: Arguments of the function, one for each call.
         workers: Number of child processes, each with single-threaded numerics.
         time_limit: Seconds allowed per item.
     """

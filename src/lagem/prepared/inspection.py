@@ -37,8 +37,8 @@ class ShapeReport:
     """What the inspection found about one shape.
 
     measures: from table.csv; None if the table lacks them.
-    agreement: share of judged near queries whose label the normal of the nearest surface point confirms; None if the
-        shape was not judged, or all its near queries are too close to its surface.
+    agreement: fraction of judged near queries whose label agrees with the normal of the nearest surface point; None if
+        the shape was not judged, or all its near queries are too close to its surface.
     thickness: twice the volume divided by the area, the mean thickness of a plate; None without measures.
     suspicions: in words; empty for most shapes.
     """
@@ -71,7 +71,7 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
         root: A folder that `lagem prepare` wrote.
         judged: Number of shapes, drawn by the seed, whose labels get a second opinion.
         within: Hausdorff distance up to which two shapes count as copies, in unit-sphere units.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     if judged < 0 or within < 0:
         raise ValueError(f"--judged and --within must not be negative, but {judged} and {within} were given.")

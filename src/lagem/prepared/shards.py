@@ -78,5 +78,5 @@ def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.ran
 def checked(pool: str) -> str:
     """The pool's name, or a ValueError that lists the names."""
     if pool not in POOLS:
-        raise ValueError(f"there is no pool {pool!r}; name one of {', '.join(POOLS)}.")
+        raise ValueError(f"there is no pool {pool!r}; use one of {', '.join(POOLS)}.")
     return pool

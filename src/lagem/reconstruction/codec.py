@@ -39,7 +39,7 @@ class ShapeCodec:
 
     Args:
         autoencoder: The network.
-        spec: Its spec.
+        spec: Spec of the network.
     """
 
     def __init__(self, autoencoder: Autoencoder, spec: AutoencoderSpec) -> None:

@@ -20,7 +20,7 @@ class Journal:
 
     Args:
         path: The file, in a folder that exists.
-        kind: What distinguishes this kind of run from others, in plain types.
+        kind: Identifies the kind of run, in plain types.
     """
 
     def __init__(self, path: Path, kind: Any) -> None:

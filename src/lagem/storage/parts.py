@@ -16,7 +16,7 @@ class Part:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Parse I/N; raises ValueError if it is no such part."""
+        """Parse I/N; raises ValueError if it is not a valid part."""
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ValueError(f"--part is {text!r}, but must be I/N with I from 0 to N - 1, such as 0/8.")

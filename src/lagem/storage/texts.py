@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class _TextSequence(Sequence[str]):
-    """What both columns share: slices are lists, and columns compare like lists."""
+    """Base of both columns: slices are lists, and columns compare like lists."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -24,7 +24,7 @@ class _TextSequence(Sequence[str]):
         if isinstance(index, slice):
             return [self._text(i) for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there is no text {index} of {len(self)}")
+            raise IndexError(f"index {index} is out of range for {len(self)} texts")
         return self._text(index % len(self))
 
     def __iter__(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What does each level carry? Each level replaced by Gaussian noise (LaGeM appendix G), and the coarse levels alone.
+"""What each level carries: each replaced by Gaussian noise (LaGeM appendix G), and the coarse levels alone.
 
 If noise in a level changes nothing, the decoder ignores that level, and a cascade generates it in vain.
 """

@@ -50,7 +50,8 @@ def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
 
     Args:
         generator: A cascade.
-        study: What to start from: `groups` samples A and as many B, or meshes in the order A B A B ….
+        study: Starting shapes and settings; it starts from `groups` samples A and as many B, or from meshes in the
+            order A B A B ….
     """
     if len(study.meshes) % 2:
         raise ValueError(f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given.")

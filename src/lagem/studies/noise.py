@@ -42,7 +42,7 @@ def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Seq
 
     Args:
         generator: A cascade; its stages are used only if the study starts from samples.
-        study: What to start from.
+        study: Starting shapes and settings.
         fractions: Fractions of a level's vectors, 0 to 1.
     """
     if outside := [fraction for fraction in fractions if not 0 <= fraction <= 1]:

@@ -45,7 +45,7 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
 
     Args:
         generator: A cascade.
-        study: What to start from; each group shares the latents of one of these shapes.
+        study: Starting shapes and settings; each group shares the latents of one of these shapes.
         variants: Samples per group.
     """
     if variants < 2:

@@ -35,7 +35,7 @@ floor, the distance of two samplings of one surface."""
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a study starts from and how it samples.
+    """Starting shapes and settings of a study.
 
     Args:
         output: Folder of the results.

@@ -76,13 +76,13 @@ def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path
         last = f", the last at step {steps[newest]}" if newest else ""
         raise ValueError(
             f"{run} already holds a run ({len(found)} checkpoints{last}). {mix}"
-            "Resume it by --ckpt_path last, or choose another folder by --trainer.default_root_dir."
+            "Resume it with --ckpt_path last, or choose another folder with --trainer.default_root_dir."
         )
     return requested
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether it was written completely: files are renamed into place; in a folder, `meta.pt` is written last."""
+    """Whether a checkpoint is complete: files are renamed into place; in a folder, `meta.pt` is written last."""
     return checkpoint.is_file() or (checkpoint / "meta.pt").is_file()
 
 

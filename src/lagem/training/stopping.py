@@ -35,7 +35,7 @@ def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
     if job is None or saved is None or not (signum is REQUEUE or is_preempted(job)):
         _print(f"{signum.name}: {outcome}; stopped.")
     elif reason := requeue(job):
-        _print(f"{signum.name}: {outcome}; job {job} was not requeued ({reason}). Resume it by --ckpt_path last.")
+        _print(f"{signum.name}: {outcome}; job {job} was not requeued ({reason}). Resume it with --ckpt_path last.")
     else:
         _print(f"{signum.name}: {outcome}; requeued job {job}.")
         _wait_until_terminated()
@@ -96,7 +96,7 @@ def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "
-        "that the others printed says why. Resume from the last checkpoint by --ckpt_path last.",
+        "that the others printed says why. Resume from the last checkpoint with --ckpt_path last.",
         file=sys.stderr,
         flush=True,
     )

@@ -28,7 +28,7 @@ def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
     """Prepare a configured trainer for a run, step by step.
 
     Args:
-        trainer: As configured.
+        trainer: The configured trainer.
         logger: The setting `trainer.logger`.
     """
     tune(trainer.strategy)
@@ -82,7 +82,7 @@ def check_predictions_are_written(trainer: Trainer) -> None:
 
 
 def write_checkpoints_atomically(trainer: Trainer) -> None:
-    """Use our checkpoint files, unless the strategy or the configuration brings other ones."""
+    """Use our checkpoint files, unless the strategy or the configuration has its own."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 

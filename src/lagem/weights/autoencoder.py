@@ -1,4 +1,4 @@
-"""What an autoencoder is, and its weights in files that run no code."""
+"""Spec of an autoencoder, and its weights in files that run no code."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace

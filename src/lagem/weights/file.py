@@ -49,7 +49,7 @@ def write_weights(
     Args:
         network: The network to save.
         path: File to write.
-        kind: What the network is.
+        kind: Kind of the network.
         description: In plain types, with the entry `format`.
         half: Store float16, which a reader turns back into float32.
     """
@@ -73,7 +73,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     written = found.description.get("format") if isinstance(found.description, dict) else None
     if written != format:
         needed = f"{WHAT[kind]} in format {format!r}"
-        held = "of another kind, or none of ours" if written is None else f"in format {written!r}"
+        held = "of another kind, or not written by lagem" if written is None else f"in format {written!r}"
         raise WeightsError(f"{path}: its weights are {held}, but {needed} is needed; give another file.")
     return found
 
@@ -111,7 +111,7 @@ def load_plain(path: Path) -> Any:
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
     """The error for a file whose loading would run code."""
-    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is no plain state dict")
+    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is not a plain state dict")
     return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
 
 
@@ -132,7 +132,7 @@ def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
 def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
     checkpoint = load_plain(path)
     if not isinstance(checkpoint, dict) or not {kind, "state_dict"} <= checkpoint.keys():
-        hint = " Import the authors' weights by `lagem import-weights`." if kind == "autoencoder" else ""
+        hint = " Import the authors' weights with `lagem import-weights`." if kind == "autoencoder" else ""
         raise WeightsError(f"{path}: this is not a checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
     prefix = IN_CHECKPOINT[kind]
     state = {

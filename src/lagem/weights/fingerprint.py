@@ -1,4 +1,4 @@
-"""Which autoencoder latents belong to: a short hash of its architecture and its weights.
+"""Fingerprint of an autoencoder, to tell which latents belong to it: a short hash of architecture and weights.
 
 Latent caches, stages and bundles record the fingerprint of their autoencoder, so that parts that do not belong
 together are refused before anything is computed. A fingerprint does not depend on files: a checkpoint and the

@@ -23,7 +23,7 @@ class StageSpec:
         depth: Blocks of its backbone.
         num_categories: Number of categories, if the condition is a category.
         condition_dim: Channels of the condition, if it is an embedding.
-        drop_condition: Fraction of the samples that trained without their condition; guidance needs some.
+        drop_condition: Fraction of the samples that trained without their condition; guidance needs more than 0.
         max_coarser_sigma: Largest standard deviation of the noise on the coarser latents in training; 0 without
             conditioning augmentation.
         category_names: Names of the categories, in the order of their numbers; empty if the condition is none.
@@ -43,7 +43,7 @@ class StageSpec:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it takes a condition."""
+        """Whether the stage takes a condition."""
         return self.num_categories is not None or self.condition_dim is not None
 
     def backbone(self) -> Backbone:
@@ -77,7 +77,7 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
 
     Args:
         backbone: The network.
-        spec: Its spec.
+        spec: Spec of the network.
         path: File to write.
         half: Store float16.
     """

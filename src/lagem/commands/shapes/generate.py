@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "make new shapes with a cascade, of chosen categories if it knows categories"
+SUMMARY = "make new shapes with a cascade, of chosen categories if it has any"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

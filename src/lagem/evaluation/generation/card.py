@@ -37,7 +37,7 @@ for references; a generated set that is much nearer repeats its training set. ge
 With a surface, one dominant solid: fractions of all samples; the largest connected solid has at least 90% of the
 volume. Recognised: the nearest reference (Chamfer, not squared) has the requested category; a sample without a surface
 is not recognised. References recognised: the same for each reference among the others, as a baseline.
-A category has its separate row from {LEAST_REFERENCES} references."""
+A category has a row if it has at least {LEAST_REFERENCES} references."""
 
 
 def write_generation_card(
@@ -49,7 +49,7 @@ def write_generation_card(
         folder: Created if it does not exist.
         shapes: All shapes of both sets.
         summary: Summary of these shapes.
-        head: What was compared with what.
+        head: Head of the card: the compared sets and the settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     records = [shape.record() for shape in shapes]

@@ -67,8 +67,8 @@ def match_sets(
     Args:
         generated: All samples.
         references: Indices of the references by group.
-        read: Reads the reference with an index.
-        id_of: Returns its id.
+        read: Returns the reference at an index.
+        id_of: Returns the id of the reference at an index, without reading it.
         seed: Seed of the draw.
 
     Raises:

@@ -15,7 +15,7 @@ class Sample:
 
     id: path of its folder below the evaluated folder, if there are several, and the sample's index.
     category: as requested; empty if none was requested.
-    path: path of the mesh; None if there is none, then `reason` says why.
+    path: path of the mesh; None if there is none; `reason` says why.
     """
 
     id: str

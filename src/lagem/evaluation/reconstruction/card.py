@@ -44,7 +44,7 @@ def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, hea
         folder: Created if it does not exist.
         scores: One score per shape.
         summary: Means of these scores.
-        head: What was evaluated on what.
+        head: Head of the card: the method, the shapes and the settings.
     """
     records = [asdict(score) for score in scores]
     folder.mkdir(parents=True, exist_ok=True)
