@@ -71,7 +71,7 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """n, also if an epoch is resumed: Lightning adds the batches it has counted before."""
+        """n, even if an epoch is resumed: Lightning adds the batches it has counted before."""
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -123,7 +123,7 @@ class ValidationOrder(Sampler[list[Key]]):
 
         Args:
             num_shapes: Shapes in the set.
-            batch_size: Most shapes of a batch.
+            batch_size: Maximum number of shapes in a batch.
             rank: Number of this rank.
             world_size: W.
         """

@@ -7,7 +7,7 @@ import torch
 SIGNS = ("out of memory", "can't allocate memory", "Unable to allocate", "ALLOC_FAILED", "killed by signal: Killed")
 FOR_TRAINING = (
     "Lower data.init_args.batch_size and raise trainer.accumulate_grad_batches by the same factor: the training is "
-    "equivalent. Or save memory with trainer.precision bf16-mixed, for an autoencoder with model.init_args.step leanest "
+    "equivalent. Or save memory with trainer.precision bf16-mixed, for an autoencoder model.init_args.step leanest "
     "or model.init_args.checkpoint_activations true, fewer data.init_args.num_volume_queries and num_near_queries, a "
     "smaller model.init_args.width, or on several GPUs --config experiments/layers/fsdp.yaml. `lagem describe FILE` "
     "prints what a step needs."

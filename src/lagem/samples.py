@@ -40,7 +40,7 @@ class OccupancySample:
 
 @dataclass(frozen=True)
 class Batch:
-    """B shapes with their ids and categories; all tensors, also those in lists, move together."""
+    """B shapes with their ids and categories; all tensors, including those in lists, move together."""
 
     ids: list[str]
     categories: list[str]

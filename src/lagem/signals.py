@@ -1,8 +1,8 @@
 """Signals that ask a training to stop; they stay pending until it checks for them.
 
 SIGUSR1 asks it to save and to be requeued, SIGTERM to save and stop. `lagem fit` blocks both before it does anything
-else, so they neither kill it nor get lost while libraries are imported or a collective call waits, and no code runs
-inside a handler. Schedulers signal every process of a job; processes that the training starts (loading processes, the
+else. So they neither kill it nor get lost while libraries are imported or a collective call waits. No code runs inside
+a signal handler. Schedulers signal every process of a job; processes that the training starts (loading processes, the
 service of W&B) inherit the block.
 """
 

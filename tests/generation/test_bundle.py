@@ -150,8 +150,8 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
     absent, empty = tmp_path / "absent", tmp_path / "empty"
     empty.mkdir()
     assert f"there is no cascade '{absent}': give 'furniture' or 'meshes', or" in read_refusal(capsys, absent)
-    assert "since there is no cascade.json in it" in read_refusal(capsys, empty)
-    assert "since there is no cascade.json in it" in read_refusal(capsys, tmp_path)
+    assert "there is no cascade.json in it" in read_refusal(capsys, empty)
+    assert "there is no cascade.json in it" in read_refusal(capsys, tmp_path)
 
 
 def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, capsys):

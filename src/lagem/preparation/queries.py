@@ -25,7 +25,7 @@ BEYOND = 1 + 1e-4  # points of at least this norm are outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
 MOST_DRAWN = 1 << 23  # a solid without enough points inside by then is too thin to be sampled
-TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough if this share of 2,000 points drawn in them is inside
+TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough if this fraction of 2,000 points drawn in them is inside
 MOST_CELLS = 1 << 21
 
 

@@ -19,7 +19,7 @@ from lagem.geometry.watertight import Watertight, make_watertight
 Conversion = Literal["flood", "manifold", "none"]
 CONVERSIONS: tuple[Conversion, ...] = get_args(Conversion)
 
-MOST_BARE = 0.02  # share of a closed mesh's surface that may bound nothing; a mesh with more is converted
+MOST_BARE = 0.02  # fraction of a closed mesh's surface that may bound nothing; a mesh with more is converted
 PROBED_POINTS = 2_000  # on a closed mesh, to test whether it bounds a solid
 CHECKED_POINTS = 10_000  # on the input, to measure its distance to the result
 MANIFOLD_RESOLUTION = 50_000  # as used by the authors
@@ -32,9 +32,9 @@ class Solid:
     mesh: centred, in the unit sphere.
     frame: map between the source's coordinates and the unit sphere.
     route: `own` if it is the surface of the source, else the conversion.
-    sheet_share: share of the converted mesh's vertices that thicken open sheets.
+    sheet_share: fraction of the converted mesh's vertices that thicken open sheets.
     error_mean, error_p99: distance from the source's exposed surface to the mesh, in unit-sphere units; 0 for `own`.
-    left_out: share of the source's area in faces doubled back to back, which `own` omits.
+    left_out: fraction of the source's area in faces doubled back to back, which `own` omits.
     """
 
     mesh: Mesh

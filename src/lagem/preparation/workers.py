@@ -167,7 +167,7 @@ def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
 
 
 def end_with_parent() -> None:
-    """Make this process exit as soon as its parent is gone, also after kill -9.
+    """Make this process exit as soon as its parent is gone, even after kill -9.
 
     Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
     """

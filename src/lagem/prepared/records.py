@@ -21,11 +21,11 @@ class Measures:
     route: `own` if its own surface was used, else the conversion that closed it (`flood`, `manifold`).
     faces, solid_faces: numbers of faces of the source and of the closed mesh.
     area: area of the surface that bounds the solid.
-    inside_share: share of the ball of queries that is inside, unbiased.
+    inside_share: fraction of the ball of queries that is inside, unbiased.
     volume_inside, near_inside: numbers of queries inside.
     error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
-    sheet_share: share of the closed mesh's vertices that thicken open sheets.
-    dropped_share: share of the area on which both sides have the same occupancy, doubled faces counted once.
+    sheet_share: fraction of the closed mesh's vertices that thicken open sheets.
+    dropped_share: fraction of the area on which both sides have the same occupancy, doubled faces counted once.
     """
 
     route: str

@@ -52,8 +52,8 @@ class Shards(ShardedFolder[ShardFile]):
     def volume_drawn(self, index: int) -> tuple[int, int]:
         """Numbers of uniform draws from the ball that the volume pools stand for, (inside, outside).
 
-        A point of a pool represents `1 / drawn` of the ball, so the inside share of the ball is
-        count("volume_inside") / drawn[0], also for a thin shape with additional draws inside.
+        A point of a pool represents `1 / drawn` of the ball, so the inside fraction of the ball is
+        count("volume_inside") / drawn[0], even for a thin shape with additional draws inside.
         """
         shard, row = self.location(index)
         return shard.volume_drawn(row)

@@ -15,7 +15,7 @@ from lagem.reconstruction.files import ReconstructedShape
 from lagem.storage.atomic import write_text
 from lagem.storage.csv_table import csv_table
 
-PICTURED = 12  # most shapes in the picture
+PICTURED = 12  # maximum number of shapes in the picture
 
 
 class Report:

@@ -29,7 +29,7 @@ from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table, term
 from lagem.geometry.picture import contact_sheet, save_picture
 
 MEASURES = ("iou", "chamfer", "fscore_020")
-PICTURED = 6  # most shapes in the picture
+PICTURED = 6  # maximum number of shapes in the picture
 TILE_SIZE = 200  # pixels
 DEFINITION = """\
 Noise: the latents of that level are standard Gaussian. Level alone: the latents of finer levels are 0, their mean.

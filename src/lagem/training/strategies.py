@@ -16,10 +16,9 @@ def tune(strategy: Strategy) -> None:
     """Set what suits our modules, unless the configuration sets it.
 
     DDP: gradients are views into the buckets that are sent, so they take memory only once. Every parameter has a
-    gradient in every step, also with level dropout and without a condition, so DDP need not search for unused ones
-    (its default).
-    FSDP2: a checkpoint is one file, so another number of ranks or another strategy can resume it.
-    All: how long ranks wait for one another.
+    gradient in every step, even with level dropout and without a condition, so DDP need not search for unused ones (its
+    default). FSDP2: a checkpoint is one file, so another number of ranks or another strategy can resume it. All: how
+    long ranks wait for one another.
     """
     if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):
         set_default_timeout(strategy, LONGEST_SILENCE)

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watertight",
         choices=CONVERSIONS,
         default=paper.watertight,
-        help="how to close open meshes: flood (ours), manifold (the authors') or none: refuse (default: %(default)s)",
+        help="how to close open meshes: flood is ours, manifold is the authors', none refuses them "
+        "(default: %(default)s)",
     )
     add(
         "--resolution",

@@ -22,7 +22,7 @@ SHARES = {
 }
 TABLES = ("mmd", "coverage", "one_nna"), ("diversity", "novelty")
 DEFINITION = f"""\
-Sets: for every category equally many generated shapes and references, drawn by the seed; {{points:,}} points per shape,
+Sets: in every category as many generated shapes as references, drawn by the seed; {{points:,}} points per shape,
 in the unit-sphere frame; generated shapes are not normalised again. CD: squared distances to the nearest points, mean
 over one cloud plus mean over the other. EMD: mean distance under the best one-to-one assignment, exact. MMD: mean over
 references of the distance to the nearest generated shape. COV: fraction of the references that are nearest to some

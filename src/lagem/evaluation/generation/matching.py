@@ -1,4 +1,4 @@
-"""Sets of equal size: for every category equally many references and generated shapes, drawn by the seed."""
+"""Sets of equal size: in every category as many references as generated shapes, drawn by the seed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

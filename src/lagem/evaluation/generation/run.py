@@ -44,7 +44,7 @@ def evaluate_generation(
         references: Real shapes that the cascade was not trained on.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of the references.
-        training: The shapes of its split `train` are those that the cascade was trained on; None for no novelty.
+        training: Training set of the cascade, for the novelty: the split `train` of this source; None for no novelty.
         points: Points per shape for the Chamfer distances (published: 2,048).
         emd_points: Points per shape for the earth mover's distance, at most `points`; 0 for none.
         workers: Number of threads.

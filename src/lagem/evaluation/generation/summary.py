@@ -30,7 +30,7 @@ class GroupScores:
 class GenerationSummary:
     """The result of an evaluation.
 
-    overall: scores of all shapes; every category has equally many generated shapes and references.
+    overall: scores of all shapes; every category has as many generated shapes as references.
     by_category: scores of the categories with enough of both.
     left_out: by category, why it is not reported separately, or not compared.
     failures: by reason, the number of samples without a surface.

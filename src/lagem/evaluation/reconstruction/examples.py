@@ -11,7 +11,7 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 
-SHOWN = 4  # most shapes of each kind
+SHOWN = 4  # maximum number of shapes of each kind
 SIZE = 280  # pixels
 
 

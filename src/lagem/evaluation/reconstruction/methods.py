@@ -102,7 +102,7 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """The mesh that is scored."""
+        """Picture of the mesh that is scored."""
         mesh = surface_or_none(
             self._field(truth), resolution=self._resolution, seeds=truth.surface_points, device=self._codec.device
         )
@@ -153,7 +153,7 @@ class RetrievalMethod:
         return score_points(truth, points, normals, floor=floor)
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """The training shape's points."""
+        """Picture of the training shape's points."""
         return render_points(self._shards.read(self._index(truth), "surface_points"), size=size, up=up)
 
     def _index(self, truth: Truth) -> int:
