@@ -1,7 +1,7 @@
 """Muon over matrices stacked by shape (Jordan et al. 2024): torch.optim.Muon's update in a few operations.
 
-torch's orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units that is
-slower than float32, and on a GPU it is a thousand launches a step.
+torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units
+that is slower than float32; on a GPU it takes a thousand kernel launches a step.
 """
 
 from collections import defaultdict
@@ -58,15 +58,15 @@ class StackedMuon(Muon):
 def orthogonalised(
     matrices: Tensor, *, dtype: torch.dtype, coefficients: Coefficients, steps: int, eps: float
 ) -> Tensor:
-    """Matrices with about the singular vectors of the given ones and singular values near 1, by Newton-Schulz.
+    """Orthogonalise matrices by Newton-Schulz: keep the singular vectors (about), bring singular values near 1.
 
     Args:
         matrices: (K, A, B).
-        dtype: To compute in. In float32 the iteration runs on the Gram matrix X X^T where that is cheaper, which in
-            bfloat16 would be too coarse.
+        dtype: Type of the computation. In float32 the iteration runs on the Gram matrix X X^T if that is cheaper; in
+            bfloat16 this would be too inexact.
         coefficients: a, b, c of a step X <- (a + b X X^T + c (X X^T)^2) X.
-        steps: How many.
-        eps: Least Frobenius norm to divide by.
+        steps: Number of steps.
+        eps: Smallest Frobenius norm to divide by.
 
     Returns:
         (K, A, B) in `dtype`.
@@ -90,7 +90,7 @@ def _iterated(x: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
-    """What the steps multiply x by: each a polynomial Q of the (K, m, m) Gram matrix G, which becomes Q G Q."""
+    """The (K, m, m) matrix that all steps multiply x by: the product of a polynomial Q of G per step; G becomes Q G Q."""
     a, b, c = coefficients
     product = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     for step in range(steps):

@@ -59,7 +59,7 @@ def check_precision(precision: object) -> None:
 
 
 def precision_for(accelerator: object) -> str:
-    """The precision of a run that names none: bf16-mixed on a GPU that has it, float32 elsewhere.
+    """The precision of a run that sets none: bf16-mixed on a GPU that supports it, float32 elsewhere.
 
     On a CPU without matrix units, bfloat16 is 1.5 to 1.8 times slower than float32.
 
@@ -68,7 +68,7 @@ def precision_for(accelerator: object) -> str:
     """
     on_gpu = accelerator in (None, "auto", "gpu", "cuda") and torch.cuda.is_available()
     precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    rank_zero_info(f"trainer.precision is not set, so it is {precision}, for the device")
+    rank_zero_info(f"trainer.precision is not set; this device uses {precision}")
     return precision
 
 
