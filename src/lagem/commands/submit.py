@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--local", action="store_true", help="with --array: run N processes on this machine, without SLURM")
     add("--after", nargs="+", default=[], metavar="JOB", help="ids of jobs that must succeed first")
     add("--name", metavar="NAME", help="name of the job and its folder (default: what it runs, and the time)")
-    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the jobs' folders (default: runs)")
+    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="parent of the jobs' folders (default: runs)")
     add("--dry-run", action="store_true", help="print the scripts and submit nothing; needs no SLURM")
 
 

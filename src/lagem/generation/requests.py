@@ -60,7 +60,7 @@ def forced_requests(
         keep: Numbers of the coarsest levels.
 
     Raises:
-        ValueError: The cache is of another autoencoder or has no such shape, or the levels are not the coarsest.
+        ValueError: If the cache is of another autoencoder or has no such shape, or the levels are not the coarsest.
     """
     levels = len(generator.specs)
     if not keep or sorted(keep, reverse=True) != list(range(levels, levels - len(keep), -1)):

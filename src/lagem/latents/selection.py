@@ -30,7 +30,7 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
         The sha256 of the ids.
 
     Raises:
-        ValueError: The table has fewer ids than `count`, or no such column.
+        ValueError: If the table has fewer ids than `count`, or lacks the column.
     """
     table = source / "index.csv" if source.is_dir() else source
     if not table.is_file():

@@ -90,7 +90,7 @@ def _iterated(x: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
-    """The (K, m, m) matrix that all steps multiply x by: the product of a polynomial Q of G per step; G becomes Q G Q."""
+    """(K, m, m) that all steps multiply x by: the product of one polynomial Q of G per step; G becomes Q G Q."""
     a, b, c = coefficients
     product = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     for step in range(steps):

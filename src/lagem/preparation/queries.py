@@ -84,7 +84,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     """At least `least` volume queries (N, 3) uniform in the solid, and the equivalent number of draws from the ball.
 
     Raises:
-        MeshError: The solid is too thin.
+        MeshError: If the solid is too thin.
     """
     cells, grid = _tight_cells(solid, random)
     found: list[Stored] = []

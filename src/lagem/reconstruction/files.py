@@ -49,7 +49,7 @@ def reconstruct_shape(
         seed: Seed of the samplings, keyed by the shape's name.
 
     Raises:
-        EmptySurfaceError: The decoded field has no inside.
+        EmptySurfaceError: If the decoded field has no inside.
     """
     rng = sample_generator(seed, 0, shape.name)
     surface_points = shape.draw(codec.count_of_points(num_surface_points), rng)

@@ -20,9 +20,10 @@ class Augmentation:
 
     Args:
         axis_scale: Range of the factor drawn for each axis; null for no scaling.
-        rotation: uniform: uniform on SO(3); paper: yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
-            small angles; yaw: about z only.
-        flips: paper: random permutation of the axes and random signs, mirror images included; signs: random signs only.
+        rotation: `uniform` on SO(3); `paper`, with yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
+            small angles; `yaw`, about z only; or `none`.
+        flips: `paper`, with a random permutation of the axes and random signs, mirror images included; `signs`, with
+            random signs only; or `none`.
         max_norm: Largest norm of the augmented surface points. The authors use 0.999.
     """
 

@@ -40,7 +40,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
         The meshes.
 
     Raises:
-        ValueError: A source is missing, or two meshes have the same id.
+        ValueError: If a source is missing, or two meshes have the same id.
     """
     found: dict[str, MeshSource] = {}
     for source in map(Path, sources):

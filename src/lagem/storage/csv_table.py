@@ -28,7 +28,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
         needed: Titles that the table must have; it may have more.
 
     Raises:
-        ValueError: A needed column is missing, or the file is not CSV in UTF-8.
+        ValueError: If a needed column is missing, or the file is not CSV in UTF-8.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:

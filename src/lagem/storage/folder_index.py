@@ -36,8 +36,8 @@ def read_index(path: Path, name: str) -> FolderIndex:
         name: Its name in messages.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is damaged.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged.
     """
     ids, rows = Texts(), array("q")
     codes = {column: array("i") for column in REPEATED}

@@ -17,7 +17,7 @@ def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[Non
         part: Lock only this part of the work: other parts may run at the same time, but a run without parts may not.
 
     Raises:
-        ValueError: Another run holds the lock.
+        ValueError: If another run holds the lock.
     """
     with ExitStack() as held:
         if part is not None:

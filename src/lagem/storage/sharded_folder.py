@@ -87,7 +87,7 @@ class ShardedFolder(Generic[ShardType]):
             at_once: Number of shards that are read at the same time; None if any may be read at any time.
 
         Raises:
-            ValueError: The machine's cache cannot hold the shards that are read at the same time.
+            ValueError: If the machine's cache cannot hold the shards that are read at the same time.
         """
         shards = self.shards.codes[members]
         self.stored.check_room([f"shards/{self.shards.names[code]}" for code in np.unique(shards)], at_once)

@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     study.add_argument(
         "--mix",
         action="store_true",
-        help="combine coarse levels of one shape with the finer ones of another: pairs of samples, or meshes A B A B …",
+        help="combine the coarse levels of shape A with the finer ones of shape B, for pairs of samples or for meshes "
+        "in the order A B A B …",
     )
     add("--groups", type=int, metavar="N", help="samples, or pairs of samples, to start from (default: 8)")
     add("--variants", type=int, metavar="N", help="samples in each group that shares levels (default: 8)")

@@ -47,7 +47,7 @@ def score_journals(output: Path) -> list[Path]:
 
 
 def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
-    """For each scored shape the reason why it has no surface, empty if it has one."""
+    """The reason why each scored shape has no surface; empty if it has one."""
     reasons: dict[str, str] = {}
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:
