@@ -74,8 +74,7 @@ def augmented(
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader that follows `TrainOrder`, so it resumes at the right batch; it has a state so that Lightning does not
-    warn.
+    """A loader that follows `TrainOrder` and so resumes at the right batch; its state keeps Lightning from warning.
 
     A checkpoint keeps the settings of the order, to detect a resumed run that cannot see the same shapes as an
     uninterrupted one. The number of ranks may change if the batch of all ranks together stays the same.

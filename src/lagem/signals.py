@@ -22,7 +22,7 @@ def block_signals() -> None:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Keep both signals pending inside; at the end, drop those that nobody has checked for."""
+    """Keep both signals pending inside the `with`; at its end, drop those that nobody has checked for."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE, STOP})
     try:
         yield

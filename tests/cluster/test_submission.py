@@ -158,7 +158,7 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
     [
         (["--", "fit", "--config", TOY, "--trainer.max_stepz", "2"], "max_stepz"),
         (["--", "fit", "--config", "no.yaml"], "no.yaml"),
-        (["--array", "2", "--", "fit", "--config", TOY], "`lagem fit` cannot be done in parts"),
+        (["--array", "2", "--", "fit", "--config", TOY], "`lagem fit` cannot be split into parts"),
         (["--array", "1", "--", "prepare", "a", "--output", "b"], "at least 2"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part", "0/2"], "--part is set by --array"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part=0/2"], "--part is set by --array"),

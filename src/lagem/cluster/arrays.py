@@ -59,7 +59,7 @@ class ArrayTask:
 def parts_of(job: Job) -> list[ArrayTask]:
     """The parts of a job; raises ValueError if its command cannot be split."""
     if job.command[0] not in PARTED:
-        raise ValueError(f"`lagem {job.command[0]}` cannot be done in parts; {', '.join(PARTED)} can.")
+        raise ValueError(f"`lagem {job.command[0]}` cannot be split into parts; {', '.join(PARTED)} can.")
     require_submitit()
     if value_of("--part", job.command) is not None:
         raise ValueError("--part is set by --array; leave it out.")

@@ -24,7 +24,8 @@ from lagem.diffusion.preconditioning import Denoiser
 class SamplerStep:
     """The state of sampling after a step.
 
-    step, sigma: number of the step, 1 to num_steps, and the noise level after it, 0 after the last.
+    step: number of the step, 1 to num_steps.
+    sigma: noise level after the step; 0 after the last one.
     denoised: (B, M, D), D(x_hat; t_hat), the clean latents as the step predicted them.
     num_evaluations: evaluations of the network on the batch so far.
     """

@@ -142,7 +142,7 @@ class RecipeModule(LightningModule):
         """Stop, or skip this step, if the gradients of any rank are not finite.
 
         Under DDP the gradients are already averaged over the ranks, so every rank decides the same without
-        communication; a rank names its own shapes.
+        communication. Each rank names its own shapes.
         """
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]

@@ -236,5 +236,5 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
         if wanted is not None and wanted != found:
             raise ValueError(
                 f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
-                "other data (for LatentDataModule, `condition: category` makes categories the condition)."
+                "other data (LatentDataModule takes the categories as condition with `condition: category`)."
             )

@@ -117,6 +117,6 @@ def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.
 def _drawn_in(
     cells: NDArray[np.int64], grid: Grid, count: int, inside: WindingNumber, random: np.random.Generator
 ) -> Stored:
-    """Of `count` points uniform in the cells, those inside, in stored form."""
+    """Draw `count` points uniformly in the cells; return those inside, in stored form."""
     points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
     return by_label("volume", points, inside)[0]

@@ -64,7 +64,7 @@ def solid_of(
     if isinstance(own, Solid):
         return own
     if conversion == "none":
-        raise MeshError(f"{own}; conversion is switched off, choose one with --watertight.")
+        raise MeshError(f"{own}; conversion is switched off; choose one with --watertight.")
     frame = Frame.of(source.vertices)
     unit = source.in_frame(frame)
     if conversion == "flood":

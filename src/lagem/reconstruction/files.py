@@ -16,7 +16,7 @@ from lagem.sources.unit_shape import UnitShape, load_shape
 
 @dataclass(frozen=True)
 class ReconstructedShape:
-    """Result of one file: the mesh in the unit sphere, and its score against the input there."""
+    """Result of one file, in the unit sphere: the mesh, and its score against the input."""
 
     shape: UnitShape
     mesh: Mesh

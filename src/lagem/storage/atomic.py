@@ -39,7 +39,7 @@ def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_asci
 
 
 def replaced(path: Path) -> AbstractContextManager[Path]:
-    """For other libraries' writers: a temporary path with the suffix of `path`, renamed to it when the block ends.
+    """A temporary path with the suffix of `path`, for any writer; it is renamed to `path` when the block ends.
 
     If the block raises, the temporary is removed and `path` is unchanged.
     """

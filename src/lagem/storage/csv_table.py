@@ -21,7 +21,7 @@ def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Rows of a table by title, a missing field as empty; with or without a byte order mark.
+    """Rows of a table by title; missing fields are empty, and a byte order mark is skipped.
 
     Args:
         path: The file.

@@ -40,7 +40,7 @@ class FolderFormat:
             )
         if header.get("version") != self.version:
             raise ValueError(
-                f"{path}: version {header.get('version')!r} of {self.name}, but this lagem reads version "
+                f"{path}: is version {header.get('version')!r} of {self.name}, but this lagem reads version "
                 f"{self.version}; write it again with `{self.command}`, or use the version of lagem that wrote it."
             )
 

@@ -18,7 +18,8 @@ REPEATED = ("category", "split", "shard")
 class FolderIndex:
     """One entry per shape, in the order of the file, which is sorted by id.
 
-    shards: name of the shard that holds each shape; rows: (n,) its row there.
+    shards: name of the shard that holds each shape.
+    rows: (n,) row of each shape in its shard.
     """
 
     ids: Texts

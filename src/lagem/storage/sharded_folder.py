@@ -94,7 +94,7 @@ class ShardedFolder(Generic[ShardType]):
         return shards
 
     def location(self, index: int) -> tuple[ShardType, int]:
-        """The shard that holds shape `index`, and the row there."""
+        """The shard that holds shape `index`, and its row in the shard."""
         shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
             raise ValueError(

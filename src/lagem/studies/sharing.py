@@ -41,7 +41,7 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share more and more levels; write sharing.md, sharing.json and a picture for each number.
+    """Sample groups that share no level, then one, and so on; write sharing.md, sharing.json and a picture for each.
 
     Args:
         generator: A cascade.

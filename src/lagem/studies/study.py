@@ -162,7 +162,7 @@ def sampled_surface(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | 
 
 
 def distance_between(one: SampledSurface | None, other: SampledSurface | None) -> float | None:
-    """Their distance minus the floor; None if one of them is None."""
+    """Distance of two surfaces minus the floor; None if one of them is None."""
     return None if one is None or other is None else one.distance_to(other)
 
 

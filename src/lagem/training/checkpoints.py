@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, once more at the end of training, and chosen when a fit starts.
+"""Checkpoints of a run: how they are written, also when training ends, and which of them a fit starts from.
 
 A run folder holds one run, so the checkpoint to resume is never ambiguous.
 """
@@ -43,7 +43,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class FinalCheckpoint(Callback):
-    """Saves when training ends, which may be between two saves, before averaged weights replace those of the model."""
+    """Saves once more when training ends, before averaged weights replace those of the model."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write `last.ckpt` once more for every ModelCheckpoint that keeps one."""

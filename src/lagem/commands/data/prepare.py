@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=paper.val_share,
         metavar="SHARE",
-        help="fraction of the shapes without a split in a manifest that is used for validation (default: %(default)s)",
+        help="fraction to use for validation of the shapes whose split no manifest gives (default: %(default)s)",
     )
     add(
         "--category",

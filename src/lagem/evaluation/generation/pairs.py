@@ -33,7 +33,7 @@ class ChamferDistances:
         self._trees = [cKDTree(cloud) for cloud in clouds]
 
     def __call__(self, first: int, second: int) -> tuple[float, float]:
-        """Distance of the clouds with two indices, not squared and squared."""
+        """Both distances of the clouds with these two indices: not squared, and squared."""
         a, b = self._trees[first], self._trees[second]
         a_to_b, b_to_a = b.query(a.data)[0], a.query(b.data)[0]
         return chamfer_of(a_to_b, b_to_a), chamfer_of(a_to_b**2, b_to_a**2)
@@ -53,7 +53,7 @@ class EarthMoversDistances:
         self._clouds = clouds
 
     def __call__(self, first: int, second: int) -> tuple[float]:
-        """Distance of the clouds with two indices."""
+        """Distance of the clouds with these two indices."""
         between = cdist(self._clouds[first], self._clouds[second])
         return (float(between[linear_sum_assignment(between)].mean()),)
 

@@ -58,7 +58,7 @@ def draw_examples(
 def draw_results(
     truths: Iterable[Truth | UnreadableShape], methods: Sequence[Method], *, size: int, up: Literal["y", "z"]
 ) -> dict[str, list[Picture | None]]:
-    """By the id of each readable shape: a picture of its truth, then of each method's result, None without a surface.
+    """Pictures by id of each readable shape: of its truth, then of each method's result (None without a surface).
 
     Args:
         truths: The shapes.
