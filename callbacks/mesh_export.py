@@ -17,9 +17,9 @@ from lagem.geometry.surface import surface_or_none
 class ExportMeshes(Callback):
     """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
 
-    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (`validate` instead of the
-    step outside a fit); those of `predict` to `<run>/predictions/`. TensorBoard and W&B also get the pictures, and W&B
-    the meshes (in the unit sphere).
+    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (outside a fit, `validate`
+    replaces `step_<k>`); those of `predict` go to `<run>/predictions/`. TensorBoard and W&B also get the pictures, and
+    W&B the meshes (in the unit sphere).
 
     Args:
         num_shapes: Validation shapes exported.

@@ -31,11 +31,11 @@ Pictures = list[NDArray[np.uint8] | None]
 class ExportSamples(Callback):
     """Write samples of a stage, given the true latents of the coarser levels; also in `predict`.
 
-    Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (`validate` instead of the step outside
-    a fit), those of `predict` to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also writes meshes
-    in the source's coordinates, `<id>.<format>` next to the latents, and `<run>/samples/step_<k>.png`: each shape
-    decoded from its true latents, and with the sampled latents of this level. The picture and the sampled meshes (in
-    the unit sphere) also go to W&B. Sampling takes 35 evaluations of the network.
+    Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (outside a fit, `validate` replaces
+    `step_<k>`), those of `predict` go to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also writes
+    meshes in the source's coordinates, `<id>.<format>` next to the latents, and `<run>/samples/step_<k>.png`: each
+    shape decoded from its true latents, and with the sampled latents of this level. The picture and the sampled meshes
+    (in the unit sphere) also go to W&B. Sampling takes 35 evaluations of the network.
 
     Args:
         every: Number of validations from one export to the next.

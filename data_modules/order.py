@@ -98,8 +98,8 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
     The shards are shuffled, and so are the shapes within each shard. The resulting line of all shapes is cut into G
     equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards, or from all
-    if there are fewer. A rank always has the same B neighbouring lanes: it reads the shards of its stretch of the line
-    one after another, B at a time, and shares only those at the ends with other ranks.
+    if there are fewer. A rank always has the same B neighbouring lanes. It reads the shards of each lane one after
+    another, so B shards at a time, and shares only the first and the last of its shards with other ranks.
 
     Args:
         shards: (num_shapes,) number of the shard that holds each shape.

@@ -96,7 +96,7 @@ def test_latents_of_another_autoencoder_or_another_size_are_refused(codec, box):
     latents = codec.encode(box)
     with pytest.raises(ValueError, match="does not belong to this autoencoder"):
         constant_codec(0.5).decode(latents)
-    with pytest.raises(ValueError, match=r"latents of the shapes \[\(8, 4\), \(2, 6\)\] are needed"):
+    with pytest.raises(ValueError, match=r"latents must have the sizes \[\(8, 4\), \(2, 6\)\]"):
         codec.decode(latents.levels[::-1])
 
 

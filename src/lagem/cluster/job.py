@@ -39,7 +39,7 @@ class Job:
     def __post_init__(self) -> None:
         if self.name in TAKEN_FOR_A_SHELL:
             raise ValueError(
-                f"a job cannot be named {self.name!r}, since Lightning ignores SLURM then; choose another name."
+                f"a job cannot be named {self.name!r}, as Lightning ignores SLURM in such jobs; choose another."
             )
         if self.parts == 1 or self.parts < 0:
             raise ValueError(f"{self.name}: an array of {self.parts} parts is too small; give at least 2.")

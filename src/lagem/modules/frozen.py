@@ -17,11 +17,11 @@ from lagem.weights.fingerprint import fingerprint_of
 class FrozenAutoencoder:
     """An autoencoder that encodes and decodes for a stage.
 
-    It is not an nn.Module, so that it is not trained, averaged or saved with the stage. It computes in float32 also
+    It is not an nn.Module, so that it is not trained, averaged or saved with the stage. It computes in float32 even
     under autocast, as `lagem encode` does, and describes its latents as a data module of cached latents does.
 
     Args:
-        path: Weights: a checkpoint of `lagem fit` or a safetensors file.
+        path: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
     """
 
     def __init__(self, path: Path) -> None:

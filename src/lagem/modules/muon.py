@@ -58,7 +58,7 @@ class StackedMuon(Muon):
 def orthogonalised(
     matrices: Tensor, *, dtype: torch.dtype, coefficients: Coefficients, steps: int, eps: float
 ) -> Tensor:
-    """Orthogonalise matrices by Newton-Schulz: keep the singular vectors (about), bring singular values near 1.
+    """Orthogonalise matrices by Newton-Schulz: singular values come near 1, singular vectors hardly change.
 
     Args:
         matrices: (K, A, B).

@@ -1,8 +1,8 @@
 """A shard: one safetensors file with the arrays of S shapes, read by slices, never unpickled.
 
 Each pool is one array with the rows of all shapes, one shape after another; `<pool>.offsets` (S + 1,) holds the first
-row of each. Numbers of a shape are arrays of length S; texts are JSON in the header. A shape that is not packed yet is
-stored in the same format with S = 1. docs/data-format.md describes every field.
+row of each. Numbers that belong to a shape are in arrays of length S; texts are JSON in the header. A shape that is not
+packed yet is stored in the same format with S = 1. docs/data-format.md describes every field.
 """
 
 from dataclasses import dataclass, field

@@ -41,7 +41,7 @@ class ProceduralShape:
         self._num_solids = len(solids)
 
     def _membership(self, points: Array) -> NDArray[np.bool_]:
-        """(P, K) which primitive contains which of (3, K) points."""
+        """(P, K) whether each primitive contains each of (3, K) points."""
         return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

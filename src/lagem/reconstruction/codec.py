@@ -118,7 +118,7 @@ class ShapeCodec:
         """Field of (M_i, D_i) latents, fine to coarse: (Q, 3) points in the unit sphere to (Q,) logits."""
         expected = [(level.num_latents, level.latent_dim) for level in self.spec.levels]
         if (found := [tuple(z.shape) for z in latents]) != expected:
-            raise ValueError(f"latents of the shapes {expected} are needed, fine to coarse, but {found} were given.")
+            raise ValueError(f"latents must have the sizes {expected}, fine to coarse, but {found} were given.")
         return self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
 
     def mesh_of(

@@ -75,7 +75,7 @@ class FileCache:
             yield copy
 
     def _download(self, copy: Path, size: int, download: Callable[[Path], None]) -> IO[bytes] | None:
-        """Download a file and lock it; None after a wait for room or another process: then try again."""
+        """Download a file and lock it; None if this waited for room or another process: the caller then tries again."""
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")
         with self._folder_locked():

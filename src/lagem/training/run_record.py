@@ -88,7 +88,7 @@ def read_starts(root: Path) -> list[dict[str, Any]]:
 
 
 def start_now(command: Sequence[str]) -> dict[str, Any]:
-    """The entry of this start."""
+    """The entry for this start of the run."""
     slurm = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_JOB_", "SLURM_RESTART"))}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=paper.val_share,
         metavar="SHARE",
-        help="fraction to use for validation of the shapes whose split no manifest gives (default: %(default)s)",
+        help="fraction of the shapes without a given split to use for validation (default: %(default)s)",
     )
     add(
         "--category",

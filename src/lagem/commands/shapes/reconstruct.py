@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reconstruct the files; exit code 1 if none could be."""
+    """Reconstruct the files; exit code 1 if none could be reconstructed."""
     from lagem.reconstruction.run import reconstruct
 
     reconstructed = reconstruct(

@@ -167,7 +167,7 @@ def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Indices:
 
 
 def _nearest_in_same_set(same: Matrix, other: Matrix) -> NDArray[np.float64]:
-    """(N,) whether the nearest neighbour is in the same set, from (N, N) distances there and (N, M) to the other."""
+    """(N,) whether nearest neighbours are of the same set, by (N, N) distances in it and (N, M) to the other set."""
     same = same + np.diag(np.full(len(same), np.inf))
     nearest_same, nearest_other = same.min(axis=1), other.min(axis=1)
     in_same_set = (nearest_same < nearest_other).astype(np.float64)
