@@ -53,9 +53,9 @@ class OccupancyDataModule(ShapeDataModule):
             num_near_queries: Near queries of a sample.
             outside_within: The outside volume queries of a training sample lie within this distance from the origin
                 (before augmentation), unless there are too few of them; null for the whole ball of radius sqrt(3)
-                (appendix D). Four fifths of that ball lie outside the unit sphere, and every shape inside it. So 1
-                speeds up a network that has already learnt that nothing lies outside, but one trained with 1 from the
-                start never learns it.
+                (appendix D). Four fifths of that ball lie outside the unit sphere, which holds every shape. So 1 speeds
+                up a network that has already learnt that nothing lies outside, but one trained with 1 from the start
+                never learns it.
             num_workers: Loading processes of one rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.

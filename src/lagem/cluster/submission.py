@@ -66,7 +66,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """What `submit` would submit; for one job without parts that waits for nothing, only its script."""
+    """Text of what `submit` would submit; only the script if there are no parts and nothing to wait for."""
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
@@ -77,7 +77,7 @@ def preview(job: Job, after: Sequence[str] = ()) -> str:
 
 
 def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
-    """What `submit_chain` would submit if no job had succeeded yet."""
+    """Text of what `submit_chain` would submit if no job had succeeded yet."""
     texts = [f"# == {job.name}\n{preview(job, needed or after)}" for job, needed in chain]
     return "\n".join(["# The names of steps stand for the ids of their jobs.", *texts])
 

@@ -19,5 +19,5 @@ def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def first_points(shards: Shards, index: int, most: int = COMPARED_POINTS) -> NDArray[np.float32]:
-    """(N, 3) first surface points of a shape: `most`, or all if it has fewer."""
+    """(N, 3), the first `most` surface points of a shape, or all if it has fewer."""
     return shards.read(index, "surface_points", 0, min(most, shards.count(index, "surface_points")))

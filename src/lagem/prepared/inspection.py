@@ -93,7 +93,7 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
 
 
 def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:
-    """Fraction of a shape's near queries whose label matches the side of the nearest surface point that they lie on.
+    """Fraction of a shape's near queries whose labels agree with the normal of the nearest surface point.
 
     Queries closer to the surface than twice the spacing of its sampled points are left out; None if none remain.
     """

@@ -104,7 +104,7 @@ def save_autoencoder(
     Args:
         autoencoder: The network.
         path: File to write.
-        num_surface_points: N the network was trained with, the default when it is used.
+        num_surface_points: N that the network was trained with; also the default number of points to encode.
         half: Store float16.
     """
     spec = AutoencoderSpec.of(autoencoder, num_surface_points=num_surface_points)

@@ -1,7 +1,8 @@
 """Weights with a description of their network, in files that run no code.
 
 Our own file is safetensors with the description as JSON in its metadata; a Lightning checkpoint carries the same
-description in plain types and is read with `weights_only=True`. A kind names both places: `autoencoder` or `stage`.
+description in plain types and is read with `weights_only=True`. In both, its key is the kind of the network:
+`autoencoder` or `stage`.
 """
 
 import argparse

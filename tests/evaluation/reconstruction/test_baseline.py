@@ -69,7 +69,7 @@ def test_retrieval_without_a_training_set_to_retrieve_from_is_one_line(folder, t
             main(["evaluate", "retrieval", *arguments, "--output", str(tmp_path / "card")])
         assert stop.value.code == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "retrieval answers with the nearest training shape" in error
+        assert error.count("\n") == 1 and "retrieval returns the nearest training shape" in error
     assert not (tmp_path / "card").exists()
 
 
