@@ -140,7 +140,7 @@ class Job:
 
 
 def signal_of(verb: str, seconds: int) -> str | None:
-    """Value of sbatch's `--signal`: all processes of a training get it, or the script of another command."""
+    """Value of sbatch's `--signal`, for every process of a training, or for the script of any other command."""
     if verb in TRAINING:
         return f"USR1@{seconds}" if verb == "fit" else None
     return f"B:USR1@{seconds}" if verb in RESUMABLE else None

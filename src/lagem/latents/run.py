@@ -1,4 +1,4 @@
-"""An encoding from the names of weights, data and a list of ids, as a command line gives them."""
+"""An encoding, from the names of weights, data and a list of ids on a command line."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -27,7 +27,7 @@ class ProceduralSolid:
 
 
 class ProceduralShape:
-    """The union of solids, centred on its bounding box and scaled to max norm 1, both exact, from the primitives."""
+    """The union of solids, centred on its bounding box and scaled to max norm 1; both are computed exactly."""
 
     def __init__(self, solids: Sequence[ProceduralSolid]) -> None:
         bodies = [body for solid in solids for body in solid.bodies]

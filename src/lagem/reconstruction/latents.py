@@ -17,7 +17,7 @@ FORMAT = "lagem-shape-latents-1"
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """The latents that an autoencoder encoded one shape to.
+    """The latents of one shape, from one autoencoder.
 
     levels: L tensors (M_i, D_i) float32 on the CPU, fine to coarse.
     frame: Map between the shape's coordinates and the unit sphere.

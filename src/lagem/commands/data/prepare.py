@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=paper.val_share,
         metavar="SHARE",
-        help="fraction of the shapes without a given split to use for validation (default: %(default)s)",
+        help="fraction of shapes used for validation, if no manifest gives their split (default: %(default)s)",
     )
     add(
         "--category",

@@ -49,8 +49,8 @@ def indices_by_group(references: SurfaceSource, split: str, categories: set[str]
         found.setdefault("" if categories == {""} else references.categories[index], []).append(index)
     if not categories & set(found):
         raise ValueError(
-            f"no reference has the category of a generated shape: those have {', '.join(sorted(categories))}, "
-            f"but the references have {', '.join(sorted(found))}. Give other references."
+            "generated shapes and references have no category in common: the generated ones are "
+            f"{', '.join(sorted(categories))}, the references are {', '.join(sorted(found))}. Give other references."
         )
     return found
 
