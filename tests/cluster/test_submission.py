@@ -132,7 +132,7 @@ def test_devices_that_the_profile_does_not_have_are_refused(profile_file, capsys
 
 def test_an_experiment_for_other_devices_is_noted(profile_file, capsys):
     main(["submit", "--dry-run", "--profile", profile_file(nodes=2), "--", "fit", "--config", TOY])
-    assert "made for 1 x 1 nodes x devices, the profile has 2 x 1" in capsys.readouterr().err
+    assert "is for 1 x 1 nodes x devices, but the profile has 2 x 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb
     ("arguments", "expected"),
     [
         (["--ckpt_path=absent.ckpt"], "there is no such file"),
-        ([f"--ckpt_path={__file__}"], "no checkpoint, or a damaged one"),
+        ([f"--ckpt_path={__file__}"], "not a checkpoint, or a damaged one"),
         (["--trainer.precision=16-mixed"], "Use bf16-mixed"),
         (["--data.init_args.num_train=2"], "fewer than one batch"),
         (["--data.init_args.num_val=0"], "the validation set is empty"),
