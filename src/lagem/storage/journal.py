@@ -7,6 +7,7 @@ power cut may cost the newest values, which the resumed run computes again.
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,22 @@ class Journal:
             file.write(json.dumps([name, value]) + "\n")
 
     def _values_of(self, path: Path) -> dict[str, Any]:
-        first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
-        values: dict[str, Any] = {}
-        if first == self._first:
-            for line in lines[:-1]:  # the last one is empty, or cut off
-                try:
-                    name, value = json.loads(line)
-                    values[name] = value
-                except (ValueError, TypeError):
-                    break
-        return values
+        kind, values = read_journal(path)
+        return values if json.dumps(kind) == self._first else {}
+
+
+def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The kind of a journal, and its values before the first damaged line; another process may be writing it.
+
+    Returns:
+        Kind and values by name; None and no values if the file is missing or its first line is damaged.
+    """
+    first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
+    kind: Any = None
+    values: dict[str, Any] = {}
+    with suppress(ValueError, TypeError):  # a damaged line
+        kind = json.loads(first)
+        for line in lines[:-1]:  # the last one is empty, or cut off
+            name, value = json.loads(line)
+            values[name] = value
+    return kind, values

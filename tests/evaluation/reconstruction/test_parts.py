@@ -57,6 +57,18 @@ def test_scores_with_other_settings_are_missing(weights, meshes, tmp_path, capsy
             assert capsys.readouterr().out == f"6 shapes: {line}\n"
 
 
+@pytest.mark.parametrize("damage", ["\0\0\n", '["5", {"reas\n', "7\n"])
+def test_scores_before_a_damaged_line_of_a_journal_are_done(weights, meshes, tmp_path, capsys, damage):
+    evaluate(weights, meshes, tmp_path, "--part", "0/2")
+    (journal,) = tmp_path.glob(".scores*")
+    with journal.open("a") as file:
+        file.write(damage)
+    (tmp_path / ".scores-1-2.jsonl").write_text(damage)
+    capsys.readouterr()
+    evaluate(weights, meshes, tmp_path, "--status")
+    assert capsys.readouterr().out == "6 shapes: 3 done, 0 refused, 3 missing\n"
+
+
 def test_the_whole_scores_only_what_no_part_scored(weights, meshes, tmp_path, monkeypatch):
     from lagem.evaluation.reconstruction import methods
 

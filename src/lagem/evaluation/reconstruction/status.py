@@ -1,6 +1,5 @@
 """The status of an evaluation: how many shapes have a score, were refused, and are missing."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
 from lagem.storage.digest import sha256_of
+from lagem.storage.journal import read_journal
 from lagem.storage.parts import status_line
 
 
@@ -55,8 +55,7 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
         if wanted.agrees_with(card.head):
             reasons = {id: score.reason for id, score in card.scores.items()}
     for path in journals:
-        head, *lines = path.read_text(encoding="utf-8").split("\n")
-        if wanted.agrees_with(ReconstructionHead.from_card(json.loads(head))):
-            whole_lines = lines[:-1]  # the last line is empty or incomplete
-            reasons |= {id: score["reason"] for id, score in map(json.loads, whole_lines)}
+        kind, scores = read_journal(path)
+        if isinstance(kind, dict) and wanted.agrees_with(ReconstructionHead.from_card(kind)):
+            reasons |= {id: score["reason"] for id, score in scores.items()}
     return reasons
