@@ -62,6 +62,8 @@ def test_a_folder_of_a_run_of_a_bundle_or_of_weights_is_named_like_its_file(tmp_
         assert autoencoder_file(tmp_path / folder) == tmp_path / folder / file
     (tmp_path / "bundle" / "level_1.safetensors").touch()
     assert autoencoder_file(tmp_path / "bundle") == tmp_path / "bundle" / "autoencoder.safetensors"
+    (tmp_path / "weights" / ".last.ckpt.0123456789abcdef.tmp.ckpt").touch()  # of a killed save
+    assert autoencoder_file(tmp_path / "weights") == tmp_path / "weights" / "mine.safetensors"
     (tmp_path / "weights" / "others.safetensors").touch()
     assert autoencoder_file(tmp_path / "weights") == tmp_path / "weights", "which of the two is not known"
 

@@ -38,7 +38,7 @@ def autoencoder_file(name: str | Path) -> Path:
     for file in (path / "checkpoints" / "last.ckpt", path / "autoencoder.safetensors"):
         if file.is_file():
             return file
-    found = [*path.glob("*.safetensors"), *path.glob("*.ckpt")]
+    found = [*path.glob("[!.]*.safetensors"), *path.glob("[!.]*.ckpt")]
     return found[0] if len(found) == 1 else path
 
 
