@@ -31,6 +31,24 @@ def trainer(folder, **settings) -> Trainer:
     )  # fmt: skip
 
 
+def test_a_checkpoint_of_another_autoencoder_is_refused_and_one_of_the_same_gives_its_number_of_points():
+    module = AutoencoderModule(levels=LEVELS, width=64)
+    plain = dataclasses.replace(module.spec, num_surface_points=77).as_plain()
+    for change, expected in (
+        ({"width": 128}, "holds another autoencoder: width 128, not 64"),
+        ({"levels": plain["levels"][:1]}, "holds another autoencoder: levels"),
+        ({"format": "lagem-autoencoder-2"}, "format must be 'lagem-autoencoder-1', but 'lagem-autoencoder-2'"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            module.on_load_checkpoint({"autoencoder": plain | change})
+    for checkpoint, expected in (({}, "holds no autoencoder"), ({"autoencoder": 7}, "format must be .* but 7")):
+        with pytest.raises(ValueError, match=expected):
+            module.on_load_checkpoint(checkpoint)
+    del plain["octaves"]  # of a checkpoint written before octaves could be chosen
+    module.on_load_checkpoint({"autoencoder": plain})
+    assert module.spec.num_surface_points == 77
+
+
 def test_the_loss_is_volume_plus_weighted_near_plus_weighted_kl(tmp_path):
     """Eq. 15, with the mean of the posterior (evaluation) in place of a sample of it."""
     module = AutoencoderModule(levels=LEVELS, width=64, near_weight=0.3, kl_weight=0.01).eval()

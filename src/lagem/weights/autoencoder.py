@@ -73,8 +73,11 @@ class AutoencoderSpec:
         return {"format": FORMAT, **asdict(self), "levels": [asdict(level) for level in self.levels]}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "AutoencoderSpec":
+    def from_plain(cls, plain: Any) -> "AutoencoderSpec":
         """The spec that `as_plain` gave; ValueError naming the field that is missing or wrong."""
+        if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
+            found = plain.get("format") if isinstance(plain, Mapping) else plain
+            raise ValueError(f"format must be {FORMAT!r}, but {found!r} was found.")
         if missing := [name for name in ("levels", "width", "skip", "num_surface_points") if name not in plain]:
             raise ValueError(f"{missing[0]} is missing.")
         return cls(
