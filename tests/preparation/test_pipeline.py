@@ -131,6 +131,15 @@ def test_a_finished_folder_is_not_prepared_again(folder, tmp_path, small, undist
     assert payload(tmp_path / "undisturbed") == undisturbed
 
 
+def test_a_removed_shard_is_written_again_with_the_same_bytes(folder, tmp_path, small, undisturbed, payload):
+    """Such as one that was damaged."""
+    out = tmp_path / "undisturbed"
+    for shard in sorted((out / "shards").iterdir())[:2]:
+        shard.unlink()
+        prepare([folder], out, small)
+        assert payload(out) == undisturbed
+
+
 def test_a_lost_table_loses_no_shape(folder, tmp_path, small, undisturbed, payload):
     (tmp_path / "undisturbed" / "table.csv").unlink()
     pack(tmp_path / "undisturbed")

@@ -85,7 +85,7 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
     indexed: set[str] = set()
     there = {path.name for path in (root / "shards").glob("*.safetensors")}  # users may remove a damaged shard
     if (root / "index.csv").exists():
-        for row in read_csv(root / "index.csv", COLUMNS):
+        for row in read_csv(root / "index.csv", ["id", "split", "shard", "row"]):
             indexed.add(row["shard"])
             if row["shard"] in there:
                 located[row["id"]] = Location(root / "shards" / row["shard"], int(row["row"]), row["split"])
