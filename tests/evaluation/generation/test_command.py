@@ -251,7 +251,8 @@ def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, referen
     ("prepare", "options", "words"),
     [
         (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in it or in a folder below it"),
-        (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "lacks the columns category, reason"),
+        (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "missing: category, reason"),
+        (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is no index"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
         (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, but that file does not exist"),
         (lambda made: generate(made / "more", None, [ball(1)]), [], "1 of 3 samples have no category"),

@@ -1,12 +1,13 @@
 """The table of samples that `lagem generate` writes: the request for each sample, and its mesh or its failure."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lagem.storage.csv_table import read_csv
+
 TABLE = "samples.csv"
-COLUMNS = {"index", "category", "file", "reason"}
+COLUMNS = ["index", "category", "file", "reason"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,11 @@ def samples_of(generated: Path) -> list[Sample]:
 
 
 def _read(table: Path, generated: Path) -> Iterator[Sample]:
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if missing := COLUMNS - set(rows.fieldnames or ()):
-            raise ValueError(f"{table}: lacks the columns {', '.join(sorted(missing))} that `lagem generate` writes.")
-        for row in rows:
-            path = table.parent / row["file"] if row["file"] else None
-            if path is not None and not path.is_file():
-                raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
-            id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
-            yield Sample(id=id, category=row["category"] or "", path=path, reason=row["reason"])
+    for row in read_csv(table, COLUMNS):
+        path = table.parent / row["file"] if row["file"] else None
+        if path is not None and not path.is_file():
+            raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
+        if not row["index"].isdecimal():
+            raise ValueError(f"{table}: {row['index']!r} is no index of a sample; generate the samples again.")
+        id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
+        yield Sample(id=id, category=row["category"], path=path, reason=row["reason"])
