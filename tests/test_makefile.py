@@ -47,7 +47,7 @@ def test_constraints_pin_every_direct_dependency():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     wanted = config["options"]["install_requires"] + "".join(config["options.extras_require"].values())
-    names = {re.split(r"[\[<>=!]", line)[0].lower() for line in wanted.split()}
+    names = {re.split(r"[\[<>=!;]", line.strip())[0].lower() for line in wanted.splitlines() if line.strip()}
     lines = (ROOT / "constraints.txt").read_text().lower().splitlines()
     pinned = {line.split("==")[0].replace("_", "-") for line in lines}
     assert names <= pinned

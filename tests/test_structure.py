@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "pretrained",
     ],
     "evaluation": ["reconstruction", "sources", "prepared", "storage", "geometry", "weights"],
-    "studies": ["evaluation", "generation", "reconstruction", "sources", "diffusion", "geometry", "storage"],
+    "studies": ["evaluation", "generation", "sources", "diffusion", "geometry", "storage"],
     "lightning_private": [],
     "modules": ["lightning_private", "weights", "diffusion", "models"],
     "data_modules": [

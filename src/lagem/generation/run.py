@@ -105,7 +105,7 @@ def _requests(
 ) -> list[Request]:
     """Requests for samples of each category."""
     # A cascade without categories refuses `all` like any other name.
-    every = categories == [EVERY_CATEGORY] and bool(generator.category_names)
+    every = list(categories or ()) == [EVERY_CATEGORY] and bool(generator.category_names)
     names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]
     if len(set(names)) < len(names):
         raise ValueError(f"--category names a category more than once: {' '.join(map(str, names))}.")

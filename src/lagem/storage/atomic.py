@@ -4,6 +4,7 @@ Content is written under a hidden temporary name, flushed to the disk and rename
 flushed, too. A killed process leaves at most its temporary, `.NAME.HEX.tmp`, which no reader takes for a result.
 """
 
+import errno
 import glob
 import json
 import os
@@ -87,10 +88,13 @@ def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to the disk."""
+    """Flush a file, or a folder's list of names, to the disk; some file systems cannot flush a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(descriptor)
 
