@@ -163,7 +163,7 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part", "0/2"], "--part is set by --array"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part=0/2"], "--part is set by --array"),
         (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "no slashes"),
-        (["--name", "bash", "--", "prepare", "a", "--output", "b"], "for a shell"),
+        (["--name", "bash", "--", "prepare", "a", "--output", "b"], "Lightning ignores SLURM"),
         (["--local", "--", "prepare", "a", "--output", "b"], "--local needs --array"),
         (["--chain", "x.yaml", "--", "prepare"], "give either a command"),
         ([], "give either a command"),
