@@ -151,6 +151,13 @@ def test_no_gradient_is_recorded():
     assert len(extract_surface(lambda points: ball()(points) * weight, resolution=32).faces)
 
 
+def test_a_field_far_from_zero_has_no_cell_to_refine():
+    with pytest.raises(EmptySurfaceError):
+        extract_surface(lambda points: torch.full((len(points),), -50.0), resolution=16, coarsest=4)
+    whole = extract_surface(lambda points: torch.full((len(points),), 50.0), resolution=16, coarsest=4)
+    assert np.abs(whole.vertices).max() < 1.2 and whole.signed_volume == pytest.approx(8, rel=0.1)
+
+
 @pytest.mark.parametrize("method", ["dense", "coarse_to_fine"])
 def test_empty_field_says_so(method):
     with pytest.raises(EmptySurfaceError, match="no node of the 65\\^3 grid is inside"):

@@ -118,8 +118,10 @@ class Refined:
     def known(self, nodes: Nodes) -> Values:
         """(Q,) logits, NaN where not asked."""
         number = self._blocks.find(keys_of(nodes >> 1, self.coarser.cells))
-        octant = (nodes & 1) @ [4, 2, 1]
-        return np.where(number < 0, np.float32(np.nan), self._values[number, octant])
+        values = np.full(len(nodes), np.nan, dtype=np.float32)
+        asked = number >= 0
+        values[asked] = self._values[number[asked], (nodes[asked] & 1) @ [4, 2, 1]]
+        return values
 
     def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
         """(Q,) whether nodes are inside, by the coarser grids where they were not asked."""
