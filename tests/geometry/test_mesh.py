@@ -221,7 +221,10 @@ def test_gltf_reads_a_buffer_beside_it(tmp_path):
         ({"buffers": [{"uri": "%2e%2e/other.bin", "byteLength": 36}]}, "outside its folder"),
         ({"buffers": [{"uri": "http://host/x.bin", "byteLength": 36}]}, "outside its folder"),
         ({"buffers": [{"uri": "gone.bin", "byteLength": 36}]}, "missing"),
-        ({"accessors": [{"componentType": 5126, "count": 4_000_000_000, "type": "VEC3"}]}, "4000000000 items"),
+        (
+            {"accessors": [{"bufferView": 0, "componentType": 5126, "count": 4_000_000_000, "type": "VEC3"}]},
+            "4000000000 items",
+        ),
         ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "requires the extension `KHR_draco"),
     ],
 )

@@ -39,6 +39,7 @@ REFUSED = {
     "obj index before the first": ({"mesh.obj": b"v 0 0 0\nf -1 -2 -1\n"}, "vertices -1 to 0"),
     "face of two corners": ({"mesh.obj": b"v 0 0 0\nv 1 0 0\nf 1 2\n"}, "face 0 .* has 2 corners"),
     "bow tie": ({"mesh.obj": b"v 0 0 0\nv 2 2 0\nv 2 0 0\nv 0 3 0\nf 1 2 3 4\n"}, "face 0 .* crosses itself"),
+    "bow tie of equal halves": ({"mesh.obj": b"v 0 0 0\nv 1 1 0\nv 1 0 0\nv 0 1 0\nf 1 2 3 4\n"}, "face 0 .* crosses"),
     "pentagram": (
         {
             "mesh.obj": "".join(
@@ -68,7 +69,7 @@ REFUSED = {
     ),
     "fraction of a vertex": (
         {"mesh.ply": dialects.ply(BOX, order="").replace(b"4 0 2 3 1", b"4 0.5 2 3 1")},
-        "by a fraction",
+        "by 0.5, which is no index",
     ),
     "off of four coordinates": ({"mesh.off": dialects.off(BOX, header="4OFF\n").encode()}, "kind `4OFF`"),
     "binary off": ({"mesh.off": b"OFF BINARY\n\0\0\0\x08"}, "kind `OFF BINARY`"),
@@ -115,7 +116,7 @@ UNSOUND = {
     "children that are words": ({"nodes": [{"children": "all"}]}, "`children`, but a list"),
     "true as an index": ({"scenes": [{"nodes": [True]}]}, "entry `True` of `nodes`"),
     "a number too large": ({"nodes": [{"mesh": 0, "scale": [10**400, 1, 1]}]}, "finite numbers"),
-    "a root twice": ({"scenes": [{"nodes": [0, 0]}]}, "names a root twice"),
+    "a root twice": ({"nodes": [{"mesh": 0}, {}], "scenes": [{"nodes": [0, 0]}]}, "names a root twice"),
     "two scenes": ({"scenes": [{"nodes": [0]}] * 2, "scene": None}, "entry `None` of `scenes`"),
     "version 1": ({"asset": {"version": "1.0"}}, "version `1.0`"),
     "draco": ({"extensionsRequired": ["KHR_draco_mesh_compression"]}, "requires the extension `KHR_draco"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lagem.geometry.files.polygons import Polygons, clip_ears, strips_to_triangles
+from lagem.geometry.files.polygons import MOST_WORK, Polygons, clip_ears, strips_to_triangles
 
 
 def area_of(points, triangles):
@@ -90,6 +90,57 @@ def test_too_many_reflex_corners_are_refused():
     outline = np.r_[outline, [[count, -1, 0], [-1, -1, 0]]]
     with pytest.raises(ValueError, match="20004 corners and is not convex"):
         Polygons(outline, np.arange(count + 2)[::-1].copy(), np.array([count + 2])).triangles()
+
+
+def test_very_many_concave_faces_are_refused_before_they_take_hours():
+    arrow = np.array([(0, 0, 0), (2, 1, 0), (0, 2, 0), (0.5, 1.2, 0), (0.5, 0.8, 0)])
+    with pytest.raises(ValueError, match="5 corners and is not convex, .* too many"):
+        count = 20 * MOST_WORK // 1000
+        Polygons(arrow, np.tile(np.arange(5), count), np.full(count, 5)).triangles()
+
+
+def test_concave_quads_take_a_moment_however_many():
+    points = np.array([(0, 0, 0), (2, 0, 0), (0.5, 0.5, 0), (0, 2, 0)], dtype=float)
+    corners = np.array([np.roll(np.arange(4), k) for k in range(4)] * 100_000)
+    made = Polygons(points, corners.reshape(-1), np.full(len(corners), 4)).triangles()
+    assert area_of(points, made) == pytest.approx(len(corners))
+
+
+def lattice_outline(rng, cells):
+    """The outline of squares that hang together without holes, counter-clockwise, with corners on straight lines."""
+    around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
+    made = {(0, 0)}
+    while len(made) < cells:
+        x, y = sorted(made)[rng.integers(len(made))]
+        dx, dy = around[2 * rng.integers(4)]
+        cell = (x + dx, y + dy)
+        there = [(cell[0] + a, cell[1] + b) in made for a, b in around]
+        if cell not in made and sum(there[k] != there[k - 1] for k in range(8)) == 2:
+            made.add(cell)
+    following = {}
+    for x, y in made:
+        ring = [(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)]
+        for k, (dx, dy) in enumerate([(0, -1), (1, 0), (0, 1), (-1, 0)]):
+            if (x + dx, y + dy) not in made:
+                following[ring[k]] = ring[(k + 1) % 4]
+    outline = [next(iter(following))]
+    while following[outline[-1]] != outline[0]:
+        outline.append(following[outline[-1]])
+    return np.array(outline, dtype=float)
+
+
+def test_turned_polygons_with_corners_on_straight_lines_are_covered_once():
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        cells = int(rng.integers(2, 60))
+        outline = np.repeat(corners := lattice_outline(rng, cells), rng.integers(1, 3, len(corners)), axis=0)
+        angle = rng.uniform(0, 2 * np.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = np.c_[outline @ turn + rng.uniform(-1e4, 1e4, 2), np.zeros(len(outline))]
+        made = Polygons(points, np.arange(len(points)), np.array([len(points)])).triangles()
+        a, b, c = (points[made[:, k]] for k in range(3))
+        signed = np.cross(b - a, c - a)[:, 2] / 2
+        assert signed.min() > -1e-6 and signed.sum() == pytest.approx(cells)
 
 
 def test_strips_match_a_loop():

@@ -11,6 +11,7 @@ MOST_BYTES = {  # of a file; a text file takes about ten times its size in memor
     **dict.fromkeys((".obj", ".off", ".xyz"), 2**29),
     **dict.fromkeys((".ply", ".stl", ".glb", ".gltf", ".npy"), 2**31),
 }
+MOST_TEXT = 2**29  # bytes of a text in a format that is mostly binary (ply, stl) or holds its data elsewhere (gltf)
 MOST_ELEMENTS = 20_000_000  # vertices of a file, and faces, instances counted as often as they are placed
 INTEGER = re.compile(r"[+-]?\d{1,18}")
 
@@ -22,7 +23,11 @@ class MeshError(ValueError):
 def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
     """The path of a regular file that is not empty, not too large, and has one of the endings."""
     path = Path(path)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a name that is too long
+        raise MeshError(f"{path}: is no path of a file ({error.strerror}); check it.") from None
+    if not is_file:
         found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
         raise MeshError(f"{path}: {found}, but a file is needed; check the path.")
     ending, size = path.suffix.lower(), path.stat().st_size
@@ -42,6 +47,17 @@ def check_count(count: int, what: str) -> None:
     """Raise ValueError if a file holds more vertices or faces than are read."""
     if count > MOST_ELEMENTS:
         raise ValueError(f"holds {count} {what}, more than the {MOST_ELEMENTS} that are read; simplify the mesh.")
+
+
+def check_text(size: int) -> None:
+    """Raise ValueError if the text in a file is longer than is read."""
+    if size > MOST_TEXT:
+        raise ValueError(f"holds a text of {size} bytes, more than the {MOST_TEXT} that are read; save it in binary.")
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines of a text by LF, CR LF or CR (`str.splitlines` also splits at ten other letters, inside UTF-8 names)."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def quoted(text: str) -> str:

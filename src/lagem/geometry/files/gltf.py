@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import check_count
 from lagem.geometry.files.gltf_document import Document
 from lagem.geometry.files.polygons import Polygons, strips_to_triangles
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 MOST_JOINTS = 8  # JOINTS_0 to JOINTS_7, four joints each
 MOST_NODES = 100_000
+
+LARGEST_TURN = 1e6  # length of a quaternion, which should be 1; its inverse is the smallest
 
 Primitive = tuple[NDArray[np.float64], NDArray[np.int64]]  # (V, 3) vertices and (T, 3) triangles
 
@@ -27,7 +28,7 @@ def read_gltf(path: Path) -> Polygons:
     document = Document(path)
     places = _placed(document)
     vertices, triangles, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
-    made: dict[tuple[Any, ...], list[Primitive]] = {}
+    made: dict[tuple[Any, ...], Primitive] = {}
     for number, matrix in places.items():
         node = document.indexed("nodes", number)
         if "mesh" not in node:
@@ -35,16 +36,19 @@ def read_gltf(path: Path) -> Polygons:
         if "EXT_mesh_gpu_instancing" in document.object("extensions", node):
             raise ValueError("places copies by EXT_mesh_gpu_instancing, which is not read; save it without.")
         weights = document.numbers("weights", node, None)
+        for kind, name in (("meshes", "mesh"), ("skins", "skin")):
+            if name in node:
+                document.indexed(kind, node[name])
         key = (node["mesh"], None if weights is None else weights.tobytes(), node.get("skin"))
-        if not isinstance(node["mesh"], int) or key not in made:
+        if key not in made:
             made[key] = _mesh(document, node, weights, places)
         transform = np.eye(4) if "skin" in node else matrix  # a skin says where its mesh is
-        for own, corners in made[key]:
-            check_count(count := count + len(own), "vertices")
-            check_count(faces := faces + len(corners), "faces")
-            mirrored = np.linalg.det(transform[:3, :3]) < 0
-            triangles.append((corners[:, ::-1] if mirrored else corners) + (count - len(own)))
-            vertices.append(own @ transform[:3, :3].T + transform[:3, 3])
+        own, corners = made[key]
+        document.check_copies(count := count + len(own), "vertices")
+        document.check_copies(faces := faces + len(corners), "faces")
+        mirrored = np.linalg.slogdet(transform[:3, :3])[0] < 0  # a determinant may be too small for float64
+        triangles.append((corners[:, ::-1] if mirrored else corners) + (count - len(own)))
+        vertices.append(own @ transform[:3, :3].T + transform[:3, 3])
     return Polygons.of_triangles(np.concatenate(vertices), np.concatenate(triangles))
 
 
@@ -70,6 +74,8 @@ def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
         roots = [number for number in range(len(nodes)) if number not in parent]
         if nodes and not roots:
             raise ValueError("has a cycle in its node graph; save it again from its source.")
+    if len(roots) > len(nodes):
+        raise ValueError(f"shows {len(roots)} nodes, but has {len(nodes)}; save it again from its source.")
     placed: dict[int, NDArray[np.float64]] = {}
     waiting = deque((root, np.eye(4)) for root in roots)
     while waiting:
@@ -86,13 +92,17 @@ def _local(document: Document, node: dict[str, Any]) -> NDArray[np.float64]:
     """(4, 4) transform of a node to its parent."""
     matrix = document.numbers("matrix", node, 16)
     if matrix is not None:
+        _check_affine(matrix.reshape(1, 4, 4).transpose(0, 2, 1))
         return matrix.reshape(4, 4).T
     moved, turned, scaled = (
         document.numbers(name, node, count) for name, count in (("translation", 3), ("rotation", 4), ("scale", 3))
     )
     made = np.eye(4)
     if turned is not None:
-        x, y, z, w = turned / (np.linalg.norm(turned) or 1.0)
+        length = float(np.linalg.norm(turned))
+        if not 1 / LARGEST_TURN < length < LARGEST_TURN:
+            raise ValueError(f"has a rotation of length {length:g}, which is no unit quaternion; save it again.")
+        x, y, z, w = turned / length
         made[:3, :3] = [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -110,17 +120,25 @@ def _mesh(
     node: dict[str, Any],
     weights: NDArray[np.float64] | None,
     placed: dict[int, NDArray[np.float64]],
-) -> list[Primitive]:
+) -> Primitive:
+    """All primitives of a mesh that have faces, as one."""
     mesh = document.indexed("meshes", node["mesh"])
     weights = document.numbers("weights", mesh, None) if weights is None else weights
-    found: list[Primitive] = []
+    vertices_of, triangles_of, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
     for primitive in document.list("primitives", mesh):
         mode = document.integer("mode", primitive, TRIANGLES, most=FAN)
+        document.count_numbers(0)
         if mode < TRIANGLES:
             continue
         attributes = document.object("attributes", primitive)
         if "POSITION" not in attributes:
             raise ValueError("has a primitive without POSITION, so without vertices; save it uncompressed.")
+        for index in (attributes["POSITION"], primitive.get("indices", attributes["POSITION"])):
+            if not {"bufferView", "sparse"} & document.indexed("accessors", index).keys():
+                raise ValueError(
+                    f"has accessor {index} of vertices or faces without a bufferView, so without data; "
+                    "save it uncompressed."
+                )
         vertices = document.accessor(attributes["POSITION"], kind="VEC3")
         targets = document.list("targets", primitive)
         for weight, target in zip([] if weights is None else weights, targets, strict=False):
@@ -141,10 +159,15 @@ def _mesh(
                 f"faces name vertices up to {corners.max()}, but there are {len(vertices)} (counted from 0); "
                 "repair the file's indices."
             )
-        found.append((vertices, _triangles(corners, mode)))
-        check_count(sum(len(own) for own, _ in found), "vertices")
-        check_count(sum(len(own) for _, own in found), "faces")
-    return found
+        if len(vertices) > len(corners):  # primitives often share one accessor of all vertices
+            used, corners = np.unique(corners, return_inverse=True)
+            vertices = vertices[used]
+        triangles = _triangles(corners, mode)
+        vertices_of.append(vertices)
+        triangles_of.append(triangles + count)
+        document.check_copies(count := count + len(vertices), "vertices")
+        document.check_copies(faces := faces + len(triangles), "faces")
+    return np.concatenate(vertices_of), np.concatenate(triangles_of)
 
 
 def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
@@ -177,6 +200,8 @@ def _posed(
         document.indexed("nodes", joint)
         if joint not in placed:
             raise ValueError(f"has a skin whose joint, node {joint}, is not in the scene; save it again.")
+    document.count_numbers(16 * len(joints))
+    _check_affine(inverse)
     moves = np.stack([placed[joint] for joint in joints]) @ inverse[: len(joints)]
     posed, total = np.zeros_like(vertices), np.zeros(len(vertices))
     for group in range(MOST_JOINTS):
@@ -194,3 +219,11 @@ def _posed(
     if len(vertices) and not (total > 0).all():
         raise ValueError("has vertices of a skin without a weight; save it again.")
     return posed / total[:, None]
+
+
+def _check_affine(matrices: NDArray[np.float64]) -> None:
+    """Raise ValueError if one of (n, 4, 4) transforms is a perspective."""
+    if not np.allclose(matrices[:, 3], [0, 0, 0, 1], rtol=0, atol=1e-6):
+        raise ValueError(
+            "has a matrix whose last row is not 0, 0, 0, 1 (a perspective); save it again from its source."
+        )

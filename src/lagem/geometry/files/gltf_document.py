@@ -5,7 +5,6 @@ accessor that reaches beyond its buffer are refused by name.
 """
 
 import base64
-import binascii
 import json
 import math
 import os
@@ -16,13 +15,20 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import check_count, quoted
+from lagem.geometry.files.errors import MOST_BYTES, check_count, check_text, quoted
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 # required extensions that leave positions and faces as they are, or that are read
 HARMLESS = ("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 READ = ("KHR_mesh_quantization",)
+MOST_VALUES = 5_000_000  # of the JSON: fields and entries
+# A small document may name the same data again and again, in accessors, morph targets, skins and nodes. Beyond these
+# bounds, what is read and what is placed may not outgrow the bytes of the document and its buffers.
+MOST_REPEATED = 30_000_000  # numbers read
+READS_A_BYTE = 20
+COST_OF_A_STEP = 1000  # an accessor or a primitive takes as long as so many numbers
+MOST_COPIED = 2_000_000  # vertices placed, and faces
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
 
@@ -34,7 +40,13 @@ class Document:
         self.path = path
         data = path.read_bytes()
         text, self._binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
+        check_text(len(text))
+        if (values := sum(map(text.count, (b"{", b"[", b",")))) > MOST_VALUES:
+            raise ValueError(
+                f"holds {values} values in its JSON, more than the {MOST_VALUES} that are read; simplify it."
+            )
         self._buffers: dict[int, bytes] = {}
+        self._bytes, self._numbers = len(data), 0
         try:
             self.root = json.loads(text.decode("utf-8-sig"))
         except RecursionError:
@@ -47,6 +59,21 @@ class Document:
         for name in self.list("extensionsRequired", self.root):
             if not isinstance(name, str) or not (name in READ or name.startswith(HARMLESS)):
                 raise ValueError(f"requires the extension {quoted(str(name))}, which is not read; save it without.")
+
+    def count_numbers(self, numbers: int) -> None:
+        """Raise ValueError if more numbers have been read than the file can mean."""
+        self._numbers += numbers + COST_OF_A_STEP
+        if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
+            raise ValueError("names the same data too often, or data that are not there; save it again without copies.")
+
+    def check_copies(self, count: int, what: str) -> None:
+        """Raise ValueError if more vertices or faces are placed than the file can mean."""
+        check_count(count, what)
+        if count > max(MOST_COPIED, self._bytes):
+            raise ValueError(
+                f"places {count} {what} by copies of {self._bytes} bytes, but at most {MOST_COPIED} are read; "
+                "simplify it."
+            )
 
     # Fields: `where` is the object that holds the field.
 
@@ -62,7 +89,7 @@ class Document:
 
     def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
         """A field that is an integer from 0 to `most`."""
-        value = where.get(name, default)
+        value = where.get(name, default) if isinstance(where, dict) else None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
         return _wrong(name, value, f"an integer from 0 to {most}")
@@ -101,6 +128,7 @@ class Document:
                 f"{quoted(str(accessor.get('componentType')))}, which does not fit its use; save it again."
             )
         width = WIDTHS[kind]
+        self.count_numbers(count * width)
         if "bufferView" in accessor:
             values = self._view(accessor, count, component, width, index)
         else:
@@ -145,6 +173,9 @@ class Document:
         if index not in self._buffers:
             buffer = self.indexed("buffers", index)
             uri, declared = buffer.get("uri"), self.integer("byteLength", buffer)
+            self._bytes += declared
+            if self._bytes > MOST_BYTES[".gltf"]:
+                raise ValueError(f"declares buffers of {self._bytes} bytes and more; simplify the mesh.")
             if uri is None and index == 0 and self.path.suffix.lower() == ".glb":
                 data = self._binary
             elif isinstance(uri, str):
@@ -159,21 +190,25 @@ class Document:
         return self._buffers[index]
 
     def _fetched(self, uri: str, declared: int) -> bytes:
-        if uri.startswith("data:"):
+        if uri[:5].lower() == "data:":
             head, _, body = uri.partition(",")
-            if not head.endswith(";base64"):
+            if not head.lower().endswith(";base64"):
                 raise ValueError("keeps a buffer in a data URI that is not base64; save it again.")
             try:
-                return base64.b64decode(body, validate=True)
-            except binascii.Error as error:
+                return base64.b64decode(unquote(body), validate=True)
+            except ValueError as error:
                 raise ValueError(f"keeps a buffer in a damaged data URI ({error}); save it again.") from None
         folder = Path(os.path.realpath(self.path.parent))
-        target = Path(os.path.realpath(folder / unquote(uri)))
-        if ":" in uri.split("/")[0] or "\0" in uri or not target.is_relative_to(folder):
+        try:
+            target = Path(os.path.realpath(folder / unquote(uri)))
+            is_file = target.is_file()
+        except (OSError, ValueError):  # too long, or with letters that no path has
+            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is no path; save it again.") from None
+        if ":" in uri.split("/")[0] or not target.is_relative_to(folder):
             raise ValueError(
                 f"keeps a buffer in {quoted(uri)}, outside its folder, which is not read; put it in the file's folder."
             )
-        if not target.is_file():
+        if not is_file:
             raise ValueError(f"keeps a buffer in {quoted(uri)}, which is missing; put it in the file's folder.")
         with target.open("rb") as file:
             return file.read(declared)
@@ -207,5 +242,6 @@ def _is_finite(value: Any) -> bool:
 
 
 def _wrong(name: str, found: Any, expected: str) -> Any:
-    shown = "nothing" if found is None else quoted(json.dumps(found, default=str))
+    kinds = {dict: "an object", list: "a list", type(None): "nothing"}
+    shown = kinds.get(type(found)) or quoted(json.dumps(found))
     raise ValueError(f"has {shown} as `{name}`, but {expected} is expected; save it again from its source.")

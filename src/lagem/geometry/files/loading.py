@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import MOST_ELEMENTS, MeshError, as_numbers, checked_path, decoded
+from lagem.geometry.files.errors import MOST_ELEMENTS, MeshError, as_numbers, checked_path, decoded, lines_of, quoted
 from lagem.geometry.files.gltf import read_gltf
 from lagem.geometry.files.obj import read_obj
 from lagem.geometry.files.off import read_off
@@ -87,6 +87,8 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
             points = _array(path) if ending == ".npy" else _table(path)
         except ValueError as error:
             raise MeshError(f"{path}: {error}") from error
+        except OSError as error:
+            raise MeshError(f"{path}: cannot be read ({error.strerror}); check the file.") from error
     if len(points) == 0 or not np.isfinite(points).all():
         raise MeshError(f"{path}: {len(points)} points, not all finite or none at all; repair the file.")
     return points
@@ -101,13 +103,21 @@ def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
             return polygons, polygons.triangles()
     except ValueError as error:
         raise MeshError(f"{path}: {error}") from error
+    except OSError as error:
+        raise MeshError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from error
+    except RecursionError:
+        raise MeshError(f"{path}: is nested too deeply; save it again from its source.") from None
 
 
 def _array(path: Path) -> NDArray[np.float64]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # a map cannot outgrow its file
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, MemoryError, OverflowError) as error:
-        raise ValueError(f"is no array that runs no code, or a damaged one ({error}); save it again.") from None
+    except PermissionError:
+        raise
+    except Exception as error:  # numpy evaluates the header as Python's literals, which fails in many ways
+        raise ValueError(
+            f"is no array that runs no code, or a damaged one ({quoted(str(error))}); save it again."
+        ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
         raise ValueError(f"holds {kind}, but a cloud is an array of real numbers; save it as float32 or float64.")
@@ -115,12 +125,13 @@ def _array(path: Path) -> NDArray[np.float64]:
         raise ValueError(f"an array of shape {array.shape} is no (N, 3) cloud; save it with a point in each row.")
     if len(array) > MOST_ELEMENTS:
         raise ValueError(f"holds {len(array)} points, more than the {MOST_ELEMENTS} that are read; take fewer.")
-    return np.array(array[:, :3], dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(array[:, :3], dtype=np.float64)
 
 
 def _table(path: Path) -> NDArray[np.float64]:
     text = decoded(path.read_bytes())
-    rows = [row for line in text.splitlines() if (row := line.partition("#")[0].split())]
+    rows = [row for line in lines_of(text) if (row := line.partition("#")[0].split())]
     if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
         raise ValueError("is no table with at least three numbers in each row, as many in all; repair it.")
     return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)

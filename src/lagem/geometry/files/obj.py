@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import INTEGER, as_numbers, check_count, decoded, is_number, quoted
+from lagem.geometry.files.errors import INTEGER, as_numbers, check_count, decoded, is_number, lines_of, quoted
 from lagem.geometry.files.polygons import Polygons
 
 # statements that say nothing of a surface of polygons, those of free-form surfaces, and those that run other files
@@ -20,18 +20,23 @@ PASSED_OVER = re.compile(
 FREE_FORM = re.compile(
     "cstype|deg|bmat|step|curv2?|surf|parm|trim|hole|scrv|sp|end|con|bzp|bsp|cdc|cdp|[cs]tech|res", re.IGNORECASE
 )
+CONTINUED = re.compile(r"^[^#\n]*\\\n(?:[^#\n]*\\\n)*", re.MULTILINE)  # a comment ends with its line
+JOIN = "\x1f"  # blank to str.split, and counted to number the lines
 OTHER_FILES = re.compile("call|csh", re.IGNORECASE)
 
 
 def read_obj(path: Path) -> Polygons:
     """Positions and faces of a text file; ValueError names the first line that cannot be read."""
-    text = decoded(path.read_bytes())
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", " ")
+    text = "\n".join(lines_of(decoded(path.read_bytes())))
+    if "\\" in text:
+        text = CONTINUED.sub(lambda lines: lines[0].replace("\\\n", JOIN), text + "\n")
+    number = 0
     vertices: list[str] = []
     faces: list[str] = []
     above: list[int] = []  # vertices above each face
     numbers: dict[str, list[int]] = {"v": [], "f": []}  # of their lines
-    for number, line in enumerate(text.split("\n"), start=1):
+    for line in text.split("\n"):
+        number += 1 + line.count(JOIN)
         words = line.partition("#")[0].split(None, 1)
         if not words:
             continue
@@ -67,7 +72,7 @@ def _positions(vertices: list[str], numbers: list[int]) -> NDArray[np.float64]:
 
 def _corners(faces: list[str], above: list[int], numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(K,) vertices of all faces from 0, and (F,) corners of each, given the vertices above each face."""
-    rows = [re.sub(r"/\S*", "", face).split() if "/" in face else face.split() for face in faces]
+    rows = [re.sub(r"(?<=\d)/\S*", "", face).split() if "/" in face else face.split() for face in faces]
     sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     check_count(int(sizes.sum()), "corners of faces")
     for row, number, face in zip(rows, numbers, faces, strict=True):

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lagem.geometry.files.errors import INTEGER, as_integers, as_numbers, check_count, decoded, is_number, quoted
+from lagem.geometry.files.errors import (
+    INTEGER,
+    as_integers,
+    as_numbers,
+    check_count,
+    decoded,
+    is_number,
+    lines_of,
+    quoted,
+)
 from lagem.geometry.files.polygons import Polygons
 
 # OFF with colours (C), normals (N) and texture coordinates (ST) behind the three numbers of a position
@@ -16,7 +25,7 @@ OTHER_HEADER = re.compile(r"(ST)?C?N?(4OFF|nOFF|4nOFF|OFF +BINARY)\b")
 def read_off(path: Path) -> Polygons:
     """Positions and faces; ValueError says what is no OFF in it."""
     text = decoded(path.read_bytes())
-    lines = [words for line in re.split(r"\r\n|\r|\n", text) if (words := line.partition("#")[0].split())]
+    lines = [words for line in lines_of(text) if (words := line.partition("#")[0].split())]
     first = " ".join(lines[0]) if lines else ""
     if other := OTHER_HEADER.match(first):
         raise ValueError(f"is of the kind `{other[0]}`, which is not read; save it as a text OFF of three coordinates.")

@@ -1,5 +1,6 @@
 """PLY: vertices, faces and triangle strips of a text or a binary file, whatever else its elements hold."""
 
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import as_numbers, quoted
+from lagem.geometry.files.errors import as_numbers, check_count, lines_of, quoted
 from lagem.geometry.files.ply_header import Element, read_header
 from lagem.geometry.files.polygons import Polygons, strips_to_triangles
 
@@ -37,7 +38,7 @@ def read_ply(path: Path) -> Polygons:
             found[element.name], at = _binary(body, at, element, byte_order)
         left = len(body[at:].strip())
     else:
-        lines = [line for line in body.decode("latin-1").splitlines() if line.strip()]
+        lines = [line for line in lines_of(body.decode("latin-1")) if line.strip()]
         declared = sum(element.count for element in elements)
         if declared > len(lines):
             raise ValueError(
@@ -99,8 +100,8 @@ def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Col
 def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
     """Rows with lists of different lengths."""
     order = "little" if byte_order == "<" else "big"
-    starts: dict[str, list[int]] = {name: [] for name, *_ in element.properties}
-    sizes: dict[str, list[int]] = {name: [] for name in element.lists}
+    starts = {name: array("q") for name, *_ in element.properties}
+    sizes = {name: array("q") for name in element.lists}
     for _ in range(element.count):
         for name, length, kind in element.properties:
             count = 1
@@ -113,12 +114,13 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
             at += count * int(kind[1])
             if count < 0 or at > len(body):
                 raise ValueError(
-                    f"has data that end inside element `{element.name}`, or a list of negative length in it; it was "
-                    "cut off, fetch or save it again."
+                    f"has data that end inside element {quoted(element.name)}, or a list of negative length in it; it "
+                    "was cut off, fetch or save it again."
                 )
     whole = np.frombuffer(body, dtype=np.uint8)
     columns: Columns = {}
     for name, length, kind in element.properties:
+        check_count(sum(sizes[name]) if length is not None else 0, f"items in the lists {quoted(name)}")
         counts = np.array(sizes[name] if length is not None else [1] * element.count, dtype=np.int64)
         begin = np.repeat(np.array(starts[name]) - int(kind[1]) * (np.cumsum(counts) - counts), counts)
         where = begin + int(kind[1]) * np.arange(counts.sum())
@@ -133,8 +135,8 @@ def _text(lines: list[str], element: Element) -> Columns:
     if not element.lists:
         if bad := next((row for row in rows if len(row) != len(element.properties)), None):
             raise ValueError(
-                f"has the row {quoted(' '.join(bad))}, but element `{element.name}` has {len(element.properties)} "
-                "properties; repair that line."
+                f"has the row {quoted(' '.join(bad))}, but element {quoted(element.name)} has "
+                f"{len(element.properties)} properties; repair that line."
             )
         numbers = as_numbers(word for row in rows for word in row).reshape(len(rows), -1)
         return {name: numbers[:, column] for column, (name, *_) in enumerate(element.properties)}
@@ -154,8 +156,8 @@ def _text(lines: list[str], element: Element) -> Columns:
                 break
         if at != len(row):
             raise ValueError(
-                f"has the row {quoted(' '.join(row))}, which is not as its header says of element `{element.name}`; "
-                "repair that line."
+                f"has the row {quoted(' '.join(row))}, which is not as its header says of element "
+                f"{quoted(element.name)}; repair that line."
             )
     columns: Columns = {}
     for name, length, _ in element.properties:
@@ -177,8 +179,10 @@ def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int
         for ragged in lists[:1]:
             assert isinstance(ragged, Ragged)
             indices = ragged.items.astype(np.int64)
-            if (indices != ragged.items).any():
-                raise ValueError(f"names a vertex of element `{element}` by a fraction; repair the file's indices.")
+            if (wrong := indices != ragged.items).any():  # a fraction, or beyond int64
+                raise ValueError(
+                    f"names a vertex of element `{element}` by {ragged.items[wrong][0]}, which is no index; repair it."
+                )
             if element == "face":
                 corners.append(indices)
                 sizes.append(ragged.sizes)

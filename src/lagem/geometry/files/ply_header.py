@@ -1,8 +1,9 @@
 """The header of a PLY file: its elements, checked against the bytes that follow."""
 
+import re
 from dataclasses import dataclass, field
 
-from lagem.geometry.files.errors import check_count, quoted
+from lagem.geometry.files.errors import check_count, check_text, lines_of, quoted
 
 KINDS = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -38,16 +39,18 @@ class Element:
 
 def read_header(data: bytes) -> tuple[str, list[Element], int]:
     """Byte order (empty: text), elements, and where the data begin."""
-    if data[:3] != b"ply" or data[3:4] not in (b"\n", b"\r", b" ", b"\t"):
+    begin = re.match(rb"ply[ \t]*(\r?\n|\r)", data)
+    if begin is None:
         raise ValueError("does not begin with `ply`, so it is no ply file; check its ending.")
-    end = data.find(b"end_header", 0, MOST_HEADER)
-    if end < 0:
+    # lines that end by CR do so in all of the header: the data may begin with a byte that is LF
+    line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
+    end = re.search(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)", data[:MOST_HEADER])
+    if end is None:
         raise ValueError("ends inside its header (no `end_header`); it was cut off, fetch or save it again.")
-    start = end + len(b"end_header")
-    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    start = end.end()
     byte_order: str | None = None
     elements: list[Element] = []
-    for words in (line.split() for line in data[:end].decode("latin-1").splitlines()[1:]):
+    for words in (line.split() for line in lines_of(data[: end.start()].decode("latin-1"))[1:]):
         match words:
             case [] | ["comment" | "obj_info", *_]:
                 continue
@@ -65,7 +68,9 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
                 elements[-1].properties.append((name, None, KINDS[kind]))
             case ["property", "list", length, kind, name] if elements and {length, kind} <= KINDS.keys():
                 if KINDS[length][0] == "f":
-                    raise ValueError(f"counts the list `{name}` by `{length}`, which is no integer; repair its header.")
+                    raise ValueError(
+                        f"counts the list {quoted(name)} by `{length}`, which is no integer; repair its header."
+                    )
                 elements[-1].properties.append((name, KINDS[length], KINDS[kind]))
             case _:
                 raise ValueError(
@@ -77,13 +82,18 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
     for element in elements:
         names = [name for name, *_ in element.properties]
         if len(set(names)) < len(names) or len(names) > MOST_PROPERTIES:
-            raise ValueError(f"declares a property of element `{element.name}` twice, or too many; repair its header.")
+            raise ValueError(
+                f"declares a property of element {quoted(element.name)} twice, or too many; repair its header."
+            )
     needed = sum(e.count * sum(int((length or kind)[1]) for _, length, kind in e.properties) for e in elements)
     if byte_order and len(data) - start < needed:
         raise ValueError(
             f"declares at least {needed} bytes of data, but {len(data) - start} follow the header; it was cut off, "
             "fetch it again."
         )
+    if not byte_order:
+        check_text(len(data))
     for element in elements:
-        check_count(element.count, f"rows of element `{element.name}`")
+        check_count(element.count, f"rows of element {quoted(element.name)}")
+        check_count(element.count * len(element.lists), f"lists of element {quoted(element.name)}")
     return byte_order, elements, start

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_CORNERS = 10_000  # of a face that is not convex; its time grows with the square
+MOST_WORK = 12_000_000  # n (n + 100) summed over faces that are not convex: one of 3,400 corners; some 20 s at worst
+CORNERS_AT_ONCE = 2**20  # the memory that is taken while faces are cut
 ROUNDING = 1e-9  # of a polygon's squared size: smaller areas and turns are taken for zero
 
 
@@ -63,25 +64,35 @@ class Polygons:
         starts = np.cumsum(self.sizes) - self.sizes
         first_triangle = np.cumsum(self.sizes - 2) - (self.sizes - 2)
         made = np.empty((int((self.sizes - 2).sum()), 3), dtype=np.int64)
+        work = 0
         for size in np.unique(self.sizes).tolist():
-            chosen = np.flatnonzero(self.sizes == size)
             rounds = np.arange(size - 2)
             local = np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)  # (n - 2, 3), a fan
-            corners = self.corners[starts[chosen][:, None] + np.arange(size)]
-            rows = first_triangle[chosen][:, None] + rounds
-            made[rows] = corners[:, local]
-            if size > 3:
-                for number in np.flatnonzero(~_fans_fit(self.vertices[corners])):
+            of_size = np.flatnonzero(self.sizes == size)
+            for chosen in np.array_split(of_size, len(of_size) * size // CORNERS_AT_ONCE + 1):
+                corners = self.corners[starts[chosen][:, None] + np.arange(size)]
+                rows = first_triangle[chosen][:, None] + rounds
+                made[rows] = corners[:, local]
+                if size == 3:
+                    continue
+                wrong = np.flatnonzero(~_fans_fit(self.vertices[corners]))
+                if size == 4:  # cut along the other diagonal, unless it crosses itself
+                    turned = np.roll(corners[wrong], -1, axis=1)
+                    made[rows[wrong]] = turned[:, local]
+                    wrong = wrong[~_fans_cover_once(self.vertices[turned])]
+                work += len(wrong) * size * (size + 100)
+                if work > MOST_WORK:
+                    raise ValueError(
+                        f"face {chosen[wrong[0]]} (counted from 0) has {size} corners and is not convex, and such "
+                        "faces are too large or too many to be cut into triangles; triangulate them in their source's "
+                        "program."
+                    )
+                for number in wrong.tolist():
                     made[rows[number]] = corners[number][self._clipped(corners[number], int(chosen[number]))]
         return made
 
     def _clipped(self, corners: NDArray[np.int64], face: int) -> NDArray[np.int64]:
         outline = self.vertices[corners]
-        if len(corners) > MOST_CORNERS:
-            raise ValueError(
-                f"face {face} (counted from 0) has {len(corners)} corners and is not convex, but at most "
-                f"{MOST_CORNERS} are cut into triangles; triangulate it in its source's program."
-            )
         local = None if (flat := _flattened(outline)) is None else clip_ears(flat)
         if local is None:
             raise ValueError(
@@ -129,7 +140,7 @@ def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
         # corners where the outline turns inward are the only ones that can lie in an ear
         reflex = np.flatnonzero(turns <= tolerance)
         order = np.r_[at : len(left), 0:at]
-        ear = next((k for k in order if turns[k] > tolerance and _is_ear(ring, k, reflex)), None)
+        ear = next((k for k in order if turns[k] > tolerance and _is_ear(ring, k, reflex, tolerance)), None)
         if ear is None:  # only flat corners are left to remove, or the outline crosses itself
             ear = int(np.argmin(np.abs(turns)))
             if abs(turns[ear]) > tolerance:
@@ -154,14 +165,14 @@ def _crosses_itself(outline: NDArray[np.float64], tolerance: float) -> bool:
     return False
 
 
-def _is_ear(ring: NDArray[np.float64], k: int, reflex: NDArray[np.intp]) -> bool:
+def _is_ear(ring: NDArray[np.float64], k: int, reflex: NDArray[np.intp], tolerance: float) -> bool:
     before, after = (k - 1) % len(ring), (k + 1) % len(ring)
     others = ring[reflex[(reflex != before) & (reflex != after)]]
     a, b, c = ring[before], ring[k], ring[after]
     others = others[~(np.isin(others, (a, b, c)).all(axis=1) & _is_one_of(others, (a, b, c)))]
     inside = np.ones(len(others), dtype=np.bool_)
     for p, q in ((a, b), (b, c), (c, a)):
-        inside &= _cross(q - p, others - p) >= 0
+        inside &= _cross(q - p, others - p) >= -tolerance
     return not inside.any()
 
 
@@ -170,7 +181,7 @@ def _is_one_of(points: NDArray[np.float64], corners: tuple[NDArray[np.float64], 
 
 
 def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P,) True for (P, n, 3) polygons that are convex, seen along their area vectors, or have no area."""
+    """(P,) True for (P, n, 3) polygons that a fan covers, seen along their area vectors, or that have no area."""
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])  # (P, n - 2, 3)
     total = fan.sum(axis=1)
     length = np.linalg.norm(total, axis=1)
@@ -180,9 +191,18 @@ def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
     size = np.ptp(polygons, axis=1).max(axis=1) ** 2
     # all turns to the left, and the fan covers the area once: a star that winds twice turns left as well
     convex = (turns >= -ROUNDING * size[:, None]).all(axis=1)
-    once = (fan * normal[:, None]).sum(axis=2).min(axis=1) >= -ROUNDING * size
     flat = np.linalg.norm(fan, axis=2).max(axis=1) <= ROUNDING * size
-    return (convex & once) | flat
+    return ((convex | (polygons.shape[1] == 4)) & _fans_cover_once(polygons)) | flat
+
+
+def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(P,) True for (P, n, 3) polygons whose triangles from the first corner all face along the area vector."""
+    fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])
+    total = fan.sum(axis=1)
+    length = np.linalg.norm(total, axis=1)
+    normal = total / np.where(length > 0, length, 1)[:, None]
+    size = np.ptp(polygons, axis=1).max(axis=1) ** 2
+    return (length > ROUNDING * size) & ((fan * normal[:, None]).sum(axis=2).min(axis=1) >= -ROUNDING * size)
 
 
 def _flattened(corners: NDArray[np.float64]) -> NDArray[np.float64] | None:

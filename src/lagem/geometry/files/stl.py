@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.errors import as_numbers, check_count
+from lagem.geometry.files.errors import as_numbers, check_count, check_text
 from lagem.geometry.files.polygons import Polygons
 
 TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -26,6 +26,7 @@ def read_stl(path: Path) -> Polygons:
             f"declares {count} triangles ({84 + TRIANGLE.itemsize * count} bytes), but has {len(data)} bytes, and is "
             "no text stl; it was cut off or is no stl, fetch or save it again."
         )
+    check_text(len(text))
     return _triangles(_of_text(text))
 
 
