@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
 # Parent folder of the demos' outputs.
 RUNS ?= runs
-# Seed of the demos.
+# Seed of the demos, and of `make fuzz`.
 SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
@@ -31,7 +31,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster benchmark lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark lint format typecheck constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,11 @@ test-cluster: setup ## Install SLURM if it is missing (root, apt) and run the te
 	@$(BIN)/python -W ignore -c 'import sweeps, sklearn' 2>/dev/null || { \
 	$(PIP) install -q -c $(CONSTRAINTS) jsonref jsonschema scikit-learn && $(PIP) install -q --no-deps sweeps==0.3.0; }
 	$(PYTEST) -m "cluster and not slow" tests/cluster $(ARGS)
+
+# Seconds that `make fuzz` takes.
+SECONDS ?= 60
+fuzz: setup ## Give the mesh readers damaged files and count what comes of it: make fuzz SECONDS=60 SEED=0
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/mesh_readers.py --seconds $(SECONDS) --seed $(SEED) $(ARGS)
 
 # One thread per library: times are CPU times, and threads that wait for one another count as busy.
 benchmark: setup ## Run a benchmark on an otherwise idle machine: make benchmark NAME=loading (or preparation, …)
