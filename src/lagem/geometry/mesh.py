@@ -1,17 +1,19 @@
 """Triangle meshes: what they measure, mapped by a frame, saved to a file."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.files.writing import WRITERS, centred, lost_in_float32
 from lagem.geometry.frame import Frame
-from lagem.storage.atomic import replaced, write_bytes
+from lagem.storage.atomic import write_bytes
 
 # V vertices, F faces
 
-SAVED_ENDINGS = (".ply", ".glb", ".obj", ".stl", ".off")
+MOST_LOST = 1e-4  # of the extent, by rounding, without a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,30 +67,26 @@ class Mesh:
         return Mesh(frame.to_source(self.vertices), self.faces)
 
     def save(self, path: str | Path) -> None:
-        """Write a ply (float64), glb, obj, stl or off file (precision of the format), whole or not at all.
+        """Write a ply, obj or off file (float64), or a glb or stl file (float32), whole or not at all.
 
-        Missing folders are made. Raises ValueError for another ending.
+        A glb keeps float32 vertices around their middle, so it is as accurate far from the origin as near it. An stl
+        cannot: a warning says so if rounding moves a vertex by more than 1e-4 of the extent. Missing folders are made.
+
+        Raises:
+            ValueError: The ending is another one, or float32 cannot hold the coordinates.
         """
         path = Path(path)
         ending = path.suffix.lower()
-        if ending not in SAVED_ENDINGS:
-            raise ValueError(f"{path}: meshes are saved as {', '.join(SAVED_ENDINGS)}, not `{ending}`; rename it.")
+        if ending not in WRITERS:
+            raise ValueError(f"{path}: meshes are saved as {', '.join(WRITERS)}, not `{ending}`; rename it.")
+        if ending in (".stl", ".glb"):
+            lost = lost_in_float32(self.vertices if ending == ".stl" else centred(self.vertices)[0])
+            if not np.isfinite(lost):
+                raise ValueError(f"{path}: {ending} keeps float32, which cannot hold its coordinates; save a ply file.")
+            if lost > MOST_LOST:
+                warnings.warn(
+                    f"{path}: {ending} keeps float32, which moves vertices by {lost:.2g} of the extent; use ply.",
+                    stacklevel=2,
+                )
         path.parent.mkdir(parents=True, exist_ok=True)
-        if ending == ".ply":
-            write_bytes(path, self._as_ply())
-            return
-        import trimesh
-
-        with replaced(path) as temporary:
-            trimesh.Trimesh(self.vertices, self.faces, process=False).export(temporary)
-
-    def _as_ply(self) -> bytes:
-        """Binary ply with float64 vertices: in float32, near vertices of a fine surface would fall together."""
-        header = (
-            f"ply\nformat binary_little_endian 1.0\nelement vertex {len(self.vertices)}\n"
-            "property double x\nproperty double y\nproperty double z\n"
-            f"element face {len(self.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-        )
-        rows = np.empty(len(self.faces), dtype=[("corners", "u1"), ("vertices", "<i4", 3)])
-        rows["corners"], rows["vertices"] = 3, self.faces
-        return header.encode() + self.vertices.astype("<f8").tobytes() + rows.tobytes()
+        write_bytes(path, WRITERS[ending](self.vertices, self.faces))
