@@ -46,8 +46,9 @@ class Mesh:
 
     @property
     def signed_volume(self) -> float:
-        """Enclosed volume, overlaps counted as often as they are covered; negative where faces look inward."""
-        a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
+        """Volume that a closed mesh encloses, overlaps counted as often as they are covered; negative if inside out."""
+        corners = centred(self.vertices)[0][self.faces]  # far from the origin, the terms would cancel
+        a, b, c = (corners[:, corner] for corner in range(3))
         return float((a * np.cross(b, c)).sum() / 6)
 
     def normals_and_areas(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import dialects
+import gltf_dialects
 from lagem.geometry.boundary import open_edges
 from lagem.geometry.files.errors import MeshError
 from lagem.geometry.files.loading import load_mesh, load_points
@@ -101,11 +102,11 @@ def test_what_cannot_be_read_is_refused_by_name(name, tmp_path):
 
 def changed(**fields):
     """A box as glTF with other fields of its document."""
-    scene = dialects.Scene()
+    scene = gltf_dialects.Scene()
     corners = np.array(BOX.triangles, dtype=np.uint16).reshape(-1)
-    parts = [dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]
+    parts = [gltf_dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]
     document = scene.document(uri=None, meshes=[{"primitives": parts}])
-    return {"mesh.glb": dialects.glb(document | fields, scene.data)}
+    return {"mesh.glb": gltf_dialects.glb(document | fields, scene.data)}
 
 
 DEEP = [{"children": [k + 1]} for k in range(20_000)] + [{"mesh": 0}]
@@ -155,7 +156,7 @@ def test_deep_json_is_refused(tmp_path):
 
 
 def test_a_buffer_is_not_followed_out_of_the_folder_by_a_link(tmp_path):
-    files = dialects.gltf_of(BOX, kind="a buffer in another file")
+    files = gltf_dialects.gltf_of(BOX, kind="a buffer in another file")
     (tmp_path / "secret.bin").write_bytes(files.pop("the data.bin"))
     path = dialects.write(tmp_path / "inner", files)
     (tmp_path / "inner" / "the data.bin").symlink_to(tmp_path / "secret.bin")

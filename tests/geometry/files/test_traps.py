@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dialects
+import gltf_dialects
 from lagem.geometry.files import gltf_document
 from lagem.geometry.files.errors import MeshError
 from lagem.geometry.files.loading import load_mesh, load_points
@@ -106,15 +107,15 @@ def test_it_is_refused_by_name(name, tmp_path):
 
 def box_document(**changes):
     """A box as (glTF document, data), its fields changed by functions of the document."""
-    scene = dialects.Scene()
+    scene = gltf_dialects.Scene()
     corners = np.array(BOX.triangles, dtype=np.uint16).reshape(-1)
-    parts = [dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]
+    parts = [gltf_dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]
     document = scene.document(uri=None, meshes=[{"primitives": parts}])
     return document | {name: change(document) for name, change in changes.items()}, scene.data
 
 
 def box_glb(**changes):
-    return {"m.glb": dialects.glb(*box_document(**changes))}
+    return {"m.glb": gltf_dialects.glb(*box_document(**changes))}
 
 
 def node(**fields):
@@ -165,7 +166,7 @@ def test_a_data_uri_may_be_percent_encoded(head, tmp_path):
 
 
 def test_chunks_after_the_binary_one_are_skipped(tmp_path):
-    whole = dialects.glb(*box_document()) + struct.pack("<I4s", 4, b"MORE") + b"abcd"
+    whole = gltf_dialects.glb(*box_document()) + struct.pack("<I4s", 4, b"MORE") + b"abcd"
     whole = whole[:8] + struct.pack("<I", len(whole)) + whole[12:]
     assert load_mesh(dialects.write(tmp_path, {"m.glb": whole})).area == pytest.approx(22)
 
