@@ -223,7 +223,7 @@ def _posed(
 
 def _check_affine(matrices: NDArray[np.float64]) -> None:
     """Raise ValueError if one of (n, 4, 4) transforms is a perspective."""
-    if not np.allclose(matrices[:, 3], [0, 0, 0, 1], rtol=0, atol=1e-6):
+    if not (np.abs(matrices[:, 3] - [0, 0, 0, 1]) <= 1e-6).all():
         raise ValueError(
             "has a matrix whose last row is not 0, 0, 0, 1 (a perspective); save it again from its source."
         )

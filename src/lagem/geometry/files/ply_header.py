@@ -44,7 +44,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
         raise ValueError("does not begin with `ply`, so it is no ply file; check its ending.")
     # lines that end by CR do so in all of the header: the data may begin with a byte that is LF
     line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
-    end = re.search(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)", data[:MOST_HEADER])
+    end = re.compile(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)").search(data, 0, MOST_HEADER)
     if end is None:
         raise ValueError("ends inside its header (no `end_header`); it was cut off, fetch or save it again.")
     start = end.end()
