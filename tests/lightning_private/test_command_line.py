@@ -1,6 +1,7 @@
 """The hooks of the command line are called by Lightning, each at its time."""
 
 import json
+import warnings
 
 import pytest
 import torch
@@ -36,7 +37,8 @@ class Noted(OpenCLI):
 @pytest.fixture
 def noted() -> Noted:
     data = "--data=lagem.data_modules.ProceduralDataModule"
-    with pytest.warns(UserWarning, match="args parameter is intended"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the arguments do not come from the command line
         return Noted(["validate", data, "--trainer.max_steps=7", "--ckpt_path=absent.ckpt"])
 
 
@@ -66,7 +68,8 @@ def test_a_seed_is_set_unless_a_subclass_refuses():
             OpenCLI.set_seed(self)
 
     state = torch.get_rng_state()
-    with pytest.warns(UserWarning, match="args parameter is intended"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         Seeded(["validate", "--data=lagem.data_modules.ProceduralDataModule", "--seed_everything=5"])
     assert torch.initial_seed() == 5
     torch.set_rng_state(state)

@@ -147,7 +147,9 @@ def test_shapes_are_encoded_in_the_step_by_weights_that_stay_as_they_are(tmp_pat
     batch = next(iter(source.train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         encoded = module._autoencoder.encode(batch)
-    for found, expected in zip(encoded.latents, network.encode(batch.surface_points), strict=True):
+    with torch.no_grad():  # with gradients a folded attention answers, equal up to rounding
+        expected_latents = network.encode(batch.surface_points)
+    for found, expected in zip(encoded.latents, expected_latents, strict=True):
         assert torch.equal(found, expected)  # not in bfloat16, and after a step of training
     assert [small.CATEGORIES[number] for number in encoded.condition] == batch.categories
     assert not [name for name in module.state_dict() if not name.startswith("denoiser.")]

@@ -24,7 +24,7 @@ def parse(*words: object) -> argparse.Namespace:
 
 def report(records: list[Record]) -> str:
     console = Console(width=160, file=io.StringIO())
-    show(records, "out", console)
+    show(records, "out", console=console)
     return console.file.getvalue()
 
 
