@@ -1,7 +1,6 @@
 """A tool that trains nothing starts and works without Lightning and what comes with it."""
 
 import json
-import pkgutil
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ import trimesh
 
 import published
 import small_cascade
-from lagem import commands
+from lagem.cli import tool_modules
 
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "jsonargparse", "omegaconf", "wandb", "tensorboard")
 OF_TRAININGS = {"describe"}  # it parses an experiment
@@ -33,9 +32,7 @@ print("\\n" + json.dumps(found))
 
 
 def tools() -> set[str]:
-    found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
-    names = {module.name.rpartition(".")[2].replace("_", "-") for module in found if not module.ispkg}
-    return names - OF_TRAININGS - {"options"}  # those that verbs share
+    return set(tool_modules()) - OF_TRAININGS
 
 
 def results(calls: list[list[str]]) -> dict[str, tuple[int, list[str]]]:

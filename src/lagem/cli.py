@@ -92,9 +92,18 @@ class ToolParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
+def tool_modules() -> dict[str, str]:
+    """The module of each tool, by verb."""
+    from lagem import commands
+
+    found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
+    names = [module.name for module in found if not module.ispkg and module.name != "lagem.commands.options"]
+    return {name.rpartition(".")[2].replace("_", "-"): name for name in names}
+
+
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
     """The function of a tool's verb, and its parsed arguments; raises SystemExit if they are not valid."""
-    from lagem import __version__, commands
+    from lagem import __version__
 
     parser = ToolParser(
         prog="lagem", description="Train and use LaGeM: hierarchical VecSet autoencoders for 3D shapes."
@@ -104,15 +113,9 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     for name, summary in TRAINING_VERBS.items():
         verbs.add_parser(name, help=summary)
     asked = next((word for word in argv if not word.startswith("-")), None)
-    modules = [
-        module.name for module in pkgutil.walk_packages(commands.__path__, "lagem.commands.") if not module.ispkg
-    ]
-    tools = {name.rpartition(".")[2].replace("_", "-"): name for name in modules}
     run = {}
-    for verb, module_name in sorted(tools.items()):
+    for verb, module_name in sorted(tool_modules().items()):
         command = importlib.import_module(module_name)
-        if not hasattr(command, "run"):
-            continue  # options that verbs share
         tool = verbs.add_parser(verb, help=command.SUMMARY, description=command.SUMMARY)
         if verb == asked:
             command.add_arguments(tool)

@@ -58,7 +58,7 @@ class Slurm:
             time.sleep(0.2)
 
     def wait_for_text(self, job: str, text: str, *, count: int = 1, timeout: float = 120) -> None:
-        """Wait until a running job has printed a regular expression so many times."""
+        """Wait until a running job has printed a regular expression `count` times."""
         deadline = time.monotonic() + timeout
         while len(re.findall(text, self.log(job))) < count:
             state = self.show(job)["JobState"]

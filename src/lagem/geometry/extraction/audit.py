@@ -18,7 +18,7 @@ from lagem.geometry.extraction.sparse import SparseGrid
 BUDGET = 0.1  # probes of a round, as a proportion of the queries before it
 SUSPICIOUS = 0.75  # of a round's probes, those for the most suspicious cells
 TOLERANCE = 0.002  # of a round's probes that may find something before the start is made denser
-ROUNDS = 4  # after so many the start is made denser too
+ROUNDS = 4  # if this round still finds something, the start is made denser too
 CONFIDENCE = 0.95
 
 

@@ -70,7 +70,7 @@ class SparseGrid:
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
         """Crossed cells of the finest grid inside a layer of cells outside the cube, as `marching_cubes_of_cells` asks.
 
-        Nodes of that layer have the negative of their neighbour's magnitude, so many times that a crossing is
+        A node of that layer has its neighbour's logit with the sign of outside, scaled so that the surface crosses
         `BEYOND` of a cell outside the cube.
         """
         side = self.cells + 3

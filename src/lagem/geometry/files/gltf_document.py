@@ -27,7 +27,7 @@ MOST_VALUES = 5_000_000  # of the JSON: fields and entries
 # bounds, what is read and what is placed may not outgrow the bytes of the document and its buffers.
 MOST_REPEATED = 30_000_000  # numbers read
 READS_A_BYTE = 20
-COST_OF_A_STEP = 1000  # an accessor or a primitive takes as long as so many numbers
+COST_OF_A_STEP = 1000  # numbers that take as long to read as one accessor or primitive
 MOST_COPIED = 2_000_000  # vertices placed, and faces
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
