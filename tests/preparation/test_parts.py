@@ -41,7 +41,7 @@ def test_each_item_is_in_one_part(count):
 
 @pytest.mark.parametrize("text", ["", "3", "3/", "3/3", "-1/3", "a/b", "0/0", "1/2/3"])
 def test_what_is_no_part_is_refused(text):
-    with pytest.raises(ValueError, match=r"--part is '.*', but must be I/N"):
+    with pytest.raises(ValueError, match=r"must be I/N .*, but '.*' was given"):
         Part.of(text)
 
 

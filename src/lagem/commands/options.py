@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from lagem.pretrained import AUTOENCODERS, CASCADES, autoencoder_file
+from lagem.storage.parts import Part
 
 if TYPE_CHECKING:
     from lagem.generation.settings import SamplerSettings
@@ -89,7 +90,15 @@ def add_part(parser: argparse.ArgumentParser) -> None:
         "process only part I of N, so that N processes can share the work; when all parts are done, run the command "
         "without --part to finish"
     )
-    parser.add_argument("--part", metavar="I/N", help=text)
+    parser.add_argument("--part", type=_part, metavar="I/N", help=text)
+
+
+def _part(text: str) -> Part:
+    """Parse I/N; argparse prints the reason of an ArgumentTypeError, but not that of a ValueError."""
+    try:
+        return Part.of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from error
 
 
 def add_status(parser: argparse.ArgumentParser) -> None:

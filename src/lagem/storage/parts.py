@@ -19,7 +19,7 @@ class Part:
         """Parse I/N; raises ValueError if it is not a valid part."""
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
-            raise ValueError(f"--part is {text!r}, but must be I/N with I from 0 to N - 1, such as 0/8.")
+            raise ValueError(f"must be I/N with I from 0 to N - 1, such as 0/8, but {text!r} was given.")
         return cls(int(number), int(count))
 
     def __str__(self) -> str:

@@ -47,12 +47,10 @@ def run(args: argparse.Namespace) -> None:
     """Encode the shapes and print the report, or print the status."""
     from lagem.latents.report import show
     from lagem.latents.run import encode_data, status_of_data
-    from lagem.storage.parts import Part
 
     if args.status:
         print(status_of_data(args.data, args.output, splits=args.splits, ids=args.ids, seed=args.seed))
         return
-    part = Part.of(args.part) if args.part else None
     refused = encode_data(
         args.weights,
         args.data,
@@ -66,6 +64,6 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         seed=args.seed,
         retry_refused=args.retry_refused,
-        part=part,
+        part=args.part,
     )
-    show(args.output, refused, part)
+    show(args.output, refused, args.part)

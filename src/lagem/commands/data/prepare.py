@@ -98,12 +98,10 @@ def run(args: argparse.Namespace) -> None:
     from lagem.preparation.pipeline import preparation_status, prepare
     from lagem.preparation.report import show
     from lagem.preparation.settings import Settings
-    from lagem.storage.parts import Part
 
     if args.status:
         print(preparation_status(args.meshes, args.output))
         return
-    part = Part.of(args.part) if args.part else None
     settings = Settings(
         surface=args.surface,
         volume=args.volume,
@@ -124,6 +122,6 @@ def run(args: argparse.Namespace) -> None:
         category=args.category,
         retry_refused=args.retry_refused,
         time_limit=args.time_limit,
-        part=part,
+        part=args.part,
     )
-    show(records, args.output, part)
+    show(records, args.output, args.part)

@@ -41,7 +41,6 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and write the card, or print the status."""
     from lagem.evaluation.reconstruction.run import evaluate
     from lagem.evaluation.reconstruction.status import evaluation_status
-    from lagem.storage.parts import Part
 
     weights = None if args.weights == RETRIEVAL else autoencoder_file(args.weights)
     if args.status:
@@ -68,5 +67,5 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         seed=args.seed,
         up=args.up,
-        part=Part.of(args.part) if args.part else None,
+        part=args.part,
     )
