@@ -1,7 +1,8 @@
 """Which faces, and which points on them, bound a solid.
 
-Real meshes double faces, bury parts in other parts and turn some inside out. A mesh without open edges has a whole
-winding number everywhere, so its solid is known exactly; its surface counts only where occupancy changes across it.
+Real meshes have doubled faces, parts buried inside other parts, and parts that are inside out. A mesh without open
+edges has an integer winding number everywhere, so its solid is known exactly. Only the faces across which occupancy
+changes are its boundary.
 """
 
 import numpy as np
@@ -16,18 +17,19 @@ from lagem.geometry.sampling import sample_surface
 
 # V vertices, F faces, N points; lengths in unit-sphere units
 
-PROBE = 1e-4  # how far in front of and behind a surface point occupancy is asked
-ENCLOSED = 0.99  # share of a part's area that lies in other parts, above which the part is nested, not overlapping
+PROBE = 1e-4  # distance from a surface point, in front and behind, at which occupancy is queried
+ENCLOSED = 0.99  # a part with this fraction of its area inside other parts is nested in them, not overlapping them
 DRAWN_AT_ONCE = 1 << 20
-LEAST_KEPT = 0.01  # share of the surface that bounds something, below which a mesh bounds nothing
+LEAST_KEPT = 0.01  # if a smaller fraction of the surface bounds a solid, the mesh counts as enclosing nothing
 
 
 def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
-    """One face for each set of three corners.
+    """Merge all faces that have the same three corners into one.
 
     Returns:
-        The mesh, each face turned as most of those that it stands for; and (F,) how many more of them faced its way
-        than the other. Where that is 0, it is a sheet that encloses nothing.
+        The mesh, in which each face has the orientation of most of the faces merged into it; and (F,) the number of
+        faces with this orientation minus the number with the opposite one. A face with 0 is a sheet that encloses
+        nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
@@ -45,9 +47,9 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
 
 
 def open_edges(mesh: Mesh) -> int:
-    """Edges that faces do not run through equally often in both directions; 0 for a union of closed parts.
+    """Number of edges that faces do not traverse equally often in both directions; 0 for a union of closed parts.
 
-    Parts may touch, so an edge may have four faces, two each way.
+    Parts may touch, so an edge may have four faces, two in each direction.
     """
     edge, way = _edges(mesh)
     return int(np.count_nonzero(np.bincount(edge, weights=way)))
@@ -56,34 +58,34 @@ def open_edges(mesh: Mesh) -> int:
 def parts_of(mesh: Mesh) -> NDArray[np.int64]:
     """(F,) number of the closed part that each face of a mesh without open edges belongs to.
 
-    Faces are of one part across an edge that only they share. Parts may touch, in a vertex or in an edge with more
-    faces; where that leaves a part open, it is one with those that close it.
+    Two faces are in the same part if they share an edge with no third face. Parts may touch at a vertex, or along an
+    edge of more faces; a part that this rule would leave open is joined with the parts that close it.
     """
     edge, way = _edges(mesh)
     face = np.repeat(np.arange(len(mesh.faces)), 3)
     own = np.bincount(edge)[edge] == 2
     part = _connected(face, edge, own)
     parts = int(part.max()) + 1
-    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # each edge in each part
+    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # a number for each pair of edge and part
     closing = np.bincount(of_pair, weights=way)[of_pair] != 0
     return _connected(face, edge, own | closing) if closing.any() else part
 
 
 def volumes_of(mesh: Mesh, part: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(P,) volume that each part encloses, negative where its faces look inward; `part` is of `parts_of`."""
+    """(P,) volume that each part encloses, negative if its faces point inward; `part` is the result of `parts_of`."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     return np.bincount(part, weights=(a * np.cross(b, c)).sum(axis=1) / 6).astype(np.float64)
 
 
 def _edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(3 F,) number of the edge at each side of each face, and 1 or -1 for the way the face runs through it."""
+    """(3 F,) number of the edge at each side of each face, and 1 or -1 for the direction in which it is traversed."""
     sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, edge = np.unique(sides.min(axis=1) * len(mesh.vertices) + sides.max(axis=1), return_inverse=True)
     return edge, np.where(sides[:, 0] < sides[:, 1], 1, -1)
 
 
 def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(F,) numbers of the sets of faces that the chosen sides connect: faces and edges are the nodes of a graph."""
+    """(F,) number of the connected component of each face, in a graph of faces and edges linked by the chosen sides."""
     faces, edges = int(face.max()) + 1, int(edge.max()) + 1
     ones = np.ones(int(links.sum()), dtype=np.bool_)
     graph = coo_array((ones, (face[links], faces + edge[links])), shape=(faces + edges,) * 2)
@@ -92,9 +94,10 @@ def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[
 
 
 def faced_outward(mesh: Mesh) -> Mesh:
-    """The mesh without open edges, its inside-out parts turned.
+    """Turn the inside-out parts of a mesh without open edges.
 
-    A part that lies wholly in others is a hollow where it faces against them, else it is turned to face outward.
+    A part that lies wholly inside others and is oriented against them is a hollow, and faces inward in the result; all
+    other parts face outward.
     """
     part = parts_of(mesh)
     volume = volumes_of(mesh, part)
@@ -102,7 +105,7 @@ def faced_outward(mesh: Mesh) -> Mesh:
         return mesh
     normals, areas = mesh.normals_and_areas()
     side = np.where(volume < 0, -1, 1)
-    beyond = mesh.vertices[mesh.faces].mean(axis=1) + PROBE * side[part, None] * normals  # just outside its own part
+    beyond = mesh.vertices[mesh.faces].mean(axis=1) + PROBE * side[part, None] * normals  # just outside the face's part
     around = WindingNumber(mesh).values(beyond)
     area = np.bincount(part, weights=areas)
     enclosed = np.bincount(part, weights=areas * (np.abs(around) > 0.5)) >= ENCLOSED * area
@@ -115,7 +118,7 @@ def faced_outward(mesh: Mesh) -> Mesh:
 
 
 def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator) -> float:
-    """Share of a surface with outside on both sides, by `count` points drawn on it."""
+    """Fraction of a surface that has outside on both sides, estimated from `count` points drawn on it."""
     points, normals = sample_surface(mesh, count, rng)
     return float((~inside(points + PROBE * normals) & ~inside(points - PROBE * normals)).mean())
 
@@ -123,10 +126,10 @@ def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Gen
 def sample_boundary(
     mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Draw points uniform on the part of the surface across which occupancy changes.
+    """Draw points uniformly on those regions of the surface across which occupancy changes.
 
-    From the front of a face to its back the winding number grows by one or more. So where it is 0 in front there is
-    inside behind, where it is positive the surface is buried, and only where it is negative the back must be asked.
+    From the front of a face to its back, the winding number grows by one or more. So if it is 0 in front, the back is
+    inside; if it is positive in front, the surface is buried; only if it is negative must the back be queried.
 
     Args:
         mesh: Without open edges, in the unit sphere.
@@ -135,8 +138,11 @@ def sample_boundary(
         rng: Source of every random number.
 
     Returns:
-        points (count, 3) float64, their normals (count, 3) float64 that point out of the solid, and the share of the
-        surface that was dropped. MeshError where nearly all is.
+        points (count, 3) float64, their normals (count, 3) float64, which point out of the solid, and the fraction of
+        the surface that was dropped.
+
+    Raises:
+        MeshError: If nearly all of the surface would be dropped.
     """
     points, normals, found, drawn = [], [], 0, 0
     while found < count:

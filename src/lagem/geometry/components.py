@@ -1,4 +1,4 @@
-"""Components of a closed mesh: the largest alone, its share of the volume, and fewer faces (by libigl)."""
+"""The largest component of a closed mesh and its fraction of the volume, and meshes with fewer faces (by libigl)."""
 
 import numpy as np
 
@@ -17,32 +17,32 @@ def largest_part(mesh: Mesh) -> Mesh:
 def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
     """Collapse edges of a closed mesh, those that change it least first, until at most `faces` faces are left.
 
-    No part vanishes, none is opened and no hole is filled, so where there are many of them, more faces may be left.
+    No part vanishes or is opened, and no hole is filled, so a mesh with many parts or holes may keep more faces.
 
     Args:
-        mesh: Closed, every edge between two faces, as `extract_surface` makes them; ValueError otherwise.
-        faces: Number of faces to reach, at least 4, a tetrahedron's.
+        mesh: Closed, with two faces at every edge, as `extract_surface` makes it; raises ValueError if it is not.
+        faces: Number of faces to reach, at least 4, those of a tetrahedron.
     """
     import igl
 
     if faces < 4:
-        raise ValueError(f"a closed mesh has at least 4 faces, but {faces} were asked for.")
+        raise ValueError(f"a closed mesh has at least 4 faces, but {faces} were requested.")
     if len(mesh.faces) <= faces:
         return mesh
     vertices, kept, _, _ = igl.qslim(mesh.vertices, mesh.faces.astype(np.int32), faces)
     if len(kept) == 0:
-        raise ValueError("a mesh with an edge of more or fewer than two faces cannot be reduced; keep all its faces.")
+        raise ValueError("a mesh with more or fewer than two faces at an edge cannot be reduced; keep all its faces.")
     return Mesh(vertices, kept)
 
 
 def dominant_share(mesh: Mesh) -> float:
-    """Share of the enclosed volume that the largest connected solid has.
+    """Fraction of the enclosed volume that belongs to the largest connected solid.
 
-    A solid is a closed part that faces outward, less the hollows right inside it; a solid in a hollow is one of its
-    own. Where solids overlap, the overlap counts in each.
+    A solid is a closed part that faces outward, minus the hollows directly inside it; a solid inside a hollow is a
+    separate solid. If solids overlap, the overlap counts in each.
 
     Args:
-        mesh: In the unit-sphere frame, as `extract_surface` makes it.
+        mesh: In the unit-sphere frame, as returned by `extract_surface`.
 
     Returns:
         In [0, 1]; 0 for a mesh with open edges, which encloses nothing.

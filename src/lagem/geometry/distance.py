@@ -1,4 +1,4 @@
-"""Exact distance from points to a mesh (libigl's AABB tree), and which of its points can be seen from outside."""
+"""Exact distances from points to a mesh (libigl's AABB tree), and which surface points can be seen from outside."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,12 @@ from lagem.geometry.rays import Rays
 
 # N points
 
-DIRECTIONS = 32  # rays from each point; a point is exposed where one of them escapes
-LIFT = 1e-4  # unit-sphere units by which a ray starts off its surface
+DIRECTIONS = 32  # rays from each point; a point is exposed if one of them escapes
+LIFT = 1e-4  # distance between the surface and the start of a ray, in unit-sphere units
 
 
 class DistanceTo:
-    """Nearest point of a mesh; the tree is built once and asked many times."""
+    """Distances to a mesh and its nearest points; the tree is built once, for any number of queries."""
 
     def __init__(self, mesh: Mesh) -> None:
         import igl
@@ -23,13 +23,13 @@ class DistanceTo:
         self._tree.init(mesh.vertices, mesh.faces)
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) distances of (N, 3) points."""
+        """(N,) distances of (N, 3) points from the mesh."""
         return self.nearest(points)[0]
 
     def nearest(
         self, points: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-        """Distances (N,), faces (N,) and positions (N, 3) of the nearest points."""
+        """Distances (N,), faces (N,) and positions (N, 3) of the points of the mesh nearest to (N, 3) points."""
         squared, face, position = self._tree.squared_distance(self._mesh.vertices, self._mesh.faces, points)
         return np.sqrt(squared), face, position
 
@@ -42,8 +42,8 @@ def exposed(
     Args:
         mesh: In the unit sphere.
         points: (N, 3) on its surface.
-        normals: (N, 3) of their faces; a ray starts on the side it leaves to.
-        rng: Draws the directions, the same for all points.
+        normals: (N, 3) of their faces; a ray starts on the side of the face to which it points.
+        rng: Draws the directions, which are the same for all points.
     """
     directions = rng.standard_normal((DIRECTIONS, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

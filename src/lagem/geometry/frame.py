@@ -1,6 +1,6 @@
-"""The frame contract: centred on the bounding box, scaled to max norm 1 (LaGeM appendix B).
+"""The unit-sphere frame: bounding box centred at the origin, farthest point at distance 1 (LaGeM appendix B).
 
-Around the shape, volume queries fill a larger ball (appendix A).
+Volume queries fill a larger ball around the shape (appendix A).
 """
 
 import math
@@ -26,13 +26,13 @@ class Frame:
 
     @classmethod
     def of(cls, points: NDArray[np.floating]) -> "Frame":
-        """Frame of (N, 3) points; ValueError where they have no finite, positive extent."""
+        """Frame of (N, 3) points; raises ValueError unless their extent is finite and positive."""
         points = np.asarray(points, dtype=np.float64)
         low, high = points.min(axis=0), points.max(axis=0)
         center = low / 2 + high / 2
         extent = np.abs(points - center).max()
         if not np.isfinite(extent) or extent <= 0:
-            raise ValueError(f"points with extent {high - low} have no frame.")
+            raise ValueError(f"points of extent {high - low} have no frame; the extent must be finite and positive.")
         radius = extent * np.linalg.norm((points - center) / extent, axis=1).max()
         return cls(center=center, scale=float(1 / radius))
 
@@ -45,5 +45,5 @@ class Frame:
         return np.asarray(points, dtype=np.float64) / self.scale + self.center
 
     def then(self, other: "Frame") -> "Frame":
-        """The map of this frame followed by that of a frame within it."""
+        """The frame that applies this one and then `other`, a frame of this one's unit coordinates."""
         return Frame(center=self.to_source(other.center[None])[0], scale=self.scale * other.scale)

@@ -1,4 +1,4 @@
-"""Triangle meshes: what they measure, mapped by a frame, saved to a file."""
+"""Triangle meshes: their areas, normals and volume, their mapping by a frame, and how they are saved."""
 
 import warnings
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from lagem.storage.atomic import write_bytes
 
 # V vertices, F faces
 
-MOST_LOST = 1e-4  # of the extent, by rounding, without a warning
+MOST_LOST = 1e-4  # largest rounding error, as a fraction of the extent, that gives no warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Mesh:
             object.__setattr__(self, name, array)
 
     def with_faces(self, chosen: NDArray[np.bool_]) -> "Mesh":
-        """The (F,) chosen faces, with the vertices that they use."""
+        """Mesh of the chosen faces, (F,) bool, with only the vertices that they use."""
         kept, faces = np.unique(self.faces[chosen], return_inverse=True)
         return Mesh(self.vertices[kept], faces.reshape(-1, 3))
 
@@ -46,13 +46,13 @@ class Mesh:
 
     @property
     def signed_volume(self) -> float:
-        """Volume that a closed mesh encloses, overlaps counted as often as they are covered; negative if inside out."""
-        corners = centred(self.vertices)[0][self.faces]  # far from the origin, the terms would cancel
+        """Volume of a closed mesh, an overlap counting once for each part that covers it; negative if inside out."""
+        corners = centred(self.vertices)[0][self.faces]  # far from the origin, large terms would cancel
         a, b, c = (corners[:, corner] for corner in range(3))
         return float((a * np.cross(b, c)).sum() / 6)
 
     def normals_and_areas(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Unit normals (F, 3), zero where a face has no area, and areas (F,) of the faces."""
+        """Unit normals (F, 3) of the faces, zero for a face without area, and their areas (F,)."""
         extent = float(np.ptp(self.vertices, axis=0).max()) if len(self.vertices) else 0.0
         corners = self.vertices[self.faces] / (extent or 1.0)
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -60,21 +60,21 @@ class Mesh:
         return cross / np.where(lengths > 0, lengths, 1)[:, None], lengths * (extent * extent / 2)
 
     def in_frame(self, frame: Frame) -> "Mesh":
-        """This mesh of the source, mapped into the unit sphere."""
+        """This mesh, given in the source's coordinates, mapped into the unit sphere."""
         return Mesh(frame.to_unit(self.vertices), self.faces)
 
     def in_source(self, frame: Frame) -> "Mesh":
-        """This mesh of the unit sphere, mapped back to the source's coordinates."""
+        """This mesh, given in the unit sphere, mapped back to the source's coordinates."""
         return Mesh(frame.to_source(self.vertices), self.faces)
 
     def save(self, path: str | Path) -> None:
         """Write a ply, obj or off file (float64), or a glb or stl file (float32), whole or not at all.
 
-        A glb keeps float32 vertices around their middle, so it is as accurate far from the origin as near it. An stl
-        cannot: a warning says so if rounding moves a vertex by more than 1e-4 of the extent. Missing folders are made.
+        A glb stores float32 vertices relative to their centre, so it is as accurate far from the origin as near it. An
+        stl cannot, so it warns if rounding moves a vertex by more than 1e-4 of the extent. Missing folders are created.
 
         Raises:
-            ValueError: The ending is another one, or float32 cannot hold the coordinates.
+            ValueError: If the ending is not one of these, or float32 cannot hold the coordinates.
         """
         path = Path(path)
         ending = path.suffix.lower()

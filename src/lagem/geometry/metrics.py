@@ -53,12 +53,12 @@ def surface_distances(a: Points, b: Points) -> tuple[NDArray[np.float64], NDArra
 def nearest_points(
     a: Points, b: Points
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """As `surface_distances`, each distance with the index of the nearest point."""
+    """Like `surface_distances`, but each distance comes with the index of the nearest point."""
     clouds = [np.asarray(cloud, dtype=np.float64).reshape(-1, 3) for cloud in (a, b)]
     for name, cloud in zip(("first", "second"), clouds, strict=True):
         if len(cloud) == 0 or not np.isfinite(cloud).all():
             raise ValueError(
-                f"the {name} cloud has {len(cloud)} points, but a distance needs at least one point, all finite."
+                f"the {name} cloud has {len(cloud)} points, but distances need at least one, and only finite ones."
             )
     a_to_b = cKDTree(clouds[1]).query(clouds[0], workers=1)
     b_to_a = cKDTree(clouds[0]).query(clouds[1], workers=1)

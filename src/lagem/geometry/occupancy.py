@@ -16,17 +16,17 @@ from lagem.geometry.voxels import Grid
 # N points
 
 CHUNK = 1 << 18
-PLACES = Grid(cells=64, reach=2.0)  # points are asked place by place: neighbours need the same part of the hierarchy
-LONGEST_EDGE = 0.1  # of the faces asked, in unit-sphere units: a large face makes its whole cluster count as near
-FAR = 1.5  # radii of a cluster of faces beyond which its expansion is taken; errors are below .1, the threshold is .5
+PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell: neighbours need the same part of the hierarchy
+LONGEST_EDGE = 0.1  # of the faces in the hierarchy, in the unit sphere: a large face makes its whole cluster near
+FAR = 1.5  # cluster radii beyond which a cluster's expansion is used; errors are below 0.1, and the threshold is 0.5
 
 
 class WindingNumber:
-    """Occupancy of one mesh; the hierarchy is built once and asked many times.
+    """Occupancy of one mesh; the hierarchy is built once, for any number of queries.
 
     Args:
-        mesh: In any frame; libigl computes in float32, so the unit sphere is used inside. ValueError where the mesh
-            has no extent. On an open mesh the answer is a convention: it is as if its holes were capped.
+        mesh: In any frame; libigl computes in float32, so the mesh is first mapped into the unit sphere. Raises
+            ValueError if the mesh has no extent. By convention, an open mesh is treated as if its holes were capped.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -41,13 +41,13 @@ class WindingNumber:
         self._hierarchy.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, dtype=np.int64), 2)
 
     def within(self, frame: Frame) -> "WindingNumber":
-        """The same mesh seen in a frame of its own coordinates; the hierarchy is shared."""
+        """The same occupancy for points in the unit sphere of `frame`, a frame of the mesh; shares the hierarchy."""
         seen = copy.copy(self)
         seen._frame = Frame(center=frame.to_unit(self._frame.center[None])[0], scale=self._frame.scale / frame.scale)
         return seen
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Where |winding number| > 0.5.
+        """Whether points are inside: |winding number| > 0.5.
 
         Args:
             points: (N, 3) float, in the mesh's frame.
@@ -58,7 +58,7 @@ class WindingNumber:
         return np.abs(self.values(points)) > 0.5
 
     def values(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N,) winding numbers of (N, 3) points: how often the surface encloses them, < 0 where it faces inward."""
+        """(N,) winding numbers of (N, 3) points: how often the surface encloses them, negative if it faces inward."""
         found = np.empty(len(points), dtype=np.float64)
         for start in range(0, len(points), CHUNK):
             part = self._frame.to_unit(points[start : start + CHUNK])

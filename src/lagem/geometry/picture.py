@@ -1,4 +1,4 @@
-"""Pictures of meshes without GL or a display: one embree ray a pixel, shaded in numpy.
+"""Pictures of meshes without OpenGL or a display: rays traced by embree and shaded in numpy.
 
 The camera is orthographic and always frames the unit sphere, so pictures of shapes in that frame can be compared.
 """
@@ -22,7 +22,7 @@ FACES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [1, 0, 5], [2, 1, 
 
 Picture = NDArray[np.uint8]
 
-HALF_WIDTH = 1.04  # of the view, in the unit of the frame
+HALF_WIDTH = 1.04  # of the view, in units of the frame
 COLOUR = np.array([0.60, 0.68, 0.80])  # linear RGB of the clay
 WARM, SKY, GROUND = np.array([1.0, 0.97, 0.92]), np.array([0.28, 0.30, 0.34]), np.array([0.13, 0.115, 0.11])
 GAMMA = 2.2
@@ -38,19 +38,22 @@ def render_mesh(
     up: Literal["y", "z"] = "z",
     supersample: int = 2,
 ) -> Picture:
-    """Picture of a mesh in the unit-sphere frame on white; both sides of a face are shaded alike.
+    """Picture of a mesh in the unit-sphere frame, on white; both sides of a face are shaded alike.
 
     Args:
         mesh: In the unit sphere; what reaches beyond is cut off.
         size: S.
-        azimuth: Degrees by which the camera walks around the shape, to its right; 0 is in front (-y with z up, +z
-            with y up).
+        azimuth: Degrees by which the camera is moved around the shape, to the camera's right; 0 is in front (-y with
+            z up, +z with y up).
         elevation: Degrees above the horizon.
         up: The frame's axis that points up in the picture.
         supersample: Rays along each side of a pixel.
 
     Returns:
-        (S, S, 3) uint8, row 0 on top. ImportError where embreex is missing.
+        (S, S, 3) uint8, row 0 at the top.
+
+    Raises:
+        ImportError: If embreex is missing.
     """
     normals, _ = mesh.normals_and_areas()
     vertices = mesh.vertices
@@ -77,12 +80,12 @@ def contact_sheet(
     column_titles: Sequence[str],
     row_titles: Sequence[str] | None = None,
 ) -> Picture:
-    """Pictures in a labelled table; None leaves a grey place.
+    """Pictures in a labelled table; None becomes a grey cell.
 
     Args:
-        rows: Of (S, S, 3) uint8 pictures, all of one size; each row as long as `column_titles`.
-        column_titles: Above the columns; too long ones are cut.
-        row_titles: Left of the rows.
+        rows: Rows of (S, S, 3) uint8 pictures, all of the same size; each row is as long as `column_titles`.
+        column_titles: Titles above the columns; those that are too long are cut.
+        row_titles: Titles to the left of the rows.
 
     Returns:
         (height, width, 3) uint8.
@@ -94,7 +97,7 @@ def contact_sheet(
             f"but sizes {sorted(shapes)} in rows of {[len(row) for row in rows]} were given."
         )
     if row_titles is not None and len(row_titles) != len(rows):
-        raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one a row.")
+        raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one per row.")
     height, width, _ = shapes.pop()
     font = ImageFont.load_default(size=max(11, height // 18))
     line = int(font.getbbox("Ag")[3]) + MARGIN
@@ -121,7 +124,7 @@ def contact_sheet(
 
 
 def save_picture(picture: Picture, path: str | Path) -> None:
-    """Write an (height, width, 3) uint8 picture as png, whole or not at all; missing folders are made."""
+    """Write a (height, width, 3) uint8 picture as png, whole or not at all; missing folders are created."""
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: pictures are saved as .png, not `{path.suffix}`; rename it.")
@@ -133,7 +136,7 @@ def save_picture(picture: Picture, path: str | Path) -> None:
 def _shaded(
     normals: NDArray[np.float64], right: NDArray[np.float64], top: NDArray[np.float64], back: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Linear RGB (F, 3): a warm key light from above left, a soft head light, sky and ground."""
+    """Linear RGB (F, 3): a warm key light from the upper left, a soft headlight, sky and ground."""
     facing = normals * np.where(normals @ back < 0, -1.0, 1.0)[:, None]
     key = -0.55 * right + 0.75 * top + 0.65 * back
     lambert = np.clip(facing @ (key / np.linalg.norm(key)), 0, None)[:, None]
@@ -145,7 +148,7 @@ def _shaded(
 
 
 def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, cut with dots to at most `width` pixels."""
+    """The text; if it is wider than `width` pixels, cut to fit and ended with dots."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:
@@ -164,11 +167,11 @@ def render_points(
     """Picture of a cloud in the unit-sphere frame.
 
     Args:
-        points: (N, 3); evenly spaced rows are taken where there are more than `limit`.
+        points: (N, 3); if there are more than `limit`, evenly spaced rows are drawn.
         size: Side of the picture in pixels.
         radius: Of a point, in unit-sphere units.
         up: The frame's axis that points up in the picture.
-        limit: Most points drawn.
+        limit: Maximum number of points drawn.
 
     Returns:
         (size, size, 3) uint8.

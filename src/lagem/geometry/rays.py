@@ -1,4 +1,4 @@
-"""Rays against a mesh, by embree."""
+"""Intersections of rays with a mesh, by embree."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from lagem.geometry.mesh import Mesh
 
 
 class Rays:
-    """A mesh to shoot at; ImportError where embreex is missing."""
+    """A mesh that rays can be traced against; raises ImportError if embreex is missing."""
 
     def __init__(self, mesh: Mesh) -> None:
         try:
@@ -20,7 +20,7 @@ class Rays:
             TriangleMesh(self._scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
 
     def first_hits(self, origins: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.int64]:
-        """(N,) face that each ray from (N, 3) origins along one (3,) direction meets first, -1 where none."""
+        """(N,) first face that each ray from (N, 3) origins along one (3,) direction hits; -1 if it hits none."""
         if self._scene is None or len(origins) == 0:
             return np.full(len(origins), -1, dtype=np.int64)
         directions = np.broadcast_to(direction, origins.shape).astype(np.float32)

@@ -8,10 +8,10 @@ from lagem.geometry.mesh import Mesh
 
 
 def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw points with a density that is uniform in area, with replacement of faces.
+    """Draw points uniformly by area; a face may be drawn several times.
 
     Args:
-        mesh: In any frame; MeshError where its area is zero.
+        mesh: In any frame; raises MeshError if its area is zero.
         count: Number of points.
         rng: Source of every random number.
 
@@ -22,7 +22,7 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[ND
     cumulative = np.cumsum(areas, dtype=np.float64)
     if len(areas) == 0 or not cumulative[-1] > 0:
         raise MeshError(f"a mesh of {len(areas)} faces has no area, so its surface cannot be sampled; check the mesh.")
-    # side="right" never lands on a face without area; the last face with area takes what rounds up to the total
+    # side="right" never chooses a face without area; a number that rounds up to the total gets the last face with area
     last = np.flatnonzero(areas)[-1]
     chosen = np.minimum(np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right"), last)
     root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))

@@ -1,8 +1,8 @@
 """From a field of logits to a mesh: a grid over [-1, 1]^3, marching cubes at 0.
 
-Coarse to fine asks only near the surface. A cell is near if the signs of its corners differ or an input point lies in
-it; what turns up there is followed from cell to cell, so every part seen comes out exactly as from a dense grid.
-Memory grows with the surface, not with the cube.
+Coarse to fine queries the field only near the surface. A cell is near if the signs of its corners differ or an input
+point lies in it. A surface found there is followed from cell to cell, so every part found is exactly as from a dense
+grid. Memory grows with the surface, not with the cube.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from lagem.geometry.extraction.levels import nodes_of
 from lagem.geometry.extraction.sparse import SparseGrid, padding
 from lagem.geometry.mesh import Mesh
 
-# Q query points, R resolution (cells a side), so R + 1 nodes a side
+# Q query points, R resolution (cells per side), so R + 1 nodes per side
 
 ExtractionMethod = Literal["coarse_to_fine", "dense"]
 QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), inside where > 0
@@ -38,8 +38,8 @@ class EmptySurfaceError(ValueError):
 class Surface(Mesh):
     """The extracted mesh and how it was found.
 
-    queries: Points that the field was asked at, probes included.
-    audit: What may have been missed; None if every node was asked.
+    queries: Number of points at which the field was queried, probes included.
+    audit: What may have been missed; None if every node was queried.
     """
 
     queries: int
@@ -58,33 +58,36 @@ def extract_surface(
     device: torch.device | str | None = None,
     audit_seed: int = 0,
 ) -> Surface:
-    """Mesh of the surface where logits cross 0, in the frame of the query points, faces outward.
+    """Mesh of the surface where logits cross 0, in the frame of the query points, with faces outward.
 
-    Node i of (R + 1)^3 lies at exactly -1 + 2 i / R. Beyond the border everything is outside, so a shape that the
-    box cuts is closed, a tenth of a cell beyond the border.
+    On each axis, node i of R + 1 lies at exactly -1 + 2 i / R. Everything beyond the border counts as outside, so a
+    shape that the border cuts is closed, a tenth of a cell beyond it.
 
     Args:
         query_logits: (Q, 3) float32 to (Q,) logits, inside where > 0.
         resolution: R, cells along a side.
-        method: Every node (`dense`), or only those near the surface (`coarse_to_fine`): parts that neither the
-            coarsest grid nor seeds nor the audit show, and that touch nothing else, are then lost.
+        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface, so it loses parts
+            that neither the coarsest grid, nor the seeds, nor the audit find, unless they touch a part that was found.
         seeds: (N, 3) points, such as the encoder's input: cells that hold one are refined down to the finest grid.
-        coarsest: Coarse to fine starts from `resolution` halved while that is even and not below `coarsest`; an odd
-            resolution is dense. None is 32 with seeds and 64 without. If no inside is found from there, the next
-            finer grid is asked densely.
-        chunk: Most points a call of `query_logits` gets.
-        device: Where the query points are put; None is the CPU.
+        coarsest: Lower bound of the resolution that coarse to fine starts from: `resolution` is halved as long as it
+            is even and its half is at least `coarsest`, so an odd resolution is dense. None is 32 with seeds and 64
+            without. If no inside is found, it starts again from the next finer grid, whose nodes are all queried.
+        chunk: Maximum number of points per call of `query_logits`.
+        device: Device that the query points are moved to; None is the CPU.
         audit_seed: Seed of the audit's random probes.
 
     Raises:
-        EmptySurfaceError: No node is inside.
-        ValueError: The logits are of another shape than (Q,), or not finite; the seeds are no finite (N, 3) points.
+        EmptySurfaceError: If no node is inside.
+        ValueError: If the logits are not finite or not of shape (Q,), or the seeds are not finite (N, 3) points.
     """
     points = _checked_seeds(seeds)
     if coarsest is None:
         coarsest = COARSEST if len(points) else COARSEST_WITHOUT_SEEDS
     if resolution < 2 or coarsest < 1 or chunk < 1:
-        raise ValueError(f"resolution >= 2, coarsest >= 1, chunk >= 1 needed, found {resolution}, {coarsest}, {chunk}.")
+        raise ValueError(
+            "resolution must be at least 2, coarsest and chunk at least 1, but "
+            f"{resolution}, {coarsest}, {chunk} were given."
+        )
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"method must be `coarse_to_fine` or `dense`, but `{method}` was given.")
     asked = _Queries(query_logits, chunk, device)
@@ -115,7 +118,7 @@ def surface_or_none(
     seeds: NDArray[np.floating] | Tensor | None = None,
     device: torch.device | str | None = None,
 ) -> Surface | None:
-    """As `extract_surface`, but None if no node is inside."""
+    """Like `extract_surface`, but None if no node is inside."""
     try:
         return extract_surface(query_logits, resolution=resolution, seeds=seeds, device=device)
     except EmptySurfaceError:
@@ -123,11 +126,7 @@ def surface_or_none(
 
 
 class _Queries:
-    """Asks the field at nodes of grids over the cube, and counts.
-
-    Args:
-        query_logits: As for `extract_surface`, and so are the others.
-    """
+    """Queries the field at nodes of grids over the cube, and counts the queries; arguments as of `extract_surface`."""
 
     def __init__(self, query_logits: QueryLogits, chunk: int, device: torch.device | str | None) -> None:
         self._query_logits, self._chunk, self._device = query_logits, chunk, device
@@ -135,7 +134,7 @@ class _Queries:
         self.largest = -np.inf
 
     def at(self, nodes: NDArray[np.int64], cells: int) -> Volume:
-        """Logits (Q,) at nodes (Q, 3) of a grid of `cells` a side."""
+        """Logits (Q,) at nodes (Q, 3) of a grid of `cells` cells per side."""
         logits = np.empty(len(nodes), dtype=np.float32)
         for start in range(0, len(nodes), self._chunk):
             points = torch.from_numpy((-1 + 2 * nodes[start : start + self._chunk] / cells).astype(np.float32))
@@ -184,7 +183,7 @@ def _marching_cubes(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.int
 
 
 def _marching_cubes_of(grid: SparseGrid) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What `_marching_cubes` gives for the same logits."""
+    """The result of `_marching_cubes` for the same logits, from a sparse grid."""
     keys, corners = grid.crossed_cells()
     vertices, faces = marching_cubes_of_cells(keys, corners, grid.cells + 3)
     return -1 + 2 * (vertices - 1) / grid.cells, faces

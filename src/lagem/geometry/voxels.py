@@ -1,4 +1,4 @@
-"""Which cells of a regular grid a surface crosses: the ground of the watertight conversion and of inside sampling."""
+"""Which cells of a regular grid a surface crosses, for watertight conversion and for sampling the inside."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from lagem.geometry.mesh import Mesh
 
 Mask = NDArray[np.bool_]
 
-NEAR = 0.4  # cells from each point of the surface to a lattice point
-LATTICE_POINTS = 1 << 21  # made at a time
+NEAR = 0.4  # maximum distance, in cells, from a point of the surface to the nearest lattice point
+LATTICE_POINTS = 1 << 21  # maximum number computed at a time
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,27 @@ class Grid:
         return 2 * self.reach / self.cells
 
     def cell_of(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
-        """(N, 3) cell of each (N, 3) point; points beyond the cube count to its border."""
-        index = ((points + self.reach) / self.spacing).astype(np.int64)  # truncates, and no point is far below -reach
+        """(N, 3) cell of each (N, 3) point; points outside the cube get the nearest cell on its border."""
+        index = ((points + self.reach) / self.spacing).astype(np.int64)  # truncates; below -reach, the clip gives 0
         return np.clip(index, 0, self.cells - 1)
 
     def positions(self, nodes: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 3) coordinates of (N, 3) nodes, or of places between them."""
+        """(N, 3) coordinates of (N, 3) nodes, or of points between nodes if the numbers are not integers."""
         return -self.reach + self.spacing * nodes.astype(np.float64)
 
 
 def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
-    """(R, R, R), True for cells that hold a point of a lattice on the surface.
+    """(R, R, R), True for cells that hold a point of a lattice laid over each triangle of the surface.
 
     Every point of the surface has a lattice point within `near` cells. So each node less than 1 - `near` cells from
-    the surface is a corner of a True cell, and a cell next to no True one has no surface in it.
+    the surface is a corner of a True cell, and a cell that is neither True nor next to a True one contains no surface.
 
     Args:
         mesh: Inside the cube.
-        grid: R cells a side.
-        near: In (0, 1).
+        grid: R cells per side.
+        near: Maximum distance, in cells, from a point of the surface to the nearest lattice point; in (0, 1).
     """
-    along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing  # half of the one and the other: < near
+    along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing  # hypot(along, across) / 2 < near cells
     crossed = np.zeros((grid.cells,) * 3, dtype=np.bool_)
     corners = mesh.vertices[mesh.faces]
     lengths = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2)
@@ -60,7 +60,7 @@ def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
     height = np.linalg.norm(np.cross(end - start, apex - start), axis=1) / np.where(base > 0, base, 1)
     columns = 1 + np.maximum(np.ceil(base / along), 1).astype(np.int64)
     rows = 1 + np.maximum(np.ceil(height / across), 1).astype(np.int64)
-    crossed[tuple(grid.cell_of(mesh.vertices[np.unique(mesh.faces)]).T)] = True  # all that small faces need
+    crossed[tuple(grid.cell_of(mesh.vertices[np.unique(mesh.faces)]).T)] = True  # enough for small faces
     large = (rows > 2) | (columns > 2)
     start, end, apex, rows, columns = (values[large] for values in (start, end, apex, rows, columns))
     ends = np.cumsum(rows * columns)
@@ -92,12 +92,12 @@ def _lattice(
 
 
 def corners_of(cells: Mask) -> Mask:
-    """(R + 1, R + 1, R + 1), True at every corner of (R, R, R) cells."""
+    """(R + 1, R + 1, R + 1), True at every corner of the True cells among (R, R, R)."""
     return any_corner(np.pad(cells, 1))
 
 
 def any_corner(nodes: Mask) -> Mask:
-    """(R, R, R), True where any of a cell's eight corners in (R + 1, R + 1, R + 1) is."""
+    """(R, R, R), True for cells with at least one True corner among (R + 1, R + 1, R + 1) nodes."""
     for axis in range(3):
         nodes = np.moveaxis(nodes, axis, 0)
         nodes = np.moveaxis(nodes[:-1] | nodes[1:], 0, axis)
@@ -110,10 +110,10 @@ def finer_cells(
     inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
     distance_to: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> tuple[NDArray[np.int64], Grid]:
-    """Of the eighths of cells that hold a solid, those that can hold some of it, and their grid of 2R.
+    """Split cells that hold a solid into eighths; return those that can hold some of it, and their grid of 2R.
 
     Args:
-        cells: (N, 3), such as `cells_of_solid` gives.
+        cells: (N, 3), as returned by `cells_of_solid`.
         grid: Their grid.
         inside: Occupancy, (N, 3) to (N,).
         distance_to: Distance to the surface, (N, 3) to (N,).
@@ -129,16 +129,16 @@ def finer_cells(
 def cells_of_solid(
     mesh: Mesh, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], grid: Grid
 ) -> NDArray[np.int64]:
-    """(N, 3) cells that hold all of a closed mesh's solid, few of them without any.
+    """(N, 3) cells that together hold all of a closed mesh's solid; few of them hold none of it.
 
     Args:
         mesh: Inside the cube.
-        inside: Occupancy, (N, 3) to (N,); asked once for each region that the surface leaves connected.
+        inside: Occupancy, (N, 3) to (N,); queried once for each connected region of cells away from the surface.
         grid: The cells.
     """
     near = any_corner(corners_of(crossed_cells(mesh, grid, near=0.95)))
     region, count = ndimage.label(~near)
-    member = np.empty(count + 1, dtype=np.int64)  # a cell of each region; of several written, one stays
+    member = np.empty(count + 1, dtype=np.int64)  # one cell of each region, whichever is written last
     member[region.reshape(-1)] = np.arange(region.size)
     centres = grid.positions(np.stack(np.unravel_index(member, region.shape), axis=1) + 0.5)
     solid = inside(centres)

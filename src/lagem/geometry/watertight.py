@@ -1,9 +1,9 @@
-"""Any triangles → a closed surface: unsigned distance, flood fill from outside, marching cubes, vertices pulled back.
+"""Any triangles → a closed surface: unsigned distance, flood fill from outside, marching cubes, vertices moved back.
 
-Nodes of a grid within half a cell of the input are a wall that a flood from outside cannot pass; what it does not
-reach is solid. Marching cubes around the solid gives a closed mesh about half a cell too large, and its vertices move
-to their closest points of the input. An open sheet has no solid behind it, so it becomes a plate: its front stays
-exact, its back comes to lie `thickness` behind it, as modelling programs solidify a sheet.
+Grid nodes within about half a cell of the input form a wall that a flood fill from outside cannot pass; what the flood
+does not reach is solid. Marching cubes around the solid gives a closed mesh about half a cell too large, and each of
+its vertices is moved to the closest point of the input. An open sheet has no solid behind it, so it becomes a plate:
+its front stays exact, and its back lies `thickness` behind the front, as when a modelling program solidifies a sheet.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from lagem.geometry.voxels import Grid, Mask, corners_of, crossed_cells
 
 # R cells along a side of the grid, K vertices of the result
 
-REACH = 1.03  # of the grid: the unit sphere, and some cells around it
+REACH = 1.03  # of the grid: the unit sphere and some cells around it
 MARGIN = 2  # cells of air around the surface
-WALL = 0.55  # cells; a step between two neighbouring nodes that are farther than .5 from the input cannot cross it
-FROM_THE_FRONT = 0.99  # cosine between a face's normal and the way to a vertex that sees it head-on
-CHECKED_FACES = 4096  # looked at to decide whether all faces are to be
-LEAST_BARE = 0.005  # share of them with nothing behind, from which on they are
+WALL = 0.55  # cells; if two neighbouring nodes are farther than 0.5 from the input, it does not pass between them
+FROM_THE_FRONT = 0.99  # a vertex is in front of a face if cos(normal, direction to the vertex) is at least this
+CHECKED_FACES = 4096  # sampled to decide whether all faces must be checked
+LEAST_BARE = 0.005  # fraction of the sample with outside on both sides from which all faces are checked
 
 
 @dataclass(frozen=True)
 class Watertight:
-    """A closed mesh and how it came about.
+    """A closed mesh and how it was made.
 
     mesh: closed, faces outward, in the frame of the input.
     inside: its occupancy.
-    sheet_share: share of its vertices that were moved off the input to give a sheet its thickness.
+    sheet_share: fraction of its vertices that were moved off the input to give a sheet its thickness.
     """
 
     mesh: Mesh
@@ -45,18 +45,18 @@ class Watertight:
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of a grid from `first` on, (X, Y, Z) of them; what lies beyond is outside."""
+    """A block of (X, Y, Z) nodes of a grid that starts at node `first`; everything beyond the block is outside."""
 
     grid: Grid
     first: NDArray[np.int64]
     shape: tuple[int, ...]
 
     def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(N, 3) coordinates of (N, 3) nodes, counted from the first."""
+        """(N, 3) coordinates of (N, 3) nodes, counted from `first`."""
         return self.grid.positions(nodes + self.first)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
-        """Index of the node nearest to each of (N, 3) points, three times (N,); one at the border for those beyond."""
+        """Nearest node to each of (N, 3) points, as three (N,) indices; beyond the block, a node on its border."""
         node = np.rint((points + self.grid.reach) / self.grid.spacing).astype(np.int64) - self.first
         return tuple(np.clip(node, 0, np.array(self.shape) - 1).T)
 
@@ -69,12 +69,12 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     Args:
         mesh: Any triangles, in the unit sphere.
         resolution: R; a cell measures 2.06 / R.
-        thickness: Of the plates that open sheets become, in unit-sphere units.
+        thickness: Thickness of the plates that open sheets become, in unit-sphere units.
     """
-    mesh, _ = without_doubles(mesh)  # of two faces in one place, the nearest would be either
+    mesh, _ = without_doubles(mesh)  # either of two coincident faces could be found as the nearest
     grid = Grid(cells=resolution, reach=REACH)
     crossed, first = _cropped(crossed_cells(mesh, grid))
-    near = corners_of(crossed)  # all nodes within .6 cells of the surface, and some around them
+    near = corners_of(crossed)  # all nodes within 0.6 cells of the surface, and some around them
     nodes = Nodes(grid, first, near.shape)
     distance_to = DistanceTo(mesh)
     at, wall_distance = np.nonzero(near), WALL * grid.spacing
@@ -95,12 +95,12 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     sheet = np.zeros(len(start), dtype=np.bool_)
     turned = facing < FROM_THE_FRONT
     sheet[turned] = ~_solid_behind(nearest[turned], direction[turned], mesh, nodes, outside, wall)
-    lift = np.where(sheet, thickness / 2 * (1 - facing), 0)  # 0 on the front, half at a rim, all on the back
+    lift = np.where(sheet, thickness / 2 * (1 - facing), 0)  # 0 in front, half the thickness at a rim, all on the back
     result = Mesh(nearest + lift[:, None] * direction, faces)
     inside = WindingNumber(result)
 
     bare = _bare_vertices(result, inside)
-    if bare.any():  # two fronts on one another: each keeps half the thickness
+    if bare.any():  # two fronts coincide: each gets half the thickness
         lift[bare] = np.maximum(lift[bare], thickness / 2)
         result = Mesh(nearest + lift[:, None] * direction, faces)
         inside = WindingNumber(result)
@@ -108,7 +108,7 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
 
 
 def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
-    """The part of the grid that holds all crossed cells and MARGIN more on every side, and its first cell."""
+    """The block of the grid with all crossed cells and MARGIN more on every side, and the index of its first cell."""
     used = [np.flatnonzero(crossed.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     first = np.array([max(cells[0] - MARGIN, 0) for cells in used])
     x, y, z = (slice(start, cells[-1] + 1 + MARGIN) for start, cells in zip(first, used, strict=True))
@@ -125,10 +125,10 @@ def _reached_from_outside(wall: Mask) -> Mask:
 def _outside_the_wall(
     vertices: NDArray[np.float64], outside: Mask, nodes: Nodes, distance_to: DistanceTo
 ) -> NDArray[np.float64]:
-    """Each vertex, on an edge between an outside and a wall node, moved to where it certainly is on its own side.
+    """Move each vertex, which is on an edge between an outside and a wall node, to a point certainly on its own side.
 
-    A sheet thinner than a cell bends the distance along such an edge, so the vertex itself may lie beyond it. From the
-    outside node one may go as far as its distance exceeds the wall's.
+    Near a sheet thinner than a cell, the distance is not linear along such an edge, so the vertex may lie beyond the
+    sheet. From the outside node, it is safe to go as far as the node's distance exceeds the wall's.
     """
     low, high = np.floor(vertices).astype(np.int64), np.ceil(vertices).astype(np.int64)
     high_is_outside = outside[tuple(high.T)][:, None]
@@ -142,10 +142,11 @@ def _outside_the_wall(
 def _solid_behind(
     surface: NDArray[np.float64], direction: NDArray[np.float64], mesh: Mesh, nodes: Nodes, outside: Mask, wall: Mask
 ) -> NDArray[np.bool_]:
-    """(K,) whether the input encloses what lies behind a point of its surface, seen along -direction.
+    """(K,) whether the input encloses the region behind a point of its surface, seen along -direction.
 
-    Either the flood did not come to two cells behind it, or it did and the winding number says that a thin solid is
-    in between. Where it says inside in both places, an opening let the flood in: that is the back of a sheet.
+    It does if the node two cells behind is neither outside nor wall. Otherwise, it does if the winding number says
+    inside a quarter of a cell behind, unless the flood reached two cells behind and the winding number says inside
+    there too: then the flood came in through an opening, and the point is on the back of a sheet.
     """
     winding, cell = WindingNumber(mesh), nodes.grid.spacing
     deep = surface - 2 * cell * direction
@@ -159,12 +160,12 @@ def _solid_behind(
 
 
 def _bare_vertices(mesh: Mesh, inside: WindingNumber) -> NDArray[np.bool_]:
-    """(K,) vertices of faces with outside on both sides; none where a sample shows hardly any."""
+    """(K,) True for vertices of faces with outside on both sides; all False if a sample has hardly any such faces."""
     normals, areas = mesh.normals_and_areas()
     centroids = mesh.vertices[mesh.faces].mean(axis=1)
 
     def bare(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-        faces = faces[~inside(centroids[faces] - PROBE * normals[faces])]  # hardly any, so the front is asked of few
+        faces = faces[~inside(centroids[faces] - PROBE * normals[faces])]  # few remain, so few fronts are queried
         return faces[~inside(centroids[faces] + PROBE * normals[faces])]
 
     real = np.flatnonzero(areas > 0)

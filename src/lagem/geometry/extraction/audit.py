@@ -1,7 +1,8 @@
-"""What coarse to fine may have missed: probes in the middle of skipped cells, and the bound that they give.
+"""What coarse to fine may have missed: probes at the centres of skipped cells, and the bound that they give.
 
-A cell is skipped if all its corners have one sign. It can hide a part only if the field turns back to 0 inside it, so
-cells whose corners come nearest to 0, counted in cells, are the most suspicious; they lie next to refined ones.
+A cell is skipped if all its corners have the same sign. It can hide a part only if the field crosses 0 inside it, so
+the most suspicious cells are those with a corner closest to 0, relative to the cell's size; they lie next to refined
+ones.
 """
 
 from collections.abc import Callable
@@ -15,21 +16,21 @@ from lagem.geometry.extraction.sparse import SparseGrid
 
 # S skipped cells, n probes
 
-BUDGET = 0.1  # probes of a round, as a proportion of the queries before it
-SUSPICIOUS = 0.75  # of a round's probes, those for the most suspicious cells
-TOLERANCE = 0.002  # of a round's probes that may find something before the start is made denser
-ROUNDS = 4  # if this round still finds something, the start is made denser too
+BUDGET = 0.1  # probes of a round, as a fraction of the queries before the audit
+SUSPICIOUS = 0.75  # fraction of a round's probes that go to the most suspicious cells
+TOLERANCE = 0.002  # if a larger fraction of a round's probes finds something, a whole coarse level is refined
+ROUNDS = 4  # from this round on, a whole coarse level is refined if any probe finds something
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The last round of probes, which found nothing.
+    """The result of an audit, whose last round of probes found nothing.
 
-    probes: Of all rounds.
-    found: Probes of earlier rounds on the other side than their cell's corners; what they found is in the mesh.
-    skipped: S, cells that were not refined, less the most suspicious, which were all probed.
-    missed: With 95% confidence, fewer than this many of the skipped have their middle on the other side.
+    probes: Number of probes in all rounds.
+    found: Number of probes whose sign differed from their cell's corners; what they found is in the mesh.
+    skipped: S, number of cells that were not refined, without the most suspicious ones, which were all probed.
+    missed: With 95% confidence, fewer than this many skipped cells differ in sign between centre and corners.
     """
 
     probes: int
@@ -45,12 +46,12 @@ class Audit:
 
 
 def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.random.Generator) -> Audit:
-    """Probe skipped cells, refine what is found, and probe anew until nothing is.
+    """Probe skipped cells, refine what is found, and probe again until nothing is found.
 
     Args:
-        grid: Its sign changes have been followed.
+        grid: The grid, after its sign changes have been followed.
         ask: Logits (Q,) at (Q, 3) nodes of the finest grid.
-        asked: Queries so far, by which the probes of a round are limited.
+        asked: Number of queries so far, which limits the number of probes in a round.
         rng: Chooses the probes.
     """
     probes, found, dense_levels = 0, 0, 0
@@ -73,13 +74,16 @@ def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.
             grid.refine_all_of(dense_levels)
             dense_levels += 1
     rest, drawn = len(middle) - certain, count - certain
-    doubt = (1 - CONFIDENCE) / 2**round  # each round could stop by chance: all of them together do so this rarely
+    doubt = (1 - CONFIDENCE) / 2**round  # any round could end by chance; the total stays below 1 - CONFIDENCE
     missed = int(np.ceil(rest * (1 - doubt ** (1 / drawn)))) if drawn else rest
     return Audit(probes=probes, found=found, skipped=rest, missed=min(missed, rest))
 
 
 def _skipped(grid: SparseGrid) -> tuple[Nodes, NDArray[np.bool_], Values]:
-    """Of cells that were not refined: the finest node in their middle, their side, and how suspicious, least first."""
+    """For each cell not refined: the finest node at its centre, whether its corners are inside, and its suspicion.
+
+    The lower the suspicion, the more suspicious the cell.
+    """
     middles, inside, suspicion = [np.empty((0, 3), dtype=np.int64)], [np.empty(0, dtype=np.bool_)], [np.empty(0)]
     for level in grid.levels:
         coarser = level.coarser

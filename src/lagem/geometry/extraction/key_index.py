@@ -1,9 +1,9 @@
-"""Int64 keys numbered in the order of their arrival: the sparse counterpart of an array over a whole grid."""
+"""Int64 keys numbered in order of arrival: the sparse counterpart of an array over a whole grid."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-# K keys of a call
+# K keys per call
 
 Keys = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ class KeyIndex:
         return numbers
 
     def add(self, keys: Keys) -> None:
-        """Number (K,) keys that are sorted, distinct and not yet known."""
+        """Assign numbers to (K,) keys, which must be sorted, distinct and not yet known."""
         if len(keys) == 0:
             return
         self._runs.append((keys, np.arange(self.count, self.count + len(keys))))

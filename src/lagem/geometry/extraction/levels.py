@@ -1,8 +1,8 @@
-"""Grids of doubling resolution, each known only in cells of the next coarser one that were refined.
+"""Grids of doubling resolution, each known only inside the refined cells of the next coarser grid.
 
-A cell has the key of its lowest node. Nodes of a refined level are stored by the coarser node that they round down to:
-its block of 2 x 2 x 2. A node that was never asked lies in cells of a coarser grid whose corners all have one sign, and
-has that sign.
+A cell has the key of its lowest node. Nodes of a refined grid are stored in blocks of 2 x 2 x 2, one for each coarser
+node that they round down to. A node that was never queried lies in cells of a coarser grid whose corners all have the
+same sign, and counts as having that sign.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from lagem.geometry.extraction.key_index import KeyIndex, Keys, distinct
 
-# R cells a side, so R + 1 nodes; Q nodes, P refined cells ("parents"), B blocks
+# R cells per side, so R + 1 nodes; Q nodes, P refined cells ("parents"), B blocks
 
 Nodes = NDArray[np.int64]  # (Q, 3)
 Values = NDArray[np.float32]
-Ask = Callable[[Nodes, int], Values]  # (Q, 3) nodes of a grid of R cells a side to (Q,) logits
+Ask = Callable[[Nodes, int], Values]  # (Q, 3) nodes of a grid of R cells per side to (Q,) logits
 
 OCTANTS = np.indices((2, 2, 2)).reshape(3, 8).T
 TRIPLES = np.indices((3, 3, 3)).reshape(3, 27).T
@@ -26,7 +26,7 @@ CHILD_CORNERS = np.ravel_multi_index(tuple((OCTANTS[:, None] + OCTANTS).transpos
 
 
 def keys_of(nodes: Nodes, cells: int) -> Keys:
-    """Keys of (..., 3) nodes of a grid of `cells` a side."""
+    """Keys of (..., 3) nodes of a grid of `cells` cells per side."""
     return (nodes[..., 0] * (cells + 1) + nodes[..., 1]) * (cells + 1) + nodes[..., 2]
 
 
@@ -38,14 +38,14 @@ def nodes_of(keys: Keys, cells: int) -> Nodes:
 
 
 def is_crossed(corners: Values) -> NDArray[np.bool_]:
-    """Whether the (..., 8) corners of cells are not all on one side."""
+    """Whether the (..., 8) corners of cells are not all on the same side."""
     inside = corners > 0
     crossed: NDArray[np.bool_] = np.logical_xor(inside.any(axis=-1), inside.all(axis=-1))
     return crossed
 
 
 def is_near(corners: Values, near: float) -> NDArray[np.bool_]:
-    """Whether any of the (..., 8) corners of cells is that near 0, so that a sign change may hide between them."""
+    """Whether any of the (..., 8) corners of cells is within `near` of 0, so that a sign change may hide inside."""
     least: NDArray[np.bool_] = np.abs(corners).min(axis=-1) < near
     return least
 
@@ -62,7 +62,7 @@ class Base:
         return len(self.values) - 1
 
     def known(self, nodes: Nodes) -> Values:
-        """(Q,) logits."""
+        """(Q,) logits of nodes."""
         return self.values[tuple(nodes.T)]
 
     def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
@@ -77,12 +77,12 @@ class Base:
 
 
 class Refined:
-    """The grid of 2R cells a side, known in the coarser cells that `refine` was given and those that it followed.
+    """The grid of 2R cells per side, known inside the coarser cells that `refine` was given or reached from those.
 
     Args:
-        coarser: The grid of R.
+        coarser: The grid of R cells per side.
         ask: Logits at nodes.
-        near: Logits that `is_near` counts as near 0 on this grid.
+        near: Logit below which `is_near` counts a corner as near 0 on this grid.
     """
 
     def __init__(self, coarser: "Base | Refined", ask: Ask, near: float) -> None:
@@ -91,14 +91,14 @@ class Refined:
         self._ask, self._near = ask, near
         self._blocks, self._parents = KeyIndex(), KeyIndex()
         self._block_keys: Keys = np.empty(0, dtype=np.int64)
-        self._values: Values = np.empty((0, 8), dtype=np.float32)  # NaN where not asked
+        self._values: Values = np.empty((0, 8), dtype=np.float32)  # NaN where not queried
         self._waves: list[tuple[Keys, NDArray[np.int64]]] = []  # parents, and (P, 8) numbers of their corners' blocks
 
     def refine(self, parents: Keys) -> Keys:
-        """Ask all nodes in coarse cells, and in those next to them that a sign change reaches, and so on.
+        """Query all nodes in coarse cells, then in neighbouring cells that a sign change reaches, and so on.
 
         Args:
-            parents: Sorted, distinct; their corners are known. Those refined before are skipped.
+            parents: Coarse cells, sorted and distinct, whose corners are known. Those already refined are skipped.
 
         Returns:
             Crossed or nearly crossed cells of this grid that have become known, sorted.
@@ -116,7 +116,7 @@ class Refined:
         return self._parents.find(cells) >= 0
 
     def known(self, nodes: Nodes) -> Values:
-        """(Q,) logits, NaN where not asked."""
+        """(Q,) logits, NaN for nodes that were not queried."""
         number = self._blocks.find(keys_of(nodes >> 1, self.coarser.cells))
         values = np.full(len(nodes), np.nan, dtype=np.float32)
         asked = number >= 0
@@ -124,7 +124,7 @@ class Refined:
         return values
 
     def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
-        """(Q,) whether nodes are inside, by the coarser grids where they were not asked."""
+        """(Q,) whether nodes are inside; for nodes that were not queried, the coarser grids decide."""
         values = self.known(nodes)
         inside, unknown = values > 0, np.isnan(values)
         if unknown.any():
@@ -132,7 +132,7 @@ class Refined:
         return inside
 
     def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
-        """The cells of this grid in refined ones with their (K, 8) corners, in slices."""
+        """This grid's cells inside refined coarser cells, with their (K, 8) corners, in slices."""
         for parents, blocks in self._waves:
             for start in range(0, len(parents), SLICE):
                 part = slice(start, start + SLICE)
@@ -140,7 +140,7 @@ class Refined:
                 yield self._children(parents[part]).reshape(-1), corners.reshape(-1, 8)
 
     def border(self, axis: int, side: int) -> Iterator[tuple[Nodes, NDArray[np.bool_]]]:
-        """Known nodes (Q, 3) on a face of the cube, the lower (0) or upper (1) on an axis, and which are inside."""
+        """Known nodes (Q, 3) on one face of the cube, the lower (0) or upper (1) of an axis, and which are inside."""
         on_face = TRIPLES[:, axis] == 2 * side
         for parents, blocks in self._waves:
             low = nodes_of(parents, self.coarser.cells)
@@ -153,7 +153,7 @@ class Refined:
         return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
 
     def _add(self, parents: Keys) -> Values:
-        """Ask what is unknown in new parents; their (P, 27) logits."""
+        """Query the unknown nodes of new parents; returns all their (P, 27) logits."""
         corners = parents[:, None] + keys_of(OCTANTS, self.coarser.cells)
         keys = distinct(corners)
         new = keys[self._blocks.find(keys) < 0]
@@ -166,7 +166,7 @@ class Refined:
         self._parents.add(parents)
         self._waves.append((parents, blocks))
 
-        needed = np.zeros(self._values.size, dtype=np.bool_)  # marked, not sorted: each node is in up to eight parents
+        needed = np.zeros(self._values.size, dtype=np.bool_)  # marks, not a sort, as a node may be in eight parents
         for entry in self._entries(blocks):
             needed[entry] = True
         wanted = np.flatnonzero(needed & np.isnan(self._values).ravel())
@@ -178,7 +178,7 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """27 places (P,) in the flattened values, of the nodes of parents."""
+        """For each of a parent's 27 nodes, the (P,) indices into the flattened values."""
         corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
         return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
 
@@ -187,9 +187,9 @@ class Refined:
         return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
 
     def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
-        """Coarse cells next to parents that a sign change between coarse corners of one sign reaches.
+        """Neighbours of parents that a sign change reaches through a face or edge whose coarse corners share one sign.
 
-        Neighbours whose own corners have two signs are refined anyway.
+        Neighbours whose own corners differ in sign are refined anyway.
         """
         nodes = nodes_of(parents, self.coarser.cells)
         reached = [np.empty(0, dtype=np.int64)]
@@ -206,7 +206,7 @@ class Refined:
 
 
 def _hidden() -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Of each face and edge of a parent: its middle and its corners among the 27, and the steps to all around it."""
+    """For each face and edge of a parent: its middle and corners among the 27, and the steps to the cells around it."""
     found = []
     for middle in TRIPLES:
         fixed = middle != 1

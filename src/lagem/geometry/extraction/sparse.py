@@ -1,4 +1,4 @@
-"""A field's grid that is known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
+"""A grid over a field, known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,19 @@ from lagem.geometry.extraction.levels import (
     nodes_of,
 )
 
-# R cells a side of the finest grid, N points
+# R cells per side of the finest grid, N points
 
-# A cell counts as nearly crossed if a corner is within this part of the median variation over crossed cells: more in
-# grids of less than 64 cells a side, whose cells can hide more.
+# A cell counts as nearly crossed if a corner is closer to 0 than this fraction of the median variation within crossed
+# cells. The fraction is larger in grids of fewer than 64 cells per side, whose cells can hide more.
 MARGIN, COARSE_MARGIN = 0.3, 1.0
 
 
 class SparseGrid:
-    """Every sign change of the coarsest grid and what is connected to it, down to the finest grid.
+    """Every sign change of the coarsest grid and everything connected to it, refined down to the finest grid.
 
     Args:
         base: (c + 1, c + 1, c + 1) logits of the coarsest grid.
-        doublings: Levels below it, at least 1; R = c * 2^doublings.
+        doublings: Number of finer levels, at least 1; R = c * 2^doublings.
         ask: Logits at nodes.
     """
 
@@ -37,7 +37,7 @@ class SparseGrid:
         self.base = Base(base)
         self._start, corners = _crossed(self.base)
         variation = float(np.median(np.ptp(corners, axis=1))) if len(corners) else 0.0
-        near = []  # of the grids from the coarsest to the finest
+        near = []  # thresholds of the grids, coarsest first
         for number in range(doublings + 1):
             cells = self.base.cells << number
             near.append((MARGIN if cells >= 64 else COARSE_MARGIN) * variation * self.base.cells / cells)
@@ -58,20 +58,20 @@ class SparseGrid:
         self._descend(self._start, np.empty((0, 3)))
 
     def refine_around(self, points: NDArray[np.float64]) -> None:
-        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and what shows up there."""
+        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and follow what is found there."""
         self._descend(np.empty(0, dtype=np.int64), points)
 
     def refine_all_of(self, number: int) -> None:
-        """Refine every cell of the coarsest grid doubled `number` times, whose own cells are all known."""
+        """Refine every cell of the grid `number` doublings above the coarsest, whose cells must all be known."""
         grid = self.levels[number].coarser
         every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
         self._descend(np.sort(every), np.empty((0, 3)), first=number)
 
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
-        """Crossed cells of the finest grid inside a layer of cells outside the cube, as `marching_cubes_of_cells` asks.
+        """Crossed cells of the finest grid, padded with one layer of cells, as `marching_cubes_of_cells` needs them.
 
-        A node of that layer has its neighbour's logit with the sign of outside, scaled so that the surface crosses
-        `BEYOND` of a cell outside the cube.
+        A node of that layer has the logit of its neighbour on the border, made negative and scaled so that a surface
+        cut by the border is closed `BEYOND` cells outside the cube.
         """
         side = self.cells + 3
         keys, corners = _crossed(self.levels[-1])
@@ -79,7 +79,7 @@ class SparseGrid:
         inside = self._inside_on_the_border()
         if len(inside) == 0:
             return inner, corners.astype(np.float64)
-        around = (inside[:, None] + OCTANTS).reshape(-1, 3)  # low corners in the padded grid, where nodes are 1 more
+        around = (inside[:, None] + OCTANTS).reshape(-1, 3)  # lowest corners, in the padded grid: node + 1
         outer = around[(around == 0).any(axis=1) | (around == side - 2).any(axis=1)]
         outer_keys = distinct(keys_of(outer, side - 1))
         all_keys = np.concatenate([inner, outer_keys])
@@ -101,14 +101,14 @@ class SparseGrid:
             for side in range(2):
                 plane: NDArray[np.bool_] = np.greater(self.base.values.take(-side, axis), 0)
                 for level in self.levels:
-                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # as the node that an unknown one rounds down to
+                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # unknown nodes: as the one they round down to
                     for nodes, inside in level.border(axis, side):
                         plane[tuple(nodes[:, others].T)] = inside
                 found.append(np.insert(np.argwhere(plane), axis, side * self.cells, axis=1))
         return np.concatenate(found)
 
     def _padded(self, cells: Nodes) -> NDArray[np.float64]:
-        """(K, 8) corners of cells of the padded grid; ±1 for nodes that were not asked, as only their signs matter."""
+        """(K, 8) corners of cells of the padded grid; ±1 for nodes not queried, as only their signs matter."""
         nodes = cells[:, None] + OCTANTS - 1
         real = np.clip(nodes, 0, self.cells)
         corners = self.levels[-1].known(real.reshape(-1, 3)).astype(np.float64)
@@ -118,7 +118,7 @@ class SparseGrid:
         return np.where((nodes != real).any(axis=2), padding(corners), corners)
 
 
-BEYOND = 0.1  # cells by which a shape cut by the box reaches over its border
+BEYOND = 0.1  # cells by which a shape that the cube cuts extends beyond its border
 
 
 def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,7 +127,7 @@ def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _crossed(grid: Base | Refined) -> tuple[Keys, Values]:
-    """The crossed ones of a grid's known cells, sorted, with their corners."""
+    """The crossed cells among a grid's known cells, sorted, with their corners."""
     keys, corners = [np.empty(0, dtype=np.int64)], [np.empty((0, 8), dtype=np.float32)]
     for some_keys, some_corners in grid.cells_with_corners():
         crossed = is_crossed(some_corners)

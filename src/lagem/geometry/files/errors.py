@@ -1,4 +1,4 @@
-"""What is wrong with a file of a mesh or a cloud, and which paths are files at all."""
+"""Errors in mesh and cloud files, limits on their size, and the checks that all readers share."""
 
 import re
 from collections.abc import Iterable
@@ -7,28 +7,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BYTES = {  # of a file; a text file takes about ten times its size in memory while it is read
+MOST_BYTES = {  # per file; reading a text file takes about ten times its size in memory
     **dict.fromkeys((".obj", ".off", ".xyz"), 2**29),
     **dict.fromkeys((".ply", ".stl", ".glb", ".gltf", ".npy"), 2**31),
 }
-MOST_TEXT = 2**29  # bytes of a text in a format that is mostly binary (ply, stl) or holds its data elsewhere (gltf)
-MOST_ELEMENTS = 20_000_000  # vertices of a file, and faces, instances counted as often as they are placed
+MOST_TEXT = 2**29  # bytes of text in a format that is mostly binary (ply, stl) or keeps its data elsewhere (gltf)
+MOST_ELEMENTS = 20_000_000  # vertices per file, and faces per file; an instance counts each time it is placed
 INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
 class MeshError(ValueError):
-    """A file or mesh that cannot be used, with the reason and the remedy in one line."""
+    """Raised for a file or mesh that cannot be used; gives the reason and the remedy in one line."""
 
 
 def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
-    """The path of a regular file that is not empty, not too large, and has one of the endings."""
+    """Path of a regular file that is not empty, not too large, and has one of the endings; raises MeshError if not."""
     path = Path(path)
     try:
         is_file = path.is_file()
     except OSError as error:  # a name that is too long
-        raise MeshError(f"{path}: is no path of a file ({error.strerror}); check it.") from None
+        raise MeshError(f"{path}: is not a valid path ({error.strerror}); check it.") from None
     if not is_file:
-        found = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        found = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
         raise MeshError(f"{path}: {found}, but a file is needed; check the path.")
     ending, size = path.suffix.lower(), path.stat().st_size
     if ending not in endings:
@@ -37,36 +37,36 @@ def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
         raise MeshError(f"{path}: is empty (0 bytes); fetch or save it again.")
     if size > MOST_BYTES[ending]:
         raise MeshError(
-            f"{path}: has {size} bytes, more than the {MOST_BYTES[ending]} that are read of a {ending} file; "
+            f"{path}: has {size} bytes, more than the limit of {MOST_BYTES[ending]} for a {ending} file; "
             "simplify the mesh, or save it in a binary format."
         )
     return path
 
 
 def check_count(count: int, what: str) -> None:
-    """Raise ValueError if a file holds more vertices or faces than are read."""
+    """Raise ValueError if a file holds more vertices or faces than the limit."""
     if count > MOST_ELEMENTS:
-        raise ValueError(f"holds {count} {what}, more than the {MOST_ELEMENTS} that are read; simplify the mesh.")
+        raise ValueError(f"holds {count} {what}, more than the limit of {MOST_ELEMENTS}; simplify the mesh.")
 
 
 def check_text(size: int) -> None:
-    """Raise ValueError if the text in a file is longer than is read."""
+    """Raise ValueError if the text in a file is longer than the limit."""
     if size > MOST_TEXT:
-        raise ValueError(f"holds a text of {size} bytes, more than the {MOST_TEXT} that are read; save it in binary.")
+        raise ValueError(f"holds {size} bytes of text, more than the limit of {MOST_TEXT}; save it in binary.")
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines of a text by LF, CR LF or CR (`str.splitlines` also splits at ten other letters, inside UTF-8 names)."""
+    """Split text at LF, CR LF or CR; `str.splitlines` also splits at ten other characters, which names may hold."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def quoted(text: str) -> str:
-    """The beginning of a text in a file, as an error line shows it."""
+    """The first 60 characters of a file's text, in backquotes, with unprintable ones replaced, for an error message."""
     return "`" + "".join(letter if letter.isprintable() else "?" for letter in text.strip()[:60]) + "`"
 
 
 def decoded(data: bytes) -> str:
-    """Text of a file: UTF-16 or UTF-8 by its byte order mark, else Latin-1, in which any byte is a character."""
+    """A file's text: UTF-16 or UTF-8 according to its byte order mark, else Latin-1, in which any byte is valid."""
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le")):
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
@@ -74,7 +74,7 @@ def decoded(data: bytes) -> str:
 
 
 def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
-    """Float64 numbers of words; ValueError quotes the first that is none (Python would take `1_000`)."""
+    """Words as float64; ValueError quotes the first that is not a number (`float` alone would accept `1_000`)."""
     given = list(words)
     try:
         numbers = np.fromiter(map(float, given), dtype=np.float64, count=len(given))
@@ -83,18 +83,18 @@ def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
     except ValueError:
         pass
     bad = next(word for word in given if not is_number(word))
-    raise ValueError(f"has {quoted(bad)} in place of a number; repair it or save it again.")
+    raise ValueError(f"has {quoted(bad)} instead of a number; repair it or save it again.")
 
 
 def as_integers(words: list[str]) -> NDArray[np.int64]:
-    """Int64 numbers of words; ValueError quotes the first that is none."""
+    """Words as int64; ValueError quotes the first that is not an integer."""
     if bad := next((word for word in words if not INTEGER.fullmatch(word)), None):
-        raise ValueError(f"has {quoted(bad)} in place of a vertex's number; repair it or save it again.")
+        raise ValueError(f"has {quoted(bad)} instead of a vertex index; repair it or save it again.")
     return np.fromiter(map(int, words), dtype=np.int64, count=len(words))
 
 
 def is_number(word: str) -> bool:
-    """Whether a word is a number as files write it."""
+    """Whether a word is a number as mesh files write it, without underscores."""
     try:
         float(word)
     except ValueError:

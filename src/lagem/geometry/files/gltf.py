@@ -1,7 +1,7 @@
-"""glTF 2.0 scenes: triangles of all meshes that the scene places, at rest.
+"""glTF 2.0 scenes: the triangles of all meshes placed in the scene, at rest.
 
-Morph targets count with the weights that the file gives, skinned meshes stand in the pose of their joints. Points and
-lines (modes 0 to 3) have no surface. Animations, cameras and materials have no bearing on it.
+Morph targets are applied with the weights in the file, and skins with the pose of their joints. Points and lines
+(modes 0 to 3) are skipped, as they have no surface; so are animations, cameras and materials, which do not change it.
 """
 
 from collections import deque
@@ -18,13 +18,13 @@ TRIANGLES, STRIP, FAN = 4, 5, 6
 MOST_JOINTS = 8  # JOINTS_0 to JOINTS_7, four joints each
 MOST_NODES = 100_000
 
-LARGEST_TURN = 1e6  # length of a quaternion, which should be 1; its inverse is the smallest
+LARGEST_TURN = 1e6  # largest accepted length of a quaternion, which should be 1; the smallest is its reciprocal
 
 Primitive = tuple[NDArray[np.float64], NDArray[np.int64]]  # (V, 3) vertices and (T, 3) triangles
 
 
 def read_gltf(path: Path) -> Polygons:
-    """Positions and triangles of the default scene, in its coordinates (+Y up); ValueError says what cannot be read."""
+    """Vertices and triangles of the default scene, in its coordinates (+Y up); ValueError says what cannot be read."""
     document = Document(path)
     places = _placed(document)
     vertices, triangles, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
@@ -34,7 +34,7 @@ def read_gltf(path: Path) -> Polygons:
         if "mesh" not in node:
             continue
         if "EXT_mesh_gpu_instancing" in document.object("extensions", node):
-            raise ValueError("places copies by EXT_mesh_gpu_instancing, which is not read; save it without.")
+            raise ValueError("places copies by EXT_mesh_gpu_instancing, which is not supported; save it without it.")
         weights = document.numbers("weights", node, None)
         for kind, name in (("meshes", "mesh"), ("skins", "skin")):
             if name in node:
@@ -42,40 +42,40 @@ def read_gltf(path: Path) -> Polygons:
         key = (node["mesh"], None if weights is None else weights.tobytes(), node.get("skin"))
         if key not in made:
             made[key] = _mesh(document, node, weights, places)
-        transform = np.eye(4) if "skin" in node else matrix  # a skin says where its mesh is
+        transform = np.eye(4) if "skin" in node else matrix  # a skin places its mesh itself
         own, corners = made[key]
         document.check_copies(count := count + len(own), "vertices")
         document.check_copies(faces := faces + len(corners), "faces")
-        mirrored = np.linalg.slogdet(transform[:3, :3])[0] < 0  # a determinant may be too small for float64
+        mirrored = np.linalg.slogdet(transform[:3, :3])[0] < 0  # the determinant itself may underflow
         triangles.append((corners[:, ::-1] if mirrored else corners) + (count - len(own)))
         vertices.append(own @ transform[:3, :3].T + transform[:3, 3])
     return Polygons.of_triangles(np.concatenate(vertices), np.concatenate(triangles))
 
 
 def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
-    """(4, 4) transform to the scene of each node in it; a node has one parent at most, and no cycle."""
+    """(4, 4) transform from each node of the scene to the scene; ValueError if the nodes do not form a tree."""
     nodes, scenes = document.list("nodes", document.root), document.list("scenes", document.root)
     if len(nodes) > MOST_NODES:
-        raise ValueError(f"holds {len(nodes)} nodes, more than the {MOST_NODES} that are read; merge its meshes.")
+        raise ValueError(f"holds {len(nodes)} nodes, more than the limit of {MOST_NODES}; merge its meshes.")
     parent: dict[int, int] = {}
     for number in range(len(nodes)):
         for child in document.list("children", document.indexed("nodes", number)):
             document.indexed("nodes", child)
             if child in parent:
                 raise ValueError(
-                    "has a node with two parents, so its nodes are no tree; save it again from its source."
+                    "has a node with two parents, so its nodes do not form a tree; save it again from its source."
                 )
             parent[child] = number
     if scenes:
         if len(scenes) > 1 and "scene" not in document.root:
-            raise ValueError(f"holds {len(scenes)} scenes and does not say which to show; save it with one.")
+            raise ValueError(f"holds {len(scenes)} scenes, but names no default; save it with one scene.")
         roots = document.list("nodes", document.indexed("scenes", document.root.get("scene", 0)))
     else:
         roots = [number for number in range(len(nodes)) if number not in parent]
         if nodes and not roots:
             raise ValueError("has a cycle in its node graph; save it again from its source.")
     if len(roots) > len(nodes):
-        raise ValueError(f"shows {len(roots)} nodes, but has {len(nodes)}; save it again from its source.")
+        raise ValueError(f"has a scene of {len(roots)} roots, but {len(nodes)} nodes; save it again from its source.")
     placed: dict[int, NDArray[np.float64]] = {}
     waiting = deque((root, np.eye(4)) for root in roots)
     while waiting:
@@ -101,7 +101,7 @@ def _local(document: Document, node: dict[str, Any]) -> NDArray[np.float64]:
     if turned is not None:
         length = float(np.linalg.norm(turned))
         if not 1 / LARGEST_TURN < length < LARGEST_TURN:
-            raise ValueError(f"has a rotation of length {length:g}, which is no unit quaternion; save it again.")
+            raise ValueError(f"has a rotation of length {length:g}, which is not a unit quaternion; save it again.")
         x, y, z, w = turned / length
         made[:3, :3] = [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -121,7 +121,7 @@ def _mesh(
     weights: NDArray[np.float64] | None,
     placed: dict[int, NDArray[np.float64]],
 ) -> Primitive:
-    """All primitives of a mesh that have faces, as one."""
+    """All primitives of a mesh that have faces, joined into one."""
     mesh = document.indexed("meshes", node["mesh"])
     weights = document.numbers("weights", mesh, None) if weights is None else weights
     vertices_of, triangles_of, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
@@ -132,11 +132,11 @@ def _mesh(
             continue
         attributes = document.object("attributes", primitive)
         if "POSITION" not in attributes:
-            raise ValueError("has a primitive without POSITION, so without vertices; save it uncompressed.")
+            raise ValueError("has a primitive without POSITION, and so without vertices; save it uncompressed.")
         for index in (attributes["POSITION"], primitive.get("indices", attributes["POSITION"])):
             if not {"bufferView", "sparse"} & document.indexed("accessors", index).keys():
                 raise ValueError(
-                    f"has accessor {index} of vertices or faces without a bufferView, so without data; "
+                    f"has accessor {index} for vertices or faces without a bufferView, and so without data; "
                     "save it uncompressed."
                 )
         vertices = document.accessor(attributes["POSITION"], kind="VEC3")
@@ -146,7 +146,7 @@ def _mesh(
             if weight and "POSITION" in moves:
                 moved = document.accessor(moves["POSITION"], kind="VEC3")
                 if len(moved) != len(vertices):
-                    raise ValueError("has a morph target with another number of vertices; save it again.")
+                    raise ValueError("has a morph target that does not fit its mesh's vertices; save it again.")
                 vertices = vertices + weight * moved
         if "skin" in node:
             vertices = _posed(document, node["skin"], attributes, vertices, placed)
@@ -177,7 +177,7 @@ def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
         first = np.full(max(len(corners) - 2, 0), corners[0] if len(corners) else 0)
         return np.stack([corners[1:-1], corners[2:], first], axis=1) if len(corners) > 2 else first.reshape(0, 3)
     if len(corners) % 3:
-        raise ValueError(f"has {len(corners)} corners of triangles, which is no multiple of 3; it was cut off.")
+        raise ValueError(f"has {len(corners)} corners of triangles, not a multiple of 3; it was cut off.")
     return corners.reshape(-1, 3)
 
 
@@ -188,7 +188,7 @@ def _posed(
     vertices: NDArray[np.float64],
     placed: dict[int, NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Vertices of a skinned mesh, each moved by its joints as they stand in the scene."""
+    """Vertices of a skinned mesh, each moved by its joints as they are posed in the scene."""
     entry = document.indexed("skins", skin)
     joints = document.list("joints", entry)
     inverse = np.broadcast_to(np.eye(4), (len(joints), 4, 4))
@@ -217,12 +217,12 @@ def _posed(
             posed += weight[:, column, None] * moved
             total += weight[:, column]
     if len(vertices) and not (total > 0).all():
-        raise ValueError("has vertices of a skin without a weight; save it again.")
+        raise ValueError("has skinned vertices without a weight; save it again.")
     return posed / total[:, None]
 
 
 def _check_affine(matrices: NDArray[np.float64]) -> None:
-    """Raise ValueError if one of (n, 4, 4) transforms is a perspective."""
+    """Raise ValueError if one of the (n, 4, 4) matrices is a perspective transform."""
     if not (np.abs(matrices[:, 3] - [0, 0, 0, 1]) <= 1e-6).all():
         raise ValueError(
             "has a matrix whose last row is not 0, 0, 0, 1 (a perspective); save it again from its source."

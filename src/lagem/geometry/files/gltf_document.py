@@ -1,7 +1,7 @@
-"""A glTF 2.0 document with its bytes: fields checked as they are read, accessors as arrays.
+"""A glTF 2.0 document and its buffers: fields are checked as they are read, and accessors become arrays.
 
-Everything in the document is checked when it is used: a field of another type, an index that names nothing and an
-accessor that reaches beyond its buffer are refused by name.
+Everything is checked when it is used: a field of the wrong type, an index out of range and an accessor that reaches
+beyond its buffer are refused by name.
 """
 
 import base64
@@ -19,32 +19,30 @@ from lagem.geometry.files.errors import MOST_BYTES, check_count, check_text, quo
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-# required extensions that leave positions and faces as they are, or that are read
+# required extensions that do not change positions or faces, and those that are supported
 HARMLESS = ("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 READ = ("KHR_mesh_quantization",)
-MOST_VALUES = 5_000_000  # of the JSON: fields and entries
-# A small document may name the same data again and again, in accessors, morph targets, skins and nodes. Beyond these
-# bounds, what is read and what is placed may not outgrow the bytes of the document and its buffers.
+MOST_VALUES = 5_000_000  # fields and entries in the JSON
+# A small document may refer to the same data many times, in accessors, morph targets, skins and nodes. Beyond these
+# bounds, the amount of data read or placed is limited by the size of the document and its buffers.
 MOST_REPEATED = 30_000_000  # numbers read
 READS_A_BYTE = 20
-COST_OF_A_STEP = 1000  # numbers that take as long to read as one accessor or primitive
-MOST_COPIED = 2_000_000  # vertices placed, and faces
+COST_OF_A_STEP = 1000  # opening an accessor or primitive counts as reading this many numbers
+MOST_COPIED = 2_000_000  # vertices placed, and faces placed
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
 
 class Document:
-    """The JSON of a file with its buffers."""
+    """The JSON of a file, and its buffers."""
 
     def __init__(self, path: Path) -> None:
-        """Read a .gltf or .glb file; ValueError if it is none, is cut off, or needs what is not read."""
+        """Read a .gltf or .glb file; ValueError if it is not glTF, is cut off, or requires unsupported extensions."""
         self.path = path
         data = path.read_bytes()
         text, self._binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
         check_text(len(text))
         if (values := sum(map(text.count, (b"{", b"[", b",")))) > MOST_VALUES:
-            raise ValueError(
-                f"holds {values} values in its JSON, more than the {MOST_VALUES} that are read; simplify it."
-            )
+            raise ValueError(f"holds {values} values in its JSON, more than the limit of {MOST_VALUES}; simplify it.")
         self._buffers: dict[int, bytes] = {}
         self._bytes, self._numbers = len(data), 0
         try:
@@ -52,38 +50,40 @@ class Document:
         except RecursionError:
             raise ValueError("is nested too deeply to be a glTF document; save it again from its source.") from None
         except ValueError as error:
-            raise ValueError(f"holds no valid JSON ({error}); it was cut off or is no glTF, save it again.") from None
+            raise ValueError(f"is cut off or is not glTF: its JSON is not valid ({error}); save it again.") from None
         version = self.object("asset", self.root).get("version")
         if not isinstance(version, str) or not version.startswith("2."):
-            raise ValueError(f"is of glTF version {quoted(str(version))}, but version 2 is read; convert it.")
+            raise ValueError(f"has glTF version {quoted(str(version))}, but only version 2 is supported; convert it.")
         for name in self.list("extensionsRequired", self.root):
             if not isinstance(name, str) or not (name in READ or name.startswith(HARMLESS)):
-                raise ValueError(f"requires the extension {quoted(str(name))}, which is not read; save it without.")
+                raise ValueError(
+                    f"requires the extension {quoted(str(name))}, which is not supported; save it without it."
+                )
 
     def count_numbers(self, numbers: int) -> None:
-        """Raise ValueError if more numbers have been read than the file can mean."""
+        """Add to the count of numbers read; ValueError if it exceeds what a file of this size can plausibly need."""
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
-            raise ValueError("names the same data too often, or data that are not there; save it again without copies.")
+            raise ValueError("refers to the same data too often, or to missing data; save it again without copies.")
 
     def check_copies(self, count: int, what: str) -> None:
-        """Raise ValueError if more vertices or faces are placed than the file can mean."""
+        """Raise ValueError if more vertices or faces are placed than a file of this size can plausibly need."""
         check_count(count, what)
         if count > max(MOST_COPIED, self._bytes):
             raise ValueError(
-                f"places {count} {what} by copies of {self._bytes} bytes, but at most {MOST_COPIED} are read; "
-                "simplify it."
+                f"places {count} {what} by copies of {self._bytes} bytes, more than the limit of "
+                f"{max(MOST_COPIED, self._bytes)}; simplify it."
             )
 
     # Fields: `where` is the object that holds the field.
 
     def object(self, name: str, where: dict[str, Any]) -> dict[str, Any]:
-        """A field that is an object; an empty one if it is absent."""
+        """A field that is an object; an empty object if the field is absent."""
         value = where.get(name, {}) if isinstance(where, dict) else None
         return value if isinstance(value, dict) else _wrong(name, value, "an object")
 
     def list(self, name: str, where: dict[str, Any]) -> list[Any]:
-        """A field that is a list; an empty one if it is absent."""
+        """A field that is a list; an empty list if the field is absent."""
         value = where.get(name, []) if isinstance(where, dict) else None
         return value if isinstance(value, list) else _wrong(name, value, "a list")
 
@@ -95,7 +95,7 @@ class Document:
         return _wrong(name, value, f"an integer from 0 to {most}")
 
     def numbers(self, name: str, where: dict[str, Any], count: int | None) -> NDArray[np.float64] | None:
-        """A field that is a list of finite numbers, of a given length if `count` is one; None if it is absent."""
+        """A field that is a list of `count` finite numbers (any number if None); None if the field is absent."""
         value = where.get(name)
         if value is None:
             return None
@@ -104,10 +104,12 @@ class Document:
         return _wrong(name, value, f"{count or 'a list of'} finite numbers")
 
     def indexed(self, kind: str, index: Any) -> dict[str, Any]:
-        """An entry of a list of the document, such as `nodes`."""
+        """An entry of one of the document's lists, such as `nodes`."""
         entries = self.list(kind, self.root)
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
-            raise ValueError(f"names entry {quoted(str(index))} of `{kind}`, which has {len(entries)}; save it again.")
+            raise ValueError(
+                f"refers to entry {quoted(str(index))} of `{kind}`, which has {len(entries)} entries; save it again."
+            )
         entry = entries[index]
         return entry if isinstance(entry, dict) else _wrong(f"{kind}/{index}", entry, "an object")
 
@@ -116,7 +118,7 @@ class Document:
     def accessor(self, index: Any, *, kind: str, indices: bool = False) -> NDArray[Any]:
         """(count, components) values of an accessor: float64, or int64 if `indices`.
 
-        Normalised integers are divided by the largest value of their type, and sparse values put in their places.
+        Normalised integers are divided by the largest value of their type, and sparse values replace those they name.
         """
         accessor = self.indexed("accessors", index)
         count = self.integer("count", accessor)
@@ -125,7 +127,7 @@ class Document:
         if not component or accessor.get("type") != kind or (indices and component not in ("<u1", "<u2", "<u4")):
             raise ValueError(
                 f"has accessor {index} of type {quoted(str(accessor.get('type')))} and component type "
-                f"{quoted(str(accessor.get('componentType')))}, which does not fit its use; save it again."
+                f"{quoted(str(accessor.get('componentType')))}, which do not fit its use; save it again."
             )
         width = WIDTHS[kind]
         self.count_numbers(count * width)
@@ -139,10 +141,12 @@ class Document:
             at, new = self.object("indices", sparse), self.object("values", sparse)
             kind_at = COMPONENTS.get(self.integer("componentType", at), "")
             if kind_at not in ("<u1", "<u2", "<u4"):
-                raise ValueError(f"has sparse indices of a wrong type in accessor {index}; save it again.")
+                raise ValueError(f"has sparse indices of the wrong type in accessor {index}; save it again.")
             rows = self._view(at, changed, kind_at, 1, index)[:, 0].astype(np.int64)
             if changed and rows.max() >= count:
-                raise ValueError(f"changes item {rows.max()} of the {count} of accessor {index}; save it again.")
+                raise ValueError(
+                    f"replaces item {rows.max()} of accessor {index}, which has {count} items; save it again."
+                )
             values[rows] = self._view(new, changed, component, width, index)
         if indices:
             return values.astype(np.int64)
@@ -161,7 +165,7 @@ class Document:
         if stride < item or last > length or begin + length > len(buffer):
             raise ValueError(
                 f"declares {count} items in accessor {index}, which need {last} bytes, but its buffer holds "
-                f"{min(length, max(len(buffer) - begin, 0))}; it was cut off, or repair the file."
+                f"{min(length, max(len(buffer) - begin, 0))}; fetch it again if it was cut off, or repair it."
             )
         whole = np.frombuffer(buffer, dtype=np.uint8, offset=begin + offset, count=last - offset if count else 0)
         if not count:
@@ -175,7 +179,10 @@ class Document:
             uri, declared = buffer.get("uri"), self.integer("byteLength", buffer)
             self._bytes += declared
             if self._bytes > MOST_BYTES[".gltf"]:
-                raise ValueError(f"declares buffers of {self._bytes} bytes and more; simplify the mesh.")
+                raise ValueError(
+                    f"has at least {self._bytes} bytes with its buffers, more than the limit of "
+                    f"{MOST_BYTES['.gltf']}; simplify the mesh."
+                )
             if uri is None and index == 0 and self.path.suffix.lower() == ".glb":
                 data = self._binary
             elif isinstance(uri, str):
@@ -202,11 +209,12 @@ class Document:
         try:
             target = Path(os.path.realpath(folder / unquote(uri)))
             is_file = target.is_file()
-        except (OSError, ValueError):  # too long, or with letters that no path has
-            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is no path; save it again.") from None
+        except (OSError, ValueError):  # too long, or with characters that a path cannot have
+            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is not a valid path; save it again.") from None
         if ":" in uri.split("/")[0] or not target.is_relative_to(folder):
             raise ValueError(
-                f"keeps a buffer in {quoted(uri)}, outside its folder, which is not read; put it in the file's folder."
+                f"keeps a buffer in {quoted(uri)}, outside its folder, which is not allowed; "
+                "put it in the file's folder."
             )
         if not is_file:
             raise ValueError(f"keeps a buffer in {quoted(uri)}, which is missing; put it in the file's folder.")
@@ -218,7 +226,7 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     """JSON and binary chunk of a .glb file."""
     size = len(data)
     if size < 20 or data[:4] != b"glTF" or int.from_bytes(data[16:20], "little") != JSON_CHUNK:
-        raise ValueError(f"has no glb header in its {size} bytes; it was cut off or is no glb, save it again.")
+        raise ValueError(f"has {size} bytes without a glb header; it was cut off or is not a glb, save it again.")
     declared, length = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
     if declared != size or length > size - 20:
         raise ValueError(

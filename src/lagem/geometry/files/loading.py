@@ -1,6 +1,6 @@
-"""The mesh or the cloud of points that a file holds.
+"""The mesh or the point cloud that a file holds.
 
-What leaves `load_mesh` has finite vertices, valid indices, a positive area and a positive extent.
+A mesh from `load_mesh` has finite vertices, valid indices, a positive area and a positive extent.
 """
 
 from collections.abc import Callable
@@ -30,18 +30,18 @@ READERS: dict[str, Callable[[Path], Polygons]] = {
 }
 MESH_ENDINGS = tuple(READERS)
 POINT_ENDINGS = (".ply", ".xyz", ".npy")
-LEAST_RELATIVE_AREA = 1e-12  # of the squared extent: below it, the faces are lines and points up to rounding
-EXTENTS = (1e-100, 1e100)  # outside, squared lengths leave float64
+LEAST_RELATIVE_AREA = 1e-12  # fraction of the squared extent; with less area, all faces are lines and points
+EXTENTS = (1e-100, 1e100)  # outside this range, squared lengths overflow or underflow
 
 
 def load_mesh(path: str | Path) -> Mesh:
     """All faces of an obj, ply, off, stl, glb or gltf file as one mesh of triangles, in the file's coordinates.
 
-    Scenes are flattened with their transforms, polygons are cut into triangles, vertices at one position become one,
-    faces that name a vertex twice and vertices that no face names are dropped.
+    Scenes are flattened with their transforms, polygons are cut into triangles, and vertices at the same position are
+    merged. Faces that name a vertex twice and vertices that no face names are dropped.
 
     Raises:
-        MeshError: The file cannot be read, or holds no surface; it names the file.
+        MeshError: If the file cannot be read or holds no surface; the message names the file.
     """
     path = checked_path(path, MESH_ENDINGS, "meshes")
     found, faces = _read(path)
@@ -58,7 +58,7 @@ def load_mesh(path: str | Path) -> Mesh:
     if not extent > 0:
         raise MeshError(f"{path}: no face has three different corners, so its area and extent are zero; repair it.")
     if not EXTENTS[0] < extent < EXTENTS[1]:
-        raise MeshError(f"{path}: its extent of {extent:g} is outside {EXTENTS}; scale it in its source's program.")
+        raise MeshError(f"{path}: its extent of {extent:g} is outside {EXTENTS}; scale it and save it again.")
     if not mesh.area > LEAST_RELATIVE_AREA * extent**2:
         raise MeshError(f"{path}: its {len(mesh.faces)} faces have a total area of zero; repair or leave out the file.")
     return mesh
@@ -73,14 +73,14 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
         (N, 3) float64, in the file's coordinates.
 
     Raises:
-        MeshError: The file holds no cloud; it names the file.
+        MeshError: If the file holds no point cloud; the message names the file.
     """
     path = checked_path(path, POINT_ENDINGS, "point clouds")
     ending = path.suffix.lower()
     if ending == ".ply":
         found, faces = _read(path)
         if len(faces):
-            raise MeshError(f"{path}: holds faces, so it is no cloud; load it as a mesh and sample its surface.")
+            raise MeshError(f"{path}: holds faces, so it is not a cloud; load it as a mesh and sample its surface.")
         points = found.vertices
     else:
         try:
@@ -90,12 +90,12 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
         except OSError as error:
             raise MeshError(f"{path}: cannot be read ({error.strerror}); check the file.") from error
     if len(points) == 0 or not np.isfinite(points).all():
-        raise MeshError(f"{path}: {len(points)} points, not all finite or none at all; repair the file.")
+        raise MeshError(f"{path}: has {len(points)} points, but needs at least one, all finite; repair the file.")
     return points
 
 
 def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
-    """Polygons of a file and their triangles; whatever goes wrong is a MeshError that names the file."""
+    """Polygons of a file and their triangles; any failure becomes a MeshError that names the file."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             polygons = READERS[path.suffix.lower()](path)
@@ -111,20 +111,20 @@ def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
 
 def _array(path: Path) -> NDArray[np.float64]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # a map cannot outgrow its file
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped data cannot exceed the file
     except PermissionError:
         raise
-    except Exception as error:  # numpy evaluates the header as Python's literals, which fails in many ways
+    except Exception as error:  # numpy parses the header as Python literals, which fails in many ways
         raise ValueError(
-            f"is no array that runs no code, or a damaged one ({quoted(str(error))}); save it again."
+            f"is damaged, or is not an array that loads without running code ({quoted(str(error))}); save it again."
         ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
         raise ValueError(f"holds {kind}, but a cloud is an array of real numbers; save it as float32 or float64.")
     if array.ndim != 2 or array.shape[1] < 3 or (array.shape[0] == 3 and array.shape[1] > 6):
-        raise ValueError(f"an array of shape {array.shape} is no (N, 3) cloud; save it with a point in each row.")
+        raise ValueError(f"holds shape {array.shape}, but a cloud has shape (N, 3); save it with a point in each row.")
     if len(array) > MOST_ELEMENTS:
-        raise ValueError(f"holds {len(array)} points, more than the {MOST_ELEMENTS} that are read; take fewer.")
+        raise ValueError(f"holds {len(array)} points, more than the limit of {MOST_ELEMENTS}; save fewer.")
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(array[:, :3], dtype=np.float64)
 
@@ -133,12 +133,12 @@ def _table(path: Path) -> NDArray[np.float64]:
     text = decoded(path.read_bytes())
     rows = [row for line in lines_of(text) if (row := line.partition("#")[0].split())]
     if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
-        raise ValueError("is no table with at least three numbers in each row, as many in all; repair it.")
+        raise ValueError("is not a table with three or more columns, the same number in each row; repair it.")
     return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)
 
 
 def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
-    """One vertex a position, in order of first appearance; no face with a repeated vertex, no vertex without a face."""
+    """Merge vertices at one position, in order of first appearance; drop faces that repeat one, and unused vertices."""
     faces = faces.reshape(-1)
     order = np.lexsort(vertices.T)
     starts = np.r_[True, (vertices[order][1:] != vertices[order][:-1]).any(axis=1)]

@@ -1,7 +1,7 @@
 """Wavefront OBJ: vertices and polygons.
 
-Continued lines (a backslash at the end), comments behind data, tabs, leading blanks, CR line ends and byte order marks
-are read. Negative indices count back from the last vertex above them.
+Continued lines (a backslash at the end), comments after data, tabs, leading blanks, CR line ends and byte order marks
+are supported. Negative indices count back from the last vertex above their line.
 """
 
 import re
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lagem.geometry.files.errors import INTEGER, as_numbers, check_count, decoded, is_number, lines_of, quoted
 from lagem.geometry.files.polygons import Polygons
 
-# statements that say nothing of a surface of polygons, those of free-form surfaces, and those that run other files
+# statements that do not affect polygons, those of free-form surfaces, and (below) those that run other files
 PASSED_OVER = re.compile(
     "v[tnp]|[ogslp]|mg|usemtl|mtllib|usemap|maplib|bevel|c_interp|d_interp|lod|shadow_obj|trace_obj", re.IGNORECASE
 )
@@ -21,7 +21,7 @@ FREE_FORM = re.compile(
     "cstype|deg|bmat|step|curv2?|surf|parm|trim|hole|scrv|sp|end|con|bzp|bsp|cdc|cdp|[cs]tech|res", re.IGNORECASE
 )
 CONTINUED = re.compile(r"^[^#\n]*\\\n(?:[^#\n]*\\\n)*", re.MULTILINE)  # a comment ends with its line
-JOIN = "\x1f"  # blank to str.split, and counted to number the lines
+JOIN = "\x1f"  # whitespace to str.split; counted to number the lines
 OTHER_FILES = re.compile("call|csh", re.IGNORECASE)
 
 
@@ -65,21 +65,27 @@ def _positions(vertices: list[str], numbers: list[int]) -> NDArray[np.float64]:
         for row, number, line in zip(rows, numbers, vertices, strict=True):
             if len(row) < 3 or not all(map(is_number, row)):
                 raise ValueError(
-                    f"line {number}, {quoted('v ' + line)}, is no vertex of three numbers; repair that line."
+                    f"line {number}, {quoted('v ' + line)}, is not a vertex of three numbers; repair that line."
                 ) from None
         raise
 
 
 def _corners(faces: list[str], above: list[int], numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(K,) vertices of all faces from 0, and (F,) corners of each, given the vertices above each face."""
+    """(K,) vertices of all faces, counted from 0, and (F,) corners of each face.
+
+    Args:
+        faces: The statements without `f`.
+        above: Number of vertices above each.
+        numbers: Line number of each.
+    """
     rows = [re.sub(r"(?<=\d)/\S*", "", face).split() if "/" in face else face.split() for face in faces]
     sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     check_count(int(sizes.sum()), "corners of faces")
     for row, number, face in zip(rows, numbers, faces, strict=True):
         if not all(INTEGER.fullmatch(word) and int(word) for word in row):
             raise ValueError(
-                f"line {number}, {quoted('f ' + face)}, names a vertex by other than a number from 1 on, or from -1 "
-                "down; repair the file's indices."
+                f"line {number}, {quoted('f ' + face)}, names a vertex by something other than a nonzero integer; "
+                "repair the file's indices."
             )
     indices = np.fromiter((int(word) for row in rows for word in row), dtype=np.int64, count=int(sizes.sum()))
     return np.where(indices > 0, indices - 1, np.repeat(np.array(above, dtype=np.int64), sizes) + indices), sizes
@@ -88,7 +94,7 @@ def _corners(faces: list[str], above: list[int], numbers: list[int]) -> tuple[ND
 def _unknown(number: int, line: str, word: str) -> str:
     shown = quoted(line)
     if FREE_FORM.fullmatch(word):
-        return f"line {number}, {shown}, is part of a free-form surface, which is not read; convert it to polygons."
+        return f"line {number}, {shown}, is part of a free-form surface, which is not supported; save it as polygons."
     if OTHER_FILES.fullmatch(word):
-        return f"line {number}, {shown}, would run another file, which is not done; put everything in one file."
-    return f"line {number}, {shown}, begins with no statement of obj; check that the file is one, and repair that line."
+        return f"line {number}, {shown}, would run another file, which is not supported; put everything in one file."
+    return f"line {number}, {shown}, is not an obj statement; check that this is an obj file, and repair the line."

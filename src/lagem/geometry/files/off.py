@@ -17,22 +17,24 @@ from lagem.geometry.files.errors import (
 )
 from lagem.geometry.files.polygons import Polygons
 
-# OFF with colours (C), normals (N) and texture coordinates (ST) behind the three numbers of a position
+# OFF with colours (C), normals (N) and texture coordinates (ST) after the three numbers of a position
 HEADER = re.compile(r"(ST)?C?N?OFF(?![a-z])", re.IGNORECASE)
 OTHER_HEADER = re.compile(r"(ST)?C?N?(4OFF|nOFF|4nOFF|OFF +BINARY)\b")
 
 
 def read_off(path: Path) -> Polygons:
-    """Positions and faces; ValueError says what is no OFF in it."""
+    """Positions and faces; ValueError says what is not valid OFF."""
     text = decoded(path.read_bytes())
     lines = [words for line in lines_of(text) if (words := line.partition("#")[0].split())]
     first = " ".join(lines[0]) if lines else ""
     if other := OTHER_HEADER.match(first):
-        raise ValueError(f"is of the kind `{other[0]}`, which is not read; save it as a text OFF of three coordinates.")
+        raise ValueError(
+            f"is of the kind `{other[0]}`, which is not supported; save it as a text OFF file of three coordinates."
+        )
     header = HEADER.match(first)
     if header is None:
-        raise ValueError("does not begin with `OFF`, so it is no off file; check its ending.")
-    # the counts may stand behind `OFF` or on the next line
+        raise ValueError("does not begin with `OFF`, so it is not an off file; check its ending.")
+    # the counts may follow `OFF` on its line, or be on the next line
     rest = first[header.end() :].split()
     rows = [rest, *lines[1:]] if rest else lines[1:]
     counts = rows[0] if rows else []
@@ -53,12 +55,18 @@ def read_off(path: Path) -> Polygons:
     points, faces = rows[:num_vertices], rows[num_vertices:]
     for number, row in enumerate(points):
         if len(row) < 3 or not all(map(is_number, row[:3])):
-            raise ValueError(f"vertex {number} (counted from 0), {quoted(' '.join(row))}, is none; repair that line.")
+            raise ValueError(
+                f"vertex {number} (counted from 0), {quoted(' '.join(row))}, does not begin with three numbers; "
+                "repair that line."
+            )
     corners = []
     for number, row in enumerate(faces):
         named = row[1 : int(row[0]) + 1] if INTEGER.fullmatch(row[0]) and int(row[0]) > 0 else []
         if not named or len(named) < int(row[0]) or not all(map(INTEGER.fullmatch, named)):
-            raise ValueError(f"face {number} (counted from 0), {quoted(' '.join(row))}, is none; repair that line.")
+            raise ValueError(
+                f"face {number} (counted from 0), {quoted(' '.join(row))}, is not a count and that number of vertices; "
+                "repair that line."
+            )
         corners.append(named)
     return Polygons(
         vertices=as_numbers(word for row in points for word in row[:3]).reshape(-1, 3),

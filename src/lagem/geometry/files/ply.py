@@ -17,7 +17,7 @@ LISTS = {"face": ("vertex_indices", "vertex_index"), "tristrips": ("vertex_indic
 
 @dataclass(frozen=True)
 class Ragged:
-    """Lists of one property: all items, and how many each row has."""
+    """The lists of one property: all items, and the number of items in each row."""
 
     items: NDArray[Any]
     sizes: NDArray[np.int64]
@@ -27,7 +27,7 @@ Columns = dict[str, NDArray[Any] | Ragged]
 
 
 def read_ply(path: Path) -> Polygons:
-    """Positions and faces, none for a point cloud; ValueError if the header and the data do not agree."""
+    """Positions and faces (no faces for a point cloud); ValueError if the header and the data do not agree."""
     data = path.read_bytes()
     byte_order, elements, start = read_header(data)
     found: dict[str, Columns] = {}
@@ -50,7 +50,7 @@ def read_ply(path: Path) -> Polygons:
             row += element.count
         left = sum(map(len, lines[row:]))
     if left:
-        raise ValueError(f"holds {left} bytes more than its header declares; repair its header or save it again.")
+        raise ValueError(f"holds {left} bytes more than its header declares; repair the header or save it again.")
     vertex = found.get("vertex", {})
     columns = [vertex.get(axis) for axis in "xyz"]
     if vertex and not all(isinstance(column, np.ndarray) for column in columns):
@@ -61,7 +61,7 @@ def read_ply(path: Path) -> Polygons:
 
 
 def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
-    """Columns of one element that begins at a byte, and where the next begins."""
+    """Columns of the element that begins at byte `at`, and the byte at which the next element begins."""
     if not element.lists or not element.count:
         kind = np.dtype([(name, byte_order + kind) for name, _, kind in element.properties])
         rows = np.frombuffer(body, dtype=kind, count=element.count, offset=at) if kind.itemsize else None
@@ -71,7 +71,7 @@ def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Co
 
 
 def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int] | None:
-    """Rows whose lists are as long as those of the first row; None if others are not."""
+    """As `_binary` if all rows have lists as long as those of the first row; None otherwise."""
     lengths, first = {}, at
     fields: list[tuple[Any, ...]] = []
     for name, length, kind in element.properties:
@@ -98,7 +98,7 @@ def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Col
 
 
 def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
-    """Rows with lists of different lengths."""
+    """As `_binary`, for rows whose lists differ in length."""
     order = "little" if byte_order == "<" else "big"
     starts = {name: array("q") for name, *_ in element.properties}
     sizes = {name: array("q") for name in element.lists}
@@ -114,8 +114,8 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
             at += count * int(kind[1])
             if count < 0 or at > len(body):
                 raise ValueError(
-                    f"has data that end inside element {quoted(element.name)}, or a list of negative length in it; it "
-                    "was cut off, fetch or save it again."
+                    f"has data that end inside element {quoted(element.name)}, or a list of negative length there; "
+                    "it was cut off or is damaged, fetch or save it again."
                 )
     whole = np.frombuffer(body, dtype=np.uint8)
     columns: Columns = {}
@@ -130,7 +130,7 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
 
 
 def _text(lines: list[str], element: Element) -> Columns:
-    """Columns of one element, a line a row."""
+    """Columns of one element, with one row per line."""
     rows = [line.split() for line in lines]
     if not element.lists:
         if bad := next((row for row in rows if len(row) != len(element.properties)), None):
@@ -156,7 +156,7 @@ def _text(lines: list[str], element: Element) -> Columns:
                 break
         if at != len(row):
             raise ValueError(
-                f"has the row {quoted(' '.join(row))}, which is not as its header says of element "
+                f"has the row {quoted(' '.join(row))}, which does not match the header's properties of element "
                 f"{quoted(element.name)}; repair that line."
             )
     columns: Columns = {}
@@ -167,21 +167,22 @@ def _text(lines: list[str], element: Element) -> Columns:
 
 
 def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(K,) corners and (F,) sizes of the faces, those of triangle strips last."""
+    """(K,) corners and (F,) sizes of the faces; triangles from strips come last."""
     corners, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     if "range_grid" in found:
-        raise ValueError("holds the grid of a range scan, which is not read; convert it to a mesh of faces.")
+        raise ValueError("holds the grid of a range scan, which is not supported; convert it to a mesh of faces.")
     for element, names in LISTS.items():
         columns = found.get(element, {})
         lists = [columns[name] for name in names if isinstance(columns.get(name), Ragged)]
         if columns and not lists:
-            raise ValueError(f"has an element `{element}` without a list {' or '.join(names)}; repair its header.")
+            raise ValueError(f"has an element `{element}` without a list {' or '.join(names)}; repair the header.")
         for ragged in lists[:1]:
             assert isinstance(ragged, Ragged)
             indices = ragged.items.astype(np.int64)
             if (wrong := indices != ragged.items).any():  # a fraction, or beyond int64
                 raise ValueError(
-                    f"names a vertex of element `{element}` by {ragged.items[wrong][0]}, which is no index; repair it."
+                    f"has {ragged.items[wrong][0]} as a vertex in element `{element}`, which is not a valid index; "
+                    "repair it."
                 )
             if element == "face":
                 corners.append(indices)

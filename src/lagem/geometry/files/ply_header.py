@@ -1,4 +1,4 @@
-"""The header of a PLY file: its elements, checked against the bytes that follow."""
+"""The header of a PLY file: its elements, checked against the length of the data."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,7 +25,10 @@ MOST_PROPERTIES = 1000
 
 @dataclass(frozen=True)
 class Element:
-    """What the header says of an element; `properties` are (name, type of the list's length or None, type)."""
+    """An element as the header declares it.
+
+    properties: (name, type of the list's length, type of the list's items), or (name, None, type) if it is no list.
+    """
 
     name: str
     count: int
@@ -38,11 +41,11 @@ class Element:
 
 
 def read_header(data: bytes) -> tuple[str, list[Element], int]:
-    """Byte order (empty: text), elements, and where the data begin."""
+    """Byte order (empty for text), elements, and the byte at which the data begin."""
     begin = re.match(rb"ply[ \t]*(\r?\n|\r)", data)
     if begin is None:
-        raise ValueError("does not begin with `ply`, so it is no ply file; check its ending.")
-    # lines that end by CR do so in all of the header: the data may begin with a byte that is LF
+        raise ValueError("does not begin with `ply`, so it is not a ply file; check its ending.")
+    # if the first line ends with CR alone, so does the last: an LF after that one is the first byte of the data
     line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
     end = re.compile(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)").search(data, 0, MOST_HEADER)
     if end is None:
@@ -59,22 +62,22 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
             case ["element", name, count]:
                 if not count.isdecimal() or len(count) > 18:
                     raise ValueError(
-                        f"declares {quoted(count)} of element {quoted(name)}, which is no count; repair its header."
+                        f"declares {quoted(count)} rows of element {quoted(name)}, not a number; repair the header."
                     )
                 if any(name == element.name for element in elements):
-                    raise ValueError(f"declares the element {quoted(name)} twice; repair its header.")
+                    raise ValueError(f"declares the element {quoted(name)} twice; repair the header.")
                 elements.append(Element(name, int(count)))
             case ["property", kind, name] if elements and kind in KINDS:
                 elements[-1].properties.append((name, None, KINDS[kind]))
             case ["property", "list", length, kind, name] if elements and {length, kind} <= KINDS.keys():
                 if KINDS[length][0] == "f":
                     raise ValueError(
-                        f"counts the list {quoted(name)} by `{length}`, which is no integer; repair its header."
+                        f"counts the list {quoted(name)} with type `{length}`, not an integer; repair the header."
                     )
                 elements[-1].properties.append((name, KINDS[length], KINDS[kind]))
             case _:
                 raise ValueError(
-                    f"has the line {quoted(' '.join(words))} in its header, which is none of ply (types: "
+                    f"has the line {quoted(' '.join(words))} in its header, which is not valid in ply (types: "
                     f"{', '.join(sorted(KINDS))}); save it with standard types."
                 )
     if byte_order is None:
@@ -83,7 +86,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
         names = [name for name, *_ in element.properties]
         if len(set(names)) < len(names) or len(names) > MOST_PROPERTIES:
             raise ValueError(
-                f"declares a property of element {quoted(element.name)} twice, or too many; repair its header."
+                f"declares a property of element {quoted(element.name)} twice, or more than {MOST_PROPERTIES} "
+                "properties; repair the header."
             )
     needed = sum(e.count * sum(int((length or kind)[1]) for _, length, kind in e.properties) for e in elements)
     if byte_order and len(data) - start < needed:

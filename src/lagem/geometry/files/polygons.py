@@ -1,4 +1,4 @@
-"""Polygons as files hold them, and the triangles inside them.
+"""Polygons as files hold them, and how they are cut into triangles.
 
 Letters: V vertices, F faces of any number of corners, K corners of all faces, T triangles, n corners of one face.
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORK = 12_000_000  # n (n + 100) summed over faces that are not convex: one of 3,400 corners; some 20 s at worst
-CORNERS_AT_ONCE = 2**20  # the memory that is taken while faces are cut
-ROUNDING = 1e-9  # of a polygon's squared size: smaller areas and turns are taken for zero
+MOST_WORK = 12_000_000  # n (n + 100) over all non-convex faces, e.g. one of 3,400 corners; takes about 20 s at worst
+CORNERS_AT_ONCE = 2**20  # corners of faces cut at once, which bounds the memory
+ROUNDING = 1e-9  # fraction of a polygon's squared size, below which areas and turns count as zero
 
 
 @dataclass(frozen=True)
 class Polygons:
-    """The surface of a file.
+    """The surface that a file holds.
 
     vertices: (V, 3) float64.
     corners: (K,) int64, vertices of all faces, one face after the other.
@@ -28,11 +28,11 @@ class Polygons:
 
     @classmethod
     def of_triangles(cls, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> "Polygons":
-        """(T, 3) triangles."""
+        """The polygons of (T, 3) triangles."""
         return cls(vertices, faces.reshape(-1), np.full(len(faces), 3, dtype=np.int64))
 
     def check(self) -> None:
-        """Raise ValueError for a vertex that is not there or not finite, or a face of fewer than three corners."""
+        """Raise ValueError for a face of a missing vertex or of fewer than three corners, or a non-finite vertex."""
         if len(self.corners) and not 0 <= self.corners.min() <= self.corners.max() < len(self.vertices):
             raise ValueError(
                 f"faces name vertices {self.corners.min()} to {self.corners.max()}, but there are "
@@ -53,11 +53,11 @@ class Polygons:
     def triangles(self) -> NDArray[np.int64]:
         """(T, 3) triangles in the order of the faces; a face of n corners gives n - 2.
 
-        A convex face is cut into a fan from its first corner. Any other is cut by ear clipping in the plane of its
-        area vector, so triangles of a planar face stay inside it.
+        A convex face is cut into a fan from its first corner. Any other face is cut by ear clipping, in the plane
+        perpendicular to its area vector, so the triangles of a planar face stay inside it.
 
         Raises:
-            ValueError: A face crosses itself, or is not convex and has too many corners.
+            ValueError: If a face crosses itself, or is not convex and has too many corners.
         """
         if (self.sizes == 3).all():
             return self.corners.reshape(-1, 3)
@@ -84,8 +84,8 @@ class Polygons:
                 if work > MOST_WORK:
                     raise ValueError(
                         f"face {chosen[wrong[0]]} (counted from 0) has {size} corners and is not convex, and such "
-                        "faces are too large or too many to be cut into triangles; triangulate them in their source's "
-                        "program."
+                        "faces are too large or too many to be cut into triangles; triangulate them in the program "
+                        "that made them."
                     )
                 for number in wrong.tolist():
                     made[rows[number]] = corners[number][self._clipped(corners[number], int(chosen[number]))]
@@ -97,20 +97,20 @@ class Polygons:
         if local is None:
             raise ValueError(
                 f"face {face} (counted from 0), of {len(corners)} corners, crosses itself, so it has no inside; "
-                "triangulate it in its source's program."
+                "triangulate it in the program that made it."
             )
         return local
 
 
 def strips_to_triangles(indices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(T, 3) triangles of strips, all facing as the first of their strip.
+    """(T, 3) triangles of strips, each oriented like the first triangle of its strip.
 
     Args:
         indices: (K,) vertices of all strips, one strip after the other; -1 begins another strip.
-        sizes: How many of them each strip has.
+        sizes: Number of entries of `indices` that belong to each strip.
     """
     restart = indices == -1
-    strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # its number, in rising order
+    strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # strip of each vertex, ascending
     kept = indices[~restart]
     odd = (np.arange(len(kept)) - np.searchsorted(strip, strip)) % 2 == 1
     triangles = np.stack([kept[:-2], kept[1:-1], kept[2:]], axis=1) if len(kept) > 2 else np.zeros((0, 3), np.int64)
@@ -137,11 +137,11 @@ def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
     while len(left) > 3:
         ring = outline[left]
         turns = _cross(ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring)
-        # corners where the outline turns inward are the only ones that can lie in an ear
+        # only corners at which the outline turns inward can lie in an ear
         reflex = np.flatnonzero(turns <= tolerance)
         order = np.r_[at : len(left), 0:at]
         ear = next((k for k in order if turns[k] > tolerance and _is_ear(ring, k, reflex, tolerance)), None)
-        if ear is None:  # only flat corners are left to remove, or the outline crosses itself
+        if ear is None:  # either only flat corners remain, or the outline crosses itself
             ear = int(np.argmin(np.abs(turns)))
             if abs(turns[ear]) > tolerance:
                 return None
@@ -181,7 +181,7 @@ def _is_one_of(points: NDArray[np.float64], corners: tuple[NDArray[np.float64], 
 
 
 def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P,) True for (P, n, 3) polygons that a fan covers, seen along their area vectors, or that have no area."""
+    """(P,) True for (P, n, 3) polygons that a fan covers, seen along the area vector, or that have no area."""
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])  # (P, n - 2, 3)
     total = fan.sum(axis=1)
     length = np.linalg.norm(total, axis=1)
@@ -189,7 +189,7 @@ def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
     edges = np.roll(polygons, -1, axis=1) - polygons
     turns = (np.cross(np.roll(edges, 1, axis=1), edges) * normal[:, None]).sum(axis=2)  # (P, n)
     size = np.ptp(polygons, axis=1).max(axis=1) ** 2
-    # all turns to the left, and the fan covers the area once: a star that winds twice turns left as well
+    # convex: all turns are to the left; the area must also be covered only once, as a star that winds twice turns left
     convex = (turns >= -ROUNDING * size[:, None]).all(axis=1)
     flat = np.linalg.norm(fan, axis=2).max(axis=1) <= ROUNDING * size
     return ((convex | (polygons.shape[1] == 4)) & _fans_cover_once(polygons)) | flat
@@ -206,7 +206,7 @@ def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _flattened(corners: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """(n, 2) corners seen along their area vector, counter-clockwise, in units of their size; None without area."""
+    """(n, 2) corners seen along the area vector, counter-clockwise, scaled by their size; None if the area is zero."""
     corners = corners - corners.mean(axis=0)
     corners = corners / (np.abs(corners).max() or 1.0)
     normal = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)

@@ -1,4 +1,4 @@
-"""STL: triangles of a binary or a text file."""
+"""STL: the triangles of a binary or text file."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ FACET = [b"facet", b"normal", *3 * [None], b"outer", b"loop", *3 * [b"vertex", *
 
 
 def read_stl(path: Path) -> Polygons:
-    """Triangles, each with three vertices that no other triangle shares; ValueError for a file that is cut off."""
+    """Triangles, each with three vertices that no other triangle shares; ValueError if the file is cut off."""
     data = path.read_bytes()
     count = int.from_bytes(data[80:84], "little")
     if len(data) >= 84 and len(data) == 84 + TRIANGLE.itemsize * count:
@@ -23,8 +23,8 @@ def read_stl(path: Path) -> Polygons:
     text = data.removeprefix(b"\xef\xbb\xbf")
     if text.lstrip()[:5].lower() != b"solid":
         raise ValueError(
-            f"declares {count} triangles ({84 + TRIANGLE.itemsize * count} bytes), but has {len(data)} bytes, and is "
-            "no text stl; it was cut off or is no stl, fetch or save it again."
+            f"is not a text stl, and as a binary stl declares {count} triangles "
+            f"({84 + TRIANGLE.itemsize * count} bytes) but has {len(data)} bytes; fetch or save it again."
         )
     check_text(len(text))
     return _triangles(_of_text(text))
@@ -44,16 +44,16 @@ def _of_text(text: bytes) -> NDArray[np.float64]:
     check_count(number, "faces")
     if words.count(b"vertex") != 3 * number:
         raise ValueError(
-            f"has {words.count(b'vertex')} vertices in {number} facets, but in an stl each has 3; triangulate it "
-            "in its source's program."
+            f"has {words.count(b'vertex')} vertices in {number} facets, but an stl has 3 in each; triangulate it "
+            "in the program that made it."
         )
     size = len(FACET)
     if len(words) != size * number or any(
         words[at::size] != [word] * number for at, word in enumerate(FACET) if word is not None
     ):
         raise ValueError(
-            "has a facet that is not `facet normal`, three numbers, `outer loop`, three times `vertex` and three "
-            "numbers, `endloop`, `endfacet`; repair it or save it again."
+            "has a facet that is not of the form `facet normal` x y z, `outer loop`, three times `vertex` x y z, "
+            "`endloop`, `endfacet`; repair it or save it again."
         )
     numbers = [words[at::size] for at in (8, 9, 10, 12, 13, 14, 16, 17, 18)]
     return np.stack([as_numbers(word.decode("latin-1") for word in column) for column in numbers], axis=1).reshape(

@@ -1,4 +1,4 @@
-"""Bytes of a mesh in each format, as accurate as the format allows."""
+"""The bytes of a mesh file in each format, as accurate as the format allows."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("att
 
 
 def as_ply(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Binary ply with float64 vertices: in float32, near vertices of a fine surface would fall together."""
+    """Binary ply with float64 vertices: in float32, nearby vertices of a fine surface could coincide."""
     header = (
         f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\n"
         "property double x\nproperty double y\nproperty double z\n"
@@ -26,13 +26,13 @@ def as_ply(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
 
 
 def as_obj(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Text with the digits that give every float64 back."""
+    """Text with enough digits to restore every float64 exactly."""
     rows = [f"v {x!r} {y!r} {z!r}\n" for x, y, z in vertices.tolist()]
     return "".join([*rows, *(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())]).encode()
 
 
 def as_off(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Text with the digits that give every float64 back."""
+    """Text with enough digits to restore every float64 exactly."""
     rows = [f"{x!r} {y!r} {z!r}\n" for x, y, z in vertices.tolist()]
     head = f"OFF\n{len(vertices)} {len(faces)} 0\n"
     return "".join([head, *rows, *(f"3 {a} {b} {c}\n" for a, b, c in faces.tolist())]).encode()
@@ -49,7 +49,7 @@ def as_stl(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
 
 
 def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Binary glTF 2.0: float32 vertices around their middle, and the middle in float64 as the node's translation."""
+    """Binary glTF 2.0: float32 vertices relative to their centre, which is the node's translation in full precision."""
     around, middle = centred(vertices)
     points, corners = around.astype("<f4"), faces.astype("<u4")
     bounds = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(3), np.zeros(3))
@@ -81,7 +81,7 @@ WRITERS: dict[str, Writer] = {".ply": as_ply, ".glb": as_glb, ".obj": as_obj, ".
 
 
 def centred(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(V, 3) vertices around the middle of their bounds, and that (3,) middle."""
+    """(V, 3) vertices relative to the centre of their bounding box, and that (3,) centre."""
     if len(vertices) == 0:
         return vertices, np.zeros(3)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -90,7 +90,7 @@ def centred(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def lost_in_float32(vertices: NDArray[np.float64]) -> float:
-    """Largest distance along an axis that float32 moves a vertex, as a fraction of the extent."""
+    """Largest distance along an axis by which rounding to float32 moves a vertex, as a fraction of the extent."""
     extent = float(np.ptp(vertices, axis=0).max()) if len(vertices) else 0.0
     with np.errstate(over="ignore"):
         moved = float(np.abs(vertices.astype(np.float32) - vertices).max(initial=0.0))
