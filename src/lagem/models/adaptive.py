@@ -1,6 +1,6 @@
-"""How a noise level steers a network: an embedding, and LayerNorms that it scales and shifts (DiT; LaGeM §3.3).
+"""How a network is conditioned on a noise level: by scaling and shifting LayerNorms (DiT; LaGeM §3.3).
 
-The form of the authors' VecSet diffusion: no gates, frequencies 10000^(-k/128) for k = 0..127.
+In the form of the authors' VecSet diffusion: no gates, frequencies 10000^(-k/128) for k = 0..127.
 
 Letters: B samples, M latent vectors, C feature channels.
 """
@@ -15,7 +15,7 @@ FREQUENCIES = 128
 
 
 class NoiseEmbedding(nn.Module):
-    """128 cosines, then 128 sines of a number, then two Linears, each followed by SiLU.
+    """Embeds a number: 128 cosines and 128 sines of it, then two Linears, each followed by SiLU.
 
     Args:
         width: C, channels of the embedding.
@@ -27,7 +27,7 @@ class NoiseEmbedding(nn.Module):
         self.mix = nn.Linear(width, width)
 
     def forward(self, level: Tensor) -> Tensor:
-        """Embed (B,) noise levels, in whatever form the caller gives them, to (B, C)."""
+        """Embed (B,) noise levels, which may be sigma or any function of it, as (B, C)."""
         # A product, not a matmul, so that autocast does not round the phases.
         exponents = torch.arange(FREQUENCIES, device=level.device, dtype=level.dtype) / FREQUENCIES
         phases = level.unsqueeze(-1) * torch.exp(-math.log(10_000) * exponents)
@@ -47,16 +47,16 @@ class AdaptiveLayerNorm(nn.Module):
         self.to_scale_shift = nn.Linear(width, 2 * width)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Normalise (B, M, C) features as the (B, C) embedding says."""
+        """Normalise (B, M, C) features, then scale and shift them according to the (B, C) embedding."""
         scale, shift = self.to_scale_shift(embedding).unsqueeze(1).chunk(2, dim=-1)
         return self.norm(x) * (1 + scale) + shift
 
 
 class AdaptiveResidual(nn.Module):
-    """x + layer(adaptive LayerNorm(x)), the layer having no LayerNorm of its own.
+    """x + layer(adaptive LayerNorm(x)), for a layer without a LayerNorm.
 
     Args:
-        layer: Maps (B, M, C), and a context where it has one, to (B, M, C).
+        layer: Maps (B, M, C), and a context if it takes one, to (B, M, C).
         width: C.
     """
 
@@ -66,5 +66,5 @@ class AdaptiveResidual(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor, embedding: Tensor, *context: Tensor) -> Tensor:
-        """Map (B, M, C) features to the same shape, under a (B, C) embedding."""
+        """Map (B, M, C) features to the same shape, conditioned on a (B, C) embedding."""
         return x + self.layer(self.norm(x, embedding), *context)

@@ -1,6 +1,6 @@
-"""Attention between vector sets, and the one transformer block everything is built of.
+"""Attention between vector sets, and the transformer block that the networks are built of.
 
-Letters: B shapes, Q vectors that ask, M vectors of the context, C feature channels, H heads.
+Letters: B shapes, Q vectors that attend, M vectors of the context, C feature channels, H heads.
 """
 
 from typing import Literal, cast
@@ -23,8 +23,8 @@ class Attention(nn.Module):
 
     Args:
         width: C, a multiple of 64.
-        cross: Whether the context is another set, with a LayerNorm of its own.
-        normed: Whether the LayerNorms are here; without them the caller normalises, e.g. adaptively.
+        cross: Whether the context is another set, with a separate LayerNorm.
+        normed: Whether this layer has the LayerNorms; if not, the caller must normalise, e.g. adaptively.
         step: `plain` keeps normed vectors for the backward pass; `lean` and `leanest` recompute them.
     """
 
@@ -59,7 +59,7 @@ class Attention(nn.Module):
         return self._split(self._projected(self.norm_context, self.to_kv, context))
 
     def attend(self, x: Tensor, keys_values: KeysValues) -> Tensor:
-        """Attend from `x` (B, Q, C) to a context whose keys and values are already there."""
+        """Attend from `x` (B, Q, C) to a context whose keys and values are already computed."""
         return self._attend(self._projected(self.norm, self.to_q, x), keys_values)
 
     def _projected(self, norm: nn.Module, linear: nn.Linear, x: Tensor) -> Tensor:
@@ -73,15 +73,15 @@ class Attention(nn.Module):
 
     def _attend(self, projected: Tensor, keys_values: KeysValues) -> Tensor:
         queries, (keys, values) = _heads(projected), keys_values
-        # Kept keys and values may have been made under autocast, where the later queries are not.
+        # Stored keys and values may have been made under autocast, while later queries are not.
         attended = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values).to(queries.dtype)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
 
     def _attend_points(self, x: Tensor, points: PointFeatures) -> Tensor:
-        """The same for embedded points, whose keys and values are linear in psi and so need not be made.
+        """Attend to embedded points, whose keys and values are linear in psi and so need not be computed.
 
-        Queries are mapped to the channels of psi, E + 1 in place of 64, and the mean of psi back to 64. All heads
-        share psi, so they are as many more queries to one head.
+        Queries are mapped from 64 channels to the E + 1 channels of psi, and the attended mean of psi back to 64. As
+        all heads share psi, they are computed as one head with H times as many queries.
         """
         queries = _heads(self._projected(self.norm, self.to_q, x))
         with torch.autocast(x.device.type, enabled=False):
@@ -100,9 +100,9 @@ class FeedForward(nn.Module):
 
     Args:
         width: C.
-        normed: Whether the LayerNorm is here; without it the caller normalises.
-        step: What is kept for the backward pass: 18C numbers a vector in `plain`; x and the 8C of `expand` in `lean`,
-            which recomputes no matrix product; x alone in `leanest`, which recomputes `expand`.
+        normed: Whether this layer has the LayerNorm; if not, the caller must normalise.
+        step: What is kept for the backward pass. `plain` keeps 18C numbers per vector; `lean` keeps x and the 8C
+            outputs of `expand`, and recomputes no matrix product; `leanest` keeps only x, and recomputes `expand`.
     """
 
     def __init__(self, *, width: int, normed: bool = True, step: Step = "plain") -> None:
@@ -129,7 +129,7 @@ class Block(nn.Module):
     Args:
         width: C, a multiple of 64.
         cross: Whether the context is another set.
-        step: What is recomputed in the backward pass, as of `FeedForward` and `Attention`.
+        step: What is recomputed in the backward pass, as in `FeedForward` and `Attention`.
     """
 
     def __init__(self, *, width: int, cross: bool, step: Step = "plain") -> None:

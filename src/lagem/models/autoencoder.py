@@ -41,13 +41,14 @@ class Autoencoder(nn.Module):
         width: C, feature channels of every block, a multiple of 64.
         skip: Where X'_i enters F_i: `double` is the form of the published weights,
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
-        octaves: Frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
-        fps: Furthest point sampling backend; `auto` takes torch_cluster, else triton on CUDA, and quickfps on the CPU.
-        step: How a training step is computed; all give the same up to rounding. `plain`: layer by layer. `lean`: the
-            attention to and from points folded (`lagem.models.queries.decoder`), and what costs no matrix product
-            recomputed in the backward pass: about half the memory of `plain`, and less time. `leanest`: the expansion
-            of feed-forward layers recomputed too: about a quarter of the memory, in about the time of `plain`.
-        checkpoint_activations: Recompute the self-attention blocks wholly in the backward pass, whatever `step`.
+        octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
+        fps: Furthest point sampling backend; `auto` uses torch_cluster, else triton on CUDA, and quickfps on the CPU.
+        step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
+            layer. `lean` folds the attention to and from points (`lagem.models.queries.decoder`), and recomputes in
+            the backward pass everything that takes no matrix product: about half the memory of `plain`, and less time.
+            `leanest` also recomputes the expansion of feed-forward layers: about a quarter of the memory, in about the
+            time of `plain`.
+        checkpoint_activations: Recompute whole self-attention blocks in the backward pass, whatever `step` is.
     """
 
     def __init__(
@@ -98,9 +99,9 @@ class Autoencoder(nn.Module):
             surface_points: (B, N, 3) in the unit-sphere frame.
             query_points: (B, Q, 3) in the same frame.
             anchor_indices: As in `encode`.
-            generators: One CPU generator a shape for the posterior's sample of a KL level; None takes its mean.
-            finest: (B,) the finest level that each shape is decoded from, finer latents being 0, their mean; None
-                decodes all from level 1.
+            generators: One CPU generator per shape, to sample the posterior of a KL level; None uses its mean.
+            finest: (B,) the finest level that each shape is decoded from; finer latents are set to 0, their mean. None
+                decodes all shapes from level 1.
         """
         latents, kl = self._encode(surface_points, anchor_indices, generators)
         used = latents
@@ -114,8 +115,8 @@ class Autoencoder(nn.Module):
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame, any N.
-            anchor_indices: (B, M_1) indices into the points to use in place of furthest point
-                sampling; level i keeps the first M_i of them.
+            anchor_indices: (B, M_1) indices into the points, to use instead of furthest point
+                sampling; level i uses the first M_i of them.
 
         Returns:
             L tensors (B, M_i, D_i), Z_i.
@@ -127,7 +128,7 @@ class Autoencoder(nn.Module):
 
         Args:
             latents: (B, M_i, D_i), fine to coarse.
-            fold: Whether the field folds the query decoder, which is faster and equal up to rounding.
+            fold: Whether the field folds the query decoder, which is faster and gives the same logits up to rounding.
         """
         if len(latents) != len(self.levels):
             raise ValueError(f"{len(self.levels)} levels of latents are needed, but {len(latents)} were given.")
@@ -179,5 +180,5 @@ class Autoencoder(nn.Module):
 
 
 def _gathered(vectors: Tensor, indices: Tensor) -> Tensor:
-    """(B, M, D) of (B, N, D) by (B, M) indices."""
+    """The (B, M, D) vectors at (B, M) indices into (B, N, D)."""
     return vectors.gather(1, indices.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))

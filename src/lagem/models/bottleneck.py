@@ -65,12 +65,12 @@ class KLBottleneck(nn.Module):
 
         Args:
             features: (B, M, C), X_i.
-            generators: One CPU generator a shape to draw the sample with; None takes the mean.
+            generators: One CPU generator per shape, to draw the sample; None uses the mean.
 
         Returns:
             (B, M, D) latents, and (B,) the KL divergence to N(0, 1), averaged over M and D.
         """
-        dtype = torch.promote_types(features.dtype, torch.float32)  # not autocast's
+        dtype = torch.promote_types(features.dtype, torch.float32)  # not in autocast's type
         mean = self.mean(features).to(dtype)
         log_variance = self.log_variance(features).to(dtype).clamp(-30.0, 20.0)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2))
@@ -85,7 +85,7 @@ class KLBottleneck(nn.Module):
 
 
 def make_bottleneck(level: LevelSpec, *, width: int) -> StandardisedBottleneck | KLBottleneck:
-    """Bottleneck of a level, as its spec names it."""
+    """The bottleneck that a level's spec names."""
     if level.bottleneck == "kl":
         return KLBottleneck(width=width, latent_dim=level.latent_dim)
     return StandardisedBottleneck(width=width, latent_dim=level.latent_dim)

@@ -1,7 +1,7 @@
-"""What a generated shape is asked to be: a category, a vector or tokens, as tokens of the network (C of Eq. 10).
+"""What generation is conditioned on: a category, a vector or tokens, as tokens of the network (C of Eq. 10).
 
-A learned null token stands for a condition that is dropped or absent, which classifier-free guidance
-(Ho & Salimans 2022) needs.
+A learned null token represents a dropped or absent condition, as classifier-free guidance needs
+(Ho & Salimans 2022).
 
 Letters: B samples, T tokens, C feature channels.
 """
@@ -16,7 +16,7 @@ class ConditionEmbedding(nn.Module):
     Args:
         width: C, channels of a token.
         num_categories: Size of the table for conditions that are category indices.
-        condition_dim: Channels of conditions that are embeddings of something else, an image or a text.
+        condition_dim: Channels of conditions that are embeddings, for example of an image or a text.
     """
 
     def __init__(self, *, width: int, num_categories: int | None = None, condition_dim: int | None = None) -> None:
@@ -40,10 +40,10 @@ class ConditionEmbedding(nn.Module):
 
         Args:
             condition: (B,) int64 categories from 0, or (B, condition_dim) or (B, T, condition_dim) embeddings.
-            drop: (B,) bool, whose condition is replaced by the null token.
+            drop: (B,) bool, samples whose condition is replaced by the null token.
 
         Returns:
-            (B, T, C); T is 1 but for embeddings of several tokens.
+            (B, T, C); T is 1, except for embeddings of several tokens.
         """
         self._check(condition)
         tokens = self.embed(condition)
@@ -51,7 +51,7 @@ class ConditionEmbedding(nn.Module):
             tokens = tokens.unsqueeze(1)
         if drop is None:  # the null token still takes part: DDP wants a gradient, here 0, for every parameter
             drop = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        # T null tokens are read as one is: attention averages equal values.
+        # T null tokens act like one, because attention averages equal values.
         return torch.where(drop[:, None, None], self.null.to(tokens.dtype), tokens)
 
     def null_tokens(self, batch_size: int) -> Tensor:

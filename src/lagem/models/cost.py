@@ -1,7 +1,7 @@
-"""Cost of a training step, of an autoencoder or of a stage of a cascade, before anything is run.
+"""Cost of a training step of an autoencoder, or of a stage of a cascade, before anything is run.
 
-The step is traced on fake tensors, which have shapes but no memory: torch's own counter gives the
-operations and saved-tensor hooks give the activations, so the figures follow every change of the model.
+The step is traced on fake tensors, which have shapes but no memory. Torch's own counter counts the
+operations, and saved-tensor hooks find the activations, so the figures follow every change of the model.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def _attention_backward(
     return sdpa_backward_flop_count(grad, query, key, value)
 
 
-# torch's counter knows attention on CUDA but not its CPU kernel; the same formulas hold.
+# torch's counter knows the CUDA kernels of attention, but not its CPU kernel; the same formulas hold.
 ATTENTION_ON_CPU = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
@@ -67,12 +67,12 @@ def training_cost(
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: C, feature channels.
-        batch_size: B, shapes a step on one device.
+        batch_size: B, shapes per step on one device.
         num_surface_points: N.
         num_queries: Volume and near queries together.
         octaves: Frequencies of the point embedding.
         bfloat16: Whether the step runs under bfloat16 autocast.
-        step: How the step is computed, as of `Autoencoder`.
+        step: How the step is computed, as in `Autoencoder`.
         checkpoint_activations: Whether self-attention blocks are recomputed.
     """
     with FakeTensorMode():
@@ -98,8 +98,8 @@ def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat
     """Cost of one training step of a stage, and of one evaluation in sampling.
 
     Args:
-        make_backbone: Makes the stage's network; called where tensors hold no values.
-        batch_size: B, shapes a step on one device.
+        make_backbone: Makes the stage's network; called while new tensors are fake and hold no values.
+        batch_size: B, shapes per step on one device.
         bfloat16: Whether the step runs under bfloat16 autocast.
     """
     with FakeTensorMode():
@@ -124,7 +124,7 @@ def count_step(
 
 
 def count_stage_step(backbone: Backbone, *, batch_size: int, bfloat16: bool) -> tuple[int, int]:
-    """The same for a stage, on zeros."""
+    """Like `count_step`, for a step of a stage on zeros."""
     return _counted(backbone, lambda: _evaluated(backbone, batch_size).float().square().mean(), bfloat16=bfloat16)
 
 

@@ -19,7 +19,7 @@ from lagem.models.condition import ConditionEmbedding
 
 
 class DenoiserBlock(nn.Module):
-    """Adaptive self attention, cross attention to the condition where there is one, and feed-forward, all residual.
+    """Adaptive self attention, cross attention to the condition if there is one, and feed-forward, all residual.
 
     Args:
         width: C.
@@ -35,7 +35,7 @@ class DenoiserBlock(nn.Module):
         self.feed_forward = AdaptiveResidual(FeedForward(width=width, normed=False), width=width)
 
     def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor | None) -> Tensor:
-        """Map (B, M, C), under a (B, C) noise embedding and (B, T, C) condition tokens."""
+        """Map (B, M, C) to the same shape, given a (B, C) noise embedding and (B, T, C) condition tokens."""
         x = self.self_attention(x, embedding)
         if self.condition_attention is not None:
             x = self.condition_attention(x, embedding, tokens)
@@ -43,18 +43,18 @@ class DenoiserBlock(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The raw network of the stage that makes one level from the coarser ones.
+    """The raw network of the stage that generates one level from the coarser ones.
 
     Args:
-        levels: Sizes of the autoencoder's levels, fine to coarse; their `depth` is the autoencoder's, unused here.
-        level: Number of the level this stage makes, 1 = finest.
+        levels: Sizes of the autoencoder's levels, fine to coarse; their `depth` is not used here.
+        level: Number of the level that this stage generates, 1 = finest.
         width: C, feature channels of every block, a multiple of 64.
-        depth: Blocks; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
-        num_categories: Number of categories, where the condition is a category.
-        condition_dim: Channels of the condition, where it is a vector or tokens; with neither, generation is
+        depth: Number of blocks; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
+        num_categories: Number of categories, if the condition is a category.
+        condition_dim: Channels of the condition, if it is a vector or tokens; without either, generation is
             unconditional.
-        conditioning_augmentation: Tell the network how much noise is on the coarser latents (Ho et al. 2022,
-            Cascaded Diffusion); False is the paper.
+        conditioning_augmentation: Whether the network receives the noise level of the coarser latents as input
+            (Ho et al. 2022, Cascaded Diffusion); False as in the paper.
     """
 
     def __init__(
@@ -116,19 +116,19 @@ class Backbone(nn.Module):
 
         Args:
             x: (B, M_i, D_i), noised latents scaled by c_in.
-            c_noise: (B,), the noise level in the form EDM gives it.
+            c_noise: (B,), the noise level as EDM passes it to the network.
             coarser: L - i tensors (B, M_j, D_j), Z_j of the coarser levels, coarsest first.
             condition: (B,) categories, or (B, condition_dim) or (B, T, condition_dim); None is the null token.
-            drop: (B,) bool, whose condition is replaced by the null token.
-            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0. It is embedded as it
-                is, not its logarithm, since 0 is a level like any other.
+            drop: (B,) bool, samples whose condition is replaced by the null token.
+            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0. It is embedded directly
+                rather than as a logarithm, since 0 is a valid level.
 
         Returns:
             (B, M_i, D_i); 0 before training.
 
         Raises:
-            ValueError: Latents are not of the levels they should be, or there is a condition or a coarser
-                noise level that this backbone was not made for.
+            ValueError: If latents do not fit their levels, or a condition or a coarser noise level is given that
+                this backbone was not made for.
         """
         self._check(x, coarser)
         embedding = self.embed_noise(c_noise)
@@ -150,7 +150,7 @@ class Backbone(nn.Module):
         return self.to_latents(self.norm(x))
 
     def check_latents(self, latents: Tensor, level: int) -> None:
-        """Raise ValueError where `latents` are not (B, M_i, D_i) of that level."""
+        """Raise ValueError if `latents` are not (B, M_i, D_i) of that level."""
         expected = (self.levels[level - 1].num_latents, self.levels[level - 1].latent_dim)
         if latents.ndim != 3 or tuple(latents.shape[1:]) != expected:
             raise ValueError(

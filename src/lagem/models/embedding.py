@@ -2,9 +2,10 @@
 
 One embedding serves the encoder's points, its anchors and the decoder's queries.
 
-An embedded point is W e(p), with e its sines, cosines, coordinates and a 1. LayerNorm subtracts the mean over channels,
-which leaves W~ e(p), and divides by one number of the point, 1 / r(p). So it gives N psi(p), psi(p) = [r e(p), 1] and
-N = [gamma * W~ | beta]: whatever is linear in it can be multiplied by N once for all points.
+An embedded point is W e(p), where e(p) holds its sines, cosines, coordinates and a 1. LayerNorm subtracts the mean over
+channels, which leaves W~ e(p), and divides by one number per point, 1 / r(p). So its output is N psi(p), with
+psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. Any linear map of it can therefore be multiplied by N in advance,
+once for all points.
 
 Letters: B shapes, P points, C feature channels, E = 6 * octaves + 4 length of e.
 """
@@ -32,7 +33,7 @@ class PointEmbedding(nn.Module):
         if octaves < 1 or width < 1:
             raise ValueError(
                 "the point embedding needs at least 1 octave and a width of at least 1, but "
-                f"{octaves} octaves and width {width} were asked for."
+                f"{octaves} octaves and width {width} were given."
             )
         self.octaves = octaves
         self.linear = nn.Linear(3 * 2 * octaves + 3, width)
@@ -42,14 +43,14 @@ class PointEmbedding(nn.Module):
         return self.linear(self.waves(points))
 
     def waves(self, points: Tensor) -> Tensor:
-        """Sines, cosines and coordinates of (..., 3) points, (..., 6 * octaves + 3): what the linear map is given."""
-        # A product, not a matmul: autocast would round the phases to bfloat16 and lose all fine position.
+        """The input of the linear map: sines, cosines and coordinates of (..., 3) points, (..., 6 * octaves + 3)."""
+        # A product, not a matmul: autocast would round the phases to bfloat16, and fine positions would be lost.
         frequencies = math.pi * 2.0 ** torch.arange(self.octaves, device=points.device, dtype=points.dtype)
         phases = (points.unsqueeze(-1) * frequencies).flatten(-2)
         return torch.cat([phases.sin(), phases.cos(), points], dim=-1)
 
     def weight_of_lowest(self, octaves: int) -> Tensor:
-        """(C, 6 * octaves + 3) weights of the lowest octaves and of the coordinates themselves."""
+        """(C, 6 * octaves + 3) weights of the `octaves` lowest octaves and of the coordinates themselves."""
         waves, coordinates = self.linear.weight.split([6 * self.octaves, 3], dim=1)
         lowest = waves.unflatten(1, (6, self.octaves))[:, :, :octaves].flatten(1)
         return torch.cat([lowest, coordinates], dim=1)
@@ -74,7 +75,7 @@ def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> Poi
     Args:
         embedding: The point embedding.
         points: (B, P, 3).
-        eps: Of the LayerNorms that will follow.
+        eps: The eps of the LayerNorms that follow.
     """
     with torch.autocast(points.device.type, enabled=False):
         centred = centred_weight(embedding, points.dtype)

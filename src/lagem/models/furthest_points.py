@@ -15,19 +15,19 @@ import torch
 from torch import Tensor
 
 FPSBackend = Literal["auto", "torch_cluster", "triton", "quickfps", "torch"]
-MOST_POINTS_FOR_TRITON = 8192  # more do not stay in the registers of one program
+MOST_POINTS_FOR_TRITON = 8192  # more do not fit into the registers of one program
 
 
-@torch.compiler.disable  # a compiled loop would be unrolled, 15 operations a point
+@torch.compiler.disable  # torch.compile would unroll the loop, with 15 operations per point
 def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "auto") -> Tensor:
     """Indices of `count` points, each the furthest from those before it.
 
     Args:
-        points: (B, N, 3). Where N < count the ordering is repeated from its start.
+        points: (B, N, 3). If N < count, the ordering is repeated from its start.
         count: M.
-        backend: `auto` takes, for CUDA tensors, torch_cluster if it is installed, else triton if it works and
-            N <= 8192; for CPU tensors quickfps (torch-quickfps) if it is installed; and otherwise the torch loop. All
-            give the same indices up to ties in rounding.
+        backend: For CUDA tensors, `auto` uses torch_cluster if it is installed, else triton if it works and N <= 8192;
+            for CPU tensors, quickfps (torch-quickfps) if it is installed; in all other cases, the torch loop. All
+            backends give the same indices, except for ties caused by rounding.
 
     Returns:
         (B, M) int64 indices in order of selection.
@@ -64,7 +64,7 @@ def _backend_for_cuda(points: Tensor) -> FPSBackend:
 
 @functools.cache
 def _triton_works(device: torch.device) -> bool:
-    """Whether a kernel runs there: Triton builds its launcher at the first use, with a C compiler and Python.h."""
+    """Whether a kernel runs on the device; at first use, Triton builds its launcher with a C compiler and Python.h."""
     try:
         _select_triton(torch.zeros(1, 2, 3, device=device), torch.zeros(1, dtype=torch.int64, device=device), 1)
     except Exception as error:
@@ -94,13 +94,13 @@ def _select_torch_cluster(points: Tensor, start: Tensor, count: int) -> Tensor:
     from torch_cluster import fps
 
     batch, total = points.shape[:2]
-    # It starts at the first point of each cloud: swap the start to the front, and name it back below.
+    # fps starts at the first point of each cloud, so swap the start to the front, and map the indices back below.
     swap = torch.arange(total, device=points.device).repeat(batch, 1)
     swap[:, 0] = start
     swap.scatter_(1, start.unsqueeze(1), 0)
     swapped = points.gather(1, swap.unsqueeze(-1).expand_as(points))
     owner = torch.arange(batch, device=points.device).repeat_interleave(total)
-    # It selects ceil(ratio * N) points; half a point more keeps float rounding from giving one too few.
+    # fps selects ceil(ratio * N) points; half a point more keeps float rounding from giving one too few.
     ratio = min((count + 0.5) / total, 1.0)
     flat = fps(swapped.flatten(0, 1), owner, ratio=ratio, random_start=False)
     order = flat.view(batch, -1)[:, :count] - torch.arange(batch, device=points.device).unsqueeze(1) * total
@@ -112,7 +112,7 @@ def _select_quickfps(points: Tensor, start: Tensor, count: int) -> Tensor:
         raise ValueError(f"fps quickfps selects on the CPU, but the points are on {points.device}. Use auto or torch.")
     from torch_quickfps import sample_idx
 
-    # A cloud at a time: one start serves all the clouds of a call.
+    # One call per cloud, as all clouds of a call would share one start.
     return torch.stack([sample_idx(cloud, count, start_idx=int(one)) for cloud, one in zip(points, start, strict=True)])
 
 

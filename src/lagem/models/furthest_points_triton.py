@@ -1,7 +1,7 @@
-"""Furthest point sampling as one GPU program a cloud, in Triton, which CUDA builds of torch bring along.
+"""Furthest point sampling with one GPU program per cloud, in Triton, which comes with CUDA builds of torch.
 
-A loop of torch operations launches some fifteen kernels a selected point; here a cloud stays in registers:
-`benchmarks/furthest_points.py`. Only `lagem.models.furthest_points` imports this module, and only where it is used.
+A loop of torch operations launches about fifteen kernels per selected point; here a cloud stays in registers
+(measured by `benchmarks/furthest_points.py`). Only `lagem.models.furthest_points` imports this module, when needed.
 """
 
 import torch
@@ -11,11 +11,11 @@ from torch import Tensor
 
 
 def select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
-    """(B, M) int64 indices of the points selected from (B, N, 3) points on a GPU, from the (B,) `start` on."""
+    """(B, M) int64 indices of points selected from (B, N, 3) points on a GPU, beginning with the (B,) `start`."""
     batch, total = points.shape[:2]
     order = torch.empty(batch, count, dtype=torch.int64, device=points.device)
     block = triton.next_power_of_2(total)
-    with torch.cuda.device(points.device):  # triton launches on the current one
+    with torch.cuda.device(points.device):  # triton launches on the current device
         _select[(batch,)](
             points.contiguous(),
             start,

@@ -1,9 +1,9 @@
-"""Starts from which short trainings learn where things are: smooth embeddings, attention to what is near.
+"""Initial weights with which short trainings learn positions sooner: smooth embeddings, and attention to near points.
 
-The published start gives every octave of the point embedding the same weight, queries and keys that know nothing
-of each other, and latents that are random mixtures, so that a network first learns for long that near points belong
-together and where each latent is. Only first values differ here; the architecture, and what it can become, are the
-published ones.
+In the published initialisation, every octave of the point embedding has the same weight, queries and keys are
+unrelated, and latents are random mixtures. A network then trains for a long time before it knows that near points
+belong together and where each latent is. Only the initial values differ here: the architecture, and the functions it
+can learn, are the published ones.
 """
 
 import torch
@@ -12,15 +12,15 @@ from lagem.models.attention import Attention
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.bottleneck import StandardisedBottleneck
 
-OCTAVE_DECAY = 0.5  # octave k starts with weights 2^(-k / 2) of the first one's
-SHARPNESS = 1.5  # of the first attention: factor on queries and on keys
-PLACE_SHARE = 0.75  # of a latent's channels that start as the place of its anchor
-PLACE_RADIUS = 0.8  # of the ball of points whose embeddings those channels tell apart
+OCTAVE_DECAY = 0.5  # octave k starts with 2^(-k / 2) times the weights of the first
+SHARPNESS = 1.5  # of the initial attention: a factor on queries and on keys
+PLACE_SHARE = 0.75  # fraction of a latent's channels that start as the position of its anchor
+PLACE_RADIUS = 0.8  # radius of the ball of points whose embeddings those channels distinguish
 
 
 @torch.no_grad()
 def start_local(autoencoder: Autoencoder) -> None:
-    """Rescale a freshly made network in place: low octaves first, and keys equal to queries in cross attention."""
+    """Change the weights of a new network in place: low octaves dominate, and cross attention has keys like queries."""
     octaves = 2.0 ** (-OCTAVE_DECAY * torch.arange(autoencoder.octaves))
     weights = torch.cat([octaves.repeat(6), torch.ones(3)])  # sines and cosines of x, y, z, then x, y, z
     autoencoder.point_embedding.linear.weight.mul_(weights / weights.square().mean().sqrt())
@@ -32,11 +32,11 @@ def start_local(autoencoder: Autoencoder) -> None:
 
 @torch.no_grad()
 def start_anchored(autoencoder: Autoencoder) -> None:
-    """`start_local`, and standardised latents that start as the place of their anchor.
+    """`start_local`, and standardised latents that start as the position of their anchor.
 
-    Most channels of a latent begin as the principal components of the point embedding over a ball, and are mapped back
-    to features by the same directions. So decoded features begin near the embedding of their anchor, and queries
-    attend to the latents around them, of every level, from the first step on.
+    Most channels of a latent start as the principal components of the point embedding over a ball, and are mapped back
+    to features along the same directions. So decoded features start near the embedding of their anchor, and from the
+    first step queries attend to the latents near them, on every level.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)

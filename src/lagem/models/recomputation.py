@@ -1,7 +1,7 @@
-"""Operations that keep their inputs for the backward pass, and compute the rest again there.
+"""Operations that keep only their inputs for the backward pass, and recompute everything else there.
 
-As torch's `checkpoint`, but a matrix product at the end is not repeated, and a call costs microseconds, which counts in
-small networks and on GPUs.
+They work like torch's `checkpoint`, but do not repeat a matrix product at the end, and cost only microseconds per call,
+which matters for small networks and on GPUs.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ Prepare = Callable[..., Tensor]
 
 
 def recomputed(function: Prepare, *inputs: Tensor) -> Tensor:
-    """function(*inputs), of which the backward pass keeps the inputs alone.
+    """function(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        function: Of the inputs only: gradients reach nothing else.
+        function: Must depend on the inputs only, as gradients reach nothing else.
         inputs: Tensors.
     """
     if _is_direct():
@@ -31,12 +31,12 @@ def recomputed(function: Prepare, *inputs: Tensor) -> Tensor:
 
 
 def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.Linear]) -> tuple[Tensor, ...]:
-    """Each linear layer of prepare(*inputs), of which the backward pass keeps the inputs alone.
+    """Each linear layer applied to prepare(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        prepare: Of the inputs only: gradients reach nothing else. It is computed again, the layers are not.
-        inputs: Tensors, among them the parameters of `prepare`.
-        linears: Layers of one width.
+        prepare: Must depend on the inputs only, as gradients reach nothing else. It is recomputed; the layers are not.
+        inputs: Tensors, including the parameters of `prepare`.
+        linears: Layers of the same input width.
     """
     if _is_direct():
         prepared = prepare(*inputs)
@@ -47,7 +47,7 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Whether nothing is kept anyway, or torch.compile chooses what is."""
+    """Whether nothing is kept for a backward pass, or torch.compile decides what is."""
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 
@@ -70,13 +70,13 @@ class _Recomputed(torch.autograd.Function):
 
 
 class _LinearOf(torch.autograd.Function):
-    """`linear_of`; the gradient of a layer needs what `prepare` gave, but not what the layer gave."""
+    """`linear_of`; the gradient of a layer needs the output of `prepare`, but not the output of the layer."""
 
     @staticmethod
     def forward(ctx: Any, prepare: Prepare, num_inputs: int, *tensors: Any) -> tuple[Tensor, ...]:
         ctx.prepare, ctx.num_inputs, ctx.autocast = prepare, num_inputs, _autocast_of(tensors[0])
         ctx.save_for_backward(*tensors)
-        # detached, or autocast would keep a cast of the weights that has no gradient
+        # detached, as autocast would otherwise cache a cast of the weights that has no gradient
         inputs: list[Any] = [None if tensor is None else tensor.detach() for tensor in tensors]
         prepared = prepare(*inputs[:num_inputs])
         layers = inputs[num_inputs:]
@@ -105,7 +105,7 @@ class _LinearOf(torch.autograd.Function):
 
 
 def _autocast_of(tensor: Tensor) -> Callable[[], AbstractContextManager[Any]]:
-    """What enters the present state of autocast again; nothing if it is off, as it is in the backward pass."""
+    """A context that restores the present state of autocast in the backward pass, where autocast is off."""
     kind = tensor.device.type
     if not torch.is_autocast_enabled(kind):
         return nullcontext

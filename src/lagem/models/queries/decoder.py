@@ -1,8 +1,8 @@
 """The query decoder (Eq. 9), layer by layer and folded; the folded form is exact, not an approximation.
 
-The scores of a query are linear in psi(p) (`lagem.models.embedding`), and after the softmax all is linear up to the
-logit. So a level folds into a row of E + 1 numbers, which is multiplied by psi, and one value for each latent and head:
-a query needs no LayerNorm, no projection and no values of 64 channels.
+The scores of a query are linear in psi(p) (`lagem.models.embedding`), and everything between the softmax and the logit
+is linear. So each latent and head of a level folds into one row of E + 1 numbers, which is multiplied by psi, and one
+value. A query then needs no LayerNorm, no projection and no values of 64 channels.
 
 Letters: B shapes, P points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
@@ -18,7 +18,7 @@ from lagem.models.attention import HEAD_WIDTH, Attention, KeysValues
 from lagem.models.embedding import PointEmbedding, normed_map, point_features
 from lagem.models.recomputation import recomputed
 
-SCORES_AT_ONCE = 2**22  # of a shape, in a training step's query decoder: 16 MiB
+SCORES_AT_ONCE = 2**22  # per shape, in the query decoder of a training step: 16 MiB
 
 
 class FoldedLevel(NamedTuple):
@@ -34,7 +34,7 @@ class FoldedLevel(NamedTuple):
 
 @dataclass(frozen=True)
 class QueryDecoder:
-    """The layers that answer queries (Eq. 9), those of the network and no copies."""
+    """The layers that answer queries (Eq. 9); they are the network's own, not copies."""
 
     embedding: PointEmbedding
     attentions: Sequence[Attention]
@@ -42,11 +42,11 @@ class QueryDecoder:
 
     @property
     def eps(self) -> float:
-        """Of the LayerNorms of queries, which are all alike."""
+        """The eps of the queries' LayerNorms, which is the same for all."""
         return cast(nn.LayerNorm, self.attentions[0].norm).eps
 
     def plain(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
-        """Logits (B, P) of (B, P, 3) points, layer by layer: what the folded forms are tested against."""
+        """Logits (B, P) of (B, P, 3) points, layer by layer; the reference for the folded forms."""
         embedded = self.embedding(query_points)
         answers = [
             attention.attend(embedded, level_keys_values)
@@ -56,11 +56,11 @@ class QueryDecoder:
         return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)
 
     def fold(self, keys_values: Sequence[KeysValues], directions: Tensor) -> list[FoldedLevel]:
-        """All levels, fine to coarse, in the directions' type; the output's bias is not among their constants.
+        """All levels folded, fine to coarse, in the type of `directions`; the constants exclude the output's bias.
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.
-            directions: (C, E), W~, or another matrix that later gives W~ by a product from the right.
+            directions: (C, E), W~, or another matrix that gives W~ when it is multiplied by a factor from the right.
         """
         readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
         return [
@@ -69,7 +69,7 @@ class QueryDecoder:
         ]
 
     def folded(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
-        """Logits (B, P) of (B, P, 3) points, with gradients, for which the scores are recomputed."""
+        """Logits (B, P) of (B, P, 3) points, with gradients; the backward pass recomputes the scores."""
         psi, centred = point_features(self.embedding, query_points, self.eps)
         with torch.autocast(query_points.device.type, enabled=False):
             logits = self.to_logits.bias.to(psi.dtype)

@@ -1,4 +1,4 @@
-"""The field of occupancy that latents decode to, and the few numbers that one shape's field folds into.
+"""The occupancy field that latents decode to, and its folded form for one shape.
 
 Letters: B shapes, Q query points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
@@ -18,19 +18,19 @@ from lagem.models.queries.decoder import FoldedLevel, QueryDecoder
 LARGEST_EXPONENT = 60.0  # e^60 times latents and values stays far below the largest float32
 DEEPEST_SHIFT = 60.0  # e^-60 is e^27 times the smallest normal float32
 LARGEST_SUM = 1e10  # of the absolute values of a level
-SCORES_IN_CACHE = 2**20  # held at once on a CPU: 4 MiB
-SCORES_ON_DEVICE = 2**26  # elsewhere
-ROWS_OF_A_GROUP = 512  # with which a CPU takes 2,048 queries at once
+SCORES_IN_CACHE = 2**20  # computed at once on a CPU: 4 MiB
+SCORES_ON_DEVICE = 2**26  # computed at once on other devices
+ROWS_OF_A_GROUP = 512  # with this number, a CPU answers 2,048 queries at once
 
 
 class Field:
-    """Decoded latents: keys and values of all levels, held once, for any number of queries.
+    """Decoded latents: keys and values of all levels, computed once for any number of queries.
 
     Args:
         decoder: The layers that answer queries.
         keys_values: Keys and values of the levels, fine to coarse.
-        fold: Whether to fold the decoder, which gives the same logits sooner: without gradients once a shape
-            (`FoldedShape`), with them at each call. False answers layer by layer.
+        fold: Whether to fold the decoder, which gives the same logits faster. Without gradients it is folded once per
+            shape (`FoldedShape`), with gradients at each call. False answers layer by layer.
     """
 
     def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:
@@ -40,18 +40,18 @@ class Field:
         self._shapes: list[FoldedShape] | None = None
 
     def __call__(self, query_points: Tensor, *, chunk: int = 65536) -> Tensor:
-        """Logits of occupancy (Eq. 9), inside where > 0; gradients reach points, latents and weights.
+        """Logits of occupancy (Eq. 9), positive inside; gradients reach points, latents and weights.
 
         Args:
             query_points: (B, Q, 3) in the unit-sphere frame.
-            chunk: Most queries of a shape answered at once.
+            chunk: Maximum number of queries per shape answered at once.
 
         Returns:
             (B, Q) logits.
         """
         num_shapes = len(self._keys_values[0][0])
         if len(query_points) != num_shapes:
-            raise ValueError(f"the field is of {num_shapes} shapes, but queries for {len(query_points)} were given.")
+            raise ValueError(f"the field has {num_shapes} shapes, but queries for {len(query_points)} were given.")
         if self._fold and not torch.is_grad_enabled():
             if self._shapes is None:
                 self._shapes = fold_shapes(self._decoder, self._keys_values)
@@ -69,26 +69,27 @@ class Field:
 
 
 class HeadGroup(NamedTuple):
-    """Some heads of a level: (h M, E + 1) rows that give scores in powers of 2, and (h, 2, M) values and ones."""
+    """Some heads of a level: (h M, E + 1) rows, which give scores to base 2, and (h, 2, M) values and ones."""
 
     rows: Tensor
     sums: Tensor
 
 
 class FoldedShape:
-    """All queries to one shape, without gradients: logit = constant + sum over heads of a softmax times values.
+    """The folded field of one shape, without gradients: logit = constant + sum over heads of softmax times values.
 
-    A score is B_m (R x) + b_m, with x = r e and R the factor that has |R e|^2 = the variance over channels of the
-    embedding, so |R x| < 1 for every point of space, and the score is at most |B_m| + b_m (Cauchy-Schwarz). A softmax
-    does not change when its scores lose their mean over latents, of which the largest is then at least 0. So if the
-    bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT, scores less a shift of at most DEEPEST_SHIFT have exponentials
-    that do not overflow and whose sum is a normal number: no maximum is needed. Otherwise softmax finds it.
+    The score of latent m is B_m (R x) + b_m. Here x = r e, and the factor R makes |R e|^2 the variance of the embedding
+    over channels, so |R x| < 1 for every point in space, and the score is at most |B_m| + b_m (Cauchy-Schwarz).
+    Subtracting the mean over latents from the scores does not change their softmax, and makes the largest score at
+    least 0. So if the bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT, a shift of at most DEEPEST_SHIFT can be
+    subtracted from the scores such that their exponentials do not overflow and their sum is a normal number: there is
+    no need to find the maximum. A level with a larger bound uses torch's softmax, which does.
 
     Args:
-        levels: Of one shape (B = 1), in the basis in which points have a length below 1.
-        constant: () what all queries add.
+        levels: Folded levels of one shape (B = 1), in the basis in which points have a length below 1.
+        constant: (), added to every logit.
         factor: (E, E), R.
-        decoder: Whose embedding points have.
+        decoder: Layers that answer queries; only the embedding of points and its normalisation are used.
     """
 
     def __init__(
@@ -145,17 +146,17 @@ class FoldedShape:
 
 
 def centred(rows: Tensor) -> Tensor:
-    """Rows (..., M, E + 1) whose scores have the mean 0 over latents."""
+    """The (..., M, E + 1) rows, changed so that their scores have mean 0 over latents."""
     return rows - rows.mean(dim=-2, keepdim=True)
 
 
 def score_bound(rows: Tensor) -> Tensor:
-    """(...) what no score of (..., M, E + 1) rows exceeds, if they are in the basis of `FoldedShape`."""
+    """(...) upper bound of the scores of (..., M, E + 1) rows, which must be in the basis of `FoldedShape`."""
     return (rows[..., :-1].norm(dim=-1) + rows[..., -1]).amax(dim=-1)
 
 
 def fold_shapes(decoder: QueryDecoder, keys_values: Sequence[KeysValues]) -> list[FoldedShape]:
-    """Each shape of a batch folded, the factors in float64."""
+    """Fold each shape of a batch, computing the factors in float64."""
     centred = centred_weight(decoder.embedding, torch.float64)
     channels = len(centred)
     basis, factor = torch.linalg.qr(centred / channels**0.5)
