@@ -100,8 +100,8 @@ def test_a_stage_cannot_be_fed_another_levels_latents(cache):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "the latents are of levels"),
-        ({"levels": small.LEVELS[:2]}, "the latents are of levels"),
+        ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "the latents have levels"),
+        ({"levels": small.LEVELS[:2]}, "the latents have levels"),
         ({"num_categories": 9}, "num_categories is 9, but that of the data is 8"),
         ({"num_categories": None, "condition_dim": 5}, "condition_dim is 5, but that of the data is None"),
     ],

@@ -21,8 +21,8 @@ class Stage:
     Args:
         denoiser: D of the level; its backbone has the level's number.
         sampler: Steps, guidance and churn of this stage.
-        coarser_sigma: Standard deviation of the noise added to the coarser latents before this stage gets them; only a
-            backbone with conditioning augmentation takes more than 0.
+        coarser_sigma: Standard deviation of the noise added to the coarser latents before this stage receives them;
+            only a backbone with conditioning augmentation accepts more than 0.
     """
 
     denoiser: Denoiser
@@ -31,7 +31,7 @@ class Stage:
 
     @property
     def level(self) -> int:
-        """Number of the level this stage makes."""
+        """Number of the level that this stage generates."""
         return self.denoiser.backbone.level
 
 
@@ -40,14 +40,14 @@ class Cascade:
 
     Args:
         stages: Fine to coarse.
-        standardise: Function that is applied to the latents of each stage; it standardises every vector over its
-            channels, as the encoder does (Eq. 6). None for no change.
+        standardise: Function applied to the latents of each stage, to standardise every vector over its channels as
+            the encoder does (Eq. 6); None leaves the latents unchanged.
     """
 
     def __init__(self, stages: Sequence[Stage], *, standardise: Callable[[Tensor], Tensor] | None = None) -> None:
         numbers = [stage.level for stage in stages]
         if not stages or numbers != sorted(set(numbers)):
-            raise ValueError(f"stages run fine to coarse, each level once, but levels {numbers} were given.")
+            raise ValueError(f"stages must run fine to coarse, each level once, but levels {numbers} were given.")
         self.levels = stages[0].denoiser.backbone.levels
         for stage in stages:
             if stage.denoiser.backbone.levels != self.levels:
@@ -77,7 +77,7 @@ class Cascade:
         Args:
             seeds: A seed for each of the B samples.
             condition: As the backbones take it, for every stage.
-            given: Latents (B, M_i, D_i) by number of level, for the levels that are not sampled.
+            given: Latents (B, M_i, D_i) by level number, for the levels that are not sampled.
             on_step: Called after every step with the level's number.
 
         Returns:

@@ -17,13 +17,13 @@ class EDMLoss:
     """E of lambda(sigma) |D(Z + sigma n; sigma) - Z|^2, at random noise levels or at fixed ones (EDM Eq. 2 and 8).
 
     All random numbers of a sample come from its own generator, in this order: sigma, noise, then dropping and
-    augmentation if they are on. So switching those on does not change sigma and noise.
+    augmentation if they are on. So turning those on does not change sigma or the noise.
 
     Args:
         p_mean: P_mean, the mean of ln sigma in training (EDM Table 1).
         p_std: P_std, the standard deviation of ln sigma.
         drop_condition: Probability that a sample trains without its condition, for classifier-free guidance;
-            0 as in the paper, but then guidance is not possible.
+            0 as in the paper, but then guidance is impossible.
         max_coarser_sigma: Conditioning augmentation: coarser latents get noise of standard deviation
             s ~ U(0, max_coarser_sigma), which the network receives as input; 0 as in the paper.
     """
@@ -120,7 +120,7 @@ class EDMLoss:
     def quantile_sigmas(self, count: int) -> list[float]:
         """Medians of the `count` equally likely intervals of sigma in training, ascending.
 
-        So the mean of their losses estimates the training loss.
+        So the mean of the losses at these levels estimates the training loss.
         """
         normal = torch.distributions.Normal(self.p_mean, self.p_std)
         return [math.exp(normal.icdf(torch.tensor((k + 0.5) / count)).item()) for k in range(count)]
@@ -133,5 +133,5 @@ def _weighted_error(denoised: Tensor, latents: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _draw_uniform(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """(B,) uniform in [0, 1), one generator for each sample."""
+    """(B,) numbers uniform in [0, 1), from one generator for each sample."""
     return torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(like.device)

@@ -11,10 +11,10 @@ from lagem.levels import LevelSpec
 class StageNetwork(Protocol):
     """F_theta of one stage: any `nn.Module` with this signature; `lagem.models.denoiser.Backbone` is ours.
 
-    It is a protocol so that this room can be used with another network, without `lagem.models`.
+    It is a protocol so that this package can be used with another network, without `lagem.models`.
 
     levels: sizes of the autoencoder's levels, fine to coarse.
-    level: number of the level that the stage makes, 1 = finest.
+    level: number of the level that the stage generates, 1 = finest.
     """
 
     @property

@@ -1,6 +1,6 @@
 """Preconditioning of the denoiser (EDM: Karras et al. 2022, Eq. 7 and Table 1), with sigma_data = 1.
 
-LaGeM standardises every latent vector (its Eq. 6), so the data have the unit variance that sigma_data = 1 stands for.
+LaGeM standardises every latent vector (its Eq. 6), so the data have unit variance, as sigma_data = 1 assumes.
 
 Letters: B samples, M latent vectors, D latent channels.
 """

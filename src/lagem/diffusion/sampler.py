@@ -47,7 +47,7 @@ class HeunSampler:
         sigma_min: Noise level t_{N-1}, from which the last step (an Euler step) goes to 0.
         sigma_max: Noise level t_0 of the start.
         rho: How strongly steps shorten towards sigma_min (EDM Eq. 5); 1 makes all steps equal.
-        guidance: w of D_uncond + w (D_cond - D_uncond); 1 is no guidance, and needs no unconditional evaluation.
+        guidance: w in D_uncond + w (D_cond - D_uncond); 1 is no guidance, and needs no unconditional evaluation.
         s_churn: S_churn, the total amount of noise added before steps; 0 makes sampling deterministic.
         s_min: S_tmin, the smallest noise level to which noise is added.
         s_max: S_tmax, the largest noise level to which noise is added.
@@ -152,7 +152,7 @@ def noise_levels(num_steps: int, *, sigma_min: float, sigma_max: float, rho: flo
 
 
 class _Guided:
-    """D of noised latents and sigma, with everything else bound; counts evaluations of the network."""
+    """D as a function of noised latents and sigma only; applies guidance and counts evaluations of the network."""
 
     def __init__(self, denoiser: Denoiser, guidance: float, condition: Tensor | None, bound: dict[str, Any]) -> None:
         self._denoiser = denoiser

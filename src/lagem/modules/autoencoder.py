@@ -36,7 +36,7 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
-        octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ...; the highest of
+        octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, .... The highest of
             the published 8 are finer than the spacing of the input points, and cause ridges if there are few shapes.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
             near points belong together; or `anchored`, which is `local` with latents that start as the positions of
@@ -44,9 +44,9 @@ class AutoencoderModule(RecipeModule):
         near_weight: Weight of the near-surface queries' loss.
         kl_weight: Weight of the KL term; has no effect if all levels are standardised.
         level_dropout: Fraction of the shapes of a step that are decoded without their finest level or levels, so that
-            the coarser ones learn to describe a shape by themselves.
+            the coarser levels learn to describe a shape by themselves.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
-        base_lr: Peak learning rate for 256 shapes a step; the rate used is
+        base_lr: Peak learning rate for 256 shapes per step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
         min_lr: Learning rate at the end of the cosine.
         warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
@@ -55,7 +55,7 @@ class AutoencoderModule(RecipeModule):
         fps: Furthest point sampling backend; `auto` uses torch_cluster, else triton on CUDA, and quickfps on the CPU.
         step: How a training step is computed; all give the same up to rounding. `lean` takes about half the memory of
             `plain` and less time, `leanest` about a quarter in about the time of `plain`.
-        checkpoint_activations: Recompute self-attention blocks wholly in the backward pass, for the least memory.
+        checkpoint_activations: Recompute whole self-attention blocks in the backward pass, for the least memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
             except for num_latents, on which no weight depends. If they have more octaves than configured, the lowest
@@ -135,7 +135,7 @@ class AutoencoderModule(RecipeModule):
         self._evaluate(batch, "val")
 
     def test_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        """As validation, under the name `test`."""
+        """Like validation, but logged under `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: OccupancyBatch, batch_idx: int) -> Field:
@@ -165,7 +165,7 @@ class AutoencoderModule(RecipeModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another architecture, in one line."""
         if "autoencoder" not in checkpoint:
-            raise ValueError("the checkpoint holds no autoencoder; give the checkpoint of one.")
+            raise ValueError("the checkpoint holds no autoencoder; give a checkpoint of an autoencoder.")
         found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
         ours = replace(self.spec, num_surface_points=found.num_surface_points)
         if differing := differences(found.as_plain(), ours.as_plain()):

@@ -17,8 +17,8 @@ from lagem.weights.fingerprint import fingerprint_of
 class FrozenAutoencoder:
     """An autoencoder that encodes and decodes for a stage.
 
-    It is not an nn.Module, so that it is not trained, averaged or saved with the stage. It computes in float32 even
-    under autocast, as `lagem encode` does, and describes its latents as a data module of cached latents does.
+    It is not an nn.Module, so it is not trained, averaged or saved with the stage. It computes in float32 even under
+    autocast, as `lagem encode` does, and has the attributes with which a data module describes cached latents.
 
     Args:
         path: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
@@ -55,7 +55,7 @@ class FrozenAutoencoder:
 
     @torch.no_grad()
     def decode(self, latents: Sequence[Tensor]) -> Field:
-        """Fields of latents (B, M_i, D_i) each, fine to coarse."""
+        """Fields of the latents of all levels, (B, M_i, D_i) each, fine to coarse."""
         device = latents[0].device
         with torch.autocast(device.type, enabled=False):
             return self._autoencoder.to(device).decode([z.float() for z in latents])

@@ -1,7 +1,7 @@
 """Muon over matrices stacked by shape (Jordan et al. 2024): torch.optim.Muon's update in a few operations.
 
-torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units
-that is slower than float32; on a GPU it takes a thousand kernel launches a step.
+torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units,
+that is slower than float32; on a GPU, it takes a thousand kernel launches per step.
 """
 
 from collections import defaultdict
@@ -17,9 +17,9 @@ Coefficients = tuple[float, float, float]
 
 
 class StackedMuon(Muon):
-    """torch.optim.Muon with the same arguments and the same state, `match_rms_adamw` steps.
+    """torch.optim.Muon with `match_rms_adamw`; its arguments and state are the same.
 
-    On a GPU the updates are torch's, bit for bit; on a CPU they are computed in float32.
+    On a GPU, the updates equal torch's bit for bit; on a CPU, they are computed in float32.
     """
 
     @torch.no_grad()
@@ -62,8 +62,8 @@ def orthogonalised(
 
     Args:
         matrices: (K, A, B).
-        dtype: Type of the computation. In float32 the iteration runs on the Gram matrix X X^T if that is cheaper; in
-            bfloat16 this would be too inexact.
+        dtype: Type of the computation. In float32, the iteration runs on the Gram matrix X X^T if that is cheaper; in
+            bfloat16, this would be too inaccurate.
         coefficients: a, b, c of a step X <- (a + b X X^T + c (X X^T)^2) X.
         steps: Number of steps.
         eps: Smallest Frobenius norm to divide by.
@@ -90,7 +90,10 @@ def _iterated(x: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
-    """(K, m, m) that all steps multiply x by: the product of one polynomial Q of G per step; G becomes Q G Q."""
+    """(K, m, m) matrices by which all steps together multiply x: in each step x becomes Q x, and the Gram matrix Q G Q.
+
+    Q = a + b G + c G^2, so the result is the product of all Q.
+    """
     a, b, c = coefficients
     product = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     for step in range(steps):

@@ -71,7 +71,7 @@ class MuonAdamW(Optimizer):
 def adamw(
     parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], weight_decay: float, fused: bool
 ) -> AdamW:
-    """AdamW, fused into one operation a step if `fused` and the parameters' devices support it."""
+    """AdamW; if `fused` and the parameters' devices support it, each step is one fused operation."""
     listed = list(parameters)
     fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in listed)
     return AdamW(listed, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)

@@ -71,15 +71,15 @@ class RecipeModule(LightningModule):
         scatter(self.network)
 
     def on_test_start(self) -> None:
-        """As for validation."""
+        """Gather all weights, as for validation."""
         gather(self.network)
 
     def on_predict_start(self) -> None:
-        """As for validation."""
+        """Gather all weights, as for validation."""
         gather(self.network)
 
     def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:
-        """Log the mean of the (B,) losses of a training step and return it; keep them to name shapes later."""
+        """Log and return the mean of a training step's (B,) losses; keep the losses to name shapes later."""
         self._since_step.append((ids, losses.detach()))
         loss = losses.mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(ids), sync_dist=True)
@@ -94,7 +94,7 @@ class RecipeModule(LightningModule):
         self.log_dict(metrics, batch_size=weight, sync_dist=True, prog_bar=prog_bar, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser with a linear warm-up and a cosine, in optimiser steps."""
+        """The optimiser, with a schedule of linear warm-up and cosine decay, in optimiser steps."""
         total_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(total_steps) or total_steps < 1:
             raise ValueError(
@@ -104,10 +104,10 @@ class RecipeModule(LightningModule):
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         effective_batch = datamodule.batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
         peak_lr = self.base_lr * effective_batch / 256
-        rank_zero_info(f"{effective_batch} shapes a step, so the peak learning rate is {peak_lr:.3g}")
+        rank_zero_info(f"{effective_batch} shapes per step, so the peak learning rate is {peak_lr:.3g}")
         warmup_steps = self.warmup_steps
         if warmup_steps is None:
-            set_up_training_data(self.trainer)  # the length of an epoch is not known before
+            set_up_training_data(self.trainer)  # only then is the length of an epoch known
             warmup_steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
             warmup_steps = min(warmup_steps, int(total_steps) // 10)
         restart_training_data(self.trainer)
@@ -147,7 +147,7 @@ class RecipeModule(LightningModule):
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if isinstance(norm, DTensor):  # of gradients that are sharded over ranks
+        if isinstance(norm, DTensor):  # if gradients are sharded over ranks
             norm = norm.full_tensor()
         if torch.isfinite(norm):
             self.log_dict({"train/grad_norm": norm, "train/lr": optimizer.param_groups[0]["lr"]})

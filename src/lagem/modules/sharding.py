@@ -1,7 +1,8 @@
 """Weights sharded over ranks by FSDP2, gathered while callbacks use them.
 
-The weights of a block are gathered before it runs and dropped after it; those outside blocks stay gathered from forward
-to backward. In evaluation every rank holds all weights, because callbacks call the network on some ranks only.
+The weights of a block are gathered before it runs and freed afterwards; weights outside blocks stay gathered from the
+forward to the backward pass. In evaluation, every rank holds all weights, because callbacks call the network on some
+ranks only.
 """
 
 import torch
@@ -18,9 +19,9 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
 
     Args:
         network: The network whose `forward` training steps call.
-        mesh: Lightning's mesh, `data_parallel` times `tensor_parallel`, by default nodes times GPUs of a node. Weights
-            are sharded along the second and copied along the first; if one has size 1, they are sharded along the
-            other.
+        mesh: Lightning's mesh, `data_parallel` times `tensor_parallel`, by default nodes times GPUs per node. Weights
+            are sharded along the second axis and copied along the first; if one axis has size 1, they are sharded along
+            the other.
     """
     if isinstance(network, FSDPModule):
         return
@@ -35,7 +36,7 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def gather(network: nn.Module) -> None:
-    """Give every rank all weights until `scatter`; all ranks must call it."""
+    """Give every rank all weights until `scatter` is called; all ranks must call this function."""
     with torch.inference_mode(False), torch.no_grad():
         for module in network.modules():
             if isinstance(module, FSDPModule):

@@ -42,12 +42,12 @@ class CascadeStageModule(RecipeModule):
     """Training of the stage that generates one level.
 
     Args:
-        level: Number of the level that this stage generates, 1 = finest; the coarsest is generated from noise alone.
+        level: Number of the level that this stage generates, 1 = finest; the coarsest is generated from noise only.
         levels: The autoencoder's levels, fine to coarse, as in its own experiment.
         width: Feature channels C of the denoiser, a multiple of 64; the paper has 768.
         depth: Blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
         num_categories: Number of categories, if the condition is a category.
-        condition_dim: Channels of the condition, if it is an embedding; without both, the stage is unconditional.
+        condition_dim: Channels of the condition, if it is an embedding; without either, the stage is unconditional.
         drop_condition: Fraction of the shapes of a step that train without their condition. Guidance needs more than 0,
             usually 0.1; 0 as in the paper.
         max_coarser_sigma: Conditioning augmentation: coarser latents get noise of up to this standard deviation, which
@@ -57,7 +57,7 @@ class CascadeStageModule(RecipeModule):
         autoencoder: Weights of the autoencoder, to encode the shapes of an occupancy or procedural data module in
             every step, and to decode samples for `ExportSamples`; not needed with cached latents.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
-        base_lr: Peak learning rate for 256 shapes a step; the rate used is
+        base_lr: Peak learning rate for 256 shapes per step; the rate used is
             base_lr * (batch size * accumulation * ranks) / 256, and is logged.
         min_lr: Learning rate at the end of the cosine.
         warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
@@ -154,7 +154,7 @@ class CascadeStageModule(RecipeModule):
         self._evaluate(batch, "val")
 
     def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """As validation, under the name `test`."""
+        """Like validation, but logged under `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
@@ -168,7 +168,7 @@ class CascadeStageModule(RecipeModule):
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the autoencoder whose latents it learns."""
+        """Fingerprint of the autoencoder whose latents the stage learns."""
         return self.spec.autoencoder
 
     def sample(self, batch: LatentBatch | OccupancyBatch) -> Tensor:
@@ -183,7 +183,7 @@ class CascadeStageModule(RecipeModule):
         return sampled[self.level - 1]
 
     def fields(self, batch: LatentBatch | OccupancyBatch, sampled: Tensor | None = None) -> Field | None:
-        """Fields of a batch's latents, with `sampled` ones of this level if given; None without an autoencoder."""
+        """Fields of a batch's latents, this level's replaced by `sampled` if given; None without an autoencoder."""
         if self._autoencoder is None:
             return None
         latents = list(self._encoded(batch).latents)
@@ -228,7 +228,7 @@ class CascadeStageModule(RecipeModule):
 def _check_source(spec: StageSpec, source: LatentSource) -> None:
     if tuple(source.levels) != spec.levels:
         raise ValueError(
-            f"the latents are of levels {list(source.levels)}, but the stage is configured for {list(spec.levels)}. "
+            f"the latents have levels {list(source.levels)}, but the stage is configured for {list(spec.levels)}. "
             "Copy the levels of the autoencoder's experiment to model.init_args.levels."
         )
     for name in ("num_categories", "condition_dim"):
@@ -236,5 +236,5 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
         if wanted is not None and wanted != found:
             raise ValueError(
                 f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
-                "other data (LatentDataModule takes the categories as condition with `condition: category`)."
+                "other data (LatentDataModule uses the categories as condition with `condition: category`)."
             )
