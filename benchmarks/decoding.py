@@ -1,11 +1,11 @@
-"""Queries to a decoded shape: layer by layer against folded (`lagem.models.queries.field`).
+"""Cost of queries to a decoded shape: layer by layer compared with folded (`lagem.models.queries.field`).
 
     make benchmark NAME=decoding
     make benchmark NAME=decoding ARGS="--device cuda --queries 1000000"
 
 The shape is a chair, the queries are uniform in the box. Both sides alternate in one process; the first query of a
-folded shape, which folds it, is timed apart. Times are medians and quartiles: CPU seconds of this process on a CPU,
-CUDA events on a GPU. Differences of logits are in standard deviations of the plain ones.
+folded shape, which folds it, is timed separately. Times are medians and quartiles: CPU seconds of this process on a
+CPU, CUDA events on a GPU. Differences of logits are in standard deviations of the plain logits.
 """
 
 import argparse
@@ -88,10 +88,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [*AUTOENCODERS, PAPER]
     parser.add_argument("--networks", nargs="+", choices=names, default=names, help="default: all")
-    parser.add_argument("--queries", type=int, default=65536, metavar="Q", help="of a call (default: 65536)")
-    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="rounds that count (default: 9)")
+    parser.add_argument("--queries", type=int, default=65536, metavar="Q", help="queries per call (default: 65536)")
+    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="measured rounds (default: 9)")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    parser.add_argument("--quick", action="store_true", help="few queries and two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="few queries and two rounds, to check that it runs")
     parser.add_argument("--output", type=Path, default=Path("runs/decoding.json"), help="default: %(default)s")
     args = parser.parse_args()
     if args.quick:

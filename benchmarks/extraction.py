@@ -1,9 +1,9 @@
-"""Coarse to fine against dense extraction of reconstructed meshes: queries, CPU seconds, signs, memory, and the bound.
+"""Coarse-to-fine and dense extraction of reconstructed meshes: queries, CPU seconds, differences, memory, the bound.
 
     python benchmarks/extraction.py MESH... [--weights large] [--resolutions 128 256] [--dense-up-to 256] [--json FILE]
 
-Each resolution of each mesh is extracted in turn by both ways in one process, one thread; a dense grid beyond
-`--dense-up-to` is not run. `differing` counts vertices of either mesh that the other lacks.
+Each mesh is extracted at each resolution in both ways, one after the other, in one process with one thread. Dense grids
+above `--dense-up-to` are skipped. `differing` counts the vertices that only one of the two meshes has.
 """
 
 import argparse
@@ -28,10 +28,10 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("meshes", type=Path, nargs="+")
-    parser.add_argument("--weights", default="large", help="name of weights that ship (default: large)")
+    parser.add_argument("--weights", default="large", help="name of shipped weights (default: large)")
     parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--dense-up-to", type=int, default=128)
-    parser.add_argument("--json", type=Path, help="where to write the rows too")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     codec = load_codec(args.weights)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def measured(field: QueryLogits, seeds: torch.Tensor, resolution: int, *, dense: bool) -> dict[str, object]:
-    """Figures of one extraction, and if asked for of the dense one."""
+    """Figures of one coarse-to-fine extraction and, if `dense`, of the dense one."""
     sparse, seconds, in_field = timed(field, resolution=resolution, seeds=seeds)
     row: dict[str, object] = {
         "queries": sparse.queries,
@@ -79,7 +79,7 @@ def measured(field: QueryLogits, seeds: torch.Tensor, resolution: int, *, dense:
 
 
 def timed(field: QueryLogits, **settings: object) -> tuple[Surface, float, float]:
-    """A surface, the CPU seconds it took, and those of them inside the field."""
+    """A surface, the CPU seconds that it took, and how many of these were spent in the field."""
     inside = 0.0
 
     def counted(points: torch.Tensor) -> torch.Tensor:
@@ -95,7 +95,7 @@ def timed(field: QueryLogits, **settings: object) -> tuple[Surface, float, float
 
 
 def differing(one: Mesh, other: Mesh) -> int:
-    """Vertices of one mesh that the other lacks, rounded to five digits."""
+    """Number of vertices, rounded to five digits, that only one of two meshes has."""
     sets = [{vertex.tobytes() for vertex in np.round(mesh.vertices, 5) + 0.0} for mesh in (one, other)]
     return len(sets[0] ^ sets[1])
 

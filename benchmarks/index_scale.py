@@ -1,13 +1,13 @@
-"""Cost of 600,000 shapes at start-up and over an epoch: time, memory, open files, on synthetic folders.
+"""Cost of 600,000 shapes at start-up and over an epoch: time, memory and open files, on synthetic folders.
 
     make benchmark NAME=index_scale
 
 It creates folders of 6,000, 60,000 and 600,000 shapes, each with a complete index and shards of 64 shapes whose pools
 hold four points each. Every measurement is a separate process, with the sizes alternating. The data module sets up and
-yields its first batches in random order of shapes, the order in which every batch opens other shards. For comparison,
-the index alone is read as it is now, and into lists of strings row by row with csv.DictReader, as in earlier versions.
-Start-up is CPU time of the process without imports. Memory is private memory of the process (Linux: RssAnon; in a
-loading process the pages that it no longer shares with its parent).
+yields its first batches in random order of shapes, so that every batch opens different shards. For comparison, the
+index alone is read in two ways: as in this version, and row by row with csv.DictReader into lists of strings, as in
+earlier versions. Start-up is the CPU time of the process without imports. Memory is the private memory of the process
+(Linux: RssAnon; for a loading process, the pages that it no longer shares with its parent).
 """
 
 import argparse
@@ -100,7 +100,7 @@ def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
 
 
 def index_alone(root: Path, side: str) -> dict[str, float]:
-    """Read the index, as now or as in earlier versions."""
+    """Read the index, as in this version or as in earlier ones."""
     before, start = own_memory("self"), time.process_time()
     kept = read_index(root / "index.csv", "index") if side == "columns" else as_lists(root / "index.csv")
     seconds = time.process_time() - start
@@ -131,7 +131,7 @@ def status(process: str, name: str) -> float:
 
 
 def own_memory(process: str) -> float:
-    """Memory of a process that no file backs, MiB."""
+    """Memory of a process that is not backed by a file, MiB."""
     return status(process, "RssAnon")
 
 

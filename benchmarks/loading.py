@@ -102,7 +102,9 @@ def main() -> None:
             {"FPS": lambda number: furthest_point_order(clouds[number % len(npz)][None], ANCHORS)}, 20, warm=True
         )
     show_ratios(times, reference="authors", title=f"one sample of {COUNTS} points, warm")
-    print(f"bytes read a sample: ours {plain.bytes_per_sample:,}, authors' {size:,.0f}; stored a shape: {stored:,.0f}")
+    print(
+        f"bytes read per sample: ours {plain.bytes_per_sample:,}, authors' {size:,.0f}; stored per shape: {stored:,.0f}"
+    )
     print(f"FPS of {COUNTS[0]} to {ANCHORS} points, timed separately, one thread: {1e3 * np.median(fps['FPS']):.1f} ms")
 
 

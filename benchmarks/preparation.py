@@ -125,7 +125,7 @@ def main() -> None:
                 (theirs, lambda: made.append(authors(unit, random))),  # noqa: B023
                 (ours, lambda: prepare_shape(path, path.stem, kind, "train", PAPER)),  # noqa: B023
             ]
-            for side, pipeline in work[:: 1 if number % 2 else -1]:  # first the one, then the other
+            for side, pipeline in work[:: 1 if number % 2 else -1]:  # the two take turns to go first
                 side.seconds.append(cpu_seconds(pipeline))
             theirs.measure(unit, made[0])
             solid = solid_of(

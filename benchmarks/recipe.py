@@ -6,8 +6,8 @@ Every side trains with every seed for the same process CPU time (the learning ra
 each in a separate process, one seed after the other. The trained network then answers the queries of the validation
 shapes, also with each level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes per run). The table
 has the means of each side and its differences to `published`, or to another side (`--against`), paired by shape after
-averaging over the seeds, with 95% bootstrap intervals, and the differences of the single seeds. Finished runs are
-stored in the output and not repeated, so use one output per folder of data. LaGeM against VecSet:
+averaging over the seeds, with 95% bootstrap intervals, and the differences for each seed. Finished runs are stored in
+the output and not repeated, so use one output per folder of data. To compare LaGeM with VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
@@ -49,7 +49,7 @@ WIDTH = 128
 PEAK = 1e-3  # learning rate at any batch size
 LATER_PEAK = 3e-4  # for training that starts from trained weights
 WARM_UP = 0.02  # of the CPU time
-OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet's bottleneck, anchored is local
+OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet, anchored equals local
 LATER = {**OURS, "level_dropout": 0.05, "levels": MORE}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
@@ -86,7 +86,7 @@ DATA: dict[str, dict[str, Any]] = {
     "going on, 8192 points": {"num_surface_points": 8192},
     "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
-FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # 4 a step
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # 4 per step
 
 
 class CPUBudget(Callback):
@@ -109,7 +109,7 @@ class CPUBudget(Callback):
 
 
 class DrawnNumbersOfLatents(Callback):
-    """Give the levels between half and twice as many latents, drawn again for every step."""
+    """Give the levels between half and twice as many latents, by a factor drawn for every step."""
 
     def __init__(self, levels: list[LevelSpec], seed: int) -> None:
         self.levels, self.seed = levels, seed

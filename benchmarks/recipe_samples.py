@@ -1,6 +1,7 @@
 """Changes to the content of training samples, for `recipe.py`; validation samples keep their queries.
 
-Distances are to the plane of the nearest stored surface point, farther out to the point itself, before augmentation.
+Distances are measured before augmentation: to the tangent plane of the nearest stored surface point or, farther from
+the surface, to the point itself.
 """
 
 from dataclasses import replace

@@ -1,11 +1,11 @@
-"""Cost of a sample of a cascade per stage, and of decoding, against its quality, for several numbers of steps.
+"""Cost of a cascade's samples, per stage and for decoding, and their quality, for several numbers of steps.
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 
 Every number of steps generates the same samples (seeds and categories), alternating batch by batch. Seconds are medians
 and quartiles over batches, for one sample: CPU seconds of this process on a CPU, wall-clock seconds on other devices.
 Quality is the mean Chamfer distance of a sample to the same sample made with the last number of steps, minus the
-sampling floor, the distance of two point samples of one surface; with references also the measures of
+sampling floor, the distance of two point samples of one surface. With references, it includes the measures of
 `lagem evaluate-generation`.
 """
 

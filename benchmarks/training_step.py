@@ -6,8 +6,8 @@
 
 A step is forward and backward on random points, without the optimiser. All sides alternate in one process; times are
 medians and quartiles: CPU seconds of this process on a CPU, CUDA events on a GPU. Operations and bytes kept for the
-backward pass are counted before anything runs, as by `lagem describe`. Peak memory is what a step adds to that of the
-network: the allocator's on a GPU, and on a CPU the resident memory of a process that does one step.
+backward pass are counted before anything runs, as by `lagem describe`. Peak memory is what a step takes beyond the
+network: on a GPU as counted by the allocator, on a CPU as the resident memory of a process that does one step.
 """
 
 import argparse
@@ -39,7 +39,7 @@ MODELS = ("LaGeM", "VecSet")
 
 @dataclass(frozen=True)
 class Setting:
-    """A column pair of Table 3: width C, N input points, latents and latent channels of LaGeM, of VecSet, and depth."""
+    """A pair of columns of Table 3: width C, N input points, and latents, channels and depth of LaGeM and VecSet."""
 
     width: int
     num_surface_points: int
@@ -74,7 +74,7 @@ class Side:
 
     @property
     def name(self) -> str:
-        """As in the table."""
+        """Name in the table."""
         return f"{self.model} {self.step}"
 
     def network(self, device: torch.device) -> Autoencoder:
@@ -109,7 +109,7 @@ class Run:
 
 
 def peak_bytes(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
-    """Most memory that one step takes beyond the network, its gradients and its inputs."""
+    """Peak memory that one step takes beyond the network, its gradients and its inputs."""
     run = Run(side, device, batch, precision)
     if device.type == "cuda":
         run.step()
@@ -178,14 +178,16 @@ def show(rows: Sequence[dict[str, object]], args: argparse.Namespace) -> None:
 def main() -> None:
     """Measure, print the tables and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["512"], help="of Table 3 (default: 512)")
+    parser.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=["512"], help="sizes of Table 3 (default: 512)"
+    )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="default: both")
     parser.add_argument("--steps", nargs="+", choices=get_args(Step), default=list(get_args(Step)), help="default: all")
-    parser.add_argument("--batch", type=int, default=1, metavar="B", help="shapes a step (default: 1)")
+    parser.add_argument("--batch", type=int, default=1, metavar="B", help="shapes per step (default: 1)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default: float32")
-    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="rounds that count (default: 9)")
+    parser.add_argument("--rounds", type=int, default=9, metavar="K", help="measured rounds (default: 9)")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes and two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes and two rounds, to check that it runs")
     parser.add_argument("--output", type=Path, default=Path("runs/training_step.json"), help="default: %(default)s")
     args = parser.parse_args()
     if args.quick:
