@@ -45,5 +45,5 @@ class Frame:
         return np.asarray(points, dtype=np.float64) / self.scale + self.center
 
     def then(self, other: "Frame") -> "Frame":
-        """The frame that applies this one and then `other`, a frame of this one's unit coordinates."""
+        """This frame followed by `other`, a frame of points that are already in this frame's unit sphere."""
         return Frame(center=self.to_source(other.center[None])[0], scale=self.scale * other.scale)

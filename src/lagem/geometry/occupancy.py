@@ -17,7 +17,7 @@ from lagem.geometry.voxels import Grid
 
 CHUNK = 1 << 18
 PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell: neighbours need the same part of the hierarchy
-LONGEST_EDGE = 0.1  # of the faces in the hierarchy, in the unit sphere: a large face makes its whole cluster near
+LONGEST_EDGE = 0.1  # of faces in the hierarchy (unit sphere): a larger one would make its whole cluster near
 FAR = 1.5  # cluster radii beyond which a cluster's expansion is used; errors are below 0.1, and the threshold is 0.5
 
 

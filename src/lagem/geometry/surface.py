@@ -23,7 +23,7 @@ from lagem.geometry.mesh import Mesh
 # Q query points, R resolution (cells per side), so R + 1 nodes per side
 
 ExtractionMethod = Literal["coarse_to_fine", "dense"]
-QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), inside where > 0
+QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), positive inside
 
 Volume = NDArray[np.float32]
 
@@ -64,7 +64,7 @@ def extract_surface(
     shape that the border cuts is closed, a tenth of a cell beyond it.
 
     Args:
-        query_logits: (Q, 3) float32 to (Q,) logits, inside where > 0.
+        query_logits: (Q, 3) float32 to (Q,) logits, positive inside.
         resolution: R, cells along a side.
         method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface, so it loses parts
             that neither the coarsest grid, nor the seeds, nor the audit find, unless they touch a part that was found.

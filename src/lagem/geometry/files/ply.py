@@ -1,4 +1,4 @@
-"""PLY: vertices, faces and triangle strips of a text or a binary file, whatever else its elements hold."""
+"""PLY: the vertices, faces and triangle strips of a text or binary file."""
 
 from array import array
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ MOST_PROPERTIES = 1000
 class Element:
     """An element as the header declares it.
 
-    properties: (name, type of the list's length, type of the list's items), or (name, None, type) if it is no list.
+    properties: (name, type of the list's length, type of the list's items), or (name, None, type) if not a list.
     """
 
     name: str

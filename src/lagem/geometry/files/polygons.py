@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORK = 12_000_000  # n (n + 100) over all non-convex faces, e.g. one of 3,400 corners; takes about 20 s at worst
+MOST_WORK = 12_000_000  # n (n + 100), summed over non-convex faces, as for one of 3,400 corners; about 20 s at worst
 CORNERS_AT_ONCE = 2**20  # corners of faces cut at once, which bounds the memory
 ROUNDING = 1e-9  # fraction of a polygon's squared size, below which areas and turns count as zero
 
