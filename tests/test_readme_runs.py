@@ -1,4 +1,4 @@
-"""Every command of the README runs, in its order, at a smoke size: its own words, then the options below."""
+"""Every command of the README and the training page runs, in order, at a smoke size: its words, then the options below."""
 
 import json
 import os
@@ -63,9 +63,11 @@ for words in json.loads(sys.argv[1]):
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    """Each command once; the README's come first, since the training page repeats some of them."""
+    pages = "".join((ROOT / name).read_text() for name in ("README.md", "docs/training.md"))
+    blocks = re.findall(r"```bash\n(.*?)```", pages, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith(("make ", "lagem "))]
+    return list(dict.fromkeys(line for line in lines if line.startswith(("make ", "lagem "))))
 
 
 def box(x: float, y: float) -> Mesh:
@@ -103,7 +105,7 @@ def smoke_of_training(verb: str, command: str) -> list[str]:
     return [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
 
 
-def test_the_readmes_commands_run_in_their_order(workplace):
+def test_the_commands_of_readme_and_training_page_run_in_their_order(workplace):
     seen, waiting = set(), []
     for command in commands():
         program, verb, *arguments = shlex.split(command)
