@@ -36,6 +36,28 @@ class Frame:
         radius = extent * np.linalg.norm((points - center) / extent, axis=1).max()
         return cls(center=center, scale=float(1 / radius))
 
+    @classmethod
+    def of_rows(cls, centers: NDArray[np.floating], scales: NDArray[np.floating], *, source: object) -> list["Frame"]:
+        """Frames that a file stores as (S, 3) centres and (S,) scales.
+
+        Raises:
+            ValueError: If one has a centre that is not finite or a scale that is not positive and finite; the message
+                names the source and the row, from 0.
+        """
+        if centers.ndim != 2 or centers.shape[1:] != (3,) or scales.shape != centers.shape[:1]:
+            raise ValueError(
+                f"{source}: holds centres {centers.shape} and scales {scales.shape}, not (S, 3) and (S,); write it "
+                "again."
+            )
+        good = np.isfinite(centers).all(axis=1) & np.isfinite(scales) & (scales > 0)
+        if not good.all():
+            row = int(good.argmin())
+            raise ValueError(
+                f"{source}: row {row}: its frame has centre {centers[row].tolist()} and scale {float(scales[row])}; "
+                "both must be finite, the scale positive. Write the shape again."
+            )
+        return [cls(center=center, scale=float(scale)) for center, scale in zip(centers, scales, strict=True)]
+
     def to_unit(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, 3) points of the source, mapped into the unit sphere."""
         return (np.asarray(points, dtype=np.float64) - self.center) * self.scale

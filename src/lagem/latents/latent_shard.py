@@ -93,7 +93,7 @@ class LatentShard:
             self.categories: list[str] = header["categories"]
             self.splits: list[str] = header["splits"]
             self.refused = [RefusedShape(**shape) for shape in header["refused"]]
-            self._center, self._scale = file.get_tensor("center"), file.get_tensor("scale")
+            self._frames = Frame.of_rows(file.get_tensor("center"), file.get_tensor("scale"), source=path)
             numbers = range(1, 1 + sum(name.startswith("level_") for name in file.keys()))  # noqa: SIM118 (no mapping)
             self._levels = [file.get_slice(f"level_{number}") for number in numbers]
 
@@ -103,4 +103,4 @@ class LatentShard:
 
     def frame(self, row: int) -> Frame:
         """Map between the source of the shape and the unit sphere."""
-        return Frame(center=self._center[row], scale=float(self._scale[row]))
+        return self._frames[row]

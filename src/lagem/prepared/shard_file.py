@@ -72,17 +72,20 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
 class ShardFile:
     """A shard opened for reading; only requested rows are copied from the memory map.
 
+    path: the file.
     ids, categories, splits, faces: one entry per shape.
     offsets: (S + 1,) integers by pool.
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         with OCCUPANCY.opened(path) as (self._file, header):
             self.offsets = {pool: self._file.get_tensor(f"{pool}.offsets") for pool in POOLS}
             self.faces = self._file.get_tensor("faces")
-            self._center, self._scale = self._file.get_tensor("center"), self._file.get_tensor("scale")
+            center, scale = self._file.get_tensor("center"), self._file.get_tensor("scale")
             self._drawn = [self._file.get_tensor(f"volume_drawn_{side}") for side in ("inside", "outside")]
             self._near_sigmas = [tuple(sigmas) for sigmas in header["near_sigmas"]]
+        self._frames = Frame.of_rows(center, scale, source=path)
         self.ids: list[str] = header["ids"]
         self.categories: list[str] = header["categories"]
         self.splits: list[str] = header["splits"]
@@ -109,7 +112,7 @@ class ShardFile:
 
     def frame(self, row: int) -> Frame:
         """Map between the source of the shape and the unit sphere."""
-        return Frame(center=self._center[row], scale=float(self._scale[row]))
+        return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
         """Numbers of uniform draws from the ball that the inside and the outside volume pool stand for."""
