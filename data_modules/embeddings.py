@@ -7,6 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from lagem.storage.names import regular
 from lagem.storage.open_files import OpenFiles
 
 
@@ -51,7 +52,7 @@ class Embeddings:
 
 def _open(path: str) -> Any:
     try:
-        return safe_open(path, framework="pt")
+        return safe_open(regular(Path(path)), framework="pt")
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; a condition is none, category, or a file.") from None
     except (SafetensorError, OSError) as error:

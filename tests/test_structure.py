@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models": [],
     "pretrained": [],
     "geometry": ["storage.atomic"],
-    "weights": ["models", "storage.atomic"],
+    "weights": ["models", "storage.atomic", "storage.names"],
     "diffusion": [],
     "prepared": ["storage", "geometry"],
     "procedural": ["geometry"],
@@ -59,7 +59,7 @@ MAY_IMPORT = {
     ],
     "callbacks": ["lightning_private", "geometry", "storage.atomic"],
     "training": ["lightning_private", "modules", "data_modules", "callbacks", "weights", "models", "storage"],
-    "cluster": ["storage.atomic", "cli"],  # a task of an array runs a command line
+    "cluster": ["storage.atomic", "storage.names", "cli"],  # a task of an array runs a command line
     "commands": ["*"],
     "cli": ["*"],
     "__main__": ["cli"],

@@ -176,3 +176,32 @@ def test_a_cache_of_shapes_that_the_data_lack_is_not_continued(prepared, tmp_pat
     fewer.ids = [f"other{id}" for id in fewer.ids]
     with pytest.raises(ValueError, match="holds 7 shapes that are not in the data, for example 'box0'"):
         encode(autoencoder, fewer, tmp_path / "out", SETTINGS)
+
+
+@pytest.mark.parametrize("column", ["id", "shard"])
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a\nb", "x" * 300])
+def test_a_hostile_name_in_the_index_is_refused_with_its_row(prepared, tmp_path, autoencoder, column, name):
+    encode(autoencoder, PreparedSurfaces(prepared), tmp_path / "out", SETTINGS)
+    index = tmp_path / "out" / "index.csv"
+    with index.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[1][column] = name
+    with index.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(ValueError, match=r"index\.csv: row 2: "):
+        LatentCache(tmp_path / "out")
+
+
+def test_nothing_is_written_or_removed_through_a_link(prepared, tmp_path, autoencoder):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "victim.safetensors").write_text("keep")
+    encode(autoencoder, PreparedSurfaces(prepared), tmp_path / "out", SETTINGS)
+    for shard in (tmp_path / "out" / "shards").iterdir():
+        shard.unlink()
+    (tmp_path / "out" / "shards").rmdir()
+    (tmp_path / "out" / "shards").symlink_to(tmp_path / "outside")
+    with pytest.raises(ValueError, match="leads out of the folder|is a symbolic link"):
+        encode(autoencoder, PreparedSurfaces(prepared), tmp_path / "out", SETTINGS)
+    assert [path.read_text() for path in (tmp_path / "outside").iterdir()] == ["keep"]

@@ -12,8 +12,7 @@ from lagem.preparation import pipeline
 from lagem.preparation.pipeline import preparation_status, prepare
 from lagem.preparation.workers import run_in_processes
 from lagem.prepared.shards import Shards
-from lagem.storage.locks import locked
-from lagem.storage.parts import Part, status_line
+from lagem.storage.parts import Part, locked, status_line
 
 PART = """
 import sys

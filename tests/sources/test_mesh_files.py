@@ -90,3 +90,36 @@ def test_absent_and_empty_sources_are_errors(tmp_path):
         find_meshes([tmp_path / "nowhere"], val_share=0)
     with pytest.raises(ValueError, match="no mesh found; give files that end in"):
         find_meshes([tmp_path], val_share=0)
+
+
+def test_linked_folders_are_read_as_others_are(tree, tmp_path):
+    (tmp_path / "disk" / "chair").mkdir(parents=True)
+    (tmp_path / "disk" / "chair" / "e.ply").touch()
+    (tree / "chair").symlink_to(tmp_path / "disk" / "chair")
+    (tree / ".hidden").symlink_to(tmp_path / "disk")
+    found = {mesh.id: (mesh.category, mesh.path) for mesh in find_meshes([tree], val_share=0)}
+    assert found["chair__e"] == ("chair", str(tree / "chair" / "e.ply"))
+    assert set(found) == {"d", "lamp__a", "lamp__deep__b", "chair__e"}
+    (tmp_path / "given").symlink_to(tree)
+    assert {mesh.id for mesh in find_meshes([tmp_path / "given"], val_share=0)} == set(found)
+
+
+@pytest.mark.parametrize("target", [".", "..", "lamp", "/", "lamp/deep"])
+def test_a_link_that_would_list_files_again_or_never_end_is_named(tree, capsys, target):
+    (tree / "lamp" / "deep" / "link").symlink_to(target if target == "/" else tree / target)
+    assert {mesh.id for mesh in find_meshes([tree], val_share=0)} == {"d", "lamp__a", "lamp__deep__b"}
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{tree / 'lamp' / 'deep' / 'link'}: a link to ") and line.endswith("it is skipped.")
+
+
+def test_folders_that_link_to_one_another_are_read_once(tmp_path):
+    """Twenty folders, each with a link to every other: followed blindly, more paths than atoms."""
+    for number in range(20):
+        (tmp_path / "disk" / f"{number}").mkdir(parents=True)
+        (tmp_path / "disk" / f"{number}" / f"{number}.ply").touch()
+    for number in range(20):
+        for other in range(20):
+            (tmp_path / "disk" / f"{number}" / f"to_{other}").symlink_to(tmp_path / "disk" / f"{other}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "first").symlink_to(tmp_path / "disk" / "0")
+    assert len(find_meshes([tmp_path / "data"], val_share=0)) == 20

@@ -9,6 +9,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from lagem.storage.names import regular
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -76,7 +78,7 @@ def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
 def read_yaml(path: Path, kind: type) -> Any:
     """The content of a YAML file; raises ValueError in one line if it is not of the given type."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file.") from None
     except yaml.YAMLError as error:

@@ -24,6 +24,7 @@ from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
 from lagem.storage.atomic import write_json
 from lagem.storage.digest import sha256_of
+from lagem.storage.names import regular
 
 TRAINING = "train"
 ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8
@@ -88,7 +89,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
     """The cached result, if it is readable and belongs to the same shapes and search; else None."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
         same = content["of"] == of
         return {id: Neighbour(**values) for id, values in content["nearest"].items()} if same else None
     except (OSError, KeyError, TypeError, ValueError):

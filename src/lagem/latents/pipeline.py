@@ -20,8 +20,8 @@ from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.atomic import remove_leftovers
 from lagem.storage.csv_table import read_csv, write_csv
-from lagem.storage.locks import locked
-from lagem.storage.parts import Part, status_line
+from lagem.storage.names import check_own_folder, inside
+from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.sharded_folder import shard_name
 from lagem.storage.stored_folder import LocalFolder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
@@ -60,6 +60,7 @@ def encode(
     begin(root, autoencoder, surfaces, settings, augment)
     with locked(root, LATENTS.command, part):
         shards = root / "shards"
+        check_own_folder(shards)
         shards.mkdir(exist_ok=True)
         if part is None:
             for folder in (root, shards):
@@ -89,7 +90,7 @@ def plan(
     chosen = choose(surfaces, splits, ids)
     runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
     names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
-    return [(root / "shards" / name, run) for name, run in zip(names, runs, strict=True)]
+    return [(inside(root, f"shards/{name}"), run) for name, run in zip(names, runs, strict=True)]
 
 
 def encoding_status(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lagem.storage.atomic import write_text
 from lagem.storage.digest import sha256_of
+from lagem.storage.names import regular
 
 HEAD = "# lagem-ids 1"
 COLUMNS = ("id", "uid")
@@ -52,7 +53,7 @@ def read_ids(path: Path) -> list[str]:
     """The ids of a list, checked by the sha256 in it; raises ValueError if it is not such a list, or is damaged."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
-    head, *lines = path.read_text(encoding="utf-8").split("\n")
+    head, *lines = regular(path).read_text(encoding="utf-8").split("\n")
     if head != HEAD or len(lines) < 3:
         raise ValueError(f"{path}: not a list of `lagem select-ids`, which begins with `{HEAD}`; make one with it.")
     ids = lines[2:-1]
@@ -62,7 +63,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def _column_of(table: Path, column: str | None) -> set[str]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with regular(table).open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file)
         if column is not None and column.isdecimal():
             position = int(column) - 1

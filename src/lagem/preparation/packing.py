@@ -15,9 +15,10 @@ from rich.progress import track
 
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.records import Record, read_records, write_table
-from lagem.prepared.shard_file import OCCUPANCY, ShardFile, write_shard
+from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, ShardFile, write_shard
 from lagem.storage.atomic import remove_leftovers
 from lagem.storage.csv_table import read_csv, write_csv
+from lagem.storage.names import check_own_folder, checked_name, inside
 from lagem.storage.sharded_folder import shard_name
 from lagem.storage.stored_folder import LocalFolder
 
@@ -35,6 +36,8 @@ def pack(root: str | Path) -> None:
     shapes, shards = root / "shapes", root / "shards"
     for folder in (root, shapes, shards):
         folder.mkdir(exist_ok=True)
+        if folder != root:
+            check_own_folder(folder)
         remove_leftovers(folder)
 
     records = read_records(root)
@@ -43,9 +46,11 @@ def pack(root: str | Path) -> None:
     for number, members in enumerate(track(runs, "packing", transient=True, disable=len(runs) < 2)):
         names.append(shard_name(number, members))
         path = shards / names[-1]
-        if not path.exists():
+        if not inside(root, f"shards/{path.name}").exists():
             files = {file: ShardFile(file) for file in {located[id].file for id in members}}
-            write_shard(path, [files[located[id].file].shape(located[id].row) for id in members])
+            write_shard(path, [shape_at(files[located[id].file], located[id].row, id) for id in members])
+        elif ShardFile(path).ids != members:
+            raise ValueError(f"{path}: does not hold the shapes of its name; remove it, and run `lagem prepare` again.")
         for id in members:
             (shapes / f"{id}.safetensors").unlink(missing_ok=True)
     write_csv(root / "index.csv", COLUMNS, index_rows(shards, names))
@@ -84,21 +89,35 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
     located: dict[str, Location] = {}
     indexed: set[str] = set()
     there = {path.name for path in (root / "shards").glob("*.safetensors")}  # users may remove a damaged shard
-    if (root / "index.csv").exists():
-        for row in read_csv(root / "index.csv", ["id", "split", "shard", "row"]):
-            indexed.add(row["shard"])
-            if row["shard"] in there:
-                located[row["id"]] = Location(root / "shards" / row["shard"], int(row["row"]), row["split"])
+    if (index := root / "index.csv").exists():
+        for number, row in enumerate(read_csv(index, ["id", "split", "shard", "row"]), 1):
+            id, name = (checked_name(row[title], index, row=number) for title in ("id", "shard"))
+            if not row["row"].isdecimal():
+                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is no row of a shard; remove the table.")
+            if name not in indexed:
+                inside(root, f"shards/{name}", source=index, row=number)
+                indexed.add(name)
+            if name in there:
+                located[id] = Location(root / "shards" / name, int(row["row"]), row["split"])
     for name in there - indexed:
-        shard = ShardFile(path := root / "shards" / name)
+        shard = ShardFile(path := inside(root, f"shards/{name}"))
         for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
-            located.setdefault(id, Location(path, number, split))
+            located.setdefault(checked_name(id, path, row=number), Location(path, number, split))
     own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
     for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
         if id in records and records[id].status == "prepared":
-            located.setdefault(id, Location(path, 0, records[id].split))
+            located.setdefault(id, Location(inside(root, f"shapes/{path.name}"), 0, records[id].split))
     return located
+
+
+def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
+    """The shape of a row; ValueError if it has another id, since what is packed is then removed."""
+    if row >= len(shard.ids) or shard.ids[row] != id:
+        raise ValueError(
+            f"{shard.path}: row {row} is not {id!r}, as index.csv says; remove index.csv and prepare again."
+        )
+    return shard.shape(row)
 
 
 def index_rows(shards: Path, names: list[str]) -> list[list[Any]]:

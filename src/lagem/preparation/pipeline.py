@@ -15,10 +15,11 @@ from lagem.preparation.solid import require_manifold
 from lagem.preparation.workers import Failure, TookTooLong, run_in_processes
 from lagem.prepared.records import Measures, Record, read_records, write_record
 from lagem.prepared.shard_file import OCCUPANCY, write_shard
+from lagem.prepared.shards import unread_splits
 from lagem.progress import long_progress
 from lagem.sources.mesh_files import MeshSource, find_meshes
-from lagem.storage.locks import locked
-from lagem.storage.parts import Part, status_line
+from lagem.storage.names import check_own_folder
+from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.stored_folder import LocalFolder
 
 TIME_LIMIT = 600.0  # seconds per mesh
@@ -64,6 +65,8 @@ def prepare(
     root = Path(output)
     meshes = find_meshes(sources, val_share=settings.val_share, category=category)
     start_folder(root, settings)
+    if warning := unread_splits(mesh.split for mesh in meshes):
+        print(warning, flush=True)
     own = None
     if part is not None:
         meshes = list(part.items_of(meshes))
@@ -137,8 +140,9 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 def start_folder(root: Path, settings: Settings) -> None:
     """Create the folder with its format.json, or check that it was prepared with the same settings."""
     OCCUPANCY.begin(root, settings=asdict(settings))
-    (root / "shapes").mkdir(exist_ok=True)
-    (root / "shards").mkdir(exist_ok=True)
+    for folder in (root / "shapes", root / "shards"):
+        check_own_folder(folder)
+        folder.mkdir(exist_ok=True)
 
 
 def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: bool) -> bool:

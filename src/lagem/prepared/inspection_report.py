@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 from lagem.prepared.inspection import Inspection, ShapeReport
-from lagem.prepared.shards import Shards
+from lagem.prepared.shards import Shards, unread_splits
 from lagem.randomness import sample_generator
 from lagem.storage.csv_table import write_csv
 
@@ -41,6 +41,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     across = sum(
         inspection.shapes[copy.first].split != inspection.shapes[copy.second].split for copy in inspection.copies
     )
+    if warning := unread_splits(shape.split for shape in inspection.shapes):
+        console.print(warning, highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(inspection.copies)} close pairs, {across} of them across splits.", highlight=False)
 
 

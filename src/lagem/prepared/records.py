@@ -12,6 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 from lagem.storage.atomic import write_json
 from lagem.storage.csv_table import read_csv, write_csv
+from lagem.storage.names import NameRefused, checked_name, regular
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,10 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
     table = root / "table.csv"
     if table.exists():
         try:
-            records |= {row["id"]: _from_row(row) for row in read_csv(table, COLUMNS)}
+            for number, row in enumerate(read_csv(table, COLUMNS), 1):
+                records[checked_name(row["id"], table, row=number)] = _from_row(row)
+        except NameRefused:
+            raise
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{table}: damaged, or written by another version of lagem ({type(error).__name__}: {error}); "
@@ -84,9 +88,11 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(regular(path).read_text(encoding="utf-8"))
         measures = stored.pop("measures", None)
         record = Record(**stored, measures=Measures(**measures) if measures else None)
+        if record.id != path.stem:
+            raise ValueError(f"{path}: is the record of {record.id!r}, not of its name; remove it.")
         records[record.id] = record
     return records
 

@@ -1,5 +1,7 @@
 """Reader of a prepared folder: any window of any pool of any shape, reading only the rows it returns."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +13,8 @@ from lagem.prepared.quantisation import POOLS
 from lagem.prepared.shard_file import OCCUPANCY, ShardFile
 from lagem.storage.file_cache import FileCache
 from lagem.storage.sharded_folder import ShardedFolder
+
+SPLITS_OF_FIT = ("train", "val", "test")
 
 
 class Shards(ShardedFolder[ShardFile]):
@@ -73,6 +77,18 @@ def labelled(
 def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """(count, 3) consecutive points of a pool from a random row, repeated if the pool has fewer."""
     return shards.read(index, pool, int(rng.integers(max(shards.count(index, pool), 1))), count)
+
+
+def unread_splits(splits: Iterable[str]) -> str:
+    """A warning that names the splits of shapes that `lagem fit` does not read; empty if it reads all."""
+    counts = Counter(splits)
+    unread = [f"{split!r} ({count})" for split, count in sorted(counts.items()) if split not in SPLITS_OF_FIT]
+    if not unread:
+        return ""
+    return (
+        f"warning: `lagem fit` reads the splits {', '.join(SPLITS_OF_FIT)}, but not {', '.join(unread)}; write the "
+        "splits so in the manifest if these shapes are meant for it."
+    )
 
 
 def checked(pool: str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lagem.geometry.files.loading import MESH_ENDINGS
 from lagem.storage.csv_table import read_csv
-
-LONGEST_ID = 200  # bytes, since file names contain the id
+from lagem.storage.names import LONGEST, is_plain
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,10 @@ class MeshSource:
 def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: str | None = None) -> list[MeshSource]:
     """List the meshes of files, folders and manifests, sorted by id.
 
-    Folders are searched recursively; hidden names and unknown endings are skipped. The id is the path below the folder
-    with '/' written as '__', without the ending unless two files differ in nothing else; the category is the name
-    of the file's folder. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and optionally
-    `category` and `split`.
+    Folders are searched recursively, linked ones too; hidden names and unknown endings are skipped. The id is the path
+    below the folder with '/' written as '__', without the ending unless two files differ in nothing else; the category
+    is the name of the file's folder. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and
+    optionally `category` and `split`.
 
     Args:
         sources: Paths of mesh files, folders and manifests.
@@ -72,15 +71,36 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
 def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
     """Meshes of a folder and its subfolders, with their ids."""
-    paths: list[Path] = []
-    for parent, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        paths += [Path(parent, name) for name in names if not name.startswith(".")]
-    meshes = [path for path in paths if path.suffix.lower() in MESH_ENDINGS]
+    meshes = [path for path in files_below(folder) if path.suffix.lower() in MESH_ENDINGS]
     count = Counter(path.with_suffix("") for path in meshes)
     for path in meshes:
         named = path.with_suffix("") if count[path.with_suffix("")] == 1 else path
         yield path, "__".join(named.relative_to(folder).parts), "", ""
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files of a folder and its subfolders, linked ones too, each folder once; prints the links that are not followed.
+
+    A link to a folder that is read anyway, or that contains the given one, would list its files again or never end.
+    """
+    top = folder.resolve()
+    read: set[Path] = set()
+    roots, number = [folder], 0
+    while number < len(roots):
+        root, number = roots[number], number + 1
+        target = root.resolve()
+        if root != folder and (top.is_relative_to(target) or target in read):
+            print(f"{root}: a link to {target}, which is read already or contains {folder}; it is skipped.", flush=True)
+            continue
+        for parent, below, names in os.walk(root):
+            real = target / Path(parent).relative_to(root)
+            if real in read:
+                below.clear()
+                continue
+            read.add(real)
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            roots += [Path(parent, name) for name in below if os.path.islink(os.path.join(parent, name))]
+            yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def in_manifest(manifest: Path) -> Iterator[tuple[Path, str, str, str]]:
@@ -93,10 +113,10 @@ def in_manifest(manifest: Path) -> Iterator[tuple[Path, str, str, str]]:
 
 def checked_id(id: str, path: Path) -> str:
     """Return the id; raises ValueError if it cannot be used in a file name."""
-    if "/" in id or "\\" in id or id.startswith(".") or not id.isprintable() or len(id.encode()) > LONGEST_ID:
+    if not is_plain(id):
         raise ValueError(
             f"{path}: {id!r} cannot be an id: no slashes, no leading dot, printable characters only, "
-            f"at most {LONGEST_ID} bytes. Give an id in a manifest (a .csv with columns file and id)."
+            f"at most {LONGEST} bytes. Give an id in a manifest (a .csv with columns file and id)."
         )
     return id
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lagem.storage.atomic import write_text
+from lagem.storage.names import regular
 
 
 def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -28,9 +29,9 @@ def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
         needed: Titles that the table must have; it may have more.
 
     Raises:
-        ValueError: If a needed column is missing, or the file is not CSV in UTF-8.
+        ValueError: If a needed column is missing, or the path is not a file of CSV in UTF-8.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with regular(path).open(newline="", encoding="utf-8-sig") as file:
         try:
             rows = csv.DictReader(file, restval="")
             if missing := [title for title in needed if title not in (rows.fieldnames or ())]:

@@ -3,8 +3,10 @@
 import hashlib
 from pathlib import Path
 
+from lagem.storage.names import regular
+
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lagem.storage.atomic import write_json
+from lagem.storage.names import NameRefused, checked_id, regular
 from lagem.storage.stored_folder import LocalFolder, StoredFolder
 
 
@@ -54,6 +55,8 @@ class FolderFormat:
             lacks = f"has no format.json, so `{self.command}` did not write it"
             what = lacks if folder.is_there() else "there is no such folder"
             raise ValueError(f"{folder.name}: {what}; {self.usage.format(root=folder.name)}.") from None
+        except NameRefused:
+            raise
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: cannot be read ({error}); copy the folder again.") from None
         if not isinstance(header, dict):
@@ -97,9 +100,11 @@ class FolderFormat:
     def opened(self, path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         """A shard's safetensors file and its header; raises ValueError if it is missing or not such a shard."""
         try:
-            file = safe_open(path, framework="numpy")
+            file = safe_open(regular(path), framework="numpy")
             header = json.loads((file.metadata() or {})["lagem"])
             self.check(path, header)
+            for row, id in enumerate(header["ids"]):
+                checked_id(id, path, row=row)
             yield file, header
         except FileNotFoundError:
             raise ValueError(f"{path}: the shard is missing; run `{self.command}` again.") from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.storage.names import NameRefused, checked_id, checked_name, is_plain, regular
 from lagem.storage.texts import Labels, Texts
 
 REPEATED = ("category", "split", "shard")
@@ -38,13 +39,13 @@ def read_index(path: Path, name: str) -> FolderIndex:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged.
+        ValueError: If it is damaged, or holds an id or the name of a shard that is none.
     """
     ids, rows = Texts(), array("q")
     codes = {column: array("i") for column in REPEATED}
     numbers: dict[str, dict[str, int]] = {column: {} for column in REPEATED}
     previous, in_order = "", True
-    with path.open(newline="", encoding="utf-8") as file:
+    with regular(path).open(newline="", encoding="utf-8") as file:
         try:
             lines = csv.reader(file)
             header = next(lines, [])
@@ -54,14 +55,19 @@ def read_index(path: Path, name: str) -> FolderIndex:
                 row = int(line[at_row])
                 for field, column, known in repeated:
                     column.append(known.setdefault(line[field], len(known)))
-                id = line[at_id]
+                id = checked_id(line[at_id], name, row=len(rows) + 1)
                 in_order = in_order and previous < id
                 ids.append(previous := id)
                 rows.append(row)
+        except NameRefused:
+            raise
         except (csv.Error, IndexError, ValueError) as error:
             raise ValueError(
                 f"{name}: damaged after shape {len(rows)} ({type(error).__name__}: {error}); write it again."
             ) from None
+    for code, shard in enumerate(numbers["shard"]):
+        if not is_plain(shard):
+            checked_name(shard, name, row=codes["shard"].index(code) + 1)
     if not in_order:
         ordered = sorted(ids)
         if doubled := [a for a, b in zip(ordered, ordered[1:], strict=False) if a == b]:

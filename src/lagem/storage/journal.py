@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lagem.storage.atomic import write_text
+from lagem.storage.names import regular
 
 
 class Journal:
@@ -52,7 +53,7 @@ def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
     Returns:
         Kind and values by name; None and no values if the file is missing or its first line is damaged.
     """
-    first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
+    first, *lines = regular(path).read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
     kind: Any = None
     values: dict[str, Any] = {}
     with suppress(ValueError, TypeError):  # a damaged line

@@ -1,7 +1,13 @@
-"""One of N parts of a job: every N-th item, so parts can run in parallel on any machines."""
+"""One of N parts of a job: every N-th item, so parts can run in parallel on any machines; and the locks of folders.
 
-from collections.abc import Sequence
+A lock lets one run of a command write to a folder, or one run of each part.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
@@ -33,3 +39,41 @@ class Part:
 def status_line(things: str, *, total: int, done: int, refused: int) -> str:
     """The progress of a job in one line."""
     return f"{total} {things}: {done} done, {refused} refused, {total - done - refused} missing"
+
+
+@contextmanager
+def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[None]:
+    """Lock a folder for one run of a command; the lock ends with the process, even if it is killed.
+
+    Args:
+        folder: The folder.
+        command: Its name in messages.
+        part: Lock only this part of the work: other parts may run at the same time, but a run without parts may not.
+
+    Raises:
+        ValueError: If another run holds the lock.
+    """
+    with ExitStack() as held:
+        if part is not None:
+            held.enter_context(_lock(folder / f".part-{part.number}-{part.count}.lock", f"{command} --part {part}"))
+        held.enter_context(_lock(folder / ".lock", command, shared=part is not None))
+        yield
+
+
+@contextmanager
+def _lock(path: Path, command: str, *, shared: bool = False) -> Iterator[None]:
+    import fcntl
+
+    # NFS requires read access for a shared lock; a link would create the file elsewhere
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "a+") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path.parent}: another `{command}` is writing here; wait for it to end.") from None
+        except OSError:
+            pass  # some cluster file systems have no locks
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # after closing alone, processes forked meanwhile would keep the lock

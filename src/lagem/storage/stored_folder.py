@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lagem.storage.file_cache import FileCache
+from lagem.storage.names import inside, regular
 
 RETRY_AFTER = (0.5, 2.0, 8.0, 30.0)  # seconds before each retry of a failed download
 
@@ -29,7 +30,12 @@ class StoredFolder(Protocol):
     open_files: int
 
     def held(self, file: str) -> AbstractContextManager[Path]:
-        """Path of a file, to be opened inside the `with`; raises FileNotFoundError if there is no such file."""
+        """Path of a file, to be opened inside the `with`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            NameRefused: If it is no regular file, or lies outside the folder.
+        """
 
     def is_there(self) -> bool:
         """Whether the folder exists, with or without files."""
@@ -47,7 +53,7 @@ class LocalFolder:
         self._root, self.name = Path(root), str(Path(root))
 
     def held(self, file: str) -> AbstractContextManager[Path]:
-        return nullcontext(self._root / file)
+        return nullcontext(regular(inside(self._root, file)))
 
     def is_there(self) -> bool:
         return self._root.is_dir()

@@ -25,10 +25,11 @@ import lagem.data_modules
 import lagem.modules  # noqa: F401
 from lagem.callbacks.save_on_signal import SaveOnSignal
 from lagem.lightning_private.command_line import OpenCLI
+from lagem.storage.names import regular
 from lagem.training.checkpoints import is_whole, starting_checkpoint
 from lagem.training.mistakes import innermost_reason
 from lagem.training.one_fit import only_fit_in
-from lagem.training.run_record import RunRecord
+from lagem.training.run_record import RunRecord, configs_of
 from lagem.training.stopping import exit_after_lost_rank, exit_after_signal, is_lost_rank, was_requeued
 from lagem.training.tracking import finish_runs, log_configuration
 from lagem.training.trainer import (
@@ -163,6 +164,9 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     settings = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
+        for config in configs_of(sys.argv[1:] if argv is None else argv):
+            with suppress(OSError):  # settings in place of a file, or no such file, which the parser reports
+                regular(config)
         return cli(
             LightningModule,
             LightningDataModule,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lagem.storage.locks import locked
+from lagem.storage.parts import locked
 from lagem.training.stopping import was_requeued
 
 SECONDS_TO_DIE = 10.0  # of the loading processes of a killed fit: they hold its lock and check on it every 5 seconds

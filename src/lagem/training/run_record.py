@@ -22,6 +22,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lagem.storage.atomic import new_folder, write_json, write_text
+from lagem.storage.names import regular
 
 PACKAGES = (
     "lagem",
@@ -82,7 +83,7 @@ def write_sources(folder: Path, configs: list[Path]) -> None:
 def read_starts(root: Path) -> list[dict[str, Any]]:
     """Entries of the earlier starts of a run."""
     try:
-        return list(json.loads((root / "run.json").read_text(encoding="utf-8")))
+        return list(json.loads(regular(root / "run.json").read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return []
 

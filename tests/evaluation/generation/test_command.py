@@ -235,6 +235,13 @@ def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, referenc
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def lead_to(made: Path, file: str) -> None:
+    """Let the table name another file, which is there."""
+    (made.parent / "other.ply").write_bytes((made / "0001.ply").read_bytes())
+    table = made / "samples.csv"
+    table.write_text(table.read_text().replace("0001.ply", file))
+
+
 def interrupted(*args):
     raise KeyboardInterrupt
 
@@ -254,6 +261,9 @@ def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, referen
         (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "missing: category, reason"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is no index"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
+        (lambda made: lead_to(made, "../other.ply"), [], "samples.csv: row 2: '../other.ply' leads out of the folder"),
+        (lambda made: lead_to(made, "/dev/null"), [], "samples.csv: row 2: '/dev/null' leads out of the folder"),
+        (lambda made: lead_to(made, "x" * 300), [], "is no path of a file"),
         (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, but that file does not exist"),
         (lambda made: generate(made / "more", None, [ball(1)]), [], "1 of 3 samples have no category"),
         (lambda made: None, ["--points", "0"], "points and workers must be at least 1"),

@@ -7,8 +7,7 @@ import trimesh
 
 from lagem.cli import main
 from lagem.geometry.mesh import Mesh
-from lagem.storage.locks import locked
-from lagem.storage.parts import Part
+from lagem.storage.parts import Part, locked
 
 SETTINGS = ["--points", "300", "--resolution", "16"]
 

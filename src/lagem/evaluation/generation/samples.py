@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lagem.storage.csv_table import read_csv
+from lagem.storage.names import inside
 
 TABLE = "samples.csv"
 COLUMNS = ["index", "category", "file", "reason"]
@@ -47,8 +48,8 @@ def samples_of(generated: Path) -> list[Sample]:
 
 
 def _read(table: Path, generated: Path) -> Iterator[Sample]:
-    for row in read_csv(table, COLUMNS):
-        path = table.parent / row["file"] if row["file"] else None
+    for number, row in enumerate(read_csv(table, COLUMNS), 1):
+        path = inside(table.parent, row["file"], source=table, row=number) if row["file"] else None
         if path is not None and not path.is_file():
             raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
         if not row["index"].isdecimal():

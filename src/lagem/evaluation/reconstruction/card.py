@@ -11,6 +11,7 @@ from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.report import write_report
 from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
 from lagem.storage.atomic import write_text
+from lagem.storage.names import NameRefused, regular
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
@@ -61,11 +62,13 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / "card.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
         scores = {row["id"]: ShapeScore(**row) for row in content["scores"]}
         return Card(folder=folder, head=ReconstructionHead.from_card(dict(content["about"])), scores=scores)
     except FileNotFoundError:
         raise ValueError(f"{folder}: has no card.json; write it with `lagem evaluate ... --output {folder}`.") from None
+    except NameRefused:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: damaged, or written by another version of lagem ({type(error).__name__}: {error})."

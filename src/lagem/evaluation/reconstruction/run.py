@@ -23,8 +23,7 @@ from lagem.evaluation.tables import terminal_table
 from lagem.progress import long_progress
 from lagem.storage.atomic import remove_leftovers
 from lagem.storage.journal import Journal
-from lagem.storage.locks import locked
-from lagem.storage.parts import Part, status_line
+from lagem.storage.parts import Part, locked, status_line
 
 
 def evaluate(
