@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lagem.cli import main
 from lagem.training.checkpoints import AtomicCheckpointIO, starting_checkpoint
 
 
@@ -72,6 +73,14 @@ def test_an_incomplete_folder_is_no_checkpoint(run):
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
 
 
+def test_a_sharded_checkpoint_is_resumed_by_its_step(run):
+    (run / "checkpoints" / "sharded.ckpt").mkdir()
+    torch.save(
+        {"global_step": 50, "lr_schedulers": [], "callbacks": {}}, run / "checkpoints" / "sharded.ckpt" / "meta.pt"
+    )
+    assert start(run, "last") == str(run / "checkpoints" / "sharded.ckpt")
+
+
 def test_a_checkpoint_of_weights_alone_is_not_resumed(run):
     save(run / "checkpoints" / "best.ckpt", 40, optimizer_states=None)
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
@@ -86,3 +95,67 @@ def test_what_a_kill_left_of_a_save_is_no_checkpoint_and_goes_with_the_next_save
     AtomicCheckpointIO().save_checkpoint({"global_step": 40, "optimizer_states": []}, run / "checkpoints" / "last.ckpt")
     assert not left.exists()
     assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 40
+
+
+def recorded(tmp_path: Path, **changes: object) -> Path:
+    """A checkpoint with the state of a ModelCheckpoint whose folder is `kept`."""
+    kept = tmp_path / "kept"
+    kept.mkdir(exist_ok=True)
+    state = {
+        "dirpath": str(kept),
+        "best_model_path": f"{kept}/best.ckpt",
+        "kth_best_model_path": f"{kept}/worst.ckpt",
+        "last_model_path": f"{kept}/last.ckpt",
+        "best_k_models": {f"{kept}/best.ckpt": torch.tensor(1.0), f"{kept}/worst.ckpt": torch.tensor(2.0)},
+    }
+    state = {name: value for name, value in {**state, **changes}.items() if value is not None}
+    save(tmp_path / "a.ckpt", 10, callbacks={"ModelCheckpoint{'monitor': None}": state, "Other": {"steps": 3}})
+    return tmp_path / "a.ckpt"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"best_model_path": "", "kth_best_model_path": "", "last_model_path": "", "best_k_models": {}},
+        {"best_model_path": "/runs/before/checkpoints/best.ckpt"},  # of a run that was resumed in another folder
+        {"dirpath": "s3://bucket/run", "last_model_path": "s3://bucket/run/last.ckpt", "kth_best_model_path": "",
+         "best_k_models": {}, "best_model_path": "s3://bucket/run/best.ckpt"},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_records_its_own_folder_loads(tmp_path, changes):
+    assert AtomicCheckpointIO().load_checkpoint(recorded(tmp_path, **changes))["global_step"] == 10
+
+
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "{kept}/../x", "s3://bucket/x", "{kept}/link/x", 7])
+@pytest.mark.parametrize("key", ["last_model_path", "kth_best_model_path", "best_k_models"])
+def test_a_checkpoint_that_would_have_files_outside_written_or_removed_is_refused(tmp_path, key, path):
+    """A resumed run writes to the last path, and removes the others."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "link").symlink_to(tmp_path)
+    path = path.format(kept=tmp_path / "kept") if isinstance(path, str) else path
+    for folder in ({}, {"dirpath": None}):  # without the entry, Lightning takes the folder of the run
+        file = recorded(tmp_path, **{key: {path: torch.tensor(0.0)} if key == "best_k_models" else path}, **folder)
+        with pytest.raises(ValueError, match=r"a\.ckpt: records .* outside its folder of checkpoints"):
+            AtomicCheckpointIO().load_checkpoint(file)
+
+
+@pytest.mark.parametrize("path", ["/runs/checkpoints/../../x", "s3://bucket/x", 7])
+def test_a_best_checkpoint_at_no_plain_path_is_refused(tmp_path, path):
+    with pytest.raises(ValueError, match="which is no path of a checkpoint"):
+        AtomicCheckpointIO().load_checkpoint(recorded(tmp_path, best_model_path=path))
+
+
+def test_a_pipe_is_no_experiment_and_is_not_opened(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for arguments in (["--config", str(tmp_path / "pipe.yaml")], [f"--config={tmp_path}"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["fit", *arguments])
+        assert stop.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "but a file is needed" in line
+
+
+def test_a_pipe_is_no_checkpoint_and_is_not_opened(run):
+    os.mkfifo(run / "checkpoints" / "pipe.ckpt")
+    assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")

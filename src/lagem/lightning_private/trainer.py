@@ -3,6 +3,7 @@
 Each docstring says why the part is needed and what breaks without it; a test of each fails if Lightning changes it.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from signal import SIGKILL
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
 from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.strategies import model_parallel
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy, Strategy, fsdp
 
 
 def end_after_batch(trainer: Trainer, ends: bool) -> None:
@@ -108,6 +110,30 @@ def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
     Without this, the checkpoint is a folder of shards, which only the same strategy can resume.
     """
     strategy._save_distributed_checkpoint = False
+
+
+def load_checkpoints_of_fsdp2_with(load_folder: Callable[..., None]) -> None:
+    """Make FSDP2 load a sharded checkpoint with a function of a state dict, which it fills, and the folder.
+
+    Without this, Lightning leaves that to torch, which runs the code pickled in the folder.
+    """
+    model_parallel._distributed_checkpoint_load = load_folder
+
+
+def load_checkpoints_of_fsdp1_with(load_folder: Callable[..., None], load_file: Callable[..., Any]) -> None:
+    """Make FSDP1 load checkpoints with functions: of a state dict and the folder, and of a file.
+
+    Without this, Lightning unpickles both kinds, and so runs the code in them.
+    """
+    fsdp._distributed_checkpoint_load, fsdp._lazy_load = load_folder, load_file
+
+
+def load_through(strategy: Strategy, wrap: Callable[[Callable[..., dict[str, Any]]], Callable[..., Any]]) -> None:
+    """Replace a strategy's `load_checkpoint` by what a function makes of it.
+
+    Sharded strategies do not load through `checkpoint_io`; without this, ours would not apply to them.
+    """
+    strategy.load_checkpoint = wrap(strategy.load_checkpoint)  # type: ignore[method-assign]
 
 
 def kill_started_ranks(trainer: Trainer) -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, replaced
+from lagem.storage.names import regular
 from lagem.weights.file import refused
 
 
@@ -36,10 +37,48 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read plain data only, even if Lightning would trust the file."""
+        if Path(path).is_dir():
+            raise ValueError(
+                f"{path}: a sharded checkpoint, which only FSDP2 loads; add --config experiments/layers/fsdp.yaml."
+            )
         try:
-            return super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
+            loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
         except pickle.UnpicklingError as error:
             raise refused(path, error) from error
+        check_recorded_paths(loaded, path)
+        return loaded
+
+
+def check_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> None:
+    """Raise ValueError if a checkpoint would make ModelCheckpoint write or remove files outside a run.
+
+    A resumed run overwrites the last checkpoint and removes the worst of the best by the paths in the file. All lie in
+    the recorded folder, but for the best one of a run that was resumed in another folder, which is not removed.
+    """
+    states = checkpoint.get("callbacks")
+    for state in states.values() if isinstance(states, dict) else ():
+        if not isinstance(state, dict) or "best_model_path" not in state:
+            continue
+        folder, best = state.get("dirpath"), state.get("best_k_models")
+        own = [
+            state.get("kth_best_model_path"),
+            state.get("last_model_path"),
+            *(best if isinstance(best, dict) else ()),
+        ]
+        for path in filter(None, own):
+            if not (isinstance(path, str) and isinstance(folder, str) and _lies_in(path, folder)):
+                raise ValueError(
+                    f"{source}: records {path!r:.200} outside its folder of checkpoints; give another file."
+                )
+        path = state["best_model_path"]
+        if not isinstance(path, str) or ".." in path.split("/") or ("://" in path and "://" not in str(folder)):
+            raise ValueError(f"{source}: records {path!r:.200}, which is no path of a checkpoint; give another file.")
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    if "://" in folder or "://" in path:  # a store
+        return path.startswith(f"{folder}/") and ".." not in path.split("/")
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 class FinalCheckpoint(Callback):
@@ -88,9 +127,10 @@ def is_whole(checkpoint: Path) -> bool:
 
 def steps_of(checkpoint: Path) -> int | None:
     """Optimiser steps taken before a checkpoint; None if it holds only weights. Its tensors are not read."""
-    file = checkpoint / "meta.pt" if checkpoint.is_dir() else checkpoint
+    sharded = checkpoint.is_dir()  # its optimiser states are in other files
+    file, state = (checkpoint / "meta.pt", "lr_schedulers") if sharded else (checkpoint, "optimizer_states")
     try:
-        saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-        return int(saved["global_step"]) if saved.get("optimizer_states") is not None else None
+        saved = torch.load(regular(file), map_location="cpu", mmap=True, weights_only=True)
+        return int(saved["global_step"]) if saved.get(state) is not None else None
     except Exception as error:  # torch raises many types for a file that it did not write
         raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one; move it away ({error}).") from error

@@ -1,12 +1,25 @@
 """How several devices train one model: what lagem sets in every distributed run, and what it refuses."""
 
+import pickle
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 
-from lagem.lightning_private.trainer import save_whole_checkpoints, set_default_of_ddp, set_default_timeout
+from lagem.lightning_private.trainer import (
+    load_checkpoints_of_fsdp1_with,
+    load_checkpoints_of_fsdp2_with,
+    load_through,
+    save_whole_checkpoints,
+    set_default_of_ddp,
+    set_default_timeout,
+)
+from lagem.training.checkpoints import check_recorded_paths
+from lagem.weights.file import load_plain, refused
+from lagem.weights.sharded import load_sharded
 
 LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they exit; Lightning: 30
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -18,14 +31,46 @@ def tune(strategy: Strategy) -> None:
     DDP: gradients are views into the buckets that are sent, so they take memory only once. Every parameter has a
     gradient in every step, even with level dropout and without a condition, so DDP need not search for unused ones (its
     default). FSDP2: a checkpoint is one file, so another number of ranks or another strategy can resume it. All: how
-    long ranks wait for one another.
+    long ranks wait for one another, and that loading a checkpoint runs no code from it.
     """
+    load_without_code(strategy)
     if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):
         set_default_timeout(strategy, LONGEST_SILENCE)
     if isinstance(strategy, DDPStrategy):
         set_default_of_ddp(strategy, "gradient_as_bucket_view", True)
     elif isinstance(strategy, ModelParallelStrategy):
         save_whole_checkpoints(strategy)
+
+
+def load_without_code(strategy: Strategy) -> None:
+    """Make a sharded strategy load plain data only; the others load by `AtomicCheckpointIO`."""
+    if isinstance(strategy, ModelParallelStrategy):
+        load_checkpoints_of_fsdp2_with(load_sharded)
+        load_through(strategy, _plain)
+    elif isinstance(strategy, FSDPStrategy):
+        load_checkpoints_of_fsdp1_with(_refuse, load_plain)
+        load_through(strategy, _plain)
+    elif isinstance(strategy, DeepSpeedStrategy):
+        load_through(strategy, lambda _: _refuse)
+
+
+def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def load_plain_data(path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        try:
+            loaded = load(path, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise refused(path, error) from error
+        check_recorded_paths(loaded, path)
+        return loaded
+
+    return load_plain_data
+
+
+def _refuse(*arguments: object, **more: object) -> None:
+    raise ValueError(
+        "refused, because loading a checkpoint that DeepSpeed or FSDP1 has sharded would run code from it. Give a "
+        "checkpoint of one file, or train with --config experiments/layers/fsdp.yaml."
+    )
 
 
 def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:

@@ -1,0 +1,236 @@
+"""The index of a sharded checkpoint, its file `.metadata`, read without unpickling it.
+
+torch writes the index with pickle, whose instructions may call any function by its name. This reader knows only the
+instructions that an honest index consists of: it builds tuples, lists, dicts and named records, and calls nothing.
+Then it makes torch's classes from the records, and checks every field. Its time and memory are bounded by the size of
+the file.
+"""
+
+import pickletools
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    BytesStorageMetadata,
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+
+LARGEST = 2**28  # bytes; a chunk of a tensor takes about 150
+MOST_DIMENSIONS = 64  # as in torch
+CLASSES = "torch.distributed.checkpoint.metadata"
+STORAGE_INFO = ("torch.distributed.checkpoint.filesystem", "_StorageInfo")
+SIZE = ("torch", "Size")
+KNOWN_CLASSES = (
+    "Metadata",
+    "TensorStorageMetadata",
+    "BytesStorageMetadata",
+    "TensorProperties",
+    "ChunkStorageMetadata",
+    "MetadataIndex",
+    "StorageMeta",
+    "_MEM_FORMAT_ENCODING",
+)
+DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+KNOWN = {
+    *((CLASSES, name) for name in KNOWN_CLASSES),
+    *(("torch", name) for name in DTYPES),
+    *((module, name) for module in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
+    STORAGE_INFO,
+    SIZE,
+    ("torch.serialization", "_get_layout"),
+}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+WITH_VALUE = ("BININT", "BININT1", "BININT2", "LONG1", "SHORT_BINUNICODE", "BINUNICODE")
+
+
+@dataclass(eq=False)
+class Record:
+    """What a pickled object was made from: its class, the arguments and the state; nothing is called."""
+
+    name: Any
+    arguments: Any
+    state: Any = None
+
+
+def read_metadata(content: bytes) -> Metadata:
+    """The index from the bytes of `.metadata`; raises ValueError if they are anything but an honest index."""
+    if len(content) > LARGEST:
+        raise ValueError(f"has {len(content):,} bytes, more than {LARGEST:,}")
+    try:
+        return _Index(len(content)).metadata(values_of(content))
+    except (TypeError, IndexError, KeyError, AttributeError, UnicodeError) as error:
+        raise ValueError(f"is damaged ({type(error).__name__})") from error
+
+
+def values_of(content: bytes) -> Any:
+    """What a pickle describes, as plain values and records; ValueError for an instruction or a name that is not known.
+
+    The result may contain itself, or one part many times, as only a hostile file does.
+    """
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: list[Any] = []
+
+    def since_mark() -> list[Any]:
+        first = marks.pop()
+        items = stack[first:]
+        del stack[first:]
+        return items
+
+    for instruction, argument, _ in pickletools.genops(content):
+        match instruction.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "STOP":
+                break
+            case name if name in CONSTANTS:
+                stack.append(CONSTANTS[name])
+            case name if name in WITH_VALUE:
+                stack.append(argument)
+            case "EMPTY_LIST":
+                stack.append([])
+            case "EMPTY_DICT":
+                stack.append({})
+            case "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
+                count = int(name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case "MARK":
+                marks.append(len(stack))
+            case "TUPLE":
+                stack.append(tuple(since_mark()))
+            case "APPEND":
+                item = stack.pop()
+                stack[-1].append(item)
+            case "APPENDS":
+                items = since_mark()
+                stack[-1].extend(items)
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                stack[-1][_key(key)] = value
+            case "SETITEMS":
+                items = since_mark()
+                stack[-1].update(zip(map(_key, items[::2]), items[1::2], strict=True))
+            case "MEMOIZE":
+                memo.append(stack[-1])
+            case "BINGET" | "LONG_BINGET":
+                assert isinstance(argument, int)
+                stack.append(memo[argument])
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                if not (type(module) is type(name) is str and (module, name) in KNOWN):
+                    raise ValueError(f"names {str(module)[:40]}.{str(name)[:40]}, which is not of this format")
+                stack.append((module, name))
+            case "NEWOBJ" | "REDUCE":
+                arguments, name = stack.pop(), stack.pop()
+                stack.append(Record(name, arguments))
+            case "BUILD":
+                state = stack.pop()
+                stack[-1].state = state
+            case name:
+                raise ValueError(f"holds the instruction {name}, which is not of this format")
+    return stack.pop()
+
+
+def _key(key: Any) -> Any:
+    """A key of a dict; only texts and records, since the hash of deeply nested tuples would exhaust the C stack."""
+    if not isinstance(key, str | Record):
+        raise ValueError(f"has a key of type {type(key).__name__}, which is not of this format")
+    return key
+
+
+class _Index:
+    """Makes torch's classes from records, and checks each field.
+
+    Args:
+        most: Limit on the number of objects, so that a part that occurs many times cannot take for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def metadata(self, value: Any) -> Metadata:
+        fields = self._fields(value, (CLASSES, "Metadata"))
+        entries = {_text(name): self._entry(entry) for name, entry in _items(fields["state_dict_metadata"])}
+        storage = {self._position(key): self._storage(info) for key, info in _items(fields["storage_data"])}
+        return Metadata(state_dict_metadata=entries, storage_data=storage)
+
+    def _entry(self, value: Any) -> TensorStorageMetadata | BytesStorageMetadata:
+        if isinstance(value, Record) and value.name == (CLASSES, "BytesStorageMetadata"):
+            return BytesStorageMetadata()
+        fields = self._fields(value, (CLASSES, "TensorStorageMetadata"))
+        properties = self._record(fields["properties"], (CLASSES, "TensorProperties")).state
+        dtype, _, requires_grad, *_ = properties
+        if dtype[0] != "torch" or dtype[1] not in DTYPES:
+            raise ValueError("has a tensor of an unknown type")
+        return TensorStorageMetadata(
+            properties=TensorProperties(dtype=DTYPES[dtype[1]], requires_grad=requires_grad is True),
+            size=self._size(fields["size"]),
+            chunks=[self._chunk(chunk) for chunk in fields["chunks"]],
+        )
+
+    def _chunk(self, value: Any) -> ChunkStorageMetadata:
+        fields = self._fields(value, (CLASSES, "ChunkStorageMetadata"))
+        return ChunkStorageMetadata(offsets=self._size(fields["offsets"]), sizes=self._size(fields["sizes"]))
+
+    def _position(self, value: Any) -> MetadataIndex:
+        fields = self._fields(value, (CLASSES, "MetadataIndex"))
+        offset, index = fields.get("offset"), fields.get("index")
+        return MetadataIndex(
+            _text(fields["fqn"]),
+            None if offset is None else self._size(offset),
+            None if index is None else _number(index),
+        )
+
+    def _storage(self, value: Any) -> _StorageInfo:
+        fields = self._fields(value, STORAGE_INFO)
+        file = _text(fields["relative_path"])
+        if PurePath(file).name != file or not file.endswith(".distcp") or not file.isprintable():
+            raise ValueError(f"names the file {file[:80]!r}, which is not one of its own")
+        if fields.get("transform_descriptors"):
+            raise ValueError("has compressed shards, which lagem does not write")
+        return _StorageInfo(file, _number(fields["offset"]), _number(fields["length"]))
+
+    def _size(self, value: Any) -> torch.Size:
+        (numbers,) = self._record(value, SIZE).arguments
+        if type(numbers) is not tuple or len(numbers) > MOST_DIMENSIONS:
+            raise ValueError("has a size that is not a tuple of numbers")
+        return torch.Size([_number(number) for number in numbers])
+
+    def _fields(self, value: Any, name: tuple[str, str]) -> dict[str, Any]:
+        state = self._record(value, name).state
+        if type(state) is not dict:
+            raise ValueError(f"has a {name[1]} without fields")
+        return state
+
+    def _record(self, value: Any, name: tuple[str, str]) -> Record:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("describes more objects than it has bytes")
+        if not isinstance(value, Record) or value.name != name:
+            raise ValueError(f"lacks a {name[1]} that it needs")
+        return value
+
+
+def _items(value: Any) -> Any:
+    if type(value) is not dict:
+        raise ValueError("has a table that is not a dict")
+    return value.items()
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError("has a name that is not a text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("has a number that is not a natural number of 63 bits")
+    return value

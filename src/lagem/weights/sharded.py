@@ -1,0 +1,73 @@
+"""A sharded checkpoint, a folder of torch.distributed.checkpoint, loaded without running code from it.
+
+torch would unpickle the folder's index, and the shards' entries that are not tensors.
+"""
+
+import pickle
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, load
+from torch.distributed.checkpoint._nested_dict import set_element
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
+from torch.distributed.checkpoint.planner import ReadItem
+
+from lagem.storage.names import inside
+from lagem.weights.file import WeightsError
+from lagem.weights.metadata import read_metadata
+
+INDEX = ".metadata"
+
+
+def load_sharded(state: dict[str, Any], folder: Path) -> None:
+    """Load a sharded checkpoint into a state dict in place; every rank of a process group must call it.
+
+    Raises:
+        WeightsError: If the folder is damaged, holds anything but plain data, or is of another model.
+    """
+    index = folder / INDEX
+    if not index.is_file():
+        raise WeightsError(f"{folder}: no sharded checkpoint, since it has no file {INDEX}; give another.")
+    try:
+        metadata = read_metadata(index.read_bytes())
+    except ValueError as error:
+        raise WeightsError(f"{index}: refused, because it {error}; loading it could run code.") from error
+    for file in sorted({info.relative_path for info in metadata.storage_data.values()}):
+        if not inside(folder, file, source=index).is_file():
+            raise WeightsError(f"{folder / file}: the shard is missing; copy the checkpoint again, or give another.")
+    try:
+        load(state, storage_reader=_CheckedReader(folder, metadata), planner=_PlainPlanner())
+    except CheckpointException as error:  # not an Exception, and it holds one of each rank that failed
+        reason = next(iter(error.failures.values()))[0]
+        if isinstance(reason, pickle.UnpicklingError):
+            found = re.search(r"GLOBAL \S+", str(reason))
+            what = found[0] if found else "it is not plain data"
+            raise WeightsError(
+                f"{folder}: refused, because loading it would run code from the folder ({what})."
+            ) from error
+        line = next(iter(str(reason).splitlines()), type(reason).__name__)
+        raise WeightsError(f"{folder}: damaged, or not of this model ({line[:200]}); give another.") from error
+
+
+class _CheckedReader(FileSystemReader):
+    """Reads the shards that an index names; the index is the checked one, and is not read again."""
+
+    def __init__(self, folder: Path, metadata: Metadata) -> None:
+        super().__init__(folder)
+        self._metadata = metadata
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        self._metadata.storage_meta = StorageMeta(load_id=self.load_id)
+        return self._metadata
+
+
+class _PlainPlanner(DefaultLoadPlanner):
+    """Reads entries that are not tensors as plain data."""
+
+    def load_bytes(self, read_item: ReadItem, value: BytesIO) -> None:
+        entry = torch.load(value, map_location="cpu", weights_only=True)
+        set_element(self.original_state_dict, self.mappings[read_item.dest_index.fqn], entry)

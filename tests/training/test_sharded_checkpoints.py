@@ -1,0 +1,148 @@
+"""`--ckpt_path` with the folder of a sharded checkpoint: resumed exactly if honest, refused if it would run code."""
+
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
+from lightning.pytorch.strategies import fsdp as lightning_fsdp
+
+import small_run
+from deadlines import HANG
+from lagem.training.checkpoints import AtomicCheckpointIO
+from lagem.training.strategies import load_without_code, tune
+from lagem.weights.file import WeightsError
+
+# One process for all, since it stays a rank of a process group. A run of lagem writes whole files, so the folder is
+# written by Lightning's default.
+SCRIPT = """
+    import os, pickle, shutil, sys
+    from pathlib import Path
+
+    from torch.distributed.checkpoint import FileSystemReader
+
+    import lagem.training.strategies as strategies
+    from lagem.cli import main
+
+    sys.path.insert(0, {support!r})
+    import small_run
+
+    root = Path({root!r})
+    layers = ["--trainer.strategy={{class_path: ModelParallelStrategy}}", "--model.init_args.optimizer=adamw",
+              "--trainer.callbacks=[{{class_path: ModelCheckpoint, init_args:"
+              " {{save_last: true, every_n_train_steps: 2, save_top_k: -1}}}}]"]
+
+
+    def run(folder, *more, verb="fit"):
+        try:
+            main([verb, *small_run.small_fit(folder, *layers, *more, steps=3)[1:]])
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(root / "marker"),)
+
+
+    def poison(folder):
+        metadata = FileSystemReader(folder).read_metadata()
+        metadata.planner_data = Payload()
+        (folder / ".metadata").write_bytes(pickle.dumps(metadata))
+
+
+    save_whole = strategies.save_whole_checkpoints
+    strategies.save_whole_checkpoints = lambda strategy: None
+    print("begun", run(root / "run"))
+    strategies.save_whole_checkpoints = save_whole
+    print("whole", run(root / "whole"))
+    shutil.rmtree(root / "run" / "checkpoints" / "last.ckpt")  # as if it had stopped after two steps
+    honest = root / "run" / "checkpoints" / "epoch=0-step=2.ckpt"
+    assert (honest / ".metadata").is_file()
+    shutil.copytree(root / "run", root / "last")
+    shutil.copytree(honest, root / "bad.ckpt")
+    print("resumed", run(root / "run", "--ckpt_path=last"))
+    for folder in (root / "bad.ckpt", root / "last" / "checkpoints" / honest.name):
+        poison(folder)
+    print("folder", run(root / "new", f"--ckpt_path={{root / 'bad.ckpt'}}"))
+    print("trusting", run(root / "new", f"--ckpt_path={{root / 'bad.ckpt'}}", "--weights_only=false"))
+    print("last", run(root / "last", "--ckpt_path=last"))
+    print("validate", run(root / "val", f"--ckpt_path={{root / 'bad.ckpt'}}", verb="validate"))
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> SimpleNamespace:
+    """Runs with honest and hostile folders: their exit codes by name, their lines on stderr, and the folder."""
+    root = tmp_path_factory.mktemp("folders")
+    script = textwrap.dedent(SCRIPT).format(root=str(root), support=str(Path(small_run.__file__).parent))
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG)
+    codes = dict(line.split() for line in process.stdout.splitlines() if len(line.split()) == 2)
+    errors = [line for line in process.stderr.splitlines() if line.startswith("lagem: error:")]
+    assert process.returncode == 0, process.stderr[-3000:]
+    return SimpleNamespace(root=root, codes=codes, errors=errors, stderr=process.stderr)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_an_honest_folder_resumes_as_if_the_run_had_not_stopped(runs):
+    assert (runs.codes["whole"], runs.codes["begun"], runs.codes["resumed"]) == ("0", "0", "0"), runs.stderr[-3000:]
+    whole, resumed = weights(runs.root / "whole"), weights(runs.root / "run")
+    assert f"from the checkpoint path at {runs.root / 'run' / 'checkpoints' / 'epoch=0-step=2.ckpt'}" in runs.stderr
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize("route", ["folder", "trusting", "last", "validate"])
+def test_a_folder_with_a_payload_is_refused_by_one_line(runs, route):
+    assert runs.codes[route] == "2", runs.stderr[-3000:]
+    assert len(runs.errors) == 4
+    assert all(".metadata: refused, because it names posix.mkdir" in line for line in runs.errors)
+    assert "Traceback" not in runs.stderr
+
+
+def test_no_payload_has_run(runs):
+    assert not (runs.root / "marker").exists()
+
+
+class Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.mkdir, (self.marker,)
+
+
+def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path):
+    """Its own loader for whole files unpickles them; Lightning starts it on GPUs only."""
+    tune(FSDPStrategy())
+    torch.save({"state_dict": Payload(tmp_path / "marker")}, tmp_path / "a.ckpt")
+    with pytest.raises(WeightsError, match="would run code"):
+        lightning_fsdp._lazy_load(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="would run code"):
+        lightning_fsdp._distributed_checkpoint_load({}, tmp_path)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_deepspeed_loads_no_checkpoint():
+    strategy = DeepSpeedStrategy.__new__(DeepSpeedStrategy)  # the package is not installed
+    load_without_code(strategy)
+    with pytest.raises(ValueError, match="DeepSpeed.*would run code"):
+        strategy.load_checkpoint("folder")
+
+
+def test_one_device_names_what_loads_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="a sharded checkpoint, which only FSDP2 loads"):
+        AtomicCheckpointIO().load_checkpoint(tmp_path)
+    (tmp_path / "a.ckpt").write_bytes(pickle.dumps(Payload(tmp_path / "marker")))
+    with pytest.raises(ValueError):
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "a.ckpt")
+    assert not (tmp_path / "marker").exists()
