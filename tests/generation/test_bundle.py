@@ -9,9 +9,12 @@ import pytest
 import torch
 
 import small_cascade as small
+from hostile_names import HOSTILE
 from lagem.cli import main
 from lagem.generation.bundle import load_bundle
 from lagem.levels import LevelSpec
+from lagem.pretrained import CASCADES, pretrained_cascade
+from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.stage import load_stage, save_stage
 
@@ -159,7 +162,93 @@ def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, caps
     del contents["sha256"]["level_2.safetensors"]
     (bundle / "cascade.json").write_text(json.dumps(contents))
     (bundle / "level_2.safetensors").unlink()
-    assert "level_2.safetensors: there is no such file" in read_refusal(capsys, bundle)
+    assert "cascade.json: has no sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
+
+
+def altered(bundle: Path, **changes: object) -> None:
+    """Write entries of the contents anew; None removes one."""
+    contents = {**json.loads((bundle / "cascade.json").read_text()), **changes}
+    contents = {name: value for name, value in contents.items() if value is not None}
+    (bundle / "cascade.json").write_text(json.dumps(contents))
+
+
+def with_digests(bundle: Path) -> None:
+    """Make the contents agree with the files, as who replaces one knowingly would."""
+    altered(bundle, sha256={path.name: sha256_of(path) for path in sorted(bundle.glob("*.safetensors"))})
+
+
+@pytest.mark.parametrize("options", [[], ["--half"]], ids=["float32", "float16"])
+@pytest.mark.parametrize("change", ["another", "disturbed"])
+def test_another_autoencoder_is_refused_although_its_sha256_is_right(files, tmp_path, capsys, options, change):
+    bundle = tmp_path / "cascade"
+    write(files, bundle, *options)
+    load_bundle(bundle)
+    autoencoder, spec = load_autoencoder(bundle / "autoencoder.safetensors")
+    if change == "another":
+        autoencoder = small.make_autoencoder(seed=1)
+    else:
+        next(autoencoder.parameters()).data.view(-1)[0] += 0.25
+    save_autoencoder(
+        autoencoder,
+        bundle / "autoencoder.safetensors",
+        num_surface_points=spec.num_surface_points,
+        half=bool(options),
+    )
+    with_digests(bundle)
+    assert f"the bundle {bundle} does not belong to this autoencoder" in read_refusal(capsys, bundle)
+
+
+def test_a_stage_of_another_autoencoder_is_refused_when_a_bundle_is_read(bundle, capsys):
+    backbone, spec = load_stage(bundle / "level_2.safetensors")
+    save_stage(backbone, dataclasses.replace(spec, autoencoder="0" * 16), bundle / "level_2.safetensors")
+    with_digests(bundle)
+    assert f"the stage {bundle / 'level_2.safetensors'} does not belong to this" in read_refusal(capsys, bundle)
+
+
+def test_a_stage_under_the_name_of_another_is_refused(bundle, capsys):
+    shutil.copy(bundle / "level_2.safetensors", bundle / "level_1.safetensors")
+    with_digests(bundle)
+    assert "level_1.safetensors: makes level 2, not 1" in read_refusal(capsys, bundle)
+
+
+@pytest.mark.parametrize("name", ["autoencoder.safetensors", "level_3.safetensors"])
+@pytest.mark.parametrize("digest", [None, "", "0" * 64, 7])
+def test_a_part_without_its_sha256_is_refused(bundle, capsys, name, digest):
+    contents = json.loads((bundle / "cascade.json").read_text())["sha256"]
+    contents[name] = digest
+    altered(bundle, sha256={key: value for key, value in contents.items() if value is not None})
+    assert name in read_refusal(capsys, bundle)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_part_whose_name_is_a_path_is_refused(bundle, tmp_path, capsys, name):
+    (tmp_path / "x").write_bytes(b"")
+    contents = json.loads((bundle / "cascade.json").read_text())["sha256"]
+    altered(bundle, sha256={**contents, name: sha256_of(tmp_path / "x")})
+    assert f"{bundle / 'cascade.json'}: " in (line := read_refusal(capsys, bundle))
+    assert "is not the name of a file" in line
+
+
+def test_a_part_that_is_a_link_out_of_the_bundle_is_refused(bundle, tmp_path, capsys):
+    (bundle / "level_1.safetensors").rename(tmp_path / "elsewhere.safetensors")
+    (bundle / "level_1.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
+    assert "'level_1.safetensors' leads out of the folder" in read_refusal(capsys, bundle)
+
+
+def test_a_bundle_of_an_earlier_lagem_loads_and_warns_if_it_cannot_be_checked(files, bundle, tmp_path, recwarn):
+    altered(bundle, autoencoder_as_stored=None)
+    load_bundle(bundle)
+    assert not recwarn
+    write(files, tmp_path / "half", "--half")
+    altered(tmp_path / "half", autoencoder_as_stored=None)
+    with pytest.warns(UserWarning, match="by an earlier lagem in half precision"):
+        load_bundle(tmp_path / "half")
+
+
+@pytest.mark.parametrize("name", CASCADES)
+def test_the_cascades_that_ship_are_checked_without_a_warning(name, recwarn):
+    load_bundle(pretrained_cascade(name))
+    assert not recwarn
 
 
 def test_a_stage_comes_back_from_its_file_as_it_was(tmp_path):

@@ -1,9 +1,11 @@
 """One folder for a whole cascade: an autoencoder and a stage for each of its levels, checked to belong together.
 
-`cascade.json` names the safetensors files with their hashes, so that a damaged bundle is noticed before it is used.
+`cascade.json` names the safetensors files with their hashes, so that a damaged bundle is noticed before it is used, and
+the autoencoder by its fingerprint, which is computed again from the weights when the bundle is read.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from lagem.pretrained import AUTOENCODERS, CASCADES, cascade_folder, pretrained_
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.atomic import new_folder, write_json
 from lagem.storage.digest import sha256_of
+from lagem.storage.names import checked_name, inside
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 from lagem.weights.stage import StageSpec, load_stage, save_stage
@@ -62,6 +65,7 @@ def write_bundle(
         contents = {
             "format": FORMAT,
             "autoencoder": fingerprint,
+            "autoencoder_as_stored": fingerprint_of(load_autoencoder(folder / AUTOENCODER)[0]),  # another if half
             "precision": "float16" if half else "float32",
             "category_names": loaded[0][2].category_names,
             "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
@@ -83,12 +87,21 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     own = folder / AUTOENCODER
     shipped = not own.exists() and sha256_of(pretrained_autoencoder()) == contents["sha256"].get(AUTOENCODER)
     for name, expected in contents["sha256"].items():
-        file = folder / name
+        file = inside(folder, checked_name(name, folder / CONTENTS))
         if not (shipped and file == own) and (not file.is_file() or sha256_of(file) != expected):
             raise BundleError(f"{file}: missing or damaged; copy or make the bundle again.")
     codec = ShapeCodec(*load_autoencoder(pretrained_autoencoder() if shipped else own))
-    levels = range(1, len(codec.spec.levels) + 1)
-    stages: list[tuple[Backbone, StageSpec]] = [load_stage(folder / f"level_{level}.safetensors") for level in levels]
+    files = [folder / f"level_{level}.safetensors" for level in range(1, len(codec.spec.levels) + 1)]
+    for file in (own, *files):
+        if file.name not in contents["sha256"]:
+            raise BundleError(f"{folder / CONTENTS}: has no sha256 of {file.name}; copy or make the bundle again.")
+    _check_autoencoder(codec, contents, folder)
+    stages: list[tuple[Backbone, StageSpec]] = [load_stage(file) for file in files]
+    for level, (file, (_, spec)) in enumerate(zip(files, stages, strict=True), 1):
+        if spec.level != level:
+            raise BundleError(f"{file}: makes level {spec.level}, not {level}; copy or make the bundle again.")
+        check_fingerprint(contents["autoencoder"], spec.autoencoder, f"the stage {file}")
+    _check_together(codec.spec.levels, [(file, spec) for file, (_, spec) in zip(files, stages, strict=True)])
     return CascadedGenerator(codec, stages)
 
 
@@ -131,6 +144,22 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
         raise BundleError(f"no stage makes level {', '.join(map(str, missing))}; give one for each level.")
 
 
+def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path) -> None:
+    """Raise ValueError unless the autoencoder's weights are those that the bundle was made with.
+
+    Half precision changes the fingerprint; a bundle of an earlier lagem records only the one before that.
+    """
+    recorded = contents.get("autoencoder_as_stored", contents["autoencoder"])
+    if "autoencoder_as_stored" in contents or contents.get("precision") != "float16":
+        check_fingerprint(codec.fingerprint, str(recorded), f"the bundle {folder}")
+    elif codec.fingerprint != recorded:
+        warnings.warn(
+            f"{folder}: made by an earlier lagem in half precision, so nothing shows whether its stages belong to its "
+            "autoencoder; make it again with `lagem bundle --half`.",
+            stacklevel=2,
+        )
+
+
 def _contents(folder: Path) -> dict[str, Any]:
     path = folder / CONTENTS
     if not path.is_file():
@@ -139,7 +168,7 @@ def _contents(folder: Path) -> dict[str, Any]:
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         found = contents["format"]
-        if found == FORMAT and isinstance(contents["sha256"], dict):
+        if found == FORMAT and isinstance(contents["sha256"], dict) and isinstance(contents["autoencoder"], str):
             return dict(contents)
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
