@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
+from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
-from lightning.pytorch.strategies import fsdp as lightning_fsdp
 
 import small_run
 from deadlines import HANG
 from lagem.training.checkpoints import AtomicCheckpointIO
 from lagem.training.strategies import load_without_code, tune
-from lagem.weights.file import WeightsError
 
 # One process for all, since it stays a rank of a process group. A run of lagem writes whole files, so the folder is
 # written by Lightning's default.
@@ -121,14 +121,19 @@ class Payload:
         return Path.mkdir, (self.marker,)
 
 
-def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path):
-    """Its own loader for whole files unpickles them; Lightning starts it on GPUs only."""
-    tune(FSDPStrategy())
-    torch.save({"state_dict": Payload(tmp_path / "marker")}, tmp_path / "a.ckpt")
-    with pytest.raises(WeightsError, match="would run code"):
-        lightning_fsdp._lazy_load(tmp_path / "a.ckpt")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
+    """Its own loaders unpickle both. Lightning starts it on GPUs only; its loading is called here without a start."""
+    strategy = FSDPStrategy()
+    tune(strategy)
+    strategy.model, strategy._lightning_module = torch.nn.Linear(2, 2), LightningModule()
+    if kind == "file":
+        torch.save({"state_dict": Payload(tmp_path / "marker")}, tmp_path / "a.ckpt")
+    else:
+        dcp.save({"model": strategy.model.state_dict()}, checkpoint_id=tmp_path / "a.ckpt", no_dist=True)
+        torch.save({}, tmp_path / "a.ckpt" / "meta.pt")
     with pytest.raises(ValueError, match="would run code"):
-        lightning_fsdp._distributed_checkpoint_load({}, tmp_path)
+        strategy.load_checkpoint(tmp_path / "a.ckpt")
     assert not (tmp_path / "marker").exists()
 
 
