@@ -140,10 +140,34 @@ def test_a_checkpoint_that_would_have_files_outside_written_or_removed_is_refuse
             AtomicCheckpointIO().load_checkpoint(file)
 
 
-@pytest.mark.parametrize("path", ["/runs/checkpoints/../../x", "s3://bucket/x", 7])
-def test_a_best_checkpoint_at_no_plain_path_is_refused(tmp_path, path):
-    with pytest.raises(ValueError, match="which is no path of a checkpoint"):
-        AtomicCheckpointIO().load_checkpoint(recorded(tmp_path, best_model_path=path))
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("", ""),
+        ("/runs/before/best.ckpt", "/runs/before/best.ckpt"),
+        ("/runs/checkpoints/../../x", "/x"),  # Lightning would find /runs/checkpoints among its parents
+        ("{tmp}/kept/link/x", "{tmp}/x"),
+        ("s3://bucket/x", ""),  # which Lightning would remove
+        ("filecache::s3://bucket/x", ""),
+        (7, ""),
+    ],
+)
+def test_the_best_checkpoint_is_taken_by_its_real_path(tmp_path, path, taken):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "link").symlink_to(tmp_path)
+    path = path.format(tmp=tmp_path) if isinstance(path, str) else path
+    loaded = AtomicCheckpointIO().load_checkpoint(recorded(tmp_path, best_model_path=path))
+    (state,) = [state for state in loaded["callbacks"].values() if "best_model_path" in state]
+    assert state["best_model_path"] == taken.format(tmp=tmp_path)
+
+
+@pytest.mark.parametrize("root", ["run", "../run", "./a/../run"])
+def test_a_run_in_a_relative_folder_loads(tmp_path, monkeypatch, root):
+    (tmp_path / "here" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    paths = {key: f"{root}/checkpoints/x.ckpt" for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+    file = recorded(tmp_path, dirpath=f"{root}/checkpoints", best_k_models={}, **paths)
+    assert AtomicCheckpointIO().load_checkpoint(file)["global_step"] == 10
 
 
 def test_a_pipe_is_no_experiment_and_is_not_opened(tmp_path, capsys):

@@ -3,6 +3,7 @@
 A run folder holds one run, so the checkpoint to resume is never ambiguous.
 """
 
+import os
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,34 +46,37 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
         except pickle.UnpicklingError as error:
             raise refused(path, error) from error
-        check_recorded_paths(loaded, path)
+        confine_recorded_paths(loaded, path)
         return loaded
 
 
-def check_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> None:
-    """Raise ValueError if a checkpoint would make ModelCheckpoint write or remove files outside a run.
+def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> None:
+    """Keep a checkpoint from making ModelCheckpoint write or remove files outside a run.
 
-    A resumed run overwrites the last checkpoint and removes the worst of the best by the paths in the file. All lie in
-    the recorded folder, but for the best one of a run that was resumed in another folder, which is not removed.
+    A resumed run overwrites the last checkpoint and removes the worst of the best by the paths in the file, if it is in
+    the folder that the file records; they must lie there. The path of the best one is taken in any folder. Lightning
+    removes what seems to lie in the run's folder, or is in a store: the former is followed to the real path, the latter
+    dropped.
+
+    Raises:
+        ValueError: If a path lies outside.
     """
     states = checkpoint.get("callbacks")
     for state in states.values() if isinstance(states, dict) else ():
         if not isinstance(state, dict) or "best_model_path" not in state:
             continue
         folder, best = state.get("dirpath"), state.get("best_k_models")
-        own = [
-            state.get("kth_best_model_path"),
-            state.get("last_model_path"),
-            *(best if isinstance(best, dict) else ()),
-        ]
-        for path in filter(None, own):
+        own = [state.get("kth_best_model_path"), state.get("last_model_path")]
+        for path in filter(None, [*own, *(best if isinstance(best, dict) else ())]):
             if not (isinstance(path, str) and isinstance(folder, str) and _lies_in(path, folder)):
                 raise ValueError(
                     f"{source}: records {path!r:.200} outside its folder of checkpoints; give another file."
                 )
         path = state["best_model_path"]
-        if not isinstance(path, str) or ".." in path.split("/") or ("://" in path and "://" not in str(folder)):
-            raise ValueError(f"{source}: records {path!r:.200}, which is no path of a checkpoint; give another file.")
+        if not isinstance(path, str) or ":" in path:
+            state["best_model_path"] = ""
+        elif path and (real := os.path.realpath(path)) != str(Path(path).absolute()):
+            state["best_model_path"] = real
 
 
 def _lies_in(path: str, folder: str) -> bool:

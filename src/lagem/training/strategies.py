@@ -17,7 +17,7 @@ from lagem.lightning_private.trainer import (
     set_default_of_ddp,
     set_default_timeout,
 )
-from lagem.training.checkpoints import check_recorded_paths
+from lagem.training.checkpoints import confine_recorded_paths
 from lagem.weights.file import load_plain, refused
 from lagem.weights.sharded import load_sharded
 
@@ -60,7 +60,7 @@ def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
             loaded = load(path, weights_only=True)
         except pickle.UnpicklingError as error:
             raise refused(path, error) from error
-        check_recorded_paths(loaded, path)
+        confine_recorded_paths(loaded, path)
         return loaded
 
     return load_plain_data
