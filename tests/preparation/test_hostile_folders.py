@@ -124,6 +124,14 @@ def test_a_linked_shard_is_refused(prepared, root, tmp_path):
     assert (tmp_path / "elsewhere.safetensors").exists()
 
 
+def test_a_lock_that_is_a_link_is_not_followed(prepared, root, tmp_path):
+    (root / ".lock").unlink()
+    (root / ".lock").symlink_to(tmp_path / "made")
+    with pytest.raises(OSError, match=r"\.lock"):
+        again(prepared, root)
+    assert not (tmp_path / "made").exists()
+
+
 def test_an_index_that_lies_about_a_row_removes_nothing(prepared, root, tmp_path):
     row = (root / "index.csv").read_text().splitlines()[3].split(",")[4]
     rewritten(root / "index.csv", 3, row="0" if row != "0" else "1")

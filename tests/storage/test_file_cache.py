@@ -152,3 +152,15 @@ def test_files_of_others_are_neither_evicted_nor_counted(tmp_path):
     assert store.read(cache, "bbbb") == content("bbbb")
     assert [path.read_bytes() for path in foreign] == [b"kept"] * 4
     assert [path.name for path in cache.path.glob("copy-*")] == ["copy-1000-bbbb"]
+
+
+def test_a_cache_that_another_user_has_made_in_the_temporary_folder_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cache = FileCache()
+    with cache.held("key", 3, lambda path: path.write_bytes(b"abc")) as copy:
+        assert copy.read_bytes() == b"abc"
+    other = os.getuid() + 1
+    cache.path.rename(tmp_path / f"lagem-cache-{other}")
+    monkeypatch.setattr("os.getuid", lambda: other)
+    with pytest.raises(ValueError, match="belongs to another user"), cache.held("key", 3, lambda path: None):
+        pass

@@ -68,6 +68,7 @@ class FileCache:
                 f"{key} has {size:,} bytes, more than the limit of the cache {self.path} ({self.limit:,}); raise "
                 "data.init_args.cache.gigabytes."
             )
+        self._check_owner()
         copy = self.path / f"copy-{size}-{key}"
         while (file := _open_locked(copy, size) or self._download(copy, size, download)) is None:
             pass
@@ -111,10 +112,17 @@ class FileCache:
                 time.sleep(POLL_INTERVAL)
         return None
 
+    def _check_owner(self) -> None:
+        """Raise ValueError if another user made the folder in the system's temporary one, where all may write."""
+        if self.folder is None and os.path.lexists(self.path) and os.lstat(self.path).st_uid != os.getuid():
+            raise ValueError(
+                f"{self.path}: belongs to another user; set data.init_args.cache.folder to your own folder."
+            )
+
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:
         """Lock the folder: files are created, renamed and removed only inside this."""
-        with (self.path / ".lock").open("wb") as folder:
+        with open(os.open(self.path / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as folder:
             _lock(folder)
             yield
 
