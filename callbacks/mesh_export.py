@@ -26,7 +26,7 @@ class ExportMeshes(Callback):
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
         by_level: Show the levels added one by one, coarsest first.
-        up: The axis that points up in the pictures.
+        up: The axis that points up in the shapes; pictures and glb files show it upright.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ExportMeshes(Callback):
                     )
                 pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
             if mesh is not None:
-                mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}")
+                mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}", up=self.up)
                 meshes[shape.id] = mesh
             columns.append(pictures)
             names.append(shape.id)
@@ -95,7 +95,7 @@ class ExportMeshes(Callback):
             if mesh is None:
                 print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
                 continue
-            mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}")
+            mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
 
 
 def file_name(shape_id: str) -> str:

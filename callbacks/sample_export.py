@@ -42,7 +42,7 @@ class ExportSamples(Callback):
         num_shapes: Number of validation shapes to sample.
         resolution: Cells along a side of the grid.
         format: File format of the meshes.
-        up: The axis that points up in the picture.
+        up: The axis that points up in the shapes; pictures and glb files show it upright.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class ExportSamples(Callback):
             if mesh is None:
                 print(f"{name}: the sampled field has no inside, so there is no mesh of it.", flush=True)
             else:
-                mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}")
+                mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
         return meshes
 
     def _meshes(self, fields: DecodedBatch | None, count: int, device: torch.device) -> list[Mesh | None]:

@@ -32,12 +32,6 @@ def show_meshes(trainer: Trainer, name: str, meshes: Mapping[str, Mesh], *, up: 
                 objects = []
                 for number, (shape_id, mesh) in enumerate(meshes.items()):
                     path = Path(folder) / f"{number}.glb"
-                    (mesh if up == "y" else _standing(mesh)).save(path)
+                    mesh.save(path, up=up)
                     objects.append(wandb.Object3D(str(path), caption=shape_id))
                 logger.experiment.log({name: objects, "trainer/global_step": trainer.global_step})
-
-
-def _standing(mesh: Mesh) -> Mesh:
-    """A mesh with z up, rotated to have y up as in GLB."""
-    x, y, z = mesh.vertices.T
-    return Mesh(np.stack([x, z, -y], axis=1), mesh.faces)

@@ -1,10 +1,12 @@
 """Callbacks on a module whose fields are exact, in a real trainer."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import trimesh
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
@@ -40,7 +42,7 @@ class Spheres(LightningDataModule):
                     volume_points=volume,
                     volume_occupancy=(volume - shift).norm(dim=1) < RADIUS,
                     volume_weight=torch.ones(4000),
-                    frame=Frame(center=np.array([10.0, 0.0, 0.0]), scale=0.25),
+                    frame=Frame(center=np.array([10.0, 20.0, -30.0]), scale=0.25),
                 )
             )
         return shapes
@@ -109,9 +111,26 @@ def test_metrics_are_logged_once_a_validation(tmp_path):
 def test_exported_meshes_are_in_the_coordinates_of_the_source(tmp_path):
     validate(ExportMeshes(num_shapes=2, resolution=64), Exact(), tmp_path)
     mesh = load_mesh(tmp_path / "meshes" / "validate" / "right.ply")
-    expected = np.array([[10 - 0.8, -2, -2], [10 + 3.2, 2, 2]])  # unit / .25 + center
+    expected = np.array([[10 - 0.8, 18, -32], [10 + 3.2, 22, -28]])  # unit / .25 + center
     assert np.abs(np.array([mesh.vertices.min(0), mesh.vertices.max(0)]) - expected).max() < 0.5 * (2 / 64) / 0.25
     assert (tmp_path / "meshes" / "validate.png").is_file()
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_an_exported_glb_stands_by_the_axis_of_the_shapes(up, tmp_path):
+    validate(ExportMeshes(num_shapes=2, resolution=16, format="glb", up=up), Exact(), tmp_path)
+    found = trimesh.load_scene(tmp_path / "meshes" / "validate" / "right.glb").to_mesh().bounds.mean(axis=0)
+    expected = np.array([10 + 0.3 / 0.25, 20, -30] if up == "y" else [10 + 0.3 / 0.25, -30, -20])
+    assert np.abs(found - expected).max() < 0.5 * (2 / 16) / 0.25
+
+
+def test_a_predicted_glb_stands_by_the_axis_of_the_shapes(tmp_path):
+    batch = SimpleNamespace(ids=["ball"], frames=[Frame(center=np.array([10.0, 20.0, -30.0]), scale=0.25)])
+    trainer, module = SimpleNamespace(default_root_dir=str(tmp_path)), Exact()
+    fields = module.reconstruct(sphere_points(100, 1).unsqueeze(0))
+    ExportMeshes(resolution=16, format="glb").on_predict_batch_end(trainer, module, fields, batch, 0)
+    found = trimesh.load_scene(tmp_path / "predictions" / "ball.glb").to_mesh().bounds.mean(axis=0)
+    assert np.abs(found - [10 - 0.2 / 0.25, -30, -20]).max() < 0.5 * (2 / 16) / 0.25
 
 
 def test_levels_are_switched_on_one_by_one_from_the_coarsest(tmp_path):

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import trimesh
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
@@ -15,9 +17,11 @@ import small_cascade as small
 from lagem.callbacks.sample_export import ExportSamples
 from lagem.data_modules.latents import LatentDataModule
 from lagem.geometry.files.loading import load_mesh
+from lagem.geometry.frame import Frame
 from lagem.latents.cache import LatentCache
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.modules.stage import CascadeStageModule
+from lagem.samples import LatentBatch
 from lagem.weights.autoencoder import save_autoencoder
 
 
@@ -115,3 +119,16 @@ def test_exporting_changes_no_bit_of_a_training(cache, tmp_path):
 def test_a_model_that_samples_nothing_is_refused(cache, tmp_path):
     with pytest.raises(ValueError, match="the model is AutoencoderModule"):
         trainer(tmp_path, ExportSamples()).fit(AutoencoderModule(levels=small.LEVELS, width=64), data(cache))
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_a_sampled_glb_stands_by_the_axis_of_the_shapes(up, tmp_path):
+    frame = Frame(center=np.array([10.0, 20, 30]), scale=0.5)
+    batch = LatentBatch(ids=["ball"], categories=[""], condition=None, latents=[torch.zeros(1, 4, 2)], frames=[frame])
+    ball = SimpleNamespace(select=lambda index: lambda points: 0.5 - points.norm(dim=1))
+    module = SimpleNamespace(level=1, fingerprint="", fields=lambda batch, sampled: ball)
+    run = SimpleNamespace(default_root_dir=str(tmp_path), global_rank=0)
+    ExportSamples(resolution=16, format="glb", up=up).on_predict_batch_end(run, module, batch.latents[0], batch, 0)
+    found = trimesh.load_scene(tmp_path / "predictions" / "ball.glb").to_mesh().bounds
+    np.testing.assert_allclose(found.mean(axis=0), [10, 30, -20] if up == "z" else [10, 20, 30], atol=1e-3)
+    np.testing.assert_allclose(np.ptp(found, axis=0), [2, 2, 2], atol=0.05)

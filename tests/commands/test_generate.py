@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.spatial import cKDTree
@@ -95,6 +96,15 @@ def test_the_files_are_the_samples(bundle, generator, tmp_path):
         for level, own in enumerate(sample.latents, start=1):
             assert torch.equal(latents[f"level_{level}"][sample.index], own)
     assert Image.open(tmp_path / "out" / "picture.png").size[0] > 3 * 240
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_a_glb_stands_by_the_axis_that_is_given(bundle, generator, tmp_path, up):
+    generate(bundle, tmp_path / "out", "--count", "1", "--format", "glb", "--up", up)
+    x, y, z = samples(generator, count=1)[0].mesh.vertices.T
+    expected = np.stack([x, y, z] if up == "y" else [x, z, -y], axis=1)
+    found = trimesh.load_scene(tmp_path / "out" / "0000.glb").to_mesh().bounds
+    np.testing.assert_allclose(found, [expected.min(axis=0), expected.max(axis=0)], atol=1e-6)
 
 
 def test_several_categories_share_a_folder_and_the_samples_numbers_go_on(bundle, generator, tmp_path):

@@ -1,10 +1,12 @@
 """`lagem reconstruct` with a network whose field is known: inside everywhere, so its surface is the box [-1, 1]^3."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from lagem.cli import main
 from lagem.geometry.files.loading import load_mesh
@@ -34,9 +36,9 @@ def weights(tmp_path, logit: float):
     return tmp_path / "weights.safetensors"
 
 
-def reconstruct(tmp_path, logit, *files) -> None:
+def reconstruct(tmp_path, logit, *words) -> None:
     output = ["--output", str(tmp_path / "out"), "--resolution", "16", "--points", "2000"]
-    main(["reconstruct", *map(str, files), "--weights", str(weights(tmp_path, logit)), *output])
+    main(["reconstruct", *map(str, words), "--weights", str(weights(tmp_path, logit)), *output])
 
 
 def assert_covers_the_frame(path) -> None:
@@ -61,6 +63,40 @@ def test_point_clouds_are_accepted(tmp_path):
     reconstruct(tmp_path, 1.0, tmp_path / "cloud.xyz", tmp_path / "array.npy")
     assert_covers_the_frame(tmp_path / "out" / "cloud.ply")
     assert_covers_the_frame(tmp_path / "out" / "array.ply")
+
+
+def covered_by(corners) -> np.ndarray:
+    """Bounds of the box that the network decodes, in the coordinates of these corners."""
+    return Frame.of(corners).to_source(np.array([[-1, -1, -1], [1, 1, 1.0]]))
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_a_glb_of_another_format_stands_by_the_axis_that_is_given(tmp_path, box, up):
+    reconstruct(tmp_path, 1.0, box, "--format", "glb", "--up", up)
+    x, y, z = CORNERS.T
+    expected = covered_by(CORNERS if up == "y" else np.stack([x, z, -y], axis=1))
+    found = trimesh.load_scene(tmp_path / "out" / "box.glb").to_mesh().bounds
+    assert np.abs(found - expected).max() < 0.5
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+def test_a_glb_of_a_glb_stands_as_that_did_whatever_is_given(tmp_path, up):
+    (tmp_path / "in").mkdir()
+    Mesh(vertices=CORNERS, faces=np.array(FACES)).save(tmp_path / "in" / "box.glb")
+    reconstruct(tmp_path, 1.0, tmp_path / "in" / "box.glb", "--format", "glb", "--up", up)
+    source = trimesh.load_scene(tmp_path / "in" / "box.glb").to_mesh()
+    found = trimesh.load_scene(tmp_path / "out" / "box.glb").to_mesh()
+    assert np.abs(found.bounds - covered_by(source.vertices)).max() < 0.5
+
+
+def test_a_glb_far_from_the_origin_is_where_the_ply_is(tmp_path):
+    far = Path(__file__).parents[1] / "data" / "cases" / "far-coordinates-out" / "box_utm.obj"
+    for ending in ("ply", "glb"):
+        reconstruct(tmp_path, 1.0, far, "--format", ending)
+    ply, glb = (load_mesh(tmp_path / "out" / f"box_utm.{ending}") for ending in ("ply", "glb"))
+    for mesh, bounds in ((ply, covered_by(load_mesh(far).vertices)), (glb.turned("z"), ply.vertices)):
+        assert np.abs(mesh.vertices.min(axis=0) - bounds.min(axis=0)).max() < (0.5 if mesh is ply else 1e-6)
+    assert len(glb.vertices) == len(ply.vertices)
 
 
 def test_scores_are_printed_and_written_beside_the_sampling_floor(tmp_path, box, capsys):

@@ -1,8 +1,16 @@
 """`ShapeCodec`: any form of a shape in, a mesh in the same coordinates out, and the same result as the command's."""
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import trimesh
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
@@ -109,6 +117,46 @@ def test_latents_come_back_from_a_file_as_they_were(codec, box, tmp_path):
     np.testing.assert_array_equal(one.vertices, other.vertices)
 
 
+def test_a_decoded_mesh_has_the_axis_of_the_shape_also_through_a_file(codec, box, tmp_path):
+    box.save(tmp_path / "box.glb")
+    box.save(tmp_path / "box.ply")
+    shapes = {"y": [tmp_path / "box.glb", Mesh(box.vertices, box.faces, up="y")], "z": [tmp_path / "box.ply", box]}
+    for up, forms in shapes.items():
+        for shape in forms:
+            latents = codec.encode(shape)
+            latents.save(tmp_path / "box.safetensors")
+            for each in (latents, Latents.load(tmp_path / "box.safetensors")):
+                assert codec.decode(each, resolution=8).up == up
+
+
+def test_a_decoded_mesh_stands_as_the_file_did(codec, box, tmp_path):
+    box.save(tmp_path / "in.glb")
+    codec.decode(codec.encode(tmp_path / "in.glb"), resolution=16).save(tmp_path / "out.glb")
+    source, found = (trimesh.load_scene(tmp_path / name).to_mesh() for name in ("in.glb", "out.glb"))
+    expected = Frame.of(source.vertices).to_source(np.array([[-1, -1, -1], [1, 1, 1.0]]))
+    assert np.abs(found.bounds - expected).max() < 0.5
+
+
+def rewritten(latents: Latents, path: Path, change: Callable[[dict], None]) -> Path:
+    """A file of latents whose description was changed."""
+    latents.save(path)
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["lagem"])
+    change(about)
+    save_file(load_file(path), path, metadata={"lagem": json.dumps(about)})
+    return path
+
+
+def test_latents_without_an_axis_are_z_up_and_another_axis_is_refused(codec, box, tmp_path):
+    latents = replace(codec.encode(box), up="y")
+    older = rewritten(latents, tmp_path / "older.safetensors", lambda about: about.pop("up"))
+    assert Latents.load(older).up == "z"
+    for up in ("x", None, ["y"]):
+        wrong = rewritten(latents, tmp_path / "wrong.safetensors", lambda about, up=up: about.update(up=up))
+        with pytest.raises(ValueError, match="not latents of one shape"):
+            Latents.load(wrong)
+
+
 def test_a_file_of_anything_else_holds_no_latents(codec, box, tmp_path):
     save_autoencoder(codec.autoencoder, tmp_path / "weights.safetensors", num_surface_points=64)
     (tmp_path / "garbage.safetensors").write_bytes(b"garbage")
@@ -144,4 +192,4 @@ def test_the_written_mesh_reads_back_in_every_format(codec, box, tmp_path):
     mesh = codec.decode(codec.encode(box), resolution=16)
     for ending in ("ply", "obj", "stl", "glb"):
         mesh.save(tmp_path / f"box.{ending}")
-        assert_covers(load_mesh(tmp_path / f"box.{ending}"), Frame.of(box.vertices))
+        assert_covers(load_mesh(tmp_path / f"box.{ending}").turned("z"), Frame.of(box.vertices))

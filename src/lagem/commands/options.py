@@ -55,7 +55,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
-    """Add `--up`."""
+    """Add `--up`, for pictures of shapes that are stored without their axis."""
     text = "axis that points up in the pictures (default: z)"
     parser.add_argument("--up", choices=["y", "z"], default="z", help=text)
 

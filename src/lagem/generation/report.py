@@ -32,7 +32,7 @@ class GenerationReport:
         output: Folder to write to.
         total: Number of samples to make.
         format: Ending of the meshes' files.
-        up: The axis that points up in the picture.
+        up: The axis that points up in the shapes.
         about: Settings of the samples in plain types, stored with the latents.
         num_categories: Number of categories in the picture.
         sources: Ids of the real shapes whose coarse latents were kept, by the sample's index.
@@ -82,7 +82,7 @@ class GenerationReport:
         if shape.mesh is None:
             self._rows.append([*row, "", "", "", shape.reason])
         else:
-            shape.mesh.save(self.output / name)
+            shape.mesh.save(self.output / name, up=self.up)
             self.num_meshes += 1
             self._rows.append([*row, name, len(shape.mesh.vertices), len(shape.mesh.faces), ""])
         self._latents.append(shape.latents)

@@ -50,7 +50,7 @@ def generate(
         batch_size: Samples made at once.
         device: Device of the networks.
         seed: Sample i depends on (seed, i) alone.
-        up: The axis that points up in the picture.
+        up: The axis that points up in the shapes; a glb file stands.
 
     Returns:
         How many samples have a mesh.

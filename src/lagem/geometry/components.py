@@ -32,7 +32,7 @@ def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
     vertices, kept, _, _ = igl.qslim(mesh.vertices, mesh.faces.astype(np.int32), faces)
     if len(kept) == 0:
         raise ValueError("a mesh with more or fewer than two faces at an edge cannot be reduced; keep all its faces.")
-    return Mesh(vertices, kept)
+    return Mesh(vertices, kept, up=mesh.up)
 
 
 def dominant_share(mesh: Mesh) -> float:

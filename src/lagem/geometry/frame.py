@@ -5,9 +5,12 @@ Volume queries fill a larger ball around the shape (appendix A).
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Up = Literal["y", "z"]  # the axis that points up; a frame keeps the directions of its source
 
 QUERY_BALL_RADIUS = math.sqrt(3)
 QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3

@@ -1,14 +1,15 @@
 """Triangle meshes: their areas, normals and volume, their mapping by a frame, and how they are saved."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.writing import WRITERS, centred, lost_in_float32
-from lagem.geometry.frame import Frame
+from lagem.geometry.files.writing import WRITERS, as_glb, centred, lost_in_float32
+from lagem.geometry.frame import Frame, Up
 from lagem.storage.atomic import write_bytes
 
 # V vertices, F faces
@@ -22,10 +23,12 @@ class Mesh:
 
     vertices: (V, 3) float64.
     faces: (F, 3) int64, indices of vertices, counter-clockwise seen from outside.
+    up: the axis that points up.
     """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
+    up: Up = field(default="z", kw_only=True)
 
     def __post_init__(self) -> None:
         for name, dtype in (("vertices", np.float64), ("faces", np.int64)):
@@ -33,11 +36,13 @@ class Mesh:
             if array.ndim != 2 or array.shape[1] != 3:
                 raise ValueError(f"a mesh's {name} must be of shape (n, 3), but {array.shape} was given.")
             object.__setattr__(self, name, array)
+        if self.up not in ("y", "z"):
+            raise ValueError(f"a mesh's up axis is y or z, but {self.up!r} was given.")
 
     def with_faces(self, chosen: NDArray[np.bool_]) -> "Mesh":
         """Mesh of the chosen faces, (F,) bool, with only the vertices that they use."""
         kept, faces = np.unique(self.faces[chosen], return_inverse=True)
-        return Mesh(self.vertices[kept], faces.reshape(-1, 3))
+        return Mesh(self.vertices[kept], faces.reshape(-1, 3), up=self.up)
 
     @property
     def area(self) -> float:
@@ -61,17 +66,32 @@ class Mesh:
 
     def in_frame(self, frame: Frame) -> "Mesh":
         """This mesh, given in the source's coordinates, mapped into the unit sphere."""
-        return Mesh(frame.to_unit(self.vertices), self.faces)
+        return Mesh(frame.to_unit(self.vertices), self.faces, up=self.up)
 
     def in_source(self, frame: Frame) -> "Mesh":
         """This mesh, given in the unit sphere, mapped back to the source's coordinates."""
-        return Mesh(frame.to_source(self.vertices), self.faces)
+        return Mesh(frame.to_source(self.vertices), self.faces, up=self.up)
 
-    def save(self, path: str | Path) -> None:
+    def turned(self, up: Up) -> "Mesh":
+        """This mesh in coordinates in which `up` points up, turned about x."""
+        if up == self.up:
+            return self
+        x, y, z = self.vertices.T
+        turned = (x, z, -y) if up == "y" else (x, -z, y)
+        return Mesh(np.stack(turned, axis=1) + 0.0, self.faces, up=up)  # -0 becomes 0
+
+    def save(self, path: str | Path, *, up: Up | None = None) -> None:
         """Write a ply, obj or off file (float64), or a glb or stl file (float32), whole or not at all.
 
         A glb stores float32 vertices relative to their centre, so it is as accurate far from the origin as near it. An
         stl cannot, so it warns if rounding moves a vertex by more than 1e-4 of the extent. Missing folders are created.
+
+        A glb is y-up by its specification. If z points up, its node turns the mesh, which then stands in a viewer, and
+        is read back with y up. Other formats do not say which axis points up, and keep the coordinates.
+
+        Args:
+            path: The file; its ending names the format.
+            up: The axis that points up, if it is not the mesh's own `up`.
 
         Raises:
             ValueError: If the ending is not one of these, or float32 cannot hold the coordinates.
@@ -90,4 +110,5 @@ class Mesh:
                     stacklevel=2,
                 )
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, WRITERS[ending](self.vertices, self.faces))
+        written = partial(as_glb, up=up or self.up) if ending == ".glb" else WRITERS[ending]
+        write_bytes(path, written(self.vertices, self.faces))

@@ -139,7 +139,7 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 
 def start_folder(root: Path, settings: Settings) -> None:
     """Create the folder with its format.json, or check that it was prepared with the same settings."""
-    OCCUPANCY.begin(root, settings=asdict(settings))
+    OCCUPANCY.begin(root, settings=asdict(settings), optional=["up"])
     for folder in (root / "shapes", root / "shards"):
         check_own_folder(folder)
         folder.mkdir(exist_ok=True)

@@ -9,14 +9,33 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lagem.prepared.records import Record
+from lagem.geometry.frame import Up
+from lagem.prepared.records import Record, mixed_axes
 from lagem.storage.parts import Part, status_line
 
 LISTED = 40  # up to this many refused meshes are listed by name, more are grouped by reason
 
 
-def show(records: list[Record], output: str | Path, part: Part | None = None, console: Console | None = None) -> None:
-    """Print counts and refusals of all meshes or of one part; raises ValueError if no mesh at all is prepared."""
+def show(
+    records: list[Record],
+    output: str | Path,
+    part: Part | None = None,
+    console: Console | None = None,
+    *,
+    up: Up | None = None,
+) -> None:
+    """Print counts and refusals of all meshes or of one part, and whether their up axes may differ.
+
+    Args:
+        records: Of the meshes.
+        output: The prepared folder.
+        part: The part that was prepared, if only one was.
+        console: To print to; None for the terminal.
+        up: The axis that points up in all of them, as the settings say it.
+
+    Raises:
+        ValueError: If no mesh at all is prepared.
+    """
     if part is not None:
         show_part(records, part)
         return
@@ -32,6 +51,8 @@ def show(records: list[Record], output: str | Path, part: Part | None = None, co
     splits = Counter(record.split for record in done)
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
     console.print(routes_in_words(done), highlight=False, soft_wrap=True)
+    if up is None and (mixed := mixed_axes(done)):
+        console.print(mixed, highlight=False, soft_wrap=True)
     console.print(
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. Records: {table}",
         highlight=False,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lagem.geometry.frame import Up
 from lagem.preparation.solid import CONVERSIONS, Conversion
 from lagem.prepared.quantisation import SURFACE_LIMIT
 
@@ -25,6 +26,8 @@ class Settings:
         seed: Seed of all draws.
         val_share: Fraction of the shapes without a given split that is used for validation, chosen by a hash of the id.
         shapes_per_shard: Shapes in one shard file.
+        up: The axis that points up in files that do not say it, to which glTF files (y-up) are turned; None turns
+            nothing.
     """
 
     surface: int = 125_000
@@ -38,6 +41,7 @@ class Settings:
     seed: int = 0
     val_share: float = 0.05
     shapes_per_shard: int = 64
+    up: Up | None = None
 
     def __post_init__(self) -> None:
         for name in ("surface", "volume", "near", "shapes_per_shard"):
@@ -52,6 +56,8 @@ class Settings:
             raise ValueError(f"near_sigmas are {self.near_sigmas}, but each must lie in (0, {SURFACE_LIMIT / 5}].")
         if self.watertight not in CONVERSIONS:
             raise ValueError(f"--watertight is {self.watertight!r}, but must be one of {', '.join(CONVERSIONS)}.")
+        if self.up not in (None, "y", "z"):
+            raise ValueError(f"--up is {self.up!r}, but must be y or z.")
         if not RESOLUTIONS[0] <= self.resolution <= RESOLUTIONS[1]:
             raise ValueError(f"--resolution is {self.resolution}, but must lie in {list(RESOLUTIONS)}.")
         if not THICKNESSES[0] <= self.thickness <= THICKNESSES[1]:

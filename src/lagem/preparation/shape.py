@@ -23,7 +23,9 @@ def prepare_shape(
     path: str | Path, id: str, category: str, split: str, settings: Settings
 ) -> tuple[ShapeArrays, Measures]:
     """Sample and label one mesh file; raises MeshError with the reason if it cannot be used."""
-    source = load_mesh(path)
+    source = load_mesh(path, up=settings.up or "z")
+    if settings.up is not None:
+        source = source.turned(settings.up)
     random = sample_generator(settings.seed, 0, id)
     solid = solid_of(
         source,

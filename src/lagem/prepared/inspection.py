@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.spatial import cKDTree
 
-from lagem.geometry.frame import QUERY_BALL_VOLUME
+from lagem.geometry.frame import QUERY_BALL_VOLUME, Up
 from lagem.prepared.copies import Copy, find_copies
-from lagem.prepared.records import Measures, read_records
+from lagem.prepared.records import Measures, mixed_axes, read_records
 from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
 
@@ -56,12 +56,18 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The result: shapes in the order of the index, refused meshes with their reasons, and close pairs."""
+    """The result: shapes in the order of the index, refused meshes with their reasons, and close pairs.
+
+    up: the axis that points up in all shapes, if `lagem prepare --up` gave it.
+    mixed_axes: a sentence if it did not, and shapes with y up and shapes of an unknown axis are mixed; else empty.
+    """
 
     root: Path
     shapes: list[ShapeReport]
     refused: dict[str, str]
     copies: list[Copy]
+    up: Up | None
+    mixed_axes: str
 
 
 def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01, seed: int = 0) -> Inspection:
@@ -89,7 +95,15 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     for copy in copies:
         _note_copy(reports, copy)
     refused = {record.id: record.reason for record in records.values() if record.status == "refused"}
-    return Inspection(root=Path(root), shapes=reports, refused=refused, copies=copies)
+    done = [records[id] for id in shards.ids if id in records]
+    return Inspection(
+        root=Path(root),
+        shapes=reports,
+        refused=refused,
+        copies=copies,
+        up=shards.up,
+        mixed_axes=mixed_axes(done) if shards.up is None else "",
+    )
 
 
 def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:

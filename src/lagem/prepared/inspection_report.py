@@ -44,6 +44,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     if warning := unread_splits(shape.split for shape in inspection.shapes):
         console.print(warning, highlight=False, markup=False, soft_wrap=True)
     console.print(f"{len(inspection.copies)} close pairs, {across} of them across splits.", highlight=False)
+    if inspection.mixed_axes:
+        console.print(inspection.mixed_axes, highlight=False, soft_wrap=True)
 
 
 def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from lagem.geometry.files.loading import GLTF_ENDINGS
 from lagem.storage.atomic import write_json
 from lagem.storage.csv_table import read_csv, write_csv
 from lagem.storage.names import NameRefused, checked_name, regular
@@ -103,6 +104,18 @@ def write_table(root: Path, records: dict[str, Record]) -> None:
     write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):
         path.unlink()
+
+
+def mixed_axes(prepared: Iterable[Record]) -> str:
+    """A sentence if some shapes come from glTF files, which are y-up, and others do not say their axis; else empty."""
+    of_gltf = [Path(record.source).suffix.lower() in GLTF_ENDINGS for record in prepared]
+    if all(of_gltf) or not any(of_gltf):
+        return ""
+    return (
+        f"{sum(of_gltf)} of {len(of_gltf)} shapes come from glTF files, which are y-up, the others from files that do "
+        "not say which axis points up. If it is z, prepare them with --up z, which turns the glTF files; if it is y, "
+        "with --up y."
+    )
 
 
 def record_files(root: Path) -> list[Path]:

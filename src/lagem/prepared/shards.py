@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.shard_file import OCCUPANCY, ShardFile
 from lagem.storage.file_cache import FileCache
@@ -27,6 +27,13 @@ class Shards(ShardedFolder[ShardFile]):
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
         super().__init__(root, format=OCCUPANCY, open=ShardFile, cache=cache)
+
+    @property
+    def up(self) -> Up | None:
+        """The axis that points up in all shapes, if `lagem prepare --up` gave it."""
+        settings = self.header.get("settings")
+        up: Up | None = settings.get("up") if isinstance(settings, dict) else None
+        return up if up in ("y", "z") else None
 
     def count(self, index: int, pool: str) -> int:
         """Number of points of shape `index` in a pool."""

@@ -10,6 +10,7 @@ Letters: N points, L levels, M_i latents of level i with D_i channels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -75,7 +76,8 @@ class ShapeCodec:
         """
         unit = unit_shape(shape)
         points = unit.draw(self.count_of_points(num_surface_points), sample_generator(seed, 0, unit.name))
-        return Latents([z.cpu() for z in self.latents_of(torch.from_numpy(points))], unit.frame, self.fingerprint)
+        levels = [z.cpu() for z in self.latents_of(torch.from_numpy(points))]
+        return Latents(levels, unit.frame, self.fingerprint, unit.up)
 
     def decode(
         self,
@@ -84,7 +86,7 @@ class ShapeCodec:
         resolution: int = 128,
         method: ExtractionMethod = "coarse_to_fine",
     ) -> Mesh:
-        """Mesh of latents, in the coordinates of the shape that was encoded.
+        """Mesh of latents, in the coordinates of the shape that was encoded, with its `up` axis.
 
         Args:
             latents: A result of `encode`; or (M_i, D_i) tensors, fine to coarse, for a mesh in the unit sphere.
@@ -98,7 +100,8 @@ class ShapeCodec:
         if not isinstance(latents, Latents):
             return self.mesh_of(latents, resolution=resolution, method=method)
         check_fingerprint(self.fingerprint, latents.autoencoder, "what is to be decoded")
-        return self.mesh_of(latents.levels, resolution=resolution, method=method).in_source(latents.frame)
+        mesh = self.mesh_of(latents.levels, resolution=resolution, method=method).in_source(latents.frame)
+        return replace(mesh, up=latents.up)
 
     def count_of_points(self, asked: int | None) -> int:
         """Number of surface points to encode: `asked`, or as in training; raises ValueError if it is not positive."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import SurfaceScore, score_surface
 from lagem.geometry.surface import ExtractionMethod
@@ -70,8 +71,11 @@ def reconstruct_files(
     method: ExtractionMethod,
     format: str,
     seed: int,
+    up: Up,
 ) -> Iterator[tuple[Path, ReconstructedShape | str]]:
     """Reconstruct files to `output/<name>.<format>` in their own coordinates; a bad file does not stop the others.
+
+    A glb file stands in a viewer, since `up` says which axis points up in inputs other than glTF.
 
     Yields:
         Each file with its result, or with the reason why it has none.
@@ -94,7 +98,7 @@ def reconstruct_files(
         try:
             result = reconstruct_shape(
                 codec,
-                load_shape(path),
+                load_shape(path, up=up),
                 num_surface_points=num_surface_points,
                 resolution=resolution,
                 method=method,
@@ -104,5 +108,5 @@ def reconstruct_files(
         except ValueError as error:
             yield path, str(error)
             continue
-        result.mesh.in_source(result.shape.frame).save(output / f"{result.shape.name}.{format}")
+        result.mesh.in_source(result.shape.frame).save(output / f"{result.shape.name}.{format}", up=result.shape.up)
         yield path, result

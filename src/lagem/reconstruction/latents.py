@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.storage.atomic import write_bytes
 
 FORMAT = "lagem-shape-latents-1"
@@ -22,11 +23,13 @@ class Latents:
     levels: L tensors (M_i, D_i) float32 on the CPU, fine to coarse.
     frame: Map between the shape's coordinates and the unit sphere.
     autoencoder: Fingerprint of the autoencoder.
+    up: The axis that points up in the shape.
     """
 
     levels: list[Tensor]
     frame: Frame
     autoencoder: str
+    up: Up = "z"
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whole or not at all; missing folders are made."""
@@ -36,7 +39,7 @@ class Latents:
         arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
         arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
         arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)
-        about = {"format": FORMAT, "fingerprint": self.autoencoder}
+        about = {"format": FORMAT, "fingerprint": self.autoencoder, "up": self.up}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, save(arrays, metadata={"lagem": json.dumps(about)}))
 
@@ -57,6 +60,9 @@ class Latents:
             finite = all(bool(torch.isfinite(values).all()) for values in (center, *levels))
             if center.shape != (3,) or not 0 < scale < float("inf") or not finite:
                 raise ValueError("an invalid frame or invalid latents")
-            return cls(levels, Frame(center.numpy(), scale), str(about["fingerprint"]))
+            up: Any = about.get("up", "z")  # files before `up` had none
+            if up not in ("y", "z"):
+                raise ValueError(f"up axis {up!r}")
+            return cls(levels, Frame(center.numpy(), scale), str(about["fingerprint"]), up)
         except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: not latents of one shape, as `Latents.save` writes them ({error}).") from error

@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +22,11 @@ class Report:
 
     Args:
         total: Number of files to reconstruct.
-        up: The axis that points up in the picture.
     """
 
-    def __init__(self, *, total: int, up: Literal["y", "z"]) -> None:
+    def __init__(self, *, total: int) -> None:
         self.scores: dict[str, tuple[SurfaceScore, int]] = {}  # and the number of faces
         self.failed: dict[str, str] = {}
-        self._up: Literal["y", "z"] = up
         self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
         self._console = Console(highlight=False, soft_wrap=True)
         self._total = total
@@ -90,5 +87,5 @@ class Report:
         source = result.shape
         if source.surface is None:
             points = source.draw(20_000, sample_generator(0, 0, source.name))
-            return [render_points(points, up=self._up), render_mesh(result.mesh, up=self._up)]
-        return [render_mesh(source.surface, up=self._up), render_mesh(result.mesh, up=self._up)]
+            return [render_points(points, up=source.up), render_mesh(result.mesh, up=source.up)]
+        return [render_mesh(source.surface, up=source.up), render_mesh(result.mesh, up=source.up)]

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+from lagem.geometry.frame import Up
 from lagem.geometry.surface import ExtractionMethod
 from lagem.reconstruction.codec import load_codec
 from lagem.reconstruction.files import reconstruct_files
@@ -23,7 +23,7 @@ def reconstruct(
     format: str,
     device: str,
     seed: int,
-    up: Literal["y", "z"],
+    up: Up,
 ) -> int:
     """Reconstruct files, print a line for each, and write meshes, scores.csv and picture.png.
 
@@ -38,7 +38,7 @@ def reconstruct(
         format: Ending of the meshes' files.
         device: Device of the network.
         seed: Seed of the draws.
-        up: The axis that points up in the picture.
+        up: The axis that points up in files that do not say it; in glTF files it is y.
 
     Returns:
         How many files were reconstructed.
@@ -47,7 +47,7 @@ def reconstruct(
         ValueError: If nothing can be reconstructed with these arguments, or the folder cannot be written to.
     """
     check_folder(output)
-    report = Report(total=len(paths), up=up)
+    report = Report(total=len(paths))
     results = reconstruct_files(
         load_codec(weights, device=device),
         paths,
@@ -58,6 +58,7 @@ def reconstruct(
         method=method,
         format=format,
         seed=seed,
+        up=up,
     )
     for path, result in results:
         report.add(path, result)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lagem.geometry.files.errors import MeshError, checked_path
 from lagem.geometry.files.loading import MESH_ENDINGS, POINT_ENDINGS, load_mesh, load_points
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 
@@ -22,31 +22,37 @@ class UnitShape:
 
     surface: the mesh; None for a point cloud.
     draw: returns (count, 3) float64 points of the surface; from a point cloud at most as many as it has.
+    up: the axis that points up.
     """
 
     name: str
     frame: Frame
     surface: Mesh | None
     draw: Callable[[int, np.random.Generator], NDArray[np.float64]]
+    up: Up = "z"
 
 
-def load_shape(path: Path) -> UnitShape:
+def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
     """Read a mesh, or a point cloud if the file has no faces, and bring it into the unit sphere.
+
+    Args:
+        path: The file.
+        up: The axis that points up in files that do not say it; in a glTF file it is y.
 
     Raises:
         MeshError: If the file holds neither.
     """
     path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
     if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in MESH_ENDINGS:
-        return _cloud(path.stem, load_points(path), source=str(path))
+        return _cloud(path.stem, load_points(path), source=str(path), up=up)
     try:
-        source = load_mesh(path)
+        source = load_mesh(path, up=up)
     except MeshError as mesh_error:
         try:
             points = load_points(path)
         except MeshError:
             raise mesh_error from None
-        return _cloud(path.stem, points, source=str(path))
+        return _cloud(path.stem, points, source=str(path), up=up)
     return _surface(path.stem, source)
 
 
@@ -89,10 +95,11 @@ def _surface(name: str, source: Mesh) -> UnitShape:
         frame=frame,
         surface=surface,
         draw=lambda count, rng: sample_surface(surface, count, rng)[0],
+        up=source.up,
     )
 
 
-def _cloud(name: str, points: NDArray[np.float64], *, source: str) -> UnitShape:
+def _cloud(name: str, points: NDArray[np.float64], *, source: str, up: Up = "z") -> UnitShape:
     try:
         frame = Frame.of(points)
     except ValueError as error:
@@ -102,4 +109,4 @@ def _cloud(name: str, points: NDArray[np.float64], *, source: str) -> UnitShape:
     def draw(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return unit[rng.permutation(len(unit))[:count]]
 
-    return UnitShape(name=name, frame=frame, surface=None, draw=draw)
+    return UnitShape(name=name, frame=frame, surface=None, draw=draw, up=up)

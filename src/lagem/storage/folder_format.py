@@ -1,7 +1,7 @@
 """format.json and the headers of shards: the format and version of a folder, and the settings it was made with."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,13 @@ class FolderFormat:
         self.check(path, header)
         return header
 
-    def begin(self, root: Path, *, settings: Mapping[str, Any], **more: Any) -> None:
+    def begin(self, root: Path, *, settings: Mapping[str, Any], optional: Collection[str] = (), **more: Any) -> None:
         """Create the folder with its format.json, or check that it was made with the same settings.
 
         Args:
             root: The folder.
             settings: Everything that decides its bytes.
+            optional: Names of settings that format.json lacks if they are None.
             more: Further entries of format.json, which are not compared.
         """
         # checked before format.json, since another part may be creating the folder at this moment
@@ -80,11 +81,12 @@ class FolderFormat:
             if is_other:
                 raise ValueError(f"{root}: not empty and not a {self.kind}; give --output a new or an empty folder.")
             root.mkdir(parents=True, exist_ok=True)
-            header = {"format": self.name, "version": self.version, **more, "settings": settings}
+            stored = {name: value for name, value in settings.items() if value is not None or name not in optional}
+            header = {"format": self.name, "version": self.version, **more, "settings": stored}
             write_json(root / "format.json", header, indent=2, ensure_ascii=True)
         before = self.read(LocalFolder(root))["settings"]
         now = json.loads(json.dumps(settings))
-        if lacking := [name for name in now if name not in before]:
+        if lacking := [name for name in now if name not in before and name not in optional]:
             raise ValueError(
                 f"{root}: was made by an older version of lagem, whose format.json lacks {', '.join(lacking)}; "
                 "give another --output."

@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Hausdorff distance up to which two shapes count as copies (default: %(default)s)",
     )
     options.add_seed(parser)
-    options.add_up(parser)
+    add(
+        "--up",
+        choices=["y", "z"],
+        help="axis that points up in the pictures (default: that of `lagem prepare --up`, or z)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,5 +48,5 @@ def run(args: argparse.Namespace) -> None:
     inspection = inspect_folder(args.data, judged=args.judged, within=args.within, seed=args.seed)
     output = args.output or args.data / "inspection"
     inspection_report.show(inspection)
-    inspection_report.write(inspection, output, args.up)
+    inspection_report.write(inspection, output, args.up or inspection.up or "z")
     print(f"Tables and pictures: {output}")

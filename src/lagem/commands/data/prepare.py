@@ -88,6 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds after which a mesh is refused (default: %(default)g)",
     )
+    add(
+        "--up",
+        choices=["y", "z"],
+        help="axis that points up in files that do not say it; glTF files, which are y-up, are turned to it (default: "
+        "turn nothing)",
+    )
     options.add_retry_refused(parser)
     options.add_part(parser)
     options.add_status(parser)
@@ -113,6 +119,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         shapes_per_shard=args.shapes_per_shard,
         val_share=args.val_share,
+        up=args.up,
     )
     records = prepare(
         args.meshes,
@@ -124,4 +131,4 @@ def run(args: argparse.Namespace) -> None:
         time_limit=args.time_limit,
         part=args.part,
     )
-    show(records, args.output, args.part)
+    show(records, args.output, args.part, up=settings.up)

@@ -26,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_format(parser)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(parser)
+    add(
+        "--up",
+        choices=["y", "z"],
+        default="z",
+        help="axis that points up in files other than glTF, which is y-up; pictures and glb files show shapes upright "
+        "(default: z)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

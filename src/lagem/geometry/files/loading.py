@@ -4,6 +4,7 @@ A mesh from `load_mesh` has finite vertices, valid indices, a positive area and 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from lagem.geometry.files.off import read_off
 from lagem.geometry.files.ply import read_ply
 from lagem.geometry.files.polygons import Polygons
 from lagem.geometry.files.stl import read_stl
+from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 
 # V vertices, F faces, N points
@@ -29,16 +31,21 @@ READERS: dict[str, Callable[[Path], Polygons]] = {
     ".gltf": read_gltf,
 }
 MESH_ENDINGS = tuple(READERS)
+GLTF_ENDINGS = (".glb", ".gltf")  # y-up by their specification; other formats do not say which axis points up
 POINT_ENDINGS = (".ply", ".xyz", ".npy")
 LEAST_RELATIVE_AREA = 1e-12  # fraction of the squared extent; with less area, all faces are lines and points
 EXTENTS = (1e-100, 1e100)  # outside this range, squared lengths overflow or underflow
 
 
-def load_mesh(path: str | Path) -> Mesh:
+def load_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
     """All faces of an obj, ply, off, stl, glb or gltf file as one mesh of triangles, in the file's coordinates.
 
     Scenes are flattened with their transforms, polygons are cut into triangles, and vertices at the same position are
     merged. Faces that name a vertex twice and vertices that no face names are dropped.
+
+    Args:
+        path: The file.
+        up: The axis that points up in files that do not say it; in a glTF file it is y.
 
     Raises:
         MeshError: If the file cannot be read or holds no surface; the message names the file.
@@ -52,7 +59,7 @@ def load_mesh(path: str | Path) -> Mesh:
             else "has no vertices and no faces"
         )
         raise MeshError(f"{path}: {counts}, so there is no surface; give a triangle mesh.")
-    mesh = _merged(found.vertices + 0.0, faces)  # -0 and 0 are one position
+    mesh = replace(_merged(found.vertices + 0.0, faces), up=up_axis(path, up))  # -0 and 0 are one position
     with np.errstate(over="ignore"):
         extent = np.ptp(mesh.vertices, axis=0).max() if len(mesh.faces) else 0.0
     if not extent > 0:
@@ -92,6 +99,11 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
     if len(points) == 0 or not np.isfinite(points).all():
         raise MeshError(f"{path}: has {len(points)} points, but needs at least one, all finite; repair the file.")
     return points
+
+
+def up_axis(path: str | Path, unknown: Up) -> Up:
+    """The axis that points up in a file: y for glTF, else `unknown`."""
+    return "y" if Path(path).suffix.lower() in GLTF_ENDINGS else unknown
 
 
 def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:

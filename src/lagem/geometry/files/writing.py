@@ -1,15 +1,20 @@
 """The bytes of a mesh file in each format, as accurate as the format allows."""
 
 import json
+import math
 import struct
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.frame import Up
+
 # V vertices, F faces
 
 Writer = Callable[[NDArray[np.float64], NDArray[np.int64]], bytes]  # of (V, 3) vertices and (F, 3) faces
+HALF = math.sqrt(0.5)
+TURN_Z_UP = [-HALF, 0.0, 0.0, HALF]  # quaternion (x, y, z, w) of -90 degrees about x: z becomes y
 STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
@@ -48,16 +53,24 @@ def as_stl(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
     return b"\0" * 80 + struct.pack("<I", len(faces)) + rows.tobytes()
 
 
-def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Binary glTF 2.0: float32 vertices relative to their centre, which is the node's translation in full precision."""
+def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64], up: Up = "z") -> bytes:
+    """Binary glTF 2.0: float32 vertices relative to their centre, which is the node's translation in full precision.
+
+    A glTF scene is y-up: if z points up, the node also rotates, so that the mesh stands. A node rotates before it
+    translates.
+    """
     around, middle = centred(vertices)
+    node = {"mesh": 0, "translation": middle.tolist()}
+    if up == "z":
+        x, y, z = middle.tolist()
+        node |= {"translation": [x, z, -y], "rotation": TURN_Z_UP}
     points, corners = around.astype("<f4"), faces.astype("<u4")
     bounds = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(3), np.zeros(3))
     document = {
         "asset": {"version": "2.0", "generator": "lagem"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "translation": middle.tolist()}],
+        "nodes": [node],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
         "accessors": [
             {"bufferView": 0, "componentType": 5126, "count": len(points), "type": "VEC3"}
