@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -62,6 +62,8 @@ class TrainingCLI(OpenCLI):
         if verb is None:
             return
         settings = self.config[verb]
+        if not settings.weights_only:
+            raise ValueError("weights_only is true for every run, so that no checkpoint can run code; leave it out.")
         path, folder = settings.ckpt_path, Path(settings.trainer.default_root_dir or ".")
         if path is None:
             if verb != "fit" and settings.model.init_args.get("init_from") is None:
@@ -161,6 +163,8 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
         ValueError: If there is a mistake in the configuration; the message is one line.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+    # what a value names is checked before it is imported; docs/security.md
+    set_parsing_settings(import_path_denylist=sorted(sys.stdlib_module_names), instantiate_subclass_spec_in_any=False)
     settings = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:

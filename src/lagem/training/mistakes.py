@@ -16,6 +16,11 @@ def innermost_reason(message: str) -> str:
     text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
     text = re.sub(r"Unexpected config: .*", f"a config holds no settings by name. {GIVE_AN_EXPERIMENT}", text)
     text = re.sub(r"the following arguments are required: .*", rf"\g<0>. {GIVE_AN_EXPERIMENT}", text)
+    text = re.sub(
+        r"Importing ('[^']*') is not allowed, denied by .*? to allow it\.",
+        r"\1 is not imported: a configuration names no part of the standard library. Name a class of your own module.",
+        text,
+    )
     text = text.replace('in "<unicode string>", ', "in a config, ")
     keys = re.findall(r"Parser key \"([^\"]+)\": ", text)
     text = re.sub(r"Parser key \"[^\"]+\": ", "", text)

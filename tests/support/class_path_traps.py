@@ -1,0 +1,22 @@
+"""Classes that a configuration names, and a note of what was built or called."""
+
+from typing import Any
+
+from lightning.pytorch import Callback
+
+NOTES: list[str] = []
+
+
+class KeepsAnything(Callback):
+    """A callback with an argument of any type."""
+
+    def __init__(self, *, anything: Any = None) -> None:
+        super().__init__()
+        self.anything = anything
+
+
+class Built:
+    """No callback; notes that it was built."""
+
+    def __init__(self) -> None:
+        NOTES.append("built")
