@@ -1,4 +1,4 @@
-"""Every command of the README and the training page runs, in order, at a smoke size: its words, then the options below."""
+"""Every command of README and training page runs, in order, at a smoke size: its words, then the options below."""
 
 import json
 import os
