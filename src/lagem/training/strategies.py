@@ -4,6 +4,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import WeightAveraging
@@ -67,9 +68,10 @@ def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
 
 
 def _refuse(*arguments: object, **more: object) -> None:
+    path = next((given for given in arguments if isinstance(given, str | Path)), "the checkpoint")
     raise ValueError(
-        "refused, because loading a checkpoint that DeepSpeed or FSDP1 has sharded would run code from it. Give a "
-        "checkpoint of one file, or train with --config experiments/layers/fsdp.yaml."
+        f"{path}: refused, because DeepSpeed, or FSDP1 if it is sharded, would run code from it; resume with DDP or "
+        "--config experiments/layers/fsdp.yaml."
     )
 
 
