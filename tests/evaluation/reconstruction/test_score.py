@@ -59,7 +59,7 @@ def test_raw_meshes_have_a_surface_but_no_labels_and_an_unreadable_one_its_reaso
     (tmp_path / "boxes" / "words.obj").write_text("no mesh")
     true, refused = truths_of_meshes([tmp_path], num_surface_points=64, num_reference_points=500, seed=0)
     assert isinstance(refused, UnreadableShape)
-    assert (refused.id, refused.category) == ("boxes__words", "boxes") and "no statement of obj" in refused.reason
+    assert (refused.id, refused.category) == ("boxes__words", "boxes") and "is not an obj statement" in refused.reason
     assert isinstance(true, Truth) and true.id == "boxes__cube" and true.volume is None and true.near is None
     assert true.reference_points.shape == (500, 3) and true.surface_points.shape == (64, 3)
 
