@@ -8,11 +8,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lagem.lightning_private.trainer import end_after_batch
-from lagem.signals import REQUEUE, STOP, pending_signals
+from lagem.signals import INTERRUPT, REQUEUE, STOP, pending_signals
 
 
 class SaveOnSignal(Checkpoint):
-    """When any rank receives SIGUSR1 or SIGTERM, write `last.ckpt` after a step and end the training.
+    """When any rank receives SIGUSR1, SIGTERM or SIGINT, write `last.ckpt` after a step and end the training.
 
     `lagem fit` adds this callback by itself; name it, together with a ModelCheckpoint, only to change its setting. All
     ranks decide together, by reducing one number. They stop after a step, or after the validation that follows it. If
@@ -66,9 +66,9 @@ class SaveOnSignal(Checkpoint):
             self.stopped_by = None
         elif trainer.is_last_batch and trainer.num_training_batches > 1:
             return
-        elif self.stopped_by is None and trainer.strategy.reduce_boolean_decision(bool(pending_signals()), all=False):
-            stop = trainer.strategy.reduce_boolean_decision(STOP in pending_signals(), all=False)
-            self.stopped_by = STOP if stop else REQUEUE
+        elif self.stopped_by is None and _any_rank(trainer, bool(pending_signals())):
+            others = (signum for signum in (STOP, INTERRUPT) if _any_rank(trainer, signum in pending_signals()))
+            self.stopped_by = next(others, REQUEUE)
         if self.stopped_by is not None:
             self._save(trainer)
         end_after_batch(trainer, self.stopped_by is not None)
@@ -82,6 +82,10 @@ class SaveOnSignal(Checkpoint):
         if keeper.save_last:
             keeper.last_model_path = str(self.saved)  # otherwise it would name its next one last-v1
         trainer.save_checkpoint(self.saved)
+
+
+def _any_rank(trainer: Trainer, signalled: bool) -> bool:
+    return trainer.strategy.reduce_boolean_decision(signalled, all=False)
 
 
 def _is_about_to_end(trainer: Trainer) -> bool:

@@ -1,16 +1,25 @@
 """The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb for each tool."""
 
 import argparse
+import errno
 import importlib
 import os
 import pkgutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lagem.device import out_of_memory_message
-from lagem.signals import block_signals, signals_blocked
+from lagem.signals import (
+    block_signals,
+    signals_blocked,
+    stop_behind,
+    stop_message,
+    stop_on_signals,
+    stops_no_more,
+)
 
 if TYPE_CHECKING:
     from lagem.training.cli import TrainingCLI
@@ -23,19 +32,38 @@ TRAINING_VERBS = {
 }
 
 
+OUTPUT_CLOSED = 128 + signal.SIGPIPE
+WHAT_TO_DO = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there, then run the same command again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or give another path"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (`ulimit -n`)"),
+    errno.EIO: "the disk or the network failed; once it works, run the same command again",
+}
+
+
 def command() -> None:
     """Run the command line of the process.
 
     A fit blocks signals until the process exits; otherwise a signal after the end of training would make a finished job
     fail.
     """
-    if sys.argv[1:2] == ["fit"]:
+    make_streams_usable()
+    is_fit = sys.argv[1:2] == ["fit"]
+    if is_fit:
         block_signals()
-    main()
+    else:
+        stop_on_signals()
+    threading.excepthook = _report_in_thread
+    try:
+        main()
+    finally:
+        if not is_fit:
+            stops_no_more()
+        flush_output()
 
 
 def main(argv: list[str] | None = None) -> "TrainingCLI | None":
-    """Run a command line; a user's mistake prints one line and exits with code 2.
+    """Run a command line; a user's mistake prints one line and exits with code 2, a signal one and 128 + its number.
 
     Args:
         argv: Arguments without the program's name; None for `sys.argv[1:]`.
@@ -53,23 +81,65 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
         tool, arguments = parse_tool(words)
         tool(arguments)
         return None
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+    except BaseException as error:
+        if (stop := stop_behind(error)) is not None:
+            line, code = stop_message(stop)
+            print(f"lagem: {line}", file=sys.stderr)
+            raise SystemExit(code) from None
+        if isinstance(error, BrokenPipeError) and error.filename is None:
+            raise SystemExit(OUTPUT_CLOSED) from None
+        if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
+            raise
         message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
         if message is None or os.environ.get("LAGEM_TRACEBACK"):
             raise
         print(f"lagem: error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
 
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
     """The message if memory ran out or the user made a mistake; None for a bug in lagem."""
+    from lagem.device import out_of_memory_message
+
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
     if isinstance(error, FileExistsError):
         return f"{error.filename}: already exists; choose a new folder."
+    if isinstance(error, OSError) and error.filename is not None:
+        what_to_do = f"; {WHAT_TO_DO[error.errno]}." if error.errno in WHAT_TO_DO else ""
+        return f"{error.filename}: {error.strerror}{what_to_do}"
     return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
+
+
+def make_streams_usable() -> None:
+    """Replace closed standard streams, and write `?` for letters that the locale's encoding lacks.
+
+    Otherwise the next file that is opened would take the number of a closed stream, and receive what is printed.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            setattr(sys, name, open(number, mode))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def flush_output() -> None:
+    """Write what is printed; end as other commands do if nobody reads it, and with one line if it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(OUTPUT_CLOSED) from None
+        print(f"lagem: error: standard output: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
+    """Leave out the traceback of a full disk or the like: the thread's owner meets the same error."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
 
 
 class ToolParser(argparse.ArgumentParser):

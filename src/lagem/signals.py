@@ -1,29 +1,51 @@
-"""Signals that ask a training to stop; they stay pending until it checks for them.
+"""Signals that ask a process to stop, and processes that end with their parent.
 
-SIGUSR1 asks it to save and to be requeued, SIGTERM to save and stop. `lagem fit` blocks both before it does anything
-else. So they neither kill it nor get lost while libraries are imported or a collective call waits. No code runs inside
-a signal handler. Schedulers signal every process of a job; processes that the training starts (loading processes, the
-service of W&B) inherit the block.
+A training keeps the signals pending until it checks for them: `lagem fit` blocks them before it does anything else. So
+they neither kill it nor get lost while libraries are imported or a collective call waits, and no code runs inside a
+signal handler. SIGUSR1 asks it to save and to be requeued, SIGTERM and SIGINT to save and stop.
+
+Every other verb is interrupted: `Stopped` is raised in its main thread. `kept_on_stop` says what is kept.
+
+Schedulers signal every process of a job, and Ctrl-C every process of a terminal. Processes that a training starts
+(loading processes, the service of W&B) inherit its block. In both cases the second SIGINT ends the process at once.
 """
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-REQUEUE, STOP = signal.SIGUSR1, signal.SIGTERM
+REQUEUE, STOP, INTERRUPT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
+SENT_TO_ALL = (INTERRUPT, STOP, REQUEUE, signal.SIGUSR2)  # what schedulers and terminals send to every process
+PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
+RETRY = 0.05  # seconds until a stop is tried again that came at a wrong moment
+
+_received: signal.Signals | None = None
+_postponed = 0
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to stop; `except Exception` does not catch it."""
+
+    def __init__(self, signum: signal.Signals) -> None:
+        super().__init__(signum.name)
+        self.signum = signum
 
 
 def block_signals() -> None:
-    """Keep both signals pending until this process exits."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE, STOP})
+    """Keep the signals of a training pending until this process exits; the second SIGINT ends it at once."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
+    if INTERRUPT in _of_a_training():
+        threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()
 
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Keep both signals pending inside the `with`; at its end, drop those that nobody has checked for."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE, STOP})
+    """Keep these signals pending inside the `with`; at its end, drop those that nobody has checked for."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     try:
         yield
     finally:
@@ -33,8 +55,91 @@ def signals_blocked() -> Iterator[None]:
 
 
 def pending_signals() -> set[signal.Signals]:
-    """Which of the two signals are pending in this process."""
-    return {REQUEUE, STOP} & {signal.Signals(number) for number in signal.sigpending()}
+    """Which signals of a training are pending in the main thread."""
+    return _of_a_training() & {signal.Signals(number) for number in signal.sigpending()}
+
+
+def stop_on_signals() -> None:
+    """From now on, raise Stopped in the main thread at the first SIGTERM or SIGINT; the second ends the process."""
+    for number in (STOP, INTERRUPT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a command that a script runs in the background
+            signal.signal(number, _receive)
+    signal.signal(signal.SIGALRM, _stop)
+
+
+def stops_no_more() -> None:
+    """Undo `stop_on_signals`, once the work is done."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (STOP, INTERRUPT):
+        if signal.getsignal(number) is _receive:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The stop that an error comes from, also if a library turned it into another error; None if there was none."""
+    if isinstance(error, KeyboardInterrupt):
+        return error
+    return None if _received is None else Stopped(_received)
+
+
+def stop_message(stop: KeyboardInterrupt) -> tuple[str, int]:
+    """One line that says which signal stopped this process and what is kept, and the exit code."""
+    signum = stop.signum if isinstance(stop, Stopped) else INTERRUPT
+    notes: list[str] = getattr(stop, "__notes__", [])
+    return f"stopped by {signum.name}: {notes[0] if notes else 'run the same command again.'}", 128 + signum
+
+
+@contextmanager
+def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
+    """Say what is kept, and how to resume, if a signal stops the block; an inner block's words come first."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(kept())
+        raise
+
+
+@contextmanager
+def stop_postponed() -> Iterator[None]:
+    """Let no signal stop the block. Processes started in it are not stopped by signals at all: their parent ends them.
+
+    A block that starts a process and notes it down could otherwise lose the process.
+    """
+    from multiprocessing import resource_tracker
+
+    global _postponed
+    resource_tracker.ensure_running()  # whose own start would unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
+    _postponed += 1  # other threads receive the signal, and Python handles it in this one
+    try:
+        yield
+    finally:
+        _postponed -= 1
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """Make this process exit as soon as its parent is gone, even after kill -9.
+
+    Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
+    """
+    import ctypes  # imported here, so that the command handles signals as early as possible
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a child has a parent to end with"
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # the parent died before prctl took effect
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def obey_only_parent(_: int = 0) -> None:
@@ -42,12 +147,53 @@ def obey_only_parent(_: int = 0) -> None:
 
     Otherwise a SIGTERM to a whole job would end the loading before the training has saved.
     """
-    block_signals()
+    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
         threading.Thread(target=_exit_when_parent_says, daemon=True).start()
+
+
+def _of_a_training() -> set[signal.Signals]:
+    """The signals that a training checks for; a training in the background of a script ignores SIGINT."""
+    return {REQUEUE, STOP} if signal.getsignal(INTERRUPT) is signal.SIG_IGN else {REQUEUE, STOP, INTERRUPT}
+
+
+def _exit_at_second_interrupt() -> None:
+    signal.sigwait({INTERRUPT})
+    signal.pthread_kill(threading.main_thread().ident, INTERRUPT)  # type: ignore[arg-type]  # pending there from now on
+    signal.sigwait({INTERRUPT})
+    os.write(2, b"lagem: stopped by a second SIGINT; --ckpt_path last resumes from the last checkpoint.\n")
+    os._exit(128 + INTERRUPT)
 
 
 def _exit_when_parent_says() -> None:
     while signal.sigwaitinfo({STOP}).si_pid != os.getppid():
         pass
     os._exit(0)
+
+
+def _receive(number: int, frame: FrameType | None) -> None:
+    """Handle the first signal to stop."""
+    global _received
+    _received = signal.Signals(number)
+    for each in (STOP, INTERRUPT):
+        if signal.getsignal(each) is _receive:
+            signal.signal(each, signal.SIG_DFL)
+    _stop(number, frame)
+
+
+def _stop(_: int, frame: FrameType | None) -> None:
+    """Raise Stopped, or try again soon: Python loses what is raised inside an import."""
+    if _postponed or _imports(frame):
+        signal.setitimer(signal.ITIMER_REAL, RETRY)
+    else:
+        assert _received is not None, "only a signal to stop sets the timer"
+        raise Stopped(_received)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

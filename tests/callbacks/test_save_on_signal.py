@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import recorder
 from lagem.callbacks.save_on_signal import SaveOnSignal
-from lagem.signals import REQUEUE, STOP, signals_blocked
+from lagem.signals import INTERRUPT, REQUEUE, STOP, signals_blocked
 
 EPOCHS = {"max_epochs": 3}
 SETTINGS = {
@@ -95,8 +95,9 @@ def test_two_signals_in_a_row_lose_nothing(tmp_path):
     assert not list(tmp_path.glob("last-v*.ckpt"))
 
 
-def test_sigterm_is_distinguished_from_sigusr1(tmp_path):
-    assert run(Signalled(3, STOP), tmp_path, **EPOCHS).stopped_by is STOP
+@pytest.mark.parametrize("signum", [STOP, INTERRUPT], ids=lambda signum: signum.name)
+def test_a_training_knows_which_signal_stopped_it(tmp_path, signum):
+    assert run(Signalled(3, signum), tmp_path, **EPOCHS).stopped_by is signum
 
 
 def test_a_signal_before_the_training_is_followed_after_its_first_step(tmp_path):
@@ -149,7 +150,7 @@ def test_a_run_that_stops_by_itself_is_not_ended_by_a_signal(tmp_path):
 def test_signals_that_nobody_checked_for_are_dropped_at_the_end():
     handlers = signal.getsignal(STOP), signal.getsignal(REQUEUE)
     with signals_blocked():
-        for signum in (STOP, REQUEUE):
+        for signum in (STOP, REQUEUE, INTERRUPT):
             signal.pthread_kill(threading.main_thread().ident, signum)
-    assert not {STOP, REQUEUE} & signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    assert not {STOP, REQUEUE, INTERRUPT} & signal.pthread_sigmask(signal.SIG_BLOCK, set())
     assert handlers == (signal.getsignal(STOP), signal.getsignal(REQUEUE))

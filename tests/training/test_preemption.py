@@ -60,14 +60,16 @@ def test_sigterm_to_every_process_of_a_run_loses_nothing(tmp_path):
     training_process.assert_same_training(undisturbed, folder)
 
 
-def test_a_signal_during_the_imports_is_not_lost(tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
+def test_a_signal_during_the_imports_is_not_lost(tmp_path, signum):
     process = training_process.launch(small_fit(tmp_path, steps=FOREVER))
-    blocked = 1 << (signal.SIGTERM - 1)
+    blocked = 1 << (signum - 1)
     status = Path(f"/proc/{process.pid}/status")
     wait_until(lambda: int(status.read_text().split("SigBlk:")[1].split()[0], 16) & blocked, process)
-    process.terminate()
-    ended(process)
-    assert process.returncode == 128 + signal.SIGTERM
+    process.send_signal(signum)
+    output = ended(process)
+    assert process.returncode == 128 + signum
+    assert f"{signum.name}: saved {tmp_path}/checkpoints/last.ckpt; stopped. The same command with" in output
     assert training_process.weights(tmp_path)["global_step"] == 1
 
 

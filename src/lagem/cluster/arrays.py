@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lagem.cluster.job import Job, value_of
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -143,7 +144,10 @@ def run_parts_here(job: Job) -> None:
     running = dict(enumerate(executor.submit_array(parts_of(job))))
     failed: dict[int, Path] = {}
     try:
-        with long_progress() as progress:
+        with (
+            kept_on_stop(lambda: "the parts keep what they have done; the same command resumes."),
+            long_progress() as progress,
+        ):
             task = progress.add_task("parts", total=job.parts)
             while running:
                 for number in [number for number, part in running.items() if part.done()]:

@@ -17,6 +17,7 @@ from lagem.diffusion.sampler import SamplerStep
 from lagem.generation.generator import GeneratedShape
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 from lagem.storage.atomic import write_bytes, write_text
 from lagem.storage.csv_table import csv_table
 
@@ -63,7 +64,7 @@ class GenerationReport:
     def take(self, shapes: Iterable[GeneratedShape]) -> None:
         """Write the meshes as they are made, then latents.safetensors, samples.csv and picture.png."""
         self.output.mkdir(parents=True, exist_ok=True)
-        with self._progress:
+        with kept_on_stop(self._kept), self._progress:
             for shape in shapes:
                 self._add(shape)
                 self._progress.advance(self._task)
@@ -75,6 +76,12 @@ class GenerationReport:
             save_picture(self._sheet(), self.output / "picture.png")
         write_text(self.output / TABLE, self._table())
         self._say()
+
+    def _kept(self) -> str:
+        return (
+            f"{self.num_meshes} of {self.total} meshes are in {self.output}, but no {TABLE}; the same command begins "
+            "again, and makes the same meshes."
+        )
 
     def _add(self, shape: GeneratedShape) -> None:
         name = f"{shape.index:04d}.{self.format}"

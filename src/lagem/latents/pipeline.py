@@ -16,6 +16,7 @@ from lagem.latents.encoding import EncodeSettings, encode_run
 from lagem.latents.latent_shard import LATENTS, LatentShard, RefusedShape, write_latent_shard
 from lagem.models.autoencoder import Autoencoder
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.atomic import remove_leftovers
@@ -68,14 +69,20 @@ def encode(
         check_holds(root, {surfaces.ids[index] for _, run in planned for index in run})
         own = planned if part is None else part.items_of(planned)
         todo = [(path, run) for path, run in own if not path.exists() or (retry_refused and LatentShard(path).refused)]
-        with long_progress("{task.fields[refused]} refused") as progress:
-            total = settings.subsets * sum(len(run) for _, run in todo)
-            task = progress.add_task("encoding", total=total, visible=total > 0, refused=0)
+        left, total = {path: len(run) for path, run in todo}, sum(len(run) for _, run in own)
+        kept = f"{{}} of {total} shapes are encoded or refused, and kept; the same command resumes."
+        with (
+            kept_on_stop(lambda: kept.format(total - sum(left.values()))),
+            long_progress("{task.fields[refused]} refused") as progress,
+        ):
+            total_clouds = settings.subsets * sum(left.values())
+            task = progress.add_task("encoding", total=total_clouds, visible=total_clouds > 0, refused=0)
             refused = 0
             for path, run in todo:
                 advance = partial(progress.advance, task)
                 shapes, without = encode_run(autoencoder, surfaces, run, settings, augment, advance)
                 write_latent_shard(path, shapes, without, autoencoder.levels, settings.subsets)
+                del left[path]
                 refused += len(without)
                 progress.update(task, refused=refused)
         if part is not None:

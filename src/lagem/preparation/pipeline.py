@@ -4,7 +4,8 @@ import functools
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lagem.prepared.records import Measures, Record, read_records, write_record
 from lagem.prepared.shard_file import OCCUPANCY, write_shard
 from lagem.prepared.shards import unread_splits
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 from lagem.sources.mesh_files import MeshSource, find_meshes
 from lagem.storage.names import check_own_folder
 from lagem.storage.parts import Part, locked, status_line
@@ -82,10 +84,15 @@ def prepare(
                     write_record(root, records[mesh.id])
                 check_unchanged(mesh, records[mesh.id])
         todo = [mesh for mesh in meshes if wanted(mesh, records.get(mesh.id), mesh.id in there, retry_refused)]
-        for record in prepare_each(todo, root, settings, workers, time_limit):
-            records[record.id] = record
-        if part is None:
-            pack(root)
+        left = {mesh.id for mesh in todo}
+        kept = f"{{}} of {len(meshes)} meshes are prepared or refused, and kept; the same command resumes."
+        with kept_on_stop(lambda: kept.format(len(meshes) - len(left))):
+            with closing(prepare_each(todo, root, settings, workers, time_limit)) as results:
+                for record in results:
+                    records[record.id] = record
+                    left.discard(record.id)
+            if part is None:
+                pack(root)
     return [records[mesh.id] for mesh in meshes]
 
 
@@ -101,7 +108,7 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 
 def prepare_each(
     todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Prepare meshes in child processes with a progress bar; yield each record once it is on the disk."""
     if not todo:
         return
@@ -110,14 +117,15 @@ def prepare_each(
         refused = 0
         job = functools.partial(prepare_one, root=root, settings=settings)
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
-        for mesh, result in results:
-            if isinstance(result, Failure):
-                seconds = time_limit if isinstance(result, TookTooLong) else 0.0
-                result = record_of(mesh, reason=str(result), seconds=seconds)
-                write_record(root, result)
-            refused += result.status == "refused"
-            progress.update(task, advance=1, refused=refused)
-            yield result
+        with closing(results):  # which ends the child processes
+            for mesh, result in results:
+                if isinstance(result, Failure):
+                    seconds = time_limit if isinstance(result, TookTooLong) else 0.0
+                    result = record_of(mesh, reason=str(result), seconds=seconds)
+                    write_record(root, result)
+                refused += result.status == "refused"
+                progress.update(task, advance=1, refused=refused)
+                yield result
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:

@@ -4,26 +4,22 @@
 parent knows the item of each child: it reports that item with the signal and starts another child.
 """
 
-import ctypes
 import math
 import multiprocessing
 import os
 import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
+from lagem.signals import SENT_TO_ALL, end_with_parent, stop_postponed
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
-# Ctrl-C reaches a whole process group, a scheduler's signals reach every process of a job.
-SENT_TO_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 KILL_OF_ALL = 1.0  # seconds within which kill -9 of a job reaches all its processes
 SINGLE_THREADED = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
@@ -108,7 +104,7 @@ class Child:
 
 def run_in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, time_limit: float = math.inf
-) -> Iterator[tuple[Item, Result | Failure]]:
+) -> Generator[tuple[Item, Result | Failure], None, None]:
     """Yield (item, function(item)) in the order of completion; (item, Failure) if its process died or took too long.
 
     Args:
@@ -123,9 +119,10 @@ def run_in_processes(
     try:
         while True:
             while len(busy) < workers and (item := next(waiting, None)) is not None:
-                child = idle.pop() if idle else Child(function)
-                child.give(item)
-                busy[child.connection] = child
+                with stop_postponed():
+                    child = idle.pop() if idle else Child(function)
+                    child.give(item)
+                    busy[child.connection] = child
             if not busy:
                 return
             left = min(child.since for child in busy.values()) + time_limit - time.monotonic()
@@ -137,11 +134,12 @@ def run_in_processes(
                 kind, content = child.take() if connection in ready else ("late", TookTooLong(time_limit))
                 if kind == "started":
                     continue
-                del busy[child.connection]
-                if kind in ("died", "late"):
-                    child.stop()
-                else:
-                    idle.append(child)
+                with stop_postponed():
+                    del busy[child.connection]
+                    if kind in ("died", "late"):
+                        child.stop()
+                    else:
+                        idle.append(child)
                 yield child.item, content
     finally:
         for child in [*busy.values(), *idle]:
@@ -164,26 +162,6 @@ def serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             connection.send(message)
     except (EOFError, OSError):
         return  # the parent is gone
-
-
-def end_with_parent() -> None:
-    """Make this process exit as soon as its parent is gone, even after kill -9.
-
-    Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only a child has a parent to end with"
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # the parent died before prctl took effect
-            os.kill(os.getpid(), signal.SIGKILL)
-    else:
-
-        def watch() -> None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

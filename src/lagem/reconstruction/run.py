@@ -8,6 +8,7 @@ from lagem.geometry.surface import ExtractionMethod
 from lagem.reconstruction.codec import load_codec
 from lagem.reconstruction.files import reconstruct_files
 from lagem.reconstruction.report import Report
+from lagem.signals import kept_on_stop
 from lagem.storage.atomic import check_folder
 
 
@@ -60,7 +61,10 @@ def reconstruct(
         seed=seed,
         up=up,
     )
-    for path, result in results:
-        report.add(path, result)
-    report.write(output)
+    with kept_on_stop(
+        lambda: f"{len(report.scores)} of {len(paths)} meshes are in {output}; the same command begins again."
+    ):
+        for path, result in results:
+            report.add(path, result)
+        report.write(output)
     return len(report.scores)

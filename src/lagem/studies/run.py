@@ -10,6 +10,7 @@ from lagem.evaluation.tables import Rows, terminal_table
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings
+from lagem.signals import kept_on_stop
 from lagem.storage.atomic import check_folder
 from lagem.studies.mixing import mix_shapes, mixture_rows
 from lagem.studies.noise import disturb_levels, noise_rows
@@ -74,7 +75,8 @@ def vary(
         up=up,
     )
     generator = load_cascade(bundle, device=device)
-    rows = _rows(generator, study, noise_fractions, mix, VARIANTS if variants is None else variants)
+    with kept_on_stop(lambda: "nothing is kept; the same command begins again."):
+        rows = _rows(generator, study, noise_fractions, mix, VARIANTS if variants is None else variants)
     Console(soft_wrap=True).print(terminal_table(rows))
     print(f"the table, its numbers as JSON, and pictures are in {output}")
 

@@ -31,11 +31,12 @@ def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
         saved: Their checkpoint; None if the run keeps none, so that a new start would begin from nothing.
     """
     outcome = f"saved {saved}" if saved else "nothing saved, as the run keeps no checkpoints"
+    resume = "The same command with --ckpt_path last resumes." if saved else "The same command begins again."
     job = job_id()
-    if job is None or saved is None or not (signum is REQUEUE or is_preempted(job)):
-        _print(f"{signum.name}: {outcome}; stopped.")
+    if job is None or saved is None or not (signum is REQUEUE or (signum is STOP and is_preempted(job))):
+        _print(f"{signum.name}: {outcome}; stopped. {resume}")
     elif reason := requeue(job):
-        _print(f"{signum.name}: {outcome}; job {job} was not requeued ({reason}). Resume it with --ckpt_path last.")
+        _print(f"{signum.name}: {outcome}; job {job} was not requeued ({reason}). {resume}")
     else:
         _print(f"{signum.name}: {outcome}; requeued job {job}.")
         _wait_until_terminated()
@@ -105,4 +106,4 @@ def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
 
 
 def _print(text: str) -> None:
-    print(f"lagem: {text}", flush=True)
+    print(f"lagem: {text}", file=sys.stderr, flush=True)

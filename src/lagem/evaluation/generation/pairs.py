@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist
 
 from lagem.geometry.metrics import chamfer_of
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 from lagem.storage.journal import Journal
 
 Clouds = Sequence[NDArray[np.floating]]
@@ -78,8 +79,13 @@ def pair_distances(
     Returns:
         (N, N) for each distance of the measure; 0 on the diagonal, NaN for pairs that are not compared.
     """
-    rows = []
-    with long_progress() as progress, ThreadPoolExecutor(workers) as threads:
+    rows: list[NDArray[np.float64]] = []
+    kept = f"the {title} of {{}} of {len(reach)} shapes are kept; the same command resumes."
+    with (
+        kept_on_stop(lambda: kept.format(len(rows))),
+        long_progress() as progress,
+        ThreadPoolExecutor(workers) as threads,
+    ):
         task = progress.add_task(title, total=sum(reach))
         for row, count in enumerate(reach):
             if str(row) in journal.values:

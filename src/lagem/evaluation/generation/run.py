@@ -19,6 +19,7 @@ from lagem.evaluation.generation.summary import GenerationSummary, summarise_gen
 from lagem.evaluation.neighbours import TRAINING, TrainingSearch
 from lagem.progress import long_progress
 from lagem.randomness import sample_generator
+from lagem.signals import kept_on_stop
 from lagem.sources.surfaces import EVERY_SPLIT, Points, SurfaceSource
 from lagem.storage.journal import Journal
 
@@ -65,10 +66,11 @@ def evaluate_generation(
         )
     output.mkdir(parents=True, exist_ok=True)
     journals = {name: output / f".{name}.jsonl" for name in ("nearest_train", "chamfer", "emd")}
-    sets = _read_sets(samples, references, indices, training, journals["nearest_train"], points=points, seed=seed)
-    ordered = [*sets.references, *sets.generated, *sets.more]
-    n = len(sets.groups)
-    matrices = _distances(ordered, n, journals, points=points, emd_points=emd_points, workers=workers)
+    with kept_on_stop(lambda: "the distances so far are kept; the same command resumes."):
+        sets = _read_sets(samples, references, indices, training, journals["nearest_train"], points=points, seed=seed)
+        ordered = [*sets.references, *sets.generated, *sets.more]
+        n = len(sets.groups)
+        matrices = _distances(ordered, n, journals, points=points, emd_points=emd_points, workers=workers)
     plain, squared = matrices.pop("chamfer")
     published = {"chamfer": _set_distances(squared, n)}
     published |= {name: _set_distances(emd, n) for name, (emd,) in matrices.items()}

@@ -21,6 +21,7 @@ from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape
 from lagem.evaluation.report import print_plain
 from lagem.evaluation.tables import terminal_table
 from lagem.progress import long_progress
+from lagem.signals import kept_on_stop
 from lagem.storage.atomic import remove_leftovers
 from lagem.storage.journal import Journal
 from lagem.storage.parts import Part, locked, status_line
@@ -76,7 +77,8 @@ def evaluate(
     method: Method = autoencoder or RetrievalMethod(shapes.shards, neighbours, points=points)
     head = method.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))
     output.mkdir(parents=True, exist_ok=True)
-    with locked(output, "lagem evaluate", part):
+    finished = "all scores are kept; the same command writes the card."
+    with locked(output, "lagem evaluate", part), kept_on_stop(lambda: finished):
         if part is None:
             remove_leftovers(output)
         journal = output / (".scores.jsonl" if part is None else f".scores-{part.number}-{part.count}.jsonl")
@@ -130,7 +132,8 @@ def score_all(
     done.borrow(others)
     ids = shapes.ids if part is None else part.items_of(shapes.ids)
     scores, unreadable = [], set()
-    with long_progress() as progress:
+    kept = f"{title}: {{}} of {len(ids)} scores are kept; the same command resumes."
+    with kept_on_stop(lambda: kept.format(len(done.values.keys() & ids))), long_progress() as progress:
         task = progress.add_task(title, total=len(ids))
         for truth in shapes.truths(method.num_surface_points, only=None if part is None else set(ids)):
             if isinstance(truth, UnreadableShape):

@@ -1,0 +1,155 @@
+"""Commands that a signal stops: one line, the exit code of the signal, and no process left behind.
+
+The commands here are programs of a few lines under `lagem.cli.command`, which import no heavy library.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deadlines import HANG
+
+COMMAND = """
+import contextlib, os, signal, sys, time
+from lagem import cli, signals
+
+def ready():
+    print(os.getpid(), flush=True)
+
+def work(arguments):
+    {work}
+
+cli.parse_tool = lambda words: (work, None)
+cli.command()
+"""
+WAIT = "ready(); time.sleep(3600)"
+BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
+
+
+def start(work: str, **settings) -> subprocess.Popen:
+    """A command that does `work`, once it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND.format(work=work)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **settings,
+    )  # fmt: skip
+    assert process.stdout.readline(), process.communicate()[1]
+    return process
+
+
+def stopped(work: str, *signals: signal.Signals) -> tuple[int, str]:
+    """Exit code and error output of a command that gets these signals when it is ready."""
+    process = start(work)
+    for signum in signals:
+        process.send_signal(signum)
+        time.sleep(0.1 if len(signals) > 1 else 0)
+    _, errors = process.communicate(timeout=HANG)
+    return process.returncode, errors
+
+
+@BOTH
+def test_a_stopped_command_says_what_is_kept_in_one_line(signum):
+    work = f"with signals.kept_on_stop(lambda: '3 of 4 are kept.'):\n        {WAIT}"
+    assert stopped(work, signum) == (128 + signum, f"lagem: stopped by {signum.name}: 3 of 4 are kept.\n")
+
+
+def test_the_innermost_block_says_what_is_kept():
+    work = f"with signals.kept_on_stop(lambda: 'outer'), signals.kept_on_stop(lambda: 'inner'):\n        {WAIT}"
+    assert stopped(work, signal.SIGTERM)[1] == "lagem: stopped by SIGTERM: inner\n"
+
+
+@BOTH
+def test_a_command_that_keeps_nothing_asks_for_another_start(signum):
+    assert stopped(WAIT, signum) == (128 + signum, f"lagem: stopped by {signum.name}: run the same command again.\n")
+
+
+@BOTH
+def test_the_second_signal_ends_a_command_at_once(signum):
+    work = f"try:\n        {WAIT}\n    finally:\n        time.sleep(3600)"
+    assert stopped(work, signum, signum) == (-signum, "")
+
+
+def test_a_stop_that_a_library_turns_into_another_error_is_still_a_stop():
+    work = f"try:\n        {WAIT}\n    except KeyboardInterrupt:\n        sys.exit(1)"
+    assert stopped(work, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+
+
+SLOW_IMPORT = """sys.path.append({folder!r})
+    import slow
+    with signals.kept_on_stop(lambda: str(slow.done)):
+        time.sleep(3600)"""
+
+
+def test_an_import_is_not_interrupted(tmp_path):
+    """Python would report a KeyboardInterrupt that it raises in the callbacks of an import, and drop it."""
+    (tmp_path / "slow.py").write_text("import time\nprint(flush=True)\ntime.sleep(0.3)\ndone = True")
+    message = stopped(SLOW_IMPORT.format(folder=str(tmp_path)), signal.SIGTERM)[1]
+    assert message == "lagem: stopped by SIGTERM: True\n"
+
+
+POSTPONED = f"""kept = []
+    with signals.kept_on_stop(lambda: f"{{kept}}"):
+        with signals.stop_postponed():
+            ready()
+            time.sleep(0.3)
+            kept.append(1)
+        {WAIT}"""
+
+
+def test_a_postponed_stop_comes_after_the_block():
+    assert stopped(POSTPONED, signal.SIGTERM)[1] == "lagem: stopped by SIGTERM: [1]\n"
+
+
+def test_a_command_in_the_background_of_a_script_ignores_interrupts():
+    work = "ready(); time.sleep(0.3); print('finished')"
+    process = start(work, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=HANG) == ("finished\n", "") and process.returncode == 0
+
+
+def test_the_second_interrupt_ends_a_training_at_once():
+    """A training keeps the first pending until the end of its step."""
+    work = """signals.block_signals()
+    ready()
+    while signal.SIGINT not in signals.pending_signals():
+        time.sleep(0.01)
+    ready()
+    time.sleep(3600)"""
+    process = start(work)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=HANG)[1].startswith("lagem: stopped by a second SIGINT; --ckpt_path last")
+    assert process.returncode == 128 + signal.SIGINT
+
+
+CHILDREN = """from lagem.preparation.workers import run_in_processes
+    item = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
+    with contextlib.closing(run_in_processes(exec, [item] * 2, workers=2)) as results:
+        list(results)"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@BOTH
+def test_no_child_outlives_a_stopped_command(signum):
+    """The signal goes to the whole group, as from a terminal, while one child works and the other may be starting."""
+    process = start(CHILDREN)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    os.killpg(process.pid, signum)
+    _, errors = process.communicate(timeout=HANG)  # when no process is left that could print
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + HANG
+    while any(is_running(int(child)) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
