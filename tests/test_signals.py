@@ -1,44 +1,17 @@
-"""Commands that a signal stops: one line, the exit code of the signal, and no process left behind.
-
-The commands here are programs of a few lines under `lagem.cli.command`, which import no heavy library.
-"""
+"""Commands that a signal stops: one line, the exit code of the signal, and no process left behind."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from deadlines import HANG
+from small_command import start
 
-COMMAND = """
-import contextlib, os, signal, sys, time
-from lagem import cli, signals
-
-def ready():
-    print(os.getpid(), flush=True)
-
-def work(arguments):
-    {work}
-
-cli.parse_tool = lambda words: (work, None)
-cli.command()
-"""
 WAIT = "ready(); time.sleep(3600)"
 BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
-
-
-def start(work: str, **settings) -> subprocess.Popen:
-    """A command that does `work`, once it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND.format(work=work)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **settings,
-    )  # fmt: skip
-    assert process.stdout.readline(), process.communicate()[1]
-    return process
 
 
 def stopped(work: str, *signals: signal.Signals) -> tuple[int, str]:

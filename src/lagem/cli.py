@@ -1,7 +1,6 @@
 """The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb for each tool."""
 
 import argparse
-import errno
 import importlib
 import os
 import pkgutil
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
+from lagem.failures import failure_line
 from lagem.signals import (
     block_signals,
     signals_blocked,
@@ -33,12 +33,6 @@ TRAINING_VERBS = {
 
 
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
-WHAT_TO_DO = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space there, then run the same command again"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or give another path"),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit on open files (`ulimit -n`)"),
-    errno.EIO: "the disk or the network failed; once it works, run the same command again",
-}
 
 
 def command() -> None:
@@ -86,7 +80,8 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             line, code = stop_message(stop)
             print(f"lagem: {line}", file=sys.stderr)
             raise SystemExit(code) from None
-        if isinstance(error, BrokenPipeError) and error.filename is None:
+        behind = error.__context__ if isinstance(error, SystemExit) else error  # rich exits by itself
+        if isinstance(behind, BrokenPipeError) and behind.filename is None:
             raise SystemExit(OUTPUT_CLOSED) from None
         if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
             raise
@@ -99,16 +94,15 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
     """The message if memory ran out or the user made a mistake; None for a bug in lagem."""
-    from lagem.device import out_of_memory_message
+    if isinstance(error, FileExistsError):
+        return f"{error.filename}: already exists; choose a new folder."
+    if isinstance(error, OSError):
+        return failure_line(error)
+    from lagem.device import out_of_memory_message  # imports torch
 
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
-    if isinstance(error, FileExistsError):
-        return f"{error.filename}: already exists; choose a new folder."
-    if isinstance(error, OSError) and error.filename is not None:
-        what_to_do = f"; {WHAT_TO_DO[error.errno]}." if error.errno in WHAT_TO_DO else ""
-        return f"{error.filename}: {error.strerror}{what_to_do}"
-    return " ".join(str(error).split()) if isinstance(error, ValueError | OSError) else None
+    return " ".join(str(error).split()) if isinstance(error, ValueError) else None
 
 
 def make_streams_usable() -> None:
@@ -119,7 +113,7 @@ def make_streams_usable() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-            setattr(sys, name, open(number, mode))
+            setattr(sys, name, os.fdopen(number, mode))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
@@ -132,7 +126,8 @@ def flush_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
         if isinstance(error, BrokenPipeError):
             raise SystemExit(OUTPUT_CLOSED) from None
-        print(f"lagem: error: standard output: {error.strerror}", file=sys.stderr)
+        line = failure_line(OSError(error.errno, error.strerror, "standard output"))
+        print(f"lagem: error: {line}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

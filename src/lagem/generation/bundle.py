@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lagem.device import named_device
+from lagem.failures import failures_named
 from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
@@ -166,7 +167,8 @@ def _contents(folder: Path) -> dict[str, Any]:
         lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
         raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of one.")
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        with failures_named(path):
+            contents = json.loads(path.read_text(encoding="utf-8"))
         found = contents["format"]
         if found == FORMAT and isinstance(contents["sha256"], dict) and isinstance(contents["autoencoder"], str):
             return dict(contents)

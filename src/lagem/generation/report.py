@@ -18,7 +18,7 @@ from lagem.generation.generator import GeneratedShape
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
-from lagem.storage.atomic import write_bytes, write_text
+from lagem.storage.atomic import remove_leftovers, write_bytes, write_text
 from lagem.storage.csv_table import csv_table
 
 COLUMNS, MOST_ROWS = 8, 8  # of the picture
@@ -64,6 +64,7 @@ class GenerationReport:
     def take(self, shapes: Iterable[GeneratedShape]) -> None:
         """Write the meshes as they are made, then latents.safetensors, samples.csv and picture.png."""
         self.output.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.output)
         with kept_on_stop(self._kept), self._progress:
             for shape in shapes:
                 self._add(shape)

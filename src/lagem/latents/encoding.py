@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagem.failures import raise_failure_behind
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import EncodedShape, RefusedShape
 from lagem.models.autoencoder import Autoencoder
@@ -65,6 +66,7 @@ def encode_run(
             frame = surfaces.frame(index)
             clouds = [draw(surfaces, index, subset, settings, augment) for subset in range(settings.subsets)]
         except Exception as error:  # whatever is wrong with one shape, the others are encoded
+            raise_failure_behind(error, surfaces.ids[index])
             name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             frames.append(" ".join(f"{name}{error}".split()) or name)
             on_clouds(settings.subsets)

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from lagem.failures import raise_failure_behind
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
@@ -136,6 +137,7 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
     except ImportError as error:  # a problem of the installation, not of the mesh
         raise ValueError(str(error)) from error
     except Exception as error:  # whatever is wrong with one file, the others are prepared
+        raise_failure_behind(error, mesh.path)
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
     else:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from lagem.failures import failures_named
 from lagem.geometry.files.loading import GLTF_ENDINGS
 from lagem.storage.atomic import write_json
 from lagem.storage.csv_table import read_csv, write_csv
@@ -89,7 +90,8 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
-        stored = json.loads(regular(path).read_text(encoding="utf-8"))
+        with failures_named(path):
+            stored = json.loads(regular(path).read_text(encoding="utf-8"))
         measures = stored.pop("measures", None)
         record = Record(**stored, measures=Measures(**measures) if measures else None)
         if record.id != path.stem:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file in an existing folder."""
     with _renamed(path, ending=".tmp") as temporary:
         temporary.write_bytes(content)
@@ -107,8 +107,10 @@ def _renamed(path: Path, *, ending: str) -> Iterator[Path]:
         for written in [*temporary.rglob("*"), temporary]:  # rglob of a file is empty
             sync(written)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     sync(path.parent)
 

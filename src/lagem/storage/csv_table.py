@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
 from lagem.storage.names import regular
 
@@ -31,7 +32,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     Raises:
         ValueError: If a needed column is missing, or the path is not a file of CSV in UTF-8.
     """
-    with regular(path).open(newline="", encoding="utf-8-sig") as file:
+    with failures_named(path), regular(path).open(newline="", encoding="utf-8-sig") as file:
         try:
             rows = csv.DictReader(file, restval="")
             if missing := [title for title in needed if title not in (rows.fieldnames or ())]:

@@ -3,10 +3,11 @@
 import hashlib
 from pathlib import Path
 
+from lagem.failures import failures_named
 from lagem.storage.names import regular
 
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content."""
-    with regular(path).open("rb") as file:
+    with failures_named(path), regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

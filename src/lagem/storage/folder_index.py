@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.failures import failures_named
 from lagem.storage.names import NameRefused, checked_id, checked_name, is_plain, regular
 from lagem.storage.texts import Labels, Texts
 
@@ -45,7 +46,7 @@ def read_index(path: Path, name: str) -> FolderIndex:
     codes = {column: array("i") for column in REPEATED}
     numbers: dict[str, dict[str, int]] = {column: {} for column in REPEATED}
     previous, in_order = "", True
-    with regular(path).open(newline="", encoding="utf-8") as file:
+    with failures_named(path), regular(path).open(newline="", encoding="utf-8") as file:
         try:
             lines = csv.reader(file)
             header = next(lines, [])

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
 from lagem.storage.names import regular
 
@@ -39,7 +40,7 @@ class Journal:
     def add(self, name: str, value: Any) -> None:
         """Append one value."""
         self.values[name] = value
-        with self._path.open("a", encoding="utf-8") as file:
+        with failures_named(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([name, value]) + "\n")
 
     def _values_of(self, path: Path) -> dict[str, Any]:
@@ -53,7 +54,10 @@ def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
     Returns:
         Kind and values by name; None and no values if the file is missing or its first line is damaged.
     """
-    first, *lines = regular(path).read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
+    with failures_named(path):
+        first, *lines = (
+            regular(path).read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
+        )
     kind: Any = None
     values: dict[str, Any] = {}
     with suppress(ValueError, TypeError):  # a damaged line

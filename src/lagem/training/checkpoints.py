@@ -3,6 +3,7 @@
 A run folder holds one run, so the checkpoint to resume is never ambiguous.
 """
 
+import io
 import os
 import pickle
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from lagem.lightning_private.trainer import mark_last_saved
-from lagem.storage.atomic import remove_leftovers, replaced
+from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
 from lagem.weights.file import refused
 
@@ -31,8 +32,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, of=path.name)
-        with replaced(path) as temporary:
-            super().save_checkpoint(checkpoint, temporary, storage_options)
+        torch.save(checkpoint, content := io.BytesIO())  # to a file, it would store the temporary's name
+        write_bytes(path, content.getbuffer())  # Lightning would write to the system's temporary folder first
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

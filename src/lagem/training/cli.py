@@ -24,6 +24,7 @@ import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401
 from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.failures import FULL, failures_named
 from lagem.lightning_private.command_line import OpenCLI
 from lagem.storage.names import regular
 from lagem.training.checkpoints import is_whole, starting_checkpoint
@@ -116,7 +117,8 @@ class TrainingCLI(OpenCLI):
         (saver,) = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, SaveOnSignal)]
         with self._run_folder_lock:
             try:
-                self.trainer.fit(**settings)
+                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # loggers name no file
+                    self.trainer.fit(**settings)
             except (Exception, SIGTERMException) as error:
                 if saver.stopped_by is None:  # else it has saved, and later errors do not matter
                     if is_lost_rank(error):

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.failures import raise_failure_behind
 from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
 from lagem.geometry.sampling import sample_surface
@@ -109,6 +110,7 @@ def truths_of_meshes(
             surface_points, _ = sample_surface(unit, num_surface_points, rng)
             reference_points, normals = sample_surface(unit, num_reference_points, rng)
         except ValueError as error:
+            raise_failure_behind(error, mesh.path)
             yield UnreadableShape(id=mesh.id, category=mesh.category, reason=str(error).removeprefix(f"{mesh.path}: "))
             continue
         yield Truth(

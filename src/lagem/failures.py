@@ -1,0 +1,55 @@
+"""Failures of the machine, such as a full disk: told in one line, and not blamed on the file that met them."""
+
+import errno
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL, FORBIDDEN = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+BROKEN = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EREMOTEIO)
+WHAT_TO_DO = {
+    **dict.fromkeys(FULL, "free some space there, then run the same command again"),
+    **dict.fromkeys(FORBIDDEN, "change its permissions, or give another path"),
+    **dict.fromkeys(TOO_MANY_FILES, "raise the limit on open files (`ulimit -n`), then run the same command again"),
+    **dict.fromkeys(BROKEN, "the disk or the network failed; once it works, run the same command again"),
+}
+
+
+@contextmanager
+def failures_named(path: Path, *, only: Container[int] | None = None) -> Iterator[None]:
+    """Name a file or folder in errors of the system that name none, such as that of a full disk.
+
+    Args:
+        path: The file or folder.
+        only: Error numbers of these errors; None for all.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None or (only is not None and error.errno not in only):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def failure_line(error: OSError) -> str:
+    """One line: the file, what went wrong, and what to do."""
+    if error.errno is None:
+        return " ".join(str(error).split())
+    line = f"{error.strerror}; {WHAT_TO_DO[error.errno]}." if error.errno in WHAT_TO_DO else str(error.strerror)
+    return line if error.filename is None else f"{error.filename}: {line}"
+
+
+def raise_failure_behind(error: Exception, path: str | Path) -> None:
+    """Raise the failure of the machine that an error comes from, if there is one.
+
+    Whoever skips files that cannot be used calls this first; else a broken disk would make files look unusable.
+
+    Args:
+        error: What was raised.
+        path: The file that was used, to be named if the failure names none.
+    """
+    behind = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(behind, OSError) and behind.errno in (*FULL, *TOO_MANY_FILES, *BROKEN):
+        with failures_named(Path(path)):
+            raise behind
