@@ -141,7 +141,8 @@ class TrainingCLI(OpenCLI):
         for path in {c.last_model_path or c.best_model_path for c in checkpoints} - {""}:
             print(f"checkpoint  {Path(path)}")
         pictures = sorted(
-            [*root.glob("meshes/*.png"), *root.glob("samples/*.png")], key=lambda path: path.stat().st_mtime
+            [*root.glob("meshes/step_*.png"), *root.glob("samples/step_*.png")],
+            key=lambda path: int(path.stem.removeprefix("step_")),  # the clock may have jumped
         )
         if pictures:
             print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
