@@ -100,6 +100,21 @@ def test_the_second_interrupt_ends_a_training_at_once():
     assert process.returncode == 128 + signal.SIGINT
 
 
+LOADING = """import multiprocessing
+    def load():
+        signals.obey_only_parent()
+        ready()
+        time.sleep(3600)
+    multiprocessing.get_context("fork").Process(target=load).start()
+    time.sleep(3600)"""
+
+
+def test_a_loading_process_ends_with_a_killed_training():
+    process = start(LOADING)
+    process.kill()
+    process.communicate(timeout=HANG)  # when no process is left that could print
+
+
 CHILDREN = """from lagem.preparation.workers import run_in_processes
     item = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
     with contextlib.closing(run_in_processes(exec, [item] * 2, workers=2)) as results:

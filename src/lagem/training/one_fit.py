@@ -8,7 +8,7 @@ from pathlib import Path
 from lagem.storage.parts import locked
 from lagem.training.stopping import was_requeued
 
-SECONDS_TO_DIE = 10.0  # of the loading processes of a killed fit: they hold its lock and check on it every 5 seconds
+SECONDS_TO_DIE = 10.0  # of the loading processes of a killed fit, which hold its lock: at once only on Linux
 SECONDS_TO_BE_KILLED = 60.0  # of the processes of a requeued job's last start: twice SLURM's default KillWait
 
 
