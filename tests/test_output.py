@@ -25,6 +25,10 @@ def test_a_command_whose_output_nobody_reads_ends_as_others_do():
     os.close(writing)
 
 
+def test_a_broken_connection_is_not_taken_for_unread_output():
+    assert ended("raise BrokenPipeError(32, os.strerror(32))") == (2, "", "lagem: error: Broken pipe\n")
+
+
 def test_output_to_a_full_disk_is_one_line():
     with Path("/dev/full").open("w") as full:
         message = "lagem: error: standard output: No space left on device; free some space there, then run the same"

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import pkgutil
+import select
 import signal
 import sys
 import threading
@@ -30,8 +31,6 @@ TRAINING_VERBS = {
     "test": "one pass over the test set",
     "predict": "write reconstructions of the validation set, or samples of a stage given its coarser latents",
 }
-
-
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
 
@@ -80,8 +79,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             line, code = stop_message(stop)
             print(f"lagem: {line}", file=sys.stderr)
             raise SystemExit(code) from None
-        behind = error.__context__ if isinstance(error, SystemExit) else error  # rich exits by itself
-        if isinstance(behind, BrokenPipeError) and behind.filename is None:
+        if _is_of_unread_output(error):
             raise SystemExit(OUTPUT_CLOSED) from None
         if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
             raise
@@ -129,6 +127,15 @@ def flush_output() -> None:
         line = failure_line(OSError(error.errno, error.strerror, "standard output"))
         print(f"lagem: error: {line}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _is_of_unread_output(error: BaseException) -> bool:
+    """Whether an error says that the reader of the standard output has ended; a connection may break, too."""
+    if isinstance(error, BrokenPipeError):
+        output = select.poll()
+        output.register(1, 0)
+        return any(event & select.POLLERR for _, event in output.poll(0))
+    return isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)  # rich exits by itself
 
 
 def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
