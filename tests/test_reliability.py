@@ -4,8 +4,10 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import trimesh
 
 import faults
@@ -126,7 +128,7 @@ def test_a_command_that_failed_resumes_to_the_same_results(bench, undisturbed, t
     try_accesses(bench, verb, fault, undisturbed[verb], tmp_path, most=1)
 
 
-@pytest.mark.slow  # about 600 accesses
+@pytest.mark.slow  # 251 accesses, 70 s
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_command_may_fail_at_any_access(bench, undisturbed, tmp_path, verb, fault):
@@ -155,7 +157,16 @@ def fail_and_resume(trained: Path, fault: str, at: int, folder: Path) -> None:
     command = small_fit(folder / str(at), "--ckpt_path=last", steps=4)
     disturb(command, fault, at, folder / "errors.txt")
     main(command)
-    training_process.assert_same_training(trained, folder / str(at))
+    first, second = training_process.weights(trained), newest(folder / str(at))
+    assert first["global_step"] == second["global_step"]
+    for key in ("state_dict", "current_model_state"):
+        assert all(torch.equal(tensor, second[key][name]) for name, tensor in first[key].items()), (fault, at)
+
+
+def newest(folder: Path) -> dict[str, Any]:
+    """The checkpoint that `--ckpt_path last` takes; `last.ckpt` is older after a kill between the last two saves."""
+    found = [torch.load(path, weights_only=True) for path in sorted(folder.glob("checkpoints/*.ckpt"))]
+    return max(found, key=lambda checkpoint: checkpoint["global_step"])
 
 
 @pytest.mark.parametrize("fault", ["killed", "disk full"])
