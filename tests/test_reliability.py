@@ -175,7 +175,7 @@ def test_a_training_that_failed_resumes_to_the_same_weights(trained, tmp_path, f
     fail_and_resume(folder, fault, random.Random(fault).randint(1, count[fault]), tmp_path)
 
 
-@pytest.mark.slow  # two trainings for each of about 80 accesses
+@pytest.mark.slow  # two trainings for each of 52 accesses, 120 s
 @pytest.mark.parametrize("fault", ["killed", "disk full"])
 def test_a_training_may_fail_at_any_access(trained, tmp_path, fault):
     folder, count = trained
