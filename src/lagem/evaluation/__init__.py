@@ -1,1 +1,1 @@
-"""How good results are: means, tables and cards; subpackages score reconstructions and generated sets."""
+"""Measure how good results are: means, tables and cards. The subpackages score reconstructions and generated sets."""

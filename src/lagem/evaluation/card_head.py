@@ -1,6 +1,7 @@
-"""The head of a card: what was evaluated, on which shapes and with which settings.
+"""The head of a card, which says what was evaluated, on which shapes and with which settings.
 
-A field is one line of card.md and one entry of `about` in the card's JSON. Its key is defined here and nowhere else.
+A card is the report of an evaluation, as Markdown and JSON. Each field of its head becomes one line of the Markdown and
+one entry of `about` in the JSON. The keys of these entries are defined here and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -11,28 +12,28 @@ Value = str | int
 
 
 def keyed(key: str) -> Any:
-    """A field whose key in the card differs from its name."""
+    """Return a dataclass field whose key in the card is `key` rather than the field's name."""
     return field(default=None, metadata={"key": key})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardHead:
-    """Fields in the order of the card. A field that is None does not apply and has no entry."""
+    """Head of a card. Its fields are in the order of the card; a field that does not apply is None and has no entry."""
 
     @classmethod
     def key_of(cls, name: str) -> str:
-        """Key in the card of the field with this name."""
+        """Return the key that the field with this name has in the card."""
         (key,) = (str(of.metadata.get("key", name.replace("_", " "))) for of in fields(cls) if of.name == name)
         return key
 
     def to_card(self) -> dict[str, Value]:
-        """Entries of the card, by key."""
+        """Return the entries of the card, by key."""
         entries = {self.key_of(of.name): getattr(self, of.name) for of in fields(self)}
         return {key: value for key, value in entries.items() if value is not None}
 
     @classmethod
     def from_card(cls, entries: Mapping[str, object]) -> Self:
-        """The head of a card that was read from a file; keys that this version does not know are ignored.
+        """Return the head of a card that was read from a file. Keys that this version does not know are ignored.
 
         Raises:
             ValueError: If a value has the wrong type.
@@ -47,7 +48,7 @@ class CardHead:
         return cls(**given)
 
     def joined(self, *others: Self) -> Self:
-        """This head, with the fields that the other heads set."""
+        """Return this head, updated with the fields that are set in the others; a later head takes precedence."""
         found = self
         for other in others:
             given = {of.name: getattr(other, of.name) for of in fields(other)}
@@ -55,29 +56,29 @@ class CardHead:
         return found
 
     def agrees_with(self, other: Self) -> bool:
-        """Whether the other head has the same value of every field that is given here."""
+        """Return whether every field that is set in this head has the same value in the other head."""
         return self.to_card().items() <= other.to_card().items()
 
     def lines(self) -> list[str]:
-        """One Markdown list item per entry."""
+        """Return one Markdown list item per entry."""
         return [f"- {key}: {value}" for key, value in self.to_card().items()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionHead(CardHead):
-    """Head of the card that `lagem evaluate` writes, and of the study of levels.
+    """Head of the cards that `lagem evaluate` and the study of levels write.
 
-    weights: file of the network, or the name of a method without weights.
+    weights: file of the network, or a description of a method without weights.
     weights_sha256: SHA-256 of that file.
-    surface_points_given: N, points that the encoder reads.
-    resolution: cells along a side of the grid.
+    surface_points_given: N, the number of points that the encoder reads.
+    resolution: number of cells along a side of the grid.
     data: the prepared folder, or the meshes.
     truth: what a result is compared with.
     split: split of the prepared folder.
     index_sha256: SHA-256 of its index.csv, which identifies its shapes.
-    points: points on each surface.
-    seed: seed of the samplings.
-    nearest_training_shape: whether it is known, and if not, why.
+    points: number of points on each surface.
+    seed: seed of all draws.
+    nearest_training_shape: whether the nearest training shapes are known, and if not, why.
     """
 
     weights: str | None = None
@@ -98,13 +99,13 @@ class GenerationHead(CardHead):
     """Head of the card that `lagem evaluate-generation` writes.
 
     generated: folder of the samples.
-    references: real shapes that they are compared with, as the user names them.
-    training_set: what the cascade was trained on, as the user names it.
+    references: the real shapes that the samples are compared with, as the user names them.
+    training_set: the training set of the cascade, as the user names it.
     split: split of the references.
-    points: points of each shape for the Chamfer distances.
-    emd_points: points of each shape for the earth mover's distance, or a note that it is not measured.
+    points: number of points per shape for the Chamfer distances.
+    emd_points: number of points per shape for the earth mover's distance, or "none" if that is not measured.
     samples: number of generated shapes, with and without a surface.
-    compared: n, shapes of each set that are compared.
+    compared: n, the number of shapes from each set that are compared.
     seed: seed of all draws.
     """
 

@@ -23,7 +23,7 @@ class Mean:
 
 
 def mean_of(values: NDArray[np.float64], seed: int) -> Mean:
-    """Mean of at least one value with its percentile bootstrap interval."""
+    """Return the mean of one or more values, with its percentile bootstrap interval."""
     rng = sample_generator(seed, 0, "bootstrap")
     resampled = values[rng.integers(len(values), size=(RESAMPLINGS, len(values)))].mean(axis=1)
     low, high = np.quantile(resampled, INTERVAL)
@@ -31,6 +31,6 @@ def mean_of(values: NDArray[np.float64], seed: int) -> Mean:
 
 
 def mean_of_defined(values: Iterable[float | None], seed: int) -> Mean | None:
-    """Mean of the values that are not None; None if there is no such value."""
+    """Return the mean of the values that are not None; None if there is no such value."""
     defined = np.array([value for value in values if value is not None], dtype=np.float64)
     return mean_of(defined, seed) if len(defined) else None

@@ -1,9 +1,10 @@
-"""The training shape nearest to each evaluated shape: it reveals leaks, and it is what the retrieval baseline returns.
+"""Find the training shape nearest to each evaluated shape. It reveals leaks, and the retrieval baseline returns it.
 
-Nearest by the Chamfer distance of the stored surfaces, each in its unit-sphere frame and not rotated. The search
-has three steps: it selects the training shapes whose distances to fixed points are most similar
-(`lagem.prepared.descriptors`), then the nearest of these by few points, then the nearest of those by many. Nothing is
-random. The result is cached in the prepared folder for later evaluations.
+Shapes are compared by the Chamfer distance between their stored surfaces, each in its unit-sphere frame and not
+rotated. The search has three steps. It first selects the training shapes with the most similar descriptors, which hold
+distances to fixed points (`lagem.prepared.descriptors`). Of these it selects the nearest by the Chamfer distance
+between few points, and of those the nearest by the Chamfer distance between many. Nothing is random. The result is
+cached in the prepared folder for later evaluations.
 """
 
 import json
@@ -42,17 +43,20 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest training shape by the id of the evaluated shape; `unknown` says why if there is none."""
+    """The nearest training shapes, by the id of the evaluated shape.
+
+    unknown: why the nearest training shapes are not known; empty if they are.
+    """
 
     by_id: dict[str, Neighbour]
     unknown: str = ""
 
 
 def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbours:
-    """The nearest training shape of each shape of a split.
+    """Find the nearest training shape of each shape of a split.
 
-    Cached in the prepared folder as `.nearest_train.<split>.json`, or under that name in `output` if the prepared
-    folder is read-only. The cache is valid as long as index.csv does not change.
+    The result is cached in the prepared folder as `.nearest_train.<split>.json`, or under that name in `output` if the
+    prepared folder is read-only. The cache is valid as long as index.csv does not change.
 
     Args:
         shards: A prepared folder; None if raw meshes are evaluated.
@@ -87,7 +91,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 
 
 def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
-    """The cached result, if it is readable and belongs to the same shapes and search; else None."""
+    """Return the cached result if it is readable and belongs to the same shapes and search, else None."""
     try:
         content = json.loads(regular(path).read_text(encoding="utf-8"))
         same = content["of"] == of
@@ -97,15 +101,15 @@ def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
 
 
 class TrainingSearch:
-    """Finds the training shape nearest to a surface; the training shapes are described once.
+    """Finds the training shape nearest to a surface. The constructor computes the descriptors of all training shapes.
 
-    descriptors: (T, K) float64 of the T training shapes; they identify the training set.
+    descriptors: (T, K) float64 descriptors of the T training shapes; they identify the training set.
 
     Args:
         ids: Ids of the training shapes.
         cloud: Takes the index of a training shape in `ids` and a number of points; returns that many surface points, or
             all if there are fewer.
-        progress: Progress bar for the description of the training shapes.
+        progress: Progress display, which gets a bar while the descriptors are computed.
     """
 
     def __init__(self, ids: Sequence[str], cloud: Callable[[int, int], Points], progress: Progress) -> None:
@@ -119,7 +123,11 @@ class TrainingSearch:
         self._tree = cKDTree(self.descriptors)
 
     def nearest(self, surface_points: Points) -> Neighbour:
-        """The training shape nearest to a surface, given by (N, 3) points; at most COMPARED_POINTS of them are used."""
+        """Return the training shape nearest to a surface.
+
+        Args:
+            surface_points: (N, 3) points of the surface, of which at most COMPARED_POINTS are used.
+        """
         ranks = np.arange(1, min(ALIKE, len(self._ids)) + 1)
         _, alike = self._tree.query(describe(surface_points), k=ranks, p=1)
         finalists = sorted(self._distances(surface_points, alike.tolist(), FEW_POINTS))[:FINALISTS]
@@ -127,7 +135,7 @@ class TrainingSearch:
         return Neighbour(id=self._ids[nearest], distance=distance)
 
     def _distances(self, surface_points: Points, indices: Sequence[int], points: int) -> list[tuple[float, int]]:
-        """Chamfer distances to training shapes, with their indices, by the first `points` points of each shape."""
+        """Return (Chamfer distance, index) for each of these training shapes, from the first `points` points."""
         few = surface_points[:points]
         return [(chamfer_distance(few, self._cloud(index, points)), index) for index in indices]
 

@@ -1,4 +1,4 @@
-"""A report for people and for programs: `<name>.md`, and the same numbers in `<name>.json`."""
+"""Write a report as `<name>.md` for people, and as `<name>.json` with the same numbers for programs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +14,11 @@ def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *,
 
     Args:
         folder: Created if it does not exist.
-        name: Name of the files without their ending.
+        name: Name of both files, without the extension.
         lines: Lines of the Markdown file.
         content: Content of the JSON file, in plain types.
-        ensure_ascii: Escape all but ASCII in the JSON file; needed if it holds file names, which may be undecodable.
+        ensure_ascii: Escape all non-ASCII characters in the JSON file. This is needed if it holds file names, which may
+            be undecodable.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{name}.md", "".join(f"{line}\n" for line in lines))

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from lagem.evaluation.means import Mean
 from lagem.storage.csv_table import csv_table
 
-# measure: its title, and the factor by which tables multiply its values
+# By measure: the title in tables, and the factor by which tables multiply the values.
 TITLES = {
     "chamfer": ("Chamfer ×100", 100),
     "floor": ("floor ×100", 100),
@@ -36,13 +36,13 @@ Rows = Sequence[Sequence[str]]  # the header first
 
 
 def formatted_value(measure: str, value: float, *, sign: bool = False) -> str:
-    """A value with the factor and the digits of its measure; `sign` also writes a plus."""
+    """Return a value as text, with the factor and digits of its measure; with `sign`, positive values have a plus."""
     factor = TITLES[measure][1]
     return f"{factor * value:{'+' if sign else ''}.{2 if factor == 100 else 3}f}"
 
 
 def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
-    """A mean, with its interval if that is wanted and the mean is over more than one value; – for None."""
+    """Return a mean as text, with its interval if `interval` is set and there is more than one value; – for None."""
     if mean is None:
         return "–"
     value, low, high = (formatted_value(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))
@@ -50,13 +50,13 @@ def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: boo
 
 
 def markdown_table(rows: Rows) -> list[str]:
-    """Lines of a Markdown table; a | in a cell becomes a /."""
+    """Return the lines of a Markdown table; a | in a cell becomes a /."""
     header, *others = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
     return [header, f"|{'---|' * len(rows[0])}", *others]
 
 
 def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
-    """A table for the terminal, narrow enough for 80 columns; numbers are never cut."""
+    """Return a table for the terminal, narrow enough for 80 columns; numbers are never cut."""
     (first, *others), *lines = [[escape(cell) for cell in row] for row in rows]
     number_columns = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
     table = Table(
@@ -73,7 +73,7 @@ def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
 
 
 def csv_of_records(records: Sequence[Mapping[str, object]]) -> str:
-    """CSV text of at least one record, all with the same keys; floats have six digits."""
+    """Return the CSV text of one or more records with the same keys; floats have six significant digits."""
     titles = list(records[0])
     return csv_table(titles, ([_six_digits(record[title]) for title in titles] for record in records))
 

@@ -1,1 +1,1 @@
-"""How good generated shapes are, as a set compared with real shapes, and one by one."""
+"""Measure how good generated shapes are: as a set compared with a set of real shapes, and each shape by itself."""

@@ -1,4 +1,4 @@
-"""The card of generated shapes: generation.csv, generation.json, and generation.md with the definitions."""
+"""The card of generated shapes: the files generation.csv, generation.json, and generation.md with the definitions."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -43,7 +43,7 @@ A category has a row if it has at least {LEAST_REFERENCES} references."""
 def write_generation_card(
     folder: Path, shapes: Sequence[JudgedShape], summary: GenerationSummary, head: GenerationHead
 ) -> None:
-    """Write the three files.
+    """Write the three files of the card.
 
     Args:
         folder: Created if it does not exist.
@@ -59,12 +59,12 @@ def write_generation_card(
 
 
 def print_generation_summary(summary: GenerationSummary, folder: Path, *, compared: int) -> None:
-    """Print the tables, and what failed or is left out.
+    """Print the tables of a summary, then what failed and what is left out.
 
     Args:
         summary: The summary to print.
         folder: Folder of the card.
-        compared: n, the number of compared shapes of each set.
+        compared: n, the number of shapes from each set that are compared.
     """
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{compared} generated shapes and as many references are compared")
@@ -75,7 +75,10 @@ def print_generation_summary(summary: GenerationSummary, folder: Path, *, compar
 
 
 def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]:
-    """Tables of set measures, distances and proportions; a row for all shapes and one for each reported category."""
+    """Return three tables: measures of the sets, distances, and proportions.
+
+    Each table has a row for all shapes, and a row for each reported category. A table without any measure is left out.
+    """
     groups = {"all shapes": summary.overall, **summary.by_category}
     tables: list[Rows] = []
     for kinds in TABLES:
@@ -92,7 +95,7 @@ def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]
 
 
 def summary_remarks(summary: GenerationSummary) -> list[str]:
-    """Lines about what is not measured: failures by reason, unreadable references, categories left out."""
+    """Return lines that list samples without a surface by reason, unreadable references, and categories left out."""
     lines = [f"{count} samples without a surface: {reason}" for reason, count in summary.failures.items()]
     lines += [f"reference {id} is left out: {reason}" for id, reason in summary.unread.items()]
     for reason in dict.fromkeys(summary.left_out.values()):

@@ -1,4 +1,4 @@
-"""Sets of equal size: in every category as many references as generated shapes, drawn by the seed."""
+"""Draw two sets of equal size that can be compared: from every category as many references as generated shapes."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 
 @dataclass(frozen=True)
 class MatchedSets:
-    """n references and n generated shapes, in the same order of categories, and the other shapes.
+    """The n references and n generated shapes that are compared, in the same order of categories, and all other shapes.
 
-    groups: category of the n shapes of each set; all empty if the samples have no category.
-    more: further generated shapes with a surface.
+    groups: category of each of the n shapes of a set; empty strings if the samples have no category.
+    more: generated shapes with a surface that are not among the n.
     failed: generated shapes without a surface.
     unread: references that cannot be read.
-    left_out: by category, why it cannot be compared.
+    left_out: for each category that cannot be compared, the reason.
     """
 
     groups: list[str]
@@ -30,7 +30,9 @@ class MatchedSets:
 
 
 def indices_by_group(references: SurfaceSource, split: str, categories: set[str]) -> dict[str, list[int]]:
-    """Indices of the references of a split, by category; under the empty string if the samples have no category.
+    """Return the indices of a split's references, by category.
+
+    If the samples have no category, all indices are under the empty string.
 
     Args:
         references: The references.
@@ -62,11 +64,11 @@ def match_sets(
     id_of: Callable[[int], str],
     seed: int,
 ) -> MatchedSets:
-    """Draw the sets; the draw depends on the seed and the ids alone.
+    """Draw both sets. The order in which shapes are drawn depends only on the seed and their ids.
 
     Args:
         generated: All samples.
-        references: Indices of the references by group.
+        references: Indices of the references by group, from `indices_by_group`.
         read: Returns the reference at an index.
         id_of: Returns the id of the reference at an index, without reading it.
         seed: Seed of the draw.

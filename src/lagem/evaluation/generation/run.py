@@ -1,4 +1,4 @@
-"""An evaluation of generated shapes, from folders to the card; distances are journalled, so a killed run resumes."""
+"""Evaluate generated shapes, from folders to the card. Distances are journalled, so a killed run can resume."""
 
 import hashlib
 from collections import Counter
@@ -41,22 +41,22 @@ def evaluate_generation(
     """Compare generated shapes with real ones, and write generation.csv, generation.json and generation.md.
 
     Args:
-        generated: A folder of `lagem generate`, or a folder that contains such folders.
+        generated: A folder that `lagem generate` wrote, or a folder that contains such folders.
         references: Real shapes that the cascade was not trained on.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of the references.
-        training: Training set of the cascade, for the novelty: the split `train` of this source; None for no novelty.
-        points: Points per shape for the Chamfer distances (published: 2,048).
-        emd_points: Points per shape for the earth mover's distance, at most `points`; 0 for none.
+        training: Source whose split `train` the cascade was trained on, to measure the novelty; None to skip it.
+        points: Number of points per shape for the Chamfer distances (published: 2,048).
+        emd_points: Number of points per shape for the earth mover's distance, at most `points`; 0 to skip it.
         workers: Number of threads.
-        seed: Seed of the draws of shapes, points and halves.
+        seed: Seed of all draws: of shapes, of points, and of the halves from which intervals are computed.
         references_name: What the card calls the references.
         training_name: What the card calls the training set.
     """
     if points < 1 or workers < 1 or seed < 0 or not 0 <= emd_points <= points:
         raise ValueError(
-            "points and workers must be at least 1, the seed at least 0 and EMD points between 0 and points, but "
-            f"{points}, {workers}, {seed} and {emd_points} were given."
+            "points and workers must be at least 1, the seed at least 0, and EMD points from 0 to points, but "
+            f"{points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
         )
     samples = samples_of(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
@@ -129,7 +129,10 @@ def _read_sets(
 
 
 def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Callable[[int, int], Points]]:
-    """Ids of the training shapes, and a function that draws the points of each."""
+    """Return the ids of the training shapes, and a function that draws points of a shape, given its index among them.
+
+    The function takes that index and the number of points to draw.
+    """
     indices = [index for index, split in enumerate(training.splits) if split == TRAINING]
     if not indices:
         raise ValueError(
@@ -146,7 +149,11 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
 def _distances(
     shapes: Sequence[JudgedShape], n: int, journals: dict[str, Path], *, points: int, emd_points: int, workers: int
 ) -> dict[str, list[Matrix]]:
-    """Distances of all pairs of the first 2 n shapes (n references, n generated), and of the rest to the references."""
+    """Return the distances, by name: Chamfer, and earth mover's if it is measured.
+
+    The first 2 n shapes, n references and n generated, are all compared with each other. The other generated shapes
+    are compared with the references, by Chamfer distance only.
+    """
     clouds = [shape.points for shape in shapes if shape.points is not None]
     found = {}
     for name, measure_of, size, reach in (
@@ -163,18 +170,21 @@ def _distances(
 
 
 def _set_distances(matrix: Matrix, n: int) -> SetDistances:
-    """Distances of the first n shapes, the references, and the next n, the generated ones."""
+    """Return the distances of the compared shapes; the first n are the references, the next n the generated shapes."""
     return SetDistances(matrix[n : 2 * n, n : 2 * n], matrix[n : 2 * n, :n], matrix[:n, :n])
 
 
 def _recognised(shapes: Sequence[JudgedShape], plain: Matrix, n: int) -> list[JudgedShape]:
-    """Shapes, the n references first; each is recognised as the category of its nearest reference other than itself."""
+    """Return the shapes, each recognised as the category of the nearest reference other than the shape itself.
+
+    The first n shapes are the references.
+    """
     to_references = plain[:, :n].copy()
     np.fill_diagonal(to_references, np.inf)
     recognised = []
     for shape, row in zip(shapes, to_references, strict=True):
         nearest, distance = shapes[int(row.argmin())], float(row.min())
-        if np.isfinite(distance):  # infinite for a single reference
+        if np.isfinite(distance):  # infinite if the shape is the only reference
             shape = replace(
                 shape,
                 recognised_as=nearest.category,

@@ -1,4 +1,4 @@
-"""The table of samples that `lagem generate` writes: the request for each sample, and its mesh or its failure."""
+"""Read the table that `lagem generate` writes: each sample's requested category, and its mesh or why it has none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ COLUMNS = ["index", "category", "file", "reason"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample.
+    """One row of the table.
 
-    id: path of its folder below the evaluated folder, if there are several, and the sample's index.
-    category: as requested; empty if none was requested.
-    path: path of the mesh; None if there is none; `reason` says why.
+    id: the sample's index, preceded by the path of its table's folder if that is inside the evaluated folder.
+    category: the requested category; empty if none was requested.
+    path: path of the mesh; None if there is no mesh.
+    reason: why there is no mesh; empty if there is one.
     """
 
     id: str
@@ -27,7 +28,7 @@ class Sample:
 
 
 def samples_of(generated: Path) -> list[Sample]:
-    """Samples of a folder of `lagem generate`, or of all such folders below one, in the order of their tables.
+    """Return the samples of a folder, and of all folders inside it, that `lagem generate` wrote, table by table.
 
     Raises:
         ValueError: If there is no sample, or only some samples have a category.
@@ -53,6 +54,6 @@ def _read(table: Path, generated: Path) -> Iterator[Sample]:
         if path is not None and not path.is_file():
             raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
         if not row["index"].isdecimal():
-            raise ValueError(f"{table}: {row['index']!r} is no index of a sample; generate the samples again.")
+            raise ValueError(f"{table}: {row['index']!r} is not the index of a sample; generate the samples again.")
         id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
         yield Sample(id=id, category=row["category"], path=path, reason=row["reason"])

@@ -1,4 +1,4 @@
-"""Measures of a generated set against a real set: MMD, COV and 1-NNA (Yang et al. 2019, PointFlow), and diversity.
+"""Measures that compare a generated set with a real set: MMD, COV, 1-NNA (Yang et al. 2019, PointFlow) and diversity.
 
 There are n generated shapes and n references; each shape is in a group (its category). MMD: mean over references of the
 distance to the nearest generated shape. COV: fraction of the references that are the nearest reference of some
@@ -10,13 +10,13 @@ Intervals. All three measures depend on the size of the sets and on nearest neig
 replacement, so its sample has only 63% of the shapes, some of them several times. The nearest neighbour of a shape that
 is drawn twice is its copy, so 1-NNA would rise towards 1 for any sets, COV would fall and MMD would rise. Here nothing
 is drawn twice. Each resampling takes a random half of the generated shapes and, independently, a random half of the
-references, from every group as evenly as possible (a delete-d jackknife with d = n/2; Shao & Wu 1989). The mean of
-local terms over m of n shapes, drawn without replacement, has (1 - m/n) / m times the variance of one term; for m = n/2
-this is 1/n, as for the whole sets. So halves vary as much as whole sets do. Their mean is biased, because halves are
-smaller; the interval is therefore the value of the whole sets plus the deviations of the halves from their mean. In a
-half, a shape often has another nearest neighbour, which widens the intervals: for Gaussian sets of 50 and of 200
-shapes, 96 to 99% of the intervals contained the mean MMD, COV or 1-NNA of sets of that size, and 92 to 98% contained
-the mean diversity.
+references, from every group as evenly as possible (a delete-d jackknife with d = n/2; Shao & Wu 1989). If m of n terms
+are drawn without replacement, their mean has (1 - m/n) / m times the variance of one term. For m = n/2 this factor is
+1/n, as for the mean over a whole set. So halves vary as much as whole sets do. The mean of the halves is biased,
+because halves are smaller; the interval is therefore the value of the whole sets plus the deviations of the halves from
+their mean. In a half, a shape often has another nearest neighbour, which widens the intervals: for Gaussian sets of 50
+and of 200 shapes, 96 to 99% of the intervals contained the mean MMD, COV or 1-NNA of sets of that size, and 92 to 98%
+contained the mean diversity.
 """
 
 from collections.abc import Callable
@@ -38,9 +38,11 @@ Measures = dict[str, float]
 
 @dataclass(frozen=True)
 class SetDistances:
-    """Values of one distance for the pairs of G generated shapes and R references.
+    """Values of one kind of distance between all pairs of G generated shapes and R references.
 
-    generated: (G, G); across: (G, R); references: (R, R).
+    generated: (G, G), between generated shapes.
+    across: (G, R), between generated shapes and references.
+    references: (R, R), between references.
     """
 
     generated: Matrix
@@ -48,7 +50,7 @@ class SetDistances:
     references: Matrix
 
     def chosen(self, generated: Indices, references: Indices) -> "SetDistances":
-        """The distances of the shapes with these indices."""
+        """Return only the distances between the shapes with these indices."""
         return SetDistances(
             self.generated[np.ix_(generated, generated)],
             self.across[np.ix_(generated, references)],
@@ -57,17 +59,17 @@ class SetDistances:
 
 
 def minimum_matching_distance(across: Matrix) -> float:
-    """MMD of (G, R) distances."""
+    """Return the MMD, given the (G, R) distances between generated shapes and references."""
     return float(across.min(axis=0).mean())
 
 
 def coverage(across: Matrix) -> float:
-    """COV of (G, R) distances."""
+    """Return the COV, given the (G, R) distances between generated shapes and references."""
     return len(np.unique(across.argmin(axis=1))) / across.shape[1]
 
 
 def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
-    """1-NNA; a shape with several nearest neighbours counts by the fraction of them that is in its set."""
+    """Return the 1-NNA. A shape with several nearest neighbours counts by the fraction of them that is in its set."""
     same_set = np.concatenate(
         [
             _nearest_in_same_set(distances.generated, distances.across),
@@ -78,7 +80,7 @@ def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
 
 
 def published_measures(distances: SetDistances, name: str) -> Measures:
-    """MMD, COV and 1-NNA, under names that end in the name of the distance."""
+    """Return MMD, COV and 1-NNA by name; each key ends in `name`, the name of the distance."""
     return {
         f"mmd_{name}": minimum_matching_distance(distances.across),
         f"coverage_{name}": coverage(distances.across),
@@ -87,10 +89,10 @@ def published_measures(distances: SetDistances, name: str) -> Measures:
 
 
 def diversity(within: Matrix, groups: NDArray[np.str_]) -> float:
-    """Mean distance of the pairs of shapes in the same group; NaN if there is no such pair.
+    """Return the mean distance between two shapes of the same group; NaN if there is no such pair.
 
     Args:
-        within: (N, N) distances of the shapes of one set.
+        within: (N, N) distances between the shapes of one set.
         groups: (N,) groups of these shapes.
     """
     first, second = np.triu_indices(len(groups), k=1)
@@ -100,11 +102,11 @@ def diversity(within: Matrix, groups: NDArray[np.str_]) -> float:
 
 @dataclass(frozen=True)
 class ComparedSets:
-    """n generated shapes and n references, in the same order of groups.
+    """Distances between n generated shapes and n references, which are in the same order of groups.
 
-    groups: (n,) groups of the generated shapes, and of the references.
-    plain: Chamfer distances, not squared, for the diversity.
-    published: by name, the distances for MMD, COV and 1-NNA.
+    groups: (n,) group of each generated shape, and also of the reference with the same index.
+    plain: Chamfer distances, not squared, from which the diversity is computed.
+    published: by name, the distances from which MMD, COV and 1-NNA are computed.
     """
 
     groups: NDArray[np.str_]
@@ -112,13 +114,13 @@ class ComparedSets:
     published: dict[str, SetDistances]
 
     def of_group(self, group: str) -> "ComparedSets":
-        """The shapes of one group."""
+        """Return both sets reduced to the shapes of one group."""
         indices = np.flatnonzero(self.groups == group)
         published = {name: distances.chosen(indices, indices) for name, distances in self.published.items()}
         return ComparedSets(self.groups[indices], self.plain.chosen(indices, indices), published)
 
     def measures(self, generated: Indices, references: Indices) -> Measures:
-        """All measures of the shapes with these indices."""
+        """Return all measures of the shapes with these indices."""
         found: Measures = {}
         for name, distances in self.published.items():
             found |= published_measures(distances.chosen(generated, references), name)
@@ -133,18 +135,20 @@ class ComparedSets:
         }
 
     def measures_with_intervals(self, seed: int) -> dict[str, Mean]:
-        """All measures with 95% intervals; a measure that is undefined for the whole or a half is left out."""
+        """Return all measures with 95% intervals; see `with_intervals`."""
         return with_intervals(self.measures, self.groups, seed)
 
 
 def with_intervals(
     measures: Callable[[Indices, Indices], Measures], groups: NDArray[np.str_], seed: int
 ) -> dict[str, Mean]:
-    """Measures of both whole sets, with 95% intervals from halves of each.
+    """Return the measures of the whole sets, with 95% intervals from random halves of both sets.
+
+    A measure that is undefined for the whole sets or for any half is left out.
 
     Args:
-        measures: Measures the generated shapes and the references with these indices.
-        groups: (n,) groups of the generated shapes, and of the references.
+        measures: Takes indices of generated shapes and of references, and returns the measures of these shapes.
+        groups: (n,) group of each generated shape, and also of the reference with the same index.
         seed: Seed of the halves.
     """
     everything = np.arange(len(groups))
@@ -162,12 +166,17 @@ def with_intervals(
 
 
 def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Indices:
-    """Indices of a random half, as evenly as possible from every group."""
+    """Return the indices of a random half of the shapes, drawn as evenly as possible from every group."""
     return np.lexsort((rng.random(len(groups)), groups))[rng.integers(2) :: 2]
 
 
 def _nearest_in_same_set(same: Matrix, other: Matrix) -> NDArray[np.float64]:
-    """(N,) whether nearest neighbours are of the same set, by (N, N) distances in it and (N, M) to the other set."""
+    """Return (N,) floats: 1 if a shape's nearest neighbour is in the same set, 0 if not, a fraction if several tie.
+
+    Args:
+        same: (N, N) distances between the shapes of the set.
+        other: (N, M) distances to the shapes of the other set.
+    """
     same = same + np.diag(np.full(len(same), np.inf))
     nearest_same, nearest_other = same.min(axis=1), other.min(axis=1)
     in_same_set = (nearest_same < nearest_other).astype(np.float64)

@@ -1,6 +1,6 @@
-"""The compared shapes: generated meshes and references, as point clouds with what is known about each shape.
+"""Read generated meshes and references as point clouds, with what is known about each shape.
 
-Both are in the unit-sphere frame; generated meshes, which are made in it, are not normalised again.
+All points are in the unit-sphere frame. Generated meshes are already in this frame and are not normalised again.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ Draw = Callable[[int, np.random.Generator], Points]
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedShape:
-    """What is known about one shape; None for what is unknown.
+    """What is known about one shape; a field is None if its value is unknown.
 
-    category: of a reference; of a generated shape, the requested category.
-    reason: why it has no surface; empty if it has one.
-    compared: whether it belongs to the compared sets of n shapes.
-    dominant_share: fraction of the volume of a generated mesh in its largest component
+    category: category of a reference, or the requested category of a generated shape.
+    reason: why the shape has no surface; empty if it has one.
+    compared: whether the shape is one of the n shapes of its set that are compared.
+    dominant_share: fraction of a generated mesh's volume that lies in its largest component
         (`lagem.geometry.dominant_share`).
-    recognised_as: category of the nearest other compared reference; nearest_reference, nearest_reference_distance: the
-        id and distance of that reference.
+    recognised_as: category of the nearest compared reference other than the shape itself.
+    nearest_reference, nearest_reference_distance: id and distance of that reference.
     nearest_train, nearest_train_distance: id and distance of the nearest training shape.
     points: (P, 3) points of the surface.
     """
@@ -52,27 +52,27 @@ class JudgedShape:
     points: Points | None = None
 
     def record(self) -> dict[str, Any]:
-        """All fields but the points."""
+        """Return all fields except the points."""
         record = asdict(replace(self, points=None))
         del record["points"]
         return record
 
 
 class ShapeReader:
-    """Draws the points of shapes, keyed by (seed, set and id), and finds the nearest training shape.
+    """Reads shapes, draws points from their surfaces, and finds their nearest training shapes.
 
     Args:
-        points: P, points per shape.
-        seed: Seed of the draws.
-        search: Search among the training shapes; None for no search.
-        journal: Journal of the nearest training shapes, by a digest of the points of the query.
+        points: P, the number of points per shape.
+        seed: Seed of the draws, which are also keyed by a shape's set and id.
+        search: Finds the nearest training shapes; None for no search.
+        journal: Stores the results of the search, by a digest of the points for which it was made; None for no search.
     """
 
     def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, journal: Journal | None) -> None:
         self._points, self._seed, self._search, self._journal = points, seed, search, journal
 
     def generated(self, sample: Sample) -> JudgedShape:
-        """Read a sample; the result has no points if there is no surface."""
+        """Read a sample; the result has no points if the sample has no surface."""
         shape = JudgedShape(set="generated", id=sample.id, category=sample.category, reason=sample.reason)
         if sample.path is None:
             return replace(shape, reason=sample.reason or "there is no mesh, and the table gives no reason")

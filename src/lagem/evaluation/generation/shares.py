@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from math import sqrt
 
-NORMAL_975 = 1.959963984540054  # quantile of the standard normal distribution
+NORMAL_975 = 1.959963984540054  # 0.975 quantile of the standard normal distribution
 
 
 @dataclass(frozen=True)
 class ShareOfSamples:
-    """A proportion, `successes` of `count`, with its 95% interval."""
+    """The proportion `successes` / `count`, with its 95% interval from `low` to `high`."""
 
     value: float
     successes: int
@@ -18,11 +18,13 @@ class ShareOfSamples:
 
 
 def share_of(successes: int, count: int) -> ShareOfSamples:
-    """A proportion with Wilson's interval (1927), which stays in [0, 1] and has a positive width even at 0 and 1.
+    """Return a proportion with Wilson's interval (1927).
+
+    The interval stays in [0, 1], and its width is positive even if the proportion is 0 or 1.
 
     Args:
         successes: Number of samples that have the property.
-        count: Number of all samples, at least 1.
+        count: Total number of samples, at least 1.
     """
     value, z2 = successes / count, NORMAL_975**2
     center = (value + z2 / (2 * count)) / (1 + z2 / count)

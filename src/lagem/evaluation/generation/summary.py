@@ -1,4 +1,4 @@
-"""Scores of generated shapes: of all shapes, and of each category with enough references."""
+"""Summarise the scores of all generated shapes, and of each category with enough references."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import ShareOfSamples, share_of
 from lagem.evaluation.means import Mean, mean_of_defined
 
-LEAST_REFERENCES = 50  # of a category that is reported separately
-ONE_SOLID = 0.9  # fraction of the volume that makes a solid dominant
+LEAST_REFERENCES = 50  # a category with fewer is not reported separately
+ONE_SOLID = 0.9  # a solid is dominant if it has at least this fraction of the volume
 
 
 @dataclass(frozen=True)
 class GroupScores:
     """Scores of all shapes, or of one category; an undefined score is left out.
 
-    means: measures of the sets, by the names in `lagem.evaluation.tables`, and mean distances to the training set.
-    shares: `surface` and `one_solid` of all samples, `recognised` of the samples in a compared category, and
-        `classifier` of the compared references.
+    means: measures of the sets and mean distances to the training set, by their names in `lagem.evaluation.tables`.
+    shares: proportions by name. `surface` and `one_solid` are proportions of all samples, `recognised` of the samples
+        in a compared category, and `classifier` of the compared references.
     """
 
     means: dict[str, Mean]
@@ -31,10 +31,10 @@ class GenerationSummary:
     """The result of an evaluation.
 
     overall: scores of all shapes; every category has as many generated shapes as references.
-    by_category: scores of the categories with enough of both.
-    left_out: by category, why it is not reported separately, or not compared.
-    failures: by reason, the number of samples without a surface.
-    unread: by id, why a reference could not be read.
+    by_category: scores of each category in which enough shapes are compared.
+    left_out: for each category that is not compared, or not reported separately, the reason.
+    failures: number of samples without a surface, by reason.
+    unread: reason why a reference could not be read, by its id.
     """
 
     overall: GroupScores
@@ -47,12 +47,12 @@ class GenerationSummary:
 def summarise_generation(
     shapes: Sequence[JudgedShape], sets: ComparedSets, left_out: dict[str, str], seed: int
 ) -> GenerationSummary:
-    """Summarise the scores.
+    """Summarise an evaluation of generated shapes.
 
     Args:
         shapes: All shapes of both sets.
         sets: The compared shapes.
-        left_out: By category, why it is not compared.
+        left_out: For each category that is not compared, the reason.
         seed: Seed of the intervals.
     """
     counts = Counter(sets.groups.tolist())
@@ -72,7 +72,7 @@ def summarise_generation(
 
 
 def _group_scores(shapes: Sequence[JudgedShape], sets: ComparedSets, known: set[str], seed: int) -> GroupScores:
-    """Scores of some shapes; `known` are the categories that a shape can be recognised as."""
+    """Return the scores of these shapes; `known` holds the categories that a shape can be recognised as."""
     samples = [shape for shape in shapes if shape.set == "generated"]
     references = [shape for shape in shapes if shape.set == "reference" and shape.compared]
     means = sets.measures_with_intervals(seed)

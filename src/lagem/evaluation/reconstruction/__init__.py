@@ -1,1 +1,1 @@
-"""How well an autoencoder reconstructs: scores of shapes, the card that reports them, and the comparison of cards."""
+"""Measure how well an autoencoder reconstructs shapes: scores, the card that reports them, and comparisons of cards."""

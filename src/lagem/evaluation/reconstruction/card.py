@@ -1,4 +1,4 @@
-"""The card of an evaluation: scores.csv, card.json, and card.md with the definitions."""
+"""The card of an evaluation of reconstructions: scores.csv, card.json and, with definitions, card.md."""
 
 import json
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ surfaces in the same frame, not rotated); they may be leaks. scores.csv names th
 
 @dataclass(frozen=True)
 class Card:
-    """A card read from a folder: its head, and the scores by id."""
+    """A card that was read from a folder: its head, and the scores by the ids of the shapes."""
 
     folder: Path
     head: ReconstructionHead
@@ -39,7 +39,7 @@ class Card:
 
 
 def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, head: ReconstructionHead) -> None:
-    """Write the three files.
+    """Write the three files of the card.
 
     Args:
         folder: Created if it does not exist.
@@ -58,7 +58,7 @@ def read_card(folder: Path) -> Card:
     """Read the card of an evaluation.
 
     Raises:
-        ValueError: If it is missing or damaged.
+        ValueError: If the card is missing or damaged.
     """
     path = folder / "card.json"
     try:
@@ -76,7 +76,7 @@ def read_card(folder: Path) -> Card:
 
 
 def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
-    """Rows of a table, titles first: means over shapes, over categories, and over the shapes of each category.
+    """Return the rows of a table, titles first: means over shapes, over categories, and over each category's shapes.
 
     If the nearest tenth is known, the mean over shapes is followed by the means without it and over it alone.
     """

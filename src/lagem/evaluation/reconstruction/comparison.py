@@ -1,4 +1,4 @@
-"""Paired comparison of evaluations of the same shapes: which difference is more than chance?"""
+"""Compare evaluations of the same shapes pair by pair, to tell which differences are more than chance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lagem.evaluation.reconstruction.card import Card, read_card
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import MEASURES, nearest_tenth
 
-# Fields that must agree for scores to be comparable. Paths may differ if the index shows that the shapes are the same.
+# Scores are comparable only if these fields agree. Paths of the data may differ if their indexes are the same.
 COMPARED_FIELDS = ("truth", "index_sha256", "split", "points", "resolution", "seed")
 
 
@@ -22,7 +22,8 @@ class Difference:
 
     first, second: means over these shapes.
     difference: second minus first, with the 95% interval of the paired bootstrap.
-    left_out: number of shapes without a value in one of the two, such as the Chamfer distance without a surface.
+    left_out: number of shapes without a value in one of the two; a result without a surface, for example, has no
+        Chamfer distance.
     """
 
     first: float
@@ -33,12 +34,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two evaluations on their common shapes.
+    """Two evaluations, compared on their common shapes.
 
-    first, second: their folders.
-    shapes: number of common shapes; unpaired: number of shapes that only one of them has.
-    over_shapes: differences by measure; a measure without any pair is left out.
-    without_nearest: the same without the nearest tenth of the shapes; empty if the nearest tenth is unknown.
+    first, second: folders of the two evaluations.
+    shapes: number of common shapes.
+    unpaired: number of shapes that only one of the two has.
+    over_shapes: differences by measure; a measure that no shape has in both evaluations is left out.
+    without_nearest: differences by measure without the `nearest_tenth` of the shapes; empty if that is unknown.
     """
 
     first: str
@@ -50,7 +52,7 @@ class Comparison:
 
 
 def compare(folders: Sequence[Path]) -> list[Comparison]:
-    """Compare each of the other evaluations with the first.
+    """Compare each later evaluation with the first.
 
     Args:
         folders: At least two folders that `lagem evaluate` wrote.
@@ -97,7 +99,7 @@ def _compared(first: Card, second: Card) -> Comparison:
 
 
 def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int) -> dict[str, Difference]:
-    """Differences of all measures; a pair is two scores of the same shape."""
+    """Return the differences by measure; each pair holds two scores of the same shape."""
     found = {}
     for measure in MEASURES:
         # None becomes nan

@@ -18,11 +18,11 @@ shape; they may be leaks."""
 
 
 def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
-    """Compare evaluations with the first of them, print the tables, and write them if there is an output folder.
+    """Compare each later evaluation with the first, print the tables, and write them if there is an output folder.
 
     Args:
         folders: At least two folders that `lagem evaluate` wrote.
-        output: Folder for comparison.md and comparison.json; created if it does not exist.
+        output: Folder for comparison.md and comparison.json, created if it does not exist; None to write nothing.
     """
     comparisons = compare(folders)
     console = Console(soft_wrap=True)
@@ -35,7 +35,7 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:
-    """Rows of a table: titles, then every measure over all shapes, then every measure without the nearest tenth."""
+    """Return the rows of a table: titles, the measures over all shapes, the measures without the nearest tenth."""
     rows = [["", "pairs", "left out", "first", "second", "difference"]]
     for group, differences in (
         ("all shapes", comparison.over_shapes),

@@ -12,16 +12,16 @@ from lagem.storage.digest import sha256_of
 
 
 class EvaluationSet:
-    """Shapes with their ground truth.
+    """The evaluated shapes, with their ground truth.
 
-    shards: the prepared folder; None for raw meshes.
-    head: what the card says about the shapes.
+    shards: reader of the prepared folder; None for raw meshes.
+    head: head of the card with the fields that describe the shapes.
     ids: ids of the shapes, in order.
 
     Args:
         data: A folder of `lagem prepare`, or meshes: a file, a folder or a manifest.
         split: Split of a prepared folder.
-        points: R, points drawn on the surface of a raw mesh; a prepared shape has stored points.
+        points: R, the number of points drawn on a raw mesh; for prepared shapes the stored points are used instead.
         seed: Seed of the draws.
 
     Raises:
@@ -43,10 +43,10 @@ class EvaluationSet:
             self.head = ReconstructionHead(data=str(data), truth="input: the meshes' own surface", split="all")
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | UnreadableShape]:
-        """The shapes in order.
+        """Yield the shapes in order.
 
         Args:
-            num_surface_points: N, input points per shape.
+            num_surface_points: N, the number of input points per shape.
             only: Ids of the shapes to yield; None yields all.
         """
         if self.shards:

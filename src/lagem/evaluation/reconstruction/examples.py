@@ -1,4 +1,4 @@
-"""Pictures of the worst, median and best shapes of an evaluation: the truth above, the result below."""
+"""Pictures of the worst, median and best shapes of an evaluation, with the truth above the result."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ SIZE = 280  # pixels
 
 
 def examples(scores: Sequence[ShapeScore]) -> dict[str, list[ShapeScore]]:
-    """The worst, median and best shapes by F-score@0.02, each list ascending; they overlap if shapes are few."""
+    """Return the worst, median and best shapes by F-score@0.02, each list ascending; lists of few shapes overlap."""
     ranked = sorted(scores, key=lambda score: (score.fscore_020, score.id))
     count = min(SHOWN, len(ranked))
     middle = (len(ranked) - count) // 2
@@ -35,13 +35,13 @@ def draw_examples(
     *,
     up: Literal["y", "z"],
 ) -> None:
-    """Write a picture of examples; the tile of a result without a surface is grey.
+    """Write a picture of the examples. A result without a surface has a grey tile.
 
     Args:
         path: A png file.
-        method: Computes the results of the examples again.
+        method: The evaluated method, which computes the results of the examples again.
         scores: Scores of readable shapes, at least one.
-        truths: Yields the truths of the shapes with these ids.
+        truths: Takes ids and yields the truths of the shapes with these ids.
         up: The frame's axis that points up in the picture.
     """
     chosen = examples(scores)
@@ -58,12 +58,12 @@ def draw_examples(
 def draw_results(
     truths: Iterable[Truth | UnreadableShape], methods: Sequence[Method], *, size: int, up: Literal["y", "z"]
 ) -> dict[str, list[Picture | None]]:
-    """Pictures by id of each readable shape: of its truth, then of each method's result (None without a surface).
+    """Return the pictures of each readable shape, by id: the truth, then each method's result (None without a surface).
 
     Args:
         truths: The shapes.
         methods: Compute the results.
-        size: Pixels along a side of a picture.
+        size: Number of pixels along a side of a picture.
         up: The frame's axis that points up in the picture.
     """
     return {

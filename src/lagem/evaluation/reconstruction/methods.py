@@ -22,7 +22,7 @@ from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
 
-# Maps the latents of all levels of a shape, fine to coarse, and its id to other latents.
+# Takes the latents of all levels of a shape, fine to coarse, and the shape's id; returns latents to decode instead.
 ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]
 NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surface points"
 
@@ -30,8 +30,8 @@ NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surf
 class Method(Protocol):
     """Computes a result for every shape.
 
-    head: what the card says about the method.
-    num_surface_points: N, input points that it reads.
+    head: head of the card with the fields that describe the method.
+    num_surface_points: N, the number of input points that the method reads.
     """
 
     head: ReconstructionHead
@@ -41,7 +41,7 @@ class Method(Protocol):
         """Score the result for a shape against the truth."""
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """(size, size, 3) uint8 picture of the result for a shape; None if it has no surface."""
+        """Return a (size, size, 3) uint8 picture of the result for a shape; None if the result has no surface."""
 
 
 class AutoencoderMethod:
@@ -50,8 +50,8 @@ class AutoencoderMethod:
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file.
         num_surface_points: N; None takes the number used in training.
-        points: Points drawn on the result's surface.
-        resolution: Cells along a side of the grid.
+        points: Number of points drawn on the result's surface.
+        resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of the draw.
     """
@@ -83,14 +83,14 @@ class AutoencoderMethod:
         return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """The same network, but it decodes the latents that `change` returns."""
+        """Return a method with the same network that decodes the latents which `change` returns."""
         changed = copy.copy(self)
         changed._change = change
         return changed
 
     @torch.no_grad()
     def score(self, truth: Truth) -> ShapeScore:
-        """See `score_shape`."""
+        """Score the field that the network decodes, by `score_shape`."""
         return score_shape(
             truth,
             self._field(truth),
@@ -102,7 +102,7 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """Picture of the mesh that is scored."""
+        """Return a picture of the mesh that is scored."""
         mesh = surface_or_none(
             self._field(truth), resolution=self._resolution, seeds=truth.surface_points, device=self._codec.device
         )
@@ -116,15 +116,15 @@ class AutoencoderMethod:
 
 
 class RetrievalMethod:
-    """The baseline whose result is the nearest training shape, by its stored points and normals.
+    """The baseline that returns the nearest training shape, given as its stored points and normals.
 
-    A network that scores lower does worse than a lookup in its training set. There is no IoU, as the training shape has
-    no labels at the queries of the evaluated shape.
+    A network that scores lower does worse than a lookup in its training set. There is no IoU, because the training
+    shape has no labels at the queries of the evaluated shape.
 
     Args:
         shards: A prepared folder.
         neighbours: Nearest training shapes of the evaluated shapes.
-        points: Maximum number of points of the result.
+        points: Maximum number of the training shape's points to return.
 
     Raises:
         ValueError: If the nearest training shapes are unknown.
@@ -143,7 +143,10 @@ class RetrievalMethod:
         self.head = ReconstructionHead(weights=NO_WEIGHTS)
 
     def score(self, truth: Truth) -> ShapeScore:
-        """See `score_points`; the floor uses the area recorded in preparation and is None without that record."""
+        """Score the training shape by `score_points`.
+
+        The floor is computed from the surface area that was recorded in preparation; it is None without that record.
+        """
         index = self._index(truth)
         count = min(self._points, self._shards.count(index, "surface_points"))
         points, normals = (self._shards.read(index, f"surface_{name}", 0, count) for name in ("points", "normals"))
@@ -153,7 +156,7 @@ class RetrievalMethod:
         return score_points(truth, points, normals, floor=floor)
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """Picture of the training shape's points."""
+        """Return a picture of the training shape's points."""
         return render_points(self._shards.read(self._index(truth), "surface_points"), size=size, up=up)
 
     def _index(self, truth: Truth) -> int:

@@ -1,4 +1,4 @@
-"""An evaluation, from weights and data to its card; scores are journalled, so a killed run resumes."""
+"""Evaluate reconstructions, from weights and data to the card. Scores are journalled, so a killed run can resume."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -46,21 +46,21 @@ def evaluate(
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file; None for the retrieval baseline, which returns the
             nearest training shape.
-        data: A folder of `lagem prepare` (truth: its stored surface and labels), or raw meshes (truth: their surface,
-            without IoU).
+        data: A folder of `lagem prepare`, whose stored surfaces and labels are the truth, or raw meshes, whose surfaces
+            are the truth; raw meshes have no IoU.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
-        num_surface_points: N, points given to the encoder; None takes the number used in training.
-        points: Points drawn on each surface for the distances.
-        resolution: Cells along a side of the grid.
+        num_surface_points: N, the number of points given to the encoder; None takes the number used in training.
+        points: Number of points drawn on each surface for the distances.
+        resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of the samplings.
+        seed: Seed of all draws.
         up: The axis that points up in the picture.
         part: Score only this part of the shapes, and write no card. Parts may run at the same time, on several
             machines. A call without a part then scores what is missing and writes the card.
 
     Returns:
-        Means and intervals; None for a part.
+        The means of the scores, with intervals; None for a part.
     """
     autoencoder = None
     if weights is not None:
@@ -117,10 +117,10 @@ def score_all(
         method: Computes the results.
         shapes: The evaluated shapes.
         journal: File to which scores are appended; scores that it already holds are kept if their head is the same.
-        head: Identifies the evaluation.
+        head: Head of the card; it identifies the evaluation.
         title: Title of the progress bar.
         part: Score only this part of the shapes.
-        others: Journals of other runs; their scores from the same head are used too.
+        others: Journals of other runs; their scores are used too if they belong to the same head.
 
     Returns:
         The scores, and the ids of the unreadable shapes.

@@ -1,4 +1,4 @@
-"""Every published measure of one reconstruction (definitions: `lagem.geometry.metrics`)."""
+"""Compute all published measures of one reconstruction; `lagem.geometry.metrics` defines them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,15 +17,16 @@ from lagem.randomness import sample_generator
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeScore:
-    """Scores of one shape; None for a measure that is not defined.
+    """Scores of one shape; a measure that is not defined is None.
 
-    chamfer: mean(truth to result) + mean(result to truth), distances not squared; None without a surface.
-    fscore_010, fscore_020, fscore_050: at thresholds 0.01, 0.02, 0.05; 0 without a surface.
-    normal_consistency: mean |cosine| of the normals of nearest points, averaged over both directions (Mescheder et al.
-        2019); 0 without a surface.
-    iou, iou_near: IoU at uniform and at near queries; None if the truth is an input mesh.
-    floor: expected Chamfer distance of two samplings of the result's surface.
-    reason: why there is no surface; empty if there is one.
+    chamfer: mean distance from the truth to the result plus mean distance from the result to the truth, not squared;
+        None without a surface.
+    fscore_010, fscore_020, fscore_050: F-scores at the thresholds 0.01, 0.02 and 0.05; 0 without a surface.
+    normal_consistency: mean |cosine| between the normals of nearest points, averaged over both directions (Mescheder et
+        al. 2019); 0 without a surface.
+    iou, iou_near: IoU at uniform queries and at queries near the surface; None if the truth is an input mesh.
+    floor: expected Chamfer distance between two samplings of the result's surface.
+    reason: why the result has no surface; empty if it has one.
     nearest_train, nearest_train_distance: id and distance of the nearest training shape; None if unknown
         (`lagem.evaluation.neighbours`).
     """
@@ -59,8 +60,8 @@ def score_shape(
     Args:
         truth: The shape.
         query_logits: Maps (Q, 3) points to (Q,) logits, positive inside.
-        resolution: Cells along a side of the grid (published: 128).
-        points: Points drawn on the result's surface (published: 100,000).
+        resolution: Number of cells along a side of the grid (published: 128).
+        points: Number of points drawn on the result's surface (published: 100,000).
         seed: Seed of that draw, keyed by the id.
         device: Device of the field.
     """
@@ -77,12 +78,12 @@ def score_shape(
 def score_points(
     truth: Truth, predicted: NDArray[np.floating], normals: NDArray[np.floating], *, floor: float | None
 ) -> ShapeScore:
-    """Score points of a result's surface against the truth; without a field there is no IoU.
+    """Score points of a result's surface against the truth. The score has no IoU, because that needs a field.
 
     Args:
         truth: The shape.
         predicted: (P, 3) points of the result, in the unit-sphere frame.
-        normals: (P, 3), unit normals at these points.
+        normals: (P, 3) unit normals at these points.
         floor: See `ShapeScore`.
     """
     (to_result, nearest), (to_truth, nearest_reference) = nearest_points(truth.reference_points, predicted)

@@ -1,4 +1,4 @@
-"""The status of an evaluation: how many shapes have a score, were refused, and are missing."""
+"""The status of an evaluation: how many shapes have a score, how many were refused, and how many are missing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,10 @@ def evaluation_status(
     resolution: int = 128,
     seed: int = 0,
 ) -> str:
-    """The status as one line; only scores with the given settings count.
+    """Return the status as one line; only scores with the given settings count.
 
-    Reads the card and the journals. A running evaluation is not disturbed. The arguments are those of `evaluate`; if
-    `num_surface_points` is None, scores with any number of points count.
+    The status comes from the card and the journals. A running evaluation is not disturbed. The arguments are those of
+    `evaluate`; if `num_surface_points` is None, scores with any number of input points count.
     """
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
     wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed))
@@ -42,12 +42,12 @@ def evaluation_status(
 
 
 def score_journals(output: Path) -> list[Path]:
-    """Journals of the scores of unfinished evaluations in a folder."""
+    """Return the journals of unfinished evaluations in a folder; they hold the scores so far."""
     return sorted(output.glob(".scores*.jsonl"))
 
 
 def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
-    """The reason why each scored shape has no surface; empty if it has one."""
+    """Return, by the id of each scored shape, why it has no surface; the reason is empty if it has one."""
     reasons: dict[str, str] = {}
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:

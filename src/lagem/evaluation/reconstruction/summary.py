@@ -14,12 +14,13 @@ MEASURES = tuple(field.name for field in fields(ShapeScore) if field.name not in
 
 @dataclass(frozen=True)
 class Summary:
-    """Means by measure; a measure that no shape has is left out.
+    """Means of the scores, by measure; a measure that no shape has is left out.
 
     over_shapes: means over all shapes.
     over_categories: means of the categories' means, as in the paper's Table 4.
     by_category: means over the shapes of each category.
-    without_nearest, nearest: means without the nearest tenth, and over it alone; empty if it is unknown.
+    without_nearest: means over the shapes without the `nearest_tenth`; empty if that is unknown.
+    nearest: means over the `nearest_tenth` alone; empty if that is unknown.
     failed: by id, why a shape has no surface or could not be read; such a shape has F-score 0.
     """
 
@@ -64,9 +65,9 @@ def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
 
 
 def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
-    """Ids of the 10% of the shapes, rounded up, that lie nearest to a training shape: possible leaks.
+    """Return the ids of the 10% of the shapes, rounded up, that lie nearest to a training shape; they may be leaks.
 
-    Empty if no distance to the training set is known.
+    The result is empty if no distance to the training set is known.
     """
     known = sorted(
         (score.nearest_train_distance, score.id) for score in scores if score.nearest_train_distance is not None

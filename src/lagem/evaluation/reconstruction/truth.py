@@ -1,6 +1,6 @@
 """The ground truth of an evaluation: the stored surface and labels of a prepared shape, or a raw mesh.
 
-N input points of the network, R reference points, Q queries; all coordinates are in the unit-sphere frame.
+Letters: N input points of the network, R reference points, Q queries. All coordinates are in the unit-sphere frame.
 """
 
 from collections.abc import Container, Iterator
@@ -26,7 +26,9 @@ Points = NDArray[np.float32]
 class LabelledQueries:
     """Queries with their occupancy.
 
-    points: (Q, 3); occupancy: (Q,) bool; weight: (Q,), the number of uniform draws that each query represents.
+    points: (Q, 3).
+    occupancy: (Q,), True inside the shape.
+    weight: (Q,), the weight of each query in the IoU, proportional to the volume that it represents.
     """
 
     points: Points
@@ -39,8 +41,8 @@ class Truth:
     """One shape with its ground truth.
 
     surface_points: (N, 3), the network's input.
-    reference_points, reference_normals: (R, 3), on the true surface.
-    volume, near: labelled queries; None for a raw mesh, whose inside is unknown.
+    reference_points, reference_normals: (R, 3) points on the true surface, and their normals.
+    volume, near: queries in the volume and near the surface; None for a raw mesh, whose inside is unknown.
     """
 
     id: str
@@ -64,13 +66,13 @@ class UnreadableShape:
 def truths_of_prepared(
     root: Path, *, split: str, num_surface_points: int, seed: int, only: Container[str] | None = None
 ) -> Iterator[Truth | UnreadableShape]:
-    """Shapes of one split of a prepared folder, in the order of its index.
+    """Yield the shapes of one split of a prepared folder, in the order of its index.
 
     Args:
         root: Folder that `lagem prepare` wrote.
         split: Split in the index.
-        num_surface_points: N; the points are a window of the stored points.
-        seed: The start of the window is keyed by this seed and the id.
+        num_surface_points: N, the number of input points, which are a window of the stored points.
+        seed: Seed of the draw of the window's start, which is also keyed by the shape's id.
         only: Ids of the shapes to yield; None yields all.
     """
     shards = Shards(root)
@@ -91,13 +93,13 @@ def truths_of_meshes(
     seed: int,
     only: Container[str] | None = None,
 ) -> Iterator[Truth | UnreadableShape]:
-    """Raw meshes, found as `lagem prepare` finds them.
+    """Yield raw meshes, which are found as `lagem prepare` finds them.
 
     Args:
         sources: Files, folders and manifests.
-        num_surface_points: N, points drawn on the mesh.
-        num_reference_points: R, points drawn on the mesh.
-        seed: Seed of the draws, keyed by the id.
+        num_surface_points: N, the number of input points drawn on each mesh.
+        num_reference_points: R, the number of reference points drawn on each mesh.
+        seed: Seed of the draws, which are also keyed by the shape's id.
         only: Ids of the shapes to yield; None yields all.
     """
     for mesh in find_meshes(sources, val_share=0):
