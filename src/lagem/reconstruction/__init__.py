@@ -1,1 +1,1 @@
-"""Shapes to latents and back: the codec, files through it, and the report."""
+"""Encode shapes to latents and decode them again: the codec, its use on files, and the report."""

@@ -1,4 +1,4 @@
-"""An autoencoder in use: shape → points → latents → field → mesh.
+"""Use an autoencoder: shape → points → latents → field → mesh.
 
     import lagem
 
@@ -35,12 +35,13 @@ from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 class ShapeCodec:
     """An autoencoder on a device: encodes shapes to latents, and decodes latents to fields and meshes.
 
-    `encode` and `decode` work in the coordinates of the shape that is given. The methods below them work in the unit
-    sphere: a shape's frame centres it on its bounding box and scales it to a largest norm of 1.
+    `encode` and `decode` work in the coordinates of the given shape. `latents_of`, `field_of` and `mesh_of` work in the
+    unit sphere: the frame of a shape moves the center of its bounding box to the origin and scales its largest norm
+    to 1.
 
     Args:
         autoencoder: The network.
-        spec: Spec of the network.
+        spec: Sizes and settings of the network.
     """
 
     def __init__(self, autoencoder: Autoencoder, spec: AutoencoderSpec) -> None:
@@ -59,16 +60,16 @@ class ShapeCodec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of the autoencoder, which latents record."""
+        """Fingerprint of the autoencoder, which is stored with its latents."""
         return fingerprint_of(self.autoencoder)
 
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
-        """Latents of a shape, with its frame.
+        """Return the latents of a shape, with its frame.
 
         Args:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
-                coordinates; or a shape that is in the unit sphere already, from `load_shape`.
-            num_surface_points: Points of the surface to encode; None takes as many as in training.
+                coordinates; or a result of `load_shape`, which is already in the unit sphere.
+            num_surface_points: Number of surface points to encode; None takes as many as in training.
             seed: Seed of the draw of these points, which is also keyed by the file's name.
 
         Raises:
@@ -86,11 +87,11 @@ class ShapeCodec:
         resolution: int = 128,
         method: ExtractionMethod = "coarse_to_fine",
     ) -> Mesh:
-        """Mesh of latents, in the coordinates of the shape that was encoded, with its `up` axis.
+        """Return the mesh of latents, in the coordinates of the encoded shape and with its `up` axis.
 
         Args:
             latents: A result of `encode`; or (M_i, D_i) tensors, fine to coarse, for a mesh in the unit sphere.
-            resolution: Cells along a side of the grid.
+            resolution: Number of cells along a side of the grid.
             method: How the grid is evaluated, as in `extract_surface`.
 
         Raises:
@@ -104,7 +105,11 @@ class ShapeCodec:
         return replace(mesh, up=latents.up)
 
     def count_of_points(self, asked: int | None) -> int:
-        """Number of surface points to encode: `asked`, or as in training; raises ValueError if it is not positive."""
+        """Return the number of surface points to encode: `asked`, or as many as in training if that is None.
+
+        Raises:
+            ValueError: If the number is not positive.
+        """
         count = self.spec.num_surface_points if asked is None else asked
         if count < 1:
             source = "in training (these weights are untrained)" if asked is None else "asked for"
@@ -113,12 +118,15 @@ class ShapeCodec:
 
     @torch.no_grad()
     def latents_of(self, points: Tensor) -> list[Tensor]:
-        """(M_i, D_i) latents of (N, 3) points in the unit sphere, fine to coarse, on the codec's device."""
+        """Encode (N, 3) points in the unit sphere to (M_i, D_i) latents, fine to coarse, on the codec's device."""
         return [z[0] for z in self.autoencoder.encode(points.float().unsqueeze(0).to(self.device))]
 
     @torch.no_grad()
     def field_of(self, latents: Sequence[Tensor]) -> QueryLogits:
-        """Field of (M_i, D_i) latents, fine to coarse: (Q, 3) points in the unit sphere to (Q,) logits."""
+        """Return the field of (M_i, D_i) latents, fine to coarse.
+
+        The field maps (Q, 3) points in the unit sphere to (Q,) logits, positive inside.
+        """
         expected = [(level.num_latents, level.latent_dim) for level in self.spec.levels]
         if (found := [tuple(z.shape) for z in latents]) != expected:
             raise ValueError(f"latents must have the sizes {expected}, fine to coarse, but {found} were given.")
@@ -132,13 +140,16 @@ class ShapeCodec:
         method: ExtractionMethod = "coarse_to_fine",
         seeds: NDArray[np.floating] | None = None,
     ) -> Mesh:
-        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside.
+        """Return the mesh of (M_i, D_i) latents, in the unit sphere.
 
         Args:
-            latents: Fine to coarse.
-            resolution: Cells along a side of the grid.
-            method: As for `extract_surface`.
+            latents: Latents of all levels, fine to coarse.
+            resolution: Number of cells along a side of the grid.
+            method: How the grid is evaluated, as in `extract_surface`.
             seeds: (N, 3) points that were encoded, if they are known.
+
+        Raises:
+            EmptySurfaceError: If the field has no inside.
         """
         field = self.field_of(latents)
         return extract_surface(field, resolution=resolution, method=method, seeds=seeds, device=self.device)
@@ -149,11 +160,11 @@ def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> Shap
 
     Args:
         name: `autoencoder` or `large`, which ship with the package; a checkpoint of `lagem fit` or a safetensors file;
-            the folder of a run (its checkpoints/last.ckpt) or of a bundle, or one with a single file of weights.
+            or the folder of a run (which uses its checkpoints/last.ckpt), of a bundle, or with a single weights file.
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:
-        ValueError: If there are no such weights, or the device cannot be used.
+        ValueError: If no weights are found under that name, or the device cannot be used.
     """
     path = autoencoder_file(name)
     if not path.is_file() and str(name) in CASCADES:

@@ -1,4 +1,4 @@
-"""Reconstruct meshes and point clouds from files: into the unit sphere, through the network, and back."""
+"""Reconstruct meshes and point clouds from files: move them into the unit sphere, through the network, and back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from lagem.sources.unit_shape import UnitShape, load_shape
 
 @dataclass(frozen=True)
 class ReconstructedShape:
-    """Result of one file, in the unit sphere: the mesh, and its score against the input."""
+    """Result for one file: the input shape, the reconstructed mesh, both in the unit sphere, and the mesh's score."""
 
     shape: UnitShape
     mesh: Mesh
@@ -35,19 +35,19 @@ def reconstruct_shape(
     threshold: float = 0.02,
     seed: int = 0,
 ) -> ReconstructedShape:
-    """Encode a shape, decode it, and score the mesh by the published definition.
+    """Encode a shape, decode the latents, and score the mesh by the published definition.
 
-    The ground truth is the input's own surface (for a cloud, its points).
+    The ground truth is the surface of the input, or its points if it is a point cloud.
 
     Args:
         codec: The autoencoder.
         shape: From `load_shape`.
-        num_surface_points: Points of the surface to encode; None takes as many as in training.
-        resolution: Cells along a side of the grid.
+        num_surface_points: Number of surface points to encode; None takes as many as in training.
+        resolution: Number of cells along a side of the grid.
         method: How the grid is evaluated, as in `extract_surface`.
-        points: Points sampled on input and result for the score.
-        threshold: F-score threshold, in unit-sphere units.
-        seed: Seed of the samplings, keyed by the shape's name.
+        points: Number of points drawn on the input and on the result for the score.
+        threshold: Threshold of the F-score, in unit-sphere units.
+        seed: Seed of all draws of points, which are also keyed by the shape's name.
 
     Raises:
         EmptySurfaceError: If the decoded field has no inside.
@@ -73,7 +73,9 @@ def reconstruct_files(
     seed: int,
     up: Up,
 ) -> Iterator[tuple[Path, ReconstructedShape | str]]:
-    """Reconstruct files to `output/<name>.<format>` in their own coordinates; a bad file does not stop the others.
+    """Reconstruct files as `output/<name>.<format>`, each in the coordinates of its file.
+
+    A file that cannot be reconstructed does not stop the others.
 
     A glb file stands in a viewer, since `up` says which axis points up in inputs other than glTF.
 

@@ -1,4 +1,4 @@
-"""The latents of one shape with its frame, in memory and as a file (docs/latents-format.md)."""
+"""The latents of one shape together with its frame, in memory and as a file (docs/latents-format.md)."""
 
 import json
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Latents:
     """The latents of one shape, from one autoencoder.
 
     levels: L tensors (M_i, D_i) float32 on the CPU, fine to coarse.
-    frame: Map between the shape's coordinates and the unit sphere.
-    autoencoder: Fingerprint of the autoencoder.
+    frame: The frame of the shape, which maps its coordinates to the unit sphere and back.
+    autoencoder: Fingerprint of the autoencoder that encoded the shape.
     up: The axis that points up in the shape.
     """
 
@@ -32,10 +32,10 @@ class Latents:
     up: Up = "z"
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, whole or not at all; missing folders are made."""
+        """Write a safetensors file, whole or not at all. Missing folders are created."""
         path = Path(path)
         if path.suffix != ".safetensors":
-            raise ValueError(f"{path}: latents are saved as .safetensors; rename it.")
+            raise ValueError(f"{path}: latents are saved as .safetensors files; use that extension.")
         arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
         arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
         arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)
@@ -45,7 +45,7 @@ class Latents:
 
     @classmethod
     def load(cls, path: str | Path) -> "Latents":
-        """Read what `save` wrote; ValueError naming the file if it holds anything else."""
+        """Read latents from a file that `save` wrote; raises ValueError naming the file if it holds anything else."""
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"{path}: there is no such file.")

@@ -1,4 +1,4 @@
-"""Output of `lagem reconstruct` besides its meshes: a line for each file, scores.csv and a picture."""
+"""The output of `lagem reconstruct` other than meshes: a printed line for each file, scores.csv and a picture."""
 
 import time
 from pathlib import Path
@@ -18,14 +18,14 @@ PICTURED = 12  # maximum number of shapes in the picture
 
 
 class Report:
-    """Prints a line for each finished file, and collects scores, reasons and the first pictures.
+    """Prints a line for each finished file, and collects its score or reason for failure and the first pictures.
 
     Args:
         total: Number of files to reconstruct.
     """
 
     def __init__(self, *, total: int) -> None:
-        self.scores: dict[str, tuple[SurfaceScore, int]] = {}  # and the number of faces
+        self.scores: dict[str, tuple[SurfaceScore, int]] = {}  # by name: the score and the number of faces
         self.failed: dict[str, str] = {}
         self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
         self._console = Console(highlight=False, soft_wrap=True)
@@ -33,7 +33,7 @@ class Report:
         self._start = time.monotonic()
 
     def add(self, path: Path, result: ReconstructedShape | str) -> None:
-        """Print one file's scores, or the reason why it has none."""
+        """Print the scores of one file, or the reason why it has none."""
         count = len(self.scores) + len(self.failed) + 1
         left = (time.monotonic() - self._start) / count * (self._total - count)
         position = f"[{count}/{self._total}, {left:.0f} s left] {path.name}:"
@@ -51,7 +51,7 @@ class Report:
         )
 
     def write(self, output: Path) -> None:
-        """Write scores.csv and picture.png to `output`, and print the means and the folder."""
+        """Write scores.csv and picture.png to `output`, and print the mean scores and where the files are."""
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / "scores.csv", self._table())
         if self._pictures:

@@ -1,4 +1,4 @@
-"""A run of `lagem reconstruct`, from names of weights and files to results on the disk."""
+"""The work of `lagem reconstruct`: from names of weights and files to results on the disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,20 +29,20 @@ def reconstruct(
     """Reconstruct files, print a line for each, and write meshes, scores.csv and picture.png.
 
     Args:
-        weights: As `load_codec` takes them.
+        weights: Name or path of the weights, as `load_codec` takes it.
         paths: Meshes and point clouds.
         output: Folder of the results.
-        num_surface_points: Points of the surface to encode; None takes as many as in training.
-        points: Points drawn on input and result for the scores.
-        resolution: Cells along a side of the grid.
-        method: How the grid is evaluated.
-        format: Ending of the meshes' files.
+        num_surface_points: Number of surface points to encode; None takes as many as in training.
+        points: Number of points drawn on each input and result for the scores.
+        resolution: Number of cells along a side of the grid.
+        method: How the grid is evaluated, as in `extract_surface`.
+        format: File extension of the meshes.
         device: Device of the network.
         seed: Seed of the draws.
         up: The axis that points up in files that do not say it; in glTF files it is y.
 
     Returns:
-        How many files were reconstructed.
+        The number of files that were reconstructed.
 
     Raises:
         ValueError: If nothing can be reconstructed with these arguments, or the folder cannot be written to.

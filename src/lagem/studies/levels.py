@@ -1,4 +1,4 @@
-"""What each level carries: each replaced by Gaussian noise (LaGeM appendix G), and the coarse levels alone.
+"""Study what each level carries: replace it by Gaussian noise (LaGeM appendix G), or decode the coarse levels alone.
 
 If noise in a level changes nothing, the decoder ignores that level, and a cascade generates it in vain.
 """
@@ -40,13 +40,17 @@ pairs for its difference."""
 
 @dataclass(frozen=True)
 class Variant:
-    """A change of latents: level `noise` is replaced by noise, and levels finer than `finest` are set to 0."""
+    """A change of latents: level `noise` is replaced by noise, and all levels finer than `finest` are set to 0.
+
+    noise: number of the level to replace; None for none.
+    finest: number of the finest level to keep; 1 keeps all.
+    """
 
     noise: int | None = None
     finest: int = 1
 
     def name(self, num_levels: int) -> str:
-        """Name in tables."""
+        """Return the variant's name in tables."""
         if self.noise is not None:
             return f"noise in level {self.noise}"
         if self.finest == 1:
@@ -54,7 +58,7 @@ class Variant:
         return f"level {num_levels} alone" if self.finest == num_levels else f"levels {num_levels} to {self.finest}"
 
     def change(self, latents: Sequence[Tensor], id: str, *, seed: int) -> list[Tensor]:
-        """Change the latents of one shape, (M_i, D_i) fine to coarse."""
+        """Return the changed latents of one shape, (M_i, D_i) fine to coarse."""
         changed = []
         for level, z in enumerate(latents, start=1):
             if level == self.noise:
@@ -64,7 +68,11 @@ class Variant:
 
 
 def variants(num_levels: int) -> list[Variant]:
-    """All levels; then coarse levels alone, coarsest first; then noise in each level, coarsest first."""
+    """Return all variants of a number of levels.
+
+    First all levels, then the coarse levels alone (from the coarsest to all but the finest), then noise in each level
+    (coarsest first).
+    """
     coarse = [Variant(finest=level) for level in range(num_levels, 1, -1)]
     return [Variant(), *coarse, *(Variant(noise=level) for level in range(num_levels, 0, -1))]
 
@@ -73,8 +81,8 @@ def variants(num_levels: int) -> list[Variant]:
 class LevelScores:
     """Scores of one variant.
 
-    means: by measure, over the shapes that have a value.
-    differences: by measure, paired differences from all levels.
+    means: means by measure, over the shapes that have a value.
+    differences: paired differences from the variant "all levels", by measure; empty for that variant.
     empty: number of results without a surface.
     """
 
@@ -103,10 +111,10 @@ def study_levels(
         data: A folder of `lagem prepare`.
         output: Folder of the results; a killed study with the same settings resumes there.
         split: Split of the prepared folder.
-        points: Points drawn on each result's surface.
-        resolution: Cells along a side of the grid.
+        points: Number of points drawn on each result's surface.
+        resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of the samplings and the noise.
+        seed: Seed of all draws of points and noise.
         up: The axis that points up in the picture.
     """
     whole = AutoencoderMethod(
@@ -142,7 +150,7 @@ def study_levels(
 
 
 def level_rows(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
-    """Rows of a table, titles first: a row for each variant, with each mean and its difference from all levels."""
+    """Return the rows of a table, titles first: for each variant, each mean and its difference from all levels."""
     rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in measures), "without a surface"]]
     for result in results:
         cells = [result.name]

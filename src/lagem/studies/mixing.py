@@ -1,6 +1,6 @@
-"""The structure of one shape with the detail of another: coarse latents of A, finer ones of B.
+"""Combine the structure of one shape with the detail of another: decode coarse latents of A with finer latents of B.
 
-The finer latents are those of B or, for comparison, sampled by the stages given A's coarse ones.
+For comparison, the finer latents are also sampled by the stages of the cascade, given the coarse latents of A.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ Brackets: 95% bootstrap interval over pairs. Sampled: the stages sampled the fin
 
 @dataclass(frozen=True)
 class Mixture:
-    """All pairs mixed in one way.
+    """The mixtures of all pairs, all mixed in the same way.
 
-    kept: levels of A, coarsest first; empty for B itself.
+    kept: levels taken from A, coarsest first; empty for B itself.
     sampled: whether the other levels were sampled instead of taken from B.
-    to_a, to_b: distance from each pair's mixture minus the floor; None if a surface is missing.
-    distance_to_a, distance_to_b: their means.
+    to_a, to_b: for each pair, the distance from the mixture to A or B, minus the floor; None if a surface is missing.
+    distance_to_a, distance_to_b: means of these distances.
     empty: number of mixtures without a surface.
     """
 
@@ -46,12 +46,12 @@ class Mixture:
 
 
 def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
-    """Mix pairs of shapes A and B at every border between levels; write mixing.md, mixing.json and mixing.png.
+    """Mix pairs of shapes A and B at every border between levels, and write mixing.md, mixing.json and mixing.png.
 
     Args:
         generator: A cascade.
-        study: Starting shapes and settings; it starts from `groups` samples A and as many B, or from meshes in the
-            order A B A B ….
+        study: Starting shapes and settings. The study starts from 2 × `groups` samples or from an even number of
+            meshes; the first of each two consecutive shapes is A, the second is B.
     """
     if len(study.meshes) % 2:
         raise ValueError(f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given.")
@@ -95,7 +95,7 @@ def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
 
 
 def mixture_rows(results: Sequence[Mixture]) -> list[list[str]]:
-    """Rows of a table, the header first."""
+    """Return the rows of a table, the header first."""
     rows = [["levels of A", "the others", "to A ×100", "to B ×100", "without a surface"]]
     for result in results:
         others = "sampled" if result.sampled else "of B"
@@ -105,7 +105,7 @@ def mixture_rows(results: Sequence[Mixture]) -> list[list[str]]:
 
 
 def _pairs(generator: CascadedGenerator, study: Study) -> list[tuple[StartingShape, StartingShape]]:
-    """Pairs of consecutive shapes; two samples are drawn for each group."""
+    """Return pairs of consecutive starting shapes. If they are samples, there are two for each group."""
     shapes = replace(study, groups=2 * study.groups).starting_shapes(generator)
     return list(zip(shapes[::2], shapes[1::2], strict=True))
 

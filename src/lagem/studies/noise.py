@@ -1,6 +1,6 @@
-"""Fractions of a level replaced by Gaussian noise (LaGeM appendix G, Fig. 14), and how far the shape moves.
+"""Replace a fraction of a level by Gaussian noise (LaGeM appendix G, Fig. 14), and measure how far the shape moves.
 
-Nothing is sampled: the other levels do not change, so the decoded shape shows what the replaced vectors carried.
+The stages sample nothing: the other levels do not change, so the decoded shape shows what the replaced vectors carried.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,12 @@ decoded from the original latents. Brackets: 95% bootstrap interval over shapes.
 
 @dataclass(frozen=True)
 class Disturbance:
-    """All shapes with a fraction of the vectors of one level replaced by noise.
+    """The result for all shapes, with the same fraction of the vectors of one level replaced by noise.
 
-    part: that fraction, under its key in noise.json.
-    distances: from each disturbed shape to the original minus the floor; None if one of them has no surface.
-    distance: their mean.
+    part: that fraction; the field is named like its key in noise.json.
+    distances: for each shape, the distance between disturbed shape and original, minus the floor; None if one of the
+        two has no surface.
+    distance: mean of these distances.
     empty: number of disturbed shapes without a surface.
     """
 
@@ -38,12 +39,12 @@ class Disturbance:
 
 
 def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Sequence[float]) -> list[Disturbance]:
-    """Replace each fraction of each level, coarsest level first; write noise.md, noise.json and noise.png.
+    """Replace each fraction of each level by noise, coarsest level first; write noise.md, noise.json and noise.png.
 
     Args:
         generator: A cascade; its stages are used only if the study starts from samples.
         study: Starting shapes and settings.
-        fractions: Fractions of a level's vectors, 0 to 1.
+        fractions: Fractions of a level's vectors to replace, from 0 to 1.
     """
     if outside := [fraction for fraction in fractions if not 0 <= fraction <= 1]:
         raise ValueError(f"a fraction of a level's vectors must be from 0 to 1, but {outside[0]:g} was given.")
@@ -74,9 +75,9 @@ def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Seq
 
 
 def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str, seed: int) -> list[Tensor]:
-    """Latents (M_i, D_i), fine to coarse, with a fraction of one level replaced by noise.
+    """Return the latents (M_i, D_i), fine to coarse, with a fraction of the vectors of one level replaced by noise.
 
-    With the same key a larger fraction replaces the same vectors by the same noise, and further ones.
+    With the same key, a larger fraction replaces the same vectors by the same noise, and then further vectors.
     """
     changed = list(latents)
     generator = torch_generator(seed, 0, f"noise in {key}")
@@ -85,6 +86,6 @@ def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str,
 
 
 def noise_rows(results: Sequence[Disturbance]) -> list[list[str]]:
-    """Rows of a table, the header first."""
+    """Return the rows of a table, the header first."""
     rows = [["noise in", "fraction", "distance ×100", "without a surface"]]
     return rows + [[f"Z{r.level}", f"{r.part:.0%}", formatted_distance(r.distance), str(r.empty)] for r in results]

@@ -1,4 +1,4 @@
-"""A run of `lagem vary`: one study of the levels of a cascade, whose table is printed."""
+"""The work of `lagem vary`: run one study of the levels of a cascade, and print its table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,19 +37,20 @@ def vary(
     seed: int,
     up: Literal["y", "z"],
 ) -> None:
-    """Run one study, print its table, and write it with numbers and pictures.
+    """Run one study, print its table, and write the table, its numbers and pictures.
 
     Args:
-        bundle: As `load_cascade` takes it.
+        bundle: Name or folder of a cascade, as `load_cascade` takes it.
         output: Folder of the results.
         category: Category of all samples, for a cascade that is conditional on a category.
-        meshes: Files whose latents the study starts from; without any, it starts from samples.
-        noise_fractions: Fractions of each level's vectors to replace by noise; None for another study.
-        mix: Mix pairs of shapes; without noise and mixing, groups of samples share coarse levels.
-        groups: Samples, or pairs of them, to start from; None for 8.
-        variants: Samples in each group that shares levels; None for 8.
+        meshes: Files of shapes from whose latents the study starts; if empty, it starts from samples.
+        noise_fractions: Study noise: replace these fractions of each level's vectors. None for another study.
+        mix: Study mixtures of pairs of shapes. Without this and `noise_fractions`, the study is of samples that share
+            coarse levels.
+        groups: Number of samples, or of pairs of samples, to start from; None for 8.
+        variants: Number of samples in each group that shares levels; None for 8.
         sampler: How latents are sampled.
-        resolution: Cells along a side of the grid.
+        resolution: Number of cells along a side of the grid.
         device: Device of the networks.
         seed: Seed of all draws.
         up: The axis that points up in the pictures.
@@ -59,10 +60,12 @@ def vary(
     """
     check_folder(output)
     if groups is not None and meshes:
-        raise ValueError("--groups sets how many samples to start from, but --mesh names the shapes; leave one out.")
+        raise ValueError(
+            "--groups is a number of samples to start from, but --mesh names shapes instead; leave one out."
+        )
     if variants is not None and (mix or noise_fractions is not None):
         raise ValueError(
-            "--variants is for groups that share levels, which --noise and --mix do not make; leave it out."
+            "--variants is for groups that share levels, but --noise and --mix make no such groups; leave it out."
         )
     study = Study(
         output=output,

@@ -1,7 +1,7 @@
-"""Samples that share coarse latents and differ in the finer ones (LaGeM §4.2, Fig. 13), and how much they differ.
+"""Sample groups of shapes that share coarse latents (LaGeM §4.2, Fig. 13), and measure how much they differ.
 
-Groups of samples share no level, then the coarsest level, and so on up to all but the finest. The nearer the samples of
-a group are to one another, the more of the shape the shared levels determine.
+The samples of a group share no level, then the coarsest level, and so on up to all but the finest. The nearer the
+samples of a group are to one another, the more of the shape the shared levels determine.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,15 @@ interval over groups. The groups of all rows have the same seeds and category.""
 
 @dataclass(frozen=True)
 class Sharing:
-    """Groups of samples that share the latents of `kept` levels.
+    """The result for groups of samples that share the latents of some levels.
 
-    distances: for each group, the mean distance of its pairs minus the floor; None if there is no pair.
-    distance: their mean.
+    kept: the shared levels, coarsest first.
+    distances: for each group, the mean distance between two of its samples, minus the floor; None if fewer than two
+        have a surface.
+    distance: mean of these distances.
     difference: mean difference from the groups that share one level less; None for groups that share nothing.
-    floor: mean distance of two samplings of the same surface.
-    empty: number of samples without a surface, which are in no pair.
+    floor: mean distance between two samplings of the same surface.
+    empty: number of samples without a surface; no distance includes them.
     """
 
     kept: list[int]
@@ -41,12 +43,14 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share no level, then one, and so on; write sharing.md, sharing.json and a picture for each.
+    """Sample groups that share no level, then the coarsest level, and so on up to all but the finest level.
+
+    Writes sharing.md, sharing.json, and a picture for each number of shared levels.
 
     Args:
         generator: A cascade.
         study: Starting shapes and settings; each group shares the latents of one of these shapes.
-        variants: Samples per group.
+        variants: Number of samples per group.
     """
     if variants < 2:
         raise ValueError(f"distances need at least 2 variants, but {variants} were given.")
@@ -88,13 +92,13 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
 def measure_groups(
     kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: Sharing | None, seed: int
 ) -> Sharing:
-    """Measure the distances within groups.
+    """Measure the distances between the samples of each group.
 
     Args:
         kept: Levels that the samples of a group share.
         made: The samples of each group.
-        above: Result for the groups that share one level less.
-        seed: Seed of the samplings and the bootstrap.
+        above: Result for the groups that share one level less; None if these groups share nothing.
+        seed: Seed of the draws of points and of the bootstrap.
     """
     distances: list[float | None] = []
     floors = []
@@ -118,7 +122,7 @@ def measure_groups(
 
 
 def sharing_rows(results: Sequence[Sharing]) -> list[list[str]]:
-    """Rows of a table, the header first."""
+    """Return the rows of a table, the header first."""
     rows = [["shared", "distance ×100", "difference", "floor ×100", "without a surface"]]
     for result in results:
         distances = [formatted_distance(result.distance), formatted_distance(result.difference, sign=True)]

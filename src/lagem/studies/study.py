@@ -1,4 +1,4 @@
-"""What the studies of a cascade share: the shapes they start from, their distances, and their reports.
+"""What all studies of a cascade share: their starting shapes, the distances between surfaces, and their reports.
 
 Letters: L levels, M_i latents of level i with D_i channels.
 """
@@ -41,10 +41,10 @@ class Study:
         output: Folder of the results.
         category: Category of all samples, if the cascade is conditional on a category.
         meshes: Files to encode and start from; if empty, the study starts from samples.
-        groups: Number of samples to start from.
+        groups: Number of samples to start from if no meshes are given.
         seed: Seed of all draws.
         sampler: How latents are sampled.
-        resolution: Cells along a side of the grid.
+        resolution: Number of cells along a side of the grid.
         up: The axis that points up in the pictures.
     """
 
@@ -61,22 +61,22 @@ class Study:
         if self.groups < 1 or self.seed < 0:
             raise ValueError(
                 "a study needs at least 1 group and a seed of at least 0, but "
-                f"{self.groups} and {self.seed} were given."
+                f"{self.groups} groups and seed {self.seed} were given."
             )
 
     def start(self, name: str) -> None:
-        """Create the folder; raises ValueError if it already holds a study with that name."""
+        """Create the output folder; raises ValueError if it already holds results of the study with that name."""
         if (self.output / f"{name}.json").exists():
             raise ValueError(f"{self.output} already holds {name}.json. Remove it, or name another --output.")
         self.output.mkdir(parents=True, exist_ok=True)
 
     @property
     def surface(self) -> SurfaceSettings:
-        """How fields become meshes."""
+        """Settings by which fields become meshes."""
         return SurfaceSettings(resolution=self.resolution)
 
     def starting_shapes(self, generator: CascadedGenerator) -> list["StartingShape"]:
-        """Encode the meshes, or draw samples."""
+        """Return the shapes that the study starts from: the encoded meshes, or new samples."""
         if self.meshes:
             return [_encoded(generator, path, self) for path in self.meshes]
         samples = generator.generate(
@@ -85,7 +85,7 @@ class Study:
         return [StartingShape(f"sample {shape.index}", shape.latents, shape.mesh, shape.mesh) for shape in samples]
 
     def decode(self, generator: CascadedGenerator, latents: Sequence[Tensor]) -> Mesh | None:
-        """Mesh of latents (M_i, D_i), fine to coarse; None if their field has no inside."""
+        """Return the mesh of latents (M_i, D_i), fine to coarse; None if their field has no inside."""
         field, device = generator.codec.field_of(latents), generator.device
         return surface_or_none(field, resolution=self.resolution, device=device)
 
@@ -97,7 +97,7 @@ class Study:
         column_titles: Sequence[str],
         row_titles: Sequence[str],
     ) -> None:
-        """Write `<name>.png`, a row for each shape, unless there is no mesh."""
+        """Write the pictures of rows of meshes as `<name>.png`; write nothing if all meshes are None."""
         if any(mesh is not None for mesh in chain(*rows)):
             render = partial(render_mesh, size=160, up=self.up)
             pictures = [[None if mesh is None else render(mesh) for mesh in row] for row in rows]
@@ -112,7 +112,7 @@ class Study:
             rows: Table of the results, the header first.
             definition: What the columns of the table mean.
             results: Dataclasses, in the order of the rows.
-            about: Further settings for the JSON file.
+            about: Further settings to record in the JSON file.
         """
         lines = [f"# {name.capitalize()}", "", *markdown_table(rows), "", f"{definition} {DISTANCE}"]
         settings = {key: value for key, value in asdict(self).items() if key not in ("output", "up")}
@@ -126,8 +126,8 @@ class StartingShape:
     """A shape that a study starts from.
 
     latents: (M_i, D_i), fine to coarse, on the CPU.
-    decoded: surface decoded from the latents, in the unit sphere; None if there is none.
-    pictured: the surface in the file if that is a mesh, else `decoded`.
+    decoded: mesh decoded from the latents, in the unit sphere; None if their field has no inside.
+    pictured: the mesh in the file if the file holds one, else `decoded`.
     """
 
     name: str
@@ -138,7 +138,11 @@ class StartingShape:
 
 @dataclass(frozen=True)
 class SampledSurface:
-    """Two samplings of a surface, and their distance, which is the floor of every distance to the surface."""
+    """Two samplings of one surface, and the distance between them.
+
+    first, second: (POINTS, 3) points of the surface.
+    floor: distance between the two, which is expected even between equal surfaces.
+    """
 
     first: NDArray[np.float64]
     second: NDArray[np.float64]
@@ -146,39 +150,39 @@ class SampledSurface:
 
     @classmethod
     def of(cls, mesh: Mesh, key: str, seed: int) -> "SampledSurface":
-        """Draw both samplings, keyed by the seed and a name."""
+        """Draw both samplings of a mesh; the draws are keyed by the seed and `key`."""
         rngs = (sample_generator(seed, 0, f"{key}, draw {draw}") for draw in (0, 1))
         first, second = (sample_surface(mesh, POINTS, rng)[0] for rng in rngs)
         return cls(first, second, float(chamfer_distance(first, second)))
 
     def distance_to(self, other: "SampledSurface") -> float:
-        """Distance to another surface minus the mean floor of both."""
+        """Return the distance to another surface minus the mean of both floors."""
         return float(chamfer_distance(self.first, other.second)) - (self.floor + other.floor) / 2
 
 
 def sampled_surface(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | None:
-    """`SampledSurface.of` a mesh; None without a mesh."""
+    """Return `SampledSurface.of` a mesh; None if there is no mesh."""
     return None if mesh is None else SampledSurface.of(mesh, key, seed)
 
 
 def distance_between(one: SampledSurface | None, other: SampledSurface | None) -> float | None:
-    """Distance of two surfaces minus the floor; None if one of them is None."""
+    """Return the distance between two surfaces minus the floor; None if one of the surfaces is None."""
     return None if one is None or other is None else one.distance_to(other)
 
 
 def paired_difference(first: Sequence[float | None], second: Sequence[float | None], seed: int) -> Mean | None:
-    """Mean of first minus second over the pairs without None; None if there is no such pair."""
+    """Return the mean of first minus second over the pairs without a None; None if there is no such pair."""
     pairs = zip(first, second, strict=True)
     return mean_of_defined([None if a is None or b is None else a - b for a, b in pairs], seed)
 
 
 def formatted_distance(mean: Mean | None, *, sign: bool = False) -> str:
-    """A mean Chamfer distance as tables show it, with its interval."""
+    """Return a mean Chamfer distance as tables show it, with its interval."""
     return formatted_mean("chamfer", mean, interval=True, sign=sign)
 
 
 def level_names(levels: Sequence[int]) -> str:
-    """Names of levels in tables, such as Z3, Z2."""
+    """Return levels as tables name them, such as "Z3, Z2"; "nothing" for no level."""
     return ", ".join(f"Z{level}" for level in levels) or "nothing"
 
 

@@ -259,7 +259,7 @@ def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, referen
     [
         (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in it or in a folder below it"),
         (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "missing: category, reason"),
-        (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is not the index"),
+        (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is not"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
         (lambda made: lead_to(made, "../other.ply"), [], "samples.csv: row 2: '../other.ply' leads out of the folder"),
         (lambda made: lead_to(made, "/dev/null"), [], "samples.csv: row 2: '/dev/null' leads out of the folder"),
