@@ -1,4 +1,4 @@
-"""The cascade: Z_L, then each finer level given all coarser ones (LaGeM §3.3, Eq. 10).
+"""The cascade: sample Z_L, then each finer level given the latents of all coarser levels (LaGeM §3.3, Eq. 10).
 
 Letters: B samples, M_i latents of level i with D_i channels, L levels.
 """
@@ -16,11 +16,11 @@ from lagem.diffusion.sampler import HeunSampler, SamplerStep
 
 @dataclass(frozen=True)
 class Stage:
-    """How one level is sampled.
+    """One stage of a cascade: a denoiser, and how the latents of its level are sampled with it.
 
     Args:
-        denoiser: D of the level; its backbone has the level's number.
-        sampler: Steps, guidance and churn of this stage.
+        denoiser: Denoiser D of the level; its backbone holds the level's number.
+        sampler: Sampler with the steps, guidance and churn of this stage.
         coarser_sigma: Standard deviation of the noise added to the coarser latents before this stage receives them;
             only a backbone with conditioning augmentation accepts more than 0.
     """
@@ -36,10 +36,10 @@ class Stage:
 
 
 class Cascade:
-    """Stages of one autoencoder's levels; the latents of levels without a stage must be given.
+    """The stages of one autoencoder. If a level has no stage, its latents must be given when samples are drawn.
 
     Args:
-        stages: Fine to coarse.
+        stages: The stages, fine to coarse.
         standardise: Function applied to the latents of each stage, to standardise every vector over its channels as
             the encoder does (Eq. 6); None leaves the latents unchanged.
     """
@@ -69,19 +69,19 @@ class Cascade:
         given: Mapping[int, Tensor] | None = None,
         on_step: Callable[[int, SamplerStep], None] | None = None,
     ) -> list[Tensor]:
-        """Latents of all levels (Eq. 10).
+        """Sample the latents of all levels (Eq. 10).
 
         The noise is keyed by the sample's seed and the level. So a sample does not depend on its batch, and the noise
         of a level does not depend on which other levels are given.
 
         Args:
             seeds: A seed for each of the B samples.
-            condition: As the backbones take it, for every stage.
-            given: Latents (B, M_i, D_i) by level number, for the levels that are not sampled.
-            on_step: Called after every step with the level's number.
+            condition: Condition of all stages, in the form that the backbones take.
+            given: Latents (B, M_i, D_i) of the levels that are not sampled, by the level's number.
+            on_step: Called after every step, with the level's number and the state of the sampling.
 
         Returns:
-            L tensors (B, M_i, D_i), fine to coarse; all on the device of the stages.
+            L tensors (B, M_i, D_i), fine to coarse, on the device of the stages.
 
         Raises:
             ValueError: If a level has neither a stage nor given latents, or given latents do not fit their level.
@@ -126,7 +126,7 @@ class Cascade:
     def _checked(self, given: Mapping[int, Tensor], batch_size: int) -> Mapping[int, Tensor]:
         numbers = range(1, len(self.levels) + 1)
         if unknown := [level for level in given if level not in numbers]:
-            raise ValueError(f"latents of levels {unknown} were given, but levels are 1 to {len(self.levels)}.")
+            raise ValueError(f"latents of levels {unknown} were given, but the levels are 1 to {len(self.levels)}.")
         if missing := [level for level in numbers if level not in given and level not in self.stages]:
             raise ValueError(f"levels {missing} have no stage. Add their stages, or give their latents.")
         backbone = next(iter(self.stages.values())).denoiser.backbone

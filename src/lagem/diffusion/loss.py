@@ -14,18 +14,19 @@ from lagem.diffusion.preconditioning import Denoiser
 
 
 class EDMLoss:
-    """E of lambda(sigma) |D(Z + sigma n; sigma) - Z|^2, at random noise levels or at fixed ones (EDM Eq. 2 and 8).
+    """The loss lambda(sigma) |D(Z + sigma n; sigma) - Z|^2, at random or at fixed noise levels (EDM Eq. 2 and 8).
 
-    All random numbers of a sample come from its own generator, in this order: sigma, noise, then dropping and
-    augmentation if they are on. So turning those on does not change sigma or the noise.
+    All random numbers of a sample come from the sample's generator, in this order: sigma, noise, then dropping of the
+    condition and augmentation, if these are on. So turning them on changes neither sigma nor the noise.
 
     Args:
         p_mean: P_mean, the mean of ln sigma in training (EDM Table 1).
         p_std: P_std, the standard deviation of ln sigma.
         drop_condition: Probability that a sample trains without its condition, for classifier-free guidance;
             0 as in the paper, but then guidance is impossible.
-        max_coarser_sigma: Conditioning augmentation: coarser latents get noise of standard deviation
-            s ~ U(0, max_coarser_sigma), which the network receives as input; 0 as in the paper.
+        max_coarser_sigma: Upper limit of the conditioning augmentation. Noise of standard deviation
+            s ~ U(0, max_coarser_sigma) is added to the coarser latents, and the network receives s as input; 0 as in
+            the paper.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class EDMLoss:
         coarser: Sequence[Tensor] = (),
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Loss of each sample in a training step, at ln sigma ~ N(P_mean, P_std^2) (EDM Table 1).
+        """Return the training loss of each sample, at ln sigma ~ N(P_mean, P_std^2) (EDM Table 1).
 
         Args:
-            denoiser: D of the level of `latents`.
-            latents: (B, M, D), Z_i.
-            generators: One for each sample, keyed by (seed, epoch, sample id).
+            denoiser: Denoiser D of the level that `latents` belong to.
+            latents: (B, M, D) clean latents Z_i.
+            generators: A generator for each sample, keyed by (seed, epoch, sample id).
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As the backbone takes it.
+            condition: Condition in the form that the backbone takes.
 
         Returns:
             (B,) float32; 1 in expectation before training, if the latents have unit variance.
@@ -96,15 +97,17 @@ class EDMLoss:
         coarser: Sequence[Tensor] = (),
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Validation losses: the same noise at every noise level, no dropped conditions, clean coarser latents.
+        """Return the validation losses of each sample at fixed noise levels.
+
+        All noise levels use the same noise. No condition is dropped, and the coarser latents stay clean.
 
         Args:
-            denoiser: D of the level of `latents`.
-            latents: (B, M, D), Z_i.
+            denoiser: Denoiser D of the level that `latents` belong to.
+            latents: (B, M, D) clean latents Z_i.
             sigmas: K noise levels, such as `quantile_sigmas(K)`.
-            generators: One for each sample, keyed by (seed, 0, sample id), so that epochs are comparable.
+            generators: A generator for each sample, keyed by (seed, 0, sample id), so that epochs are comparable.
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As the backbone takes it.
+            condition: Condition in the form that the backbone takes.
 
         Returns:
             (K, B) float32, one row for each sigma.
@@ -118,20 +121,20 @@ class EDMLoss:
         return torch.stack(losses)
 
     def quantile_sigmas(self, count: int) -> list[float]:
-        """Medians of the `count` equally likely intervals of sigma in training, ascending.
+        """Return the medians of `count` intervals of sigma that are equally likely in training, in ascending order.
 
-        So the mean of the losses at these levels estimates the training loss.
+        The mean of the losses at these levels estimates the training loss.
         """
         normal = torch.distributions.Normal(self.p_mean, self.p_std)
         return [math.exp(normal.icdf(torch.tensor((k + 0.5) / count)).item()) for k in range(count)]
 
 
 def _weighted_error(denoised: Tensor, latents: Tensor, sigma: Tensor) -> Tensor:
-    """lambda(sigma) |D - Z|^2 averaged over M and D: (B,); lambda = (sigma^2 + 1) / sigma^2 (EDM Table 1)."""
+    """Return (B,) lambda(sigma) |D - Z|^2, averaged over M and D; lambda = (sigma^2 + 1) / sigma^2 (EDM Table 1)."""
     weight = (sigma.square() + 1) / sigma.square()
     return weight * (denoised.float() - latents.float()).square().mean(dim=(1, 2))
 
 
 def _draw_uniform(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """(B,) numbers uniform in [0, 1), from one generator for each sample."""
+    """Return (B,) numbers uniform in [0, 1), each drawn from the generator of its sample."""
     return torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(like.device)

@@ -9,12 +9,12 @@ from lagem.levels import LevelSpec
 
 
 class StageNetwork(Protocol):
-    """F_theta of one stage: any `nn.Module` with this signature; `lagem.models.denoiser.Backbone` is ours.
+    """The network F_theta of one stage: any `nn.Module` with this signature, such as `lagem.models.denoiser.Backbone`.
 
-    It is a protocol so that this package can be used with another network, without `lagem.models`.
+    Because this is a protocol, another network can be used in its place, without `lagem.models`.
 
     levels: sizes of the autoencoder's levels, fine to coarse.
-    level: number of the level that the stage generates, 1 = finest.
+    level: number of the level that the stage generates; 1 is the finest.
     """
 
     @property
@@ -33,20 +33,20 @@ class StageNetwork(Protocol):
         drop: Tensor | None,
         coarser_sigma: Tensor | None,
     ) -> Tensor:
-        """F_theta(x; c_noise).
+        """Return F_theta(x; c_noise).
 
         Args:
-            x: (B, M_i, D_i), noised latents scaled by c_in.
-            c_noise: (B,), the noise level as EDM passes it to the network.
-            coarser: (B, M_j, D_j) each, latents of the coarser levels, coarsest first.
-            condition: What the network is conditioned on; None is unconditional.
-            drop: (B,) bool, samples whose condition is dropped; None drops none.
-            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
+            x: (B, M_i, D_i) noised latents, scaled by c_in.
+            c_noise: (B,) noise levels, as EDM passes them to the network: ln(sigma) / 4.
+            coarser: Latents of the coarser levels, (B, M_j, D_j) each, coarsest first.
+            condition: What the network is conditioned on; None for an unconditional result.
+            drop: (B,) bool, True for samples whose condition is dropped; None drops no condition.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
 
         Returns:
-            (B, M_i, D_i).
+            (B, M_i, D_i) output of the network.
         """
         ...
 
     def check_latents(self, latents: Tensor, level: int) -> None:
-        """Raise ValueError if `latents` are not (B, M_i, D_i) of that level."""
+        """Raise ValueError if `latents` do not have the shape (B, M_i, D_i) of that level."""

@@ -13,7 +13,7 @@ from lagem.diffusion.network import StageNetwork
 
 
 def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """c_skip, c_out, c_in and c_noise of positive noise levels, each of the shape of `sigma` (EDM Table 1).
+    """Return c_skip, c_out, c_in and c_noise for positive noise levels; each has the shape of `sigma` (EDM Table 1).
 
     c_skip = 1 / (sigma^2 + 1), c_out = sigma / sqrt(sigma^2 + 1), c_in = 1 / sqrt(sigma^2 + 1) and
     c_noise = ln(sigma) / 4.
@@ -23,7 +23,7 @@ def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class Denoiser(nn.Module):
-    """D(x; sigma) = c_skip x + c_out F_theta(c_in x; c_noise): the expected clean latents (EDM Eq. 7).
+    """The denoiser D(x; sigma) = c_skip x + c_out F_theta(c_in x; c_noise), which estimates clean latents (EDM Eq. 7).
 
     Args:
         backbone: F_theta, the network of a stage.
@@ -43,19 +43,20 @@ class Denoiser(nn.Module):
         drop: Tensor | None = None,
         coarser_sigma: Tensor | None = None,
     ) -> Tensor:
-        """Denoise latents of the backbone's level (EDM Eq. 7); all but the backbone runs in float32, even under
-        autocast.
+        """Denoise latents of the backbone's level (EDM Eq. 7).
+
+        Everything except the backbone runs in float32, even under autocast.
 
         Args:
-            noised: (B, M_i, D_i), x = Z_i + sigma * n.
-            sigma: (B,), positive.
-            coarser: (B, M_j, D_j) each, latents of the coarser levels, coarsest first.
-            condition: As the backbone takes it; None is unconditional.
-            drop: (B,) bool, samples whose condition is dropped.
-            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
+            noised: (B, M_i, D_i) noised latents x = Z_i + sigma * n.
+            sigma: (B,) positive noise levels.
+            coarser: Latents of the coarser levels, (B, M_j, D_j) each, coarsest first.
+            condition: Condition in the form that the backbone takes; None for an unconditional result.
+            drop: (B,) bool, True for samples whose condition is dropped; None drops no condition.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
 
         Returns:
-            (B, M_i, D_i) float32.
+            (B, M_i, D_i) float32 estimate of the clean latents.
         """
         noised = noised.float()
         c_skip, c_out, c_in, c_noise = preconditioning(sigma.float().view(-1, 1, 1))

@@ -25,9 +25,10 @@ class SamplerStep:
     """The state of sampling after a step.
 
     step: number of the step, 1 to num_steps.
-    sigma: noise level after the step; 0 after the last one.
-    denoised: (B, M, D), D(x_hat; t_hat), the clean latents as the step predicted them.
-    num_evaluations: evaluations of the network on the batch so far.
+    num_steps: N, the number of all steps.
+    sigma: noise level after the step; 0 after the last step.
+    denoised: (B, M, D) clean latents D(x_hat; t_hat), as predicted at the start of the step.
+    num_evaluations: number of evaluations of the network on this batch so far.
     """
 
     step: int
@@ -38,16 +39,17 @@ class SamplerStep:
 
 
 class HeunSampler:
-    """From Gaussian noise to latents of one level: 2N - 1 evaluations of the denoiser, twice that with guidance.
+    """Turns Gaussian noise into latents of one level.
 
-    The state is float64, but float32 on mps devices, which have no float64.
+    This takes 2N - 1 evaluations of the denoiser, or twice as many with guidance. The state is float64, except on mps
+    devices, which have no float64; there it is float32.
 
     Args:
-        num_steps: N.
+        num_steps: N, the number of steps.
         sigma_min: Noise level t_{N-1}, from which the last step (an Euler step) goes to 0.
         sigma_max: Noise level t_0 of the start.
-        rho: How strongly steps shorten towards sigma_min (EDM Eq. 5); 1 makes all steps equal.
-        guidance: w in D_uncond + w (D_cond - D_uncond); 1 is no guidance, and needs no unconditional evaluation.
+        rho: How much the steps shorten towards sigma_min (EDM Eq. 5); 1 makes all steps equal.
+        guidance: Weight w in D_uncond + w (D_cond - D_uncond). 1 is no guidance and needs no unconditional evaluation.
         s_churn: S_churn, the total amount of noise added before steps; 0 makes sampling deterministic.
         s_min: S_tmin, the smallest noise level to which noise is added.
         s_max: S_tmax, the largest noise level to which noise is added.
@@ -93,19 +95,19 @@ class HeunSampler:
         generators: Sequence[torch.Generator] | None = None,
         on_step: Callable[[SamplerStep], None] | None = None,
     ) -> Tensor:
-        """Latents sampled from noise (EDM Algorithm 2).
+        """Sample latents, starting from noise (EDM Algorithm 2).
 
         Args:
             denoiser: D, or any callable with its signature.
-            noise: (B, M, D), standard Gaussian.
+            noise: (B, M, D) standard Gaussian noise.
             coarser: Latents of the coarser levels, coarsest first.
-            condition: As the denoiser takes it.
-            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0.
-            generators: One for each sample, for the noise that s_churn adds.
-            on_step: Called after every step.
+            condition: Condition in the form that the denoiser takes.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
+            generators: A generator for each sample, from which the noise of s_churn is drawn.
+            on_step: Called after every step with the state of the sampling.
 
         Returns:
-            (B, M, D), x_N in the type of `noise`.
+            (B, M, D) latents x_N, in the type of `noise`.
 
         Raises:
             ValueError: If there is guidance without a condition, or churn without generators.
@@ -130,11 +132,11 @@ class HeunSampler:
         return x.to(noise.dtype)
 
     def _gamma(self, t: float) -> float:
-        """gamma_i, the relative increase of the noise level t_i before a step (Algorithm 2, line 3)."""
+        """Return gamma_i, the relative increase of the noise level t_i before a step (Algorithm 2, line 3)."""
         return min(self.s_churn / self.num_steps, math.sqrt(2) - 1) if self.s_min <= t <= self.s_max else 0.0
 
     def _churned(self, x: Tensor, t: float, t_hat: float, generators: Sequence[torch.Generator] | None) -> Tensor:
-        """x_hat, noised from t to t_hat: x + sqrt(t_hat^2 - t^2) eps, eps ~ N(0, S_noise^2) (lines 4 and 6)."""
+        """Return x_hat = x + sqrt(t_hat^2 - t^2) eps, eps ~ N(0, S_noise^2), with noise level t_hat (lines 4 and 6)."""
         if t_hat == t:
             return x
         assert generators is not None
@@ -143,7 +145,7 @@ class HeunSampler:
 
 
 def noise_levels(num_steps: int, *, sigma_min: float, sigma_max: float, rho: float) -> list[float]:
-    """The N + 1 noise levels from sigma_max down to sigma_min and 0 (EDM Eq. 5).
+    """Return N + 1 noise levels: N from sigma_max down to sigma_min, then 0 (EDM Eq. 5).
 
     sigma_i = (sigma_max^(1/rho) + i / (N - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho for i < N; sigma_N = 0.
     """
@@ -152,7 +154,7 @@ def noise_levels(num_steps: int, *, sigma_min: float, sigma_max: float, rho: flo
 
 
 class _Guided:
-    """D as a function of noised latents and sigma only; applies guidance and counts evaluations of the network."""
+    """D as a function of noised latents and sigma only. It applies guidance and counts evaluations of the network."""
 
     def __init__(self, denoiser: Denoiser, guidance: float, condition: Tensor | None, bound: dict[str, Any]) -> None:
         self._denoiser = denoiser
@@ -162,7 +164,7 @@ class _Guided:
         self.evaluations = 0
 
     def __call__(self, noised: Tensor, sigma: float) -> Tensor:
-        """D_uncond + w (D_cond - D_uncond)."""
+        """Return D_uncond + w (D_cond - D_uncond)."""
         conditional = self._evaluate(noised, sigma, self._condition)
         if self._guidance == 1:
             return conditional

@@ -1,1 +1,1 @@
-"""New shapes from a cascade: settings, generator, bundle, requests, report and run."""
+"""Generate new shapes with a cascade: settings, generator, bundle, requests, report and run."""

@@ -1,7 +1,8 @@
-"""One folder for a whole cascade: an autoencoder and a stage for each of its levels, checked to belong together.
+"""Bundles: a whole cascade in one folder, with an autoencoder and a stage for each of its levels.
 
-`cascade.json` names the safetensors files with their hashes, so that a damaged bundle is noticed before it is used, and
-the autoencoder by its fingerprint, which is computed again from the weights when the bundle is read.
+Writing a bundle checks that its files belong together. `cascade.json` lists the safetensors files with their hashes, so
+that a damaged bundle is noticed before it is used. It also records the fingerprint of the autoencoder, which is computed
+again from the weights when the bundle is read.
 """
 
 import json
@@ -41,14 +42,15 @@ def write_bundle(
     Args:
         autoencoder: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
         stages: Weights of one stage for each level, in any order.
-        output: Folder to make.
-        half: Store float16: half the size; samples differ in the last digits.
+        output: Folder to create.
+        half: Store the weights as float16, which halves the size and changes samples in the last digits.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: If the files do not belong together (the message names the wrong one), or the folder already exists.
+        ValueError: If the files do not belong together, in which case the message names the wrong file, or if the
+            folder already exists.
     """
     output = Path(output)
     if output.exists():
@@ -76,12 +78,12 @@ def write_bundle(
 
 
 def load_bundle(path: str | Path) -> CascadedGenerator:
-    """Read a bundle, running no code from it.
+    """Read a bundle without running code from it.
 
-    A bundle need not contain its autoencoder if that is the one that ships with the package.
+    A bundle may lack its autoencoder if that is the autoencoder which ships with the package.
 
     Raises:
-        ValueError: If the folder is not a bundle, or is damaged; the message names the file.
+        ValueError: If the folder is not a bundle, or a file is damaged; the message names it.
     """
     folder = Path(path)
     contents = _contents(folder)
@@ -127,7 +129,7 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:
-    """Raise BundleError if a stage does not fit the levels or the other stages, or if a level has not exactly one."""
+    """Raise BundleError unless every level has exactly one stage, and all stages fit the levels and each other."""
     by_level: dict[int, Path] = {}
     for path, spec in specs:
         if spec.levels != tuple(levels):
@@ -174,4 +176,4 @@ def _contents(folder: Path) -> dict[str, Any]:
             return dict(contents)
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
-    raise BundleError(f"{path}: has format {found!r}, but {FORMAT!r} is needed.")
+    raise BundleError(f"{path}: has format {found!r}, but only {FORMAT!r} can be read.")

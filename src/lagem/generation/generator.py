@@ -1,4 +1,4 @@
-"""New shapes from a cascade: latents of all levels sampled from noise, then decoded to meshes.
+"""Generate new shapes with a cascade: sample the latents of all levels from noise, then decode them to meshes.
 
     import lagem
 
@@ -33,11 +33,12 @@ from lagem.weights.stage import StageSpec
 class GeneratedShape:
     """One sample.
 
-    index: Its number, from 0.
-    seed: Seed of its noise, which decides the sample together with the condition and the sampler's settings.
+    index: Index of the sample, from 0.
+    seed: Seed of the sample's noise. The sample depends only on this, the condition and the sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: In the unit sphere; None if the field has no surface; `reason` says why.
-    category: As requested, or None.
+    mesh: Mesh in the unit sphere; None if the decoded field has no surface.
+    reason: Why there is no mesh; empty if there is one.
+    category: The requested category, or None.
     """
 
     index: int
@@ -49,11 +50,11 @@ class GeneratedShape:
 
 
 class CascadedGenerator:
-    """An autoencoder with a stage for each of its levels.
+    """An autoencoder with a stage for each of its levels, which together generate shapes.
 
     Args:
-        codec: The autoencoder; decodes the latents, and encodes shapes to start from.
-        stages: A backbone and its spec for each level, fine to coarse; the caller has checked that they belong
+        codec: The autoencoder, which decodes the latents and encodes shapes to start from.
+        stages: The backbone and spec of each level's stage, fine to coarse. The caller has checked that they belong
             together.
     """
 
@@ -64,7 +65,7 @@ class CascadedGenerator:
 
     @property
     def category_names(self) -> tuple[str, ...]:
-        """Categories it can make; empty if the cascade has another condition or none."""
+        """Names of the categories that can be generated; empty if the cascade has no categories."""
         return self.specs[0].category_names
 
     @property
@@ -92,27 +93,27 @@ class CascadedGenerator:
         sampler: SamplerSettings | None = None,
         surface: SurfaceSettings | None = None,
     ) -> list[GeneratedShape]:
-        """Make shapes. `stream` takes the same arguments, and yields each shape as soon as it is made.
+        """Generate shapes. `stream` takes the same arguments and yields each shape as soon as it is made.
 
         A sample's seed is keyed by (seed, index), so a sample depends neither on `count` nor on its batch.
 
         Args:
-            count: How many.
-            category: Category to make, for a cascade that is conditional on a category.
-            condition: (condition_dim,) or (T, condition_dim), for a cascade that is conditional on an embedding.
-            given: Latents of levels that are kept and not sampled, by the level's number: (M_i, D_i) for all samples,
-                or (count, M_i, D_i).
+            count: Number of shapes.
+            category: Category of the shapes, for a cascade that is conditional on a category.
+            condition: (condition_dim,) or (T, condition_dim) embedding, for a cascade that is conditional on one.
+            given: Latents to use instead of sampling, by the level's number: (M_i, D_i) for all samples, or
+                (count, M_i, D_i) with one row for each.
             seed: Any non-negative integer.
             first: Index of the first sample.
-            batch_size: Samples made at once.
+            batch_size: Number of samples that are made at once.
             sampler: How latents are sampled; None takes the defaults.
             surface: How a field becomes a mesh; None takes the defaults.
 
         Returns:
-            The samples in order; one whose field has no surface has no mesh.
+            The samples in order. A sample has no mesh if its field has no surface.
 
         Raises:
-            ValueError: If an argument does not suit the cascade.
+            ValueError: If an argument does not fit the cascade.
         """
         return list(
             self.stream(
@@ -142,9 +143,10 @@ class CascadedGenerator:
         surface: SurfaceSettings | None = None,
         on_step: Callable[[int, SamplerStep], None] | None = None,
     ) -> Iterator[GeneratedShape]:
-        """As `generate`, but yields the shapes one by one; mistakes in the arguments are raised at once.
+        """Generate shapes and yield them one by one; the arguments are those of `generate`, and `on_step`.
 
-        `on_step` is called with the level's number after every step of a batch.
+        Mistakes in the arguments are raised by the call itself, before any shape is made. `on_step` is called after
+        every sampling step of a batch, with the number of the level and the state of the sampling.
         """
         least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}
         for name, (number, lowest) in least.items():
@@ -156,7 +158,7 @@ class CascadedGenerator:
         if wrong := [level for level, z in kept.items() if len(z) != count]:
             raise ValueError(
                 f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given, but {count} are to be made. "
-                "Give (M, D) latents for all of them, or one for each."
+                "Give (M, D) latents for all samples, or (M, D) latents for each of them."
             )
         samples = range(first, first + count)
         parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
@@ -175,7 +177,11 @@ class CascadedGenerator:
         )
 
     def decode(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
-        """Mesh of (M_i, D_i) latents in the unit sphere; EmptySurfaceError if their field has no inside."""
+        """Return the mesh of (M_i, D_i) latents, fine to coarse, in the unit sphere.
+
+        Raises:
+            EmptySurfaceError: If the field has no inside.
+        """
         mesh = self.codec.mesh_of(latents, resolution=surface.resolution)
         if surface.only_largest:
             mesh = largest_part(mesh)
@@ -208,7 +214,10 @@ class CascadedGenerator:
                 yield GeneratedShape(index, seeds[row], kept, mesh)
 
     def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
-        """() int64 or (..., condition_dim) on the networks' device; None for an unconditional cascade."""
+        """Return the condition of one sample, on the networks' device; None for an unconditional cascade.
+
+        It is a () int64 category index or a (..., condition_dim) embedding.
+        """
         spec, names = self.specs[0], self.category_names
         if spec.num_categories is not None:
             if condition is not None or category not in names:
@@ -234,8 +243,8 @@ class CascadedGenerator:
         for spec, (_, guidance) in zip(self.specs, by_level, strict=True):
             if guidance != 1 and (spec.drop_condition == 0 or not conditional):
                 raise ValueError(
-                    f"guidance {guidance} needs a stage that also trained without its condition, but that of level "
-                    f"{spec.level} had drop_condition 0. Use guidance 1."
+                    f"guidance {guidance} needs a stage that also trained without its condition, but the stage of "
+                    f"level {spec.level} had drop_condition 0. Use guidance 1."
                 )
         reach = max(spec.max_coarser_sigma for spec in self.specs)
         if not 0 <= sampler.coarser_sigma <= reach:

@@ -1,4 +1,4 @@
-"""Output of `lagem generate`: meshes, latents, a table, a picture and a progress bar."""
+"""The output of `lagem generate`: meshes, latents, a table, a picture and a progress bar."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -27,16 +27,18 @@ TABLE = "samples.csv"
 
 @dataclass
 class GenerationReport:
-    """Collects samples as they are made, and writes the results.
+    """Writes meshes as samples are made, and the latents, table and picture at the end.
 
     Args:
         output: Folder to write to.
         total: Number of samples to make.
-        format: Ending of the meshes' files.
+        format: File extension of the meshes.
         up: The axis that points up in the shapes.
-        about: Settings of the samples in plain types, stored with the latents.
-        num_categories: Number of categories in the picture.
-        sources: Ids of the real shapes whose coarse latents were kept, by the sample's index.
+        about: Settings of the samples, in plain types; they are stored with the latents.
+        num_categories: Number of categories, which share the rows of the picture.
+        sources: By the index of a sample, the id of the real shape whose coarse latents were kept.
+
+    num_meshes: number of samples with a mesh so far.
     """
 
     output: Path
@@ -58,7 +60,7 @@ class GenerationReport:
             raise ValueError(f"{self.output} already holds samples. Remove them, or name another --output.")
 
     def on_step(self, level: int, step: SamplerStep) -> None:
-        """Show the level and step that is being sampled."""
+        """Show in the progress bar which level is being sampled, and the step that was reached."""
         self._progress.update(self._task, doing=f"level {level}, step {step.step} of {step.num_steps}")
 
     def take(self, shapes: Iterable[GeneratedShape]) -> None:
@@ -99,7 +101,7 @@ class GenerationReport:
             pictures[shape.index] = None if shape.mesh is None else render_mesh(shape.mesh, size=240, up=self.up)
 
     def _sheet(self) -> NDArray[np.uint8]:
-        """Rows of up to eight samples, each row of one category."""
+        """Return the picture: rows of up to eight samples, each row of one category."""
         rows, titles = [], []
         columns = min(COLUMNS, max(map(len, self._pictures.values())))
         for category, pictures in self._pictures.items():

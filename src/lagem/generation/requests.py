@@ -1,7 +1,7 @@
-"""What to generate: free requests sample all levels, forced ones keep the coarse latents of real shapes.
+"""Requests for samples: free requests sample all levels, forced requests keep the coarse latents of real shapes.
 
-A stage is trained on true coarser latents, but in a cascade it gets sampled ones. Comparing samples with true coarse
-latents (teacher forcing) to free ones shows what that costs.
+A stage is trained on the coarser latents of real shapes, but in a cascade it receives sampled ones. To see what this
+costs, samples that keep real coarse latents (teacher forcing) can be compared with free samples.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from lagem.weights.fingerprint import check_fingerprint
 
 @dataclass(frozen=True)
 class Request:
-    """Samples of one category to make.
+    """A request for samples of one category.
 
-    category: None for a cascade without categories.
-    first: Index of the first sample; it does not depend on how many samples other categories get.
-    sources: For each sample the id of the real shape whose levels are kept, or "".
-    given: Latents of the kept levels, (len(sources), M_i, D_i) by the level's number.
+    category: Name of the category; None for a cascade without categories.
+    first: Index of the first sample; it does not depend on the number of samples of other categories.
+    sources: For each sample, the id of the real shape whose coarse latents are kept; "" if none are.
+    given: The kept latents by the level's number, each (len(sources), M_i, D_i).
     """
 
     category: str | None
@@ -32,7 +32,7 @@ class Request:
 
 
 def free_requests(categories: Sequence[str | None], count: int) -> list[Request]:
-    """Requests for `count` samples of each category from noise alone."""
+    """Return one request for each category, each for `count` samples whose levels are all sampled."""
     return [Request(name, index * count, [""] * count, {}) for index, name in enumerate(categories)]
 
 
@@ -46,21 +46,23 @@ def forced_requests(
     count: int,
     keep: Sequence[int],
 ) -> list[Request]:
-    """Requests for samples that keep coarse levels of the first real shapes of each category, in the order of ids.
+    """Return requests for samples that keep the coarse latents of real shapes.
 
-    The latents come from the first draw of each shape's surface.
+    In each category these are the first `count` shapes of the split, in the order of their ids. If the cache holds
+    several draws of a shape's surface, the latents come from the first.
 
     Args:
-        cache: Made by `lagem encode` with the cascade's autoencoder.
+        cache: Latent cache that `lagem encode` wrote with the cascade's autoencoder.
         generator: The cascade.
         split: Split of the shapes.
         categories: Names of categories, or a single None for shapes of any category.
-        every: Skip categories without a shape in the split, instead of refusing them.
+        every: Skip categories that have no shape in the split instead of raising an error.
         count: Maximum number of shapes per category.
-        keep: Numbers of the coarsest levels.
+        keep: Numbers of the levels to keep, which must be the coarsest ones.
 
     Raises:
-        ValueError: If the cache is of another autoencoder or has no such shape, or the levels are not the coarsest.
+        ValueError: If the cache was made by another autoencoder or has no such shape, or if the levels to keep are not
+            the coarsest.
     """
     levels = len(generator.specs)
     if not keep or sorted(keep, reverse=True) != list(range(levels, levels - len(keep), -1)):
@@ -70,7 +72,7 @@ def forced_requests(
         )
     if count < 1:
         raise ValueError(f"--count must be at least 1, but {count} was given.")
-    if cache.fingerprint != generator.codec.fingerprint:  # half precision changes the fingerprint
+    if cache.fingerprint != generator.codec.fingerprint:  # a bundle in half precision has another fingerprint
         check_fingerprint(generator.specs[0].autoencoder, cache.fingerprint, f"the latent cache {cache.root}")
     requests, missing = [], []
     for index, name in enumerate(categories):

@@ -1,4 +1,4 @@
-"""A run of `lagem generate`, from names of a cascade and of categories to files."""
+"""The work of `lagem generate`: from the names of a cascade and of categories to files."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,29 +34,30 @@ def generate(
     seed: int,
     up: Literal["y", "z"],
 ) -> int:
-    """Make shapes, and write meshes, latents.safetensors, samples.csv and picture.png.
+    """Generate shapes, and write meshes, latents.safetensors, samples.csv and picture.png.
 
     Args:
-        bundle: As `load_cascade` takes it.
+        bundle: Name or folder of a cascade, as `load_cascade` takes it.
         output: Folder of the results.
-        categories: Names of categories, or `all` alone; None for a cascade that has none.
-        count: Shapes of each category.
-        latents: Folder of `lagem encode`, from whose shapes the levels in `keep` are taken; None to sample all levels.
-        split: Split of those shapes; None for val.
-        keep: Numbers of the coarsest levels.
+        categories: Names of categories, or only `all`; None for a cascade without categories.
+        count: Number of shapes of each category.
+        latents: Latent cache that `lagem encode` wrote. The levels in `keep` are taken from its shapes instead of being
+            sampled; None samples all levels.
+        split: Split of these shapes; None for val.
+        keep: Numbers of the levels to take from the cache, which must be the coarsest ones.
         sampler: How latents are sampled.
         surface: How fields become meshes.
-        format: Ending of the meshes' files.
-        batch_size: Samples made at once.
+        format: File extension of the meshes.
+        batch_size: Number of samples that are made at once.
         device: Device of the networks.
-        seed: Sample i depends on (seed, i) alone.
-        up: The axis that points up in the shapes; a glb file stands.
+        seed: Seed of all draws; the noise of sample i is keyed by (seed, i).
+        up: The axis that points up in the shapes; glb files are turned so that the shapes stand.
 
     Returns:
-        How many samples have a mesh.
+        The number of samples that have a mesh.
 
     Raises:
-        ValueError: If these arguments do not suit the cascade, or the folder cannot be written to.
+        ValueError: If these arguments do not fit the cascade, or the folder cannot be written to.
     """
     check_folder(output)
     if latents is None and (keep or split):
@@ -103,8 +104,8 @@ def _requests(
     split: str,
     keep: Sequence[int],
 ) -> list[Request]:
-    """Requests for samples of each category."""
-    # A cascade without categories refuses `all` like any other name.
+    """Return a request for each category."""
+    # In a cascade without categories `all` is an unknown name, which is refused later.
     every = list(categories or ()) == [EVERY_CATEGORY] and bool(generator.category_names)
     names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]
     if len(set(names)) < len(names):

@@ -1,6 +1,6 @@
-"""How the latents of a cascade are sampled, and how a field becomes a mesh.
+"""Settings by which the latents of a cascade are sampled and a field becomes a mesh.
 
-Command lines take their defaults from here, so nothing heavy is imported.
+Command lines take their defaults from here, so this file imports nothing heavy.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerSettings:
-    """How latents are sampled.
+    """Settings by which latents are sampled.
 
     Args:
-        steps: Steps of Heun's method: one number for all levels, or one for each, fine to coarse.
-        guidance: w of classifier-free guidance: one number, or one for each level; 1 for none.
-        churn: S_churn of EDM, the noise added between steps; 0 makes sampling deterministic.
-        coarser_sigma: Noise on the coarser latents, for stages trained with conditioning augmentation.
-        standardise: Standardise every sampled vector over its channels, as encoded ones are (Eq. 6).
+        steps: Number of steps of Heun's method: one number for all levels, or one for each level, fine to coarse.
+        guidance: Weight w of classifier-free guidance: one number for all levels, or one for each level, fine to
+            coarse. 1 is no guidance.
+        churn: S_churn of EDM, the amount of noise added between steps; 0 makes sampling deterministic.
+        coarser_sigma: Standard deviation of the noise added to coarser latents, for stages that were trained with
+            conditioning augmentation.
+        standardise: Standardise every sampled vector over its channels, as the encoder does (Eq. 6).
     """
 
     steps: Sequence[int] = (18,)
@@ -26,7 +28,11 @@ class SamplerSettings:
     standardise: bool = False
 
     def by_level(self, levels: int) -> list[tuple[int, float]]:
-        """Steps and guidance of each level, fine to coarse; raises ValueError if their number is wrong."""
+        """Return (steps, guidance) of each level, fine to coarse.
+
+        Raises:
+            ValueError: If there is neither one value for all levels nor one for each.
+        """
         both = []
         for name, given in (("steps", self.steps), ("guidance", self.guidance)):
             if len(given) not in (1, levels):
@@ -39,12 +45,12 @@ class SamplerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceSettings:
-    """How a field becomes a mesh.
+    """Settings by which a field becomes a mesh.
 
     Args:
-        resolution: Cells along a side of the grid.
+        resolution: Number of cells along a side of the grid.
         only_largest: Keep only the largest connected component.
-        faces: Maximum number of faces of a mesh; None for all.
+        faces: Maximum number of faces of a mesh; None for no limit.
     """
 
     resolution: int = 128
@@ -54,6 +60,6 @@ class SurfaceSettings:
     def __post_init__(self) -> None:
         if self.resolution < 2 or (self.faces is not None and self.faces < 4):
             raise ValueError(
-                "a surface needs a resolution of at least 2 and at least 4 faces, but "
+                "a mesh needs a resolution of at least 2 and at least 4 faces, but "
                 f"resolution {self.resolution} and faces {self.faces} were given."
             )
