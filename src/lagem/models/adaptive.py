@@ -1,6 +1,7 @@
-"""How a network is conditioned on a noise level: by scaling and shifting LayerNorms (DiT; LaGeM §3.3).
+"""Condition a network on a noise level by scaling and shifting its LayerNorms (DiT; LaGeM §3.3).
 
-In the form of the authors' VecSet diffusion: no gates, frequencies 10000^(-k/128) for k = 0..127.
+This is the form of the authors' VecSet diffusion: it has no gates, and its frequencies are 10000^(-k/128) for
+k = 0..127.
 
 Letters: B samples, M latent vectors, C feature channels.
 """
@@ -15,10 +16,10 @@ FREQUENCIES = 128
 
 
 class NoiseEmbedding(nn.Module):
-    """Embeds a number: 128 cosines and 128 sines of it, then two Linears, each followed by SiLU.
+    """Embeds a number by 128 cosines and 128 sines of it, then two linear layers, each followed by SiLU.
 
     Args:
-        width: C, channels of the embedding.
+        width: C, the number of channels of the embedding.
     """
 
     def __init__(self, *, width: int) -> None:
@@ -27,7 +28,7 @@ class NoiseEmbedding(nn.Module):
         self.mix = nn.Linear(width, width)
 
     def forward(self, level: Tensor) -> Tensor:
-        """Embed (B,) noise levels, which may be sigma or any function of it, as (B, C)."""
+        """Return the (B, C) embeddings of (B,) noise levels, which may be sigma or any function of it."""
         # A product, not a matmul, so that autocast does not round the phases.
         exponents = torch.arange(FREQUENCIES, device=level.device, dtype=level.dtype) / FREQUENCIES
         phases = level.unsqueeze(-1) * torch.exp(-math.log(10_000) * exponents)
@@ -35,10 +36,10 @@ class NoiseEmbedding(nn.Module):
 
 
 class AdaptiveLayerNorm(nn.Module):
-    """LayerNorm without affine, then a scale and a shift computed from the noise embedding.
+    """LayerNorm whose scale and shift are computed from the noise embedding.
 
     Args:
-        width: C, channels of the features and of the embedding.
+        width: C, the number of channels of the features and of the embedding.
     """
 
     def __init__(self, *, width: int) -> None:
@@ -53,11 +54,11 @@ class AdaptiveLayerNorm(nn.Module):
 
 
 class AdaptiveResidual(nn.Module):
-    """x + layer(adaptive LayerNorm(x)), for a layer without a LayerNorm.
+    """Computes x + layer(adaptive LayerNorm(x)), for a layer that has no LayerNorm.
 
     Args:
-        layer: Maps (B, M, C), and a context if it takes one, to (B, M, C).
-        width: C.
+        layer: Maps (B, M, C) features, and a context if it takes one, to (B, M, C) features.
+        width: C, the number of channels.
     """
 
     def __init__(self, layer: nn.Module, *, width: int) -> None:

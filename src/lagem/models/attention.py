@@ -1,4 +1,4 @@
-"""Attention between vector sets, and the transformer block that the networks are built of.
+"""Attention between vector sets, and the transformer block of which the networks are built.
 
 Letters: B shapes, Q vectors that attend, M vectors of the context, C feature channels, H heads.
 """
@@ -22,10 +22,10 @@ class Attention(nn.Module):
     """Pre-LayerNorm softmax attention with heads of 64 channels.
 
     Args:
-        width: C, a multiple of 64.
-        cross: Whether the context is another set, with a separate LayerNorm.
+        width: C, the number of channels, a multiple of 64.
+        cross: Whether the context is another set, which then has a separate LayerNorm.
         normed: Whether this layer has the LayerNorms; if not, the caller must normalise, e.g. adaptively.
-        step: `plain` keeps normed vectors for the backward pass; `lean` and `leanest` recompute them.
+        step: `plain` keeps normalised vectors for the backward pass; `lean` and `leanest` recompute them.
     """
 
     def __init__(self, *, width: int, cross: bool, normed: bool = True, step: Step = "plain") -> None:
@@ -40,7 +40,15 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor | PointFeatures | None = None) -> Tensor:
-        """Attend from `x` (B, Q, C) to `context` (B, M, C) or embedded points, or to `x` itself; returns (B, Q, C)."""
+        """Attend from `x` to a context.
+
+        Args:
+            x: (B, Q, C) vectors that attend.
+            context: (B, M, C) vectors or embedded points; None for self attention.
+
+        Returns:
+            (B, Q, C) vectors.
+        """
         if isinstance(context, PointFeatures):
             return self._attend_points(x, context)
         if self.norm_context is not None:
@@ -54,12 +62,12 @@ class Attention(nn.Module):
         return self._attend(queries, self._split(keys_values))
 
     def keys_values(self, context: Tensor) -> KeysValues:
-        """Keys and values (each (B, H, M, 64)) of a context (B, M, C), for any number of later queries."""
+        """Return the keys and values of a (B, M, C) context, each (B, H, M, 64); `attend` can use them repeatedly."""
         assert self.norm_context is not None, "only cross attention has a context"
         return self._split(self._projected(self.norm_context, self.to_kv, context))
 
     def attend(self, x: Tensor, keys_values: KeysValues) -> Tensor:
-        """Attend from `x` (B, Q, C) to a context whose keys and values are already computed."""
+        """Attend from `x` (B, Q, C) to a context, given its keys and values; returns (B, Q, C)."""
         return self._attend(self._projected(self.norm, self.to_q, x), keys_values)
 
     def _projected(self, norm: nn.Module, linear: nn.Linear, x: Tensor) -> Tensor:
@@ -73,15 +81,15 @@ class Attention(nn.Module):
 
     def _attend(self, projected: Tensor, keys_values: KeysValues) -> Tensor:
         queries, (keys, values) = _heads(projected), keys_values
-        # Stored keys and values may have been made under autocast, while later queries are not.
+        # Stored keys and values may have been computed under autocast, and the queries without it.
         attended = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values).to(queries.dtype)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
 
     def _attend_points(self, x: Tensor, points: PointFeatures) -> Tensor:
-        """Attend to embedded points, whose keys and values are linear in psi and so need not be computed.
+        """Attend to embedded points without computing keys and values, which are linear in psi (`models.embedding`).
 
-        Queries are mapped from 64 channels to the E + 1 channels of psi, and the attended mean of psi back to 64. As
-        all heads share psi, they are computed as one head with H times as many queries.
+        Queries are mapped from 64 channels to the E + 1 channels of psi, and the attention-weighted mean of psi is
+        mapped back to 64 channels. As all heads share psi, they are computed as one head with H times as many queries.
         """
         queries = _heads(self._projected(self.norm, self.to_q, x))
         with torch.autocast(x.device.type, enabled=False):
@@ -99,10 +107,11 @@ class FeedForward(nn.Module):
     """Pre-LayerNorm GEGLU layer with 4C hidden channels.
 
     Args:
-        width: C.
+        width: C, the number of channels of input and output.
         normed: Whether this layer has the LayerNorm; if not, the caller must normalise.
-        step: What is kept for the backward pass. `plain` keeps 18C numbers per vector; `lean` keeps x and the 8C
-            outputs of `expand`, and recomputes no matrix product; `leanest` keeps only x, and recomputes `expand`.
+        step: What is kept for the backward pass. `plain` keeps 18C numbers per vector. `lean` keeps the input and the
+            8C outputs of `expand`, and recomputes no matrix product. `leanest` keeps only the input, so it also
+            recomputes `expand`.
     """
 
     def __init__(self, *, width: int, normed: bool = True, step: Step = "plain") -> None:
@@ -124,11 +133,11 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual attention, then residual feed-forward: self attention, or resampling to `x` from a context.
+    """Residual attention followed by a residual feed-forward layer.
 
     Args:
-        width: C, a multiple of 64.
-        cross: Whether the context is another set.
+        width: C, the number of channels, a multiple of 64.
+        cross: Whether vectors attend to another set, the context, instead of to each other.
         step: What is recomputed in the backward pass, as in `FeedForward` and `Attention`.
     """
 
@@ -148,13 +157,13 @@ def _norm(width: int, normed: bool) -> nn.Module:
 
 
 def _heads(x: Tensor) -> Tensor:
-    """(B, M, C) to (B, H, M, 64); heads are contiguous groups of channels."""
+    """Reshape (B, M, C) vectors to (B, H, M, 64); heads are contiguous groups of channels."""
     return x.unflatten(-1, (-1, HEAD_WIDTH)).transpose(1, 2)
 
 
 def _norm_of(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a LayerNorm."""
-    assert isinstance(norm, nn.LayerNorm), "only what is normed here can be recomputed"
+    """Return the weight and bias of a LayerNorm."""
+    assert isinstance(norm, nn.LayerNorm), "a layer without its LayerNorm cannot recompute normalised vectors"
     return norm.weight, norm.bias
 
 

@@ -26,7 +26,12 @@ Bottleneck = StandardisedBottleneck | KLBottleneck
 
 @dataclass(frozen=True)
 class AutoencoderOutput:
-    """What a training step needs: (B, Q) logits, the latents, and the (B,) KL term, 0 without KL levels."""
+    """Output of the network in a training step.
+
+    logits: (B, Q), positive inside.
+    latents: latents of all levels, (B, M_i, D_i) each, fine to coarse.
+    kl: (B,) KL terms, summed over levels; 0 if no level has a KL bottleneck.
+    """
 
     logits: Tensor
     latents: list[Tensor]
@@ -34,20 +39,21 @@ class AutoencoderOutput:
 
 
 class Autoencoder(nn.Module):
-    """Points to latents of L levels, and latents to an occupancy field.
+    """Encodes points to latents of L levels, and decodes latents to an occupancy field.
 
     Args:
         levels: Sizes of the levels, fine to coarse.
-        width: C, feature channels of every block, a multiple of 64.
+        width: C, the number of feature channels of every block, a multiple of 64.
         skip: Where X'_i enters F_i: `double` is the form of the published weights,
             F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
-        fps: Furthest point sampling backend; `auto` uses torch_cluster, else triton on CUDA, and quickfps on the CPU.
+        fps: Furthest point sampling backend. `auto` chooses among installed backends: torch_cluster, then triton, on
+            CUDA, and quickfps on the CPU (`furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
             layer. `lean` folds the attention to and from points (`lagem.models.queries.decoder`), and recomputes in
-            the backward pass everything that takes no matrix product: about half the memory of `plain`, and less time.
-            `leanest` also recomputes the expansion of feed-forward layers: about a quarter of the memory, in about the
-            time of `plain`.
+            the backward pass everything that takes no matrix product. It needs about half the memory of `plain`, and
+            less time. `leanest` also recomputes the expansion of feed-forward layers. It needs about a quarter of the
+            memory of `plain`, and about the same time.
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, whatever `step` is.
     """
 
@@ -93,15 +99,16 @@ class Autoencoder(nn.Module):
         generators: Sequence[torch.Generator] | None = None,
         finest: Tensor | None = None,
     ) -> AutoencoderOutput:
-        """Encode points and answer queries.
+        """Encode points, decode the latents, and answer queries.
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame.
             query_points: (B, Q, 3) in the same frame.
             anchor_indices: As in `encode`.
-            generators: One CPU generator per shape, to sample the posterior of a KL level; None uses its mean.
-            finest: (B,) the finest level that each shape is decoded from; finer latents are set to 0, their mean. None
-                decodes all shapes from level 1.
+            generators: A CPU generator for each shape, from which posteriors of KL levels are sampled; None uses their
+                means.
+            finest: (B,) the number of the finest level from which each shape is decoded; finer latents are set to 0,
+                their mean. None decodes all shapes from level 1.
         """
         latents, kl = self._encode(surface_points, anchor_indices, generators)
         used = latents
@@ -111,23 +118,23 @@ class Autoencoder(nn.Module):
         return AutoencoderOutput(logits=field(query_points), latents=latents, kl=kl)
 
     def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
-        """Latents of all levels, fine to coarse; deterministic (a KL level gives its mean).
+        """Encode points to the latents of all levels; a KL level gives the mean of its posterior.
 
         Args:
-            surface_points: (B, N, 3) in the unit-sphere frame, any N.
-            anchor_indices: (B, M_1) indices into the points, to use instead of furthest point
-                sampling; level i uses the first M_i of them.
+            surface_points: (B, N, 3) in the unit-sphere frame, for any N.
+            anchor_indices: (B, M_1) indices of points to use as anchors instead of those that furthest point sampling
+                selects; level i uses the first M_i of them.
 
         Returns:
-            L tensors (B, M_i, D_i), Z_i.
+            L tensors (B, M_i, D_i), the latents Z_i, fine to coarse.
         """
         return self._encode(surface_points, anchor_indices, None)[0]
 
     def decode(self, latents: Sequence[Tensor], *, fold: bool = True) -> Field:
-        """Top-down pass from latents to a field (Eq. 7-9).
+        """Decode latents to a field, from the coarsest level to the finest (Eq. 7-9).
 
         Args:
-            latents: (B, M_i, D_i), fine to coarse.
+            latents: Latents of all levels, (B, M_i, D_i) each, fine to coarse.
             fold: Whether the field folds the query decoder, which is faster and gives the same logits up to rounding.
         """
         if len(latents) != len(self.levels):
@@ -180,5 +187,5 @@ class Autoencoder(nn.Module):
 
 
 def _gathered(vectors: Tensor, indices: Tensor) -> Tensor:
-    """The (B, M, D) vectors at (B, M) indices into (B, N, D)."""
+    """Return the (B, M, D) vectors at the given (B, M) indices into (B, N, D) vectors."""
     return vectors.gather(1, indices.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))

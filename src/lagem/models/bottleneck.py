@@ -1,7 +1,7 @@
 """Bottleneck between features and latents (LaGeM §3.2, Eq. 6-7, Table 2).
 
 Standardised latents already have the zero mean and unit variance that diffusion starts
-from, so they need no loss; VecSet's Gaussian bottleneck has a KL term.
+from, so they need no loss. VecSet's Gaussian bottleneck, in contrast, has a KL term.
 
 Letters: B shapes, M latents of this level, C feature channels, D latent channels.
 """
@@ -16,12 +16,12 @@ from lagem.levels import LevelSpec
 
 
 def standardise(latents: Tensor) -> Tensor:
-    """Zero mean and unit variance for each vector of (..., D) latents (Eq. 6, appendix C)."""
+    """Shift and scale each vector of (..., D) latents to zero mean and unit variance (Eq. 6, appendix C)."""
     return F.layer_norm(latents, latents.shape[-1:], eps=1e-6)
 
 
 class StandardisedBottleneck(nn.Module):
-    """FtoL of Eq. 6 and LtoF of Eq. 7."""
+    """The bottleneck with standardised latents: FtoL of Eq. 6 and LtoF of Eq. 7."""
 
     def __init__(self, *, width: int, latent_dim: int) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class StandardisedBottleneck(nn.Module):
         """Project features to standardised latents (Eq. 6).
 
         Args:
-            features: (B, M, C), X_i.
+            features: (B, M, C) features X_i.
             generators: Unused; this bottleneck draws nothing.
 
         Returns:
-            (B, M, D), Z_i, zero mean and unit variance over the last axis; and no KL term.
+            (B, M, D) latents Z_i, with zero mean and unit variance over the last axis, and None instead of a KL term.
         """
         return standardise(self.down(features)), None
 
@@ -61,16 +61,16 @@ class KLBottleneck(nn.Module):
     def to_latents(
         self, features: Tensor, generators: Sequence[torch.Generator] | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Mean of the posterior, or a sample of it.
+        """Return the mean of the posterior, or a sample from it.
 
         Args:
-            features: (B, M, C), X_i.
-            generators: One CPU generator per shape, to draw the sample; None uses the mean.
+            features: (B, M, C) features X_i.
+            generators: A CPU generator for each shape, from which the sample is drawn; None uses the mean.
 
         Returns:
-            (B, M, D) latents, and (B,) the KL divergence to N(0, 1), averaged over M and D.
+            (B, M, D) latents, and (B,) KL divergences to N(0, 1), averaged over M and D.
         """
-        dtype = torch.promote_types(features.dtype, torch.float32)  # not in autocast's type
+        dtype = torch.promote_types(features.dtype, torch.float32)  # not in the lower precision of autocast
         mean = self.mean(features).to(dtype)
         log_variance = self.log_variance(features).to(dtype).clamp(-30.0, 20.0)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(dim=(1, 2))
@@ -85,7 +85,7 @@ class KLBottleneck(nn.Module):
 
 
 def make_bottleneck(level: LevelSpec, *, width: int) -> StandardisedBottleneck | KLBottleneck:
-    """The bottleneck that a level's spec names."""
+    """Make the bottleneck that a level's spec names."""
     if level.bottleneck == "kl":
         return KLBottleneck(width=width, latent_dim=level.latent_dim)
     return StandardisedBottleneck(width=width, latent_dim=level.latent_dim)

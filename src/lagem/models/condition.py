@@ -1,6 +1,6 @@
-"""What generation is conditioned on: a category, a vector or tokens, as tokens of the network (C of Eq. 10).
+"""Embed the condition of Eq. 10, which is a category, a vector or several tokens, as tokens of the network.
 
-A learned null token represents a dropped or absent condition, as classifier-free guidance needs
+A learned null token represents a dropped or absent condition, which classifier-free guidance needs
 (Ho & Salimans 2022).
 
 Letters: B samples, T tokens, C feature channels.
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 
 class ConditionEmbedding(nn.Module):
-    """Conditions to tokens; give either `num_categories` or `condition_dim`.
+    """Embeds conditions as tokens. Exactly one of `num_categories` and `condition_dim` must be given.
 
     Args:
-        width: C, channels of a token.
-        num_categories: Size of the table for conditions that are category indices.
-        condition_dim: Channels of conditions that are embeddings, for example of an image or a text.
+        width: C, the number of channels of a token.
+        num_categories: Number of categories, if conditions are category indices.
+        condition_dim: Number of channels, if conditions are embeddings, for example of an image or a text.
     """
 
     def __init__(self, *, width: int, num_categories: int | None = None, condition_dim: int | None = None) -> None:
@@ -36,26 +36,26 @@ class ConditionEmbedding(nn.Module):
         self.null = nn.Parameter(torch.randn(width))
 
     def forward(self, condition: Tensor, drop: Tensor | None = None) -> Tensor:
-        """Tokens of a batch.
+        """Return the tokens of a batch.
 
         Args:
-            condition: (B,) int64 categories from 0, or (B, condition_dim) or (B, T, condition_dim) embeddings.
-            drop: (B,) bool, samples whose condition is replaced by the null token.
+            condition: (B,) int64 category indices, or (B, condition_dim) or (B, T, condition_dim) embeddings.
+            drop: (B,) bool, True for samples whose condition is replaced by the null token; None replaces none.
 
         Returns:
-            (B, T, C); T is 1, except for embeddings of several tokens.
+            (B, T, C) tokens; T is 1 unless the embeddings have several tokens.
         """
         self._check(condition)
         tokens = self.embed(condition)
         if tokens.ndim == 2:
             tokens = tokens.unsqueeze(1)
-        if drop is None:  # the null token still takes part: DDP wants a gradient, here 0, for every parameter
+        if drop is None:  # the null token still takes part, with gradient 0, as DDP needs a gradient for each
             drop = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         # T null tokens act like one, because attention averages equal values.
         return torch.where(drop[:, None, None], self.null.to(tokens.dtype), tokens)
 
     def null_tokens(self, batch_size: int) -> Tensor:
-        """(B, 1, C) tokens of samples without a condition."""
+        """Return the (B, 1, C) tokens of samples without a condition."""
         return self.null.expand(batch_size, 1, -1)
 
     def _check(self, condition: Tensor) -> None:

@@ -1,7 +1,7 @@
-"""Cost of a training step of an autoencoder, or of a stage of a cascade, before anything is run.
+"""Compute the cost of a training step of an autoencoder, or of a stage of a cascade, without running it.
 
-The step is traced on fake tensors, which have shapes but no memory. Torch's own counter counts the
-operations, and saved-tensor hooks find the activations, so the figures follow every change of the model.
+The step is traced on fake tensors, which have shapes but no memory. Torch's own counter counts the operations, and
+saved-tensor hooks find the activations. So no formula has to be adapted when a model changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,8 +42,13 @@ ATTENTION_ON_CPU = {
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """parameters: number of weights; operations: floating-point operations of one step, forward and backward,
-    a multiplication and an addition counted as two; saved_bytes: activations kept for the backward pass."""
+    """Cost of one training step.
+
+    parameters: number of weights.
+    operations: number of floating-point operations in the forward and backward pass; a multiplication and an addition
+        count as two.
+    saved_bytes: size of the activations that are kept for the backward pass, in bytes.
+    """
 
     parameters: int
     operations: int
@@ -62,15 +67,15 @@ def training_cost(
     step: Step = "lean",
     checkpoint_activations: bool = False,
 ) -> TrainingCost:
-    """Cost of one training step of an autoencoder.
+    """Return the cost of one training step of an autoencoder.
 
     Args:
         levels: Sizes of the levels, fine to coarse.
-        width: C, feature channels.
-        batch_size: B, shapes per step on one device.
-        num_surface_points: N.
-        num_queries: Volume and near queries together.
-        octaves: Frequencies of the point embedding.
+        width: C, the number of feature channels.
+        batch_size: B, the number of shapes per step on one device.
+        num_surface_points: N, the number of input points per shape.
+        num_queries: Number of volume and near queries together, per shape.
+        octaves: Number of frequencies of the point embedding.
         bfloat16: Whether the step runs under bfloat16 autocast.
         step: How the step is computed, as in `Autoencoder`.
         checkpoint_activations: Whether self-attention blocks are recomputed.
@@ -89,17 +94,21 @@ def training_cost(
 
 @dataclass(frozen=True)
 class StageCost(TrainingCost):
-    """evaluation: operations of one evaluation of the network for one sample; Heun's method takes 2 N - 1."""
+    """Cost of one training step of a stage, and of one evaluation.
+
+    evaluation: number of operations of one evaluation of the network for one sample. Heun's method takes 2 N - 1
+        evaluations for N steps.
+    """
 
     evaluation: int
 
 
 def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat16: bool = False) -> StageCost:
-    """Cost of one training step of a stage, and of one evaluation in sampling.
+    """Return the cost of one training step of a stage, and of one evaluation in sampling.
 
     Args:
-        make_backbone: Makes the stage's network; called while new tensors are fake and hold no values.
-        batch_size: B, shapes per step on one device.
+        make_backbone: Makes the stage's network. It is called while new tensors are fake and hold no values.
+        batch_size: B, the number of shapes per step on one device.
         bfloat16: Whether the step runs under bfloat16 autocast.
     """
     with FakeTensorMode():
@@ -114,7 +123,7 @@ def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat
 def count_step(
     autoencoder: Autoencoder, surface_points: Tensor, query_points: Tensor, anchors: Tensor, *, bfloat16: bool
 ) -> tuple[int, int]:
-    """Operations and bytes saved for the backward pass in one step on the given tensors, real or fake."""
+    """Count the operations of one step on the given tensors, real or fake, and the bytes saved for its backward pass."""
 
     def loss() -> Tensor:
         logits = autoencoder(surface_points, query_points, anchor_indices=anchors).logits
@@ -124,12 +133,12 @@ def count_step(
 
 
 def count_stage_step(backbone: Backbone, *, batch_size: int, bfloat16: bool) -> tuple[int, int]:
-    """Like `count_step`, for a step of a stage on zeros."""
+    """Count the same as `count_step` for a step of a stage, with zeros as inputs."""
     return _counted(backbone, lambda: _evaluated(backbone, batch_size).float().square().mean(), bfloat16=bfloat16)
 
 
 def _evaluated(backbone: Backbone, batch_size: int) -> Tensor:
-    """F_theta of zeros."""
+    """Return F_theta for inputs that are all zero."""
     latents = [torch.zeros(batch_size, spec.num_latents, spec.latent_dim) for spec in backbone.levels]
     condition = None
     if backbone.condition is not None:

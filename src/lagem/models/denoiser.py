@@ -19,10 +19,12 @@ from lagem.models.condition import ConditionEmbedding
 
 
 class DenoiserBlock(nn.Module):
-    """Adaptive self attention, cross attention to the condition if there is one, and feed-forward, all residual.
+    """A block of adaptive self attention, cross attention to the condition if there is one, and feed-forward.
+
+    All three layers are residual.
 
     Args:
-        width: C.
+        width: C, the number of channels.
         conditional: Whether there is a condition to attend to.
     """
 
@@ -43,16 +45,16 @@ class DenoiserBlock(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The raw network of the stage that generates one level from the coarser ones.
+    """The network F_theta of the stage that generates one level, given the latents of all coarser levels.
 
     Args:
         levels: Sizes of the autoencoder's levels, fine to coarse; their `depth` is not used here.
-        level: Number of the level that this stage generates, 1 = finest.
-        width: C, feature channels of every block, a multiple of 64.
+        level: Number of the level that this stage generates; 1 is the finest.
+        width: C, the number of feature channels of every block, a multiple of 64.
         depth: Number of blocks; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
         num_categories: Number of categories, if the condition is a category.
-        condition_dim: Channels of the condition, if it is a vector or tokens; without either, generation is
-            unconditional.
+        condition_dim: Number of channels of the condition, if it is a vector or tokens. If neither this nor
+            `num_categories` is given, generation is unconditional.
         conditioning_augmentation: Whether the network receives the noise level of the coarser latents as input
             (Ho et al. 2022, Cascaded Diffusion); False as in the paper.
     """
@@ -112,23 +114,24 @@ class Backbone(nn.Module):
         drop: Tensor | None = None,
         coarser_sigma: Tensor | None = None,
     ) -> Tensor:
-        """F_theta(x; c_noise) of one level.
+        """Return F_theta(x; c_noise).
 
         Args:
-            x: (B, M_i, D_i), noised latents scaled by c_in.
-            c_noise: (B,), the noise level as EDM passes it to the network.
-            coarser: L - i tensors (B, M_j, D_j), Z_j of the coarser levels, coarsest first.
-            condition: (B,) categories, or (B, condition_dim) or (B, T, condition_dim); None is the null token.
-            drop: (B,) bool, samples whose condition is replaced by the null token.
-            coarser_sigma: (B,), standard deviation of the noise on `coarser`; None is 0. It is embedded directly
-                rather than as a logarithm, since 0 is a valid level.
+            x: (B, M_i, D_i) noised latents, scaled by c_in.
+            c_noise: (B,) noise levels, as EDM passes them to the network: ln(sigma) / 4.
+            coarser: Latents Z_j of the L - i coarser levels, (B, M_j, D_j) each, coarsest first.
+            condition: (B,) category indices, or (B, condition_dim) or (B, T, condition_dim) embeddings; None uses the
+                null token for all samples.
+            drop: (B,) bool, True for samples whose condition is replaced by the null token; None replaces none.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0. They are embedded directly
+                rather than as logarithms, since 0 is a valid value.
 
         Returns:
-            (B, M_i, D_i); 0 before training.
+            (B, M_i, D_i) output of the network, which is 0 before training.
 
         Raises:
-            ValueError: If latents do not fit their levels, or a condition or a coarser noise level is given that
-                this backbone was not made for.
+            ValueError: If latents do not fit their levels, or if a condition or `coarser_sigma` is given but this
+                backbone was made without it.
         """
         self._check(x, coarser)
         embedding = self.embed_noise(c_noise)
@@ -139,7 +142,7 @@ class Backbone(nn.Module):
         elif coarser_sigma is not None:
             raise ValueError(
                 f"stage {self.level} was made without conditioning_augmentation, but a noise level of the coarser "
-                "latents was given. Use 0, or train a stage with it."
+                "latents was given. Use 0, or train a stage with conditioning_augmentation."
             )
         tokens = self._tokens(len(x), condition, drop)
         x = self.to_features(x)
@@ -150,7 +153,7 @@ class Backbone(nn.Module):
         return self.to_latents(self.norm(x))
 
     def check_latents(self, latents: Tensor, level: int) -> None:
-        """Raise ValueError if `latents` are not (B, M_i, D_i) of that level."""
+        """Raise ValueError if `latents` do not have the shape (B, M_i, D_i) of that level."""
         expected = (self.levels[level - 1].num_latents, self.levels[level - 1].latent_dim)
         if latents.ndim != 3 or tuple(latents.shape[1:]) != expected:
             raise ValueError(
@@ -172,7 +175,7 @@ class Backbone(nn.Module):
         if self.condition is None:
             if condition is not None:
                 raise ValueError(
-                    f"stage {self.level} is unconditional, but a condition was given. Leave it out, or train a stage "
+                    f"stage {self.level} is unconditional, but a condition was given. Leave that out, or train a stage "
                     "with num_categories or condition_dim."
                 )
             return None

@@ -1,13 +1,14 @@
-"""Positional embedding PE of 3D points (LaGeM Eq. 1; the form of the published weights), and LayerNorm of it.
+"""Positional embedding PE of 3D points (LaGeM Eq. 1, in the form of the published weights), and its LayerNorm.
 
 One embedding serves the encoder's points, its anchors and the decoder's queries.
 
-An embedded point is W e(p), where e(p) holds its sines, cosines, coordinates and a 1. LayerNorm subtracts the mean over
-channels, which leaves W~ e(p), and divides by one number per point, 1 / r(p). So its output is N psi(p), with
-psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. Any linear map of it can therefore be multiplied by N in advance,
-once for all points.
+An embedded point is W e(p). The vector e(p) holds the sines and cosines of the point p, its coordinates and a 1; the
+matrix W holds the weight and bias. LayerNorm subtracts the mean over channels, which leaves W~ e(p), and divides by one
+number per point, 1 / r(p). With the weight gamma and bias beta of the LayerNorm, its output is N psi(p), with
+psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. A linear map of that output can therefore be multiplied by N in
+advance, once for all points.
 
-Letters: B shapes, P points, C feature channels, E = 6 * octaves + 4 length of e.
+Letters: B shapes, P points, C feature channels, E = 6 * octaves + 4, the length of e.
 """
 
 import math
@@ -21,10 +22,10 @@ OCTAVES = 8  # published
 
 
 class PointEmbedding(nn.Module):
-    """Sines and cosines at frequencies pi * 2^k, k = 0, 1, ..., then a linear map to C channels.
+    """Embeds points by sines and cosines at the frequencies pi * 2^k, k = 0, 1, ..., and a linear map to C channels.
 
     Args:
-        width: C, channels of the result.
+        width: C, the number of channels of the result.
         octaves: Number of frequencies.
     """
 
@@ -43,39 +44,43 @@ class PointEmbedding(nn.Module):
         return self.linear(self.waves(points))
 
     def waves(self, points: Tensor) -> Tensor:
-        """The input of the linear map: sines, cosines and coordinates of (..., 3) points, (..., 6 * octaves + 3)."""
+        """Return the (..., 6 * octaves + 3) input of the linear map: sines, cosines and coordinates of the points."""
         # A product, not a matmul: autocast would round the phases to bfloat16, and fine positions would be lost.
         frequencies = math.pi * 2.0 ** torch.arange(self.octaves, device=points.device, dtype=points.dtype)
         phases = (points.unsqueeze(-1) * frequencies).flatten(-2)
         return torch.cat([phases.sin(), phases.cos(), points], dim=-1)
 
     def weight_of_lowest(self, octaves: int) -> Tensor:
-        """(C, 6 * octaves + 3) weights of the `octaves` lowest octaves and of the coordinates themselves."""
+        """Return the (C, 6 * octaves + 3) weights of the `octaves` lowest octaves and of the coordinates."""
         waves, coordinates = self.linear.weight.split([6 * self.octaves, 3], dim=1)
         lowest = waves.unflatten(1, (6, self.octaves))[:, :, :octaves].flatten(1)
         return torch.cat([lowest, coordinates], dim=1)
 
 
 class PointFeatures(NamedTuple):
-    """What LayerNorm of embedded points is linear in: psi, (B, P, E + 1), and W~, (C, E)."""
+    """Embedded points in the form in which their LayerNorm is linear, as explained at the top of this file.
+
+    psi: (B, P, E + 1), psi of each point.
+    centred: (C, E), the matrix W~.
+    """
 
     psi: Tensor
     centred: Tensor
 
 
 def centred_weight(embedding: PointEmbedding, dtype: torch.dtype) -> Tensor:
-    """W~, (C, E): weight and bias of the embedding without their means over channels."""
+    """Return W~, (C, E): the weight and bias of the embedding, minus their means over channels."""
     weight = torch.cat([embedding.linear.weight, embedding.linear.bias.unsqueeze(1)], dim=1).to(dtype)
     return weight - weight.mean(dim=0)
 
 
 def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> PointFeatures:
-    """Features of (B, P, 3) points, differentiable in points and weights; in float32 under autocast.
+    """Return the features of points, which are differentiable in points and weights, and float32 under autocast.
 
     Args:
         embedding: The point embedding.
         points: (B, P, 3).
-        eps: The eps of the LayerNorms that follow.
+        eps: The eps of the LayerNorms that are applied to embedded points.
     """
     with torch.autocast(points.device.type, enabled=False):
         centred = centred_weight(embedding, points.dtype)
@@ -86,6 +91,6 @@ def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> Poi
 
 
 def normed_map(norm: nn.LayerNorm, directions: Tensor) -> Tensor:
-    """[gamma * directions | beta], (C, E + 1): N if the directions are W~, (C, E)."""
+    """Return [gamma * directions | beta], (C, E + 1), for (C, E) directions. If these are W~, the result is N."""
     gamma, beta = norm.weight.to(directions.dtype), norm.bias.to(directions.dtype)
     return torch.cat([gamma.unsqueeze(1) * directions, beta.unsqueeze(1)], dim=1)

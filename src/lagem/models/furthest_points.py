@@ -1,6 +1,6 @@
-"""Furthest point sampling (LaGeM §3.1): the anchors of every level from one ordering.
+"""Furthest point sampling (LaGeM §3.1). One ordering of the points gives the anchors of every level.
 
-The selection is greedy, so the first M_2 of M_1 selected points are FPS(P_1, M_2) itself.
+The selection is greedy, so the first M_2 of M_1 selected points are exactly FPS(P_1, M_2).
 It starts at the point of largest norm, so it does not depend on the order of the input.
 
 Letters: B shapes, N points, M selected points.
@@ -20,11 +20,11 @@ MOST_POINTS_FOR_TRITON = 8192  # more do not fit into the registers of one progr
 
 @torch.compiler.disable  # torch.compile would unroll the loop, with 15 operations per point
 def furthest_point_order(points: Tensor, count: int, *, backend: FPSBackend = "auto") -> Tensor:
-    """Indices of `count` points, each the furthest from those before it.
+    """Return the indices of `count` points, each of which is the furthest from those selected before it.
 
     Args:
         points: (B, N, 3). If N < count, the ordering is repeated from its start.
-        count: M.
+        count: M, the number of points to select.
         backend: For CUDA tensors, `auto` uses torch_cluster if it is installed, else triton if it works and N <= 8192;
             for CPU tensors, quickfps (torch-quickfps) if it is installed; in all other cases, the torch loop. All
             backends give the same indices, except for ties caused by rounding.
@@ -64,7 +64,10 @@ def _backend_for_cuda(points: Tensor) -> FPSBackend:
 
 @functools.cache
 def _triton_works(device: torch.device) -> bool:
-    """Whether a kernel runs on the device; at first use, Triton builds its launcher with a C compiler and Python.h."""
+    """Return whether a kernel runs on the device.
+
+    At first use, Triton builds its launcher, for which it needs a C compiler and Python.h.
+    """
     try:
         _select_triton(torch.zeros(1, 2, 3, device=device), torch.zeros(1, dtype=torch.int64, device=device), 1)
     except Exception as error:
@@ -112,7 +115,7 @@ def _select_quickfps(points: Tensor, start: Tensor, count: int) -> Tensor:
         raise ValueError(f"fps quickfps selects on the CPU, but the points are on {points.device}. Use auto or torch.")
     from torch_quickfps import sample_idx
 
-    # One call per cloud, as all clouds of a call would share one start.
+    # One call per cloud, because all clouds of a call would share one start.
     return torch.stack([sample_idx(cloud, count, start_idx=int(one)) for cloud, one in zip(points, start, strict=True)])
 
 

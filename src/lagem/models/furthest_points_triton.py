@@ -1,7 +1,7 @@
 """Furthest point sampling with one GPU program per cloud, in Triton, which comes with CUDA builds of torch.
 
-A loop of torch operations launches about fifteen kernels per selected point; here a cloud stays in registers
-(measured by `benchmarks/furthest_points.py`). Only `lagem.models.furthest_points` imports this module, when needed.
+A loop of torch operations launches about fifteen kernels per selected point. Here a cloud stays in registers instead;
+`benchmarks/furthest_points.py` measures the gain. Only `lagem.models.furthest_points` imports this module, when needed.
 """
 
 import torch
@@ -11,7 +11,13 @@ from torch import Tensor
 
 
 def select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
-    """(B, M) int64 indices of points selected from (B, N, 3) points on a GPU, beginning with the (B,) `start`."""
+    """Return (B, M) int64 indices of the selected points, in order of selection.
+
+    Args:
+        points: (B, N, 3) on a GPU.
+        start: (B,) int64, the index of the first point to select in each cloud.
+        count: M, the number of points to select.
+    """
     batch, total = points.shape[:2]
     order = torch.empty(batch, count, dtype=torch.int64, device=points.device)
     block = triton.next_power_of_2(total)

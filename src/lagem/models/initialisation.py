@@ -13,14 +13,17 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.models.bottleneck import StandardisedBottleneck
 
 OCTAVE_DECAY = 0.5  # octave k starts with 2^(-k / 2) times the weights of the first
-SHARPNESS = 1.5  # of the initial attention: a factor on queries and on keys
+SHARPNESS = 1.5  # factor by which the initial queries and keys are multiplied, which makes attention sharper
 PLACE_SHARE = 0.75  # fraction of a latent's channels that start as the position of its anchor
 PLACE_RADIUS = 0.8  # radius of the ball of points whose embeddings those channels distinguish
 
 
 @torch.no_grad()
 def start_local(autoencoder: Autoencoder) -> None:
-    """Change the weights of a new network in place: low octaves dominate, and cross attention has keys like queries."""
+    """Change the weights of a new network in place.
+
+    Low octaves then dominate the point embedding, and in cross attention keys have the same weights as queries.
+    """
     octaves = 2.0 ** (-OCTAVE_DECAY * torch.arange(autoencoder.octaves))
     weights = torch.cat([octaves.repeat(6), torch.ones(3)])  # sines and cosines of x, y, z, then x, y, z
     autoencoder.point_embedding.linear.weight.mul_(weights / weights.square().mean().sqrt())
@@ -32,11 +35,11 @@ def start_local(autoencoder: Autoencoder) -> None:
 
 @torch.no_grad()
 def start_anchored(autoencoder: Autoencoder) -> None:
-    """`start_local`, and standardised latents that start as the position of their anchor.
+    """Do the same as `start_local`, and let standardised latents start as the positions of their anchors.
 
     Most channels of a latent start as the principal components of the point embedding over a ball, and are mapped back
-    to features along the same directions. So decoded features start near the embedding of their anchor, and from the
-    first step queries attend to the latents near them, on every level.
+    to features along the same directions. So the decoded features of a latent start near the embedding of its anchor,
+    and from the first step queries attend to the latents near them, on every level.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)

@@ -1,7 +1,7 @@
-"""Operations that keep only their inputs for the backward pass, and recompute everything else there.
+"""Operations that keep only their inputs for the backward pass, and recompute everything else in that pass.
 
-They work like torch's `checkpoint`, but do not repeat a matrix product at the end, and cost only microseconds per call,
-which matters for small networks and on GPUs.
+They work like torch's `checkpoint`, with two differences. A matrix product at the end of an operation is not repeated,
+and a call costs only microseconds, which matters for small networks and on GPUs.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ Prepare = Callable[..., Tensor]
 
 
 def recomputed(function: Prepare, *inputs: Tensor) -> Tensor:
-    """function(*inputs), keeping only the inputs for the backward pass.
+    """Return function(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        function: Must depend on the inputs only, as gradients reach nothing else.
+        function: Function of the inputs alone, as gradients reach nothing else.
         inputs: Tensors.
     """
     if _is_direct():
@@ -31,12 +31,15 @@ def recomputed(function: Prepare, *inputs: Tensor) -> Tensor:
 
 
 def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.Linear]) -> tuple[Tensor, ...]:
-    """Each linear layer applied to prepare(*inputs), keeping only the inputs for the backward pass.
+    """Apply each of several linear layers to prepare(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        prepare: Must depend on the inputs only, as gradients reach nothing else. It is recomputed; the layers are not.
+        prepare: Function of the inputs alone, as gradients reach nothing else. It is recomputed; the layers are not.
         inputs: Tensors, including the parameters of `prepare`.
-        linears: Layers of the same input width.
+        linears: Layers that all have the same input width.
+
+    Returns:
+        The output of each layer.
     """
     if _is_direct():
         prepared = prepare(*inputs)
@@ -47,12 +50,12 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Whether nothing is kept for a backward pass, or torch.compile decides what is."""
+    """Return whether there is no backward pass to keep tensors for, or torch.compile decides what to keep."""
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 
 class _Recomputed(torch.autograd.Function):
-    """`recomputed`."""
+    """The autograd function behind `recomputed`."""
 
     @staticmethod
     def forward(ctx: Any, function: Prepare, *inputs: Tensor) -> Tensor:
@@ -70,7 +73,10 @@ class _Recomputed(torch.autograd.Function):
 
 
 class _LinearOf(torch.autograd.Function):
-    """`linear_of`; the gradient of a layer needs the output of `prepare`, but not the output of the layer."""
+    """The autograd function behind `linear_of`.
+
+    The gradient of a layer needs the output of `prepare`, but not the output of the layer.
+    """
 
     @staticmethod
     def forward(ctx: Any, prepare: Prepare, num_inputs: int, *tensors: Any) -> tuple[Tensor, ...]:
@@ -105,7 +111,10 @@ class _LinearOf(torch.autograd.Function):
 
 
 def _autocast_of(tensor: Tensor) -> Callable[[], AbstractContextManager[Any]]:
-    """A context that restores the present state of autocast in the backward pass, where autocast is off."""
+    """Return a function that makes a context with the present state of autocast.
+
+    The backward pass needs this context, because autocast is off in it.
+    """
     kind = tensor.device.type
     if not torch.is_autocast_enabled(kind):
         return nullcontext

@@ -1,1 +1,1 @@
-"""Answers to query points: the layers of the decoder, and the field of a decoded shape."""
+"""Answer query points: the layers of the decoder, and the field of a decoded shape."""

@@ -1,8 +1,9 @@
-"""The query decoder (Eq. 9), layer by layer and folded; the folded form is exact, not an approximation.
+"""The query decoder (Eq. 9) in two forms: layer by layer, and folded. The folded form is exact, not an approximation.
 
 The scores of a query are linear in psi(p) (`lagem.models.embedding`), and everything between the softmax and the logit
-is linear. So each latent and head of a level folds into one row of E + 1 numbers, which is multiplied by psi, and one
-value. A query then needs no LayerNorm, no projection and no values of 64 channels.
+is linear. So for each latent and head of a level, the weights fold into a row of E + 1 numbers, whose product with psi
+is the score, and one value, which is the contribution to the logit. A query then needs no LayerNorm, no projection and
+no values of 64 channels.
 
 Letters: B shapes, P points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
@@ -18,13 +19,17 @@ from lagem.models.attention import HEAD_WIDTH, Attention, KeysValues
 from lagem.models.embedding import PointEmbedding, normed_map, point_features
 from lagem.models.recomputation import recomputed
 
-SCORES_AT_ONCE = 2**22  # per shape, in the query decoder of a training step: 16 MiB
+SCORES_AT_ONCE = 2**22  # number of scores per shape that a training step computes at once: 16 MiB
 
 
 class FoldedLevel(NamedTuple):
-    """One level for all queries: logit += constant + softmax over M of (rows @ psi), times values, summed over heads.
+    """One folded level, for any number of queries.
 
-    rows: (B, H, M, E + 1); values: (B, H, M); constant: ().
+    It adds to a logit: constant + softmax over M of (rows @ psi), times values, summed over latents and heads.
+
+    rows: (B, H, M, E + 1).
+    values: (B, H, M).
+    constant: ().
     """
 
     rows: Tensor
@@ -34,7 +39,7 @@ class FoldedLevel(NamedTuple):
 
 @dataclass(frozen=True)
 class QueryDecoder:
-    """The layers that answer queries (Eq. 9); they are the network's own, not copies."""
+    """The layers of a network that answer queries (Eq. 9). They are shared with the network, not copied."""
 
     embedding: PointEmbedding
     attentions: Sequence[Attention]
@@ -42,11 +47,11 @@ class QueryDecoder:
 
     @property
     def eps(self) -> float:
-        """The eps of the queries' LayerNorms, which is the same for all."""
+        """The eps of the LayerNorms that are applied to queries; all levels have the same."""
         return cast(nn.LayerNorm, self.attentions[0].norm).eps
 
     def plain(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
-        """Logits (B, P) of (B, P, 3) points, layer by layer; the reference for the folded forms."""
+        """Return the (B, P) logits of (B, P, 3) points, layer by layer. This is the reference for the folded form."""
         embedded = self.embedding(query_points)
         answers = [
             attention.attend(embedded, level_keys_values)
@@ -56,11 +61,14 @@ class QueryDecoder:
         return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)
 
     def fold(self, keys_values: Sequence[KeysValues], directions: Tensor) -> list[FoldedLevel]:
-        """All levels folded, fine to coarse, in the type of `directions`; the constants exclude the output's bias.
+        """Fold all levels, and return them fine to coarse, in the type of `directions`.
+
+        The constants do not include the bias of `to_logits`.
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.
-            directions: (C, E), W~, or another matrix that gives W~ when it is multiplied by a factor from the right.
+            directions: (C, E), the matrix W~, or a matrix that becomes W~ when it is multiplied by some matrix from the
+                right.
         """
         readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
         return [
@@ -69,7 +77,7 @@ class QueryDecoder:
         ]
 
     def folded(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:
-        """Logits (B, P) of (B, P, 3) points, with gradients; the backward pass recomputes the scores."""
+        """Return the (B, P) logits of (B, P, 3) points in the folded form; the backward pass recomputes the scores."""
         psi, centred = point_features(self.embedding, query_points, self.eps)
         with torch.autocast(query_points.device.type, enabled=False):
             logits = self.to_logits.bias.to(psi.dtype)
@@ -89,7 +97,7 @@ def _fold_level(attention: Attention, keys_values: KeysValues, directions: Tenso
 
 
 def _attended(psi: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    """(B, P): softmax over each head's latents, times their values, summed over latents and heads."""
+    """Return (B, P) sums over latents and heads of values, weighted by the softmax over the latents of each head."""
     scores = psi @ rows.flatten(1, 2).mT  # (B, P, H M)
     weights = scores.unflatten(-1, values.shape[1:]).softmax(dim=-1)
     return (weights.flatten(-2) @ values.flatten(1).unsqueeze(-1)).squeeze(-1)

@@ -17,20 +17,20 @@ from lagem.models.queries.decoder import FoldedLevel, QueryDecoder
 
 LARGEST_EXPONENT = 60.0  # e^60 times latents and values stays far below the largest float32
 DEEPEST_SHIFT = 60.0  # e^-60 is e^27 times the smallest normal float32
-LARGEST_SUM = 1e10  # of the absolute values of a level
-SCORES_IN_CACHE = 2**20  # computed at once on a CPU: 4 MiB
-SCORES_ON_DEVICE = 2**26  # computed at once on other devices
-ROWS_OF_A_GROUP = 512  # with this number, a CPU answers 2,048 queries at once
+LARGEST_SUM = 1e10  # largest sum of the absolute values of a level
+SCORES_IN_CACHE = 2**20  # number of scores computed at once on a CPU: 4 MiB
+SCORES_ON_DEVICE = 2**26  # number of scores computed at once on other devices
+ROWS_OF_A_GROUP = 512  # rows of a HeadGroup; with this number, a CPU answers 2,048 queries at once
 
 
 class Field:
-    """Decoded latents: keys and values of all levels, computed once for any number of queries.
+    """The occupancy field of decoded latents. Their keys and values are computed once, for any number of queries.
 
     Args:
         decoder: The layers that answer queries.
         keys_values: Keys and values of the levels, fine to coarse.
         fold: Whether to fold the decoder, which gives the same logits faster. Without gradients it is folded once per
-            shape (`FoldedShape`), with gradients at each call. False answers layer by layer.
+            shape (`FoldedShape`), and with gradients at each call. If False, queries are answered layer by layer.
     """
 
     def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:
@@ -40,11 +40,11 @@ class Field:
         self._shapes: list[FoldedShape] | None = None
 
     def __call__(self, query_points: Tensor, *, chunk: int = 65536) -> Tensor:
-        """Logits of occupancy (Eq. 9), positive inside; gradients reach points, latents and weights.
+        """Return the logits of occupancy (Eq. 9), positive inside. Gradients reach points, latents and weights.
 
         Args:
             query_points: (B, Q, 3) in the unit-sphere frame.
-            chunk: Maximum number of queries per shape answered at once.
+            chunk: Maximum number of queries per shape that are answered at once.
 
         Returns:
             (B, Q) logits.
@@ -62,14 +62,19 @@ class Field:
         return torch.cat([answer(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
 
     def select(self, index: int) -> Callable[[Tensor], Tensor]:
-        """Field of one shape of the batch: (Q, 3) points to (Q,) logits."""
+        """Return the field of one shape of the batch, which maps (Q, 3) points to (Q,) logits."""
         one = slice(index, index + 1)
         own = Field(self._decoder, [(keys[one], values[one]) for keys, values in self._keys_values], fold=self._fold)
         return lambda points: own(points.unsqueeze(0)).squeeze(0)
 
 
 class HeadGroup(NamedTuple):
-    """Some heads of a level: (h M, E + 1) rows, which give scores to base 2, and (h, 2, M) values and ones."""
+    """Some heads of a level, h in number.
+
+    rows: (h M, E + 1), whose products with psi are the scores as exponents of 2.
+    sums: (h, 2, M), values and ones, by which the exponentials are summed to numerators and denominators of the
+        softmax.
+    """
 
     rows: Tensor
     sums: Tensor
@@ -83,12 +88,12 @@ class FoldedShape:
     Subtracting the mean over latents from the scores does not change their softmax, and makes the largest score at
     least 0. So if the bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT, a shift of at most DEEPEST_SHIFT can be
     subtracted from the scores such that their exponentials do not overflow and their sum is a normal number: there is
-    no need to find the maximum. A level with a larger bound uses torch's softmax, which does.
+    no need to find the maximum. A level with a larger bound uses torch's softmax, which finds the maximum.
 
     Args:
-        levels: Folded levels of one shape (B = 1), in the basis in which points have a length below 1.
-        constant: (), added to every logit.
-        factor: (E, E), R.
+        levels: Folded levels of one shape (B = 1), in the basis of R x, in which all points have a length below 1.
+        constant: () number that is added to every logit.
+        factor: (E, E) matrix R.
         decoder: Layers that answer queries; only the embedding of points and its normalisation are used.
     """
 
@@ -99,7 +104,7 @@ class FoldedShape:
         self._dtype = torch.promote_types(decoder.to_logits.weight.dtype, torch.float32)
         self._constant, self._factor = constant.to(self._dtype), factor.to(self._dtype)
         self._groups: list[HeadGroup] = []
-        self._levels: list[tuple[Tensor, Tensor]] = []  # for softmax: (H, M, E + 1) and (H, M)
+        self._levels: list[tuple[Tensor, Tensor]] = []  # for torch's softmax: rows, values
         for level in levels:
             rows, values = level.rows[0], level.values[0]
             rows = centred(rows)
@@ -113,7 +118,7 @@ class FoldedShape:
                 self._levels.append((rows.to(self._dtype), values.to(self._dtype)))
 
     def __call__(self, points: Tensor, *, chunk: int) -> Tensor:
-        """Logits (Q,) of (Q, 3) points, at most `chunk` at once."""
+        """Return the (Q,) logits of (Q, 3) points, computing at most `chunk` of them at once."""
         widest = max([len(group.rows) for group in self._groups] + [values.numel() for _, values in self._levels])
         room = SCORES_IN_CACHE if points.device.type == "cpu" else SCORES_ON_DEVICE
         chunk = min(chunk, max(room // widest, 1), max(len(points), 1))
@@ -146,17 +151,17 @@ class FoldedShape:
 
 
 def centred(rows: Tensor) -> Tensor:
-    """The (..., M, E + 1) rows, changed so that their scores have mean 0 over latents."""
+    """Return the (..., M, E + 1) rows, changed so that their scores have mean 0 over latents."""
     return rows - rows.mean(dim=-2, keepdim=True)
 
 
 def score_bound(rows: Tensor) -> Tensor:
-    """(...) upper bound of the scores of (..., M, E + 1) rows, which must be in the basis of `FoldedShape`."""
+    """Return the (...) upper bounds of the scores of (..., M, E + 1) rows in the basis of `FoldedShape`."""
     return (rows[..., :-1].norm(dim=-1) + rows[..., -1]).amax(dim=-1)
 
 
 def fold_shapes(decoder: QueryDecoder, keys_values: Sequence[KeysValues]) -> list[FoldedShape]:
-    """Fold each shape of a batch, computing the factors in float64."""
+    """Fold the field of each shape of a batch; the factors are computed in float64."""
     centred = centred_weight(decoder.embedding, torch.float64)
     channels = len(centred)
     basis, factor = torch.linalg.qr(centred / channels**0.5)
