@@ -1,4 +1,4 @@
-"""The only code that uses undocumented parts of Lightning, each part with the reason why it is needed.
+"""The only code that uses undocumented parts of Lightning. It says of each part why that part is needed.
 
-The room lies below modules, data_modules, callbacks and training, because all four need some of it.
+The packages modules, data_modules, callbacks and training may import this one, because all four need some of its parts.
 """

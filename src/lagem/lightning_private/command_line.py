@@ -1,6 +1,7 @@
 """Undocumented parts of LightningCLI, under names that a subclass can override or call.
 
-Each docstring says why the part is needed and what breaks without it; a test of each fails if Lightning changes it.
+Each docstring says why the part is needed and what breaks without it. For each part a test fails if Lightning changes
+it.
 """
 
 from typing import Any
@@ -33,11 +34,11 @@ class OpenCLI(LightningCLI):
         super()._set_seed()
 
     def setting(self, key: str) -> Any:
-        """A resolved setting of the verb, or of a command line without verb; None if it is not set."""
+        """Return a resolved setting of the verb, or of a command line without a verb; None if it is not set."""
         return self._get(self.config, key)
 
     def parser_of(self, verb: str) -> LightningArgumentParser:
-        """The parser of a verb; `parser` is that of all verbs, and cannot write the settings of one."""
+        """Return the parser of a verb; the attribute `parser` is for all verbs and cannot write the settings of one."""
         return self._parser(verb)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:

@@ -1,6 +1,7 @@
 """Undocumented parts of Lightning's trainer, strategies, callbacks and loggers.
 
-Each docstring says why the part is needed and what breaks without it; a test of each fails if Lightning changes it.
+Each docstring says why the part is needed and what breaks without it. For each part a test fails if Lightning changes
+it.
 """
 
 from collections.abc import Callable
@@ -19,17 +20,19 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParalle
 
 
 def end_after_batch(trainer: Trainer, ends: bool) -> None:
-    """Make a fit raise SIGTERMException after the current batch, or cancel that.
+    """Make a fit raise SIGTERMException after the current batch; if `ends` is False, cancel that.
 
-    `should_stop` would first run the hooks of a regular end; without this, a signalled run cannot stop between epochs.
+    Setting `should_stop` instead would first run the hooks of a regular end. Without this function, a signalled run
+    could not stop before the end of an epoch.
     """
     trainer._signal_connector.received_sigterm = ends
 
 
 def batches_trained(trainer: Trainer) -> int:
-    """Number of training batches of all epochs that the fit has processed, including earlier starts that it resumes.
+    """Return the number of training batches that the fit has processed in all epochs, also before it was resumed.
 
-    `global_step` counts optimiser steps; without this, a resumed run would not continue with the next batch.
+    `global_step` counts optimiser steps instead. Without this function, a resumed run would not continue with the next
+    batch.
     """
     # A checkpoint written in on_train_batch_end counts its last batch as processed, but not yet as completed.
     loop: Any = trainer.fit_loop
@@ -37,9 +40,9 @@ def batches_trained(trainer: Trainer) -> int:
 
 
 def set_up_training_data(trainer: Trainer) -> None:
-    """Make the training loader, so that `num_training_batches` is known before the first epoch.
+    """Create the training loader, so that `num_training_batches` is known before the first epoch.
 
-    Without this, the warm-up cannot be one epoch long by default.
+    Without this, the warm-up could not be one epoch long by default.
     """
     trainer.fit_loop.setup_data()
 
@@ -47,14 +50,14 @@ def set_up_training_data(trainer: Trainer) -> None:
 def restart_training_data(trainer: Trainer) -> None:
     """Make the fit create its training loader again.
 
-    Lightning starts to iterate as soon as it needs the length of an epoch, before it has read the checkpoint to
-    resume from; without this, a resumed run would begin its data from the start.
+    Lightning starts to iterate over the loader as soon as it needs the length of an epoch, before it has read the
+    checkpoint to resume from. Without this, a resumed run would begin its data from the start.
     """
     trainer.fit_loop._combined_loader = None
 
 
 def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
-    """The environment that Lightning detected.
+    """Return the cluster environment that Lightning detected; None if there is none.
 
     Without this, Lightning's own SLURM requeueing, which also handles SIGUSR1, could not be switched off.
     """
@@ -62,7 +65,7 @@ def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
 
 
 def keep_average_on(callback: WeightAveraging, device: torch.device) -> None:
-    """Keep averaged weights on a device, unless the configuration names one.
+    """Keep averaged weights on this device, unless the configuration names another.
 
     Lightning creates the average before it moves the model to its device; without this, the average would stay on
     the CPU.
@@ -73,14 +76,14 @@ def keep_average_on(callback: WeightAveraging, device: torch.device) -> None:
 def mark_last_saved(callback: ModelCheckpoint, path: str) -> None:
     """Tell a ModelCheckpoint that it has already written `last.ckpt`.
 
-    Without this, a ModelCheckpoint that has not saved since this start writes the file again at the end of the fit,
-    after weight averaging has put its weights into the model.
+    Without this, a ModelCheckpoint that has saved nothing since the run was started would write the file again at the
+    end of the fit, after weight averaging has put the averaged weights into the model.
     """
     callback.last_model_path = callback._last_checkpoint_saved = path
 
 
 def set_run_id(logger: WandbLogger, run_id: str) -> None:
-    """Give a W&B logger the id of its run after the logger is made, but before it starts the run.
+    """Set the id of a W&B logger's run, after the logger is made but before it starts the run.
 
     Without this, every start of a run folder would be a new W&B run.
     """
@@ -88,18 +91,18 @@ def set_run_id(logger: WandbLogger, run_id: str) -> None:
 
 
 def set_default_timeout(strategy: DDPStrategy | FSDPStrategy | ModelParallelStrategy, timeout: timedelta) -> None:
-    """Limit how long ranks wait for one another, unless the configuration does.
+    """Limit how long ranks wait for one another, unless the configuration sets a limit.
 
-    Without this, the other ranks wait half an hour for one that hangs.
+    Without this, the other ranks would wait half an hour for a rank that hangs.
     """
     if strategy._timeout == default_pg_timeout:
         strategy._timeout = timeout
 
 
 def set_default_of_ddp(strategy: DDPStrategy, name: str, value: object) -> None:
-    """Set an argument of DistributedDataParallel, unless the configuration does.
+    """Set an argument of DistributedDataParallel, unless the configuration sets it.
 
-    Without this, `--trainer.strategy ddp` keeps every gradient twice in memory.
+    Without this, `--trainer.strategy ddp` would keep every gradient twice in memory.
     """
     strategy._ddp_kwargs.setdefault(name, value)
 
@@ -107,7 +110,7 @@ def set_default_of_ddp(strategy: DDPStrategy, name: str, value: object) -> None:
 def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
     """Make FSDP2 write each checkpoint as one file.
 
-    Without this, the checkpoint is a folder of shards, which only the same strategy can resume.
+    Without this, a checkpoint would be a folder of shards, which only the same strategy can resume.
     """
     strategy._save_distributed_checkpoint = False
 
@@ -137,7 +140,7 @@ def load_through(strategy: Strategy, wrap: Callable[[Callable[..., dict[str, Any
 
 
 def kill_started_ranks(trainer: Trainer) -> None:
-    """Kill the processes of the other ranks that this one started.
+    """Kill the processes of those other ranks that this process started.
 
     Without this, they would keep waiting for this rank after it has exited.
     """

@@ -123,7 +123,7 @@ def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat
 def count_step(
     autoencoder: Autoencoder, surface_points: Tensor, query_points: Tensor, anchors: Tensor, *, bfloat16: bool
 ) -> tuple[int, int]:
-    """Count the operations of one step on the given tensors, real or fake, and the bytes saved for its backward pass."""
+    """Count the operations of one step on the given real or fake tensors, and the bytes saved for its backward pass."""
 
     def loss() -> Tensor:
         logits = autoencoder(surface_points, query_points, anchor_indices=anchors).logits

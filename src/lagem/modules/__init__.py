@@ -1,4 +1,4 @@
-"""LightningModules: optimiser, steps and logging; the mathematics lives in `models` and `diffusion`."""
+"""LightningModules, with optimiser, steps and logging. The mathematics lives in `models` and `diffusion`."""
 
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.modules.stage import CascadeStageModule

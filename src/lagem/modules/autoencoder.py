@@ -1,8 +1,8 @@
 """Training of the autoencoder (LaGeM §4.1, appendix E).
 
-Binary cross entropy on volume queries, half of them inside, plus 0.1 times the same on
-near-surface queries (Eq. 15); AdamW, one warm-up, cosine, gradients clipped. Options beyond this
-published recipe, each off by default: Muon, a local start and level dropout.
+The loss is the binary cross entropy on volume queries, half of them inside, plus 0.1 times that on near-surface queries
+(Eq. 15). The optimiser is AdamW, with one warm-up, a cosine schedule and clipped gradients. Options beyond this
+published recipe are off by default: Muon, local or anchored initial weights, and level dropout.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,38 +30,42 @@ from lagem.weights.file import differences
 
 
 class AutoencoderModule(RecipeModule):
-    """Autoencoder training; with one level that has a KL bottleneck, it is VecSet.
+    """Training of the autoencoder. With a single level that has a KL bottleneck, the autoencoder is VecSet.
 
     Args:
         levels: Sizes of the levels, fine to coarse.
-        width: Feature channels C of every attention block, a multiple of 64.
+        width: Number of feature channels C of every attention block, a multiple of 64.
         skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, .... The highest of
-            the published 8 are finer than the spacing of the input points, and cause ridges if there are few shapes.
+            the published 8 are finer than the spacing of the input points, and cause ridges if there are few training
+            shapes.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
             near points belong together; or `anchored`, which is `local` with latents that start as the positions of
             their anchors (`lagem.models.initialisation`).
-        near_weight: Weight of the near-surface queries' loss.
-        kl_weight: Weight of the KL term; has no effect if all levels are standardised.
-        level_dropout: Fraction of the shapes of a step that are decoded without their finest level or levels, so that
-            the coarser levels learn to describe a shape by themselves.
+        near_weight: Weight of the loss on near-surface queries.
+        kl_weight: Weight of the KL term; it has no effect if all levels are standardised.
+        level_dropout: Fraction of the shapes in each step that are decoded without one or more of the finest levels, so
+            that the coarser levels learn to describe a shape by themselves.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
-        base_lr: Peak learning rate for 256 shapes per step; the rate used is
-            base_lr * (batch size * accumulation * ranks) / 256, and is logged.
+        base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
+            base_lr * (batch size * accumulation * ranks) / 256.
         min_lr: Learning rate at the end of the cosine.
-        warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
+        warmup_steps: Number of optimiser steps of the linear warm-up. None takes the steps of one epoch, but at most a
+            tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend; `auto` uses torch_cluster, else triton on CUDA, and quickfps on the CPU.
-        step: How a training step is computed; all give the same up to rounding. `lean` takes about half the memory of
-            `plain` and less time, `leanest` about a quarter in about the time of `plain`.
-        checkpoint_activations: Recompute whole self-attention blocks in the backward pass, for the least memory.
+        fps: Furthest point sampling backend. `auto` chooses among installed backends: torch_cluster, then triton, on
+            CUDA, and quickfps on the CPU.
+        step: How a training step is computed; all ways give the same result up to rounding. `lean` takes about half the
+            memory of `plain`, and less time. `leanest` takes about a quarter of the memory, and about the same time.
+        checkpoint_activations: Recompute whole self-attention blocks in the backward pass, which takes the least
+            memory.
         compile: Compile the network with torch.compile.
-        init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file of the same architecture
-            except for num_latents, on which no weight depends. If they have more octaves than configured, the lowest
-            are used.
-        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step; both
-            name the step and the shapes.
+        init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file. Their architecture must be
+            the configured one, but it may differ in num_latents, on which no weight depends, and it may have more
+            octaves, of which the lowest are then used.
+        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
+            message names the step and the shapes.
     """
 
     def __init__(
@@ -121,7 +125,7 @@ class AutoencoderModule(RecipeModule):
         return self.autoencoder
 
     def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch (Eq. 15)."""
+        """Return the loss of one batch (Eq. 15)."""
         self._trained_with(batch.surface_points.shape[1])
         volume_loss, near_loss, kl, _ = self._losses(
             batch, generators=self._posterior_generators(batch), finest=self._draw_finest_levels(batch)
@@ -131,7 +135,7 @@ class AutoencoderModule(RecipeModule):
         return self.mean_loss(batch.ids, losses)
 
     def validation_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        """Loss and IoU over balanced queries, means over shapes."""
+        """Log the loss, and the IoU over queries of which half are inside, as means over shapes."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
@@ -139,7 +143,7 @@ class AutoencoderModule(RecipeModule):
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: OccupancyBatch, batch_idx: int) -> Field:
-        """Fields of the shapes of a batch."""
+        """Return the fields of the shapes of a batch."""
         return self.reconstruct(batch.surface_points)
 
     def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> Field:
@@ -147,7 +151,7 @@ class AutoencoderModule(RecipeModule):
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame.
-            finest: The finest level to use; the latents of finer ones are replaced by zeros, their mean.
+            finest: Number of the finest level to use; the latents of finer levels are replaced by zeros, their mean.
         """
         latents = self.autoencoder.encode(surface_points)
         kept = [z if level >= finest else torch.zeros_like(z) for level, z in enumerate(latents, start=1)]
@@ -163,9 +167,9 @@ class AutoencoderModule(RecipeModule):
         checkpoint["autoencoder"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another architecture, in one line."""
+        """Raise a one-line error if the checkpoint holds another architecture."""
         if "autoencoder" not in checkpoint:
-            raise ValueError("the checkpoint holds no autoencoder; give a checkpoint of an autoencoder.")
+            raise ValueError("the checkpoint holds no autoencoder; give the checkpoint of an autoencoder's training.")
         found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
         ours = replace(self.spec, num_surface_points=found.num_surface_points)
         if differing := differences(found.as_plain(), ours.as_plain()):
@@ -179,7 +183,7 @@ class AutoencoderModule(RecipeModule):
         generators: Sequence[torch.Generator] | None = None,
         finest: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Volume loss, near loss and KL of each shape, (B,), and the (B, Q) volume logits."""
+        """Return the volume loss, near loss and KL term of each shape, (B,) each, and the (B, Q) volume logits."""
         query_points = torch.cat([batch.volume_points, batch.near_points], dim=1)
         result = self.autoencoder(batch.surface_points, query_points, generators=generators, finest=finest)
         volume_logits, near_logits = result.logits.float().split(
@@ -200,13 +204,13 @@ class AutoencoderModule(RecipeModule):
         self.log_means(metrics, len(batch), prog_bar=True)
 
     def _posterior_generators(self, batch: OccupancyBatch) -> list[torch.Generator] | None:
-        """One generator for each shape, for the posterior's noise, keyed like all randomness; None if none is drawn."""
+        """Return a generator for each shape, to sample posteriors of KL levels; None if there is no such level."""
         if all(level.bottleneck == "standardised" for level in self.autoencoder.levels):
             return None
         return [torch_generator(self.seed, self.current_epoch, f"posterior:{name}") for name in batch.ids]
 
     def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
-        """(B,) finest level of each shape under level dropout, keyed like all randomness; None without dropout."""
+        """Draw (B,) the finest level from which each shape is decoded; None without level dropout."""
         if not self.level_dropout:
             return None
         finest = []
@@ -234,5 +238,5 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """The architecture without the numbers of latents, on which no weight depends."""
+    """Return the levels without num_latents, on which no weight depends, and the width and skip."""
     return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip

@@ -18,7 +18,8 @@ class FrozenAutoencoder:
     """An autoencoder that encodes and decodes for a stage.
 
     It is not an nn.Module, so it is not trained, averaged or saved with the stage. It computes in float32 even under
-    autocast, as `lagem encode` does, and has the attributes with which a data module describes cached latents.
+    autocast, as `lagem encode` does. It has the same attributes as a data module of cached latents, by which the stage
+    checks that the latents fit.
 
     Args:
         path: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
@@ -33,14 +34,14 @@ class FrozenAutoencoder:
         self.condition_dim: int | None = None
 
     def take_categories_from(self, datamodule: Any) -> None:
-        """Use the categories of a data module of shapes."""
+        """Use the categories of the shapes of a data module."""
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
         self.num_categories = len(self.category_names)
 
     @torch.no_grad()
     def encode(self, batch: OccupancyBatch) -> LatentBatch:
-        """Latents of a batch of shapes, with their categories as the condition."""
+        """Return the latents of a batch of shapes, with the categories of the shapes as the condition."""
         device = batch.surface_points.device
         with torch.autocast(device.type, enabled=False):
             latents = self._autoencoder.to(device).encode(batch.surface_points)
@@ -55,7 +56,7 @@ class FrozenAutoencoder:
 
     @torch.no_grad()
     def decode(self, latents: Sequence[Tensor]) -> Field:
-        """Fields of the latents of all levels, (B, M_i, D_i) each, fine to coarse."""
+        """Return the fields of latents of all levels, (B, M_i, D_i) each, fine to coarse."""
         device = latents[0].device
         with torch.autocast(device.type, enabled=False):
             return self._autoencoder.to(device).decode([z.float() for z in latents])

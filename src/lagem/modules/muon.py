@@ -1,7 +1,7 @@
-"""Muon over matrices stacked by shape (Jordan et al. 2024): torch.optim.Muon's update in a few operations.
+"""Muon (Jordan et al. 2024) for all matrices of one shape at once: the update of torch.optim.Muon in a few operations.
 
 torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units,
-that is slower than float32; on a GPU, it takes a thousand kernel launches per step.
+that is slower than float32. On a GPU, it takes a thousand kernel launches per step.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Muon
 
-# K matrices of A x B; m the smaller side, n the larger one
+# Letters: K matrices of size A x B; m is the smaller of A and B.
 
 Coefficients = tuple[float, float, float]
 
@@ -24,7 +24,7 @@ class StackedMuon(Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
-        """One step of all matrices that have a gradient."""
+        """Update all matrices that have a gradient; return the loss if a closure is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -58,18 +58,18 @@ class StackedMuon(Muon):
 def orthogonalised(
     matrices: Tensor, *, dtype: torch.dtype, coefficients: Coefficients, steps: int, eps: float
 ) -> Tensor:
-    """Orthogonalise matrices by Newton-Schulz: singular values come near 1, singular vectors hardly change.
+    """Orthogonalise matrices by Newton-Schulz iteration: singular values come near 1, singular vectors hardly change.
 
     Args:
         matrices: (K, A, B).
         dtype: Type of the computation. In float32, the iteration runs on the Gram matrix X X^T if that is cheaper; in
             bfloat16, this would be too inaccurate.
-        coefficients: a, b, c of a step X <- (a + b X X^T + c (X X^T)^2) X.
+        coefficients: The numbers a, b, c of a step X <- (a + b X X^T + c (X X^T)^2) X.
         steps: Number of steps.
-        eps: Smallest Frobenius norm to divide by.
+        eps: Lower limit of the Frobenius norm by which each matrix is first divided.
 
     Returns:
-        (K, A, B) in `dtype`.
+        (K, A, B) matrices in `dtype`.
     """
     x = matrices.to(dtype)
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=eps)
@@ -90,9 +90,10 @@ def _iterated(x: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
-    """(K, m, m) matrices by which all steps together multiply x: in each step x becomes Q x, and the Gram matrix Q G Q.
+    """Return the (K, m, m) matrices by which all steps together multiply x.
 
-    Q = a + b G + c G^2, so the result is the product of all Q.
+    In each step, x becomes Q x and the Gram matrix G becomes Q G Q, with Q = a + b G + c G^2. So the result is the
+    product of the Q of all steps.
     """
     a, b, c = coefficients
     product = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)

@@ -14,15 +14,15 @@ from lagem.modules.muon import StackedMuon
 
 
 class MuonAdamW(Optimizer):
-    """Muon's orthogonal updates for the matrices inside attention and feed-forward layers, AdamW for all others.
+    """Muon for the matrices inside attention and feed-forward layers, AdamW for all other parameters.
 
-    Muon's steps are scaled to the root mean square of AdamW's (`match_rms_adamw`), so both take one learning rate.
+    Muon's steps are scaled to the root mean square of AdamW's (`match_rms_adamw`), so both use the same learning rate.
     """
 
     def __init__(
         self, network: nn.Module, *, lr: float, weight_decay: float = 0.01, betas: tuple[float, float] = (0.9, 0.999)
     ) -> None:
-        """Split the parameters of a network.
+        """Split the parameters of a network between Muon and AdamW.
 
         Args:
             network: Its matrices within `Attention` and `FeedForward` go to Muon; vectors, embeddings, bottlenecks
@@ -44,7 +44,7 @@ class MuonAdamW(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
-        """One step of both."""
+        """Take one step of both optimisers; return the loss if a closure is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -54,24 +54,24 @@ class MuonAdamW(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """States of both, Muon's first."""
+        """Return the states of both optimisers, Muon's first."""
         return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the states of both."""
+        """Restore the states of both optimisers."""
         for part, state in zip(self._parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Share the group objects, so that the parts read the learning rates that a schedule writes into our groups."""
+        """Use the group objects of both optimisers here, so that both read the learning rates that a schedule sets."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 
 def adamw(
     parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], weight_decay: float, fused: bool
 ) -> AdamW:
-    """AdamW; if `fused` and the parameters' devices support it, each step is one fused operation."""
+    """Make an AdamW. If `fused` is set and the parameters' devices support it, each step is one fused operation."""
     listed = list(parameters)
     fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in listed)
     return AdamW(listed, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
@@ -80,12 +80,12 @@ def adamw(
 def warmup_cosine(
     optimizer: Optimizer, *, warmup_steps: int, total_steps: int, peak_lr: float, min_lr: float
 ) -> LambdaLR:
-    """Rise linearly to `peak_lr` in `warmup_steps`, then fall as a half cosine to `min_lr` at `total_steps`.
+    """Make a schedule that rises linearly to `peak_lr`, then falls as a half cosine to `min_lr`.
 
     Args:
         optimizer: Optimiser whose groups have the learning rate `peak_lr`.
-        warmup_steps: Steps of the rise; 0 starts at the peak.
-        total_steps: Steps of the whole training.
+        warmup_steps: Number of steps of the rise; 0 starts at the peak.
+        total_steps: Number of steps of the whole training.
         peak_lr: Highest learning rate.
         min_lr: Learning rate at the end, and after it.
     """

@@ -1,6 +1,7 @@
 """What every training shares: learning rate, optimiser, schedule, and the check that losses are finite.
 
-The learning rate is proportional to the batch size, rises linearly and falls as a cosine (LaGeM appendix E).
+The peak learning rate is proportional to the batch size. The rate rises to it linearly and falls as a cosine (LaGeM
+appendix E).
 """
 
 import math
@@ -25,11 +26,14 @@ OnNonFinite = Literal["stop", "skip"]
 
 
 class NonFiniteLossError(ValueError):
-    """The loss is not finite; the message names the step and the shapes."""
+    """Raised if the loss or its gradient is not finite; the message names the step and the shapes."""
 
 
 class RecipeModule(LightningModule):
-    """A training whose network and steps a subclass provides; its arguments are those of `AutoencoderModule`."""
+    """Base class of a training; a subclass provides the network and the steps.
+
+    `AutoencoderModule` documents the arguments.
+    """
 
     def __init__(
         self,
@@ -50,11 +54,11 @@ class RecipeModule(LightningModule):
         self.weight_decay = weight_decay
         self.betas = betas
         self.on_non_finite = on_non_finite
-        self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses of the shapes since the last step
+        self._since_step: list[tuple[list[str], Tensor]] = []  # ids and losses since the last optimiser step
 
     @property
     def network(self) -> nn.Module:
-        """The network to train; training steps call its `forward`."""
+        """The network to train, whose `forward` training steps call."""
         raise NotImplementedError
 
     def configure_model(self) -> None:
@@ -63,7 +67,7 @@ class RecipeModule(LightningModule):
             shard(self.network, self.device_mesh)
 
     def on_validation_start(self) -> None:
-        """Gather all weights on every rank while callbacks use them; does nothing if none are sharded."""
+        """Gather all weights on every rank, because callbacks use them. Does nothing if no weights are sharded."""
         gather(self.network)
 
     def on_validation_epoch_end(self) -> None:
@@ -79,7 +83,10 @@ class RecipeModule(LightningModule):
         gather(self.network)
 
     def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:
-        """Log and return the mean of a training step's (B,) losses; keep the losses to name shapes later."""
+        """Log and return the mean of a training step's (B,) losses.
+
+        The losses are kept until the optimiser steps, so that an error can name the shapes.
+        """
         self._since_step.append((ids, losses.detach()))
         loss = losses.mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(ids), sync_dist=True)
@@ -88,17 +95,18 @@ class RecipeModule(LightningModule):
     def log_means(self, metrics: Mapping[str, Tensor], num_shapes: int, *, prog_bar: bool = False) -> None:
         """Log means over the shapes of a batch; Lightning averages them over the shapes of all batches and ranks.
 
-        The number of shapes is passed as a float: Lightning averages it over the ranks, and would truncate 3.5 to 3.
+        The number of shapes is passed as a float, because Lightning averages it over the ranks and would otherwise
+        truncate 3.5 to 3.
         """
         weight: Any = float(num_shapes)
         self.log_dict(metrics, batch_size=weight, sync_dist=True, prog_bar=prog_bar, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser, with a schedule of linear warm-up and cosine decay, in optimiser steps."""
+        """Return the optimiser, and a schedule of linear warm-up and cosine decay that counts optimiser steps."""
         total_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(total_steps) or total_steps < 1:
             raise ValueError(
-                "the cosine needs the length of the training, but neither trainer.max_steps nor "
+                "the cosine schedule needs the length of the training, but neither trainer.max_steps nor "
                 "trainer.max_epochs is set. Set one of them."
             )
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -120,7 +128,7 @@ class RecipeModule(LightningModule):
                 )
             optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
         else:
-            # Lightning refuses to clip for a fused optimiser under mixed precision, as that could unscale gradients.
+            # Under mixed precision, Lightning does not clip gradients for a fused optimiser, which could unscale them.
             clips = self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision)
             optimizer = adamw(
                 self.parameters(),
@@ -141,8 +149,8 @@ class RecipeModule(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop, or skip this step, if the gradients of any rank are not finite.
 
-        Under DDP the gradients are already averaged over the ranks, so every rank decides the same without
-        communication. Each rank names its own shapes.
+        Under DDP the gradients are already averaged over the ranks, so every rank makes the same decision without
+        communication. Each rank names the shapes that it processed.
         """
         shapes, self._since_step = self._since_step, []
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
@@ -168,5 +176,5 @@ class RecipeModule(LightningModule):
 
     @property
     def seed(self) -> int:
-        """The run's seed."""
+        """The seed of the run."""
         return int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
 """Weights sharded over ranks by FSDP2, gathered while callbacks use them.
 
-The weights of a block are gathered before it runs and freed afterwards; weights outside blocks stay gathered from the
-forward to the backward pass. In evaluation, every rank holds all weights, because callbacks call the network on some
-ranks only.
+In training, the weights of a block are gathered before the block runs and freed afterwards; weights outside blocks stay
+gathered from the forward to the backward pass. In evaluation, every rank holds all weights, because callbacks call the
+network on some ranks only.
 """
 
 import torch
@@ -15,13 +15,13 @@ from lagem.models.denoiser import DenoiserBlock
 
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> None:
-    """Shard a network's parameters over the ranks of a mesh; does nothing if they are sharded already.
+    """Shard a network's parameters over the ranks of a mesh. Does nothing if they are already sharded.
 
     Args:
         network: The network whose `forward` training steps call.
-        mesh: Lightning's mesh, `data_parallel` times `tensor_parallel`, by default nodes times GPUs per node. Weights
-            are sharded along the second axis and copied along the first; if one axis has size 1, they are sharded along
-            the other.
+        mesh: Lightning's device mesh with the axes `data_parallel` and `tensor_parallel`, whose sizes are by default
+            the number of nodes and the number of GPUs per node. Weights are sharded along the second axis and copied
+            along the first. If one axis has size 1, they are sharded along the other.
     """
     if isinstance(network, FSDPModule):
         return
@@ -45,7 +45,7 @@ def gather(network: nn.Module) -> None:
 
 
 def scatter(network: nn.Module) -> None:
-    """Return to one shard of the weights on each rank."""
+    """Undo `gather`, so that each rank again holds only its shard of the weights."""
     for module in network.modules():
         if isinstance(module, FSDPModule):
             module.set_reshard_after_forward(module is not network, recurse=False)

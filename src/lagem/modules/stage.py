@@ -1,7 +1,7 @@
-"""Training of one stage of the cascade (LaGeM §3.3, Eq. 10): the latents of one level, given those of all coarser ones.
+"""Training of one stage of the cascade (LaGeM §3.3, Eq. 10), which generates one level given all coarser levels.
 
-EDM's loss at random noise levels; all randomness of a shape is keyed by (seed, epoch, id). Options beyond the paper,
-each off by default: dropped conditions for classifier-free guidance, and conditioning augmentation.
+The loss is EDM's, at random noise levels. All random numbers of a shape are keyed by (seed, epoch, id). Options beyond
+the paper are off by default: dropped conditions for classifier-free guidance, and conditioning augmentation.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from lagem.weights.file import differences
 from lagem.weights.fingerprint import check_fingerprint
 from lagem.weights.stage import StageSpec
 
-NUM_FIXED_SIGMAS = 8  # noise levels at which the validation measures the loss
+NUM_FIXED_SIGMAS = 8  # number of noise levels at which validation measures the loss
 
 
 class LatentSource(Protocol):
-    """Interface of a data module of latents, after its setup."""
+    """What a data module of latents provides after its setup, and `FrozenAutoencoder` too."""
 
     levels: Sequence[LevelSpec]
     fingerprint: str
@@ -42,29 +42,32 @@ class CascadeStageModule(RecipeModule):
     """Training of the stage that generates one level.
 
     Args:
-        level: Number of the level that this stage generates, 1 = finest; the coarsest is generated from noise only.
-        levels: The autoencoder's levels, fine to coarse, as in its own experiment.
-        width: Feature channels C of the denoiser, a multiple of 64; the paper has 768.
-        depth: Blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
+        level: Number of the level that this stage generates; 1 is the finest. The coarsest is generated from noise
+            only.
+        levels: Levels of the autoencoder, fine to coarse, as in the experiment that trained it.
+        width: Number of feature channels C of the denoiser, a multiple of 64; the paper has 768.
+        depth: Number of blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
         num_categories: Number of categories, if the condition is a category.
-        condition_dim: Channels of the condition, if it is an embedding; without either, the stage is unconditional.
-        drop_condition: Fraction of the shapes of a step that train without their condition. Guidance needs more than 0,
-            usually 0.1; 0 as in the paper.
-        max_coarser_sigma: Conditioning augmentation: coarser latents get noise of up to this standard deviation, which
-            the network receives as input; 0 as in the paper.
+        condition_dim: Number of channels of the condition, if it is an embedding. If neither this nor `num_categories`
+            is given, the stage is unconditional.
+        drop_condition: Fraction of the shapes in each step that train without their condition; 0 as in the paper.
+            Guidance needs more than 0, usually 0.1.
+        max_coarser_sigma: Upper limit of the conditioning augmentation. Noise of up to this standard deviation is added
+            to coarser latents, and the network receives the standard deviation as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
         p_std: Standard deviation of ln sigma.
-        autoencoder: Weights of the autoencoder, to encode the shapes of an occupancy or procedural data module in
-            every step, and to decode samples for `ExportSamples`; not needed with cached latents.
+        autoencoder: Weights of the autoencoder. It encodes the shapes of an occupancy or procedural data module in
+            every step, and decodes samples for `ExportSamples`. Training on cached latents does not need it.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
-        base_lr: Peak learning rate for 256 shapes per step; the rate used is
-            base_lr * (batch size * accumulation * ranks) / 256, and is logged.
+        base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
+            base_lr * (batch size * accumulation * ranks) / 256.
         min_lr: Learning rate at the end of the cosine.
-        warmup_steps: Optimiser steps of linear warm-up; None for one epoch, but at most a tenth of the run.
+        warmup_steps: Number of optimiser steps of the linear warm-up. None takes the steps of one epoch, but at most a
+            tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step; both
-            name the step and the shapes.
+        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
+            message names the step and the shapes.
     """
 
     def __init__(
@@ -125,7 +128,7 @@ class CascadeStageModule(RecipeModule):
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Refuse latents of other levels, of another autoencoder or with another condition, in one line."""
+        """Raise a one-line error if the data have other levels, another autoencoder or another condition."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         source: LatentSource = datamodule
         if not hasattr(datamodule, "fingerprint"):
@@ -144,13 +147,13 @@ class CascadeStageModule(RecipeModule):
         self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
 
     def training_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch (Eq. 10 in EDM's form)."""
+        """Return the loss of one batch (Eq. 10 in EDM's form)."""
         latents, given = self._inputs(batch)
         generators = [torch_generator(self.seed, self.current_epoch, f"diffusion:{name}") for name in batch.ids]
         return self.mean_loss(batch.ids, self.loss(self.denoiser, latents, generators=generators, **given))
 
     def validation_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """Loss at fixed noise levels, ascending from `loss_sigma_1`, with the same noise in every validation."""
+        """Log the losses at fixed noise levels, `loss_sigma_1` at the lowest; every validation has the same noise."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
@@ -158,7 +161,7 @@ class CascadeStageModule(RecipeModule):
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
-        """Sampled latents of this level; see `sample`."""
+        """Return sampled latents of this level; see `sample`."""
         return self.sample(batch)
 
     @property
@@ -172,7 +175,7 @@ class CascadeStageModule(RecipeModule):
         return self.spec.autoencoder
 
     def sample(self, batch: LatentBatch | OccupancyBatch) -> Tensor:
-        """Latents (B, M_i, D_i) of this level, sampled given the true latents of the coarser ones.
+        """Sample (B, M_i, D_i) latents of this level, given the true latents of the coarser levels.
 
         The noise is keyed by the seed and the shape's id, so it is the same in every call.
         """
@@ -183,7 +186,10 @@ class CascadeStageModule(RecipeModule):
         return sampled[self.level - 1]
 
     def fields(self, batch: LatentBatch | OccupancyBatch, sampled: Tensor | None = None) -> Field | None:
-        """Fields of a batch's latents, this level's replaced by `sampled` if given; None without an autoencoder."""
+        """Return the fields of a batch's latents; None without an autoencoder.
+
+        If `sampled` is given, it replaces the latents of this level.
+        """
         if self._autoencoder is None:
             return None
         latents = list(self._encoded(batch).latents)
@@ -196,7 +202,7 @@ class CascadeStageModule(RecipeModule):
         checkpoint["stage"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another stage, in one line."""
+        """Raise a one-line error if the checkpoint holds another stage."""
         if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
             raise ValueError(f"the checkpoint holds another stage: {differing}.")
 
@@ -210,7 +216,7 @@ class CascadeStageModule(RecipeModule):
         self.log_means(by_sigma, len(batch))
 
     def _inputs(self, batch: LatentBatch | OccupancyBatch) -> tuple[Tensor, dict[str, Any]]:
-        """Latents of this level, and the other inputs of the denoiser."""
+        """Return the latents of this level, and the other inputs of the denoiser by name."""
         batch = self._encoded(batch)
         coarser = batch.latents[: self.spec.level - 1 : -1]  # coarsest first
         return batch.latents[self.spec.level - 1], {"coarser": coarser, "condition": self._condition(batch)}
@@ -236,5 +242,5 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
         if wanted is not None and wanted != found:
             raise ValueError(
                 f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
-                "other data (LatentDataModule uses the categories as condition with `condition: category`)."
+                "other data (with `condition: category`, LatentDataModule uses the categories as condition)."
             )

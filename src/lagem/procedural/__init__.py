@@ -1,1 +1,1 @@
-"""Random furniture with exact occupancy, made on the fly: no files, no download."""
+"""Random furniture with exact occupancy, generated on the fly, without files or downloads."""

@@ -1,4 +1,4 @@
-"""Numbered procedural shapes: an index gives the same shape in every epoch and every process."""
+"""Numbered procedural shapes. An index gives the same shape in every epoch and every process."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from lagem.randomness import sample_generator
 
 
 class Collection:
-    """`count` shapes of one split, cycling through the categories.
+    """A collection of shapes of one split, in which the categories follow each other in a cycle.
 
     Args:
-        split: Included in the ids, so no shape is in two splits.
+        split: Name of the split. It is part of the ids, so no shape is in two splits.
         count: Number of shapes.
         seed: Seed of the shapes.
-        categories: Names in `CATEGORIES`; None for all.
+        categories: Names of categories in `CATEGORIES`; None for all.
     """
 
     def __init__(self, *, split: str, count: int, seed: int, categories: Sequence[str] | None = None) -> None:
@@ -25,13 +25,13 @@ class Collection:
         return self._count
 
     def category(self, index: int) -> str:
-        """Category of shape `index`."""
+        """Return the category of shape `index`."""
         return self._categories[index % len(self._categories)]
 
     def id(self, index: int) -> str:
-        """`split-category-index`."""
+        """Return the id of shape `index`, of the form `split-category-index`."""
         return f"{self.split}-{self.category(index)}-{index:06d}"
 
     def shape(self, index: int) -> ProceduralShape:
-        """Shape `index`."""
+        """Return shape `index`."""
         return CATEGORIES[self.category(index)](sample_generator(self._seed, 0, self.id(index)))

@@ -14,25 +14,28 @@ Rng = np.random.Generator
 
 
 def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> Box:
-    """Axis-aligned box between two corners."""
+    """Return the axis-aligned box between two corners."""
     a, b = np.array(low, dtype=float), np.array(high, dtype=float)
     return Box(center=(a + b) / 2, size=(b - a) / 2)
 
 
 def cone(x: float, y: float, low: float, high: float, bottom: float, top: float | None = None) -> Frustum:
-    """Upright frustum from height `low` to `high`; a cylinder if `top` is omitted."""
+    """Return an upright frustum around (x, y), from height `low` to `high`.
+
+    Its radius is `bottom` at the lower end and `top` at the upper end; without `top` it is a cylinder.
+    """
     center = np.array([x, y, (low + high) / 2])
     return Frustum(center=center, size=np.array([bottom, bottom if top is None else top, (high - low) / 2]))
 
 
 def tilted(degrees: float) -> np.ndarray:
-    """Rotation about x that leans an upright body backwards, towards +y."""
+    """Return the rotation about the x axis that leans an upright body backwards, towards +y."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
 
 
 def legs(rng: Rng, x: float, y: float, top: float, radius: float) -> list[Primitive]:
-    """Four legs at (±x, ±y), square or round, down to height 0."""
+    """Return four legs at (±x, ±y) from height 0 to `top`, at random either square or round."""
     corners = [(i * x, j * y) for i in (-1, 1) for j in (-1, 1)]
     if rng.random() < 0.5:
         return [box((a - radius, b - radius, 0), (a + radius, b + radius, top)) for a, b in corners]

@@ -1,6 +1,6 @@
 """Boxes, frusta, tori and balls: bounds, containment, and uniform points on their boundary.
 
-Letters: K points. In this file points are (3, K) float64: one contiguous row per axis is several times faster.
+Letters: K points. In this file points are (3, K) float64, because one contiguous row per axis is several times faster.
 """
 
 from abc import ABC, abstractmethod
@@ -17,9 +17,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Primitive(ABC):
-    """One closed convex or round body.
+    """One closed body, of a kind that the subclass defines.
 
-    center: (3,). size: lengths, as defined by the subclass. rotation: (3, 3), local to world; None for no rotation.
+    center: (3,), origin of the local coordinates.
+    size: lengths whose meaning the subclass defines.
+    rotation: (3, 3), from local to world directions; None for no rotation.
     """
 
     center: Array
@@ -27,7 +29,7 @@ class Primitive(ABC):
     rotation: Array | None = None
 
     def framed(self, frame: Frame) -> Self:
-        """The same body in the unit sphere of `frame`."""
+        """Return the body in the coordinates of the unit sphere to which `frame` maps."""
         return replace(self, center=(self.center - frame.center) * frame.scale, size=self.size * frame.scale)
 
     def to_local(self, points: Array) -> Array:
@@ -42,13 +44,13 @@ class Primitive(ABC):
 
     @property
     def axis(self) -> Array:
-        """(3,) the local z axis in the world."""
+        """(3,) direction of the local z axis in world coordinates."""
         return np.array([0.0, 0.0, 1.0]) if self.rotation is None else self.rotation[:, 2]
 
     @property
     @abstractmethod
     def half(self) -> Array:
-        """(3,) half extents of the local bounding box."""
+        """(3,) half extents of the bounding box in local coordinates."""
 
     @property
     @abstractmethod
@@ -57,23 +59,23 @@ class Primitive(ABC):
 
     @abstractmethod
     def contains(self, local: Array) -> NDArray[np.bool_]:
-        """(K,) whether each of (3, K) local points is in the closed body."""
+        """Return (K,) booleans: whether each of the (3, K) local points is in the closed body."""
 
     @abstractmethod
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """(3, count) local points uniform by area, and their outward normals."""
+        """Return (3, count) local points of the boundary, uniform by area, and their (3, count) outward normals."""
 
     @abstractmethod
     def bounds(self) -> Array:
-        """(2, 3) corners of the tight bounding box in the world."""
+        """Return the (2, 3) lowest and highest corners of the tight bounding box in world coordinates."""
 
     @abstractmethod
     def reach(self, origin: Array) -> float:
-        """Distance from `origin` to the farthest point of the body."""
+        """Return the distance from the point `origin`, in world coordinates, to the farthest point of the body."""
 
 
 class Box(Primitive):
-    """size: half extents along the local axes."""
+    """A box. size: half extents along the local axes."""
 
     @property
     def half(self) -> Array:
@@ -110,7 +112,7 @@ class Box(Primitive):
 
 
 class Frustum(Primitive):
-    """A cone cut off along the local z axis. size: radius at the bottom, radius at the top, half height."""
+    """A truncated cone around the local z axis. size: radius at the bottom, radius at the top, half the height."""
 
     @property
     def half(self) -> Array:
@@ -189,7 +191,7 @@ class Torus(Primitive):
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
         ring, tube = self.size
         around, section = rng.uniform(0, 2 * np.pi, (2, count))
-        # mirroring rejected angles turns uniform ones into angles of density proportional to ring + tube * cos
+        # Mirroring the rejected angles makes the density of all angles proportional to ring + tube * cos.
         rejected = rng.random(count) > (1 + tube / ring * np.cos(section)) / 2
         section = np.where(rejected, np.pi - section, section)
         outward = np.cos(section)
@@ -208,7 +210,7 @@ class Torus(Primitive):
 
 
 class Ball(Primitive):
-    """size: the radius."""
+    """A ball. size: the radius."""
 
     @property
     def half(self) -> Array:

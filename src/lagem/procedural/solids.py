@@ -1,8 +1,8 @@
 """Shapes made of primitives, with exact occupancy, an exact frame, and uniform samples inside and on the surface.
 
 A solid is a union of primitives minus a union of others; a shape is a union of solids. Surface points are drawn on
-single primitives by area; those that another primitive buries or cuts away are dropped, so the rest is uniform on the
-boundary. Primitives should overlap rather than touch: coincident faces have no exact boundary.
+single primitives by area. Points that another primitive buries or cuts away are dropped, so the remaining points are
+uniform on the boundary. Primitives should overlap rather than touch, because coincident faces have no exact boundary.
 
 Letters: P primitives of a shape, K points.
 """
@@ -27,7 +27,12 @@ class ProceduralSolid:
 
 
 class ProceduralShape:
-    """The union of solids, centred on its bounding box and scaled to max norm 1; both are computed exactly."""
+    """The union of solids, in the unit sphere.
+
+    The center of its bounding box is moved to the origin, and its largest norm is scaled to 1. Both are exact.
+
+    frame: maps the coordinates of the given solids to the unit sphere and back.
+    """
 
     def __init__(self, solids: Sequence[ProceduralSolid]) -> None:
         bodies = [body for solid in solids for body in solid.bodies]
@@ -41,16 +46,16 @@ class ProceduralShape:
         self._num_solids = len(solids)
 
     def _membership(self, points: Array) -> NDArray[np.bool_]:
-        """(P, K) whether each primitive contains each of (3, K) points."""
+        """Return (P, K) booleans: whether each primitive contains each of the (3, K) points."""
         return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(K,) whether in any body, and (K,) whether in any hole, of one solid."""
+        """Return whether each point is in any body of one solid, (K,), and whether it is in any of its holes, (K,)."""
         own = self._solid == solid
         return member[own & ~self._hole].any(axis=0), member[own & self._hole].any(axis=0)
 
     def occupancy(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """(K,) whether each of (K, 3) points in the unit-sphere frame is inside."""
+        """Return (K,) booleans: whether each of the (K, 3) points, in the unit-sphere frame, is inside the shape."""
         member = self._membership(_rows(points))
         occupied = np.zeros(len(points), dtype=bool)
         for solid in range(self._num_solids):
@@ -59,7 +64,7 @@ class ProceduralShape:
         return occupied
 
     def sample_surface(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(count, 3) points uniform on the boundary, in random order, and (count, 3) outward unit normals."""
+        """Return (count, 3) points uniform on the boundary, in random order, and their (count, 3) outward normals."""
         areas = np.array([p.area for p in self._primitives])
         points, normals, found = [], [], 0
         while found < count:
@@ -76,9 +81,9 @@ class ProceduralShape:
         return _columns(np.hstack(points)[:, chosen]), _columns(np.hstack(normals)[:, chosen])
 
     def _exposed(self, points: Array, owner: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(K,) whether each point, on its primitive `owner`, lies on the boundary of the shape."""
+        """Return (K,) booleans: whether each point, drawn on primitive `owner`, is on the boundary of the shape."""
         member = self._membership(points)
-        member[owner, np.arange(len(owner))] = False  # a point is neither inside nor outside its own primitive
+        member[owner, np.arange(len(owner))] = False  # the primitive on which a point was drawn does not count
         exposed = np.ones(len(owner), dtype=bool)
         for solid in range(self._num_solids):
             filled, cut = self._inside(member, solid)
@@ -88,14 +93,17 @@ class ProceduralShape:
 
     @cached_property
     def _boxes(self) -> Array:
-        """(P,) volumes of the local bounding boxes of bodies, 0 for holes."""
+        """(P,) volume of the local bounding box of each body; 0 for each hole."""
         return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
-        """(count, 3) points uniform in the shape, in random order, and its volume as estimated by their acceptance.
+        """Draw points uniform in the shape.
 
-        A body is drawn by the volume of its box, and a point in that box; a point that n bodies contain is kept with
-        probability 1/n, so the points are uniform on the union.
+        For each point, a body is chosen in proportion to the volume of its bounding box, and the point is drawn in that
+        box. A point that n bodies contain is kept with probability 1/n, so the points are uniform in the union.
+
+        Returns:
+            (count, 3) points in random order, and the volume of the shape, estimated from the fraction of kept points.
         """
         volumes = self._boxes
         kept, found, tried = [], 0, 0
@@ -108,7 +116,7 @@ class ProceduralShape:
                     for p, n in zip(self._primitives, drawn, strict=True)
                 ]
             )
-            points = points.astype(np.float32).astype(np.float64)  # labels are those of the rounded positions
+            points = points.astype(np.float32).astype(np.float64)  # decide for the rounded positions
             member = self._membership(points)
             holders = np.zeros(len(owner))
             mine = member[owner, np.arange(len(owner))]
@@ -123,7 +131,7 @@ class ProceduralShape:
         return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), float(volumes.sum() * found / tried)
 
     def sample_outside(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points uniform in the ball of queries outside the shape."""
+        """Return (count, 3) points uniform in that part of the ball of queries that is outside the shape."""
         kept, found = [], 0
         while found < count:
             points = uniform_in_ball(int(1.1 * (count - found)) + 64, rng)
@@ -133,7 +141,7 @@ class ProceduralShape:
 
 
 def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) points uniform in the ball of queries."""
+    """Return (count, 3) points uniform in the ball of queries."""
     points = rng.standard_normal((count, 3))
     radius = QUERY_BALL_RADIUS * np.cbrt(rng.random(count))
     return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Procedural shapes as a source of surfaces: the same shapes that `ProceduralDataModule` generates."""
+"""Procedural shapes as a source of surfaces. They are the same shapes that `ProceduralDataModule` generates."""
 
 import re
 from typing import Any
@@ -13,18 +13,18 @@ SPELLING = re.compile(r"procedural:(\d+)\+(\d+)")
 
 
 class ProceduralSurfaces:
-    """`num_train` training shapes and `num_val` validation shapes, sampled on their exact surfaces.
+    """Procedural shapes of the splits `train` and `val`, whose exact surfaces can be sampled.
 
     ids, categories, splits: one entry per shape.
-    description: what determines the shapes, in plain types.
+    description: the settings that determine the shapes, in plain types.
     """
 
     def __init__(self, *, num_train: int, num_val: int, seed: int) -> None:
-        """Shapes of all categories.
+        """List shapes of all categories.
 
         Args:
-            num_train: Shapes of the split `train`.
-            num_val: Shapes of the split `val`.
+            num_train: Number of shapes in the split `train`.
+            num_val: Number of shapes in the split `val`.
             seed: Seed of the shapes.
         """
         counts = {"train": num_train, "val": num_val}
@@ -37,7 +37,7 @@ class ProceduralSurfaces:
 
     @classmethod
     def of(cls, text: str, *, seed: int) -> "ProceduralSurfaces":
-        """The shapes that `procedural:TRAIN+VAL` names."""
+        """Return the shapes that a text of the form `procedural:TRAIN+VAL` asks for."""
         found = SPELLING.fullmatch(text)
         if found is None or not any(map(int, found.groups())):
             raise ValueError(
@@ -47,11 +47,11 @@ class ProceduralSurfaces:
         return cls(num_train=int(found[1]), num_val=int(found[2]), seed=seed)
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
+        """Draw (count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
         shapes, number = self._members[index]
         return shapes.shape(number).sample_surface(count, rng)[0]
 
     def frame(self, index: int) -> Frame:
-        """Map between the coordinates in which shape `index` is built and the unit sphere."""
+        """Return the frame of shape `index`, which maps the coordinates in which it is built to the unit sphere."""
         shapes, number = self._members[index]
         return shapes.shape(number).frame

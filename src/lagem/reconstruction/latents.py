@@ -35,7 +35,7 @@ class Latents:
         """Write a safetensors file, whole or not at all. Missing folders are created."""
         path = Path(path)
         if path.suffix != ".safetensors":
-            raise ValueError(f"{path}: latents are saved as .safetensors files; use that extension.")
+            raise ValueError(f"{path}: latents are saved as .safetensors; rename the file.")
         arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
         arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
         arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)

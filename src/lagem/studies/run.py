@@ -61,7 +61,7 @@ def vary(
     check_folder(output)
     if groups is not None and meshes:
         raise ValueError(
-            "--groups is a number of samples to start from, but --mesh names shapes instead; leave one out."
+            "--groups is the number of samples to start from, but --mesh names the shapes; leave one out."
         )
     if variants is not None and (mix or noise_fractions is not None):
         raise ValueError(

@@ -2,8 +2,8 @@
 
 The scores of a query are linear in psi(p) (`lagem.models.embedding`), and everything between the softmax and the logit
 is linear. So for each latent and head of a level, the weights fold into a row of E + 1 numbers, whose product with psi
-is the score, and one value, which is the contribution to the logit. A query then needs no LayerNorm, no projection and
-no values of 64 channels.
+is the score, and one value, whose mean under the softmax is added to the logit. A query then needs no LayerNorm, no
+projection and no values of 64 channels.
 
 Letters: B shapes, P points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
