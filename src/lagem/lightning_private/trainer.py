@@ -23,7 +23,7 @@ def end_after_batch(trainer: Trainer, ends: bool) -> None:
     """Make a fit raise SIGTERMException after the current batch; if `ends` is False, cancel that.
 
     Setting `should_stop` instead would first run the hooks of a regular end. Without this function, a signalled run
-    could not stop before the end of an epoch.
+    could not stop in the middle of an epoch.
     """
     trainer._signal_connector.received_sigterm = ends
 

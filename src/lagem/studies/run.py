@@ -60,9 +60,7 @@ def vary(
     """
     check_folder(output)
     if groups is not None and meshes:
-        raise ValueError(
-            "--groups is the number of samples to start from, but --mesh names the shapes; leave one out."
-        )
+        raise ValueError("--groups is the number of samples to start from, but --mesh names the shapes; leave one out.")
     if variants is not None and (mix or noise_fractions is not None):
         raise ValueError(
             "--variants is for groups that share levels, but --noise and --mix make no such groups; leave it out."
