@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_finite_names_the_shape_and_the_step(poisoned, tmp_pa
 def test_a_step_that_is_not_finite_can_be_skipped(poisoned, tmp_path, capfd):
     name, *arguments = poisoned
     cli = main(small_fit(tmp_path / "run", *arguments, "--model.init_args.on_non_finite=skip", steps=4))
-    assert f"step 2: the loss or its gradient is not finite (not finite: {name})" in capfd.readouterr().out
+    assert f"step 2: the loss or its gradient is not finite. Cause: {name}." in capfd.readouterr().out
     assert all(torch.isfinite(parameter).all() for parameter in cli.model.parameters())
 
 

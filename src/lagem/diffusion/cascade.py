@@ -134,6 +134,7 @@ class Cascade:
             backbone.check_latents(latents, level)
             if len(latents) != batch_size:
                 raise ValueError(
-                    f"{batch_size} seeds make {batch_size} samples, but level {level} was given for {len(latents)}."
+                    f"{batch_size} seeds make {batch_size} samples, but level {level} was given for {len(latents)} "
+                    "samples."
                 )
         return given

@@ -11,7 +11,7 @@ from lagem.levels import LevelSpec
 class StageNetwork(Protocol):
     """The network F_theta of one stage: any `nn.Module` with this signature, such as `lagem.models.denoiser.Backbone`.
 
-    Because this is a protocol, another network can be used in its place, without `lagem.models`.
+    This is a protocol, so that this package can also be used with another network, without `lagem.models`.
 
     levels: sizes of the autoencoder's levels, fine to coarse.
     level: number of the level that the stage generates; 1 is the finest.

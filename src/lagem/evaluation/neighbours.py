@@ -59,7 +59,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     prepared folder is read-only. The cache is valid as long as index.csv does not change.
 
     Args:
-        shards: A prepared folder; None if raw meshes are evaluated.
+        shards: Reader of a prepared folder; None if raw meshes are evaluated.
         split: The evaluated split.
         output: Folder of the evaluation.
     """

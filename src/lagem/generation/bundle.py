@@ -31,7 +31,7 @@ AUTOENCODER = "autoencoder.safetensors"
 
 
 class BundleError(ValueError):
-    """A bundle that cannot be made or read; the message names the faulty file."""
+    """Raised if a bundle cannot be made or read; the message names the faulty file."""
 
 
 def write_bundle(
@@ -167,7 +167,7 @@ def _contents(folder: Path) -> dict[str, Any]:
     path = folder / CONTENTS
     if not path.is_file():
         lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
-        raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of one.")
+        raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of a bundle.")
     try:
         with failures_named(path):
             contents = json.loads(path.read_text(encoding="utf-8"))

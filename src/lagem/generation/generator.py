@@ -101,8 +101,8 @@ class CascadedGenerator:
             count: Number of shapes.
             category: Category of the shapes, for a cascade that is conditional on a category.
             condition: (condition_dim,) or (T, condition_dim) embedding, for a cascade that is conditional on one.
-            given: Latents to use instead of sampling, by the level's number: (M_i, D_i) for all samples, or
-                (count, M_i, D_i) with one row for each.
+            given: Latents to use instead of sampled ones, by the level's number: (M_i, D_i) if all samples share them,
+                else (count, M_i, D_i).
             seed: Any non-negative integer.
             first: Index of the first sample.
             batch_size: Number of samples that are made at once.
@@ -143,7 +143,7 @@ class CascadedGenerator:
         surface: SurfaceSettings | None = None,
         on_step: Callable[[int, SamplerStep], None] | None = None,
     ) -> Iterator[GeneratedShape]:
-        """Generate shapes and yield them one by one; the arguments are those of `generate`, and `on_step`.
+        """Generate shapes and yield them one by one. All arguments but `on_step` are those of `generate`.
 
         Mistakes in the arguments are raised by the call itself, before any shape is made. `on_step` is called after
         every sampling step of a batch, with the number of the level and the state of the sampling.

@@ -21,7 +21,7 @@ from lagem.signals import kept_on_stop
 from lagem.storage.atomic import remove_leftovers, write_bytes, write_text
 from lagem.storage.csv_table import csv_table
 
-COLUMNS, MOST_ROWS = 8, 8  # of the picture
+COLUMNS, MOST_ROWS = 8, 8  # maximum numbers of columns and of rows in the picture
 TABLE = "samples.csv"
 
 

@@ -29,7 +29,7 @@ class OpenCLI(LightningCLI):
     def set_seed(self) -> None:
         """Hook: seed all generators.
 
-        Without this, describing an experiment (which parses it) would change the random state of the process.
+        Without this, describing an experiment, for which it is parsed, would change the random state of the process.
         """
         super()._set_seed()
 

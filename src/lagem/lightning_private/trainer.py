@@ -29,7 +29,7 @@ def end_after_batch(trainer: Trainer, ends: bool) -> None:
 
 
 def batches_trained(trainer: Trainer) -> int:
-    """Return the number of training batches that the fit has processed in all epochs, also before it was resumed.
+    """Return the number of training batches that the fit has processed in all epochs, including those before a resume.
 
     `global_step` counts optimiser steps instead. Without this function, a resumed run would not continue with the next
     batch.

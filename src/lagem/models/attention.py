@@ -86,10 +86,11 @@ class Attention(nn.Module):
         return self.to_out(attended.transpose(1, 2).flatten(-2))
 
     def _attend_points(self, x: Tensor, points: PointFeatures) -> Tensor:
-        """Attend to embedded points without computing keys and values, which are linear in psi (`models.embedding`).
+        """Attend to embedded points without computing their keys and values.
 
-        Queries are mapped from 64 channels to the E + 1 channels of psi, and the attention-weighted mean of psi is
-        mapped back to 64 channels. As all heads share psi, they are computed as one head with H times as many queries.
+        These are linear in psi, the form of points in `lagem.models.embedding`. So queries are mapped from 64 channels
+        to the E + 1 channels of psi, and the attention-weighted mean of psi is mapped back to 64 channels. As all heads
+        share psi, they are computed as one head with H times as many queries.
         """
         queries = _heads(self._projected(self.norm, self.to_q, x))
         with torch.autocast(x.device.type, enabled=False):

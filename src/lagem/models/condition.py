@@ -49,7 +49,7 @@ class ConditionEmbedding(nn.Module):
         tokens = self.embed(condition)
         if tokens.ndim == 2:
             tokens = tokens.unsqueeze(1)
-        if drop is None:  # the null token still takes part, with gradient 0, as DDP needs a gradient for each
+        if drop is None:  # the null token still takes part: DDP needs a gradient, here 0, for every parameter
             drop = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         # T null tokens act like one, because attention averages equal values.
         return torch.where(drop[:, None, None], self.null.to(tokens.dtype), tokens)
@@ -63,9 +63,11 @@ class ConditionEmbedding(nn.Module):
         if self.condition_dim is None:
             if condition.ndim != 1 or condition.is_floating_point():
                 raise ValueError(
-                    f"the condition is a category, (B,) integers, but {shape} of {condition.dtype} was given."
+                    "the condition is a category for each sample, (B,) integers, but a tensor of shape "
+                    f"{shape} and type {condition.dtype} was given."
                 )
         elif condition.ndim not in (2, 3) or shape[-1] != self.condition_dim:
             raise ValueError(
-                f"the condition is (B, {self.condition_dim}) or (B, T, {self.condition_dim}), but {shape} was given."
+                f"the condition must have the shape (B, {self.condition_dim}) or (B, T, {self.condition_dim}), but "
+                f"{shape} was given."
             )

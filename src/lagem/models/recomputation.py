@@ -50,7 +50,7 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Return whether there is no backward pass to keep tensors for, or torch.compile decides what to keep."""
+    """Return whether a plain call does: there is no backward pass, or torch.compile decides what is kept for it."""
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 

@@ -210,7 +210,7 @@ class AutoencoderModule(RecipeModule):
         return [torch_generator(self.seed, self.current_epoch, f"posterior:{name}") for name in batch.ids]
 
     def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
-        """Draw (B,) the finest level from which each shape is decoded; None without level dropout."""
+        """Draw the number of the finest level from which each shape is decoded, (B,); None without level dropout."""
         if not self.level_dropout:
             return None
         finest = []

@@ -162,8 +162,8 @@ class RecipeModule(LightningModule):
             return
         pairs = [pair for ids, losses in shapes for pair in zip(ids, losses.tolist(), strict=True)]
         guilty = [name for name, loss in pairs if not math.isfinite(loss)]
-        where = ", ".join(guilty) or "none of this rank's shapes, so another rank's or the backward pass"
-        message = f"step {self.global_step}: the loss or its gradient is not finite (not finite: {where})."
+        where = ", ".join(guilty) or "none of this rank's shapes, so a shape of another rank or the backward pass"
+        message = f"step {self.global_step}: the loss or its gradient is not finite. Cause: {where}."
         if self.on_non_finite == "stop":
             raise NonFiniteLossError(
                 f"{message} Inspect the shapes, lower model.init_args.base_lr, or set "

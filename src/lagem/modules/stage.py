@@ -29,7 +29,7 @@ NUM_FIXED_SIGMAS = 8  # number of noise levels at which validation measures the 
 
 
 class LatentSource(Protocol):
-    """What a data module of latents provides after its setup, and `FrozenAutoencoder` too."""
+    """Attributes that a data module of latents has after its setup; `FrozenAutoencoder` has them too."""
 
     levels: Sequence[LevelSpec]
     fingerprint: str

@@ -1,6 +1,7 @@
 """Boxes, frusta, tori and balls: bounds, containment, and uniform points on their boundary.
 
-Letters: K points. In this file points are (3, K) float64, because one contiguous row per axis is several times faster.
+Letters: K points. In this file points are (3, K) float64. With a contiguous row for each axis, computing with them is
+several times faster.
 """
 
 from abc import ABC, abstractmethod

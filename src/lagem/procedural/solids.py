@@ -116,7 +116,7 @@ class ProceduralShape:
                     for p, n in zip(self._primitives, drawn, strict=True)
                 ]
             )
-            points = points.astype(np.float32).astype(np.float64)  # decide for the rounded positions
+            points = points.astype(np.float32).astype(np.float64)  # whether a point is inside is decided after rounding
             member = self._membership(points)
             holders = np.zeros(len(owner))
             mine = member[owner, np.arange(len(owner))]

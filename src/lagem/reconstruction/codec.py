@@ -100,7 +100,7 @@ class ShapeCodec:
         """
         if not isinstance(latents, Latents):
             return self.mesh_of(latents, resolution=resolution, method=method)
-        check_fingerprint(self.fingerprint, latents.autoencoder, "what is to be decoded")
+        check_fingerprint(self.fingerprint, latents.autoencoder, "the set of latents")
         mesh = self.mesh_of(latents.levels, resolution=resolution, method=method).in_source(latents.frame)
         return replace(mesh, up=latents.up)
 
@@ -112,7 +112,7 @@ class ShapeCodec:
         """
         count = self.spec.num_surface_points if asked is None else asked
         if count < 1:
-            source = "in training (these weights are untrained)" if asked is None else "asked for"
+            source = "used in training (these weights are untrained)" if asked is None else "asked for"
             raise ValueError(f"encoding needs at least 1 surface point, but {count} surface points were {source}.")
         return count
 

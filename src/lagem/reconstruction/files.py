@@ -17,7 +17,7 @@ from lagem.sources.unit_shape import UnitShape, load_shape
 
 @dataclass(frozen=True)
 class ReconstructedShape:
-    """Result for one file: the input shape, the reconstructed mesh, both in the unit sphere, and the mesh's score."""
+    """Result for one file: the input and the reconstructed mesh, both in the unit sphere, and the score of the mesh."""
 
     shape: UnitShape
     mesh: Mesh

@@ -18,7 +18,7 @@ PICTURED = 12  # maximum number of shapes in the picture
 
 
 class Report:
-    """Prints a line for each finished file, and collects its score or reason for failure and the first pictures.
+    """Prints a line for each finished file, and collects scores, reasons for failure, and the first pictures.
 
     Args:
         total: Number of files to reconstruct.

@@ -68,10 +68,10 @@ class Variant:
 
 
 def variants(num_levels: int) -> list[Variant]:
-    """Return all variants of a number of levels.
+    """Return all variants for a network with this number of levels.
 
-    First all levels, then the coarse levels alone (from the coarsest to all but the finest), then noise in each level
-    (coarsest first).
+    First comes the variant with all levels unchanged, then the coarse levels alone (the coarsest, the two coarsest, and
+    so on), then noise in each level, coarsest level first.
     """
     coarse = [Variant(finest=level) for level in range(num_levels, 1, -1)]
     return [Variant(), *coarse, *(Variant(noise=level) for level in range(num_levels, 0, -1))]

@@ -54,7 +54,9 @@ def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
             meshes; the first of each two consecutive shapes is A, the second is B.
     """
     if len(study.meshes) % 2:
-        raise ValueError(f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given.")
+        raise ValueError(
+            f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given. Add one, or leave one out."
+        )
     study.start("mixing")
     pairs = _pairs(generator, study)
     originals = [[sampled_surface(shape.decoded, shape.name, study.seed) for shape in pair] for pair in pairs]

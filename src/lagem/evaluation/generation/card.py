@@ -75,9 +75,9 @@ def print_generation_summary(summary: GenerationSummary, folder: Path, *, compar
 
 
 def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]:
-    """Return three tables: measures of the sets, distances, and proportions.
+    """Return the tables: measures of the sets, distances if any are known, and proportions.
 
-    Each table has a row for all shapes, and a row for each reported category. A table without any measure is left out.
+    Each table has a row for all shapes, and a row for each reported category.
     """
     groups = {"all shapes": summary.overall, **summary.by_category}
     tables: list[Rows] = []

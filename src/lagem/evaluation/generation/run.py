@@ -129,9 +129,9 @@ def _read_sets(
 
 
 def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Callable[[int, int], Points]]:
-    """Return the ids of the training shapes, and a function that draws points of a shape, given its index among them.
+    """Return the ids of the training shapes, and a function that draws points from their surfaces.
 
-    The function takes that index and the number of points to draw.
+    The function takes the index of a shape among these ids, and the number of points to draw.
     """
     indices = [index for index, split in enumerate(training.splits) if split == TRAINING]
     if not indices:
@@ -170,7 +170,10 @@ def _distances(
 
 
 def _set_distances(matrix: Matrix, n: int) -> SetDistances:
-    """Return the distances of the compared shapes; the first n are the references, the next n the generated shapes."""
+    """Return the distances between the compared shapes.
+
+    In `matrix`, the first n shapes are the references, and the next n are the generated shapes.
+    """
     return SetDistances(matrix[n : 2 * n, n : 2 * n], matrix[n : 2 * n, :n], matrix[:n, :n])
 
 

@@ -28,7 +28,7 @@ class Sample:
 
 
 def samples_of(generated: Path) -> list[Sample]:
-    """Return the samples of a folder, and of all folders inside it, that `lagem generate` wrote, table by table.
+    """Return the samples that `lagem generate` wrote to a folder and to the folders inside it, table by table.
 
     Raises:
         ValueError: If there is no sample, or only some samples have a category.

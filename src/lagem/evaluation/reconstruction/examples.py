@@ -16,7 +16,10 @@ SIZE = 280  # pixels
 
 
 def examples(scores: Sequence[ShapeScore]) -> dict[str, list[ShapeScore]]:
-    """Return the worst, median and best shapes by F-score@0.02, each list ascending; lists of few shapes overlap."""
+    """Return the worst, median and best shapes by F-score@0.02, each list ascending.
+
+    The lists overlap if there are only a few shapes.
+    """
     ranked = sorted(scores, key=lambda score: (score.fscore_020, score.id))
     count = min(SHOWN, len(ranked))
     middle = (len(ranked) - count) // 2

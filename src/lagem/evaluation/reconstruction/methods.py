@@ -49,11 +49,11 @@ class AutoencoderMethod:
 
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file.
-        num_surface_points: N; None takes the number used in training.
+        num_surface_points: N, the number of input points; None takes the number used in training.
         points: Number of points drawn on the result's surface.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of the draw.
+        seed: Seed of the draw of points on the result's surface.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class RetrievalMethod:
     shape has no labels at the queries of the evaluated shape.
 
     Args:
-        shards: A prepared folder.
+        shards: Reader of a prepared folder.
         neighbours: Nearest training shapes of the evaluated shapes.
         points: Maximum number of the training shape's points to return.
 

@@ -24,7 +24,8 @@ class ShapeScore:
     fscore_010, fscore_020, fscore_050: F-scores at the thresholds 0.01, 0.02 and 0.05; 0 without a surface.
     normal_consistency: mean |cosine| between the normals of nearest points, averaged over both directions (Mescheder et
         al. 2019); 0 without a surface.
-    iou, iou_near: IoU at uniform queries and at queries near the surface; None if the truth is an input mesh.
+    iou, iou_near: IoU at uniform queries and at queries near the surface; None if the truth is an input mesh, or the
+        result is not a field.
     floor: expected Chamfer distance between two samplings of the result's surface.
     reason: why the result has no surface; empty if it has one.
     nearest_train, nearest_train_distance: id and distance of the nearest training shape; None if unknown
