@@ -130,7 +130,7 @@ def test_stages_out_of_order_or_of_other_autoencoders_are_refused():
     with pytest.raises(ValueError, match=r"fine to coarse, each level once, but levels \[3, 1\]"):
         make_cascade((3, 1))
     other = Denoiser(Backbone(levels=LEVELS[:2], level=2, width=64, depth=0))
-    with pytest.raises(ValueError, match="stages 1 and 2 were trained for different autoencoders"):
+    with pytest.raises(ValueError, match="stages 1 and 2 were trained for autoencoders with different levels"):
         Cascade([Stage(make_denoiser(1)), Stage(other)])
 
 

@@ -59,4 +59,4 @@ def test_the_command_mixes_meshes_in_pairs(bundle, box, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, paths[0], "--output", str(tmp_path / "odd")])
     assert stop.value.code == 2
-    assert "mixed in pairs, but 1 meshes were given" in capsys.readouterr().err
+    assert "mixed in pairs, but the number of meshes is odd (1)" in capsys.readouterr().err

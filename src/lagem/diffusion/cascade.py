@@ -52,11 +52,11 @@ class Cascade:
         for stage in stages:
             if stage.denoiser.backbone.levels != self.levels:
                 raise ValueError(
-                    f"stages {numbers[0]} and {stage.level} were trained for different autoencoders: "
+                    f"stages {numbers[0]} and {stage.level} were trained for autoencoders with different levels: "
                     f"{self.levels} and {stage.denoiser.backbone.levels}."
                 )
             if standardise is not None and self.levels[stage.level - 1].bottleneck == "kl":
-                raise ValueError(f"level {stage.level} has a KL bottleneck, so its latents are not standardised.")
+                raise ValueError(f"level {stage.level} has a KL bottleneck, so its latents must not be standardised.")
         self.stages = {stage.level: stage for stage in stages}
         self.standardise = standardise
 

@@ -144,7 +144,7 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
             )
         by_level[spec.level] = path
     if missing := [level for level in range(1, len(levels) + 1) if level not in by_level]:
-        raise BundleError(f"no stage makes level {', '.join(map(str, missing))}; give one for each level.")
+        raise BundleError(f"no stage makes level {', '.join(map(str, missing))}; give one stage for each level.")
 
 
 def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path) -> None:

@@ -61,7 +61,9 @@ def generate(
     """
     check_folder(output)
     if latents is None and (keep or split):
-        raise ValueError("--keep and --split choose from the shapes of --latents CACHE; add it, or leave them out.")
+        raise ValueError(
+            "--keep and --split choose from the shapes of --latents CACHE; add --latents, or leave both out."
+        )
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}
     if latents is not None:

@@ -138,7 +138,7 @@ class Autoencoder(nn.Module):
             fold: Whether the field folds the query decoder, which is faster and gives the same logits up to rounding.
         """
         if len(latents) != len(self.levels):
-            raise ValueError(f"{len(self.levels)} levels of latents are needed, but {len(latents)} were given.")
+            raise ValueError(f"latents of {len(self.levels)} levels are needed, but {len(latents)} tensors were given.")
         keys_values: list[KeysValues] = []
         coarser: Tensor | None = None  # F_{i+1}
         for index in reversed(range(len(self.levels))):

@@ -165,7 +165,7 @@ class Backbone(nn.Module):
         if len(coarser) != len(self.coarser_levels):
             raise ValueError(
                 f"stage {self.level} needs the latents of levels {list(self.coarser_levels)}, coarsest first, but "
-                f"{len(coarser)} were given."
+                f"{len(coarser)} tensors were given."
             )
         self.check_latents(x, self.level)
         for latents, level in zip(coarser, self.coarser_levels, strict=True):

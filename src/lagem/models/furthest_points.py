@@ -123,7 +123,7 @@ def _select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
     if not points.is_cuda or points.shape[1] > MOST_POINTS_FOR_TRITON:
         raise ValueError(
             f"fps triton selects from at most {MOST_POINTS_FOR_TRITON} points on a GPU, but there are "
-            f"{points.shape[1]} on {points.device}. Use auto or torch."
+            f"{points.shape[1]} points on {points.device}. Use auto or torch."
         )
     from lagem.models.furthest_points_triton import select_triton
 

@@ -55,7 +55,7 @@ def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
     """
     if len(study.meshes) % 2:
         raise ValueError(
-            f"shapes are mixed in pairs, but {len(study.meshes)} meshes were given. Add one, or leave one out."
+            f"shapes are mixed in pairs, but the number of meshes is odd ({len(study.meshes)}); add or remove one."
         )
     study.start("mixing")
     pairs = _pairs(generator, study)

@@ -53,7 +53,7 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
         variants: Number of samples per group.
     """
     if variants < 2:
-        raise ValueError(f"distances need at least 2 variants, but {variants} were given.")
+        raise ValueError(f"distances need at least 2 variants, but the number given is {variants}.")
     levels = len(generator.specs)
     study.start("sharing")
     results: list[Sharing] = []

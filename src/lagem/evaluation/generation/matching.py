@@ -51,8 +51,8 @@ def indices_by_group(references: SurfaceSource, split: str, categories: set[str]
         found.setdefault("" if categories == {""} else references.categories[index], []).append(index)
     if not categories & set(found):
         raise ValueError(
-            "generated shapes and references have no category in common: the generated ones are "
-            f"{', '.join(sorted(categories))}, the references are {', '.join(sorted(found))}. Give other references."
+            "generated shapes and references have no category in common: generated shapes have "
+            f"{', '.join(sorted(categories))}, references have {', '.join(sorted(found))}. Give other references."
         )
     return found
 

@@ -51,7 +51,9 @@ class Field:
         """
         num_shapes = len(self._keys_values[0][0])
         if len(query_points) != num_shapes:
-            raise ValueError(f"the field has {num_shapes} shapes, but queries for {len(query_points)} were given.")
+            raise ValueError(
+                f"the field has {num_shapes} shapes, but queries for {len(query_points)} shapes were given."
+            )
         if self._fold and not torch.is_grad_enabled():
             if self._shapes is None:
                 self._shapes = fold_shapes(self._decoder, self._keys_values)
