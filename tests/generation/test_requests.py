@@ -99,8 +99,8 @@ def test_a_bundle_in_half_precision_takes_the_caches_of_both_its_autoencoders(tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keep", "3"], "of --latents CACHE; add it, or leave them out"),
-        (["--split", "train"], "of --latents CACHE; add it, or leave them out"),
+        (["--keep", "3"], "of --latents CACHE; add --latents, or leave both out"),
+        (["--split", "train"], "of --latents CACHE; add --latents, or leave both out"),
         (["--latents", "CACHE"], "--keep names the coarsest levels"),
         (["--latents", "CACHE", "--keep", "2"], "from 3 downwards without a gap"),
         (["--latents", "CACHE", "--keep", "4", "3"], "but 4 3 was given"),
