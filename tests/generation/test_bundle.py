@@ -241,7 +241,7 @@ def test_a_bundle_of_an_earlier_lagem_loads_and_warns_if_it_cannot_be_checked(fi
     assert not recwarn
     write(files, tmp_path / "half", "--half")
     altered(tmp_path / "half", autoencoder_as_stored=None)
-    with pytest.warns(UserWarning, match="by an earlier lagem in half precision"):
+    with pytest.warns(UserWarning, match="by an earlier version of lagem in half precision"):
         load_bundle(tmp_path / "half")
 
 

@@ -1,8 +1,8 @@
 """Bundles: a whole cascade in one folder, with an autoencoder and a stage for each of its levels.
 
 Writing a bundle checks that its files belong together. `cascade.json` lists the safetensors files with their hashes, so
-that a damaged bundle is noticed before it is used. It also records the fingerprint of the autoencoder, which is computed
-again from the weights when the bundle is read.
+that a damaged bundle is noticed before it is used. It also records the fingerprint of the autoencoder. Reading a bundle
+computes that fingerprint again from the weights.
 """
 
 import json
@@ -68,7 +68,7 @@ def write_bundle(
         contents = {
             "format": FORMAT,
             "autoencoder": fingerprint,
-            "autoencoder_as_stored": fingerprint_of(load_autoencoder(folder / AUTOENCODER)[0]),  # another if half
+            "autoencoder_as_stored": fingerprint_of(load_autoencoder(folder / AUTOENCODER)[0]),  # differs if `half`
             "precision": "float16" if half else "float32",
             "category_names": loaded[0][2].category_names,
             "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
@@ -148,17 +148,18 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
 
 
 def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path) -> None:
-    """Raise ValueError unless the autoencoder's weights are those that the bundle was made with.
+    """Raise ValueError unless the autoencoder's weights are those with which the bundle was made.
 
-    Half precision changes the fingerprint; a bundle of an earlier lagem records only the one before that.
+    Half precision changes the fingerprint of an autoencoder. Bundles of earlier versions of lagem record only the
+    fingerprint before that change, so for those in half precision a warning is given instead.
     """
     recorded = contents.get("autoencoder_as_stored", contents["autoencoder"])
     if "autoencoder_as_stored" in contents or contents.get("precision") != "float16":
         check_fingerprint(codec.fingerprint, str(recorded), f"the bundle {folder}")
     elif codec.fingerprint != recorded:
         warnings.warn(
-            f"{folder}: made by an earlier lagem in half precision, so nothing shows whether its stages belong to its "
-            "autoencoder; make it again with `lagem bundle --half`.",
+            f"{folder}: was made by an earlier version of lagem in half precision, so it cannot be checked whether its "
+            "stages belong to its autoencoder; make it again with `lagem bundle --half`.",
             stacklevel=2,
         )
 

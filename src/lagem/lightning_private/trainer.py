@@ -116,25 +116,26 @@ def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
 
 
 def load_checkpoints_of_fsdp2_with(load_folder: Callable[..., None]) -> None:
-    """Make FSDP2 load a sharded checkpoint with a function of a state dict, which it fills, and the folder.
+    """Make FSDP2 load sharded checkpoints with this function, which fills a state dict from a folder.
 
-    Without this, Lightning leaves that to torch, which runs the code pickled in the folder.
+    Without this, Lightning would leave the loading to torch, which runs code that is pickled in the folder.
     """
     model_parallel._distributed_checkpoint_load = load_folder
 
 
 def load_checkpoints_of_fsdp1_with(load_folder: Callable[..., None], load_file: Callable[..., Any]) -> None:
-    """Make FSDP1 load checkpoints with functions: of a state dict and the folder, and of a file.
+    """Make FSDP1 load checkpoints with these functions.
 
-    Without this, Lightning unpickles both kinds, and so runs the code in them.
+    `load_folder` fills a state dict from the folder of a sharded checkpoint; `load_file` reads a checkpoint that is a
+    file. Without this, Lightning would unpickle both kinds, and so run code in them.
     """
     fsdp._distributed_checkpoint_load, fsdp._lazy_load = load_folder, load_file
 
 
 def load_through(strategy: Strategy, wrap: Callable[[Callable[..., dict[str, Any]]], Callable[..., Any]]) -> None:
-    """Replace a strategy's `load_checkpoint` by what a function makes of it.
+    """Replace a strategy's `load_checkpoint` by the function that `wrap` returns for it.
 
-    Sharded strategies do not load through `checkpoint_io`; without this, ours would not apply to them.
+    Sharded strategies do not load through `checkpoint_io`. Without this, our own loading would not apply to them.
     """
     strategy.load_checkpoint = wrap(strategy.load_checkpoint)  # type: ignore[method-assign]
 

@@ -77,7 +77,8 @@ def reconstruct_files(
 
     A file that cannot be reconstructed does not stop the others.
 
-    A glb file stands in a viewer, since `up` says which axis points up in inputs other than glTF.
+    `up` is the axis that points up in inputs other than glTF files. A glb result is turned by it, so that the shape
+    stands in a viewer.
 
     Yields:
         Each file with its result, or with the reason why it has none.
