@@ -25,7 +25,8 @@ from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 from lagem.preparation.settings import Settings
 from lagem.preparation.solid import CHECKED_POINTS, Solid, own_solid, surface_error
-from lagem.preparation.workers import Failure, run_in_processes
+from lagem.sources.child import Failure
+from lagem.sources.processes import run_in_processes
 
 Errors = tuple[str, np.ndarray, np.ndarray]
 
@@ -77,4 +78,6 @@ def p99(values: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    import watertight  # by its name, under which the child processes import `measure`
+
+    watertight.main()

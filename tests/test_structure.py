@@ -69,6 +69,11 @@ TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
 HEAVY_OR_OPTIONAL = ("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils")
 TRITON_KERNEL = "lagem.models.furthest_points_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")
+READ_FOREIGN_MESHES = {
+    "lagem.sources.reading",  # names the functions that a child process runs
+    "lagem.preparation.shape",  # runs in a child process
+    "lagem.sources.unit_shape",  # the Python interface
+}
 MAX_FILES = 14
 MAX_LOOSE_MODULES = 10
 
@@ -140,6 +145,16 @@ def test_imports_keep_their_direction():
     files = [(module, path.read_text(), path.name == "__init__.py") for module, path in module_files()]
     assert len(files) > 100
     assert [complaint for file in files for complaint in import_complaints(*file)] == []
+
+
+def test_no_verb_reads_foreign_meshes_in_its_own_process():
+    readers = {f"lagem.geometry.files.loading.{name}" for name in ("load_mesh", "load_points", "load_surface")}
+    found = {
+        module
+        for module, path in module_files()
+        if readers & set(imports(ast.walk(ast.parse(path.read_text())), module, path.name == "__init__.py"))
+    }
+    assert found == READ_FOREIGN_MESHES
 
 
 def test_importing_lagem_imports_nothing_heavy():

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -105,10 +106,7 @@ def stop_postponed() -> Iterator[None]:
 
     A block that starts a process and notes it down could otherwise lose the process.
     """
-    from multiprocessing import resource_tracker
-
     global _postponed
-    resource_tracker.ensure_running()  # whose own start would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
     _postponed += 1  # other threads receive the signal, and Python handles it in this one
     try:
@@ -118,25 +116,25 @@ def stop_postponed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int) -> None:
     """Make this process exit as soon as its parent is gone, even after kill -9.
 
     Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
+
+    Args:
+        parent: Number of the parent process.
     """
     import ctypes  # imported here, so that the command handles signals as early as possible
-    import multiprocessing
-    from multiprocessing.connection import wait
 
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only a child has a parent to end with"
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # the parent died before prctl took effect
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os.kill(os.getpid(), signal.SIGKILL)
     else:
 
         def watch() -> None:
-            wait([parent.sentinel])
+            while os.getppid() == parent:
+                time.sleep(1)
             os._exit(1)
 
         threading.Thread(target=watch, daemon=True).start()
@@ -147,7 +145,11 @@ def obey_only_parent(_: int = 0) -> None:
 
     Otherwise a SIGTERM to a whole job would end the loading before the training has saved.
     """
-    end_with_parent()
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a child has a parent to end with"
+    end_with_parent(parent.pid)  # type: ignore[arg-type]  # it has started
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
         threading.Thread(target=_exit_when_parent_says, daemon=True).start()

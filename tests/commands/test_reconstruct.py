@@ -8,12 +8,14 @@ import pytest
 import torch
 import trimesh
 
+import bad_readers
 from lagem.cli import main
 from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
+from lagem.sources import reading
 from lagem.storage.atomic import check_folder
 from lagem.weights.autoencoder import save_autoencoder
 
@@ -53,6 +55,14 @@ def test_the_mesh_is_in_the_coordinates_of_the_input(tmp_path, box):
     reconstruct(tmp_path, 1.0, box)
     assert_covers_the_frame(tmp_path / "out" / "box.ply")
     assert (tmp_path / "out" / "picture.png").is_file()
+
+
+def test_a_file_that_crashes_the_reader_costs_itself_only(tmp_path, box, capsys, monkeypatch):
+    monkeypatch.setattr(reading, "load_surface", bad_readers.crash_on_bad)
+    (bad := tmp_path / "bad.obj").write_bytes(box.read_bytes())
+    reconstruct(tmp_path, 1.0, bad, box)
+    assert "bad.obj: the worker process died (signal SIGSEGV) while it was read" in capsys.readouterr().out
+    assert_covers_the_frame(tmp_path / "out" / "box.ply")
 
 
 def test_point_clouds_are_accepted(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 
 from lagem.preparation import pipeline
 from lagem.preparation.pipeline import preparation_status, prepare
-from lagem.preparation.workers import run_in_processes
 from lagem.prepared.shards import Shards
+from lagem.sources.processes import run_in_processes
 from lagem.storage.parts import Part, locked, status_line
 
 PART = """

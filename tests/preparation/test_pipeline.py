@@ -12,8 +12,8 @@ from lagem.geometry.mesh import Mesh
 from lagem.preparation import packing, pipeline
 from lagem.preparation.packing import pack
 from lagem.preparation.pipeline import prepare
-from lagem.preparation.workers import Died
 from lagem.prepared.shards import Shards
+from lagem.sources.child import Died, NeededTooMuchMemory, TookTooLong
 
 BATCH = """
 import sys
@@ -222,29 +222,43 @@ def test_refused_meshes_are_tried_again_when_asked(folder, tmp_path, small, in_t
     assert {record.id for record in records if record.status == "refused"} == {"boxes__empty", "boxes__words"}
 
 
-def test_a_worker_that_dies_costs_its_mesh_only(folder, tmp_path, small, in_this_process, monkeypatch):
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (Died(-9), "the worker process died (signal SIGKILL)"),
+        (TookTooLong(5), "took longer than 5 s; simplify the mesh, or use --retry-refused with a larger --time-limit"),
+        (
+            NeededTooMuchMemory(2**30),
+            "needed more than 1.0 GiB of memory; "
+            "simplify the mesh, or use --retry-refused with a larger --memory-limit",
+        ),
+    ],
+)
+def test_a_worker_that_fails_costs_its_mesh_only(
+    failure, reason, folder, tmp_path, small, in_this_process, monkeypatch
+):
     alive = pipeline.run_in_processes
 
-    def run(function, items, *, workers, time_limit):
+    def run(function, items, *, workers, limits):
         return (
-            (item, Died(-9) if item.id == "boxes__box_1" else result)
-            for item, result in alive(function, items, workers=1, time_limit=time_limit)
+            (item, failure if item.id == "boxes__box_1" else result)
+            for item, result in alive(function, items, workers=1, limits=limits)
         )
 
     monkeypatch.setattr(pipeline, "run_in_processes", run)
     records = {record.id: record for record in prepare([folder], tmp_path / "out", small)}
-    assert records["boxes__box_1"].reason == "the worker process died (signal SIGKILL)"
+    assert records["boxes__box_1"].reason == reason
     assert "boxes__box_1" not in Shards(tmp_path / "out").ids
     assert len(Shards(tmp_path / "out")) == 6
 
 
 def test_an_unexpected_error_names_its_kind(folder, tmp_path, small, in_this_process, monkeypatch):
     def broken(path, *rest):
-        raise MemoryError
+        raise KeyError("area")
 
     monkeypatch.setattr(pipeline, "prepare_shape", broken)
     records = prepare([folder], tmp_path / "out", small)
-    assert {record.reason for record in records} == {"MemoryError:"}
+    assert {record.reason for record in records} == {"KeyError: 'area'"}
     assert len(Shards(tmp_path / "out")) == 0
 
 

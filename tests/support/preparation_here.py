@@ -8,10 +8,11 @@ import pytest
 
 from lagem.preparation import pipeline
 from lagem.preparation.settings import Settings
+from lagem.sources.child import Limits
 
 
 def run_in_this_process(
-    function: Callable[[Any], Any], items: Iterable[Any], *, workers: int, time_limit: float
+    function: Callable[[Any], Any], items: Iterable[Any], *, workers: int, limits: Callable[[Any], Limits]
 ) -> Iterator[tuple[Any, Any]]:
     """What `run_in_processes` gives if no item is lost."""
     return ((item, function(item)) for item in items)

@@ -14,18 +14,21 @@ from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import require_manifold
-from lagem.preparation.workers import Failure, TookTooLong, run_in_processes
 from lagem.prepared.records import Measures, Record, read_records, write_record
 from lagem.prepared.shard_file import OCCUPANCY, write_shard
 from lagem.prepared.shards import unread_splits
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
+from lagem.sources.child import Failure, Limits, NeededTooMuchMemory, TookTooLong
 from lagem.sources.mesh_files import MeshSource, find_meshes
+from lagem.sources.processes import run_in_processes
+from lagem.sources.reading import MEMORY_PER_BYTE, size_of
 from lagem.storage.names import check_own_folder
 from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.stored_folder import LocalFolder
 
 TIME_LIMIT = 600.0  # seconds per mesh
+MEMORY_LIMIT = 4.0  # GiB per mesh, beyond what its file's size explains
 LONGEST_REASON = 500  # characters, since a parser may quote a whole line of a file
 
 
@@ -38,6 +41,7 @@ def prepare(
     category: str | None = None,
     retry_refused: bool = False,
     time_limit: float = TIME_LIMIT,
+    memory_limit: float = MEMORY_LIMIT,
     part: Part | None = None,
 ) -> list[Record]:
     """Prepare meshes into a folder and pack it, resuming an earlier call that ended or was killed.
@@ -53,6 +57,7 @@ def prepare(
         category: Category of all meshes, instead of that of the manifest or folder.
         retry_refused: Retry meshes that an earlier call refused.
         time_limit: Seconds after which a mesh is refused.
+        memory_limit: GiB, and 40 bytes for each byte of its file, after which a mesh is refused; only Linux counts it.
         part: Prepare only this part of the meshes and do not pack; parts may run in parallel on several machines. A
             call without it prepares what is missing and packs.
 
@@ -63,6 +68,8 @@ def prepare(
         raise ValueError(f"--workers is {workers}, but must be at least 1.")
     if time_limit <= 0:
         raise ValueError(f"--time-limit is {time_limit}, but must be positive.")
+    if memory_limit <= 0:
+        raise ValueError(f"--memory-limit is {memory_limit}, but must be positive.")
     if settings.watertight == "manifold":
         require_manifold()
     root = Path(output)
@@ -88,7 +95,7 @@ def prepare(
         left = {mesh.id for mesh in todo}
         kept = f"{{}} of {len(meshes)} meshes are prepared or refused, and kept; the same command resumes."
         with kept_on_stop(lambda: kept.format(len(meshes) - len(left))):
-            with closing(prepare_each(todo, root, settings, workers, time_limit)) as results:
+            with closing(prepare_each(todo, root, settings, workers, time_limit, memory_limit)) as results:
                 for record in results:
                     records[record.id] = record
                     left.discard(record.id)
@@ -108,25 +115,38 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 
 
 def prepare_each(
-    todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float
+    todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float, memory_limit: float
 ) -> Generator[Record, None, None]:
     """Prepare meshes in child processes with a progress bar; yield each record once it is on the disk."""
     if not todo:
         return
+
+    def limits(mesh: MeshSource) -> Limits:
+        return Limits(seconds=time_limit, memory=memory_limit * 2**30 + MEMORY_PER_BYTE * size_of(mesh.path))
+
     with long_progress("{task.fields[refused]} refused") as progress:
         task = progress.add_task("preparing", total=len(todo), refused=0)
         refused = 0
         job = functools.partial(prepare_one, root=root, settings=settings)
-        results = run_in_processes(job, todo, workers=min(workers, len(todo)), time_limit=time_limit)
+        results = run_in_processes(job, todo, workers=min(workers, len(todo)), limits=limits)
         with closing(results):  # which ends the child processes
             for mesh, result in results:
                 if isinstance(result, Failure):
                     seconds = time_limit if isinstance(result, TookTooLong) else 0.0
-                    result = record_of(mesh, reason=str(result), seconds=seconds)
+                    result = record_of(mesh, reason=reason_of(result), seconds=seconds)
                     write_record(root, result)
                 refused += result.status == "refused"
                 progress.update(task, advance=1, refused=refused)
                 yield result
+
+
+def reason_of(failure: Failure) -> str:
+    """Why a mesh was given up, and the option that allows more."""
+    if isinstance(failure, TookTooLong):
+        return f"{failure}; simplify the mesh, or use --retry-refused with a larger --time-limit"
+    if isinstance(failure, NeededTooMuchMemory):
+        return f"{failure}; simplify the mesh, or use --retry-refused with a larger --memory-limit"
+    return str(failure)
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
@@ -136,6 +156,8 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
         shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
     except ImportError as error:  # a problem of the installation, not of the mesh
         raise ValueError(str(error)) from error
+    except MemoryError:  # the limit; reported by the parent
+        raise
     except Exception as error:  # whatever is wrong with one file, the others are prepared
         raise_failure_behind(error, mesh.path)
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "

@@ -66,6 +66,9 @@ class ShapeCodec:
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
         """Return the latents of a shape, with its frame.
 
+        A file is read in this process, within the bounds that its reader has on size and nesting; `lagem reconstruct`
+        reads in a child process with limits on time and memory.
+
         Args:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
                 coordinates; or a result of `load_shape`, which is already in the unit sphere.

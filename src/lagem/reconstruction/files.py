@@ -12,7 +12,8 @@ from lagem.geometry.metrics import SurfaceScore, score_surface
 from lagem.geometry.surface import ExtractionMethod
 from lagem.randomness import sample_generator
 from lagem.reconstruction.codec import ShapeCodec
-from lagem.sources.unit_shape import UnitShape, load_shape
+from lagem.sources.reading import read_surface
+from lagem.sources.unit_shape import UnitShape, shape_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def reconstruct_files(
         try:
             result = reconstruct_shape(
                 codec,
-                load_shape(path, up=up),
+                shape_of(path, read_surface(path, up=up), up=up),
                 num_surface_points=num_surface_points,
                 resolution=resolution,
                 method=method,

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, random_window
 from lagem.sources.mesh_files import find_meshes
+from lagem.sources.reading import read_mesh
 
 EVERY_SPLIT = "every"
 Points = NDArray[np.float32]
@@ -76,9 +76,9 @@ class MeshSurfaces:
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
         """(count, 3) points on the surface of mesh `index`, in the unit-sphere frame; ValueError if it has none."""
-        mesh = load_mesh(self._paths[index])
+        mesh = read_mesh(self._paths[index])
         return sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng)[0].astype(np.float32)
 
     def frame(self, index: int) -> Frame:
         """Map between the coordinates of mesh `index` and the unit sphere."""
-        return Frame.of(load_mesh(self._paths[index]).vertices)
+        return Frame.of(read_mesh(self._paths[index]).vertices)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.geometry.files.errors import MeshError, checked_path
-from lagem.geometry.files.loading import MESH_ENDINGS, POINT_ENDINGS, load_mesh, load_points
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import load_surface
 from lagem.geometry.frame import Frame, Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
@@ -33,7 +33,7 @@ class UnitShape:
 
 
 def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
-    """Read a mesh, or a point cloud if the file has no faces, and bring it into the unit sphere.
+    """Read a mesh, or a point cloud if the file has no faces, in this process, and bring it into the unit sphere.
 
     Args:
         path: The file.
@@ -42,18 +42,14 @@ def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
     Raises:
         MeshError: If the file holds neither.
     """
-    path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
-    if path.suffix.lower() in POINT_ENDINGS and path.suffix.lower() not in MESH_ENDINGS:
-        return _cloud(path.stem, load_points(path), source=str(path), up=up)
-    try:
-        source = load_mesh(path, up=up)
-    except MeshError as mesh_error:
-        try:
-            points = load_points(path)
-        except MeshError:
-            raise mesh_error from None
-        return _cloud(path.stem, points, source=str(path), up=up)
-    return _surface(path.stem, source)
+    return shape_of(path, load_surface(path, up=up), up=up)
+
+
+def shape_of(path: Path, surface: Mesh | NDArray[np.float64], *, up: Up = "z") -> UnitShape:
+    """The mesh or the (N, 3) points of a file in the unit sphere; MeshError if points have no extent; `up` is of points."""
+    if isinstance(surface, Mesh):
+        return _surface(path.stem, surface)
+    return _cloud(path.stem, surface, source=str(path), up=up)
 
 
 ShapeLike = str | Path | Mesh | UnitShape | NDArray[Any] | Tensor

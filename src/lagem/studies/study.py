@@ -25,7 +25,8 @@ from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator
-from lagem.sources.unit_shape import load_shape
+from lagem.sources.reading import read_surface
+from lagem.sources.unit_shape import shape_of
 
 POINTS = 4_096  # points on each compared surface
 DISTANCE = f"""\
@@ -187,7 +188,7 @@ def level_names(levels: Sequence[int]) -> str:
 
 
 def _encoded(generator: CascadedGenerator, path: Path, study: Study) -> StartingShape:
-    shape = load_shape(path)
+    shape = shape_of(path, read_surface(path))
     latents = generator.codec.encode(shape, seed=study.seed).levels
     decoded = study.decode(generator, latents)
     return StartingShape(shape.name, latents, decoded, decoded if shape.surface is None else shape.surface)

@@ -9,7 +9,7 @@ SUMMARY = "sample and label meshes, and pack them into shards for training"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    from lagem.preparation.pipeline import TIME_LIMIT
+    from lagem.preparation.pipeline import MEMORY_LIMIT, TIME_LIMIT
     from lagem.preparation.settings import Settings
     from lagem.preparation.solid import CONVERSIONS
 
@@ -89,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds after which a mesh is refused (default: %(default)g)",
     )
     add(
+        "--memory-limit",
+        type=float,
+        default=MEMORY_LIMIT,
+        metavar="GIB",
+        help="memory after which a mesh is refused, beyond 40 bytes for each byte of its file (default: %(default)g)",
+    )
+    add(
         "--up",
         choices=["y", "z"],
         help="axis that points up in files that do not say it; glTF files, which are y-up, are turned to it (default: "
@@ -129,6 +136,7 @@ def run(args: argparse.Namespace) -> None:
         category=args.category,
         retry_refused=args.retry_refused,
         time_limit=args.time_limit,
+        memory_limit=args.memory_limit,
         part=args.part,
     )
     show(records, args.output, args.part, up=settings.up)

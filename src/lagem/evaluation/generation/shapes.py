@@ -13,10 +13,10 @@ import numpy as np
 from lagem.evaluation.generation.samples import Sample
 from lagem.evaluation.neighbours import Neighbour, TrainingSearch
 from lagem.geometry.components import dominant_share
-from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.randomness import sample_generator
+from lagem.sources.reading import read_mesh
 from lagem.sources.surfaces import Points, SurfaceSource
 from lagem.storage.journal import Journal
 
@@ -77,7 +77,7 @@ class ShapeReader:
         if sample.path is None:
             return replace(shape, reason=sample.reason or "there is no mesh, and the table gives no reason")
         try:
-            mesh = load_mesh(sample.path)
+            mesh = read_mesh(sample.path)
         except ValueError as error:
             return replace(shape, reason=str(error).removeprefix(f"{sample.path}: "))
         shape = replace(shape, dominant_share=dominant_share(mesh))

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.failures import raise_failure_behind
-from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, labelled
 from lagem.randomness import sample_generator
 from lagem.sources.mesh_files import find_meshes
+from lagem.sources.reading import read_mesh
 
 Points = NDArray[np.float32]
 
@@ -107,7 +107,7 @@ def truths_of_meshes(
             continue
         rng = sample_generator(seed, 0, mesh.id)
         try:
-            source = load_mesh(mesh.path)
+            source = read_mesh(mesh.path)
             unit = source.in_frame(Frame.of(source.vertices))
             surface_points, _ = sample_surface(unit, num_surface_points, rng)
             reference_points, normals = sample_surface(unit, num_reference_points, rng)

@@ -106,6 +106,28 @@ def up_axis(path: str | Path, unknown: Up) -> Up:
     return "y" if Path(path).suffix.lower() in GLTF_ENDINGS else unknown
 
 
+def load_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64]:
+    """The mesh of a file, or (N, 3) float64 points if the file has no faces, in the file's coordinates.
+
+    Args:
+        path: The file.
+        up: The axis that points up in files that do not say it; in a glTF file it is y.
+
+    Raises:
+        MeshError: The file holds neither; it names the file.
+    """
+    path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
+    if path.suffix.lower() not in MESH_ENDINGS:
+        return load_points(path)
+    try:
+        return load_mesh(path, up=up)
+    except MeshError as mesh_error:
+        try:
+            return load_points(path)
+        except MeshError:
+            raise mesh_error from None
+
+
 def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
     """Polygons of a file and their triangles; any failure becomes a MeshError that names the file."""
     try:

@@ -1,6 +1,7 @@
-"""Child processes: results, deaths, failures."""
+"""Child processes: results, deaths, limits."""
 
 import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import time
 import pytest
 
 from deadlines import HANG
-from lagem.preparation.workers import Died, run_in_processes
+from lagem.sources.child import Died, Limits
+from lagem.sources.processes import run_in_processes
 
 HARMLESS, DEADLY = int(signal.SIGCONT), int(signal.SIGKILL)
 
@@ -30,7 +32,7 @@ def test_what_the_function_raises_ends_the_batch():
 
 
 def test_an_item_that_takes_too_long_is_given_up_and_the_others_go_on():
-    results = list(run_in_processes(time.sleep, [0.0, 3600.0, 0.1], workers=1, time_limit=3))
+    results = list(run_in_processes(time.sleep, [0.0, 3600.0, 0.1], workers=1, limits=lambda item: Limits(seconds=3)))
     assert [(item, str(result).partition(";")[0]) for item, result in results] == [
         (0.0, "None"),
         (3600.0, "took longer than 3 s"),
@@ -38,9 +40,15 @@ def test_an_item_that_takes_too_long_is_given_up_and_the_others_go_on():
     ]
 
 
+def test_an_item_that_needs_too_much_memory_costs_itself_only():
+    limits = Limits(memory=2**28)
+    results = list(run_in_processes(bytes, [1, 2**30, 2], workers=1, limits=lambda item: limits))
+    assert [str(result) for _, result in results] == ["b'\\x00'", "needed more than 0.2 GiB of memory", "b'\\x00\\x00'"]
+
+
 SLOW_TO_IMPORT = """
-import multiprocessing, time
-if multiprocessing.parent_process() is not None:
+import os, time
+if os.getpid() != PARENT:
     time.sleep(3)
 def negative(number):
     return -number
@@ -48,17 +56,16 @@ def negative(number):
 
 
 def test_what_a_child_takes_to_start_is_not_its_items_time(tmp_path, monkeypatch):
-    (tmp_path / "slow_to_import.py").write_text(SLOW_TO_IMPORT)
+    (tmp_path / "slow_to_import.py").write_text(SLOW_TO_IMPORT.replace("PARENT", str(os.getpid())))
     monkeypatch.syspath_prepend(str(tmp_path))
     function = importlib.import_module("slow_to_import").negative
-    assert list(run_in_processes(function, [1], workers=1, time_limit=2)) == [(1, -1)]
+    assert list(run_in_processes(function, [1], workers=1, limits=lambda item: Limits(seconds=2))) == [(1, -1)]
 
 
 PARENT = """
-from lagem.preparation.workers import run_in_processes
-if __name__ == "__main__":
-    item = "import time; print('working', flush=True); time.sleep(3600)"
-    list(run_in_processes(exec, [item], workers=1))
+from lagem.sources.processes import run_in_processes
+item = "import time; print('working', flush=True); time.sleep(3600)"
+list(run_in_processes(exec, [item], workers=1))
 """
 
 
@@ -75,6 +82,6 @@ def test_an_exit_is_said_to_be_one():
 
 
 def test_a_child_that_cannot_start_is_not_the_items_fault(monkeypatch):
-    monkeypatch.setattr("lagem.preparation.workers.serve", print)  # ends at once, as a child that cannot import does
+    monkeypatch.setattr("lagem.sources.child.PROGRAM", "import no_such_module")
     with pytest.raises(RuntimeError, match="while starting"):
         list(run_in_processes(int, ["1"], workers=1))

@@ -1,0 +1,111 @@
+"""Meshes and point clouds that a verb is given, read in a child process within limits of time and memory.
+
+A file that crashes the reader, or needs too much, costs that file alone. One child reads all files of this process: it
+starts with the first, and another one replaces it if it dies.
+"""
+
+import atexit
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.failures import raise_failure_behind
+from lagem.geometry.files.errors import MeshError
+from lagem.geometry.files.loading import load_mesh, load_surface
+from lagem.geometry.frame import Up
+from lagem.geometry.mesh import Mesh
+from lagem.signals import stop_postponed
+from lagem.sources.child import Child, Failure, Limits
+
+SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6  # a million bytes of text are read in about 0.2 s
+MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 40  # text takes 10 to 40 times its size while it is read
+
+
+def limits_of(path: str | Path) -> Limits:
+    """What reading a file may take, by its size."""
+    size = size_of(path)
+    return Limits(seconds=SECONDS + SECONDS_PER_BYTE * size, memory=MEMORY + MEMORY_PER_BYTE * size)
+
+
+def size_of(path: str | Path) -> int:
+    """Bytes of a file, and of the .bin files next to a gltf file, which hold its numbers; 0 if it is missing."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if path.suffix.lower() == ".gltf":
+            with os.scandir(path.parent) as entries:
+                size += sum(entry.stat().st_size for entry in entries if entry.name.lower().endswith(".bin"))
+    except OSError:
+        return 0
+    return size
+
+
+def read_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
+    """`lagem.geometry.files.loading.load_mesh` in the child; raises MeshError also if a limit was reached."""
+    mesh: Mesh = _reader.read(load_mesh, path, up=up)
+    return mesh
+
+
+def read_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64]:
+    """`lagem.geometry.files.loading.load_surface` in the child; raises MeshError also if a limit was reached."""
+    surface: Mesh | NDArray[np.float64] = _reader.read(load_surface, path, up=up)
+    return surface
+
+
+class Reader:
+    """Reads files, one after the other, in a child process that starts with the first."""
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._owner = 0
+        self._one_at_a_time = Lock()
+
+    def read(self, function: Callable[..., Any], path: str | Path, **options: Any) -> Any:
+        """What a function of `lagem.geometry.files.loading` returns for a file; raises what it raises.
+
+        Raises:
+            MeshError: A limit was reached, or the child died.
+        """
+        limits = limits_of(path)
+        with self._one_at_a_time:
+            if self._child is None or self._owner != os.getpid() or not self._child.alive:
+                with stop_postponed():
+                    self._child, self._owner = Child(call), os.getpid()  # a forked process has a child to itself
+            self._child.give((partial(function, **options), Path(path)), limits)
+            try:
+                result = self._child.answer()
+            except MeshError:
+                raise
+            except BaseException:  # an interrupt: the child's answer is still to come, but nobody waits for it
+                self.close()
+                raise
+            if isinstance(result, Failure):
+                self.close()
+                raise MeshError(f"{path}: {result} while it was read (limits: {limits}); simplify or repair it.")
+        return result
+
+    def close(self) -> None:
+        """Stop the child."""
+        if self._child is not None and self._owner == os.getpid():
+            self._child.stop()
+        self._child = None
+
+
+def call(function_and_path: tuple[Callable[[Path], Any], Path]) -> Any:
+    """The result of a function for a path."""
+    function, path = function_and_path
+    try:
+        return function(path)
+    except Exception as error:
+        raise_failure_behind(error, path)  # here, since the parent does not receive the cause of an error
+        raise
+
+
+_reader = Reader()
+atexit.register(_reader.close)
