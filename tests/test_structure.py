@@ -58,8 +58,23 @@ MAY_IMPORT = {
         "storage",
     ],
     "callbacks": ["lightning_private", "geometry", "storage.atomic"],
-    "training": ["lightning_private", "modules", "data_modules", "callbacks", "weights", "models", "storage"],
-    "cluster": ["storage.atomic", "storage.names", "cli"],  # a task of an array runs a command line
+    "training": [
+        "configuration",
+        "lightning_private",
+        "modules",
+        "data_modules",
+        "callbacks",
+        "weights",
+        "models",
+        "storage",
+    ],
+    "configuration": ["storage.names"],
+    "cluster": [
+        "storage.atomic",
+        "storage.names",
+        "configuration.yaml_text",
+        "cli",
+    ],  # a task of an array runs a command line
     "commands": ["*"],
     "cli": ["*"],
     "__main__": ["cli"],

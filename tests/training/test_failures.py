@@ -177,3 +177,16 @@ def test_weight_averaging_is_refused_only_with_sharded_strategies():
     check_averaging(EMAWeightAveraging(), DDPStrategy())
     with pytest.raises(ValueError, match=r"EMAWeightAveraging keeps a whole copy .* FSDPStrategy"):
         check_averaging(EMAWeightAveraging(), FSDPStrategy())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("trainer: {max_steps: 1,\n  max_steps: 2}", "x.yaml: line 2: the key 'max_steps' was given in line 1 already"),
+        ("model: {class_path: AutoencoderModule, init_args: {width: '${a\"'}}", "token recognition error"),
+    ],
+)
+def test_a_configuration_that_loses_a_value_or_names_none_is_one_line(text, reason, tmp_path, capsys):
+    (tmp_path / "x.yaml").write_text(text)
+    assert reason in fails(["fit", "--config", str(tmp_path / "x.yaml")], capsys)
+    assert reason in fails(["describe", str(tmp_path / "x.yaml")], capsys)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lagem.cluster.job import Job, checked_folder
-from lagem.cluster.profile import check_fields, make_profile, read_yaml
+from lagem.cluster.profile import check_fields, make_profile
+from lagem.configuration.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
-
-import yaml
-
-from lagem.storage.names import regular
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +68,6 @@ def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
         return Profile(**values)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-
-
-def read_yaml(path: Path, kind: type) -> Any:
-    """The content of a YAML file; raises ValueError in one line if it is not of the given type."""
-    try:
-        content = yaml.safe_load(regular(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file.") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({error}).") from None
-    if not isinstance(content, kind):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, but a {kind.__name__} is needed.")
-    return content
 
 
 def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:

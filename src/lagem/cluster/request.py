@@ -16,8 +16,9 @@ from lagem.cli import TRAINING_VERBS, main, parse_tool
 from lagem.cluster.arrays import parts_of, run_parts_here
 from lagem.cluster.chain import jobs_of, load_chain
 from lagem.cluster.job import Job, checked_folder, values_of
-from lagem.cluster.profile import Profile, make_profile, read_yaml
+from lagem.cluster.profile import Profile, make_profile
 from lagem.cluster.submission import Chain, preview, preview_chain, require_slurm, submit, submit_chain
+from lagem.configuration.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
 
 
 def shape_of(path: Path, surface: Mesh | NDArray[np.float64], *, up: Up = "z") -> UnitShape:
-    """The mesh or the (N, 3) points of a file in the unit sphere; MeshError if points have no extent; `up` is of points."""
+    """A file's mesh, or its (N, 3) points with `up`, in the unit sphere; raises MeshError if points have no extent."""
     if isinstance(surface, Mesh):
         return _surface(path.stem, surface)
     return _cloud(path.stem, surface, source=str(path), up=up)

@@ -18,12 +18,15 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf.errors import OmegaConfBaseException
 
 # These three let YAML use bare class names.
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401
 from lagem.callbacks.save_on_signal import SaveOnSignal
+from lagem.configuration.jsonargparse_files import MODE, RefusedConfigurationError, checked_configurations
+from lagem.configuration.yaml_text import check_yaml, read_yaml_text
 from lagem.failures import FULL, failures_named
 from lagem.lightning_private.command_line import OpenCLI
 from lagem.storage.names import regular
@@ -168,28 +171,31 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     # what a value names is checked before it is imported; docs/security.md
     set_parsing_settings(import_path_denylist=sorted(sys.stdlib_module_names), instantiate_subclass_spec_in_any=False)
-    settings = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
+    settings = {"parser_mode": MODE, "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
         for config in configs_of(sys.argv[1:] if argv is None else argv):
             with suppress(OSError):  # settings in place of a file, or no such file, which the parser reports
                 regular(config)
-        return cli(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            seed_everything_default=0,
-            save_config_callback=RunRecord,
-            save_config_kwargs={"overwrite": True, "command": sys.argv[1:] if argv is None else argv},
-            parser_kwargs={**settings, **per_verb},
-            trainer_defaults={"use_distributed_sampler": False},
-            args=argv,
-            run=run,
-        )
-    except (ArgumentError, MisconfigurationException, ValueError) as error:
+        with checked_configurations(read_yaml_text, check_yaml):
+            return cli(
+                LightningModule,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                seed_everything_default=0,
+                save_config_callback=RunRecord,
+                save_config_kwargs={"overwrite": True, "command": sys.argv[1:] if argv is None else argv},
+                parser_kwargs={**settings, **per_verb},
+                trainer_defaults={"use_distributed_sampler": False},
+                args=argv,
+                run=run,
+            )
+    except RefusedConfigurationError as error:
+        raise ValueError(str(error)) from error
+    except (ArgumentError, MisconfigurationException, OmegaConfBaseException, ValueError) as error:
         raise ValueError(innermost_reason(str(error))) from error
 
 
@@ -214,4 +220,5 @@ def parse_experiment(config: Path) -> Namespace:
     try:
         return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
     except ValueError as error:
-        raise ValueError(f"{config}: {str(error).replace(' as --config', '')}") from error
+        reason = str(error).removeprefix(f"{config}: ").replace(" as --config", "")
+        raise ValueError(f"{config}: {reason}") from error

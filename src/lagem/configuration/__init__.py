@@ -1,0 +1,1 @@
+"""Configurations that people write in YAML, checked before they are parsed."""
