@@ -305,3 +305,16 @@ def test_two_batches_cannot_write_into_one_folder(folder, tmp_path, small, in_th
         pytest.raises(ValueError, match="another `lagem prepare` is writing"),
     ):
         prepare([folder], tmp_path / "out", small)
+
+
+def test_one_file_under_two_ids_is_resumed(folder, tmp_path, small, in_this_process):
+    manifest = folder / "list.csv"
+    manifest.write_text("file,id\nboxes/box_0.ply,a\n")
+    prepare([manifest], tmp_path / "out", small)
+    manifest.write_text("file,id\nboxes/box_0.ply,a\nboxes/box_0.ply,b\n")
+    for _ in range(2):
+        records = prepare([manifest], tmp_path / "out", small)
+        assert [(record.id, record.status) for record in records] == [("a", "prepared"), ("b", "prepared")]
+    manifest.write_text("file,id\nboxes/box_0.ply,b\nboxes/box_0.ply,c\n")
+    with pytest.raises(ValueError, match="was prepared as 'a'"):
+        prepare([manifest], tmp_path / "out", small)

@@ -36,7 +36,7 @@ def test_a_manifest_names_id_category_and_split(tree):
 
 def test_a_manifest_without_its_columns_is_refused(tree):
     (tree / "list.csv").write_text("path,id\na,b\n")
-    with pytest.raises(ValueError, match="needs the columns file, id; missing: file"):
+    with pytest.raises(ValueError, match="its first line is 'path,id'"):
         find_meshes([tree / "list.csv"], val_share=0)
     (tree / "list.csv").write_text("file,id\na.obj,\n")
     with pytest.raises(ValueError, match="line 2 has no file or no id"):

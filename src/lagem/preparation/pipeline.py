@@ -205,20 +205,32 @@ def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> l
     """The meshes, with the recorded id of each file that has a record.
 
     An id contains the ending of its file only if another file has the same path with a different ending. Such a file
-    may be added or removed between two calls. Raises ValueError if a recorded file has an entirely different id now,
-    since the shape would be stored twice.
+    may be added or removed between two calls. A manifest may give a file several ids. Raises ValueError if a file was
+    recorded under an id that it no longer has, since the shape would be stored twice.
     """
-    recorded = {record.source: record.id for record in records.values()}
+    recorded: dict[str, list[str]] = {}
+    for record in records.values():
+        recorded.setdefault(record.source, []).append(record.id)
+    listed: dict[str, set[str]] = {}
+    for mesh in meshes:
+        listed.setdefault(mesh.path, set()).add(without_ending(mesh.id, mesh.path))
     found = []
     for mesh in meshes:
-        known, ending = recorded.get(mesh.path, mesh.id), Path(mesh.path).suffix
-        if known.removesuffix(ending) != mesh.id.removesuffix(ending):
+        known = recorded.get(mesh.path, [])
+        if gone := [id for id in known if without_ending(id, mesh.path) not in listed[mesh.path]]:
             raise ValueError(
-                f"{mesh.path}: has the id {mesh.id!r}, but was prepared as {known!r}; give it the earlier id in a "
+                f"{mesh.path}: has the id {mesh.id!r}, but was prepared as {gone[0]!r}; give it the earlier id in a "
                 "manifest (a .csv with columns file and id), or give another --output."
             )
-        found.append(replace(mesh, id=known))
+        own = without_ending(mesh.id, mesh.path)
+        same = [id for id in known if without_ending(id, mesh.path) == own]
+        found.append(mesh if mesh.id in same or not same else replace(mesh, id=same[0]))
     return sorted(found, key=lambda mesh: mesh.id)
+
+
+def without_ending(id: str, path: str) -> str:
+    """An id without the ending of its file."""
+    return id.removesuffix(os.path.splitext(path)[1])
 
 
 def possible_ids(meshes: list[MeshSource]) -> set[str]:

@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lagem.geometry.files.loading import MESH_ENDINGS
-from lagem.storage.csv_table import read_csv
+from lagem.sources.manifest import read_manifest
 from lagem.storage.names import LONGEST, is_plain
+
+TOLD_EVERY = 200_000  # lines of a manifest, read in a few seconds
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
     Folders are searched recursively, linked ones too; hidden names and unknown endings are skipped. The id is the path
     below the folder with '/' written as '__', without the ending unless two files differ in nothing else; the category
     is the name of the file's folder. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and
-    optionally `category` and `split`.
+    optionally `category` and `split`, as `read_manifest` reads it.
 
     Args:
         sources: Paths of mesh files, folders and manifests.
@@ -52,10 +55,11 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
         else:
             listed = iter([(source, source.stem, "", "")])
         for path, id, own_category, split in listed:
+            absolute = os.path.abspath(path)
             mesh = MeshSource(
-                path=os.path.abspath(path),
+                path=absolute,
                 id=checked_id(id, path),
-                category=category or own_category or Path(os.path.abspath(path)).parent.name,
+                category=category or own_category or os.path.basename(os.path.dirname(absolute)),
                 split=split or ("val" if hash_fraction(id) < val_share else "train"),
             )
             other = found.setdefault(id, mesh)
@@ -69,7 +73,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
     return [found[id] for id in sorted(found)]
 
 
-def in_folder(folder: Path) -> Iterator[tuple[Path, str, str, str]]:
+def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
     """Meshes of a folder and its subfolders, with their ids."""
     meshes = [path for path in files_below(folder) if path.suffix.lower() in MESH_ENDINGS]
     count = Counter(path.with_suffix("") for path in meshes)
@@ -103,15 +107,17 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
-def in_manifest(manifest: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """Meshes of a manifest, with ids, categories and splits."""
-    for line, row in enumerate(read_csv(manifest, ["file", "id"]), 2):
+def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
+    """Meshes of a manifest, with ids, categories and splits; prints how many there are so far if there are many."""
+    for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:
             raise ValueError(f"{manifest}: line {line} has no file or no id; complete it, or remove it.")
-        yield manifest.parent / row["file"], row["id"], row.get("category", ""), row.get("split", "")
+        if line % TOLD_EVERY == 0:
+            print(f"{manifest}: {line:,} lines read", file=sys.stderr, flush=True)
+        yield os.path.join(manifest.parent, row["file"]), row["id"], row.get("category", ""), row.get("split", "")
 
 
-def checked_id(id: str, path: Path) -> str:
+def checked_id(id: str, path: str | Path) -> str:
     """Return the id; raises ValueError if it cannot be used in a file name."""
     if not is_plain(id):
         raise ValueError(

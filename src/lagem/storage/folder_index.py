@@ -14,6 +14,7 @@ from lagem.storage.names import NameRefused, checked_id, checked_name, is_plain,
 from lagem.storage.texts import Labels, Texts
 
 REPEATED = ("category", "split", "shard")
+WRITE_AGAIN = "run the command that wrote the folder again, or fetch the file again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,10 +47,12 @@ def read_index(path: Path, name: str) -> FolderIndex:
     codes = {column: array("i") for column in REPEATED}
     numbers: dict[str, dict[str, int]] = {column: {} for column in REPEATED}
     previous, in_order = "", True
-    with failures_named(path), regular(path).open(newline="", encoding="utf-8") as file:
+    with failures_named(path), regular(path).open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
         try:
-            lines = csv.reader(file)
             header = next(lines, [])
+            if missing := [title for title in ("id", *REPEATED, "row") if title not in header]:
+                raise ValueError(f"no column {missing[0]!r} among {', '.join(header)[:80] or 'none'}")
             at_id, at_row = header.index("id"), header.index("row")
             repeated = [(header.index(column), codes[column], numbers[column]) for column in REPEATED]
             for line in lines:
@@ -62,17 +65,19 @@ def read_index(path: Path, name: str) -> FolderIndex:
                 rows.append(row)
         except NameRefused:
             raise
-        except (csv.Error, IndexError, ValueError) as error:
-            raise ValueError(
-                f"{name}: damaged after shape {len(rows)} ({type(error).__name__}: {error}); write it again."
-            ) from None
+        except IndexError:
+            raise ValueError(f"{name}: line {lines.line_num}: is cut short; {WRITE_AGAIN}.") from None
+        except UnicodeError:
+            raise ValueError(f"{name}: line {lines.line_num + 1}: not a text in UTF-8; {WRITE_AGAIN}.") from None
+        except (csv.Error, OverflowError, ValueError) as error:
+            raise ValueError(f"{name}: line {lines.line_num}: {error}; {WRITE_AGAIN}.") from None
     for code, shard in enumerate(numbers["shard"]):
         if not is_plain(shard):
             checked_name(shard, name, row=codes["shard"].index(code) + 1)
     if not in_order:
         ordered = sorted(ids)
         if doubled := [a for a, b in zip(ordered, ordered[1:], strict=False) if a == b]:
-            raise ValueError(f"{name}: id {doubled[0]!r} occurs more than once; write the folder again.")
+            raise ValueError(f"{name}: id {doubled[0]!r} occurs more than once; {WRITE_AGAIN}.")
     labels = {column: Labels(list(numbers[column]), np.array(codes[column], dtype=np.int32)) for column in REPEATED}
     return FolderIndex(
         ids=ids,

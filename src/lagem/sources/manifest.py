@@ -1,0 +1,71 @@
+"""Manifests: tables of meshes in CSV, as spreadsheets and scripts write them.
+
+Fields are separated by commas, semicolons or tabs, with or without blanks after them. The text is UTF-8, or UTF-16 with
+a byte order mark.
+"""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from lagem.storage.names import regular
+
+NEEDED = ("file", "id")
+DELIMITERS = ",;\t"
+LONGEST_LINE = 2**20  # bytes of the titles
+SHOWN = 80  # characters of the titles in a message
+
+
+def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and fields by title of each row; missing fields are empty.
+
+    Raises:
+        ValueError: The file is no such table; one line says what was found.
+    """
+    encoding = encoding_of(path)
+    with path.open(newline="", encoding=encoding) as file:
+        try:
+            head = file.readline(LONGEST_LINE)
+            delimiter, titles = titles_of(head, path)
+            rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+            for fields in rows:
+                line = rows.line_num + 1  # the titles are line 1
+                values = [field.strip() for field in fields]
+                if any(values[len(titles) :]):
+                    raise ValueError(
+                        f"{path}: line {line} has {len(values)} fields, but there are {len(titles)} titles; "
+                        "put fields that contain a separator in quotes."
+                    )
+                if any(values):
+                    yield line, dict.fromkeys(titles, "") | dict(zip(titles, values, strict=False))
+        except csv.Error as error:
+            raise ValueError(f"{path}: line {rows.line_num + 1}: {error}; close its quotes, or shorten it.") from None
+        except UnicodeError:
+            raise ValueError(
+                f"{path}: is not a text in {encoding.removesuffix('-sig').upper()}; save it as CSV in UTF-8."
+            ) from None
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding by the byte order mark; UTF-8 without one."""
+    with regular(path).open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def titles_of(head: str, path: Path) -> tuple[str, list[str]]:
+    """The separator and the titles of a first line; raises ValueError if it lacks `file` or `id`."""
+    for delimiter in DELIMITERS:
+        (fields,) = csv.reader([head], delimiter=delimiter, skipinitialspace=True) if head.strip() else ([""],)
+        titles = [field.strip() for field in fields]
+        if set(NEEDED) <= set(titles):
+            if doubled := [title for title in titles if title and titles.count(title) > 1]:
+                raise ValueError(f"{path}: has the column {doubled[0]!r} twice; remove one.")
+            return delimiter, titles
+    found = head.strip()
+    shown = repr(found if len(found) <= SHOWN else f"{found[:SHOWN]}…") if found else "empty"
+    raise ValueError(
+        f"{path}: its first line is {shown}, but a manifest begins with titles that include `file` and `id`, "
+        "separated by commas, semicolons or tabs; add them."
+    )

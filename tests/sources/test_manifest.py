@@ -1,0 +1,47 @@
+"""Manifests in the dialects that people have: read if they can be read in one way only, else refused in one line."""
+
+import pytest
+
+from lagem.sources.manifest import read_manifest
+
+ROWS = [{"file": "a.obj", "id": "a", "split": "train"}, {"file": "b c.obj", "id": "b", "split": ""}]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("file,id,split\na.obj,a,train\nb c.obj,b,\n", "utf-8"),
+        ("file,id,split\na.obj,a,train\nb c.obj,b\n", "utf-8-sig"),
+        ("file, id, split\na.obj, a, train\nb c.obj, b, \n", "utf-8"),
+        ("file;id;split\na.obj;a;train\nb c.obj;b;\n", "utf-8"),
+        ("file\tid\tsplit\na.obj\ta\ttrain\nb c.obj\tb\t\n", "utf-8"),
+        ("file,id,split\ra.obj,a,train\rb c.obj,b,\r", "utf-8"),
+        ("file,id,split\r\na.obj,a,train\r\n\r\nb c.obj,b,,,\r\n", "utf-8"),
+        ('"file", "id", "split"\n"a.obj", "a", "train"\n"b c.obj", "b", ""\n', "utf-8"),
+        ("file,id,split\na.obj,a,train\nb c.obj,b,", "utf-16"),
+    ],
+)
+def test_every_dialect_gives_the_same_rows(text, encoding, tmp_path):
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    assert [row for _, row in read_manifest(tmp_path / "list.csv")] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("file,id,category\na,b,Körper\n".encode("latin-1"), "not a text in UTF-8; save it as CSV in UTF-8"),
+        ("file,id\na,b\n".encode("utf-16-le"), "its first line is"),
+        (b"\xff\xfef\x00i", "not a text in UTF-16|its first line is"),
+        (b"path,id\na,b\n", "its first line is 'path,id'"),
+        (b"file id\na b\n", "its first line is 'file id'"),
+        (b"", "its first line is empty"),
+        (b"file,id,id\na,b,c\n", "has the column 'id' twice"),
+        (b"file,id\na,b,c\n", "line 2 has 3 fields, but there are 2 titles"),
+        (b"file,id\na,b\n" + b"c" * 200_000 + b",d\n", "line 3: field larger than field limit"),
+        (b'file,id\n"a,b\n' + b"c" * 200_000, "field larger than field limit"),
+    ],
+)
+def test_any_other_is_refused_by_its_name_and_what_was_found(content, reason, tmp_path):
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=f"list.csv: .*({reason})"):
+        list(read_manifest(tmp_path / "list.csv"))
