@@ -7,7 +7,7 @@ import torch
 
 import small_run
 from lagem.cli import main
-from lagem.device import out_of_memory_message
+from lagem.device import named_device, out_of_memory_message
 
 HUNGRY = '''
 import dataclasses
@@ -72,3 +72,9 @@ def test_a_batch_that_is_too_large_for_memory_is_one_line(tmp_path, capsys):
 def test_only_a_lack_of_memory_is_called_so(error, expected):
     message = out_of_memory_message(error, training=False)
     assert message is expected or message.startswith(expected)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("meta", "holds no numbers"), ("gpu", "cannot be used here")])
+def test_a_device_that_cannot_compute_is_refused(name, reason):
+    with pytest.raises(ValueError, match=f"--device {name} {reason}"):
+        named_device(name)

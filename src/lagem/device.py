@@ -20,9 +20,12 @@ def named_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name} cannot be used here: {error}") from error
+    if device.type == "meta":
+        raise ValueError(f"--device {name} holds no numbers; give cpu or cuda.")
+    return device
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:

@@ -190,3 +190,10 @@ def test_a_configuration_that_loses_a_value_or_names_none_is_one_line(text, reas
     (tmp_path / "x.yaml").write_text(text)
     assert reason in fails(["fit", "--config", str(tmp_path / "x.yaml")], capsys)
     assert reason in fails(["describe", str(tmp_path / "x.yaml")], capsys)
+
+
+def test_an_allocation_of_tasks_without_nodes_is_a_mistake_in_one_line(tmp_path, capsys, monkeypatch):
+    for name, value in {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+    assert "Use `--ntasks-per-node=4` instead" in fails(small_fit(tmp_path, steps=1), capsys)

@@ -89,7 +89,12 @@ class TrainingCLI(OpenCLI):
         check_precision(precision)
         if precision is None and not self.setting("trainer.plugins"):
             kwargs["precision"] = precision_for(self.setting("trainer.accelerator"))
-        trainer = super().instantiate_trainer(**kwargs)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except RuntimeError as error:
+            if "--ntasks" in str(error):  # Lightning's word on an allocation of SLURM
+                raise ValueError(str(error)) from error
+            raise
         if self.config.get("subcommand") == "predict" and not self.config.predict.return_predictions:
             check_predictions_are_written(trainer)
         prepare_trainer(trainer, logger=self.setting("trainer.logger"))
