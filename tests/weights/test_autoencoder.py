@@ -14,7 +14,7 @@ from safetensors.torch import save
 from lagem.cli import main
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
-from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder, save_autoencoder
+from lagem.weights.autoencoder import FORMAT, AutoencoderSpec, load_autoencoder, save_autoencoder
 from lagem.weights.file import WeightsError, write_weights
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.published import from_published_state
@@ -171,3 +171,15 @@ def test_files_without_weights_are_refused_by_name(tmp_path, name, content):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=name):
         load_autoencoder(tmp_path / name)
+
+
+@pytest.mark.parametrize("sizes", [{"depth": 10**7}, {"width": 10**9}, {"latent_dim": 10**12}])
+def test_a_description_of_more_weights_than_the_file_holds_is_refused_before_it_is_built(sizes, tmp_path):
+    path = tmp_path / "x.safetensors"
+    level = {"num_latents": 8, "latent_dim": 4, "depth": 1, "bottleneck": "standardised"}
+    description = {"format": FORMAT, "width": 64, "skip": "double", "octaves": 8, "num_surface_points": 64}
+    width = sizes.pop("width", 64)
+    content = json.dumps({**description, "width": width, "levels": [level | sizes]})
+    path.write_bytes(save({"to_logits.bias": torch.zeros(1)}, metadata={"autoencoder": content}))
+    with pytest.raises(WeightsError, match="describes a network of at least .* weights, but holds 4 bytes"):
+        load_autoencoder(path)

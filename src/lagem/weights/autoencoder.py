@@ -128,7 +128,11 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     try:
         spec = AutoencoderSpec.from_plain(file.description)
+        blocks = sum(level.depth for level in spec.levels)
+        file.check_holds(spec.width * (blocks * spec.width + sum(level.latent_dim for level in spec.levels)))
         autoencoder = spec.autoencoder()
+    except WeightsError:
+        raise
     except ValueError as error:
         raise WeightsError(f"{path}: its description of the autoencoder is damaged: {error}") from error
     file.load_into(autoencoder)

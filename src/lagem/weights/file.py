@@ -37,6 +37,16 @@ class WeightsFile:
     description: dict[str, Any]
     state: dict[str, Tensor]
 
+    def check_holds(self, weights: int) -> None:
+        """Raise WeightsError if the file has fewer bytes than this number of weights, before a network is built."""
+        storages = [tensor.untyped_storage() for tensor in self.state.values() if isinstance(tensor, Tensor)]
+        held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+        if weights > held:
+            raise WeightsError(
+                f"{self.path}: describes a network of at least {weights:,} weights, but holds {held:,} bytes of them; "
+                "fetch it again, or give another."
+            )
+
     def load_into(self, network: nn.Module) -> None:
         """Load these weights into a network; raises WeightsError if they do not fit."""
         load_state(network, self.state, self.path)

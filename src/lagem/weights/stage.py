@@ -98,6 +98,7 @@ def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
         spec = StageSpec.from_plain(file.description)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: its description of the stage is damaged: {error}.") from error
+    file.check_holds(spec.width * (spec.depth * spec.width + (spec.num_categories or 0) + (spec.condition_dim or 0)))
     backbone = spec.backbone()
     file.load_into(backbone)
     return backbone.eval(), spec
