@@ -15,7 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import mesh_tries
-from lagem.preparation.workers import Failure, run_in_processes
+from lagem.sources.child import Failure, Limits
+from lagem.sources.processes import run_in_processes
 
 
 def main() -> int:
@@ -38,8 +39,9 @@ def main() -> int:
     counts: Counter[tuple[str, str]] = Counter()
     faults: Counter[str] = Counter()
     end = time.monotonic() + options.seconds
+    limits = Limits(seconds=mesh_tries.SECONDS)
     for (_, number), result in run_in_processes(
-        mesh_tries.attempt_within_limits, tries(end), workers=options.workers, time_limit=mesh_tries.SECONDS
+        mesh_tries.attempt_within_limits, tries(end), workers=options.workers, limits=lambda item: limits
     ):
         kind, found = ("process", str(result)) if isinstance(result, Failure) else result
         counts[kind, found if found in ("read", "refused") else "fault"] += 1
