@@ -1,9 +1,9 @@
 """Tables as CSV with a line of titles: written with one line end on every system, read with checks."""
 
 import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
@@ -12,9 +12,10 @@ from lagem.storage.names import regular
 
 def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The text of a table: the titles, then a line for each row; None is an empty field."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([titles, *rows])
-    return text.getvalue()
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows([titles, *rows])
+    # a writer quotes only fields with a character of its line end, but a reader takes either for one
+    return "".join(line[:-2] + "\n" for line in lines)
 
 
 def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,0 +1,94 @@
+"""Tables and lists that people write or hand on: manifests, ids, samples."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+import dialects
+from damage import Files
+from lagem.cli import main
+from lagem.evaluation.generation.samples import samples_of
+from lagem.latents.selection import read_ids, select_ids
+from lagem.sources.data import resolve_data
+from lagem.sources.mesh_files import find_meshes
+from tries import Format
+
+ROWS = ["file,id,category,split"] + [f"box.obj,box{number},flat,{'val' if number else 'train'}" for number in range(4)]
+OBJ = dialects.obj(dialects.box()).encode()
+
+
+def sound_manifest(_: object) -> Files:
+    return {"list.csv": ("\n".join(ROWS) + "\n").encode(), "box.obj": OBJ}
+
+
+def meshes(folder: Path) -> None:
+    """`find_meshes`: ids that can be names of files, and paths of files."""
+    for mesh in find_meshes([folder / "list.csv"], val_share=0.1):
+        assert "/" not in mesh.id and mesh.id not in ("", ".", ".."), f"{mesh.id!r} is an id"
+        assert mesh.split in ("train", "val", "test"), f"{mesh.split!r} is a split"
+
+
+def evaluate(folder: Path) -> None:
+    """`lagem evaluate --status` of raw meshes."""
+    main(["evaluate", "retrieval", "list.csv", "--output", "out", "--status"])
+
+
+def references(folder: Path) -> None:
+    """Points of the meshes, as `lagem evaluate-generation` draws them."""
+    surfaces = resolve_data(folder / "list.csv", seed=0)
+    assert len(surfaces.draw(0, 8, np.random.default_rng(0))) == 8, "another number of points"
+
+
+@cache
+def ids() -> Files:
+    """A table of ids, and a list of some of them."""
+    table = "uid,faces\n" + "".join(f"shape{number},{number}\n" for number in range(9))
+    with TemporaryDirectory() as scratch:
+        source = Path(scratch) / "table.csv"
+        source.write_text(table)
+        select_ids(source, Path(scratch) / "ids.txt", count=4)
+        return {name: (Path(scratch) / name).read_bytes() for name in ("table.csv", "ids.txt")}
+
+
+def select(folder: Path) -> None:
+    """`lagem select-ids` of a table with and without titles."""
+    main(["select-ids", "table.csv", "--count", "2", "--output", "chosen.txt"])
+    read_ids(folder / "chosen.txt")
+    main(["select-ids", "table.csv", "--count", "2", "--column", "2", "--output", "chosen.txt"])
+
+
+def listed(folder: Path) -> None:
+    """`read_ids`: texts without line ends."""
+    assert all(id == id.strip("\n") for id in read_ids(folder / "ids.txt")), "an id with a line end"
+
+
+def sound_samples(_: object) -> Files:
+    rows = "index,category,file,reason\n0,chair,0000.obj,\n1,chair,,no surface\n"
+    return {"samples/samples.csv": rows.encode(), "samples/0000.obj": OBJ}
+
+
+def samples(folder: Path) -> None:
+    """`samples_of`: paths inside the folder."""
+    for sample in samples_of(folder / "samples"):
+        inside = sample.path is None or sample.path.resolve().is_relative_to((folder / "samples").resolve())
+        assert inside, f"{sample.path} is outside the folder of samples"
+
+
+def compare(folder: Path) -> None:
+    """`lagem evaluate-generation` against procedural shapes."""
+    main(["evaluate-generation", "samples", "procedural:0+2", "--points", "16", "--output", "out"])
+
+
+def formats() -> Iterator[Format]:
+    """Manifests, lists of ids and tables of samples."""
+    doors = {"find_meshes": meshes, "evaluate": evaluate, "MeshSurfaces": references}
+    yield Format(name="manifest", sound=sound_manifest, doors=doors, targets=r".*\.csv")
+    yield Format(
+        name="ids.txt", sound=lambda _: dict(ids()), doors={"read_ids": listed}, targets=r".*\.txt", weight=0.4
+    )
+    yield Format(name="ids.csv", sound=lambda _: dict(ids()), doors={"select-ids": select}, targets=r".*\.csv")
+    doors = {"samples_of": samples, "evaluate-generation": compare}
+    yield Format(name="samples.csv", sound=sound_samples, doors=doors, targets=r".*\.csv", weight=0.7)

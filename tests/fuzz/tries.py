@@ -1,0 +1,175 @@
+"""One try: sound files of a format, damaged by a seed, given to something that reads them, and what came of it."""
+
+import contextlib
+import io
+import os
+import re
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from numpy.random import Generator
+
+from containers import MARKER, in_glb, in_safetensors, in_zip, unchecked
+from damage import CANARY, Files, chosen, in_bytes, in_json, in_text
+from lagem import cli
+
+LONGEST_LINE = 4000  # characters of an error, since it may quote an option of a file
+PARSE_TOOL = cli.parse_tool
+Door = Callable[[Path], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Format:
+    """A format and everything that reads it.
+
+    name: in the table.
+    sound: chooses sound files; the first is what users name.
+    doors: what reads them, by name; takes their folder, and raises what the command line would. A wrong result is an
+        AssertionError.
+    weight: how often the format is tried, compared with the others.
+    repair: what makes damaged files consistent again, such as their checksums.
+    damage: damages the content of a file by its name; by default as its ending says.
+    targets: regular expression of the names of files that are damaged.
+    """
+
+    name: str
+    sound: Callable[[Generator], Files]
+    doors: dict[str, Door]
+    weight: float = 1.0
+    repair: Callable[[Files, Generator], Files] = unchecked
+    damage: Callable[[str, bytes, Generator, bytes], bytes] | None = None
+    targets: str = ".*"
+
+
+@dataclass(frozen=True, eq=False)
+class Try:
+    """The damaged files of one try, made when they are first needed, and what reads them."""
+
+    format: Format
+    door: str
+    make: Callable[[], Files]
+
+    @cached_property
+    def files(self) -> Files:
+        return self.make()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a try: `read`, `refused`, or a kind of finding, with its text."""
+
+    kind: str
+    text: str = ""
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether something is wrong."""
+        return self.kind not in ("read", "refused")
+
+
+def make_try(formats: list[Format], seed: int, number: int) -> Try:
+    """The try of a seed and a number."""
+    rng = np.random.default_rng([seed, number])
+    weights = np.array([each.weight for each in formats])
+    format = formats[int(rng.choice(len(formats), p=weights / weights.sum()))]
+    return Try(format, chosen(sorted(format.doors), rng), lambda: damaged(format, rng))
+
+
+def damaged(format: Format, rng: Generator) -> Files:
+    """Sound files of a format with one to three kinds of damage, most often in one of them."""
+    files, others = format.sound(rng), format.sound(rng)
+    names = [name for name in files if re.fullmatch(format.targets, name)]
+    damage = format.damage or in_file
+    name = chosen(names, rng)
+    for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
+        other = chosen(list(others.values()), rng)
+        try:
+            content = damage(name, files[name], rng, other)
+        except Exception:  # structured damage to what an earlier damage left without structure
+            content = in_bytes(files[name], rng, other)
+        files = files | {name: content}
+        if rng.random() < 0.1:
+            name = chosen(names, rng)
+    if len(files) > 1 and rng.random() < 0.02:
+        files.pop(chosen(list(files), rng))
+    return format.repair(files, rng)
+
+
+def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
+    """Damage in the way that a file's ending, or its content, suggests."""
+    structured = rng.random() < 0.75
+    if structured and name.endswith(".glb"):
+        return in_glb(data, rng)
+    if structured and name.endswith((".json", ".gltf")):
+        return in_json(data, rng)
+    if structured and name.endswith(".safetensors") and len(data) > 8:
+        return in_safetensors(data, rng, other)
+    if structured and data.startswith(b"PK"):
+        return in_zip(data, rng, other)
+    if b"\0" not in data[:200] and rng.random() < 0.75:
+        return in_text(data, rng)
+    return in_bytes(data, rng, other)
+
+
+def attempt(one: Try, folder: Path) -> Outcome:
+    """Write the files of a try to `folder`/try, read them, and see that nothing else happened.
+
+    Args:
+        one: The try.
+        folder: An empty folder.
+    """
+    place, canary = folder / "try", folder / "try" / CANARY
+    for path, content in [(place / name, content) for name, content in one.files.items()] + [(canary, b"alive")]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    found = outcome(one.format.doors[one.door], place)
+    if (place / MARKER).exists():
+        return Outcome("execution", f"{one.door} ran code from the file\n{found.text}")
+    if sorted(os.listdir(folder)) != ["canary", "try"] or os.listdir(canary.parent) != ["keep"]:
+        return Outcome("outside", f"{one.door} wrote or removed files outside its folder\n{found.text}")
+    if canary.read_bytes() != b"alive":
+        return Outcome("outside", f"{one.door} changed a file outside its folder\n{found.text}")
+    return found
+
+
+def outcome(door: Door, folder: Path) -> Outcome:
+    """What comes of reading a folder, as the command line would report it: one line and exit code 2, or a traceback."""
+    printed, error = io.StringIO(), io.StringIO()
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(error),
+            contextlib.chdir(folder),
+            mock.patch.object(cli, "parse_tool", lambda _: (lambda _: opened(door, folder), None)),
+        ):
+            cli.main([])
+    except SystemExit as stop:
+        return judged(stop.code, error.getvalue())
+    except (Exception, KeyboardInterrupt):
+        return Outcome("traceback", traceback.format_exc())
+    return Outcome("read")
+
+
+def opened(door: Door, folder: Path) -> None:
+    """Call a door, which may be a command line."""
+    with mock.patch.object(cli, "parse_tool", PARSE_TOOL):
+        door(folder)
+
+
+def judged(code: object, text: str) -> Outcome:
+    """Whether an exit is that of a mistake: code 2, and one line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if code != 2:
+        return Outcome("exit", f"exit code {code!r}: {text[-1000:]}")
+    if len(lines) != 1 or not lines[0].isprintable() or len(lines[0]) > LONGEST_LINE:
+        return Outcome("line", f"not one short line: {text[:2000]!r}")
+    if "is out of memory" in text:
+        return Outcome("memory", text)
+    return Outcome("refused", text)
