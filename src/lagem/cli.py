@@ -33,6 +33,8 @@ TRAINING_VERBS = {
 }
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
+LONGEST_MESSAGE = 2000  # characters
+
 
 def command() -> None:
     """Run the command line of the process.
@@ -86,7 +88,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
         message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
         if message is None or os.environ.get("LAGEM_TRACEBACK"):
             raise
-        print(f"lagem: error: {message}", file=sys.stderr)
+        print(f"lagem: error: {_printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -142,6 +144,14 @@ def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
     """Leave out the traceback of a full disk or the like: the thread's owner meets the same error."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
+
+
+def _printable(message: str) -> str:
+    """A message that may quote files: its middle left out if it is long, and what could steer a terminal escaped."""
+    if len(message) > LONGEST_MESSAGE:
+        half = LONGEST_MESSAGE // 2
+        message = f"{message[:half]} … {message[-half:]}"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
 
 
 class ToolParser(argparse.ArgumentParser):

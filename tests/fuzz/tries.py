@@ -19,7 +19,7 @@ from containers import MARKER, in_glb, in_safetensors, in_zip, unchecked
 from damage import CANARY, Files, chosen, in_bytes, in_json, in_text
 from lagem import cli
 
-LONGEST_LINE = 4000  # characters of an error, since it may quote an option of a file
+LONGEST_LINE = 2100  # characters of an error, which may quote a file
 PARSE_TOOL = cli.parse_tool
 Door = Callable[[Path], None]
 
