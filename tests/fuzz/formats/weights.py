@@ -118,16 +118,16 @@ def in_checkpoint(name: str, data: bytes, rng: Generator, other: bytes) -> bytes
     """Damage one field of a checkpoint, which torch saves again; or its file, as `in_file` does."""
     if rng.random() < 0.5:
         return in_file(name, data, rng, other)
-    tree = {key: value for key, value in checkpoints()[name].items() if key != "state_dict"}
-    tree = in_tree(copied(tree), rng)
-    weights = dict(checkpoints()[name].get("state_dict", {}))
+    loaded = torch.load(io.BytesIO(data), weights_only=True)
+    tree = in_tree({key: copied(value) for key, value in loaded.items() if key != "state_dict"}, rng)
+    weights = dict(loaded.get("state_dict", {}))
     if weights and rng.random() < 0.3:
         tensor = chosen(sorted(weights), rng)
         weights[tensor] = damaged_tensor(weights[tensor], rng)
-    if isinstance(tree, dict) and "state_dict" in checkpoints()[name]:
+    if isinstance(tree, dict) and "state_dict" in loaded:
         tree["state_dict"] = weights if rng.random() < 0.95 else chosen(VALUES, rng)
     if rng.random() < 0.05:
-        tree = {**checkpoints()[name], "hyper_parameters": Payload()}
+        tree = {**loaded, "hyper_parameters": Payload()}
     return saved(tree, legacy=rng.random() < 0.1)
 
 
@@ -147,12 +147,11 @@ def damaged_tensor(tensor: torch.Tensor, rng: Generator) -> Any:
 
 
 def load(folder: Path) -> None:
-    """`load_autoencoder`: finite latents of a cloud."""
+    """`load_autoencoder`: latents of a cloud, in the sizes that the file states; extreme weights may give nan."""
     network, spec = load_autoencoder(the_file(folder))
     points = torch.linspace(-1, 1, 3 * POINTS).reshape(1, POINTS, 3)
     latents = network.encode(points)
     assert [tuple(z.shape[1:]) for z in latents] == [(x.num_latents, x.latent_dim) for x in spec.levels], "other sizes"
-    assert all(torch.isfinite(z).all() for z in latents), "latents that are not finite"
 
 
 def stage(folder: Path) -> None:
