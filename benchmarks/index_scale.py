@@ -27,13 +27,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from safetensors.numpy import save
 
 from lagem.data_modules.occupancy import OccupancyDataModule
+from lagem.geometry.frame import Frame
 from lagem.preparation.packing import COLUMNS
 from lagem.preparation.settings import Settings
 from lagem.prepared.quantisation import POOLS
-from lagem.prepared.shard_file import OCCUPANCY
+from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, write_shard
 from lagem.storage.folder_index import read_index
 from lagem.storage.sharded_folder import shard_name
 
@@ -56,21 +56,27 @@ def make_folder(root: Path, shapes: int) -> None:
             name = shard_name(first // PER_SHARD, members)
             splits = ["val" if (first + row) % 20 == 0 else "train" for row in range(len(members))]
             categories = [id.partition("__")[0] for id in members]
-            sigmas = [[0.005, 0.05]] * len(members)
-            words = OCCUPANCY.metadata(ids=members, categories=categories, splits=splits, near_sigmas=sigmas)
-            (root / "shards" / name).write_bytes(save(arrays(len(members)), metadata=words))
+            shapes = [shape(id, categories[row], splits[row]) for row, id in enumerate(members)]
+            write_shard(root / "shards" / name, shapes)
             for row, id in enumerate(members):
                 index.writerow(
                     [id, categories[row], splits[row], name, row, 12345, "0.123456", *[125_000] * len(POOLS)]
                 )
 
 
-def arrays(shapes: int) -> dict[str, np.ndarray]:
-    """The arrays of a shard of `shapes` shapes."""
-    ones = {name: np.ones(shapes, dtype=np.int64) for name in ("faces", "volume_drawn_inside", "volume_drawn_outside")}
-    pools = {pool: np.ones((shapes * POINTS, 3), dtype=kind) for pool, (kind, _) in POOLS.items()}
-    offsets = {f"{pool}.offsets": np.arange(0, shapes * POINTS + 1, POINTS) for pool in POOLS}
-    return {"center": np.zeros((shapes, 3)), "scale": np.ones(shapes), **ones, **pools, **offsets}
+def shape(id: str, category: str, split: str) -> ShapeArrays:
+    """A shape with a few points in each pool."""
+    return ShapeArrays(
+        id=id,
+        category=category,
+        split=split,
+        frame=Frame(center=np.zeros(3), scale=1.0),
+        faces=1,
+        volume_drawn_inside=1,
+        volume_drawn_outside=1,
+        near_sigmas=(0.005, 0.05),
+        pools={pool: np.ones((POINTS, 3), dtype=kind) for pool, (kind, _) in POOLS.items()},
+    )
 
 
 def begin(root: Path, batches: int, workers: int) -> dict[str, float]:

@@ -22,6 +22,7 @@ from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.surface import surface_or_none
 from lagem.samples import LatentBatch, OccupancyBatch
 from lagem.storage.atomic import write_bytes
+from lagem.storage.checked.checksums import with_checksums
 
 FORMAT = "lagem-samples-1"
 
@@ -179,7 +180,7 @@ def latents_file(module: SamplesLevel, batch: LatentBatch | OccupancyBatch, samp
         "ids": batch.ids,
         "categories": batch.categories,
     }
-    return save(arrays, metadata={"lagem": json.dumps(about)})
+    return save(arrays, metadata={"lagem": json.dumps(with_checksums(about, arrays))})
 
 
 def _validation_folder(trainer: Trainer) -> Path:

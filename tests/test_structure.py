@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models": [],
     "pretrained": [],
     "geometry": ["storage.atomic"],
-    "weights": ["models", "storage.atomic", "storage.names"],
+    "weights": ["models", "storage.atomic", "storage.checked", "storage.names"],
     "diffusion": [],
     "prepared": ["storage", "geometry"],
     "procedural": ["geometry"],
@@ -57,7 +57,7 @@ MAY_IMPORT = {
         "procedural",
         "storage",
     ],
-    "callbacks": ["lightning_private", "geometry", "storage.atomic"],
+    "callbacks": ["lightning_private", "geometry", "storage.atomic", "storage.checked"],
     "training": [
         "configuration",
         "lightning_private",

@@ -64,6 +64,8 @@ def test_files_are_plain_and_as_documented(prepared, tmp_path, autoencoder):
         "scale": ("float64", (2,)),
         "level_1": ("float16", (2, 3, 16, 4)),
         "level_2": ("float16", (2, 3, 4, 6)),
+        "crc32.level_1": ("int64", (6,)),
+        "crc32.level_2": ("int64", (6,)),
     }
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_a_reader_written_from_the_page_agrees_with_ours(folder, tmp_path, small
         drawn = arrays["volume_drawn_inside"][row], arrays["volume_drawn_outside"][row]
         assert drawn == ours.volume_drawn(index)
         assert float(entry["inside_share"]) == round(ours.count(index, "volume_inside") / drawn[0], 6)
+
+
+def test_checksums_are_those_of_the_page(folder, tmp_path, small, in_this_process):
+    prepare([folder], tmp_path / "out", replace(small, surface=2500))
+    for path in (tmp_path / "out" / "shards").iterdir():
+        arrays, words = arrays_of(path)
+        of = words.pop("crc32")
+        assert of["description"] == zlib.crc32(json.dumps(words, sort_keys=True).encode())
+        assert of["arrays"] == {name: zlib.crc32(arrays[name].tobytes()) for name in arrays.keys() - STEPS.keys()}
+        for pool in STEPS:
+            offsets = arrays[f"{pool}.offsets"]
+            shapes = [arrays[pool][first:last] for first, last in zip(offsets, offsets[1:], strict=False)]
+            runs = [rows[first : first + 1024] for rows in shapes for first in range(0, len(rows), 1024)]
+            assert arrays[f"crc32.{pool}"].tolist() == [zlib.crc32(run.tobytes()) for run in runs]
 
 
 def test_the_page_names_every_array_and_column(folder, tmp_path, small, in_this_process):

@@ -158,7 +158,7 @@ def test_a_damaged_description_is_refused_by_file_and_field(tmp_path, change, ex
 
 def test_metadata_that_is_no_description_is_refused(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(save({}, metadata={"autoencoder": "[1, 2]"}))
-    with pytest.raises(WeightsError, match="bad.safetensors: its weights are of another kind"):
+    with pytest.raises(WeightsError, match=r"bad.safetensors: holds \[1, 2\], but must hold"):
         load_autoencoder(tmp_path / "bad.safetensors")
 
 

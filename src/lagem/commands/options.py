@@ -112,6 +112,12 @@ def add_retry_refused(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retry-refused", action="store_true", help="retry shapes that an earlier call refused")
 
 
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Add `--verify`."""
+    text = "verify every byte of the shards that exist, and make the damaged ones anew (default: only their headers)"
+    parser.add_argument("--verify", action="store_true", help=text)
+
+
 def add_sampler(parser: argparse.ArgumentParser) -> None:
     """Add `--steps`, `--guidance`, `--churn`, `--coarser-sigma` and `--standardise`."""
     from lagem.generation.settings import SamplerSettings

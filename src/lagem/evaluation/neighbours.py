@@ -7,7 +7,6 @@ between few points, and of those the nearest by the Chamfer distance between man
 cached in the prepared folder for later evaluations.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +23,8 @@ from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
 from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
 from lagem.storage.atomic import write_json
+from lagem.storage.checked.description import read_description
 from lagem.storage.digest import sha256_of
-from lagem.storage.names import regular
 
 TRAINING = "train"
 ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8
@@ -93,10 +92,11 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
     """Return the cached result if it is readable and belongs to the same shapes and search, else None."""
     try:
-        content = json.loads(regular(path).read_text(encoding="utf-8"))
-        same = content["of"] == of
-        return {id: Neighbour(**values) for id, values in content["nearest"].items()} if same else None
-    except (OSError, KeyError, TypeError, ValueError):
+        content = read_description(path, remedy="remove it")
+        nearest = content.object("nearest")
+        same = content.object("of").values == of
+        return {id: nearest.object(id).as_dataclass(Neighbour) for id in nearest.values} if same else None
+    except (OSError, ValueError):
         return None
 
 

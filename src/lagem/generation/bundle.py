@@ -5,20 +5,19 @@ that a damaged bundle is noticed before it is used. It also records the fingerpr
 computes that fingerprint again from the weights.
 """
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lagem.device import named_device
-from lagem.failures import failures_named
 from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
 from lagem.pretrained import AUTOENCODERS, CASCADES, cascade_folder, pretrained_autoencoder
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.atomic import new_folder, write_json
+from lagem.storage.checked.description import read_description
 from lagem.storage.digest import sha256_of
 from lagem.storage.names import checked_name, inside
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
@@ -170,11 +169,11 @@ def _contents(folder: Path) -> dict[str, Any]:
         lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
         raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of a bundle.")
     try:
-        with failures_named(path):
-            contents = json.loads(path.read_text(encoding="utf-8"))
-        found = contents["format"]
-        if found == FORMAT and isinstance(contents["sha256"], dict) and isinstance(contents["autoencoder"], str):
-            return dict(contents)
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
-    raise BundleError(f"{path}: has format {found!r}, but only {FORMAT!r} can be read.")
+        contents = read_description(path, remedy="copy or make the bundle again")
+        contents.text("format", choices=(FORMAT,))
+        contents.text("autoencoder")
+        for name in contents.object("sha256").values:
+            contents.object("sha256").text(name)
+    except ValueError as error:
+        raise BundleError(str(error)) from None
+    return contents.values

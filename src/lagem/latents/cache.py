@@ -25,13 +25,12 @@ class LatentCache(ShardedFolder[LatentShard]):
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
         super().__init__(root, format=LATENTS, open=LatentShard, cache=cache)
+        self.fingerprint = self.about.text("fingerprint")
+        self.subsets = self.about.object("settings").integer("subsets", at_least=1)
         try:
-            self.levels = levels_from_plain(self.header["levels"])
-            self.fingerprint: str = self.header["fingerprint"]
-            self.subsets: int = self.header["settings"]["subsets"]
-        except (KeyError, TypeError, ValueError) as error:
-            problem = f"damaged ({type(error).__name__}: {error})"
-            raise ValueError(f"{self.root}/format.json: {problem}; copy it again.") from None
+            self.levels = levels_from_plain(self.header.get("levels"))
+        except ValueError as error:
+            raise self.about.damaged(str(error).removesuffix(".")) from None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
         """(M_i, D_i) latents of one subset of shape `index`, fine to coarse."""

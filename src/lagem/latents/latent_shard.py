@@ -16,6 +16,8 @@ from safetensors.numpy import save
 from lagem.geometry.frame import Frame
 from lagem.levels import LevelSpec
 from lagem.storage.atomic import write_bytes
+from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.checksums import RunsOfRows, name_of_row_checksums, row_checksums
 from lagem.storage.folder_format import FolderFormat
 
 LATENTS = FolderFormat(
@@ -64,43 +66,72 @@ def write_latent_shard(
         levels: Sizes of the latents.
         subsets: K.
     """
-    arrays: dict[str, NDArray[Any]] = {
+    small: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
         "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
     }
+    latents: dict[str, NDArray[np.float16]] = {}
     for number, level in enumerate(levels, start=1):
-        latents = np.array([shape.latents[number - 1] for shape in shapes], dtype=np.float16)
-        arrays[f"level_{number}"] = latents.reshape(-1, subsets, level.num_latents, level.latent_dim)
+        name, sizes = f"level_{number}", (subsets, level.num_latents, level.latent_dim)
+        latents[name] = np.array([shape.latents[number - 1] for shape in shapes], dtype=np.float16).reshape(-1, *sizes)
+        small[name_of_row_checksums(name)] = row_checksums(subset for shape in latents[name] for subset in shape)
     metadata = LATENTS.metadata(
+        small,
         ids=[shape.id for shape in shapes],
         categories=[shape.category for shape in shapes],
         splits=[shape.split for shape in shapes],
         refused=[asdict(shape) for shape in refused],
     )
-    write_bytes(path, save(arrays, metadata=metadata))
+    write_bytes(path, save(small | latents, metadata=metadata))
 
 
 class LatentShard:
     """A shard opened for reading; only requested latents are copied from the memory map.
 
+    The description and the small arrays are verified at once, the latents of a subset when they are first read.
+
     ids, categories, splits: one entry per shape.
     refused: shapes of its run without latents.
+    has_checksums: whether the shard has checksums; those of earlier versions have none.
     """
 
     def __init__(self, path: Path) -> None:
-        with LATENTS.opened(path) as (file, header):
-            self.ids: list[str] = header["ids"]
-            self.categories: list[str] = header["categories"]
-            self.splits: list[str] = header["splits"]
-            self.refused = [RefusedShape(**shape) for shape in header["refused"]]
-            self._frames = Frame.of_rows(file.get_tensor("center"), file.get_tensor("scale"), source=path)
-            numbers = range(1, 1 + sum(name.startswith("level_") for name in file.keys()))  # noqa: SIM118 (no mapping)
-            self._levels = [file.get_slice(f"level_{number}") for number in numbers]
+        file = LATENTS.opened(path)
+        self._about = about = file.description
+        self.ids = about.texts("ids")
+        count = len(self.ids)
+        self.categories, self.splits = (about.texts(name, length=count) for name in ("categories", "splits"))
+        self.refused = [shape.as_dataclass(RefusedShape) for shape in about.objects("refused")]
+        self.has_checksums = file.checksums.present
+        center, scale = file.array("center", "F64", (count, 3)), file.array("scale", "F64", (count,))
+        self._frames = Frame.of_rows(center, scale, source=path)
+        numbers = range(1, 1 + sum(name.startswith("level_") for name in file.names))
+        self._shapes = [file.check(f"level_{number}", ["F16"], (count, None, None, None)) for number in numbers]
+        if not self._shapes or len({subsets for _, subsets, *_ in self._shapes}) > 1:
+            raise about.damaged("damaged: its levels do not have the same subsets")
+        self.subsets = self._shapes[0][1]
+        self._levels = [file.rows(f"level_{number}") for number in numbers]
+        self._runs = [self._subsets(file, f"level_{number}") if self.has_checksums else None for number in numbers]
 
     def latents(self, row: int, subset: int) -> list[NDArray[np.float32]]:
-        """(M_i, D_i) of one subset of a shape, fine to coarse."""
-        return [level[row : row + 1, subset : subset + 1][0, 0].astype(np.float32) for level in self._levels]
+        """(M_i, D_i) of one subset of a shape, fine to coarse; ValueError if they do not match their checksums."""
+        found, run = [], row * self.subsets + subset
+        for level, runs in zip(self._levels, self._runs, strict=True):
+            stored = level[row : row + 1, subset : subset + 1]
+            if runs is not None and not runs.are_verified(run, run + 1):
+                runs.check(run, [stored], self.ids[row])
+            found.append(stored[0, 0].astype(np.float32))
+        return found
+
+    def verify(self, row: int) -> None:
+        """Raise ValueError if latents of a shape do not match their checksums."""
+        for subset in range(self.subsets):
+            self.latents(row, subset)
 
     def frame(self, row: int) -> Frame:
         """Map between the source of the shape and the unit sphere."""
         return self._frames[row]
+
+    def _subsets(self, file: ArrayFile, level: str) -> RunsOfRows:
+        checksums = file.array(name_of_row_checksums(level), "I64", (len(self.ids) * self.subsets,))
+        return RunsOfRows(file.description, level, checksums)

@@ -23,7 +23,7 @@ from lagem.storage.atomic import remove_leftovers
 from lagem.storage.csv_table import read_csv, write_csv
 from lagem.storage.names import check_own_folder, inside
 from lagem.storage.parts import Part, locked, status_line
-from lagem.storage.sharded_folder import shard_name
+from lagem.storage.sharded_folder import damage_of, shard_name
 from lagem.storage.stored_folder import LocalFolder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 
@@ -40,6 +40,7 @@ def encode(
     augment: Augmentation | None = None,
     retry_refused: bool = False,
     part: Part | None = None,
+    verify: bool = False,
 ) -> list[RefusedShape]:
     """Encode shapes into a folder, resuming an earlier call that ended or was killed.
 
@@ -52,6 +53,8 @@ def encode(
         retry_refused: Encode the shards again in which an earlier call refused a shape.
         part: Encode only this part of the shards and write no index; parts may run in parallel on several machines. A
             call without it encodes what is missing and writes the index.
+        verify: Verify every byte of the shards that exist; without it, what is read when a shard is opened. Damaged
+            shards are encoded again.
 
     Returns:
         The refused shapes.
@@ -68,7 +71,7 @@ def encode(
                 remove_leftovers(folder)
         check_holds(root, {surfaces.ids[index] for _, run in planned for index in run})
         own = planned if part is None else part.items_of(planned)
-        todo = [(path, run) for path, run in own if not path.exists() or (retry_refused and LatentShard(path).refused)]
+        todo = [(path, run) for path, run in own if not is_done(path, retry_refused=retry_refused, verify=verify)]
         left, total = {path: len(run) for path, run in todo}, sum(len(run) for _, run in own)
         kept = f"{{}} of {total} shapes are encoded or refused, and kept; the same command resumes."
         with (
@@ -90,6 +93,16 @@ def encode(
         return write_index(root, [path.name for path, _ in planned])
 
 
+def is_done(path: Path, *, retry_refused: bool, verify: bool) -> bool:
+    """Whether a shard exists, is not damaged, and holds no refused shape to retry; prints the damage."""
+    if not path.exists():
+        return False
+    if damage := damage_of(path, LatentShard, every_byte=verify):
+        print(f"{damage} Its shapes are encoded again.", flush=True)
+        return False
+    return not (retry_refused and LatentShard(path).refused)
+
+
 def plan(
     root: Path, surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None
 ) -> list[tuple[Path, list[int]]]:
@@ -106,11 +119,14 @@ def encoding_status(
     splits: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
 ) -> str:
-    """How many shapes are encoded, refused and missing, from the shards; a running writer is not disturbed."""
+    """How many shapes are encoded, refused and missing, from the shards; a running writer is not disturbed.
+
+    Damaged shards count as missing, since they are encoded again.
+    """
     root = Path(output)
     LATENTS.read(LocalFolder(root))
     planned = plan(root, surfaces, splits, ids)
-    there = [LatentShard(path) for path, _ in planned if path.exists()]
+    there = [LatentShard(path) for path, _ in planned if not damage_of(path, LatentShard, every_byte=False)]
     total, done = sum(len(run) for _, run in planned), sum(len(shard.ids) for shard in there)
     return status_line("shapes", total=total, done=done, refused=sum(len(shard.refused) for shard in there))
 
@@ -125,9 +141,8 @@ def begin(
     """Create the folder with its format.json, or check that it was made with the same arguments."""
     fingerprint = fingerprint_of(autoencoder)
     if (root / "format.json").exists():
-        check_fingerprint(
-            fingerprint, str(LATENTS.read(LocalFolder(root)).get("fingerprint")), f"the latent cache {root}"
-        )
+        recorded = LATENTS.read(LocalFolder(root)).text("fingerprint")
+        check_fingerprint(fingerprint, recorded, f"the latent cache {root}")
     decisive = {
         **asdict(settings),
         "ids": settings.ids and hashlib.sha256("\n".join(settings.ids).encode()).hexdigest(),

@@ -30,6 +30,7 @@ def encode_data(
     seed: int = 0,
     retry_refused: bool = False,
     part: Part | None = None,
+    verify: bool = False,
 ) -> list[RefusedShape]:
     """Encode shapes into a cache of latents.
 
@@ -47,6 +48,7 @@ def encode_data(
         seed: Seed of the samplings, and of procedural shapes.
         retry_refused: Encode the shards again in which an earlier call refused a shape.
         part: Encode only this part of the shards and write no index.
+        verify: Verify every byte of the shards that exist.
 
     Returns:
         The refused shapes.
@@ -67,7 +69,16 @@ def encode_data(
     if axis_scale is not None:
         low, high = axis_scale
         augment = Augmentation(axis_scale=(low, high), rotation="none")
-    return encode(autoencoder, surfaces, output, settings, augment=augment, retry_refused=retry_refused, part=part)
+    return encode(
+        autoencoder,
+        surfaces,
+        output,
+        settings,
+        augment=augment,
+        retry_refused=retry_refused,
+        part=part,
+        verify=verify,
+    )
 
 
 def status_of_data(

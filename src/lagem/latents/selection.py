@@ -36,7 +36,10 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
     table = source / "index.csv" if source.is_dir() else source
     if not table.is_file():
         raise ValueError(f"{table}: there is no such file; give a .csv table with ids, or a folder of `lagem prepare`.")
-    ids = _column_of(table, column)
+    try:
+        ids = _column_of(table, column)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{table}: not a CSV table in UTF-8, or a damaged one ({error}); write it again.") from None
     if not 1 <= count <= len(ids):
         raise ValueError(
             f"{table}: holds {len(ids)} different ids, but --count is {count}; give a number from 1 to {len(ids)}."
@@ -53,7 +56,10 @@ def read_ids(path: Path) -> list[str]:
     """The ids of a list, checked by the sha256 in it; raises ValueError if it is not such a list, or is damaged."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
-    head, *lines = regular(path).read_text(encoding="utf-8").split("\n")
+    try:
+        head, *lines = regular(path).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8 ({error}); make it again with `lagem select-ids`.") from None
     if head != HEAD or len(lines) < 3:
         raise ValueError(f"{path}: not a list of `lagem select-ids`, which begins with `{HEAD}`; make one with it.")
     ids = lines[2:-1]

@@ -32,7 +32,7 @@ def pack(root: str | Path) -> None:
         root: The folder; its format.json holds the number of shapes per shard.
     """
     root = Path(root)
-    per_shard: int = OCCUPANCY.read(LocalFolder(root))["settings"]["shapes_per_shard"]
+    per_shard = OCCUPANCY.read(LocalFolder(root)).object("settings").integer("shapes_per_shard", at_least=1)
     shapes, shards = root / "shapes", root / "shards"
     for folder in (root, shapes, shards):
         folder.mkdir(exist_ok=True)

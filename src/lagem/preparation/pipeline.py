@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lagem.failures import raise_failure_behind
+from lagem.preparation.damage import remove_damaged
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
@@ -43,6 +44,7 @@ def prepare(
     time_limit: float = TIME_LIMIT,
     memory_limit: float = MEMORY_LIMIT,
     part: Part | None = None,
+    verify: bool = False,
 ) -> list[Record]:
     """Prepare meshes into a folder and pack it, resuming an earlier call that ended or was killed.
 
@@ -60,6 +62,8 @@ def prepare(
         memory_limit: GiB, and 40 bytes for each byte of its file, after which a mesh is refused; only Linux counts it.
         part: Prepare only this part of the meshes and do not pack; parts may run in parallel on several machines. A
             call without it prepares what is missing and packs.
+        verify: Verify every byte of the folder; without it, what is read when a shard is opened. Damaged shards are
+            made anew by a call without `part`.
 
     Returns:
         The records of these meshes, including those of earlier calls, sorted by id.
@@ -83,8 +87,10 @@ def prepare(
         own = possible_ids(meshes)
     with locked(root, OCCUPANCY.command, part):
         records = read_records(root, own)
-        there = locate(root, records, own)
         meshes = with_recorded_ids(meshes, records)
+        if part is None:
+            remove_damaged(root, {mesh.id for mesh in meshes}, every_byte=verify)
+        there = locate(root, records, own)
         for mesh in meshes:
             if mesh.id in there:
                 if mesh.id not in records:  # table.csv was lost

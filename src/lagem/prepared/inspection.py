@@ -6,7 +6,7 @@ from winding numbers, so the two methods have only the surface in common.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +60,18 @@ class Inspection:
 
     up: the axis that points up in all shapes, if `lagem prepare --up` gave it.
     mixed_axes: a sentence if it did not, and shapes with y up and shapes of an unknown axis are mixed; else empty.
+    damaged: damaged shapes with their reasons; if there are any, nothing else was inspected.
+    unverified: number of shapes in shards without checksums, which earlier versions wrote.
     """
 
     root: Path
     shapes: list[ShapeReport]
     refused: dict[str, str]
     copies: list[Copy]
-    up: Up | None
-    mixed_axes: str
+    up: Up | None = None
+    mixed_axes: str = ""
+    damaged: dict[str, str] = field(default_factory=dict)
+    unverified: int = 0
 
 
 def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01, seed: int = 0) -> Inspection:
@@ -85,6 +89,10 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     if len(shards) == 0:
         raise ValueError(f"{root}: holds no prepared shape; the reasons are in {Path(root) / 'table.csv'}.")
     records = read_records(Path(root))
+    refused = {record.id: record.reason for record in records.values() if record.status == "refused"}
+    damaged, unverified = verify_shapes(shards)
+    if damaged:
+        return Inspection(root=Path(root), shapes=[], refused=refused, copies=[], damaged=damaged)
     chosen = set(sample_generator(seed, 0, "judged shapes").permutation(len(shards))[:judged].tolist())
     reports = [
         _report(shards, index, records[id].measures if id in records else None, index in chosen, seed)
@@ -94,7 +102,6 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     copies = find_copies(shards, areas, within=within)
     for copy in copies:
         _note_copy(reports, copy)
-    refused = {record.id: record.reason for record in records.values() if record.status == "refused"}
     done = [records[id] for id in shards.ids if id in records]
     return Inspection(
         root=Path(root),
@@ -103,7 +110,20 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
         copies=copies,
         up=shards.up,
         mixed_axes=mixed_axes(done) if shards.up is None else "",
+        unverified=unverified,
     )
+
+
+def verify_shapes(shards: Shards) -> tuple[dict[str, str], int]:
+    """Read every byte of every shape: the damaged shapes with their reasons, and how many shapes have no checksum."""
+    damaged: dict[str, str] = {}
+    unverified = 0
+    for index, id in enumerate(track(shards.ids, "verifying", transient=True)):
+        try:
+            unverified += not shards.verify(index)
+        except ValueError as error:
+            damaged[id] = str(error)
+    return damaged, unverified
 
 
 def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:

@@ -23,8 +23,15 @@ COPY_COLUMNS = ["first", "first_split", "second", "second_split", "chamfer", "fl
 
 
 def show(inspection: Inspection, console: Console | None = None) -> None:
-    """Print the summary, and the suspicious shapes with their reasons."""
+    """Print the summary, and the suspicious shapes with their reasons; raises ValueError if shapes are damaged."""
     console = console or Console()
+    if inspection.damaged:
+        for id, reason in list(inspection.damaged.items())[:LISTED]:
+            console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        raise ValueError(
+            f"{inspection.root}: {len(inspection.damaged)} shapes are damaged; the reasons are above. Copy their "
+            "shards again, or make them anew by `lagem prepare` with --verify and all meshes."
+        )
     console.print(_summary(inspection))
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     table = Table(
@@ -72,6 +79,8 @@ def _summary(inspection: Inspection) -> Table:
     judged = [shape.agreement for shape in shapes if shape.agreement is not None]
     table = Table("", "", title=f"{inspection.root}", show_header=False)
     table.add_row("shapes", f"{len(shapes)} ({_counts(splits)}), {len(inspection.refused)} refused")
+    verified = len(shapes) - inspection.unverified
+    table.add_row("verified", f"{verified} shapes, {inspection.unverified} without checksums (of an older lagem)")
     table.add_row("categories", f"{len({shape.category for shape in shapes})}")
     table.add_row("route", _counts(routes) or "unknown")
     rows = {

@@ -4,17 +4,16 @@ A mesh is done once its record exists, and the record is written after the shape
 a mesh is either done or will be prepared again, with the same bytes.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from lagem.failures import failures_named
 from lagem.geometry.files.loading import GLTF_ENDINGS
 from lagem.storage.atomic import write_json
+from lagem.storage.checked.description import read_description
 from lagem.storage.csv_table import read_csv, write_csv
-from lagem.storage.names import NameRefused, checked_name, regular
+from lagem.storage.names import NameRefused, checked_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +89,11 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
-        with failures_named(path):
-            stored = json.loads(regular(path).read_text(encoding="utf-8"))
-        measures = stored.pop("measures", None)
-        record = Record(**stored, measures=Measures(**measures) if measures else None)
+        about = read_description(path, remedy="remove it, and run `lagem prepare` again")
+        measures = about.optional(about.object, "measures")
+        record = about.as_dataclass(Record)
+        if measures is not None:
+            record = replace(record, measures=measures.as_dataclass(Measures))
         if record.id != path.stem:
             raise ValueError(f"{path}: is the record of {record.id!r}, not of its name; remove it.")
         records[record.id] = record

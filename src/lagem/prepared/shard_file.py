@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from lagem.geometry.frame import Frame
+from lagem.prepared.pool_rows import PoolRows, checksums_of_shapes
 from lagem.prepared.quantisation import POOLS, decode
 from lagem.storage.atomic import write_bytes
+from lagem.storage.checked.checksums import name_of_row_checksums
 from lagem.storage.folder_format import FolderFormat
 
 OCCUPANCY = FolderFormat(
@@ -49,7 +51,7 @@ class ShapeArrays:
 
 def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
     """Write shapes as one file, whole or not at all; its bytes depend on the shapes alone."""
-    arrays: dict[str, NDArray[Any]] = {
+    small: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
         "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
         "faces": np.array([shape.faces for shape in shapes], dtype=np.int64),
@@ -58,37 +60,45 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
     }
     for pool in POOLS:
         rows = [shape.pools[pool] for shape in shapes]
-        arrays[pool] = np.concatenate(rows)
-        arrays[f"{pool}.offsets"] = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        small[f"{pool}.offsets"] = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        small[name_of_row_checksums(pool)] = checksums_of_shapes(rows)
     metadata = OCCUPANCY.metadata(
+        small,
         ids=[shape.id for shape in shapes],
         categories=[shape.category for shape in shapes],
         splits=[shape.split for shape in shapes],
         near_sigmas=[list(shape.near_sigmas) for shape in shapes],
     )
-    write_bytes(path, save(arrays, metadata=metadata))
+    pools = {pool: np.concatenate([shape.pools[pool] for shape in shapes]) for pool in POOLS}
+    write_bytes(path, save(small | pools, metadata=metadata))
 
 
 class ShardFile:
     """A shard opened for reading; only requested rows are copied from the memory map.
 
+    The description and the small arrays are verified at once, the rows of a pool when they are first read.
+
     path: the file.
     ids, categories, splits, faces: one entry per shape.
     offsets: (S + 1,) integers by pool.
+    has_checksums: whether the shard has checksums; those of earlier versions have none.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with OCCUPANCY.opened(path) as (self._file, header):
-            self.offsets = {pool: self._file.get_tensor(f"{pool}.offsets") for pool in POOLS}
-            self.faces = self._file.get_tensor("faces")
-            center, scale = self._file.get_tensor("center"), self._file.get_tensor("scale")
-            self._drawn = [self._file.get_tensor(f"volume_drawn_{side}") for side in ("inside", "outside")]
-            self._near_sigmas = [tuple(sigmas) for sigmas in header["near_sigmas"]]
+        file = OCCUPANCY.opened(path)
+        self._about = about = file.description
+        self.ids = about.texts("ids")
+        count = len(self.ids)
+        self.categories, self.splits = (about.texts(name, length=count) for name in ("categories", "splits"))
+        self._near_sigmas = [tuple(sigmas) for sigmas in about.lists_of_numbers("near_sigmas", length=count)]
+        self.has_checksums = file.checksums.present
+        self.faces = file.array("faces", "I64", (count,))
+        center, scale = file.array("center", "F64", (count, 3)), file.array("scale", "F64", (count,))
         self._frames = Frame.of_rows(center, scale, source=path)
-        self.ids: list[str] = header["ids"]
-        self.categories: list[str] = header["categories"]
-        self.splits: list[str] = header["splits"]
+        self._drawn = [file.array(f"volume_drawn_{side}", "I64", (count,)) for side in ("inside", "outside")]
+        self.offsets = {pool: file.array(f"{pool}.offsets", "I64", (count + 1,)) for pool in POOLS}
+        self._pools = {pool: PoolRows(file, pool, self.offsets[pool]) for pool in POOLS}
 
     def count(self, row: int, pool: str) -> int:
         """Number of points of a shape in a pool."""
@@ -96,13 +106,13 @@ class ShardFile:
 
     def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
         """(count, 3) integers from row `start` on, wrapping around at the end of the pool."""
-        first, length = int(self.offsets[pool][row]), self.count(row, pool)
+        length = self.count(row, pool)
         if length == 0:
             raise ValueError(f"shape {self.ids[row]!r} has no point in {pool}; prepare it again with more queries.")
-        rows, pieces, start = self._file.get_slice(pool), [], start % length
+        pieces, start = [], start % length
         while count > 0:
             taken = min(length - start, count)
-            pieces.append(rows[first + start : first + start + taken])
+            pieces.append(self._pools[pool].read(row, start, start + taken, self.ids[row]))
             count, start = count - taken, 0
         return np.concatenate([empty(pool), *pieces])
 
@@ -110,13 +120,20 @@ class ShardFile:
         """Like `stored`, decoded to unit-sphere coordinates or normals."""
         return decode(pool, self.stored(row, pool, start, count))
 
+    def verify(self, row: int) -> None:
+        """Raise ValueError if a stored array of a shape does not match its checksums."""
+        self.shape(row)
+
     def frame(self, row: int) -> Frame:
         """Map between the source of the shape and the unit sphere."""
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
         """Numbers of uniform draws from the ball that the inside and the outside volume pool stand for."""
-        return int(self._drawn[0][row]), int(self._drawn[1][row])
+        inside, outside = (int(drawn[row]) for drawn in self._drawn)
+        if min(inside, outside) < 1:
+            raise self._about.damaged(f"damaged: shape {self.ids[row]!r} has {min(inside, outside)} draws of queries")
+        return inside, outside
 
     def shape(self, row: int) -> ShapeArrays:
         """One shape with all its arrays, as written."""

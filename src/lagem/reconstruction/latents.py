@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from lagem.geometry.frame import Frame, Up
 from lagem.storage.atomic import write_bytes
+from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.checksums import with_checksums
 
 FORMAT = "lagem-shape-latents-1"
 
@@ -39,7 +41,8 @@ class Latents:
         arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
         arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
         arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)
-        about = {"format": FORMAT, "fingerprint": self.autoencoder, "up": self.up}
+        content = {name: array.numpy() for name, array in arrays.items()}
+        about = with_checksums({"format": FORMAT, "fingerprint": self.autoencoder, "up": self.up}, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, save(arrays, metadata={"lagem": json.dumps(about)}))
 
@@ -49,20 +52,15 @@ class Latents:
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"{path}: there is no such file.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("lagem", "{}"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            if about["format"] != FORMAT:
-                raise ValueError(f"format {about['format']!r}")
-            center, scale = arrays.pop("center").double(), float(arrays.pop("scale"))
-            levels = [arrays[f"level_{number}"].float() for number in range(1, len(arrays) + 1)]
-            finite = all(bool(torch.isfinite(values).all()) for values in (center, *levels))
-            if center.shape != (3,) or not 0 < scale < float("inf") or not finite:
-                raise ValueError("an invalid frame or invalid latents")
-            up: Any = about.get("up", "z")  # files before `up` had none
-            if up not in ("y", "z"):
-                raise ValueError(f"up axis {up!r}")
-            return cls(levels, Frame(center.numpy(), scale), str(about["fingerprint"]), up)
-        except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: not latents of one shape, as `Latents.save` writes them ({error}).") from error
+        what = "latents of one shape, as `Latents.save` writes them"
+        file = ArrayFile(path, entry="lagem", what=what, remedy="give a file of `Latents.save`")
+        file.description.text("format", choices=(FORMAT,))
+        file.verify_description()
+        center, scale = file.array("center", "F64", (3,)), file.array("scale", "F64", ())
+        numbers = range(1, len(file.names) - 1)
+        levels = [file.array(f"level_{number}", "F32", (None, None)) for number in numbers]
+        if not levels or not all(np.isfinite(level).all() for level in levels):
+            raise file.description.damaged(f"holds no latents of {what}, or latents that are not finite")
+        (frame,) = Frame.of_rows(center[None], scale[None], source=path)
+        up: Any = file.description.text("up", choices=("y", "z")) if "up" in file.description else "z"
+        return cls([torch.from_numpy(level) for level in levels], frame, file.description.text("fingerprint"), up)

@@ -1,16 +1,16 @@
 """format.json and the headers of shards: the format and version of a folder, and the settings it was made with."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from lagem.storage.atomic import write_json
-from lagem.storage.names import NameRefused, checked_id, regular
+from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.checksums import Array, with_checksums
+from lagem.storage.checked.description import Description, read_description
+from lagem.storage.names import checked_id
 from lagem.storage.stored_folder import LocalFolder, StoredFolder
 
 
@@ -36,32 +36,28 @@ class FolderFormat:
         """Raise ValueError unless a header names this format and this version."""
         if header.get("format") != self.name:
             raise ValueError(
-                f"{path}: format is {header.get('format')!r}, expected {self.name!r}; give a {self.kind}, as "
+                f"{path}: format is {header.get('format')!r:.100}, expected {self.name!r}; give a {self.kind}, as "
                 f"`{self.command}` writes it."
             )
         if header.get("version") != self.version:
             raise ValueError(
-                f"{path}: is version {header.get('version')!r} of {self.name}, but this lagem reads version "
+                f"{path}: is version {header.get('version')!r:.100} of {self.name}, but this lagem reads version "
                 f"{self.version}; write it again with `{self.command}`, or use the version of lagem that wrote it."
             )
 
-    def read(self, folder: StoredFolder) -> dict[str, Any]:
+    def read(self, folder: StoredFolder) -> Description:
         """format.json of a folder: format, version, settings, and further entries of the format."""
         path = f"{folder.name}/format.json"
         try:
             with folder.held("format.json") as file:
-                header = json.loads(file.read_text(encoding="utf-8"))
+                header = read_description(file, name=path, remedy="copy the folder again")
         except FileNotFoundError:
             lacks = f"has no format.json, so `{self.command}` did not write it"
             what = lacks if folder.is_there() else "there is no such folder"
             raise ValueError(f"{folder.name}: {what}; {self.usage.format(root=folder.name)}.") from None
-        except NameRefused:
-            raise
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error}); copy the folder again.") from None
-        if not isinstance(header, dict):
-            raise ValueError(f"{path}: holds no JSON object; copy the folder again.")
-        self.check(path, header)
+        self.check(path, header.values)
         return header
 
     def begin(self, root: Path, *, settings: Mapping[str, Any], optional: Collection[str] = (), **more: Any) -> None:
@@ -84,7 +80,7 @@ class FolderFormat:
             stored = {name: value for name, value in settings.items() if value is not None or name not in optional}
             header = {"format": self.name, "version": self.version, **more, "settings": stored}
             write_json(root / "format.json", header, indent=2, ensure_ascii=True)
-        before = self.read(LocalFolder(root))["settings"]
+        before = self.read(LocalFolder(root)).object("settings").values
         now = json.loads(json.dumps(settings))
         if lacking := [name for name in now if name not in before and name not in optional]:
             raise ValueError(
@@ -98,27 +94,27 @@ class FolderFormat:
                 "give the same values, or another --output."
             )
 
-    @contextmanager
-    def opened(self, path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """A shard's safetensors file and its header; raises ValueError if it is missing or not such a shard."""
+    def opened(self, path: Path) -> ArrayFile:
+        """A shard whose format and description are checked; raises ValueError if it is missing or not such a shard."""
+        remedy = f"copy it again, or run `{self.command}` again with --verify"
         try:
-            file = safe_open(regular(path), framework="numpy")
-            header = json.loads((file.metadata() or {})["lagem"])
-            self.check(path, header)
-            for row, id in enumerate(header["ids"]):
-                checked_id(id, path, row=row)
-            yield file, header
+            file = ArrayFile(path, entry="lagem", what=f"a {self.name} shard", remedy=remedy)
         except FileNotFoundError:
             raise ValueError(f"{path}: the shard is missing; run `{self.command}` again.") from None
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{path}: not a {self.name} shard, or a damaged one ({error}); copy it again, or remove it and run "
-                f"`{self.command}` again."
-            ) from None
+        self.check(path, file.description.values)
+        file.verify_description()
+        for row, id in enumerate(file.description.texts("ids")):
+            checked_id(id, path, row=row)
+        return file
 
-    def metadata(self, **entries: Any) -> dict[str, str]:
-        """A shard's metadata as one entry, since safetensors writes several entries in no fixed order."""
-        header = {"format": self.name, "version": self.version, **entries}
+    def metadata(self, small: Mapping[str, Array], **entries: Any) -> dict[str, str]:
+        """A shard's metadata as one entry, since safetensors writes several entries in no fixed order.
+
+        Args:
+            small: Arrays that are read whole, which get a checksum each.
+            entries: The description of the shapes.
+        """
+        header = with_checksums({"format": self.name, "version": self.version, **entries}, small)
         return {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
 
 

@@ -7,13 +7,15 @@ power cut may cost the newest values, which the resumed run computes again.
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
+from lagem.storage.checked.description import Description, parse_json
 from lagem.storage.names import regular
+
+JOURNAL_REMEDY = "remove it, and run the command again"
 
 
 class Journal:
@@ -36,6 +38,15 @@ class Journal:
         """Add to `values` those in other journals of the same kind, which other processes may be writing."""
         for path in others:
             self.values.update(self._values_of(path))
+
+    def value(self, name: str) -> Description:
+        """A value that is an object with fields, for checked access to them."""
+        return self.description.object(name)
+
+    @property
+    def description(self) -> Description:
+        """All values, for checked access to them."""
+        return Description(str(self._path), self.values, remedy=JOURNAL_REMEDY)
 
     def add(self, name: str, value: Any) -> None:
         """Append one value."""
@@ -60,9 +71,13 @@ def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
         )
     kind: Any = None
     values: dict[str, Any] = {}
-    with suppress(ValueError, TypeError):  # a damaged line
-        kind = json.loads(first)
+    try:
+        kind = parse_json(first, str(path), remedy=JOURNAL_REMEDY)
         for line in lines[:-1]:  # the last one is empty, or cut off
-            name, value = json.loads(line)
+            name, value = parse_json(line, str(path), remedy=JOURNAL_REMEDY)
+            if not isinstance(name, str):
+                break
             values[name] = value
+    except (ValueError, TypeError):  # a damaged line
+        pass
     return kind, values

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lagem.storage.file_cache import FileCache
 from lagem.storage.folder_format import FolderFormat
 from lagem.storage.folder_index import read_index
+from lagem.storage.names import NameRefused
 from lagem.storage.open_files import OpenFiles
 from lagem.storage.stored_folder import stored_folder
 
@@ -19,6 +20,10 @@ class Shard(Protocol):
     """A file that holds one shape per row."""
 
     ids: list[str]
+    has_checksums: bool
+
+    def verify(self, row: int) -> None:
+        """Raise ValueError if the content of a row does not match its checksums."""
 
 
 ShardType = TypeVar("ShardType", bound=Shard)
@@ -30,7 +35,7 @@ class ShardedFolder(Generic[ShardType]):
     Can be pickled and used after a fork: each process opens the files itself.
 
     root: the folder's path or URL.
-    header: content of format.json.
+    about: content of format.json, and `header` the same in plain types.
     ids, categories, splits: one entry per shape.
     shards: name of the shard that holds each shape.
     stored: access to the files, local or remote.
@@ -53,7 +58,8 @@ class ShardedFolder(Generic[ShardType]):
         self.stored = stored_folder(root, cache or FileCache())
         self.root = self.stored.name
         self._command, self._open_shard = format.command, open
-        self.header = format.read(self.stored)
+        self.about = format.read(self.stored)
+        self.header = self.about.values
         try:
             with self.stored.held("index.csv") as path:
                 index = read_index(path, f"{self.root}/index.csv")
@@ -103,12 +109,37 @@ class ShardedFolder(Generic[ShardType]):
             )
         return shard, row
 
+    def verify(self, index: int) -> bool:
+        """Read all of shape `index`; ValueError if it is damaged, else whether its shard has checksums."""
+        shard, row = self.location(index)
+        shard.verify(row)
+        return shard.has_checksums
+
     def _open(self, name: str) -> ShardType:
         try:
             with self.stored.held(f"shards/{name}") as path:
                 return self._open_shard(path)
         except FileNotFoundError:
             raise ValueError(f"{self.root}/shards/{name}: the shard is missing; run `{self._command}` again.") from None
+
+
+def damage_of(path: Path, open: Callable[[Path], Shard], *, every_byte: bool) -> str:
+    """What is wrong with a shard; empty if nothing is.
+
+    Args:
+        path: The shard.
+        open: Opens it, which verifies its description and its small arrays.
+        every_byte: Verify all its content.
+    """
+    try:
+        shard = open(path)
+        for row in range(len(shard.ids) if every_byte else 0):
+            shard.verify(row)
+    except NameRefused:  # a name that leads out of the folder is no fault of a disk
+        raise
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def shard_name(number: int, ids: list[str]) -> str:

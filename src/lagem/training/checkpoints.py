@@ -18,7 +18,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
-from lagem.weights.file import refused
+from lagem.weights.file import WeightsError, check_undamaged, refused
+from lagem.weights.zip_records import check_records
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -38,15 +39,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read plain data only, even if Lightning would trust the file."""
+        """Read undamaged, plain data only, even if Lightning would trust the file."""
         if Path(path).is_dir():
             raise ValueError(
                 f"{path}: a sharded checkpoint, which only FSDP2 loads; add --config experiments/layers/fsdp.yaml."
             )
+        if Path(path).is_file():
+            check_undamaged(Path(path))
         try:
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
         except pickle.UnpicklingError as error:
             raise refused(path, error) from error
+        if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):
+            raise WeightsError(f"{path}: not a checkpoint of `lagem fit`, as it holds no state_dict; give another.")
         confine_recorded_paths(loaded, path)
         return loaded
 
@@ -135,7 +140,9 @@ def steps_of(checkpoint: Path) -> int | None:
     sharded = checkpoint.is_dir()  # its optimiser states are in other files
     file, state = (checkpoint / "meta.pt", "lr_schedulers") if sharded else (checkpoint, "optimizer_states")
     try:
-        saved = torch.load(regular(file), map_location="cpu", mmap=True, weights_only=True)
+        if damage := check_records(regular(file), pickle_only=True):
+            raise ValueError(damage)
+        saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         return int(saved["global_step"]) if saved.get(state) is not None else None
     except Exception as error:  # torch raises many types for a file that it did not write
         raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one; move it away ({error}).") from error

@@ -5,7 +5,6 @@ sources/      the configuration files as given, in order
 run.json      one entry for each start: time, command line, revision, versions, host, SLURM job
 """
 
-import json
 import os
 import platform
 import shlex
@@ -22,6 +21,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lagem.storage.atomic import new_folder, write_json, write_text
+from lagem.storage.checked.description import parse_json
 from lagem.storage.names import regular
 
 PACKAGES = (
@@ -83,7 +83,8 @@ def write_sources(folder: Path, configs: list[Path]) -> None:
 def read_starts(root: Path) -> list[dict[str, Any]]:
     """Entries of the earlier starts of a run."""
     try:
-        return list(json.loads(regular(root / "run.json").read_text(encoding="utf-8")))
+        starts = parse_json(regular(root / "run.json").read_bytes(), str(root / "run.json"), remedy="move it away")
+        return [start for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []
     except (FileNotFoundError, ValueError):
         return []
 

@@ -13,16 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from lagem.storage.atomic import remove_leftovers, write_bytes
+from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.checksums import with_checksums
+from lagem.weights.zip_records import check_records
 
 Kind = Literal["autoencoder", "stage"]
 WHAT = {"autoencoder": "an autoencoder", "stage": "a stage of the cascade"}
 IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  # where the module keeps the network
+
+FLOATS = ("F32", "F16", "BF16", "F64")
+REMEDY = "fetch it again, or give another"
 
 
 class WeightsError(ValueError):
@@ -70,7 +77,8 @@ def write_weights(
     if half:
         state = {name: tensor.half() for name, tensor in state.items()}
     remove_leftovers(path.parent, of=path.name)
-    write_bytes(path, save(state, metadata={kind: json.dumps(description)}))
+    described = with_checksums(description, {name: bytes_of(tensor) for name, tensor in state.items()})
+    write_bytes(path, save(state, metadata={kind: json.dumps(described)}))
 
 
 def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
@@ -98,26 +106,38 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Pa
         raise WeightsError(f"{source}: the weights do not fit the architecture it describes: {first}") from error
 
 
+def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
+    """The bytes of a tensor on the CPU as they are stored."""
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
 def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """How a description differs from ours, for example `width 64, not 128; ...`; empty if it does not."""
     return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
 
 
 def load_plain(path: Path) -> Any:
-    """Read what torch saved to a file; raises WeightsError unless it is plain data."""
+    """Read what torch saved to a file; raises WeightsError unless it is undamaged, plain data."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
+    check_undamaged(path)
     try:
         # The authors' files hold an argparse.Namespace, which is plain data; everything else is refused.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # torch raises many types for a file that it did not write
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(
             f"{path}: not a checkpoint, or a damaged one ({reason}); fetch it again, or give another."
         ) from error
+
+
+def check_undamaged(checkpoint: Path) -> None:
+    """Raise WeightsError if a checkpoint does not match its checksums."""
+    if damage := check_records(checkpoint):
+        raise WeightsError(f"{checkpoint}: a damaged checkpoint ({damage}); copy it again, or give another.")
 
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
@@ -130,14 +150,16 @@ def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return WeightsFile(path, json.loads(metadata.get(kind, "{}")), state)
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise WeightsError(
-            f"{path}: not a safetensors file, or a damaged one ({error}); fetch it again, or give another."
-        ) from error
+        file = ArrayFile(path, entry=kind, what="a safetensors file", remedy=REMEDY, framework="pt")
+        file.verify_description()
+        state = {}
+        for name in file.names:
+            file.check(name, FLOATS)
+            state[name] = file.tensor(name)
+            file.checksums.check(name, bytes_of(state[name]))
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+    return WeightsFile(path, file.description.values, state)
 
 
 def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
@@ -145,10 +167,15 @@ def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
     if not isinstance(checkpoint, dict) or not {kind, "state_dict"} <= checkpoint.keys():
         hint = " Import the authors' weights with `lagem import-weights`." if kind == "autoencoder" else ""
         raise WeightsError(f"{path}: this is not a checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
+    weights = checkpoint["state_dict"]
+    if not isinstance(weights, dict) or not all(isinstance(t, Tensor) for t in weights.values()):
+        raise WeightsError(f"{path}: its state_dict is damaged, as it holds more than tensors by name; {REMEDY}.")
+    if not isinstance(checkpoint[kind], dict):
+        raise WeightsError(f"{path}: its {kind} is no description of a network; {REMEDY}.")
     prefix = IN_CHECKPOINT[kind]
     state = {
         name.removeprefix(prefix): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
+        for name, tensor in weights.items()
+        if isinstance(name, str) and name.startswith(prefix)
     }
     return WeightsFile(path, checkpoint[kind], state)

@@ -22,7 +22,11 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
     path = Path(path)
     loaded = load_plain(path)
     published = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(published, dict) or "point_embed.mlp.weight" not in published:
+    if (
+        not isinstance(published, dict)
+        or "point_embed.mlp.weight" not in published
+        or not all(isinstance(name, str) and isinstance(t, Tensor) and t.ndim for name, t in published.items())
+    ):
         raise WeightsError(f"{path}: this file has no `model` state dict in the published layout.")
     try:
         return from_published_state(published, num_latents=num_latents, source=path)
@@ -34,7 +38,8 @@ def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
 ) -> Autoencoder:
     """Build an autoencoder from a state dict in the published layout (level index 0 = finest)."""
-    count = 1 + max((int(name.split(".")[1]) for name in published if name.startswith("networks.")), default=-1)
+    numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
+    count = 1 + max(map(int, numbers), default=-1)
     if len(num_latents) != count:
         raise WeightsError(f"{source}: it has {count} levels, but num_latents names {len(num_latents)}.")
     levels = []

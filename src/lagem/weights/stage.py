@@ -1,12 +1,13 @@
 """Save and load a stage of the cascade: the network that makes one level, and the spec needed to use it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
+from lagem.storage.checked.description import Description
 from lagem.weights.file import WeightsError, read_weights, write_weights
 
 FORMAT = "lagem-stage-1"
@@ -64,11 +65,27 @@ class StageSpec:
         return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "StageSpec":
-        """The spec that `as_plain` gave."""
-        given = {field.name: plain[field.name] for field in fields(cls)}
+    def from_plain(cls, about: Description) -> "StageSpec":
+        """The spec that `as_plain` gave; ValueError naming the file and the field that is missing or wrong."""
+        try:
+            levels = levels_from_plain(about.values.get("levels"))
+        except ValueError as error:
+            raise about.damaged(str(error).removesuffix(".")) from None
+        if not 0 <= (drop := about.number("drop_condition")) <= 1:
+            about.refuse("drop_condition", "a number from 0 to 1")
+        if (sigma := about.number("max_coarser_sigma")) < 0:
+            about.refuse("max_coarser_sigma", "a number of at least 0")
         return cls(
-            **{**given, "levels": levels_from_plain(plain["levels"]), "category_names": tuple(plain["category_names"])}
+            levels=levels,
+            level=about.integer("level", at_least=1, at_most=len(levels)),
+            width=about.integer("width", at_least=1),
+            depth=about.integer("depth", at_least=0),
+            num_categories=about.optional(partial(about.integer, at_least=1), "num_categories"),
+            condition_dim=about.optional(partial(about.integer, at_least=1), "condition_dim"),
+            drop_condition=drop,
+            max_coarser_sigma=sigma,
+            category_names=tuple(about.texts("category_names")),
+            autoencoder=about.text("autoencoder"),
         )
 
 
@@ -95,10 +112,13 @@ def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
     """
     file = read_weights(path, kind="stage", format=FORMAT)
     try:
-        spec = StageSpec.from_plain(file.description)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its description of the stage is damaged: {error}.") from error
-    file.check_holds(spec.width * (spec.depth * spec.width + (spec.num_categories or 0) + (spec.condition_dim or 0)))
-    backbone = spec.backbone()
+        about = Description(str(path), file.description, remedy="fetch it again, or give another")
+        spec = StageSpec.from_plain(about)
+        embedded = (spec.num_categories or 0) + (spec.condition_dim or 0)
+        file.check_holds(spec.width * (spec.depth * spec.width + embedded))
+        backbone = spec.backbone()
+    except ValueError as error:
+        named = "" if str(path) in str(error) else f"{path}: its description of the stage is damaged: "
+        raise WeightsError(f"{named}{error}") from error
     file.load_into(backbone)
     return backbone.eval(), spec

@@ -125,7 +125,7 @@ def test_a_folder_without_a_card_and_a_damaged_card_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="has no card.json; write it with `lagem evaluate"):
         compare([first, tmp_path])
     (first / "card.json").write_text('{"scores": [{"id": "x"}]}')
-    with pytest.raises(ValueError, match="damaged, or written by another version"):
+    with pytest.raises(ValueError, match=r"card.json: scores\[0\].category is missing, but must be a text"):
         compare([first, first])
 
 

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_device(parser)
     options.add_seed(parser)
     options.add_retry_refused(parser)
+    options.add_verify(parser)
     options.add_part(parser)
     options.add_status(parser)
 
@@ -65,5 +66,6 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         retry_refused=args.retry_refused,
         part=args.part,
+        verify=args.verify,
     )
     show(args.output, refused, args.part)

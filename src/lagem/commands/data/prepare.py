@@ -102,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "turn nothing)",
     )
     options.add_retry_refused(parser)
+    options.add_verify(parser)
     options.add_part(parser)
     options.add_status(parser)
 
@@ -138,5 +139,6 @@ def run(args: argparse.Namespace) -> None:
         time_limit=args.time_limit,
         memory_limit=args.memory_limit,
         part=args.part,
+        verify=args.verify,
     )
     show(records, args.output, args.part, up=settings.up)

@@ -100,7 +100,7 @@ def pair_distances(
                     found.append(distances)
                     progress.advance(task)
                 journal.add(str(row), found)
-            rows.append(np.array(journal.values[str(row)], dtype=np.float64))
+            rows.append(_distances_of(journal, row, count))
     matrices = []
     for number in range(next(values.shape[1] for values in rows if len(values))):
         matrix = np.full((len(reach), len(reach)), np.nan)
@@ -110,3 +110,14 @@ def pair_distances(
                 matrix[row, : len(values)] = matrix[: len(values), row] = values[:, number]
         matrices.append(matrix)
     return matrices
+
+
+def _distances_of(journal: Journal, row: int, count: int) -> Matrix:
+    """(count, number of distances) of a row of a journal; ValueError if it holds anything else."""
+    try:
+        found = np.array(journal.values[str(row)], dtype=np.float64)
+        if len(found) == count and (count == 0 or found.ndim == 2) and np.isfinite(found).all():
+            return found
+    except (TypeError, ValueError, OverflowError):
+        pass
+    journal.description.refuse(str(row), f"{count} lists of distances")

@@ -100,5 +100,5 @@ class ShapeReader:
         name = hashlib.sha256(many.tobytes()).hexdigest()
         if name not in self._journal.values:
             self._journal.add(name, asdict(self._search.nearest(many)))
-        nearest = Neighbour(**self._journal.values[name])
+        nearest = self._journal.value(name).as_dataclass(Neighbour)
         return replace(shape, nearest_train=nearest.id, nearest_train_distance=nearest.distance)

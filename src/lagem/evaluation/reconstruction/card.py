@@ -1,6 +1,5 @@
 """The card of an evaluation of reconstructions: scores.csv, card.json and, with definitions, card.md."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.report import write_report
 from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
 from lagem.storage.atomic import write_text
-from lagem.storage.names import NameRefused, regular
+from lagem.storage.checked.description import read_description
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
@@ -62,17 +61,15 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / "card.json"
     try:
-        content = json.loads(regular(path).read_text(encoding="utf-8"))
-        scores = {row["id"]: ShapeScore(**row) for row in content["scores"]}
-        return Card(folder=folder, head=ReconstructionHead.from_card(dict(content["about"])), scores=scores)
+        content = read_description(path, remedy=f"evaluate again with --output {folder}")
     except FileNotFoundError:
         raise ValueError(f"{folder}: has no card.json; write it with `lagem evaluate ... --output {folder}`.") from None
-    except NameRefused:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: damaged, or written by another version of lagem ({type(error).__name__}: {error})."
-        ) from None
+    scores = [score.as_dataclass(ShapeScore) for score in content.objects("scores")]
+    try:
+        head = ReconstructionHead.from_card(content.object("about").values)
+    except ValueError as error:
+        raise content.damaged(str(error)) from None
+    return Card(folder=folder, head=head, scores={score.id: score for score in scores})
 
 
 def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:

@@ -138,10 +138,10 @@ def score_all(
         for truth in shapes.truths(method.num_surface_points, only=None if part is None else set(ids)):
             if isinstance(truth, UnreadableShape):
                 unreadable.add(truth.id)
-            before = done.values.get(truth.id)
-            if before is None or before["reason"]:  # an unreadable file may have been repaired
+            # an unreadable file may have been repaired
+            if truth.id not in done.values or done.value(truth.id).as_dataclass(ShapeScore).reason:
                 done.add(truth.id, asdict(_score(method, truth)))
-            scores.append(ShapeScore(**done.values[truth.id]))
+            scores.append(done.value(truth.id).as_dataclass(ShapeScore))
             progress.advance(task)
     if part is None and len(unreadable) == len(scores):
         raise ValueError(f"none of the {len(scores)} shapes can be read. The first: {scores[0].id}: {scores[0].reason}")

@@ -7,8 +7,9 @@ from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
+from lagem.storage.checked.description import Description
 from lagem.storage.digest import sha256_of
-from lagem.storage.journal import read_journal
+from lagem.storage.journal import JOURNAL_REMEDY, read_journal
 from lagem.storage.parts import status_line
 
 
@@ -56,6 +57,14 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
             reasons = {id: score.reason for id, score in card.scores.items()}
     for path in journals:
         kind, scores = read_journal(path)
-        if isinstance(kind, dict) and wanted.agrees_with(ReconstructionHead.from_card(kind)):
-            reasons |= {id: score["reason"] for id, score in scores.items()}
+        journal = Description(str(path), scores, remedy=JOURNAL_REMEDY)
+        if isinstance(kind, dict) and wanted.agrees_with(_head_of(journal, kind)):
+            reasons |= {id: journal.object(id).text("reason") for id in scores}
     return reasons
+
+
+def _head_of(journal: Description, kind: dict[str, object]) -> ReconstructionHead:
+    try:
+        return ReconstructionHead.from_card(kind)
+    except ValueError as error:
+        raise journal.damaged(str(error)) from None

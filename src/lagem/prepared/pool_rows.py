@@ -1,0 +1,56 @@
+"""Rows of one pool of a shard, read by windows; the rows are verified when a window first touches them.
+
+Each run of RUN rows of a shape has a checksum of its own; the last run of a shape may be shorter.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.prepared.quantisation import POOLS
+from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.checksums import RunsOfRows, name_of_row_checksums, row_checksums
+
+RUN = 1024  # a window of 8192 rows touches 9 runs, so 1024 rows more are read
+
+
+def checksums_of_shapes(shapes: list[NDArray[Any]]) -> NDArray[np.int64]:
+    """Checksums of the runs of each shape's rows."""
+    return row_checksums(rows[first : first + RUN] for rows in shapes for first in range(0, len(rows), RUN))
+
+
+class PoolRows:
+    """The rows of one pool.
+
+    Args:
+        file: The shard.
+        pool: Name of the pool.
+        offsets: (S + 1,) first row of each shape, and the number of rows.
+    """
+
+    def __init__(self, file: ArrayFile, pool: str, offsets: NDArray[np.int64]) -> None:
+        (length, _) = file.check(pool, [f"I{8 * np.dtype(POOLS[pool][0]).itemsize}"], (None, 3))
+        counts = offsets[1:] - offsets[:-1]
+        if offsets[0] != 0 or offsets[-1] != length or (counts < 0).any():
+            raise file.description.damaged(f"damaged: {pool}.offsets do not divide the {length} rows of {pool}")
+        self._rows, self._first, self._counts = file.rows(pool), offsets, counts
+        self._runs: RunsOfRows | None = None
+        if file.checksums.present:
+            self._runs_until = (-(-counts // RUN)).cumsum()
+            number = int(self._runs_until[-1]) if len(counts) else 0
+            checksums = file.array(name_of_row_checksums(pool), "I64", (number,))
+            self._runs = RunsOfRows(file.description, pool, checksums)
+
+    def read(self, shape: int, start: int, stop: int, id: str) -> NDArray[np.signedinteger]:
+        """Rows `start` to `stop` - 1 of a shape; ValueError naming its id if they do not match their checksums."""
+        first = int(self._first[shape])
+        if self._runs is None:
+            return self._rows[first + start : first + stop]
+        low, high = start // RUN, -(-stop // RUN)
+        before = int(self._runs_until[shape - 1]) if shape else 0
+        if self._runs.are_verified(before + low, before + high):
+            return self._rows[first + start : first + stop]
+        wide = self._rows[first + low * RUN : first + min(high * RUN, int(self._counts[shape]))]
+        self._runs.check(before + low, (wide[row : row + RUN] for row in range(0, len(wide), RUN)), id)
+        return wide[start - low * RUN : stop - low * RUN]

@@ -1,0 +1,1 @@
+"""What files say about themselves, checked before it is used: their descriptions, their arrays and their bits."""

@@ -1,0 +1,104 @@
+"""Safetensors files: a description, and arrays whose type, shape and checksum are checked before they are used.
+
+The safetensors library checks that the arrays fill the file without overlap. Checked here, as it does not: the size of
+the header, the description, and types and shapes that numpy cannot hold.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from lagem.storage.checked.checksums import Checksums
+from lagem.storage.checked.description import Description, parse_description
+from lagem.storage.names import NameRefused, regular
+
+MOST_HEADER = 16 * 2**20  # bytes; parsing takes up to 25 times as much memory
+MOST_SIZES, MOST_SIZE = 8, 2**40  # of an array
+
+Shape = tuple[int | None, ...]  # None stands for any size
+
+
+class ArrayFile:
+    """An open file; arrays are read when they are asked for.
+
+    names: names of the arrays.
+    description: the JSON object in the file's metadata; empty if they have no such entry.
+    checksums: those in the description, once `verify_description` was called.
+
+    Args:
+        path: The file.
+        entry: Key of the description in the metadata.
+        what: What the file should be, for messages, such as `a shard`.
+        remedy: What to do if it is damaged.
+        framework: Library of the arrays; those of `pt` are checked by the caller.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a safetensors file, or is damaged.
+    """
+
+    def __init__(
+        self, path: Path, *, entry: str, what: str, remedy: str, framework: Literal["numpy", "pt"] = "numpy"
+    ) -> None:
+        try:
+            with regular(path).open("rb") as file:
+                header = int.from_bytes(file.read(8), "little")
+            if header > MOST_HEADER:
+                raise ValueError(f"its header has {header:,} bytes, but at most {MOST_HEADER:,} are read")
+            self._file: Any = safe_open(path, framework=framework)
+            metadata: dict[str, str] = self._file.metadata() or {}
+            self.names: list[str] = list(self._file.keys())
+        except (FileNotFoundError, NameRefused):
+            raise
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ValueError(f"{path}: not {what}, or a damaged one ({error}); {remedy}.") from None
+        self.description: Description = parse_description(metadata.get(entry, "{}"), str(path), remedy=remedy)
+
+    def verify_description(self) -> None:
+        """Check the description's own checksum, and read those of the arrays."""
+        self.checksums = Checksums(self.description, self.names)
+
+    def check(self, name: str, types: Sequence[str], shape: Shape | None = None) -> tuple[int, ...]:
+        """The shape of an array; ValueError unless it has one of the types, and this shape if it is not None."""
+        if name not in self.names:
+            raise self.description.damaged(f"damaged: array {name} is missing")
+        stored = self._file.get_slice(name)
+        found = tuple(stored.get_shape())
+        if stored.get_dtype() not in types or not (found == shape or _fits(found, shape)):
+            raise self.description.damaged(
+                f"damaged: array {name} is {stored.get_dtype()} {_in_words(found)}, but must be "
+                f"{' or '.join(types)}{'' if shape is None else f' {_in_words(shape)}'}"
+            )
+        return found
+
+    def array(self, name: str, type: str, shape: Shape) -> NDArray[Any]:
+        """A small array, read whole and checked against its checksum."""
+        self.check(name, [type], shape)
+        values: NDArray[np.generic] = self._file.get_tensor(name)
+        self.checksums.check(name, values)
+        return values
+
+    def rows(self, name: str) -> Any:
+        """An array to be sliced; only the requested rows are read."""
+        return self._file.get_slice(name)
+
+    def tensor(self, name: str) -> Any:
+        """An array in the file's framework, unchecked."""
+        return self._file.get_tensor(name)
+
+
+def _fits(found: Shape, expected: Shape | None) -> bool:
+    """Whether a shape fits, and numpy and torch can hold it: they refuse 65 sizes, or 2^62 even next to a 0."""
+    if len(found) > MOST_SIZES or any(size is not None and size > MOST_SIZE for size in found):
+        return False
+    return expected is None or (
+        len(found) == len(expected) and all(b in (None, a) for a, b in zip(found, expected, strict=True))
+    )
+
+
+def _in_words(shape: Shape) -> str:
+    return "(" + ", ".join("·" if size is None else str(size) for size in shape[:8]) + ")"

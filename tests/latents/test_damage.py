@@ -1,0 +1,72 @@
+"""Flipped bits in a latent cache are found when they are read, and a resumed encoding makes the shards anew."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file, save
+
+from flips import accepted, flipped_copies, header_length
+from lagem.latents.encoding import EncodeSettings
+from lagem.latents.latent_shard import LatentShard
+from lagem.latents.pipeline import encode, encoding_status
+from lagem.sources.surfaces import PreparedSurfaces
+
+SETTINGS = EncodeSettings(num_surface_points=64, subsets=2)
+
+
+@pytest.fixture
+def root(prepared, autoencoder, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr("lagem.latents.pipeline.SHAPES_PER_SHARD", 3)
+    encode(autoencoder, PreparedSurfaces(prepared), tmp_path / "out", SETTINGS)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def shard(root) -> Path:
+    return sorted((root / "shards").iterdir())[0]
+
+
+def content_of(path: Path) -> list:
+    """Everything that a shard gives, in plain types."""
+    shard = LatentShard(path)
+    rows = range(len(shard.ids))
+    latents = [[level.tolist() for level in shard.latents(row, subset)] for row in rows for subset in range(2)]
+    frames = [[*shard.frame(row).center, shard.frame(row).scale] for row in rows]
+    return [shard.ids, shard.categories, shard.splits, shard.refused, latents, frames]
+
+
+def test_no_flipped_bit_of_a_shard_changes_what_is_read(shard):
+    whole, content = content_of(shard), shard.read_bytes()
+    copies = flipped_copies(content, 400, header=header_length(content))
+    assert accepted(shard, copies, content_of, whole.__eq__) < 20
+
+
+def test_a_shard_without_checksums_is_read(shard):
+    whole, content = content_of(shard), shard.read_bytes()
+    words = json.loads(json.loads(content[8 : header_length(content)])["__metadata__"]["lagem"])
+    del words["crc32"]
+    arrays = {name: array for name, array in load_file(shard).items() if not name.startswith("crc32.")}
+    shard.write_bytes(save(arrays, metadata={"lagem": json.dumps(words)}))
+    assert content_of(shard) == whole
+    assert not LatentShard(shard).has_checksums
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_damaged_shard_is_encoded_again_to_the_same_bytes(
+    verify, root, shard, prepared, autoencoder, payload, capsys
+):
+    before, content = payload(root), bytearray(shard.read_bytes())
+    content[header_length(content) + 6 if not verify else -1] ^= 1  # a frame, or the last latents
+    shard.write_bytes(content)
+    surfaces = PreparedSurfaces(prepared)
+    assert (
+        encoding_status(surfaces, root)
+        == f"7 shapes: {7 if verify else 4} done, 0 refused, {0 if verify else 3} missing"
+    )
+    if verify:
+        encode(autoencoder, surfaces, root, SETTINGS)  # reads no latents
+        assert payload(root) != before
+    encode(autoencoder, surfaces, root, SETTINGS, verify=verify)
+    assert payload(root) == before
+    assert f"{shard}: damaged: " in capsys.readouterr().out
