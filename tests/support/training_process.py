@@ -14,8 +14,9 @@ from deadlines import HANG
 
 
 def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
-    """Start `lagem` with these arguments."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    """Start `lagem` with these arguments; it imports from wherever this process does, installed or not."""
+    searched = os.pathsep.join(entry for entry in sys.path if entry)
+    environment = {**os.environ, "PYTHONPATH": searched, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(
         [sys.executable, "-m", "lagem", *arguments],
         env=environment,

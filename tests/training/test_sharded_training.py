@@ -55,7 +55,6 @@ def shares(tmp_path_factory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("shares")
     (folder / "shares.py").write_text(SHARES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
         patch.syspath_prepend(str(folder))
         yield
 
