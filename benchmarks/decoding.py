@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from interleaved import clock_of, in_words, interleaved, quartiles, ratios
+from interleaved import clock_of, in_words, interleaved, quartiles, ratios, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +22,6 @@ from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.pretrained import AUTOENCODERS, pretrained_autoencoder
 from lagem.procedural.furniture import CATEGORIES
-from lagem.storage.atomic import write_json
 from lagem.weights.autoencoder import load_autoencoder
 
 PAPER = "paper's size"  # experiments/autoencoder/shapenet.yaml, with random weights
@@ -100,9 +99,7 @@ def main() -> None:
     device = named_device(args.device)
     rows = [measure_queries(name, args.queries, args.rounds, device) for name in args.networks]
     show(rows, device)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(args.output, rows)
-    print(f"written to {args.output}")
+    write_rows(args.output, rows)
 
 
 if __name__ == "__main__":

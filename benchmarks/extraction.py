@@ -1,103 +1,186 @@
-"""Coarse-to-fine and dense extraction of reconstructed meshes: queries, CPU seconds, differences, memory, the bound.
+"""Coarse to fine against dense extraction of reconstructed shapes: queries, seconds, signs, memory, and the bound.
 
-    python benchmarks/extraction.py MESH... [--weights large] [--resolutions 128 256] [--dense-up-to 256] [--json FILE]
+    make benchmark NAME=extraction                              # a procedural chair
+    make benchmark NAME=extraction ARGS="MANIFEST.csv --split val --weights large --dense-up-to 128"
+    make benchmark NAME=extraction ARGS="MESH --resolutions 512 1024 --dense-up-to 0"
 
-Each mesh is extracted at each resolution in both ways, one after the other, in one process with one thread. Dense grids
-above `--dense-up-to` are skipped. `differing` counts the vertices that only one of the two meshes has.
+Seconds are CPU seconds of one thread, and on a GPU the time from the first to the last kernel. `plain dense` is what
+all nodes cost layer by layer, from the rate of three calls of 65,536 queries around the extraction; a dense grid up to
+`--dense-up-to` is also run, folded, and compared. `differing` counts vertices that only one of the meshes
+has: it is 0 exactly if no node of the grid has another sign. `lost` counts connected parts of the dense mesh of which
+the other has nothing. `unavoidable` is the share of the queries that lies next to the surface. Peak memory is that of
+the process so far, and on a GPU of the extraction: for large grids give one mesh at a time.
 """
 
 import argparse
-import json
 import resource
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from interleaved import Clock, clock_of, quartiles, write_rows
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from lagem.geometry.boundary import parts_of
+from lagem.geometry.extraction.levels import OCTANTS
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import QueryLogits, Surface, extract_surface
+from lagem.pretrained import AUTOENCODERS
+from lagem.procedural.furniture import CATEGORIES
 from lagem.randomness import sample_generator
-from lagem.reconstruction.codec import load_codec
+from lagem.reconstruction.codec import ShapeCodec, load_codec
+from lagem.sources.mesh_files import find_meshes
 from lagem.sources.unit_shape import load_shape
 
-
-def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("meshes", type=Path, nargs="+")
-    parser.add_argument("--weights", default="large", help="name of shipped weights (default: large)")
-    parser.add_argument("--resolutions", type=int, nargs="+", default=[128, 256])
-    parser.add_argument("--dense-up-to", type=int, default=128)
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    codec = load_codec(args.weights)
-    rows = []
-    for path in args.meshes:
-        shape = load_shape(path)
-        drawn = shape.draw(codec.spec.num_surface_points, sample_generator(0, 0, shape.name))
-        surface_points = torch.from_numpy(drawn)
-        field = codec.field_of(codec.latents_of(surface_points))
-        for resolution in args.resolutions:
-            rows.append(
-                {"mesh": path.stem, "nodes": resolution + 1}
-                | measured(field, surface_points, resolution, dense=resolution <= args.dense_up_to)
-            )
-    table = Table(*rows[0], title=f"{args.weights}, CPU seconds of one thread")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console(width=200).print(table)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
+CHUNK = 65536  # queries of a call, as `extract_surface` asks them
+Fields = dict[str, QueryLogits]
 
 
-def measured(field: QueryLogits, seeds: torch.Tensor, resolution: int, *, dense: bool) -> dict[str, object]:
-    """Figures of one coarse-to-fine extraction and, if `dense`, of the dense one."""
-    sparse, seconds, in_field = timed(field, resolution=resolution, seeds=seeds)
+def surfaces(args: argparse.Namespace, count: int) -> list[tuple[str, np.ndarray]]:
+    """Names of the shapes and `count` points of each surface, in the unit sphere."""
+    if not args.shapes:
+        rng = np.random.default_rng(0)
+        return [("chair", CATEGORIES["chair"](rng).sample_surface(count, rng)[0])]
+    meshes = find_meshes(args.shapes, val_share=0.1)
+    chosen = [mesh for mesh in meshes if args.split in (None, mesh.split)][: args.count]
+    shapes = [load_shape(Path(mesh.path)) for mesh in track(chosen, "reading", transient=True)]
+    return [
+        (mesh.id, shape.draw(count, sample_generator(0, 0, mesh.id)))
+        for mesh, shape in zip(chosen, shapes, strict=True)
+    ]
+
+
+def fields_of(codec: ShapeCodec, points: torch.Tensor) -> Fields:
+    """The field of a shape, folded and layer by layer."""
+    latents = [z.unsqueeze(0) for z in codec.latents_of(points)]
+    return {side: codec.autoencoder.decode(latents, fold=side == "folded").select(0) for side in ("folded", "plain")}
+
+
+@torch.no_grad()
+def measured(fields: Fields, seeds: torch.Tensor, resolution: int, device: torch.device, *, dense: bool) -> dict:
+    """Figures of one extraction, and if asked for of the dense one."""
+    clock, nodes, settings = clock_of(device), (resolution + 1) ** 3, {"resolution": resolution, "device": device}
+    asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (min(CHUNK, nodes), 3)).astype(np.float32))
+    asked = asked.to(device)
+    fields["plain"](asked[:1])
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    calls = [clock(lambda: fields["plain"](asked))]
+    sparse, seconds, in_field = timed(fields["folded"], clock, seeds=seeds, **settings)
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
+    calls += [clock(lambda: fields["plain"](asked)) for _ in range(2)]
+    plain_dense = quartiles(calls)[1] * nodes / len(asked)
     row: dict[str, object] = {
+        "nodes": resolution + 1,
         "queries": sparse.queries,
-        "of all": round(sparse.queries / (resolution + 1) ** 3, 4),
-        "seconds": round(seconds, 2),
-        "of these in queries": round(in_field, 2),
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "audit": str(sparse.audit),
-        "dense seconds": "",
-        "ratio": "",
-        "differing": "",
+        "of_all": sparse.queries / nodes,
+        "seconds": seconds,
+        "in_queries": in_field,
+        "plain_dense": plain_dense,
+        "ratio": plain_dense / seconds,
+        "peak_mib": (peak // 1024 or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024,
+        "audit": f"< {audit.missed} of {audit.skipped}, found {audit.found}" if (audit := sparse.audit) else "",
     }
     if dense:
-        whole, dense_seconds, _ = timed(field, resolution=resolution, method="dense")
+        logits: list[np.ndarray] = []
+        whole, dense_seconds, _ = timed(fields["folded"], clock, kept=logits, method="dense", **settings)
+        volume = np.concatenate(logits).reshape((resolution + 1,) * 3)
         row |= {
-            "dense seconds": round(dense_seconds, 2),
-            "ratio": round(dense_seconds / seconds, 1),
-            "differing": differing(sparse, whole),
+            "dense": dense_seconds,
+            "unavoidable": next_to_the_surface(volume) / sparse.queries,
+            "differing": len(vertices_of(sparse) ^ vertices_of(whole)),
+            "lost": lost_parts(sparse, whole),
         }
     return row
 
 
-def timed(field: QueryLogits, **settings: object) -> tuple[Surface, float, float]:
-    """A surface, the CPU seconds that it took, and how many of these were spent in the field."""
-    inside = 0.0
+def timed(
+    field: QueryLogits, clock: Clock, *, kept: list[np.ndarray] | None = None, **settings: object
+) -> tuple[Surface, float, float]:
+    """A surface, the seconds it took, and those of them inside the field; the logits go to `kept`."""
+    inside, surfaces = 0.0, []
 
     def counted(points: torch.Tensor) -> torch.Tensor:
         nonlocal inside
-        start = time.process_time()
-        logits = field(points)
-        inside += time.process_time() - start
-        return logits
+        logits = []
+        inside += clock(lambda: logits.append(field(points)))
+        if kept is not None:
+            kept.append(logits[0].cpu().numpy())
+        return logits[0]
 
-    start = time.process_time()
-    surface = extract_surface(counted, **settings)  # type: ignore[arg-type]
-    return surface, time.process_time() - start, inside
+    seconds = clock(lambda: surfaces.append(extract_surface(counted, **settings)))  # type: ignore[arg-type]
+    return surfaces[0], seconds, inside
 
 
-def differing(one: Mesh, other: Mesh) -> int:
-    """Number of vertices, rounded to five digits, that only one of two meshes has."""
-    sets = [{vertex.tobytes() for vertex in np.round(mesh.vertices, 5) + 0.0} for mesh in (one, other)]
-    return len(sets[0] ^ sets[1])
+def next_to_the_surface(volume: np.ndarray) -> int:
+    """Nodes of the cells whose corners are not all on one side."""
+    corners = of_cells(volume > 0)
+    crossed = np.logical_or.reduce(corners) ^ np.logical_and.reduce(corners)
+    touched = np.zeros(volume.shape, dtype=np.bool_)
+    for part in of_cells(touched):
+        part |= crossed
+    return int(touched.sum())
+
+
+def of_cells(nodes: np.ndarray) -> list[np.ndarray]:
+    """Eight views (R, R, R) of (R + 1, R + 1, R + 1) nodes: each corner of all cells."""
+    side = len(nodes) - 1
+    return [nodes[x : x + side, y : y + side, z : z + side] for x, y, z in OCTANTS]
+
+
+def vertices_of(mesh: Mesh) -> set[bytes]:
+    """Vertices of a mesh, rounded to five digits."""
+    return {vertex.tobytes() for vertex in np.round(mesh.vertices, 5) + 0.0}
+
+
+def lost_parts(sparse: Mesh, whole: Mesh) -> int:
+    """Connected parts of the dense mesh of which the other mesh has no vertex."""
+    known = vertices_of(sparse)
+    found = np.array([vertex.tobytes() in known for vertex in np.round(whole.vertices, 5) + 0.0])
+    parts = parts_of(whole)
+    return int((np.bincount(parts, weights=found[whole.faces].any(axis=1)) == 0).sum())
+
+
+def show(rows: list[dict], title: str) -> None:
+    """Print the table."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*(name.replace("_", " ") for name in columns), title=title)
+    for row in rows:
+        cells = [row.get(name, "") for name in columns]
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells))
+    Console(width=200).print(table)
+
+
+def main() -> None:
+    """Measure, print the table and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shapes", nargs="*", help="meshes, folders or manifests (default: a procedural chair)")
+    parser.add_argument("--split", help="only these shapes of a manifest (default: all)")
+    parser.add_argument("--count", type=int, metavar="K", help="only the first K shapes by id (default: all)")
+    parser.add_argument("--weights", choices=AUTOENCODERS, default="large", help="default: large")
+    parser.add_argument(
+        "--resolutions", type=int, nargs="+", default=[128, 256], help="cells a side (default: 128 256)"
+    )
+    parser.add_argument("--dense-up-to", type=int, default=128, help="cells a side of the largest dense grid run")
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument("--quick", action="store_true", help="a small grid, to see that it runs")
+    parser.add_argument("--output", type=Path, default=Path("runs/extraction.json"), help="default: %(default)s")
+    args = parser.parse_args()
+    if args.quick:
+        args.weights, args.resolutions = "autoencoder", [64]
+    torch.set_num_threads(1)
+    codec = load_codec(args.weights, device=args.device)
+    rows = []
+    for name, drawn in surfaces(args, codec.spec.num_surface_points):
+        seeds = torch.from_numpy(drawn)
+        fields = fields_of(codec, seeds)
+        for resolution in args.resolutions:
+            figures = measured(fields, seeds, resolution, codec.device, dense=resolution <= args.dense_up_to)
+            rows.append({"shape": name} | figures)
+    show(rows, f"{args.weights} on {args.device}")
+    write_rows(args.output, rows)
 
 
 if __name__ == "__main__":

@@ -1,45 +1,83 @@
-"""Furthest point sampling on a GPU: a loop of torch operations, the Triton kernel, and torch-cluster if installed.
+"""Furthest point sampling: a loop of torch operations, and the faster backends that the device and the packages allow.
 
     make benchmark NAME=furthest_points
+    make benchmark NAME=furthest_points ARGS="--device cuda --batch 64 --points 4096"
 
-Prints milliseconds per batch, measured by CUDA events with all sides alternating in each round, and which sides select
-the same points as the loop on the CPU.
+On a CPU that is torch-quickfps; on a GPU the Triton kernel, torch-cluster and torch-quickfps, if they are installed.
+All sides alternate in each round: milliseconds of a batch by CUDA events, or CPU time. The table says which sides
+select the same points as the loop on the CPU; those that cannot run are named.
 """
 
 import argparse
 import importlib.util
+from pathlib import Path
 
 import torch
-from interleaved import cuda_seconds, interleaved, show_ratios
+from interleaved import clock_of, in_words, interleaved, quartiles, ratios, write_rows
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
 
-from lagem.models.furthest_points import FPSBackend, furthest_point_order
+from lagem.device import named_device
+from lagem.models.furthest_points import furthest_point_order
+
+SIDES = {"cpu": ("torch", "quickfps"), "cuda": ("torch", "triton", "torch_cluster", "quickfps")}
+PACKAGES = {"triton": "triton", "torch_cluster": "torch_cluster", "quickfps": "torch_quickfps"}
+
+
+def select(side: str, points: Tensor, count: int) -> Tensor:
+    """(B, M) selected points."""
+    if side == "quickfps" and points.is_cuda:  # which no backend of ours does
+        from torch_quickfps import sample_idx
+
+        starts = points.square().sum(-1).argmax(dim=1).tolist()
+        return torch.stack([sample_idx(cloud, count, start_idx=one) for cloud, one in zip(points, starts, strict=True)])
+    return furthest_point_order(points, count, backend=side)  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64, metavar="B", help="clouds (default: 64)")
     parser.add_argument("--points", type=int, default=4096, metavar="N", help="points per cloud (default: 4096)")
     parser.add_argument("--count", type=int, default=512, metavar="M", help="points to select (default: 512)")
     parser.add_argument("--rounds", type=int, default=20, metavar="K", help="measured rounds (default: 20)")
+    parser.add_argument("--device", default="auto", help="torch device (default: a GPU if there is one)")
+    parser.add_argument("--quick", action="store_true", help="small clouds and two rounds, to see that it runs")
+    parser.add_argument("--output", type=Path, default=Path("runs/furthest_points.json"), help="default: %(default)s")
     args = parser.parse_args()
-    if not torch.cuda.is_available():
-        parser.error("this measures a GPU, but torch finds none. Run it on a machine with a CUDA device.")
+    if args.quick:
+        args.batch, args.points, args.count, args.rounds = 2, 64, 16, 2
+    torch.set_num_threads(1)
+    device = named_device(args.device)
     points = torch.randn(args.batch, args.points, 3, generator=torch.Generator().manual_seed(0))
     expected = furthest_point_order(points, args.count, backend="torch")
-    points = points.cuda()
-
-    def select(backend: FPSBackend) -> torch.Tensor:
-        return furthest_point_order(points, args.count, backend=backend)
-
-    optional: tuple[FPSBackend, ...] = ("triton", "torch_cluster")
-    backends: list[FPSBackend] = ["torch", *(name for name in optional if importlib.util.find_spec(name))]
-    same = [name for name in backends if torch.equal(select(name).cpu(), expected)]
-    sides = {name: lambda _, name=name: select(name) for name in backends}
-    times = interleaved(sides, args.rounds, warm=True, clock=cuda_seconds)
-    title = f"{args.count} of {args.points} points, {args.batch} clouds, {torch.cuda.get_device_name()}"
-    show_ratios(times, reference="torch", title=title, unit="GPU ms")
-    print(f"the same points as on the CPU: {', '.join(same)}")
+    points, same = points.to(device), {}
+    for side in SIDES[device.type]:
+        if side in PACKAGES and importlib.util.find_spec(PACKAGES[side]) is None:
+            print(f"{side}: not installed")
+            continue
+        try:
+            same[side] = torch.equal(select(side, points, args.count).cpu(), expected)
+        except (RuntimeError, ValueError) as error:  # built without CUDA, or too many points
+            print(f"{side}: does not run here: {error}")
+    works = {side: lambda _, side=side: select(side, points, args.count) for side in same}
+    times = interleaved(works, args.rounds, warm=True, clock=clock_of(device))
+    sizes = {name: getattr(args, name) for name in ("batch", "points", "count")}
+    rows = [
+        {"side": side, "device": str(device), **sizes, "seconds": times[side], "same_points": same[side]}
+        | {"speedup": ratios(times["torch"], times[side])}
+        for side in same
+    ]
+    title = f"{args.count} of {args.points} points, {args.batch} clouds, {device}"
+    table = Table("side", "ms", "torch / side", "the same points", title=title)
+    for row in rows:
+        milliseconds = [1e3 * value for value in row["seconds"]]
+        table.add_row(
+            row["side"], in_words(quartiles(milliseconds), 3), in_words(row["speedup"]), str(row["same_points"])
+        )
+    Console(width=120).print(table)
+    write_rows(args.output, rows)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Times several ways to do one thing, alternating in one process; prints a table of medians and ratios."""
+"""Times several ways to do one thing, alternating in one process, and shows medians, ratios and their spread."""
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from lagem.storage.atomic import write_json
 
 Times = dict[str, list[float]]
 Clock = Callable[[Callable[[], object]], float]
@@ -86,6 +89,13 @@ def in_words(figures: Sequence[float], digits: int = 2) -> str:
     """`median (first to third quartile)`."""
     low, median, high = (f"{figure:,.{digits}f}" for figure in figures)
     return f"{median} ({low} to {high})"
+
+
+def write_rows(path: Path, rows: object) -> None:
+    """Write rows as JSON, and print the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, rows)
+    print(f"written to {path}")
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ from typing import get_args
 
 import torch
 import torch.nn.functional as F
-from interleaved import clock_of, in_words, interleaved, quartiles, ratios
+from interleaved import clock_of, in_words, interleaved, quartiles, ratios, write_rows
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -32,7 +32,6 @@ from lagem.levels import LevelSpec
 from lagem.models.attention import Step
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.cost import training_cost
-from lagem.storage.atomic import write_json
 
 MODELS = ("LaGeM", "VecSet")
 
@@ -110,14 +109,26 @@ class Run:
 
 def peak_bytes(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
     """Peak memory that one step takes beyond the network, its gradients and its inputs."""
+    if device.type != "cuda":  # a process for each, as the peak of a process never falls
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["lagem.models.autoencoder"])
+        with context.Pool(1) as pool:
+            return pool.apply(_resident_peak, (side, device, batch, precision))
     run = Run(side, device, batch, precision)
-    if device.type == "cuda":
-        run.step()
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run.step()
-        return torch.cuda.max_memory_allocated() - before
+    run.step()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run.step()
+    peak = torch.cuda.max_memory_allocated() - before
+    del run
+    torch.cuda.empty_cache()
+    return peak
+
+
+def _resident_peak(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
+    torch.set_num_threads(1)
+    run = Run(side, device, batch, precision)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run.step()
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
@@ -130,14 +141,7 @@ def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
     sizes = {"batch_size": args.batch, "bfloat16": precision == torch.bfloat16, "width": SETTINGS[setting].width}
     counts = {name: getattr(SETTINGS[setting], name) for name in ("num_surface_points", "num_queries")}
     costs = [training_cost(levels=SETTINGS[setting].levels(s.model), step=s.step, **sizes, **counts) for s in sides]
-    peaks = []
-    for side in sides:
-        if device.type == "cuda":
-            peaks.append(peak_bytes(side, device, args.batch, precision))
-            torch.cuda.empty_cache()
-        else:  # a process for each, as the resident memory of a process never falls
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                peaks.append(pool.apply(peak_bytes, (side, device, args.batch, precision)))
+    peaks = [peak_bytes(side, device, args.batch, precision) for side in sides]
     runs = {side.name: Run(side, device, args.batch, precision) for side in sides}
     losses = {name: float(run.step()) for name, run in runs.items()}
     works = {name: partial(lambda run, _: run.step(), run) for name, run in runs.items()}
@@ -195,9 +199,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = [row for setting in args.settings for row in measure(setting, args)]
     show(rows, args)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(args.output, rows)
-    print(f"written to {args.output}")
+    write_rows(args.output, rows)
 
 
 if __name__ == "__main__":

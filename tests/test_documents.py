@@ -16,7 +16,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
-OTHER_PROGRAMS = ("git", "cd", "source", "export", "apt", "sudo", "wandb", "sbatch", "srun")
+OTHER_PROGRAMS = ("bash", "git", "cd", "source", "export", "apt", "sudo", "wandb", "sbatch", "srun")
 PROMISED = (("make", "demo"), ("make", "test"), ("lagem", "fit"), ("lagem", "prepare"), ("lagem", "reconstruct"))
 
 
@@ -52,7 +52,7 @@ def option_complaints(words: list[str], help_text: str) -> list[str]:
 
 def missing_files(words: list[str], root: Path) -> list[str]:
     """Files of this repository that are named and absent."""
-    named = [word for word in words if word.startswith("experiments/")]
+    named = [word for word in words if word.startswith(("experiments/", "benchmarks/"))]
     named += [after for word, after in zip(words, words[1:], strict=False) if word in ("--config", "-c")]
     named += [word.split("=", 1)[1] for word in words if word.startswith("--config=")]
     return [name for name in named if not (root / name).exists()]
