@@ -31,7 +31,7 @@ from lagem.device import named_device
 from lagem.levels import LevelSpec
 from lagem.models.attention import Step
 from lagem.models.autoencoder import Autoencoder
-from lagem.models.cost import training_cost
+from lagem.models.cost import TrainingCost, training_cost
 
 MODELS = ("LaGeM", "VecSet")
 
@@ -65,9 +65,9 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Side:
-    """One model computed in one way."""
+    """One model of one size computed in one way."""
 
-    setting: str
+    setting: Setting
     model: str
     step: Step
 
@@ -79,15 +79,23 @@ class Side:
     def network(self, device: torch.device) -> Autoencoder:
         """The network with random weights."""
         torch.manual_seed(0)
-        setting = SETTINGS[self.setting]
-        return Autoencoder(levels=setting.levels(self.model), width=setting.width, step=self.step).to(device)
+        levels = self.setting.levels(self.model)
+        return Autoencoder(levels=levels, width=self.setting.width, step=self.step).to(device)
+
+    def cost(self, batch: int, precision: torch.dtype) -> TrainingCost:
+        """Operations and bytes of a step, counted without running it."""
+        setting, bfloat16 = self.setting, precision == torch.bfloat16
+        sizes = {name: getattr(setting, name) for name in ("width", "num_surface_points", "num_queries")}
+        return training_cost(
+            levels=setting.levels(self.model), step=self.step, batch_size=batch, bfloat16=bfloat16, **sizes
+        )
 
 
 class Run:
     """One side's network and its inputs, on a device."""
 
     def __init__(self, side: Side, device: torch.device, batch: int, precision: torch.dtype) -> None:
-        setting = SETTINGS[side.setting]
+        setting = side.setting
         self.network, self.device, self.precision = side.network(device), device, precision
         self.points = torch.randn(batch, setting.num_surface_points, 3, device=device) * 0.4
         self.queries = torch.rand(batch, setting.num_queries, 3, device=device) * 2 - 1
@@ -137,10 +145,8 @@ def _resident_peak(side: Side, device: torch.device, batch: int, precision: torc
 def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
     """A row for each side of one setting."""
     device, precision = named_device(args.device), getattr(torch, args.precision)
-    sides = [Side(setting, model, step) for model in args.models for step in args.steps]
-    sizes = {"batch_size": args.batch, "bfloat16": precision == torch.bfloat16, "width": SETTINGS[setting].width}
-    counts = {name: getattr(SETTINGS[setting], name) for name in ("num_surface_points", "num_queries")}
-    costs = [training_cost(levels=SETTINGS[setting].levels(s.model), step=s.step, **sizes, **counts) for s in sides]
+    sides = [Side(SETTINGS[setting], model, step) for model in args.models for step in args.steps]
+    costs = [side.cost(args.batch, precision) for side in sides]
     peaks = [peak_bytes(side, device, args.batch, precision) for side in sides]
     runs = {side.name: Run(side, device, args.batch, precision) for side in sides}
     losses = {name: float(run.step()) for name, run in runs.items()}
@@ -149,7 +155,8 @@ def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
     rows = []
     for side, cost, peak in zip(sides, costs, peaks, strict=True):
         seconds = times[side.name]
-        row = {**asdict(side), "loss": losses[side.name], **asdict(cost), "peak_bytes": peak, "seconds": seconds}
+        row = {"setting": setting, "model": side.model, "step": side.step, "loss": losses[side.name]}
+        row |= {**asdict(cost), "peak_bytes": peak, "seconds": seconds}
         row["to_first_step"] = ratios(seconds, times[f"{side.model} {args.steps[0]}"])
         if side.model == "LaGeM" and f"VecSet {side.step}" in times:
             row["to_vecset"] = ratios(seconds, times[f"VecSet {side.step}"])
