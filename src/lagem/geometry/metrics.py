@@ -60,9 +60,16 @@ def nearest_points(
             raise ValueError(
                 f"the {name} cloud has {len(cloud)} points, but distances need at least one, and only finite ones."
             )
-    a_to_b = cKDTree(clouds[1]).query(clouds[0], workers=1)
-    b_to_a = cKDTree(clouds[0]).query(clouds[1], workers=1)
-    return a_to_b, b_to_a
+    of_a, of_b = (cKDTree(cloud) for cloud in clouds)
+    return _nearest(of_a, of_b), _nearest(of_b, of_a)
+
+
+def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distance and index of the nearest other of each point, asked tree leaf by tree leaf, which caches reward."""
+    order = points.indices
+    distance, index = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
+    distance[order], index[order] = others.query(points.data[order], workers=1)
+    return distance, index
 
 
 def chamfer_distance(reference: Points, predicted: Points) -> float:
