@@ -1,11 +1,14 @@
 """Cost of queries to a decoded shape: layer by layer compared with folded (`lagem.models.queries.field`).
 
     make benchmark NAME=decoding
+    make benchmark NAME=decoding ARGS="MANIFEST.csv --split val --networks autoencoder large"
     make benchmark NAME=decoding ARGS="--device cuda --queries 1000000"
 
-The shape is a chair, the queries are uniform in the box. Both sides alternate in one process; the first query of a
-folded shape, which folds it, is timed separately. Times are medians and quartiles: CPU seconds of this process on a
-CPU, CUDA events on a GPU. Differences of logits are in standard deviations of the plain logits.
+The queries are uniform in the box. Both sides alternate in one process on the first shape; the first query of a folded
+shape, which folds it, is timed separately. Times are medians and quartiles: CPU seconds of this process on a CPU, CUDA
+events on a GPU. Differences of logits are in standard deviations of the plain logits, and the largest over all shapes.
+`limit` is the part of the folded time that the products for the scores alone would take at the speed of a product of
+two large square matrices, which alternates with both sides: no folding can make it smaller.
 """
 
 import argparse
@@ -16,12 +19,13 @@ import torch
 from interleaved import clock_of, in_words, interleaved, quartiles, ratios, write_rows
 from rich.console import Console
 from rich.table import Table
+from shapes import add_shape_arguments, surfaces
 
 from lagem.device import named_device
 from lagem.levels import LevelSpec
+from lagem.models.attention import HEAD_WIDTH
 from lagem.models.autoencoder import Autoencoder
 from lagem.pretrained import AUTOENCODERS, pretrained_autoencoder
-from lagem.procedural.furniture import CATEGORIES
 from lagem.weights.autoencoder import load_autoencoder
 
 PAPER = "paper's size"  # experiments/autoencoder/shapenet.yaml, with random weights
@@ -38,35 +42,52 @@ def network_of(name: str) -> tuple[Autoencoder, int]:
 
 
 @torch.no_grad()
-def measure_queries(name: str, queries: int, rounds: int, device: torch.device) -> dict[str, object]:
-    """Times and differences for one network."""
+def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -> dict[str, object]:
+    """Times on one shape, and differences on all."""
     network, num_points = network_of(name)
-    rng = np.random.default_rng(0)
-    points, _ = CATEGORIES["chair"](rng).sample_surface(num_points, rng)
     network.to(device)
-    latents = network.encode(torch.from_numpy(points).unsqueeze(0).to(device))
-    fields = {side: network.decode(latents, fold=side == "folded") for side in ("plain", "folded")}
-    asked = torch.from_numpy(rng.uniform(-1, 1, (1, queries, 3)).astype(np.float32)).to(device)
-    clock = clock_of(device)
-    fold_seconds = clock(lambda: fields["folded"](asked[:, :1]))
-    plain, folded = (fields[side](asked).double() for side in ("plain", "folded"))
-    works = {side: lambda _, field=field: field(asked) for side, field in fields.items()}
-    times = interleaved(works, rounds, warm=False, clock=clock)
+    asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, args.queries, 3)).astype(np.float32)).to(
+        device
+    )
+    square = torch.randn(2 * (256 if args.quick else 1024), 1024, device=device)
+    clock, differences, signs, timed = clock_of(device), {}, 0, {}
+    for shape, points in surfaces(args, num_points):
+        latents = network.encode(points.unsqueeze(0).to(device))
+        fields = {side: network.decode(latents, fold=side == "folded") for side in ("plain", "folded")}
+        fold_seconds = clock(lambda field=fields["folded"]: field(asked[:, :1]))
+        plain, folded = (fields[side](asked).double() for side in ("plain", "folded"))
+        differences[shape] = float((plain - folded).abs().max() / plain.std())
+        signs += int(((plain > 0) != (folded > 0)).sum())
+        if not timed:
+            works = {side: lambda _, field=field: field(asked) for side, field in fields.items()}
+            works["product"] = lambda _: square @ square.T
+            times = interleaved(works, args.rounds, warm=False, clock=clock)
+            timed = {"fold_seconds": fold_seconds, "seconds": times}
+    products = 2 * args.queries * rows_of(network) * (6 * network.point_embedding.octaves + 5)
+    peak = 2 * len(square) ** 2 * square.shape[1] / np.array(times["product"])
     return {
         "network": name,
-        "queries": queries,
-        "fold_seconds": fold_seconds,
-        "seconds": times,
+        "queries": args.queries,
+        **timed,
         "speedup": ratios(times["plain"], times["folded"]),
-        "largest_difference": float((plain - folded).abs().max() / plain.std()),
-        "signs_that_differ": int(((plain > 0) != (folded > 0)).sum()),
+        "limit": ratios(products / peak, times["folded"]),
+        "shapes": len(differences),
+        "largest_difference": max(differences.values()),
+        "differences": differences,
+        "signs_that_differ": signs,
     }
+
+
+def rows_of(network: Autoencoder) -> int:
+    """Scores of a query: latents of all levels times heads."""
+    heads = network.to_logits.in_features // len(network.levels) // HEAD_WIDTH
+    return heads * sum(level.num_latents for level in network.levels)
 
 
 def show(rows: list[dict[str, object]], device: torch.device) -> None:
     """Print the table."""
-    columns = ("network", "queries", "plain ms", "folded ms", "plain / folded", "fold ms", "difference", "signs")
-    table = Table(*columns, title=f"queries on {device}, median (quartiles)")
+    columns = ("network", "queries", "plain ms", "folded ms", "plain / folded", "limit", "fold ms", "shapes")
+    table = Table(*columns, "difference", "signs", title=f"queries on {device}, median (quartiles)")
     for row in rows:
         milliseconds = {side: [1e3 * value for value in values] for side, values in row["seconds"].items()}
         table.add_row(
@@ -75,7 +96,9 @@ def show(rows: list[dict[str, object]], device: torch.device) -> None:
             in_words(quartiles(milliseconds["plain"]), 1),
             in_words(quartiles(milliseconds["folded"]), 1),
             in_words(row["speedup"]),
+            in_words(row["limit"]),
             f"{1e3 * row['fold_seconds']:.1f}",
+            str(row["shapes"]),
             f"{row['largest_difference']:.1e}",
             str(row["signs_that_differ"]),
         )
@@ -85,6 +108,7 @@ def show(rows: list[dict[str, object]], device: torch.device) -> None:
 def main() -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shape_arguments(parser)
     names = [*AUTOENCODERS, PAPER]
     parser.add_argument("--networks", nargs="+", choices=names, default=names, help="default: all")
     parser.add_argument("--queries", type=int, default=65536, metavar="Q", help="queries per call (default: 65536)")
@@ -97,7 +121,7 @@ def main() -> None:
         args.queries, args.rounds = 256, 2
     torch.set_num_threads(1)
     device = named_device(args.device)
-    rows = [measure_queries(name, args.queries, args.rounds, device) for name in args.networks]
+    rows = [measure_queries(name, args, device) for name in args.networks]
     show(rows, device)
     write_rows(args.output, rows)
 

@@ -22,34 +22,17 @@ from interleaved import Clock, clock_of, quartiles, write_rows
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from shapes import add_shape_arguments, surfaces
 
 from lagem.geometry.boundary import parts_of
 from lagem.geometry.extraction.levels import OCTANTS
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import QueryLogits, Surface, extract_surface
 from lagem.pretrained import AUTOENCODERS
-from lagem.procedural.furniture import CATEGORIES
-from lagem.randomness import sample_generator
 from lagem.reconstruction.codec import ShapeCodec, load_codec
-from lagem.sources.mesh_files import find_meshes
-from lagem.sources.unit_shape import load_shape
 
 CHUNK = 65536  # queries of a call, as `extract_surface` asks them
 Fields = dict[str, QueryLogits]
-
-
-def surfaces(args: argparse.Namespace, count: int) -> list[tuple[str, np.ndarray]]:
-    """Names of the shapes and `count` points of each surface, in the unit sphere."""
-    if not args.shapes:
-        rng = np.random.default_rng(0)
-        return [("chair", CATEGORIES["chair"](rng).sample_surface(count, rng)[0])]
-    meshes = find_meshes(args.shapes, val_share=0.1)
-    chosen = [mesh for mesh in meshes if args.split in (None, mesh.split)][: args.count]
-    shapes = [load_shape(Path(mesh.path)) for mesh in track(chosen, "reading", transient=True)]
-    return [
-        (mesh.id, shape.draw(count, sample_generator(0, 0, mesh.id)))
-        for mesh, shape in zip(chosen, shapes, strict=True)
-    ]
 
 
 def fields_of(codec: ShapeCodec, points: torch.Tensor) -> Fields:
@@ -156,16 +139,14 @@ def show(rows: list[dict], title: str) -> None:
 def main() -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shapes", nargs="*", help="meshes, folders or manifests (default: a procedural chair)")
-    parser.add_argument("--split", help="only these shapes of a manifest (default: all)")
-    parser.add_argument("--count", type=int, metavar="K", help="only the first K shapes by id (default: all)")
+    add_shape_arguments(parser)
     parser.add_argument("--weights", choices=AUTOENCODERS, default="large", help="default: large")
     parser.add_argument(
         "--resolutions", type=int, nargs="+", default=[128, 256], help="cells a side (default: 128 256)"
     )
     parser.add_argument("--dense-up-to", type=int, default=128, help="cells a side of the largest dense grid run")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    parser.add_argument("--quick", action="store_true", help="a small grid, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="a small grid, to check that it runs")
     parser.add_argument("--output", type=Path, default=Path("runs/extraction.json"), help="default: %(default)s")
     args = parser.parse_args()
     if args.quick:
@@ -173,8 +154,7 @@ def main() -> None:
     torch.set_num_threads(1)
     codec = load_codec(args.weights, device=args.device)
     rows = []
-    for name, drawn in surfaces(args, codec.spec.num_surface_points):
-        seeds = torch.from_numpy(drawn)
+    for name, seeds in track(list(surfaces(args, codec.spec.num_surface_points)), "measuring", transient=True):
         fields = fields_of(codec, seeds)
         for resolution in args.resolutions:
             figures = measured(fields, seeds, resolution, codec.device, dense=resolution <= args.dense_up_to)

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=512, metavar="M", help="points to select (default: 512)")
     parser.add_argument("--rounds", type=int, default=20, metavar="K", help="measured rounds (default: 20)")
     parser.add_argument("--device", default="auto", help="torch device (default: a GPU if there is one)")
-    parser.add_argument("--quick", action="store_true", help="small clouds and two rounds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="small clouds and two rounds, to check that it runs")
     parser.add_argument("--output", type=Path, default=Path("runs/furthest_points.json"), help="default: %(default)s")
     args = parser.parse_args()
     if args.quick:

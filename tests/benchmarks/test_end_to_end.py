@@ -1,4 +1,4 @@
-"""The sections of a fit, and how a step grows with its sizes."""
+"""The sections of a fit, how a step grows with its sizes, and how losses drift apart."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import small_run
@@ -13,6 +14,7 @@ from lagem.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import loss_curves
 import scaling
 from end_to_end import EXPERIMENTS, projected, row_of, shares
 from sections import INSIDE, section_of
@@ -88,3 +90,12 @@ def test_a_step_is_measured_at_half_and_twice_the_size(tmp_path, monkeypatch):
     assert [(row["axis"], row["factor"], row["batch"]) for row in rows] == [("batch", b / 2, b) for b in (1, 2, 4)]
     assert rows[0]["operations"] < rows[1]["operations"] < rows[2]["operations"]
     assert all(row["peak_bytes"] > 0 and len(row["seconds"]) == 1 for row in rows)
+
+
+def test_differences_of_losses_are_drawn_at_their_power_of_ten():
+    differences = {"lean": np.full(50, 1e-3), "leanest": np.zeros(50)}
+    picture = loss_curves.drawn(differences)
+    lines = {name: np.argwhere((picture[40:] == colour).all(axis=2)) for name, colour in loss_curves.COLOURS.items()}
+    height, (low, high) = loss_curves.SIZE[1], loss_curves.DECADES
+    assert abs(np.median(lines["lean"][:, 0]) + 40 - height * (high + 3) / (high - low)) <= 2
+    assert lines["leanest"][:, 0].min() + 40 >= height - 2  # equal losses lie at the bottom
