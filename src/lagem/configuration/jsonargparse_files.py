@@ -43,12 +43,12 @@ def checked_configurations(read: Callable[[Path], str], check: Callable[[str, st
             check(text, "a configuration given as text")
         return load(text)
 
-    JsonargparsePath.read_text = read_text
+    JsonargparsePath.read_text = read_text  # type: ignore[method-assign,assignment]
     jsonargparse.set_loader(MODE, checked_load, (yaml.YAMLError,))
     try:
         yield
     finally:
-        JsonargparsePath.read_text = read_unbounded
+        JsonargparsePath.read_text = read_unbounded  # type: ignore[method-assign]
         jsonargparse.set_loader(MODE, load, (yaml.YAMLError,))
 
 
