@@ -4,6 +4,7 @@ A skip is a test that did not run, so it fails unless its reason is on `ALLOWED_
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,9 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_ERROR_REPORTING"] = "false"
 os.environ["COLUMNS"] = "120"  # tables and help texts wrap alike on every terminal and on none
 torch.set_num_threads(1)
+# A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
