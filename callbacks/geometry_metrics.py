@@ -1,4 +1,4 @@
-"""Chamfer, F-score and IoU by the published definition, on a fixed set of validation shapes."""
+"""Chamfer distance, F-score and IoU of a fixed set of validation shapes, as defined by 3DShape2VecSet."""
 
 from typing import cast
 
@@ -16,19 +16,20 @@ METRICS = ("iou", "chamfer", "fscore", "empty")
 
 
 class LogGeometryMetrics(Callback):
-    """Log `iou`, `chamfer` and `fscore` after each validation, as means over shapes.
+    """Log `iou`, `chamfer` and `fscore` after each validation or test, as means over shapes.
 
-    The definition is that of 3DShape2VecSet's evaluation script: marching cubes on the grid over
-    [-1, 1]^3, Euclidean distances between points sampled on the mesh and the stored surface points,
-    Chamfer = sum of both means, F-score at a threshold, IoU over the uniform volume points.
-    A shape whose field has no inside has F-score 0 and no Chamfer distance; the number of such
-    shapes is logged as `empty`. The shapes are distributed over the ranks.
+    The metrics are defined as in 3DShape2VecSet's evaluation script. Marching cubes on a grid over [-1, 1]^3 extracts
+    the reconstructed mesh. Points sampled on this mesh are compared with the stored surface points: the Chamfer
+    distance is the sum of the mean Euclidean distances in both directions, and the F-score is the harmonic mean of
+    precision and recall at a distance threshold. The IoU is that of the uniform volume points. If the field of a shape
+    has no inside, its F-score is 0, and it is left out of the mean Chamfer distance; the number of such shapes is
+    logged as `empty`. The shapes are distributed over the ranks.
 
     Args:
-        num_shapes: Validation shapes scored.
-        resolution: Cells along a side of the grid (published: 128, so 129 nodes).
-        points: Points sampled on each reconstruction.
-        threshold: F-score threshold, in unit-sphere units.
+        num_shapes: Number of validation shapes to score.
+        resolution: Number of cells along a side of the grid (published: 128, so 129 nodes).
+        points: Number of points sampled on each reconstruction.
+        threshold: Distance threshold of the F-score; the unit sphere has radius 1.
     """
 
     def __init__(
@@ -46,12 +47,12 @@ class LogGeometryMetrics(Callback):
         self.threshold = threshold
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score the shapes of this rank, then reduce over the ranks."""
+        """Score the shapes of this rank, and log the means over the shapes of all ranks under `val/`."""
         if not trainer.sanity_checking:
             self._log_scores(trainer, pl_module, "val")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """As for validation, under the name `test`."""
+        """Score the shapes of this rank, and log the means over the shapes of all ranks under `test/`."""
         self._log_scores(trainer, pl_module, "test")
 
     def _log_scores(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
@@ -74,7 +75,7 @@ class LogGeometryMetrics(Callback):
         )
 
     def _score(self, shape: ReferenceShape, module: Reconstructs, device: torch.device) -> tuple[float, ...]:
-        """IoU, Chamfer and F-score of one shape, and whether its field is empty."""
+        """Return the METRICS of one shape; the last is 1 if its field has no inside, else 0."""
         with torch.no_grad():
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
             inside = field(shape.volume_points.to(device)).cpu() > 0

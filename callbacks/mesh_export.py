@@ -1,4 +1,4 @@
-"""Marching-cubes meshes of validation shapes, and a picture of inputs and reconstructions."""
+"""A callback that writes reconstructed meshes, and a picture of the input shapes and their reconstructions."""
 
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,18 +15,18 @@ from lagem.geometry.surface import surface_or_none
 
 
 class ExportMeshes(Callback):
-    """Write reconstructions as meshes in the source's coordinates, with a contact sheet; also in `predict`.
+    """Write reconstructed meshes in the source's coordinates, and a picture of them after each validation.
 
-    Files go to `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png` (outside a fit, `validate`
-    replaces `step_<k>`); those of `predict` go to `<run>/predictions/`. TensorBoard and W&B also get the pictures, and
-    W&B the meshes (in the unit sphere).
+    A validation writes `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png`. Outside a fit, these
+    names have `validate` in place of `step_<k>`. `predict` writes only meshes, to `<run>/predictions/`. The picture is
+    also logged to TensorBoard and W&B, and the meshes of a validation (in the unit sphere) to W&B.
 
     Args:
-        num_shapes: Validation shapes exported.
-        resolution: Cells along a side of the grid.
+        num_shapes: Number of validation shapes to export.
+        resolution: Number of cells along a side of the grid.
         format: File format of the meshes.
-        by_level: Show the levels added one by one, coarsest first.
-        up: The axis that points up in the shapes; pictures and glb files show it upright.
+        by_level: Let the picture show the levels added one by one, coarsest first.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ExportMeshes(Callback):
         self.up: Literal["y", "z"] = up
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Export, on rank zero."""
+        """Export the meshes and the picture, on rank zero."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return  # no collective call below this line
         name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
@@ -86,20 +86,20 @@ class ExportMeshes(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Export every shape that `predict` decodes, on the rank that decoded it."""
+        """Export a mesh of every shape that `predict` decoded, on the rank that decoded it."""
         fields = cast(DecodedBatch, outputs)
         folder = Path(trainer.default_root_dir) / "predictions"
         for index, name in enumerate(batch.ids):
             with torch.no_grad():
                 mesh = surface_or_none(fields.select(index), resolution=self.resolution, device=pl_module.device)
             if mesh is None:
-                print(f"{name}: the field has no inside, so there is no mesh of it.", flush=True)
+                print(f"{name}: the field has no inside, so no mesh is written.", flush=True)
                 continue
             mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
 
 
 def file_name(shape_id: str) -> str:
-    """Shape id as a file name."""
+    """Return a shape's id as a file name without an extension; each `/` becomes `__`."""
     return shape_id.replace("/", "__")
 
 

@@ -1,4 +1,4 @@
-"""What the callbacks need of a module and of a data module, as protocols instead of classes."""
+"""What the callbacks need of a module and of a data module, as protocols, so that they depend on no concrete class."""
 
 from typing import Protocol
 
@@ -9,13 +9,16 @@ from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
 
 
 class DecodedBatch(Protocol):
-    """Fields of a batch of shapes, from which one can be selected."""
+    """The fields of a batch of shapes; `select` returns the field of one of them."""
 
     def select(self, index: int) -> QueryLogits: ...
 
 
 class Reconstructs(Protocol):
-    """A module that turns (B, N, 3) surface points into fields, using the levels from `finest` to the coarsest."""
+    """A module that reconstructs B shapes from (B, N, 3) surface points.
+
+    `reconstruct` returns their fields, decoded from the levels from `finest` to the coarsest.
+    """
 
     @property
     def num_levels(self) -> int: ...
@@ -24,7 +27,11 @@ class Reconstructs(Protocol):
 
 
 class SamplesLevel(Protocol):
-    """A module that samples the latents of one level given the true coarser ones, and may decode them."""
+    """A module that samples the latents of one level, given the true latents of the coarser levels.
+
+    `fields` decodes a batch from its true latents or, for the module's level, from sampled ones. It returns None if the
+    module has no autoencoder.
+    """
 
     @property
     def level(self) -> int: ...
@@ -38,6 +45,6 @@ class SamplesLevel(Protocol):
 
 
 class HasReferences(Protocol):
-    """A data module with the ground truth of a fixed set of validation shapes."""
+    """A data module that has the ground truth of its validation shapes; `reference_shapes` returns a fixed set."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]: ...

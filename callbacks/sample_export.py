@@ -1,6 +1,6 @@
-"""Samples of a stage of the cascade as files: its latents and, with an autoencoder, meshes and a picture.
+"""A callback that writes samples of a stage of the cascade: latents and, with an autoencoder, meshes and a picture.
 
-Letters: B shapes, M_i latents of the stage's level i with D_i channels.
+Letters: B shapes; M_i latents with D_i channels on level i, the level of the stage.
 """
 
 import json
@@ -30,20 +30,22 @@ Pictures = list[NDArray[np.uint8] | None]
 
 
 class ExportSamples(Callback):
-    """Write samples of a stage, given the true latents of the coarser levels; also in `predict`.
+    """Write samples of a stage, given the true latents of the coarser levels.
 
-    Latents go to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors` (outside a fit, `validate` replaces
-    `step_<k>`), those of `predict` go to `<run>/predictions/`. A stage with `model.init_args.autoencoder` also writes
-    meshes in the source's coordinates, `<id>.<format>` next to the latents, and `<run>/samples/step_<k>.png`: each
-    shape decoded from its true latents, and with the sampled latents of this level. The picture and the sampled meshes
-    (in the unit sphere) also go to W&B. Sampling takes 35 evaluations of the network.
+    A validation writes latents to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors`. Outside a fit, this name
+    has `validate` in place of `step_<k>`. `predict` writes latents to `<run>/predictions/`. If the stage has
+    `model.init_args.autoencoder`, meshes in the source's coordinates are written next to the latents as
+    `<id>.<format>`. A validation then also writes the picture `<run>/samples/step_<k>.png`, which shows each shape
+    twice: decoded from its true latents, and with the sampled latents of this level. The picture is also logged to
+    TensorBoard and W&B, and the sampled meshes (in the unit sphere) to W&B. Sampling a batch takes 35 evaluations of
+    the network.
 
     Args:
         every: Number of validations from one export to the next.
         num_shapes: Number of validation shapes to sample.
-        resolution: Cells along a side of the grid.
+        resolution: Number of cells along a side of the grid.
         format: File format of the meshes.
-        up: The axis that points up in the shapes; pictures and glb files show it upright.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class ExportSamples(Callback):
         self.up: Literal["y", "z"] = up
         self._validations = 0
         self._ids: list[str] = []
-        self._rows: tuple[Pictures, Pictures] = ([], [])  # true latents, sampled ones
+        self._rows: tuple[Pictures, Pictures] = ([], [])  # decoded from the true latents, and with sampled latents
         self._sampled: dict[str, Mesh] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -73,11 +75,11 @@ class ExportSamples(Callback):
         if not hasattr(pl_module, "sample"):
             raise ValueError(
                 "ExportSamples writes samples of a stage of the cascade, but the model is "
-                f"{type(pl_module).__name__}. Remove it from trainer.callbacks."
+                f"{type(pl_module).__name__}. Remove ExportSamples from trainer.callbacks."
             )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start a new picture."""
+        """Count the validation, and start a new picture."""
         self._validations += not trainer.sanity_checking
         self._ids, self._rows, self._sampled = [], ([], []), {}
 
@@ -90,7 +92,7 @@ class ExportSamples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Sample the first shapes, on rank zero."""
+        """Sample shapes and write them on rank zero, until there are `num_shapes` of this validation."""
         due = trainer.state.fn != "fit" or self._validations % self.every == 0
         missing = self.num_shapes - len(self._ids)
         if trainer.sanity_checking or not trainer.is_global_zero or not due or missing <= 0:
@@ -106,7 +108,7 @@ class ExportSamples(Callback):
             row += [None if mesh is None else render_mesh(mesh, up=self.up) for mesh in own]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the picture, unless it is empty."""
+        """Save and log the picture, unless it is empty."""
         if not any(picture is not None for row in self._rows for picture in row):
             return
         titles = ["true latents", f"level {cast(SamplesLevel, pl_module).level} sampled"]
@@ -124,16 +126,16 @@ class ExportSamples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write every sample of `predict`, on the rank that sampled it."""
+        """Write every sample that `predict` made, on the rank that made it."""
         folder = Path(trainer.default_root_dir) / "predictions"
         self._write(folder, trainer, cast(SamplesLevel, pl_module), batch, cast(Tensor, outputs), batch_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of validations so far, so that a resumed run exports at the same validations."""
+        """Return the number of validations so far, so that a resumed run exports after the same validations."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue counting."""
+        """Continue to count validations from the number in a checkpoint."""
         self._validations = state_dict["validations"]
 
     def _write(
@@ -145,20 +147,24 @@ class ExportSamples(Callback):
         sampled: Tensor,
         batch_idx: int,
     ) -> list[Mesh | None]:
-        """Write latents and, with an autoencoder, meshes; return the meshes in the unit sphere."""
+        """Write the latents of a batch and, if there is an autoencoder, its meshes.
+
+        Returns:
+            The meshes in the unit sphere, None for a shape whose field has no inside. Empty without an autoencoder.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         content = latents_file(module, batch, sampled)
         write_bytes(folder / f"latents_{trainer.global_rank}_{batch_idx}.safetensors", content)
         meshes = self._meshes(module.fields(batch, sampled), len(batch), sampled.device)
         for name, frame, mesh in zip(batch.ids, batch.frames, meshes, strict=False):
             if mesh is None:
-                print(f"{name}: the sampled field has no inside, so there is no mesh of it.", flush=True)
+                print(f"{name}: the sampled field has no inside, so no mesh is written.", flush=True)
             else:
                 mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
         return meshes
 
     def _meshes(self, fields: DecodedBatch | None, count: int, device: torch.device) -> list[Mesh | None]:
-        """One mesh for each shape, None if it has no inside; empty without fields."""
+        """Return a mesh for each of `count` shapes, None if its field has no inside; an empty list without fields."""
         if fields is None:
             return []
         return [
@@ -167,7 +173,13 @@ class ExportSamples(Callback):
 
 
 def latents_file(module: SamplesLevel, batch: LatentBatch | OccupancyBatch, sampled: Tensor) -> bytes:
-    """(B, M_i, D_i) samples as a safetensors file, with the shapes they belong to; docs/latents-format.md."""
+    """Return the content of a safetensors file of samples, in the format of docs/latents-format.md.
+
+    Args:
+        module: The stage that made the samples.
+        batch: The shapes of the samples.
+        sampled: (B, M_i, D_i) sampled latents.
+    """
     arrays: dict[str, NDArray[Any]] = {
         f"level_{module.level}": sampled.cpu().float().numpy(),
         "center": np.array([frame.center for frame in batch.frames], dtype=np.float64),

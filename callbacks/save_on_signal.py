@@ -14,11 +14,11 @@ from lagem.signals import INTERRUPT, REQUEUE, STOP, pending_signals
 class SaveOnSignal(Checkpoint):
     """When any rank receives SIGUSR1, SIGTERM or SIGINT, write `last.ckpt` after a step and end the training.
 
-    `lagem fit` adds this callback by itself; name it, together with a ModelCheckpoint, only to change its setting. All
-    ranks decide together, by reducing one number. They stop after a step, or after the validation that follows it. If
-    that step is the last of an epoch, they stop after the next step instead, because Lightning would repeat part of an
-    epoch that was stopped at its end. As a Checkpoint, this callback runs after all others, so their state is in the
-    file.
+    `lagem fit` adds this callback by itself. List it in a configuration, together with a ModelCheckpoint, only to
+    change its argument. All ranks decide together, by reducing one number. They stop after an optimiser step, or after
+    the validation that follows the step. If that step is the last of an epoch, they stop after the next step instead,
+    because Lightning would repeat part of an epoch that was stopped at its end. This callback is a Checkpoint, so
+    Lightning runs it after all other callbacks, and their state is in the file.
 
     Args:
         every_n_steps: Number of optimiser steps from one check for signals to the next.
@@ -35,13 +35,13 @@ class SaveOnSignal(Checkpoint):
         self._stepped = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count steps from here."""
+        """Remember the current step, so that the next one is noticed."""
         self._steps = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Check after an optimiser step; a stop before it would lose the gradients of some batches."""
+        """Check for signals after an optimiser step; a stop before the step would lose accumulated gradients."""
         self._stepped = trainer.global_step > self._steps
         self._steps = trainer.global_step
         if self._stepped and self._steps % self.every_n_steps == 0:
@@ -52,17 +52,17 @@ class SaveOnSignal(Checkpoint):
         end_after_batch(trainer, False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check after a validation, once weight averaging has taken its weights out of the model."""
+        """Check for signals after a validation, when weight averaging has put the trained weights back."""
         if self._stepped and not trainer.sanity_checking:
             self._save_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save again after a stop: with one batch per epoch, a step may be the last of its epoch."""
+        """Save again if the run stops here: with one batch per epoch, every step is the last of its epoch."""
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)
 
     def _save_if_signalled(self, trainer: Trainer) -> None:
-        if _is_about_to_end(trainer):  # a requeued job would only find that there is nothing to do
+        if _is_about_to_end(trainer):  # the training ends anyway, and a requeued job would have nothing to do
             self.stopped_by = None
         elif trainer.is_last_batch and trainer.num_training_batches > 1:
             return
@@ -80,7 +80,7 @@ class SaveOnSignal(Checkpoint):
         keeper = next((each for each in kept if each.save_last), kept[0])
         self.saved = Path(keeper.last_model_path or f"{keeper.dirpath}/{keeper.CHECKPOINT_NAME_LAST}.ckpt")
         if keeper.save_last:
-            keeper.last_model_path = str(self.saved)  # otherwise it would name its next one last-v1
+            keeper.last_model_path = str(self.saved)  # otherwise the next last checkpoint would be named last-v1
         trainer.save_checkpoint(self.saved)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and meshes for the trackers that a run logs to, TensorBoard and W&B."""
+"""Functions that log pictures and meshes to the trackers of a run: TensorBoard and W&B."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from lagem.geometry.mesh import Mesh
 
 
 def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> None:
-    """Log a picture to TensorBoard and W&B."""
+    """Log a (height, width, 3) picture to TensorBoard and W&B."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")
@@ -23,7 +23,7 @@ def show_picture(trainer: Trainer, name: str, picture: NDArray[np.uint8]) -> Non
 
 
 def show_meshes(trainer: Trainer, name: str, meshes: Mapping[str, Mesh], *, up: Literal["y", "z"]) -> None:
-    """Log meshes, by the ids of their shapes, to W&B as 3D objects; not to TensorBoard."""
+    """Log meshes to W&B as 3D objects; `meshes` maps the id of a shape to its mesh. TensorBoard gets none."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and meshes:
             import wandb
