@@ -1,4 +1,4 @@
-"""Data modules: shapes from prepared shards, their cached latents, or random furniture generated on the fly."""
+"""Data modules: for prepared shapes, for cached latents, and for random furniture generated during training."""
 
 from lagem.data_modules.latents import LatentDataModule
 from lagem.data_modules.occupancy import OccupancyDataModule

@@ -1,4 +1,4 @@
-"""Embeddings of shapes, for example of their text or picture, computed by an encoder outside lagem."""
+"""Embeddings of shapes, for example of a text or a picture of each shape, computed by an encoder outside lagem."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,11 +12,12 @@ from lagem.storage.open_files import OpenFiles
 
 
 class Embeddings:
-    """A safetensors file with one array for each shape, named by its id: (dim,), or (T, dim) for T tokens.
+    """The embeddings in a safetensors file, which holds one array for each shape, named by the id of the shape.
 
-    Can be pickled and used after a fork: each process opens the file when it first reads from it.
+    An array is (dim,), or (T, dim) for an embedding of T tokens. Instances can be pickled and used after a fork,
+    because each process opens the file when it first reads from it.
 
-    dim: channels of an embedding.
+    dim: Number of channels of an embedding.
     """
 
     def __init__(self, path: str | Path, ids: Collection[str]) -> None:
@@ -24,7 +25,7 @@ class Embeddings:
 
         Args:
             path: The file.
-            ids: Shapes whose embeddings must be in the file and have one size; the file may hold more shapes.
+            ids: Ids of the shapes to use. The file must hold their embeddings, all of one size, and may hold others.
         """
         self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)
@@ -32,13 +33,13 @@ class Embeddings:
         if missing := [id for id in ids if id not in held]:
             raise ValueError(
                 f"{path}: has no embedding of {len(missing)} of {len(ids)} shapes, for example of {missing[0]!r}. "
-                "Add them, or choose categories that have them."
+                "Add the missing embeddings, or choose categories whose shapes all have one."
             )
         sizes = {tuple(file.get_slice(id).get_shape()): id for id in ids}
         if len(sizes) > 1:
             words = " and ".join(f"{size} of {id!r}" for size, id in list(sizes.items())[:2])
             raise ValueError(
-                f"{path}: all embeddings must have one size, but there are {words}. Pad or pool them to one."
+                f"{path}: all embeddings must have one size, but there are {words}. Pad or pool them to one size."
             )
         (size,) = sizes
         if len(size) not in (1, 2) or 0 in size:
@@ -46,7 +47,7 @@ class Embeddings:
         self.dim: int = size[-1]
 
     def __getitem__(self, id: str) -> Tensor:
-        """(dim,) or (T, dim) float32 of one shape."""
+        """Return the embedding of the shape with this id, (dim,) or (T, dim) float32."""
         return self._files(self._path).get_tensor(id).float()
 
 
@@ -54,6 +55,8 @@ def _open(path: str) -> Any:
     try:
         return safe_open(regular(Path(path)), framework="pt")
     except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file; a condition is none, category, or a file.") from None
+        raise ValueError(
+            f"{path}: there is no such file; a condition must be none, category, or a file of embeddings."
+        ) from None
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a readable safetensors file of embeddings ({error}).") from None

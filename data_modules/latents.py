@@ -1,4 +1,8 @@
-"""Cached latents, streamed: a sample is one subset of its shape, drawn again in every epoch of training."""
+"""The data module for cached latents.
+
+The cache holds the latents of several random subsets of each shape's points. A training sample is the latents of one
+subset, drawn anew in every epoch.
+"""
 
 from typing import Any
 
@@ -21,12 +25,12 @@ from lagem.storage.file_cache import FileCache
 class LatentDataModule(StreamDataModule):
     """Latents that `lagem encode` wrote.
 
-    Set by `setup`:
-    levels: sizes of the autoencoder's levels, fine to coarse.
-    fingerprint: fingerprint of the autoencoder.
-    category_names: sorted; the index of a category is its position here.
-    num_categories: number of categories if the condition is a category, else None.
-    condition_dim: channels of the condition if it is an embedding, else None.
+    `setup` sets these attributes:
+    levels: Sizes of the autoencoder's levels, fine to coarse.
+    fingerprint: Fingerprint of the autoencoder.
+    category_names: Names of the categories in use, sorted. The index of a category is its position in this list.
+    num_categories: Number of categories in use if the condition is the category, else None.
+    condition_dim: Number of channels of the condition if it is an embedding, else None.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -48,18 +52,20 @@ class LatentDataModule(StreamDataModule):
         cache: FileCache | None = None,
         shuffle: Shuffle = "shapes",
     ) -> None:
-        """Cached latents.
+        """Load cached latents.
 
         Args:
             root: Folder that `lagem encode` wrote, or its URL in a store: s3://bucket/prefix.
-            seed: Seed of the order and of the choice among the subsets of a shape.
-            batch_size: Shapes of a batch on one rank.
-            num_workers: Loading processes of one rank; 0 loads in the training process.
+            seed: Seed of the order of the shapes, and of the choice among the subsets of a shape.
+            batch_size: Number of shapes in a batch on one rank.
+            num_workers: Number of loading processes per rank; 0 loads in the training process.
             condition: `none`, `category`, or a safetensors file with an embedding for each shape, named by its id.
             categories: Categories to use; null for all.
-            cache: Local copies of the files of a root in a store; null for the defaults. Not used for a local folder.
-            shuffle: What to shuffle for training: all `shapes`; or the `shards` and the shapes of each, so that every
-                rank reads its own shards one after another, for data too large for the cache.
+            cache: Settings of the local copies of files, if the root is in a store; null for the defaults. Not used for
+                a local folder.
+            shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
+                within each shard. Every rank then reads its own shards one after another, for data too large for the
+                cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         self.root, self.cache, self.condition, self.categories = root, cache, condition, categories
@@ -96,8 +102,8 @@ class CachedShapes(SampleSet):
     Args:
         cache: The cache.
         members: Indices of these shapes in the cache.
-        condition: Number of each category by name, embeddings of all shapes, or None.
-        seed: Seed of the choice among the subsets; None always chooses the first.
+        condition: Index of each category by its name, or embeddings of these shapes, or None.
+        seed: Seed of the choice among the subsets of a shape; None always chooses the first.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Prepared shapes, streamed: every sample reads a random window of each pool of its shape.
+"""The data module for prepared shapes; a sample is a random window of each pool of stored points of its shape.
 
-Half of the volume queries are inside (LaGeM appendix D). A thin shape may have too few inside points for that; then
-all of them are used, and the rest are inside near queries, so thin shapes are balanced too.
+Half of the volume queries of a sample are inside (LaGeM appendix D). If a thin shape has too few inside volume points,
+all of them are used, and inside near queries fill the rest of this half. So thin shapes are balanced too.
 """
 
 import math
@@ -42,26 +42,29 @@ class OccupancyDataModule(ShapeDataModule):
         cache: FileCache | None = None,
         shuffle: Shuffle = "shapes",
     ) -> None:
-        """Prepared shapes.
+        """Load prepared shapes.
 
         Args:
             root: Folder that `lagem prepare` wrote, or its URL in a store: s3://bucket/prefix.
-            seed: Seed of the order and of every draw.
-            batch_size: Shapes of a batch on one rank.
-            num_surface_points: Surface points of a sample: 8192 for the large models, 2048 for ShapeNet and VecSet.
-            num_volume_queries: Volume queries of a sample, half of them inside.
-            num_near_queries: Near queries of a sample.
-            outside_within: The outside volume queries of a training sample lie within this distance from the origin
-                (before augmentation), unless there are too few of them; null for the whole ball of radius sqrt(3)
-                (appendix D). Four fifths of that ball lie outside the unit sphere, which holds every shape. So 1 speeds
-                up a network that has already learnt that nothing lies outside, but one trained with 1 from the start
-                never learns it.
-            num_workers: Loading processes of one rank; 0 loads in the training process.
+            seed: Seed of the order of the shapes, and of all random draws.
+            batch_size: Number of shapes in a batch on one rank.
+            num_surface_points: Number of surface points in a sample: 8192 for the large models, 2048 for ShapeNet and
+                VecSet.
+            num_volume_queries: Number of volume queries in a sample; half of them are inside.
+            num_near_queries: Number of near queries in a sample.
+            outside_within: Maximum distance of the outside volume queries of a training sample from the origin, before
+                augmentation. If too few stored points lie within it, farther ones are used too. null draws from the
+                whole ball of radius sqrt(3) (appendix D). Four fifths of that ball lie outside the unit sphere, which
+                holds every shape. So 1 speeds up the training of a network that has already learnt that nothing lies
+                outside the unit sphere, but a network trained with 1 from the start never learns it.
+            num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
-            cache: Local copies of the files of a root in a store; null for the defaults. Not used for a local folder.
-            shuffle: What to shuffle for training: all `shapes`; or the `shards` and the shapes of each, so that every
-                rank reads its own shards one after another, for data too large for the cache.
+            cache: Settings of the local copies of files, if the root is in a store; null for the defaults. Not used for
+                a local folder.
+            shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
+                within each shard. Every rank then reads its own shards one after another, for data too large for the
+                cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         if num_volume_queries % 2:
@@ -87,12 +90,16 @@ class OccupancyDataModule(ShapeDataModule):
         self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
         rank_zero_info(
             f"{self.root}: {len(members['train'])} shapes to train, {len(members['val'])} to validate; "
-            f"a sample reads {self.train_shapes.bytes_per_sample:,} bytes."
+            f"a sample reads at most {self.train_shapes.bytes_per_sample:,} bytes."
         )
 
 
 class PreparedShapes(ShapeSet):
-    """Some shapes of a prepared folder; `counts` are those of surface points, volume and near queries of a sample."""
+    """Some shapes of a prepared folder.
+
+    `members` are their indices in the folder. `counts` are the numbers of surface points, volume queries and near
+    queries in a sample. The other arguments are those of `OccupancyDataModule`.
+    """
 
     def __init__(
         self,
@@ -114,14 +121,18 @@ class PreparedShapes(ShapeSet):
 
     @property
     def bytes_per_sample(self) -> int:
-        """Maximum number of bytes that a sample reads from its shard: the rows of its windows, as stored."""
+        """Maximum number of bytes that a sample reads from its shard, which is the stored size of its windows."""
         inside, outside = self._volume // 2, self._outside_window
         rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())
 
     @property
     def _outside_window(self) -> int:
-        """Maximum number of rows to read for the outside volume queries: 1.5 times what a small shape needs."""
+        """Maximum number of stored points to read for the outside volume queries of a sample.
+
+        With `outside_within`, only some of them lie close enough. The number is 1.5 times what a small shape needs, so
+        that usually enough of them do.
+        """
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))
 
@@ -169,17 +180,17 @@ class PreparedShapes(ShapeSet):
         )
 
     def _window(self, shape: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) consecutive points of a pool from a random start, repeated if the pool holds fewer."""
+        """Return (count, 3) consecutive points of a pool from a random start, cyclically if the pool holds fewer."""
         return random_window(self._shards, shape, pool, count, rng)
 
     def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) inside points: volume queries, then near queries if there are too few of those."""
+        """Return (V/2, 3) inside points for V volume queries; near queries make up for missing volume points."""
         half = self._volume // 2
         volume, near = (self._shards.count(shape, pool) for pool in ("volume_inside", "near_inside"))
         if volume + near == 0:
             raise ValueError(
                 f"shape {self._shards.ids[shape]!r} in {self._shards.root} has no point inside, so its queries cannot "
-                "be balanced. Prepare it with more near queries, or remove it."
+                "be balanced. Prepare the shape with more near queries, or remove it."
             )
         taken = min(half, volume) if near else half
         parts = []
@@ -190,7 +201,10 @@ class PreparedShapes(ShapeSet):
         return np.concatenate(parts)
 
     def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(half, 3) outside points of a window: first those within `outside_within`, then others, in stored order."""
+        """Return (V/2, 3) outside points for V volume queries.
+
+        They are taken from one window, in stored order: first the points within `outside_within`, then others.
+        """
         half = self._volume // 2
         stored = self._shards.count(shape, "volume_outside")
         points = self._window(shape, "volume_outside", max(half, min(self._outside_window, stored)), rng)
@@ -198,7 +212,7 @@ class PreparedShapes(ShapeSet):
         return points[np.argsort(beyond, kind="stable")[:half]]
 
     def _near_queries(self, shape: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Inside and outside near queries, on average in proportion to the sizes of the two pools."""
+        """Return inside and outside near queries; their numbers are, on average, proportional to the pools' sizes."""
         inside, outside = (self._shards.count(shape, pool) for pool in ("near_inside", "near_outside"))
         expected = self._near * inside / max(inside + outside, 1)
         count = int(expected + rng.random())

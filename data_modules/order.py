@@ -1,14 +1,14 @@
 """The order of samples: which shape is in which batch of which rank, in training and in validation.
 
-The training order is one endless stream of global batches. Pass e over the data is a permutation keyed by
-(seed, e); global batch t is number t mod n of pass t div n. A run's position in the stream is the number of batches
-that it has trained on, which Lightning keeps in its checkpoint. So a run that resumes in the middle of an epoch
-continues with the next batch (Lightning alone would restart the epoch's data), and a run that resumes at the end of an
-epoch starts the next epoch. Neither reads the batches it skips.
+The training order is one endless stream of global batches; a global batch is the batches of all ranks in one step.
+Pass e over the data is a permutation keyed by (seed, e). Global batch t is batch t mod n of pass t div n. A run's
+position in the stream is the number of batches that it has trained on, which Lightning saves in its checkpoints. So a
+run that resumes in the middle of an epoch continues with the next batch (Lightning alone would restart the epoch's
+data), and a run that resumes at the end of an epoch starts the next epoch. Neither reads the batches that it skips.
 
-If the shards are too many for a machine to hold all at once, a pass may go by shards: see `in_lanes`.
+If a machine cannot hold all shards at once, a pass can visit them one after another: see `in_lanes`.
 
-Letters: n batches of one pass, B shapes of a batch on one rank, W ranks, G = W * B shapes of a global batch.
+Letters: n global batches in a pass, B shapes in a batch on one rank, W ranks, G = W * B shapes in a global batch.
 """
 
 import zlib
@@ -21,14 +21,14 @@ from torch.utils.data import Sampler
 
 from lagem.randomness import sample_generator
 
-Key = tuple[int, int]  # (epoch, index): all that a data set needs to make a sample, so workers hold no state
+Key = tuple[int, int]  # (epoch, index), from which a data set makes a sample without any other state
 
 
 class TrainOrder(Sampler[list[Key]]):
-    """Batches of (epoch, index) of one rank.
+    """The training batches of one rank, each a list of (epoch, index).
 
-    In every step, W ranks with batches of B see what one process with batches of W * B sees. The last, incomplete
-    batch of a pass is dropped.
+    In every step, W ranks with batches of B shapes see the same shapes as one process with batches of W * B shapes.
+    The last, incomplete batch of a pass is dropped.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class TrainOrder(Sampler[list[Key]]):
         shards: NDArray[np.integer[Any]] | None = None,
         batches_done: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Order of a training set.
+        """Order a training set.
 
         Args:
-            num_shapes: Shapes in the set.
-            batch_size: B, shapes of a batch on one rank.
+            num_shapes: Number of shapes in the set.
+            batch_size: B, the number of shapes in a batch on one rank.
             seed: The run's seed.
-            rank: Number of this rank.
-            world_size: W.
-            shards: (num_shapes,) number of the shard that holds each shape, for passes by shards (see `in_lanes`); None
-                to shuffle all shapes together.
-            batches_done: Called when an iteration starts; returns how many batches the run has trained on.
+            rank: Index of this rank.
+            world_size: W, the number of ranks.
+            shards: (num_shapes,) index of the shard that holds each shape, to order a pass by shards (see `in_lanes`);
+                None to shuffle all shapes together.
+            batches_done: Called when an iteration starts; returns the number of batches the run has trained on.
         """
         self._global_batch = batch_size * world_size
         if num_shapes < self._global_batch:
@@ -71,11 +71,11 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """n, even if an epoch is resumed: Lightning adds the batches it has counted before."""
+        """Return n, even if an epoch is resumed, because Lightning adds the batches of the epoch that are done."""
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self._batches(self._batches_done())  # called now, not at the first batch
+        return self._batches(self._batches_done())  # the number of batches done now, not at the first batch
 
     def _batches(self, start: int) -> Iterator[list[Key]]:
         epoch = -1
@@ -94,20 +94,21 @@ class TrainOrder(Sampler[list[Key]]):
 
 
 def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
-    """Indices of a pass by shards, global batch after global batch.
+    """Order the shapes of a pass so that every rank reads its shards one after another.
 
-    The shards are shuffled, and so are the shapes within each shard. The resulting line of all shapes is cut into G
-    equal lanes, and each global batch takes the next shape of every lane. So a batch comes from G shards, or from all
-    if there are fewer. A rank always has the same B neighbouring lanes. It reads the shards of each lane one after
-    another, so B shards at a time, and shares only the first and the last of its shards with other ranks.
+    The shards are shuffled, and so are the shapes within each shard. The resulting sequence of all shapes is cut into G
+    equal lanes, and each global batch takes the next shape of every lane. So a global batch reads from at most G
+    shards. A rank always has the same B neighbouring lanes. It reads the shards of each lane one after another, so it
+    reads from B shards at a time, and only the first and the last of its shards are also read by other ranks.
 
     Args:
-        shards: (num_shapes,) number of the shard that holds each shape.
-        lanes: G.
-        rng: Source of the order.
+        shards: (num_shapes,) index of the shard that holds each shape.
+        lanes: G, the number of lanes.
+        rng: Random generator.
 
     Returns:
-        (n * G,) indices; shapes at the end of the line that do not fill a batch are dropped.
+        (n * G,) indices of shapes, one global batch after another. Shapes at the end of the sequence that do not fill
+        a batch are dropped.
     """
     turns = rng.permutation(int(shards.max()) + 1)[shards]
     line = np.lexsort((rng.random(len(shards)), turns))
@@ -116,28 +117,31 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
 
 class ValidationOrder(Sampler[list[Key]]):
-    """Every shape once, in order, in the same number of batches on every rank; their sizes differ by one at most."""
+    """The validation batches of one rank: every shape is in one batch of one rank, in order.
+
+    All ranks have the same number of batches, and the sizes of any two batches differ by at most one.
+    """
 
     def __init__(self, *, num_shapes: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        """Order of a validation set.
+        """Order a validation set.
 
         Args:
-            num_shapes: Shapes in the set.
-            batch_size: Maximum number of shapes in a batch.
-            rank: Number of this rank.
-            world_size: W.
+            num_shapes: Number of shapes in the set.
+            batch_size: Maximum number of shapes in a batch on one rank.
+            rank: Index of this rank.
+            world_size: W, the number of ranks.
         """
         if num_shapes == 0:
             raise ValueError(
-                "the validation set is empty. Name validation shapes in the manifest's column `split`, prepare with a "
-                "larger --val-share, or train without validation with --trainer.limit_val_batches 0."
+                "the validation set is empty. Mark validation shapes in the manifest's column `split`, prepare the "
+                "data with a larger --val-share, or train without validation by --trainer.limit_val_batches 0."
             )
         batches = -(-num_shapes // (batch_size * world_size)) * world_size
         if not 0 < batches <= num_shapes:
             raise ValueError(
-                f"{num_shapes} validation shapes do not give the same number of batches of at most {batch_size} "
-                f"to each of {world_size} rank(s). Validate on more shapes, raise `data.init_args.batch_size`, or use "
-                "fewer ranks."
+                f"{num_shapes} validation shapes cannot be divided into batches of at most {batch_size} so that each "
+                f"of {world_size} rank(s) has the same number of batches. Validate on more shapes, raise "
+                "`data.init_args.batch_size`, or use fewer ranks."
             )
         self._mine = np.array_split(np.arange(num_shapes), batches)[rank::world_size]
 

@@ -1,7 +1,8 @@
-"""Random furniture with exact occupancy, generated on the fly: no files, no download.
+"""The data module for random furniture with exact occupancy, generated during training without any file.
 
-The parameters of a shape are keyed by (seed, 0, id), so an id is the same shape in every epoch; the points drawn on
-it are keyed by (seed, epoch, id). Training and validation ids differ, so no shape is in both sets.
+The parameters of a shape are keyed by (seed, 0, id), so an id is the same shape in every epoch. The points of a sample
+are keyed by (seed, epoch, id), so they are drawn anew in every epoch. Training and validation ids differ, so no shape
+is in both sets.
 """
 
 from functools import partial
@@ -18,11 +19,11 @@ from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
 
-NEAR_SIGMAS = (0.005, 0.05)  # of the jitter of each half of the near queries (LaGeM appendix A)
+NEAR_SIGMAS = (0.005, 0.05)  # standard deviations of the jitter of either half of the near queries (LaGeM appendix A)
 
 
 class ProceduralDataModule(ShapeDataModule):
-    """Tables, chairs, lamps, shelves, mugs, benches, bottles and signs, z up."""
+    """Random tables, chairs, lamps, shelves, mugs, benches, bottles and signs, with z up."""
 
     train_shapes: "ProceduralShapes"
     val_shapes: "ProceduralShapes"
@@ -43,21 +44,21 @@ class ProceduralDataModule(ShapeDataModule):
         reference_points: int = 100_000,
         reference_volume_points: int = 100_000,
     ) -> None:
-        """Procedural shapes.
+        """Generate random furniture.
 
         Args:
-            seed: Seed of the shapes, of their order and of every draw.
-            num_train: Shapes of one epoch.
-            num_val: Validation shapes; `test` and `predict` use them too.
-            batch_size: Shapes of a batch on one rank.
-            num_surface_points: Surface points of a sample.
-            num_volume_queries: Volume queries of a sample, half of them inside.
-            num_near_queries: Near queries of a sample.
-            num_workers: Loading processes of one rank; 0 loads in the training process.
+            seed: Seed of the shapes, of their order, and of all random draws.
+            num_train: Number of training shapes.
+            num_val: Number of validation shapes; `test` and `predict` use them too.
+            batch_size: Number of shapes in a batch on one rank.
+            num_surface_points: Number of surface points in a sample.
+            num_volume_queries: Number of volume queries in a sample; half of them are inside.
+            num_near_queries: Number of near queries in a sample.
+            num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to generate in turn; null for all.
-            reference_points: Surface points of a shape in evaluation.
-            reference_volume_points: Volume points of a shape in evaluation, half of them inside.
+            reference_points: Number of surface points of a shape in evaluation.
+            reference_volume_points: Number of volume points of a shape in evaluation; half of them are inside.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers)
         unknown = sorted(set(categories or ()) - set(CATEGORIES))
@@ -82,7 +83,7 @@ class ProceduralDataModule(ShapeDataModule):
 
 
 class ProceduralShapes(ShapeSet):
-    """`count` shapes, of each category in turn; the arguments are those of `ProceduralDataModule`."""
+    """The `count` shapes of a split, of each category in turn; other arguments as for `ProceduralDataModule`."""
 
     def __init__(
         self,

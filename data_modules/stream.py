@@ -1,7 +1,7 @@
-"""What all data modules share: they load samples in a fixed order, batch them, and choose shapes to evaluate on.
+"""What all data modules share: loading samples in a fixed order, making batches, and choosing shapes for evaluation.
 
-A data set is a pure function of (epoch, index), so the data do not depend on the numbers of ranks, workers and
-restarts. Trainers that use these modules set `use_distributed_sampler: false`.
+Each sample is a pure function of (epoch, index), so the data do not depend on the number of ranks, workers or restarts.
+A trainer that uses these modules must set `use_distributed_sampler: false`.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, R
 from lagem.signals import obey_only_parent
 from lagem.sources.augmentation import Augmentation
 
-PREFETCHED_BATCHES = 4  # of each worker
+PREFETCHED_BATCHES = 4  # per worker
 
 Shuffle = Literal["shapes", "shards"]
 
@@ -34,10 +34,10 @@ class SampleSet(Dataset[Any], ABC):
 
     @abstractmethod
     def __getitem__(self, key: Key) -> Any:
-        """Sample of the shape at an index; it depends on (epoch, index) alone."""
+        """Return a sample of the shape at an index; it depends only on (epoch, index)."""
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]] | None:
-        """Number of the shard that holds each shape, or None for a set without shards.
+        """Return the index of the shard that holds each shape, or None if the set has no shards.
 
         Args:
             at_once: Number of shards that a machine reads from at the same time; None for all of them.
@@ -49,24 +49,27 @@ class SampleSet(Dataset[Any], ABC):
 
 
 class ShapeSet(SampleSet):
-    """Shapes of one split."""
+    """The shapes of one split, from which samples for training and ground truth for evaluation are made."""
 
     @abstractmethod
     def __getitem__(self, key: Key) -> OccupancySample: ...
 
     @abstractmethod
     def category(self, index: int) -> str:
-        """Category of the shape at an index."""
+        """Return the category of the shape at an index."""
 
     @abstractmethod
     def reference(self, index: int) -> ReferenceShape:
-        """The shape at an index with its ground truth, the same in every call."""
+        """Return the shape at an index with its ground truth, the same in every call."""
 
 
 def augmented(
     augment: Augmentation | None, arrays: dict[str, NDArray[np.float32]], rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """The (·, 3) arrays of one sample as tensors, mapped by one random matrix, drawn for its surface_points."""
+    """Return the (·, 3) arrays of a sample as tensors, all multiplied by one random matrix if there is augmentation.
+
+    The augmentation draws the matrix given the array `surface_points`.
+    """
     if augment is not None:
         matrix = augment.draw(arrays["surface_points"], rng)
         arrays = {name: (points @ matrix.T).astype(np.float32) for name, points in arrays.items()}
@@ -74,10 +77,11 @@ def augmented(
 
 
 class ResumableLoader(DataLoader[Any]):
-    """A loader that follows `TrainOrder` and so resumes at the right batch; its state keeps Lightning from warning.
+    """A loader that follows `TrainOrder`, and so resumes at the right batch.
 
-    A checkpoint keeps the settings of the order, to detect a resumed run that cannot see the same shapes as an
-    uninterrupted one. The number of ranks may change if the batch of all ranks together stays the same.
+    The loader has a state because Lightning would otherwise warn. A checkpoint thus holds the settings of the order,
+    which reveal a resumed run that cannot see the same shapes as an uninterrupted one. The number of ranks may change
+    if the size of the global batch stays the same.
     """
 
     batch_sampler: TrainOrder
@@ -97,20 +101,20 @@ class ResumableLoader(DataLoader[Any]):
             )
         if before != mine:
             rank_zero_warn(
-                f"the checkpoint was trained with {before}, this run has {mine}: it continues after that many batches, "
-                "but does not see the shapes that an uninterrupted run would see."
+                f"the checkpoint was trained with {before}, but this run has {mine}. The run continues with the next "
+                "batch, but it does not see the shapes that an uninterrupted run would see."
             )
 
 
 def same_batch(global_batch: int, ranks: int) -> str:
-    """Advice on how to keep the number of shapes of a step."""
+    """Return advice on how to keep `global_batch` shapes per step with this number of ranks."""
     if global_batch % ranks:
         return f"Use a number of ranks that divides {global_batch}, with data.init_args.batch_size to match"
     return f"Set data.init_args.batch_size to {global_batch // ranks}"
 
 
 class StreamDataModule(LightningDataModule):
-    """Loaders over `train_shapes`, `val_shapes` and `test_shapes`, which a subclass fills in `setup`."""
+    """The loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set."""
 
     train_shapes: SampleSet
     val_shapes: SampleSet
@@ -118,13 +122,14 @@ class StreamDataModule(LightningDataModule):
     batch_type: type[OccupancyBatch | LatentBatch]
 
     def __init__(self, *, seed: int, batch_size: int, num_workers: int, shuffle: Shuffle = "shapes") -> None:
-        """Common settings.
+        """Check and keep the settings that all data modules have.
 
         Args:
-            seed: Seed of the order and of every draw.
-            batch_size: Shapes of a batch on one rank.
-            num_workers: Loading processes of one rank; 0 loads in the training process.
-            shuffle: What to shuffle for training: all `shapes`, or the `shards` and the shapes of each.
+            seed: Seed of the order of the shapes, and of all random draws.
+            batch_size: Number of shapes in a batch on one rank.
+            num_workers: Number of loading processes per rank; 0 loads in the training process.
+            shuffle: `shapes` shuffles all shapes together for training; `shards` shuffles the shards, and the shapes
+                within each shard.
         """
         super().__init__()
         if batch_size < 1:
@@ -134,7 +139,7 @@ class StreamDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._rank()
         on_this_machine = 1 if self.trainer is None else self.trainer.num_devices
-        # for the step a lane may be at the end of one shard while a worker already prefetches from the next
+        # a lane may train on the end of one shard while a worker already prefetches from the next, hence the 2
         at_once = 2 * self.batch_size * on_this_machine if self.shuffle == "shards" else None
         shards = self.train_shapes.by_shards(at_once)
         order = TrainOrder(
@@ -158,15 +163,15 @@ class StreamDataModule(LightningDataModule):
         return self._evaluation_loader(self.val_shapes)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch; Lightning does not move the tensors of frozen dataclasses."""
+        """Move a batch to a device, because Lightning does not move the tensors of frozen dataclasses."""
         return batch.to(device)
 
     def _rank(self) -> tuple[int, int]:
-        """This rank's number, and the number of ranks."""
+        """Return the index of this rank, and the number of ranks."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _batches_done(self) -> int:
-        trainer: Any = self.trainer  # overfit_batches has no type
+        trainer: Any = self.trainer  # Any, because overfit_batches has no type
         if trainer is None or trainer.overfit_batches:  # overfitting sees the same batches in every epoch
             return 0
         return batches_trained(trainer)
@@ -188,7 +193,7 @@ class StreamDataModule(LightningDataModule):
 
 
 class ShapeDataModule(StreamDataModule):
-    """Shapes with queries for training, and with ground truth for evaluation."""
+    """A data module of shapes, with queries for training and with ground truth for evaluation."""
 
     train_shapes: ShapeSet
     val_shapes: ShapeSet
@@ -196,9 +201,11 @@ class ShapeDataModule(StreamDataModule):
     batch_type = OccupancyBatch
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
-        """Up to `count` validation shapes (test shapes while testing) with ground truth, always the same ones.
+        """Return this rank's part of a fixed choice of shapes, with ground truth.
 
-        Categories take turns; within a category the shapes are spread evenly. Each of `world_size` ranks loads a part.
+        The choice has up to `count` validation shapes (test shapes while testing). The categories take turns to give a
+        shape, and the shapes of a category are evenly spaced among all of its shapes. The choice is divided among
+        `world_size` ranks.
         """
         shapes = self.test_shapes if self.trainer is not None and self.trainer.testing else self.val_shapes
         members: dict[str, list[int]] = {}

@@ -163,7 +163,7 @@ def test_embeddings_that_do_not_serve_are_refused(tmp_path, root):
     (tmp_path / "words.safetensors").write_text("no tensors")
     with pytest.raises(ValueError, match="not a readable safetensors file of embeddings"):
         module(root, condition=str(tmp_path / "words.safetensors"))
-    with pytest.raises(ValueError, match="categories: there is no such file; a condition is none, category, or"):
+    with pytest.raises(ValueError, match="categories: there is no such file; a condition must be none, category, or"):
         module(root, condition="categories")
 
 

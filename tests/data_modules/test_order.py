@@ -63,7 +63,7 @@ def test_validation_sees_every_shape_once_in_equally_many_batches():
     for num_shapes, batch_size, world_size in itertools.product(range(1, 40), range(1, 9), range(1, 5)):
         common = {"num_shapes": num_shapes, "batch_size": batch_size, "world_size": world_size}
         if num_shapes < world_size or (batch_size == 1 and num_shapes % world_size):
-            with pytest.raises(ValueError, match=f"{num_shapes} validation shapes do not give"):
+            with pytest.raises(ValueError, match=f"{num_shapes} validation shapes cannot be divided"):
                 ValidationOrder(**common)
             continue
         ranks = [ValidationOrder(rank=rank, **common) for rank in range(world_size)]
