@@ -28,11 +28,11 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.pretrained import AUTOENCODERS, pretrained_autoencoder
 from lagem.weights.autoencoder import load_autoencoder
 
-PAPER = "paper's size"  # experiments/autoencoder/shapenet.yaml, with random weights
+PAPER = "paper's size"  # the network of experiments/autoencoder/shapenet.yaml, with random weights
 
 
 def network_of(name: str) -> tuple[Autoencoder, int]:
-    """A network and its number of surface points."""
+    """Return the named network, and the number of surface points that it encodes."""
     if name in AUTOENCODERS:
         network, spec = load_autoencoder(pretrained_autoencoder(name))
         return network, spec.num_surface_points
@@ -85,7 +85,7 @@ def rows_of(network: Autoencoder) -> int:
 
 
 def show(rows: list[dict[str, object]], device: torch.device) -> None:
-    """Print the table."""
+    """Print the rows as a table."""
     columns = ("network", "queries", "plain ms", "folded ms", "plain / folded", "limit", "fold ms", "shapes")
     table = Table(*columns, "difference", "signs", title=f"queries on {device}, median (quartiles)")
     for row in rows:

@@ -38,7 +38,7 @@ def select(side: str, points: Tensor, count: int) -> Tensor:
 def main() -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64, metavar="B", help="clouds (default: 64)")
+    parser.add_argument("--batch", type=int, default=64, metavar="B", help="number of clouds (default: 64)")
     parser.add_argument("--points", type=int, default=4096, metavar="N", help="points per cloud (default: 4096)")
     parser.add_argument("--count", type=int, default=512, metavar="M", help="points to select (default: 512)")
     parser.add_argument("--rounds", type=int, default=20, metavar="K", help="measured rounds (default: 20)")

@@ -1,13 +1,14 @@
-"""Cost of 600,000 shapes at start-up and over an epoch: time, memory and open files, on synthetic folders.
+"""Measures the time, memory and open files that up to 600,000 shapes cost at start-up and over an epoch.
 
     make benchmark NAME=index_scale
 
-It creates folders of 6,000, 60,000 and 600,000 shapes, each with a complete index and shards of 64 shapes whose pools
-hold four points each. Every measurement is a separate process, with the sizes alternating. The data module sets up and
-yields its first batches in random order of shapes, so that every batch opens different shards. For comparison, the
-index alone is read in two ways: as in this version, and row by row with csv.DictReader into lists of strings, as in
-earlier versions. Start-up is the CPU time of the process without imports. Memory is the private memory of the process
-(Linux: RssAnon; for a loading process, the pages that it no longer shares with its parent).
+The benchmark creates folders of 6,000, 60,000 and 600,000 synthetic shapes. Each folder has a complete index and shards
+of 64 shapes, whose pools hold four points each. Every measurement runs in a separate process, and the folders take
+turns. The data module sets up and yields its first batches in a random order of shapes, so every batch opens different
+shards. In addition, the index alone is read in two ways: as in this version, and as in earlier versions, which read it
+row by row with csv.DictReader into lists of strings. Start-up is the CPU time of the process without imports. Memory is
+the private memory of the process: RssAnon on Linux or, for a loading process, the pages that it no longer shares with
+its parent.
 """
 
 import argparse
@@ -44,7 +45,7 @@ CATEGORIES = 100
 
 
 def make_folder(root: Path, shapes: int) -> None:
-    """Write a folder of `shapes` shapes; one in 20 is for validation."""
+    """Write a prepared folder with the given number of shapes; one in 20 is for validation."""
     OCCUPANCY.begin(root, settings=asdict(Settings(surface=POINTS, shapes_per_shard=PER_SHARD)))
     (root / "shards").mkdir()
     ids = sorted(f"category_{n % CATEGORIES:03d}__{hashlib.md5(str(n).encode()).hexdigest()}" for n in range(shapes))
@@ -80,7 +81,7 @@ def shape(id: str, category: str, split: str) -> ShapeArrays:
 
 
 def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
-    """Set up, and read the first batches of an epoch."""
+    """Set up the data module, read the first batches of an epoch, and return the measurements by name."""
     before, start = own_memory("self"), time.process_time()
     data = OccupancyDataModule(
         root=str(root), batch_size=16, num_surface_points=4, num_volume_queries=4, num_near_queries=4, num_workers=0
@@ -106,7 +107,7 @@ def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
 
 
 def index_alone(root: Path, side: str) -> dict[str, float]:
-    """Read the index, as in this version or as in earlier ones."""
+    """Read the index as in this version (`columns`) or as in earlier ones, and return the measurements by name."""
     before, start = own_memory("self"), time.process_time()
     kept = read_index(root / "index.csv", "index") if side == "columns" else as_lists(root / "index.csv")
     seconds = time.process_time() - start
@@ -116,7 +117,7 @@ def index_alone(root: Path, side: str) -> dict[str, float]:
 
 
 def as_lists(path: Path) -> list[list[Any]]:
-    """The index as five lists."""
+    """Return the index as five lists: ids, categories, splits, shards and rows."""
     columns: list[list[Any]] = [[], [], [], [], []]
     words: dict[str, str] = {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -131,24 +132,24 @@ def as_lists(path: Path) -> list[list[Any]]:
 
 
 def status(process: str, name: str) -> float:
-    """A field of /proc/<process>/status, MiB."""
+    """Return a field of /proc/<process>/status, in MiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def own_memory(process: str) -> float:
-    """Memory of a process that is not backed by a file, MiB."""
+    """Return the resident memory of a process without pages backed by files, in MiB."""
     return status(process, "RssAnon")
 
 
 def unshared_memory(process: str) -> float:
-    """Memory that a forked process does not share with its parent, MiB."""
+    """Return the memory that a forked process does not share with its parent, in MiB."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Private_Dirty:"))
 
 
 def open_files(process: str) -> int:
-    """Number of file descriptors and mapped shards."""
+    """Return the number of open file descriptors and mapped shards of a process."""
     maps = Path(f"/proc/{process}/maps").read_text().splitlines()
     return len(os.listdir(f"/proc/{process}/fd")) + sum(line.endswith(".safetensors") for line in maps)
 
@@ -162,11 +163,11 @@ CASES = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="processes per case (default: %(default)s)")
-    parser.add_argument("--batches", type=int, default=1000, metavar="N", help="of 16 shapes (default: %(default)s)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="shapes of each folder")
+    parser.add_argument("--batches", type=int, default=1000, metavar="N", help="batches to read (default: %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="shapes in each folder")
     parser.add_argument("--one", nargs=2, metavar=("CASE", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:

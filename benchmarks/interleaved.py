@@ -17,14 +17,14 @@ Clock = Callable[[Callable[[], object]], float]
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this process for one call."""
+    """Call a function, and return the CPU seconds that this process spent on the call."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def cuda_seconds(work: Callable[[], object]) -> float:
-    """GPU seconds for one call."""
+    """Call a function, and return the seconds that the GPU spent on its work, measured by CUDA events."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     work()
@@ -34,20 +34,20 @@ def cuda_seconds(work: Callable[[], object]) -> float:
 
 
 def clock_of(device: torch.device) -> Clock:
-    """CUDA events on a GPU, CPU seconds elsewhere."""
+    """Return the clock for a device: `cuda_seconds` for a GPU, `cpu_seconds` for any other."""
     return cuda_seconds if device.type == "cuda" else cpu_seconds
 
 
 def interleaved(
     sides: dict[str, Callable[[int], object]], rounds: int, *, warm: bool, clock: Clock = cpu_seconds
 ) -> Times:
-    """Seconds of each side in each round: A B C, A B C, … with the round's number as argument.
+    """Time the sides A, B, C in the order A B C, A B C, …, and return the seconds of each side in each round.
 
     Args:
-        sides: Name of each way, and the function to time.
-        rounds: How often each side runs.
-        warm: Run every round once without timing first, so that files and caches are warm for all sides.
-        clock: Measures the seconds of one call.
+        sides: The function to time for each side, by name; its argument is the number of the round.
+        rounds: Number of rounds.
+        warm: Whether to run all rounds once before timing, so that files and caches are warm for all sides.
+        clock: Function that returns the seconds of one call.
     """
     times: Times = {name: [] for name in sides}
     for number in range(rounds if warm else 0):
@@ -60,7 +60,14 @@ def interleaved(
 
 
 def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms") -> None:
-    """Print median times, and medians and quartiles of the ratios to the reference within each round."""
+    """Print the times of each side, and the ratios of the reference's times to them, taken within each round.
+
+    Args:
+        times: Seconds of each side in each round.
+        reference: Name of the side that the others are compared with.
+        title: Title of the table.
+        unit: Unit of the times as the table shows it, such as `CPU ms`.
+    """
     table = Table("side", f"median {unit}", "quartiles ms", f"median of {reference} / side", "quartiles", title=title)
     base = np.array(times[reference])
     for name, values in times.items():
@@ -76,17 +83,17 @@ def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms
 
 
 def quartiles(values: Sequence[float]) -> list[float]:
-    """First quartile, median and third quartile."""
+    """Return the first quartile, the median and the third quartile."""
     return [float(value) for value in np.quantile(values, [0.25, 0.5, 0.75])]
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Quartiles of the ratios of two sides within each round."""
+    """Return the quartiles of `values / base`, taken within each round."""
     return quartiles(np.array(values) / np.array(base))
 
 
 def in_words(figures: Sequence[float], digits: int = 2) -> str:
-    """`median (first to third quartile)`."""
+    """Return quartiles as the text `median (first to third quartile)`."""
     low, median, high = (f"{figure:,.{digits}f}" for figure in figures)
     return f"{median} ({low} to {high})"
 

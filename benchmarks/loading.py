@@ -1,10 +1,10 @@
-"""Cost of loading one training sample: our loader compared with the authors', at the paper's counts, both warm.
+"""Compares the cost of loading one training sample by our loader and by the authors', with warm file caches.
 
     make benchmark NAME=loading
 
-The authors store a shape as an uncompressed float32 npz of 9.5 MB, load all of it, split it by boolean masks and draw
-without replacement (as in LaGeM's published loader). Ours reads windows of a shard. Both give 8192 surface points,
-1024 volume queries, half of them inside, and 1024 near queries.
+LaGeM's published loader stores a shape as an uncompressed float32 npz file of 9.5 MB. It loads the whole file, splits
+the points by boolean masks, and draws without replacement. Our loader reads windows of a shard. Both return the paper's
+numbers of points: 8192 surface points, 1024 volume queries, half of them inside, and 1024 near queries.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from lagem.preparation.settings import Settings
 from lagem.prepared.shards import Shards, labelled
 from lagem.sources.augmentation import Augmentation
 
-COUNTS = (8192, 1024, 1024)
-ANCHORS = 2048  # of the finest level
+COUNTS = (8192, 1024, 1024)  # surface points, volume queries and near queries of a sample
+ANCHORS = 2048  # number of anchors of the finest level
 
 
 def make_shapes(folder: Path, number: int) -> list[Path]:
-    """Closed meshes of several kinds."""
+    """Write closed meshes of several kinds to a folder, and return their paths."""
     rng = np.random.default_rng(0)
     kinds = (
         lambda: trimesh.creation.icosphere(subdivisions=4),
@@ -43,7 +43,7 @@ def make_shapes(folder: Path, number: int) -> list[Path]:
 
 
 def write_npz(shards: Shards, index: int, path: Path) -> None:
-    """The same shape in the authors' layout; the distances carry only the sign that their loader uses."""
+    """Write a shape in the authors' layout. Its distances are right only in sign, which is all their loader uses."""
     arrays = {"surface_points": shards.read(index, "surface_points")}
     for kind, key in (("volume", "vol"), ("near", "near")):
         arrays[f"{key}_points"], inside = labelled(shards, index, kind)
@@ -69,9 +69,9 @@ def load_npz(path: Path, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure both loaders, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shapes", type=int, default=12, metavar="N", help="shapes (default: %(default)s)")
+    parser.add_argument("--shapes", type=int, default=12, metavar="N", help="number of shapes (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=400, metavar="N", help="samples per side (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(1)

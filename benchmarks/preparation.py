@@ -1,13 +1,14 @@
-"""CPU time and surface error of preparing a mesh: our pipeline and the authors', alternating on the same meshes.
+"""Compares the CPU time and the surface error of our preparation of meshes with those of the authors' pipeline.
 
     pip install point-cloud-utils
     make benchmark NAME=preparation ARGS="--data path/to/manifest.csv"
 
-The authors' pipeline (LaGeM appendix A): Manifold at 50,000 makes every mesh watertight, then surface points and
-signed distances of 250,000 volume and 250,000 near points, all by point-cloud-utils. Ours: `prepare_shape` with the
-same counts. Meshes are drawn with a fixed seed; half of them are closed (they keep their own surface), half open
-(converted). Errors are distances from the exposed surface of the input to the result, and from all of the result to the
-input. As a control, the closed meshes are also converted, although they do not need it.
+Both pipelines prepare the same meshes, in turn. The authors' pipeline (LaGeM appendix A) uses point-cloud-utils: it
+makes every mesh watertight by Manifold at resolution 50,000, samples surface points, and computes the signed distances
+of 250,000 volume points and 250,000 near points. Ours is `prepare_shape` with the same numbers of points. The meshes
+are drawn with a fixed seed. Half of them are closed and keep their own surface; half are open and are converted. Errors
+are distances from the exposed surface of the input to the result, and from all of the result to the input. As a
+control, the closed meshes are also converted, although they do not need it.
 """
 
 import argparse
@@ -35,25 +36,30 @@ from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import MANIFOLD_RESOLUTION, Solid, own_solid, solid_of, surface_error
 
 PAPER = Settings()
-POINTS = 10_000  # to measure the distances from a result to its input
+POINTS = 10_000  # number of points that measure the distance from a result to its input
 
 
 @dataclass
 class Side:
-    """Times and errors of one way to prepare some meshes."""
+    """Times and errors of one pipeline, with one entry for each mesh.
+
+    seconds: CPU seconds.
+    there: Distances from points on the exposed surface of the input to the result.
+    back: Distances from points on the result to the input.
+    """
 
     seconds: list[float] = field(default_factory=list)
     there: list[np.ndarray] = field(default_factory=list)
     back: list[np.ndarray] = field(default_factory=list)
 
     def measure(self, source: Mesh, result: Mesh) -> None:
-        """Add the distances of one mesh."""
+        """Add the distances of one mesh in both directions."""
         rng = np.random.default_rng(0)
         self.there.append(surface_error(source, result, rng))
         self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))
 
     def row(self, against: "Side | None" = None) -> list[str]:
-        """Cells of the table; ratios are of CPU times, mesh by mesh."""
+        """Return the last cells of this side's row; the ratios are of its CPU times to those of `against`, by mesh."""
         words = ["–", "–"]
         if self.seconds:
             words[0] = f"{np.median(self.seconds):.1f}, {np.mean(self.seconds):.1f}"
@@ -68,7 +74,7 @@ class Side:
 
 
 def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
-    """The authors' pipeline, up to the arrays that they store."""
+    """Prepare a mesh as the authors do, except for writing the file, and return the watertight mesh."""
     vertices, faces = pcu.make_mesh_watertight(unit.vertices, unit.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     index, weights = pcu.sample_mesh_random(vertices, faces, PAPER.surface)
     surface = pcu.interpolate_barycentric_coords(faces, index, weights, vertices)
@@ -79,7 +85,7 @@ def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
 
 
 def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
-    """Draw closed and open meshes of a manifest with a fixed seed."""
+    """Draw `each` closed and `each` open meshes of a manifest, and return their paths by kind."""
     with manifest.open(newline="", encoding="utf-8") as file:
         paths = [manifest.parent / row["file"] for row in csv.DictReader(file)]
     chosen: dict[str, list[Path]] = {"closed": [], "open": []}
@@ -97,11 +103,11 @@ def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure both pipelines, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="manifest of meshes")
     parser.add_argument(
-        "--each", type=int, default=12, metavar="N", help="closed meshes, and open meshes (default: %(default)s)"
+        "--each", type=int, default=12, metavar="N", help="meshes to draw of each kind (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draw (default: %(default)s)")
     args = parser.parse_args()
@@ -125,7 +131,7 @@ def main() -> None:
                 (theirs, lambda: made.append(authors(unit, random))),  # noqa: B023
                 (ours, lambda: prepare_shape(path, path.stem, kind, "train", PAPER)),  # noqa: B023
             ]
-            for side, pipeline in work[:: 1 if number % 2 else -1]:  # the two take turns to go first
+            for side, pipeline in work[:: 1 if number % 2 else -1]:  # each is first in every other round
                 side.seconds.append(cpu_seconds(pipeline))
             theirs.measure(unit, made[0])
             solid = solid_of(

@@ -1,17 +1,18 @@
-"""Measures changes to the autoencoder's training, one at a time, against the published recipe at equal CPU time.
+"""Compares changes to the training of the autoencoder, one at a time, with the published recipe at equal CPU time.
 
     make benchmark NAME=recipe ARGS="--data data/meshes --output runs/recipe"
 
-Every side trains with every seed for the same process CPU time (the learning rate falls as a cosine over that time),
-each in a separate process, one seed after the other. The trained network then answers the queries of the validation
-shapes, also with each level replaced by noise, or reconstructs the shapes (`--reconstruct`, minutes per run). The table
-has the means of each side and its differences to `published`, or to another side (`--against`), paired by shape after
-averaging over the seeds, with 95% bootstrap intervals, and the differences for each seed. Finished runs are stored in
-the output and not repeated, so use one output per folder of data. To compare LaGeM with VecSet:
+A side is a recipe: the published one, or one with changes. Every side trains with every seed for the same CPU time, in
+a separate process each time. The learning rate falls as a cosine over that time. The trained network then answers the
+queries of the validation shapes, also with each level replaced by noise. With `--reconstruct` (minutes per run), it
+reconstructs the shapes instead. The table shows the means of each side and their differences from `published`, or from
+the side given by `--against`. Differences are paired by shape after averaging over the seeds, and have 95% bootstrap
+intervals. The last column has the differences for each seed. The results of finished runs are stored in the output
+folder and not computed again, so use one output folder for each data folder. To compare LaGeM with VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
-The sides `going on, ...` start from weights of `experiments/autoencoder/meshes_more_latents.yaml`:
+The sides `going on, ...` continue from weights trained by `experiments/autoencoder/meshes_more_latents.yaml`:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --minutes 5 --init-from CKPT"
 """
@@ -46,10 +47,10 @@ MORE = [LevelSpec(256, 8, depth=2), LevelSpec(128, 16, depth=2), LevelSpec(32, 3
 VECSET = [LevelSpec(256, 8, depth=6, bottleneck="kl")]
 ONE_LEVEL = [LevelSpec(256, 8, depth=6)]  # VecSet with LaGeM's bottleneck
 WIDTH = 128
-PEAK = 1e-3  # learning rate at any batch size
-LATER_PEAK = 3e-4  # for training that starts from trained weights
-WARM_UP = 0.02  # of the CPU time
-OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet, anchored equals local
+PEAK = 1e-3  # highest learning rate, at any batch size
+LATER_PEAK = 3e-4  # highest learning rate if training starts from trained weights
+WARM_UP = 0.02  # fraction of the CPU time
+OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet, `anchored` is the same as `local`
 LATER = {**OURS, "level_dropout": 0.05, "levels": MORE}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
@@ -86,7 +87,7 @@ DATA: dict[str, dict[str, Any]] = {
     "going on, 8192 points": {"num_surface_points": 8192},
     "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
-FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # 4 per step
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # not 16
 
 
 class CPUBudget(Callback):
@@ -96,11 +97,11 @@ class CPUBudget(Callback):
         self.seconds, self.peak, self._start = seconds, peak, 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start counting."""
+        """Start to count CPU time."""
         self._start = time.process_time()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set the learning rate of the next step."""
+        """Set the learning rate of the next step, or stop."""
         spent = (time.process_time() - self._start) / self.seconds
         trainer.should_stop = spent >= 1
         factor = min(spent / WARM_UP, 0.5 * (1 + math.cos(math.pi * min(spent, 1))))
@@ -109,18 +110,18 @@ class CPUBudget(Callback):
 
 
 class DrawnNumbersOfLatents(Callback):
-    """Give the levels between half and twice as many latents, by a factor drawn for every step."""
+    """Multiply the numbers of latents of all levels by one factor between 1/2 and 2, drawn for every step."""
 
     def __init__(self, levels: list[LevelSpec], seed: int) -> None:
         self.levels, self.seed = levels, seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Draw the numbers for the next step."""
+        """Draw the factor, and set the numbers of latents of the next step."""
         factor = 2 ** sample_generator(self.seed, trainer.global_step, "numbers of latents").uniform(-1, 1)
         self._set(pl_module, [replace(level, num_latents=round(factor * level.num_latents)) for level in self.levels])
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restore the original numbers."""
+        """Restore the original numbers of latents."""
         self._set(pl_module, self.levels)
 
     def _set(self, module: LightningModule, levels: list[LevelSpec]) -> None:
@@ -188,7 +189,7 @@ def main() -> None:
     )
     add("--against", choices=list(MODEL), metavar="SIDE", help="side to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
-    add("--init-from", type=Path, metavar="CKPT", help="weights that `going on` and its changes start from")
+    add("--init-from", type=Path, metavar="CKPT", help="weights from which `going on` and its changes start")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
     args = parser.parse_args()
     possible = [side for side in MODEL if side.startswith("going on") == (args.init_from is not None)]

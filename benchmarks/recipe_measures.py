@@ -1,4 +1,4 @@
-"""The measures that `recipe.py` takes of a trained autoencoder on every validation shape, and their table."""
+"""The measures that `recipe.py` computes for a trained autoencoder on every validation shape, and their table."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from lagem.modules.autoencoder import AutoencoderModule
 from lagem.studies.levels import Variant
 
 RESOLUTION = 64  # cells along a side of the grid
-POINTS = 20_000  # on each reconstructed surface
+POINTS = 20_000  # number of points on each reconstructed surface
 ANSWERS = {
     "near_loss": "near loss",
     "near_accuracy": "near accuracy",
@@ -42,7 +42,10 @@ Row = dict[str, Any]  # measures of one shape; None or absent if undefined
 
 @torch.no_grad()
 def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """Answer the queries of every validation shape, also with each level replaced by noise."""
+    """Return the ANSWERS of every validation shape: measures of its answered queries.
+
+    The queries are also answered with each level replaced by noise.
+    """
     rows = []
     for index in range(len(source.val_shapes)):
         sample = source.val_shapes[0, index]
@@ -69,7 +72,7 @@ def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 @torch.no_grad()
 def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """Reconstruct and score every validation shape, also with twice the latents."""
+    """Return the RECONSTRUCTION measures of every validation shape; it is also reconstructed with twice the latents."""
     rows = []
     device, levels = torch.device("cpu"), module.autoencoder.levels
     twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
@@ -93,7 +96,13 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 
 def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict[str, str]) -> list[list[str]]:
-    """Rows: a side's means, its differences to the side `against`, and the first measure's difference per seed."""
+    """Return the rows of the table, header first.
+
+    Args:
+        results: Measures of every shape, by side and by seed.
+        against: Name of the side whose means are subtracted.
+        measures: Title of each measure to show, by name. The last column has the differences of the first one by seed.
+    """
     titles = [cell for title in measures.values() for cell in (title, "difference")]
     rows = [["", "seeds", *titles, "first difference by seed"]]
     for side, by_seed in results.items():
@@ -115,5 +124,5 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
 
 
 def _values(by_seed: dict[int, list[Row]], name: str) -> NDArray[np.float64]:
-    """(seeds, shapes); NaN if a measure is undefined."""
+    """Return one measure as an array of shape (seeds, shapes); NaN for a shape for which it is undefined."""
     return np.array([[row.get(name) for row in rows] for rows in by_seed.values()], dtype=np.float64)

@@ -1,7 +1,7 @@
-"""Changes to the content of training samples, for `recipe.py`; validation samples keep their queries.
+"""Changes to the content of training samples that `recipe.py` compares; validation samples keep their queries.
 
-Distances are measured before augmentation: to the tangent plane of the nearest stored surface point or, farther from
-the surface, to the point itself.
+Distances of queries to the surface are measured before augmentation. Close to the surface, the distance is that to the
+tangent plane of the nearest stored surface point; farther away, it is that to the point itself.
 """
 
 from dataclasses import replace
@@ -22,18 +22,22 @@ from lagem.prepared.shards import Shards
 from lagem.samples import OccupancySample
 from lagem.storage.atomic import write_bytes
 
-NEIGHBOURS = 12  # of a surface point; their normals measure how sharp the surface is there
+NEIGHBOURS = 12  # number of neighbours of a surface point, whose normals measure how sharp the surface is there
 BAND = 0.03  # distance from the surface beyond which a truncated distance is 0 or 1
-CLOSEST = 0.015  # three standard deviations of the closer half of the near queries
-SHARP_SHARE = 0.5  # fraction of the input points drawn in proportion to sharpness
+CLOSEST = 0.015  # largest distance of the closest near queries: three times the smaller sigma of their jitter
+SHARP_SHARE = 0.5  # fraction of the input points drawn in proportion to the sharpness of the surface
 QUERIES = ("volume_inside", "volume_outside", "near_inside", "near_outside")
 
 Change = Literal["sharp points", "truncated distance", "closest near queries"]
-Facts = dict[str, NDArray[np.float16]]  # distances of a shape's queries by pool, and how sharp its surface is
+Facts = dict[str, NDArray[np.float16]]  # of a shape: the distances of its queries, by pool, and its sharpness
 
 
 def facts_of(shards: Shards, index: int) -> Facts:
-    """Distance of each stored query; for each surface point, 1 minus the mean cosine to its neighbours' normals."""
+    """Return the distances of a shape's stored queries to its surface, and the sharpness at each surface point.
+
+    The sharpness is 1 minus the mean absolute cosine of the angles between the normal at the point and those at its
+    neighbours.
+    """
     points, normals = shards.read(index, "surface_points"), shards.read(index, "surface_normals")
     normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)  # stored as eight bits
     tree = cKDTree(points)
@@ -50,7 +54,7 @@ def facts_of(shards: Shards, index: int) -> Facts:
 
 
 def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
-    """`facts_of`, computed once and cached in a folder."""
+    """Return `facts_of(shards, index)`, which is computed once and then cached in a folder."""
     file = folder / f"{shards.ids[index]}.npz"
     if not file.exists():
         content = BytesIO()
@@ -61,7 +65,7 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 
 
 class ChangedShapes(PreparedShapes):
-    """Prepared shapes with changed samples, computed from the distances cached in a folder."""
+    """Prepared shapes whose samples are changed, given the facts cached in a folder."""
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
         vars(self).update(vars(shapes))
@@ -101,10 +105,10 @@ class RecipeData(OccupancyDataModule):
     """Prepared shapes, changed if `change` is set; in validation only the input points can change."""
 
     change: Change | None = None
-    facts: Path  # folder that caches the distances
+    facts: Path  # folder in which the facts of the shapes are cached
 
     def setup(self, stage: str) -> None:
-        """Find the shapes and change their samples."""
+        """Set up the shapes, and replace them by shapes with changed samples."""
         super().setup(stage)
         if self.change is not None:
             self.facts.mkdir(parents=True, exist_ok=True)
@@ -114,14 +118,14 @@ class RecipeData(OccupancyDataModule):
 
 
 def softened(occupancy: Tensor, distances: Tensor) -> Tensor:
-    """Occupancy as a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 beyond BAND."""
+    """Replace occupancy by a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 farther than BAND."""
     return 0.5 + (occupancy - 0.5) * (distances / BAND).clamp(max=1)
 
 
 def sharp_points(
     points: NDArray[np.float32], sharp: NDArray[np.float16], count: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw (count, 3) of a shape's points, a fraction of them in proportion to the sharpness of the surface."""
+    """Draw (count, 3) of a shape's points: SHARP_SHARE of them in proportion to the sharpness, the rest uniformly."""
     weights = sharp.astype(np.float64) + 1e-6
     edges = round(SHARP_SHARE * count)
     rows = [rng.choice(len(points), edges, p=weights / weights.sum()), rng.choice(len(points), count - edges)]

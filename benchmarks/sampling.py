@@ -1,12 +1,12 @@
-"""Cost of a cascade's samples, per stage and for decoding, and their quality, for several numbers of steps.
+"""Measures the cost of a cascade's samples, for each stage and for decoding, and their quality, by number of steps.
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 
-Every number of steps generates the same samples (seeds and categories), alternating batch by batch. Seconds are medians
-and quartiles over batches, for one sample: CPU seconds of this process on a CPU, wall-clock seconds on other devices.
-Quality is the mean Chamfer distance of a sample to the same sample made with the last number of steps, minus the
-sampling floor, the distance of two point samples of one surface. With references, it includes the measures of
-`lagem evaluate-generation`.
+The same samples (seeds and categories) are generated with each number of steps; the numbers alternate batch by batch.
+Times are seconds per sample, as medians and quartiles over batches: CPU seconds of this process on a CPU, wall-clock
+seconds on other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last number
+of steps. The sampling floor, which is the distance of two point samples of one surface, is subtracted from it. With
+`--references`, quality also includes the measures of `lagem evaluate-generation`.
 """
 
 import argparse
@@ -37,16 +37,17 @@ from lagem.studies.study import SampledSurface, formatted_distance
 
 MEASURES = ("mmd_chamfer", "coverage_chamfer", "one_nna_chamfer")
 SHARES = {"recognised": "recognised", "one_solid": "one solid"}
-DECODE = 0  # key of the decoding, next to the levels of the stages
+DECODE = 0  # key of the time for decoding, among keys that are levels
 
 
 @dataclass
 class Side:
-    """One number of steps for each level, fine to coarse.
+    """The samples made with one choice of the number of steps, and their cost.
 
-    shapes: the samples, in order.
-    seconds: seconds per sample of each batch, by level; `DECODE` is the decoding.
-    evaluations: network evaluations per sample, by level.
+    steps: Number of steps for each level, fine to coarse, or one number for all levels.
+    shapes: The samples, in order.
+    seconds: Seconds per sample of each batch, by level; those of the key `DECODE` are for decoding.
+    evaluations: Number of network evaluations per sample, by level.
     """
 
     steps: list[int]
@@ -60,7 +61,7 @@ class Side:
         return ",".join(map(str, self.steps))
 
     def folder(self, output: Path) -> Path:
-        """Folder of its meshes and their evaluation."""
+        """Return the folder of this side's meshes and their evaluation."""
         return output / f"steps_{self.name.replace(',', '_')}"
 
     def make(self, generator: CascadedGenerator, args: argparse.Namespace, category: str | None, batch: range) -> None:
@@ -90,7 +91,7 @@ class Side:
             self.seconds[level].append(value / len(batch))
 
     def distances_to(self, other: "Side", seed: int) -> list[float | None]:
-        """Distance of each sample to the other side's; None if either has no surface."""
+        """Return the distance of each sample to the same sample of another side; None if either has no surface."""
         found = []
         for one, two in zip(self.shapes, other.shapes, strict=True):
             if one.mesh is None or two.mesh is None:
@@ -113,7 +114,7 @@ class Side:
 
 
 def seconds(device: torch.device) -> float:
-    """CPU time of this process; for other devices wall-clock time, after all queued work is done."""
+    """Return the CPU time of this process; for a device other than the CPU, the time when its queued work is done."""
     if device.type == "cpu":
         return time.process_time()
     torch.accelerator.synchronize(device)
@@ -121,7 +122,7 @@ def seconds(device: torch.device) -> float:
 
 
 def cost_rows(sides: Sequence[Side]) -> list[list[str]]:
-    """Rows, header first: evaluations and seconds per sample by stage, coarsest first."""
+    """Return the rows of the table of costs, header first: evaluations and seconds per sample, coarsest stage first."""
     levels = sorted((level for level in sides[0].seconds if level != DECODE), reverse=True)
     rows = [["steps", "evaluations", *(f"level {level}, s" for level in levels), "decoding, s"]]
     for side in sides:
@@ -136,7 +137,14 @@ def quality_rows(
     summaries: Sequence[GenerationSummary],
     seed: int,
 ) -> list[list[str]]:
-    """Rows, header first: distance to the last side's samples, then the measures against references."""
+    """Return the rows of the table of quality, header first.
+
+    Args:
+        sides: The sides, one per row.
+        distances: For each side, the distances of its samples to those of the last side.
+        summaries: For each side, the comparison with the references; empty if there are none.
+        seed: Seed of the bootstrap intervals.
+    """
     shown = [name for name in MEASURES if any(name in summary.overall.means for summary in summaries)]
     shares = [name for name in SHARES if any(name in summary.overall.shares for summary in summaries)]
     titles = [*(TITLES[name][0] for name in shown), *(SHARES[name] for name in shares)]
@@ -154,18 +162,18 @@ def quality_rows(
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median and quartiles."""
+    """Return the median and the quartiles as text."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 
 def steps_of(text: str) -> list[int]:
-    """One number for all levels, or one per level, fine to coarse."""
+    """Parse a number of steps for all levels, or one per level, fine to coarse, such as `8,12,18`."""
     return [int(number) for number in text.split(",")]
 
 
 def main() -> None:
-    """Sample, measure, print and write."""
+    """Generate and measure the samples, print the tables and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")

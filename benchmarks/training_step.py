@@ -1,13 +1,14 @@
-"""Cost of a training step of LaGeM and of VecSet (Table 3 of the paper), for each way to compute it.
+"""Measures the cost of a training step of LaGeM and of VecSet (Table 3 of the paper), for each way to compute it.
 
     make benchmark NAME=training_step
     make benchmark NAME=training_step ARGS="--settings large --rounds 5"
     make benchmark NAME=training_step ARGS="--device cuda --batch 64 --precision bfloat16"
 
-A step is forward and backward on random points, without the optimiser. All sides alternate in one process; times are
-medians and quartiles: CPU seconds of this process on a CPU, CUDA events on a GPU. Operations and bytes kept for the
-backward pass are counted before anything runs, as by `lagem describe`. Peak memory is what a step takes beyond the
-network: on a GPU as counted by the allocator, on a CPU as the resident memory of a process that does one step.
+A step is the forward and the backward pass on random points, without the optimiser. All models and ways to compute them
+alternate in one process. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on
+a GPU. The operations, and the bytes kept for the backward pass, are counted before anything runs, as by
+`lagem describe`. Peak memory is what a step takes beyond the network. On a GPU, the allocator counts it; on a CPU, it
+is the growth of the resident memory of a process that computes one step.
 """
 
 import argparse
@@ -38,7 +39,16 @@ MODELS = ("LaGeM", "VecSet")
 
 @dataclass(frozen=True)
 class Setting:
-    """A pair of columns of Table 3: width C, N input points, and latents, channels and depth of LaGeM and VecSet."""
+    """The sizes of LaGeM and VecSet in two columns of Table 3 that belong together.
+
+    width: Number of feature channels.
+    num_surface_points: Number of input points.
+    num_queries: Number of query points.
+    latents: Number of latents of each level of LaGeM, fine to coarse; VecSet has as many as the first.
+    channels: Number of channels of a latent, for each level of LaGeM.
+    vecset_channels: Number of channels of a latent of VecSet.
+    depth: Number of self-attention blocks of each level of LaGeM.
+    """
 
     width: int
     num_surface_points: int
@@ -49,7 +59,7 @@ class Setting:
     depth: int
 
     def levels(self, model: str) -> list[LevelSpec]:
-        """The levels of one of `MODELS`; VecSet has as many blocks as all levels of LaGeM together."""
+        """Return the levels of one of the `MODELS`; VecSet has as many blocks as all levels of LaGeM together."""
         if model == "VecSet":
             depth = self.depth * len(self.latents)
             return [LevelSpec(self.latents[0], self.vecset_channels, depth=depth, bottleneck="kl")]
@@ -73,11 +83,11 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Name in the table."""
+        """Name of this side in the table."""
         return f"{self.model} {self.step}"
 
     def network(self, device: torch.device) -> Autoencoder:
-        """The network with random weights."""
+        """Return the network with random weights, on a device."""
         torch.manual_seed(0)
         levels = self.setting.levels(self.model)
         return Autoencoder(levels=levels, width=self.setting.width, step=self.step).to(device)
@@ -105,7 +115,7 @@ class Run:
             parameter.grad = torch.zeros_like(parameter)
 
     def step(self) -> Tensor:
-        """Loss of one step, forward and backward."""
+        """Compute the forward and the backward pass of one step, and return the loss."""
         is_half = self.precision == torch.bfloat16
         with torch.autocast(self.device.type, torch.bfloat16) if is_half else nullcontext():
             result = self.network(self.points, self.queries, anchor_indices=self.anchors)
@@ -116,7 +126,7 @@ class Run:
 
 
 def peak_bytes(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
-    """Peak memory that one step takes beyond the network, its gradients and its inputs."""
+    """Return the peak memory in bytes that one step takes beyond the network, its gradients and its inputs."""
     if device.type != "cuda":  # a process for each, as the peak of a process never falls
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["lagem.models.autoencoder"])
@@ -143,7 +153,7 @@ def _resident_peak(side: Side, device: torch.device, batch: int, precision: torc
 
 
 def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
-    """A row for each side of one setting."""
+    """Return a row of results for each side of one setting."""
     device, precision = named_device(args.device), getattr(torch, args.precision)
     sides = [Side(SETTINGS[setting], model, step) for model in args.models for step in args.steps]
     costs = [side.cost(args.batch, precision) for side in sides]

@@ -1,11 +1,11 @@
-"""How far the watertight conversion moves a surface, over all meshes of a manifest.
+"""Measures how far the watertight conversion moves the surfaces of all meshes of a manifest.
 
     make benchmark NAME=watertight ARGS="--data path/to/manifest.csv --workers 2"
 
-For meshes that enclose no solid by themselves, distances are from points on the exposed part of the input to the
-result. As a control, closed meshes are also converted, although they do not need it; their distances are measured both
-ways, from exposed input to result and from result to input. Distances are in unit-sphere units, with 10,000 points per
-mesh and direction; points of all meshes are pooled.
+Distances are measured in both directions: from points on the exposed surface of the input to the result, and from
+points on the result to the input. Each direction takes 10,000 points per mesh; the unit sphere has radius 1. The
+conversion is meant for open meshes, which enclose no solid. As a control, closed meshes are also converted, although
+they do not need it. The column `99th percentile` is that of the points of all meshes together.
 """
 
 import argparse
@@ -32,7 +32,10 @@ Errors = tuple[str, np.ndarray, np.ndarray]
 
 
 def measure(path: Path) -> Errors | None:
-    """Whether a mesh is closed or open, and its errors in both directions; None if it cannot be used."""
+    """Convert one mesh, and return its kind (closed or open) and the distances in both directions.
+
+    The result is None if the mesh cannot be loaded.
+    """
     rng = np.random.default_rng(0)
     try:
         source = load_mesh(path)
@@ -47,7 +50,7 @@ def measure(path: Path) -> Errors | None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Convert and measure all meshes, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="manifest of meshes")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
@@ -73,7 +76,7 @@ def main() -> None:
 
 
 def p99(values: np.ndarray) -> float:
-    """The 99th percentile."""
+    """Return the 99th percentile."""
     return float(np.quantile(values, 0.99))
 
 
