@@ -96,7 +96,7 @@ def test_a_step_whose_command_changed_runs_again(chain_file, tmp_path, submitted
 def test_a_chain_with_a_job_in_the_queue_is_not_submitted_again(jobs, submitted, tmp_path):
     list(submit_chain(jobs))
     (tmp_path / "queue").write_text("4\n")
-    with pytest.raises(ValueError, match="/d: its job 4 is still queued or running"):
+    with pytest.raises(ValueError, match="/d: the job 4 of this folder is still queued or running"):
         list(submit_chain(jobs))
     assert len(submitted()) == 4
     (tmp_path / "queue").write_text("")
@@ -116,14 +116,14 @@ def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, su
         ([], "holds no step"),
         ({"a": 1}, "holds a dict, but a list is needed"),
         (["prepare"], "step 1: holds 'prepare'"),
-        ([{"name": "a"}], "step 1: lacks command"),
+        ([{"name": "a"}], "step 1: lacks the field command"),
         ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown field aftre; the fields are name, command"),
         ([{"name": "a", "command": "x", "after": "b"}], "after is 'b', but must be list"),
         ([{"name": "a", "command": "x", "after": ["b"]}], "waits for b, but the steps before it are none"),
-        ([STEPS[0], {"name": "b", "command": ""}], "chain.yaml: step 2: its command is empty"),
+        ([STEPS[0], {"name": "b", "command": ""}], "chain.yaml: step 2: has an empty command"),
         ([STEPS[0], {"name": "b", "command": "bundle 'x"}], "chain.yaml: step 2: No closing quotation"),
         ([STEPS[0], {"name": "../../evil", "command": "x"}], "chain.yaml: step 2: the name '../../evil'"),
-        ([{"name": "a", "command": "x"}, {"name": "a", "command": "x"}], "step 2: another step is named 'a'"),
+        ([{"name": "a", "command": "x"}, {"name": "a", "command": "x"}], "step 2: an earlier step is also named 'a'"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_chain_is_one_line(steps, message, chain_file, capsys):

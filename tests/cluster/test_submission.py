@@ -125,7 +125,7 @@ def test_devices_that_the_profile_does_not_have_are_refused(profile_file, capsys
     profile = profile_file(nodes=2, gpus_per_node=4)
     for words in (["--trainer.devices", "2"], ["--trainer.num_nodes=4"], ["--trainer.default_root_dir", "elsewhere"]):
         message = refusal(capsys, "--dry-run", "--profile", profile, "--", "fit", "--config", TOY, *words)
-        assert message.startswith(f"lagem: error: {words[0].split('=')[0]} is ") and "Leave it out" in message
+        assert message.startswith(f"lagem: error: {words[0].split('=')[0]} is ") and "Leave this option out" in message
     same = ["--trainer.devices=4", "--trainer.num_nodes", "2"]
     assert dry_run(capsys, "--profile", profile, "--", "fit", "--config", TOY, *same).count("--trainer.devices") == 1
 
@@ -162,7 +162,7 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
         (["--array", "1", "--", "prepare", "a", "--output", "b"], "at least 2"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part", "0/2"], "--part is set by --array"),
         (["--array", "2", "--", "prepare", "a", "--output", "b", "--part=0/2"], "--part is set by --array"),
-        (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "no slashes"),
+        (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "cannot be used for a folder"),
         (["--name", "bash", "--", "prepare", "a", "--output", "b"], "Lightning ignores SLURM"),
         (["--local", "--", "prepare", "a", "--output", "b"], "--local needs --array"),
         (["--chain", "x.yaml", "--", "prepare"], "give either a command"),

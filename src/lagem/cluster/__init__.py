@@ -1,1 +1,1 @@
-"""Jobs for SLURM: profile, job, array, chain, submission."""
+"""Jobs for SLURM: their profile, batch script, arrays and chains, and their submission."""

@@ -1,8 +1,8 @@
-"""Run the parts of a long job as an array of tasks (submitit): on SLURM, or as processes on this machine.
+"""Run the parts of a long job by submitit, as an array of SLURM tasks or as processes on this machine.
 
-A part is the same command with `--part I/N`. It processes those of its items that are not done yet; the last step is
-done by the command without `--part`. So a killed part can be requeued or submitted again, and no work is lost or
-repeated.
+A part is the job's command with `--part I/N` added. It processes those of its items that are not done yet. So a killed
+part can be requeued or submitted again, and no work is lost or repeated. When all parts are done, the command without
+`--part` does the last step.
 """
 
 import importlib.util
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 PARTED = ("prepare", "encode", "evaluate")
-AT_ONCE = 1000  # most tasks of an array that may run at the same time; the scheduler decides how many do
-REQUEUES = 1000  # of a part at its time limit; submitit's default is 3
+AT_ONCE = 1000  # how many tasks of an array may run at the same time; the scheduler decides how many do
+REQUEUES = 1000  # how often a part may be requeued at its time limit; submitit's default is 3
 
 
 @dataclass(frozen=True)
 class ArrayTask:
-    """One part of a job, as submitit calls it on the machine that runs it.
+    """One part of a job; submitit calls it on the machine that runs the part.
 
     Args:
         command: Verb and arguments of `lagem`.
-        number: Number of the part, counted from 0.
+        number: Index of the part, counted from 0.
         count: Number of parts.
     """
 
@@ -46,24 +46,24 @@ class ArrayTask:
         try:
             main([*self.command, "--part", f"{self.number}/{self.count}"])
         except SystemExit as stop:
-            if stop.code in (1, 2):  # other codes mean that it is requeued
+            if stop.code in (1, 2):  # another code means that the part is requeued
                 raise RuntimeError(f"part {self.number}/{self.count} ended with exit code {stop.code}") from None
             raise
 
     def checkpoint(self) -> "DelayedSubmission":
-        """What to run after a preemption or a time limit: the same task, because a part resumes."""
+        """Return the task to run after a preemption or a time limit: this one, because a part can resume."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def parts_of(job: Job) -> list[ArrayTask]:
-    """The parts of a job; raises ValueError if its command cannot be split."""
+    """Return the parts of a job; raises ValueError if its command cannot be split, or submitit is not installed."""
     if job.command[0] not in PARTED:
         raise ValueError(f"`lagem {job.command[0]}` cannot be split into parts; {', '.join(PARTED)} can.")
     require_submitit()
     if value_of("--part", job.command) is not None:
-        raise ValueError("--part is set by --array; leave it out.")
+        raise ValueError("--part is set by --array; leave --part out.")
     return [ArrayTask(tuple(job.command), number, job.parts) for number in range(job.parts)]
 
 
@@ -74,11 +74,14 @@ def require_submitit() -> None:
 
 
 def submit_parts(job: Job, after: Sequence[str]) -> str:
-    """Submit the parts of a job as an array, and return the array's id.
+    """Submit the parts of a job as an array.
 
     Args:
-        job: The job; logs go to its folder.
+        job: The job; the logs of its parts go to its folder.
         after: Ids of jobs that must succeed first.
+
+    Returns:
+        The id of the array.
     """
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -90,14 +93,15 @@ def submit_parts(job: Job, after: Sequence[str]) -> str:
         first, *_ = executor.submit_array(parts)
     except (FailedJobError, FailedSubmissionError) as error:
         raise ValueError(
-            f"sbatch refused {job.parts} parts ({error}); the cluster's MaxArraySize, often 1001, is the limit."
+            f"sbatch refused an array of {job.parts} parts ({error}). The limit is the cluster's MaxArraySize, often "
+            "1001; give a smaller --array."
         ) from None
     return str(first.job_id).split("_")[0]
 
 
 def script_of_parts(job: Job, after: Sequence[str]) -> str:
-    """The batch script that submitit writes for the parts of a job."""
-    from submitit.slurm.slurm import _make_sbatch_string  # its executor shows the script only on a machine with SLURM
+    """Return the batch script that submitit writes for the parts of a job."""
+    from submitit.slurm.slurm import _make_sbatch_string  # submitit's executor makes the script only if SLURM is there
 
     count = len(parts_of(job))
     command = f"{job.python_words} -u -m submitit.core._submit {shlex.quote(str(folder_of(job)))}"
@@ -106,7 +110,7 @@ def script_of_parts(job: Job, after: Sequence[str]) -> str:
 
 
 def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
-    """Resources of one task of the array, under the names that submitit's SLURM executor uses."""
+    """Return the resources of one task of the array, under the names that submitit's SLURM executor uses."""
     profile = job.profile
     wanted = {
         "job_name": job.name,
@@ -168,5 +172,5 @@ def run_parts_here(job: Job) -> None:
 
 
 def folder_of(job: Job) -> Path:
-    """The folder of submitit's files and of the logs of the parts."""
+    """Return the folder of submitit's files and of the logs of the parts."""
     return job.folder / "parts"

@@ -1,4 +1,4 @@
-"""A chain of jobs: a YAML list of steps, each of which waits for the steps it depends on."""
+"""A chain of jobs, read from a YAML list of steps; each step waits for the steps that it depends on."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ class Step:
         name: Name of the step and of its folder.
         command: Verb and arguments of `lagem`; `{folder}` stands for the chain's folder.
         after: Names of earlier steps that must succeed first.
-        profile: Fields of the profile to replace.
-        array: Number of parts, each a task of an array; 0 for one job.
+        profile: Fields that replace those of the chain's profile.
+        array: Number of array tasks that share the work; 0 for no array.
     """
 
     name: str
@@ -31,12 +31,12 @@ class Step:
 
 
 def load_chain(path: Path) -> list[Step]:
-    """Read the steps of a chain, in order; raises ValueError in one line if there is a mistake in the file."""
+    """Read the steps of a chain, in order; raises ValueError with a message of one line if the file is wrong."""
     steps: list[Step] = []
     for number, values in enumerate(read_yaml(path, list), 1):
         where = f"{path}: step {number}"
         if not isinstance(values, dict):
-            raise ValueError(f"{where}: holds {values!r}, but a mapping is needed.")
+            raise ValueError(f"{where}: holds {values!r}, but a step must be a mapping.")
         check_fields(Step, values, where=where)
         try:
             checked_folder(path.parent, values["name"])
@@ -44,10 +44,10 @@ def load_chain(path: Path) -> list[Step]:
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
         if not words:
-            raise ValueError(f"{where}: its command is empty.")
+            raise ValueError(f"{where}: has an empty command.")
         step, earlier = Step(**values), [step.name for step in steps]
         if step.name in earlier:
-            raise ValueError(f"{where}: another step is named {step.name!r} too.")
+            raise ValueError(f"{where}: an earlier step is also named {step.name!r}; give each step another name.")
         if unknown := [name for name in step.after if name not in earlier]:
             raise ValueError(
                 f"{where}: waits for {', '.join(unknown)}, but the steps before it are {', '.join(earlier) or 'none'}."
@@ -61,13 +61,16 @@ def load_chain(path: Path) -> list[Step]:
 def jobs_of(
     steps: Sequence[Step], profile: Mapping[str, Any], folder: Path, python: str
 ) -> list[tuple[Job, list[str]]]:
-    """The jobs of a chain, each with the names of those it waits for.
+    """Make the jobs of a chain.
 
     Args:
-        steps: Steps as `load_chain` returns them.
-        profile: Fields of the profile, which steps may replace.
+        steps: Steps, as `load_chain` returns them.
+        profile: Fields of the chain's profile, which steps may replace.
         folder: Folder of the chain; each step has a folder inside it.
         python: Shell words that start Python, unless the profile sets `python`.
+
+    Returns:
+        Each job with the names of the jobs that it waits for.
     """
     return [
         (

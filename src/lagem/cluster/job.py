@@ -1,7 +1,8 @@
-"""One `lagem` command as a SLURM job: what it asks for, and the batch script that runs it.
+"""One `lagem` command as a SLURM job: the resources that it requests, and the batch script that runs it.
 
-A training runs one task for each GPU of every node; any other command is one task. Commands that can resume are
-signalled before the time limit and then requeued: a training requeues itself, a trap in the script requeues the others.
+A training runs one task for each GPU of every node; any other command runs one task. Before the time limit, SLURM
+signals a command that can resume. A training then saves and requeues itself; for other commands, a trap in the script
+requeues the job.
 """
 
 import shlex
@@ -23,10 +24,12 @@ class Job:
     Args:
         name: Name of the job.
         command: Verb and arguments of `lagem`.
-        folder: Holds script, command, logs and the marker file `finished`; for a fit, it is also the run folder.
-        profile: What the job asks of the cluster.
+        folder: Folder of the script, the command, the logs and the marker file `finished`; for a training, it is also
+            the run folder.
+        profile: Resources that the job requests from the cluster.
         python: Shell words that start Python, unless the profile sets `python`.
-        parts: Tasks of an array that share the work before the command itself does the last step; 0 for none.
+        parts: Number of array tasks that share the work; when they are done, the command itself does the last step.
+            0: no array.
     """
 
     name: str
@@ -39,10 +42,11 @@ class Job:
     def __post_init__(self) -> None:
         if self.name in TAKEN_FOR_A_SHELL:
             raise ValueError(
-                f"a job cannot be named {self.name!r}, as Lightning ignores SLURM in such jobs; choose another."
+                f"a job cannot be named {self.name!r}, because Lightning ignores SLURM in a job with this name; "
+                "choose another name."
             )
         if self.parts == 1 or self.parts < 0:
-            raise ValueError(f"{self.name}: an array of {self.parts} parts is too small; give at least 2.")
+            raise ValueError(f"{self.name}: an array must have at least 2 parts, but {self.parts} was given.")
 
     @property
     def python_words(self) -> str:
@@ -51,31 +55,31 @@ class Job:
 
     @property
     def script(self) -> Path:
-        """File of the batch script."""
+        """Path of the batch script."""
         return self.folder / "job.sh"
 
     @property
     def command_file(self) -> Path:
-        """File of the command, without what the profile adds."""
+        """Path of the file that holds the command, without the arguments that the profile adds."""
         return self.folder / "command.txt"
 
     @property
     def id_file(self) -> Path:
-        """File of the ids of the job and of its array."""
+        """Path of the file that holds the ids of the job and of its array."""
         return self.folder / "job_id.txt"
 
     @property
     def finished(self) -> Path:
-        """Marker file of a command that succeeded."""
+        """Path of the marker file that exists if the command has succeeded."""
         return self.folder / "finished"
 
     def text(self) -> str:
-        """The batch script."""
+        """Return the batch script."""
         verb = self.command[0]
         srun = f"srun --kill-on-bad-exit=1 --cpus-per-task={self.profile.cpus_per_task} {self.python_words} -m lagem"
         run = f"{srun} {wrapped(self.command_on(self.profile))}"
         if verb in RESUMABLE:
-            # If the script exited before SLURM ends it, the job would be over and not requeued.
+            # The script must not exit before SLURM ends it, because the job would then be over and not requeued.
             requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\" && sleep 300' USR1  # the command will resume"
             run = f'{requeue}\n{run} &\nwait "$!"'
         logs, mark = shlex.quote(str(self.folder)), shlex.quote(str(self.finished))
@@ -93,7 +97,7 @@ class Job:
         return "\n".join(lines) + "\n"
 
     def options(self) -> Mapping[str, str | int | bool]:
-        """Options of sbatch."""
+        """Return the options of sbatch by name."""
         profile, verb = self.profile, self.command[0]
         training = verb in TRAINING
         gpus = profile.gpus_per_node if training else min(profile.gpus_per_node, 1)
@@ -116,7 +120,11 @@ class Job:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def command_on(self, profile: Profile) -> list[str]:
-        """The command; for a training, with the profile's devices and the run folder added."""
+        """Return the command as it runs under a profile: a training gets the profile's devices and the run folder.
+
+        Raises:
+            ValueError: If the command sets one of these options to another value.
+        """
         verb = self.command[0]
         if verb not in TRAINING:
             return list(self.command)
@@ -131,35 +139,41 @@ class Job:
                 added.append(f"{name}={value}")
             elif given != str(value):
                 raise ValueError(
-                    f"{name} is {given}, but the job has {value}. Leave it out, because the job sets it from the "
-                    "profile (nodes, gpus_per_node) and the run folder; or change those."
+                    f"{name} is {given}, but the job has {value}. Leave this option out, because the job sets it from "
+                    "the profile (nodes, gpus_per_node) or to the run folder; or change the profile or the folder."
                 )
         if verb == "fit" and value_of("--ckpt_path", self.command) is None:
-            added.append("--ckpt_path=last")  # so that it also resumes after a node failed
+            added.append("--ckpt_path=last")  # so that the training also resumes after a node failed
         return [*self.command, *added]
 
 
 def signal_of(verb: str, seconds: int) -> str | None:
-    """Value of sbatch's `--signal`, for every process of a training, or for the script of any other command."""
+    """Return the value of sbatch's `--signal`, or None for a command that cannot resume.
+
+    The signal goes to every process of a fit; for any other command, it goes only to the script.
+    """
     if verb in TRAINING:
         return f"USR1@{seconds}" if verb == "fit" else None
     return f"B:USR1@{seconds}" if verb in RESUMABLE else None
 
 
 def checked_folder(runs: Path, name: str) -> Path:
-    """Folder of a job; raises ValueError if its name cannot be used for a folder."""
+    """Return the folder of the job with this name; raises ValueError if the name cannot be used for a folder."""
     if not name or name.startswith(".") or any(letter in name for letter in "/\\\n"):
-        raise ValueError(f"the name {name!r} cannot be used for a folder: it must have no slashes and no leading dot.")
+        raise ValueError(
+            f"the name {name!r} cannot be used for a folder: it must not be empty, start with a dot, or contain a "
+            "slash, a backslash or a newline."
+        )
     return runs / name
 
 
 def option_line(name: str, value: str | int | bool) -> str:
-    """One option of sbatch as a line of a script."""
+    """Return one option of sbatch as a line of a script."""
     return f"#SBATCH --{name}" if value is True else f"#SBATCH --{name}={shlex.quote(str(value))}"
 
 
 def values_of(name: str, command: Sequence[str]) -> list[str]:
-    """The values of an option of a command line, in order."""
+    """Return the values that a command line gives to an option, in order."""
     values = []
     for word, after in zip(command, [*command[1:], None], strict=True):
         if word == name and after is not None:
@@ -170,12 +184,12 @@ def values_of(name: str, command: Sequence[str]) -> list[str]:
 
 
 def value_of(name: str, command: Sequence[str]) -> str | None:
-    """The value of an option of a command line, the last one if it is given more than once; None without it."""
+    """Return the last value that a command line gives to an option; None if it does not give the option."""
     return ([None, *values_of(name, command)])[-1]
 
 
 def wrapped(words: Sequence[str]) -> str:
-    """Words quoted for a shell, with one line for each option."""
+    """Return words as one shell command, in which each option starts a new line."""
     text = ""
     for word in words:
         text += f" \\\n    {shlex.quote(word)}" if word.startswith("--") else f" {shlex.quote(word)}"

@@ -1,4 +1,4 @@
-"""A cluster profile: what a job asks of SLURM, and what its nodes run before the command."""
+"""A cluster profile: the resources that a job requests from SLURM, and what its nodes run before the command."""
 
 import math
 from collections.abc import Mapping
@@ -9,21 +9,23 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Resources of one job; the cluster decides about fields that are not set.
+    """Resources of one job; for a resource that is None, the cluster's default applies.
 
     Args:
         partition: Partition to submit to.
         account: Account to charge.
-        nodes: Nodes of a training; any other command uses one.
-        gpus_per_node: GPUs of each node; a training runs one task on each GPU. 0 for one task without a GPU.
-        cpus_per_task: CPU cores of each task.
+        nodes: Number of nodes of a training; any other command uses one.
+        gpus_per_node: Number of GPUs of each node. A training runs one task on each GPU; 0 runs one task per node
+            without a GPU.
+        cpus_per_task: Number of CPU cores of each task.
         memory: Memory of a node as SLURM spells it, such as 120G; "0" for all of it.
-        hours: Time limit.
-        signal_seconds: Seconds before the time limit at which a job is signalled to save and requeue; SLURM may be
-            a minute early.
-        python: Shell words that start Python on the nodes; by default the interpreter that submits.
-        environment: Shell lines before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
-        sbatch: More options of sbatch, without the dashes, such as {constraint: a100}; true for one without a value.
+        hours: Time limit in hours.
+        signal_seconds: How many seconds before the time limit a job is signalled to save and requeue; SLURM may signal
+            a minute earlier.
+        python: Shell words that start Python on the nodes; None for the interpreter that submits the job.
+        environment: Shell lines to run before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
+        sbatch: More options of sbatch by name, without dashes, such as {constraint: a100}; an option without a value
+            is true.
     """
 
     partition: str | None = None
@@ -46,8 +48,8 @@ class Profile:
             raise ValueError(f"gpus_per_node is {self.gpus_per_node}, but must not be negative.")
         if self.minutes * 60 <= self.signal_seconds:
             raise ValueError(
-                f"hours is {self.hours:g}, which is no longer than signal_seconds, {self.signal_seconds}: "
-                "the job would be signalled to stop before it began."
+                f"hours is {self.hours:g}, which is no longer than signal_seconds ({self.signal_seconds} s), so the "
+                "job would be signalled to stop before it began. Raise hours, or lower signal_seconds."
             )
 
     @property
@@ -57,12 +59,12 @@ class Profile:
 
     @property
     def tasks_per_node(self) -> int:
-        """Processes of a training on each node: one for each GPU."""
+        """Number of processes of a training on each node: one for each GPU, or one without a GPU."""
         return max(self.gpus_per_node, 1)
 
 
 def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
-    """A profile from plain values; an error message begins with `where` they were found."""
+    """Make a profile from plain values; `where` says where they were found and starts each error message."""
     check_fields(Profile, values, where=where)
     try:
         return Profile(**values)
@@ -71,7 +73,16 @@ def make_profile(values: Mapping[str, Any], *, where: str) -> Profile:
 
 
 def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
-    """Raise ValueError in one line unless plain values fit the fields of a dataclass by name and type."""
+    """Check that plain values fit the fields of a dataclass.
+
+    Args:
+        kind: The dataclass.
+        values: The values, by name of their field.
+        where: Where they were found; each error message starts with it.
+
+    Raises:
+        ValueError: If a field is unknown, missing or of the wrong type; the message is one line.
+    """
     hints, own = get_type_hints(kind), fields(kind)
     if unknown := [str(name) for name in values if name not in hints]:
         raise ValueError(
@@ -79,14 +90,14 @@ def check_fields(kind: type, values: Mapping[str, Any], *, where: str) -> None:
         )
     needed = [one.name for one in own if one.default is MISSING and one.default_factory is MISSING]
     if missing := [name for name in needed if name not in values]:
-        raise ValueError(f"{where}: lacks {', '.join(missing)}.")
+        raise ValueError(f"{where}: lacks the field {', '.join(missing)}.")
     for name, value in values.items():
         if not has_type(value, hints[name]):
             raise ValueError(f"{where}: {name} is {value!r}, but must be {type_name(hints[name])}.")
 
 
 def has_type(value: Any, hint: Any) -> bool:
-    """Whether a plain value has the type of a field."""
+    """Return whether a plain value has a type, given as the type hint of a field."""
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
@@ -104,5 +115,5 @@ def has_type(value: Any, hint: Any) -> bool:
 
 
 def type_name(hint: Any) -> str:
-    """The name of a type, for a message."""
+    """Return the name of a type for an error message."""
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,4 +1,4 @@
-"""One call of `lagem submit`: its jobs, which are checked before any is submitted, and what is done with them."""
+"""One call of `lagem submit`: checks all jobs that it asks for, and then submits, runs or previews them."""
 
 import contextlib
 import io
@@ -23,17 +23,18 @@ from lagem.configuration.yaml_text import read_yaml
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One command, in parts or whole, or a chain of commands.
+    """What to submit: one command, or a chain of commands.
 
     Args:
         command: Verb and arguments of `lagem`; empty for a chain.
         chain: File of a chain of commands; None for one command.
-        profile: File of the profile; None for the default one.
-        parts: Tasks of an array that share the work; 0 for none.
-        local: Whether the parts run as processes of this machine.
+        profile: File of the profile; None for the default profile.
+        parts: Number of array tasks that share the work; 0 for no array.
+        local: Whether the parts run as processes on this machine.
         after: Ids of jobs that must succeed first.
-        name: Name of the job and its folder; None to make one from the command and the time.
-        runs: Parent of the jobs' folders.
+        name: Name of the job or the chain, and of its folder; None to choose one from the command and the time, or
+            from the file of the chain.
+        runs: Parent of the folders of jobs and chains.
         dry_run: Whether to print the scripts instead of submitting them.
     """
 
@@ -51,14 +52,14 @@ class Request:
         if bool(self.command) == bool(self.chain):
             raise ValueError("give either a command after --, or a --chain.")
         if self.local and not self.parts:
-            raise ValueError("--local needs --array; without parts, run the command itself.")
+            raise ValueError("--local needs --array. To run the command here without parts, leave out `submit`.")
         if self.local and self.after:
-            raise ValueError("--after waits for jobs of a cluster, but --local runs here.")
+            raise ValueError("--after waits for jobs of a cluster, so it cannot be used with --local; leave one out.")
         if self.chain and self.parts:
-            raise ValueError("--array is for one command; in a chain, each step has its own `array:`.")
+            raise ValueError("--array is for one command; in a chain, set `array` in the steps instead.")
 
     def jobs(self) -> Chain:
-        """The requested jobs, each with the names of those it waits for."""
+        """Return the requested jobs, each with the names of the jobs that it waits for."""
         python = shlex.quote(sys.executable)
         if self.chain:
             folder = checked_folder(self.runs, self.name or self.chain.stem)
@@ -70,7 +71,7 @@ class Request:
         ]
 
     def profile_fields(self) -> dict[str, Any]:
-        """Checked fields of the profile's file."""
+        """Return the fields in the profile's file, after checking them."""
         if self.profile is None:
             return {}
         values: dict[str, Any] = read_yaml(self.profile, dict)
@@ -100,7 +101,7 @@ def carry_out(request: Request) -> None:
 
 
 def title_of(command: Sequence[str]) -> str:
-    """A short name for a command: that of its experiment (the first --config; layers come after it), or its verb."""
+    """Return a short name for a command: the stem of its first `--config`, which is the experiment, or its verb."""
     configs = values_of("--config", command)
     return Path(configs[0]).stem if configs else command[0]
 
@@ -117,7 +118,10 @@ def check(job: Job) -> None:
 
 
 def check_training(job: Job) -> None:
-    """Parse the command of a training, and print a note if its experiment is for other devices than the profile's."""
+    """Parse the command of a training.
+
+    If the experiment is for other numbers of nodes or devices than the profile has, a note is printed.
+    """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main([*job.command, "--print_config"])
@@ -127,7 +131,8 @@ def check_training(job: Job) -> None:
     devices = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
     if devices != (job.profile.nodes, job.profile.tasks_per_node):
         print(
-            f"note: {job.name}: the experiment is for {devices[0]} x {devices[1]} nodes x devices, but the "
-            f"profile has {job.profile.nodes} x {job.profile.tasks_per_node}; batch_size is per device.",
+            f"note: {job.name}: the experiment is for {devices[0]} x {devices[1]} nodes x devices, but the profile has "
+            f"{job.profile.nodes} x {job.profile.tasks_per_node}, which changes the global batch: batch_size is per "
+            "device.",
             file=sys.stderr,
         )

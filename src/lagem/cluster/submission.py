@@ -9,7 +9,7 @@ from lagem.cluster.arrays import script_of_parts, submit_parts
 from lagem.cluster.job import Job, value_of
 from lagem.storage.atomic import write_text
 
-Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of earlier ones that it waits for
+Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of the earlier jobs that it waits for
 
 
 def submit(job: Job, after: Sequence[str] = ()) -> str:
@@ -17,13 +17,14 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
 
     Args:
         job: The job; its script is written to its folder.
-        after: Ids of jobs that must succeed first; if one fails, this job is cancelled.
+        after: Ids of jobs that must succeed first; if one of them fails, this job is cancelled.
 
     Returns:
         The job's id.
 
     Raises:
-        ValueError: If SLURM refuses the job or is not installed; the message is one line.
+        ValueError: If SLURM is not installed or refuses the job, or if its folder holds a queued job or another run.
+            The message is one line.
     """
     require_slurm()
     refuse_queued_job(job)
@@ -44,16 +45,18 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
 
 
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
-    """Submit jobs that wait for one another; skip a job that has already succeeded, unless one it waits for runs.
+    """Submit the jobs of a chain.
+
+    A job that has already succeeded is skipped, unless a job that it waits for is submitted.
 
     Args:
         chain: The jobs.
-        after: Ids of jobs that must succeed before any of them starts.
+        after: Ids of jobs that must succeed before any job of the chain starts.
 
     Yields:
         Each job with its id, or with None if it is skipped.
     """
-    for job, _ in chain:  # before the first one is submitted
+    for job, _ in chain:  # check all jobs before the first is submitted
         refuse_queued_job(job)
     ids: dict[str, str] = {}
     for job, needed in chain:
@@ -66,7 +69,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """Text of what `submit` would submit; only the script if there are no parts and nothing to wait for."""
+    """Return what `submit` would submit, as text; it is only the script if the job has no parts and waits for none."""
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
@@ -77,47 +80,48 @@ def preview(job: Job, after: Sequence[str] = ()) -> str:
 
 
 def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
-    """Text of what `submit_chain` would submit if no job had succeeded yet."""
+    """Return what `submit_chain` would submit if no job had succeeded yet, as text."""
     texts = [f"# == {job.name}\n{preview(job, needed or after)}" for job, needed in chain]
     return "\n".join(["# The names of steps stand for the ids of their jobs.", *texts])
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the same command has succeeded, with any profile."""
+    """Return whether the job's command has succeeded in its folder, with whatever profile."""
     return job.finished.exists() and is_submitted_command(job)
 
 
 def is_submitted_command(job: Job) -> bool:
-    """Whether the last job of this folder had the same command."""
+    """Return whether the last job submitted from this job's folder had the same command."""
     kept = job.command_file
     return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
 def refuse_queued_job(job: Job) -> None:
-    """Raise ValueError if the last job of this folder is still in the queue."""
+    """Raise ValueError if the last job submitted from this job's folder is still queued or running."""
     if not job.id_file.exists():
         return
     ids = job.id_file.read_text(encoding="utf-8")
     queued = subprocess.run(["squeue", "-h", "-j", ids], capture_output=True, text=True)
     if queued.returncode == 0 and queued.stdout.strip():  # squeue fails for an id that SLURM no longer knows
         raise ValueError(
-            f"{job.folder}: its job {ids} is still queued or running. Wait for it, `scancel` it, or give another "
-            "--name."
+            f"{job.folder}: the job {ids} of this folder is still queued or running. Wait for that job, `scancel` it, "
+            "or give another --name."
         )
 
 
 def refuse_existing_run(job: Job) -> None:
-    """Raise ValueError if a new fit would resume the checkpoints of another run."""
+    """Raise ValueError if a fit without `--ckpt_path` would resume from the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
         return
     if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
         raise ValueError(
-            f"{job.folder} already holds another run. Resume it with `fit --ckpt_path last`, or give another --name."
+            f"{job.folder} already holds another run. Resume that run with `fit --ckpt_path last`, or give another "
+            "--name."
         )
 
 
 def sbatch(job: Job, after: Sequence[str]) -> list[str]:
-    """The command line that submits a job's script."""
+    """Return the command line that submits a job's script."""
     wait = [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
     return ["sbatch", "--parsable", *wait, str(job.script)]
 
