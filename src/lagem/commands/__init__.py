@@ -1,1 +1,1 @@
-"""The tool verbs of `lagem`, one per file: each defines arguments and makes one call, without logic."""
+"""The verbs of `lagem` other than those of training, one per file: each defines its arguments and makes one call."""

@@ -1,4 +1,4 @@
-"""Options that several verbs share, each defined once."""
+"""The command-line options that several verbs share, each defined once."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -16,7 +16,13 @@ WEIGHTS = (
 
 
 def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, default: str | None = None) -> None:
-    """Add the autoencoder to use: a positional argument, or an option if there is a default; its value is a path."""
+    """Add the argument for the autoencoder to use; its parsed value is a path.
+
+    Args:
+        parser: Parser of the verb.
+        name: Name of a positional argument or, with dashes, of an option.
+        default: Default of an option; None for a positional argument.
+    """
     if default is None:
         parser.add_argument(name, type=autoencoder_file, metavar="CKPT", help=WEIGHTS)
     else:
@@ -25,7 +31,7 @@ def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, defau
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """Add the cascade to use."""
+    """Add the argument for the cascade to use."""
     parser.add_argument(
         "bundle",
         nargs="?",
@@ -38,7 +44,7 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add `--device`."""
-    text = "torch device; auto: a GPU if there is one (default: cpu)"
+    text = "torch device; auto takes a GPU if there is one (default: cpu)"
     parser.add_argument("--device", default="cpu", metavar="NAME", help=text)
 
 
@@ -55,26 +61,26 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
-    """Add `--up`, for pictures of shapes that are stored without their axis."""
+    """Add `--up`, for verbs whose shapes are stored without the axis that points up."""
     text = "axis that points up in the pictures (default: z)"
     parser.add_argument("--up", choices=["y", "z"], default="z", help=text)
 
 
 def add_points(parser: argparse.ArgumentParser, default: int = 100_000) -> None:
     """Add `--points`."""
-    text = "points drawn on each surface to compare shapes (default: %(default)s)"
+    text = "number of points drawn on each surface to compare shapes (default: %(default)s)"
     parser.add_argument("--points", type=int, default=default, metavar="N", help=text)
 
 
 def add_surface_points(parser: argparse.ArgumentParser) -> None:
     """Add `--surface-points`."""
-    text = "surface points to encode of each shape (default: as many as in training)"
+    text = "number of surface points of each shape to encode (default: as in training)"
     parser.add_argument("--surface-points", type=int, metavar="N", help=text)
 
 
 def add_batch_size(parser: argparse.ArgumentParser, default: int) -> None:
     """Add `--batch-size`."""
-    text = "shapes that pass through the network at once; more are faster on a GPU (default: %(default)s)"
+    text = "number of shapes that pass through the network at once; more are faster on a GPU (default: %(default)s)"
     parser.add_argument("--batch-size", type=int, default=default, metavar="B", help=text)
 
 
@@ -94,7 +100,7 @@ def add_part(parser: argparse.ArgumentParser) -> None:
 
 
 def _part(text: str) -> Part:
-    """Parse I/N; argparse prints the reason of an ArgumentTypeError, but not that of a ValueError."""
+    """Parse I/N; raises ArgumentTypeError, because argparse would not print the message of a ValueError."""
     try:
         return Part.of(text)
     except ValueError as error:
@@ -103,13 +109,13 @@ def _part(text: str) -> Part:
 
 def add_status(parser: argparse.ArgumentParser) -> None:
     """Add `--status`."""
-    text = "only print how many shapes are done, refused and missing, with the same settings"
+    text = "only print how many shapes are done, refused and missing; give the same settings as for the work itself"
     parser.add_argument("--status", action="store_true", help=text)
 
 
 def add_retry_refused(parser: argparse.ArgumentParser) -> None:
     """Add `--retry-refused`."""
-    parser.add_argument("--retry-refused", action="store_true", help="retry shapes that an earlier call refused")
+    parser.add_argument("--retry-refused", action="store_true", help="try shapes again that an earlier call refused")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
@@ -145,20 +151,21 @@ def add_sampler(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=default.churn,
         metavar="S",
-        help="S_churn of EDM: noise added between steps (default: 0)",
+        help="S_churn of EDM, the amount of noise added between steps (default: 0)",
     )
     add(
         "--coarser-sigma",
         type=float,
         default=default.coarser_sigma,
         metavar="S",
-        help="noise on coarser latents, for stages trained with conditioning augmentation (default: 0)",
+        help="standard deviation of noise added to the coarser latents, for stages trained with conditioning "
+        "augmentation (default: 0)",
     )
-    add("--standardise", action="store_true", help="standardise sampled latents, as encoded ones are")
+    add("--standardise", action="store_true", help="standardise sampled latents, as encoded latents are")
 
 
 def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
-    """The sampler's settings, from these options."""
+    """Return the settings of the sampler, from the options that `add_sampler` added."""
     from lagem.generation.settings import SamplerSettings
 
     return SamplerSettings(

@@ -1,24 +1,24 @@
-"""`lagem submit`: any `lagem` command, or a chain of them, as jobs of a SLURM cluster."""
+"""`lagem submit`: run any `lagem` command, or a chain of commands, as jobs of a SLURM cluster."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "run any lagem command, optionally in parts, or a chain of them as jobs of a SLURM cluster"
+SUMMARY = "run any lagem command, optionally in parts, or a chain of commands, as jobs of a SLURM cluster"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     parser.usage = "lagem submit [options] -- COMMAND ..., or lagem submit [options] --chain FILE"
-    add("command", nargs="*", metavar="COMMAND", help="after --: what to run, as you would type it after `lagem`")
-    add("--profile", type=Path, metavar="FILE", help="what a job asks of the cluster (default: one task for an hour)")
-    add("--chain", type=Path, metavar="FILE", help="steps to run instead of a command, each after those it waits for")
+    add("command", nargs="*", metavar="COMMAND", help="command to run, after --, as you would type it after `lagem`")
+    add("--profile", type=Path, metavar="FILE", help="resources that a job requests (default: one task for an hour)")
+    add("--chain", type=Path, metavar="FILE", help="steps to run instead of a command; each can wait for others")
     add(
         "--array",
         type=int,
         default=0,
         metavar="N",
-        help="for prepare, encode and evaluate: N tasks share the work, then the job itself does the last step",
+        help="let N tasks share the work of prepare, encode or evaluate, before the job itself does the last step",
     )
     add("--local", action="store_true", help="with --array: run N processes on this machine, without SLURM")
     add("--after", nargs="+", default=[], metavar="JOB", help="ids of jobs that must succeed first")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Submit, and print the job's id, or one line for each step of a chain."""
+    """Submit the command and print the job's id, or submit the chain and print one line for each step."""
     from lagem.cluster.request import Request, carry_out
 
     carry_out(

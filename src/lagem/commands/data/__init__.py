@@ -1,1 +1,1 @@
-"""Verbs that make and inspect data: prepare, inspect, select-ids, encode."""
+"""The verbs that make and inspect data: prepare, inspect, select-ids and encode."""

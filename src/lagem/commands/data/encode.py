@@ -1,4 +1,4 @@
-"""`lagem encode`: encode many shapes once, for training the cascade."""
+"""`lagem encode`: encode shapes once, so that the stages of the cascade can be trained on their latents."""
 
 import argparse
 from pathlib import Path
@@ -15,24 +15,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "data",
         metavar="DATA",
-        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`, such as procedural:1024+64 for 1,024 training "
-        "and 64 validation shapes, those that ProceduralDataModule generates with the same seed",
+        help="folder of `lagem prepare`, or `procedural:TRAIN+VAL`, such as procedural:1024+64 for the 1,024 training "
+        "shapes and 64 validation shapes that ProceduralDataModule generates with the same seed",
     )
-    add("--output", type=Path, required=True, metavar="DIR", help="the cache; an existing one is resumed")
-    add("--subsets", type=int, default=4, metavar="K", help="samplings of each shape's surface (default: %(default)s)")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder of the cache; an unfinished one is resumed")
+    add("--subsets", type=int, default=4, metavar="K", help="point samples of each surface (default: %(default)s)")
     add(
         "--axis-scale",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="scale each axis at random in every sampling but the first (default: no scaling)",
+        help="range of the random scale of each axis, in every point sample but the first (default: no scaling)",
     )
     add("--splits", nargs="+", metavar="NAME", help="splits to encode (default: all)")
     add(
         "--ids",
         type=Path,
         metavar="FILE",
-        help="encode only the shapes in this list of `lagem select-ids` (default: all)",
+        help="list written by `lagem select-ids`; only its shapes are encoded (default: all shapes)",
     )
     options.add_surface_points(parser)
     options.add_batch_size(parser, 1)

@@ -1,4 +1,4 @@
-"""`lagem inspect`: what a prepared folder holds, and which of its shapes are suspicious."""
+"""`lagem inspect`: show what a prepared folder holds, and which of its shapes are suspicious."""
 
 import argparse
 from pathlib import Path
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=200,
         metavar="N",
-        help="number of shapes whose labels get a second opinion (default: 200)",
+        help="number of shapes whose labels are checked by a second method (default: 200)",
     )
     add(
         "--within",
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Inspect the folder, print the report and write its files."""
+    """Inspect the folder, print the report, and write its tables and pictures."""
     from lagem.prepared import inspection_report
     from lagem.prepared.inspection import inspect_folder
 

@@ -1,4 +1,4 @@
-"""`lagem prepare`: meshes → a folder of shards for training."""
+"""`lagem prepare`: sample and label meshes, and pack the results into a folder of shards for training."""
 
 import argparse
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     paper = Settings()
     add = parser.add_argument
     add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched recursively) or manifests (.csv)")
-    add("--output", required=True, metavar="DIR", help="the prepared folder; an existing one is resumed")
+    add("--output", required=True, metavar="DIR", help="folder of the shards; an unfinished one is resumed")
     add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
     add(
         "--surface",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watertight",
         choices=CONVERSIONS,
         default=paper.watertight,
-        help="how to close open meshes: flood is ours, manifold is the authors', none refuses them "
+        help="how to close open meshes: flood is our method, manifold is the authors', and none refuses open meshes "
         "(default: %(default)s)",
     )
     add(
@@ -52,14 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=paper.resolution,
         metavar="R",
-        help="cells along a side of the flood's grid (default: %(default)s)",
+        help="cells along a side of the grid of --watertight flood (default: %(default)s)",
     )
     add(
         "--thickness",
         type=float,
         default=paper.thickness,
         metavar="T",
-        help="minimum thickness of open sheets, in unit-sphere units (default: %(default)s)",
+        help="thickness given to open sheets, if the unit sphere has radius 1 (default: %(default)s)",
     )
     options.add_seed(parser)
     add(
@@ -79,14 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--category",
         metavar="NAME",
-        help="category of all meshes (default: from the manifest, or the name of the file's folder)",
+        help="category of all meshes (default: from the manifest, or the name of the folder that holds the file)",
     )
     add(
         "--time-limit",
         type=float,
         default=TIME_LIMIT,
         metavar="S",
-        help="seconds after which a mesh is refused (default: %(default)g)",
+        help="maximum time for one mesh in seconds, after which it is refused (default: %(default)g)",
     )
     add(
         "--memory-limit",
@@ -98,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--up",
         choices=["y", "z"],
-        help="axis that points up in files that do not say it; glTF files, which are y-up, are turned to it (default: "
-        "turn nothing)",
+        help="axis that points up in files that do not say it; glTF files, which are y-up, are turned so that this "
+        "axis points up in them too (default: no file is turned)",
     )
     options.add_retry_refused(parser)
     options.add_verify(parser)

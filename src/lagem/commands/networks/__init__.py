@@ -1,1 +1,1 @@
-"""Verbs about networks and their weights: describe, import-weights, bundle."""
+"""The verbs for networks and their weights: describe, import-weights and bundle."""

@@ -1,11 +1,11 @@
-"""`lagem bundle`: an autoencoder and the stages of its cascade as one folder."""
+"""`lagem bundle`: put an autoencoder and the stages of its cascade into one folder."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "put an autoencoder and the stages of its cascade into one folder, checked to belong together"
+SUMMARY = "put an autoencoder and the stages of its cascade into one folder, after checking that they belong together"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STAGE",
         help="checkpoints of stages, one for each level, in any order",
     )
-    add("--output", type=Path, required=True, metavar="DIR", help="folder to make")
-    add("--half", action="store_true", help="store float16: half the size, samples differ in the last digits")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder to create")
+    add(
+        "--half",
+        action="store_true",
+        help="store the weights as float16, which halves the size and changes samples slightly",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the bundle, and print its size."""
+    """Write the bundle, and print the number of its stages and its size."""
     from lagem.generation.bundle import write_bundle
 
     folder = write_bundle(args.autoencoder, args.stages, args.output, half=args.half)

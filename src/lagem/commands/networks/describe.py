@@ -1,10 +1,10 @@
-"""`lagem describe`: the cost of an experiment, before it runs."""
+"""`lagem describe`: print the size and the cost of an experiment before it runs."""
 
 import argparse
 import json
 from pathlib import Path
 
-SUMMARY = "print parameters, latents, operations and activations of an experiment, before it runs"
+SUMMARY = "print the numbers of parameters, latents, operations and activations of an experiment before it runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Describe the experiment."""
+    """Print the description of the experiment."""
     from lagem.training.description import describe_experiment, print_description
 
     description = describe_experiment(args.config)

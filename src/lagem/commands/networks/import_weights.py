@@ -1,29 +1,30 @@
-"""`lagem import-weights`: the authors' checkpoint as a safetensors file, running no code from it."""
+"""`lagem import-weights`: convert the authors' checkpoint to a safetensors file, without running code from it."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "convert the authors' published checkpoint to a safetensors file, running no code from it"
+SUMMARY = "convert the authors' published checkpoint to a safetensors file, without running code from it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    parser.add_argument("checkpoint", type=Path, help="the published .pth")
+    parser.add_argument("checkpoint", type=Path, help="the published .pth file")
     parser.add_argument("--output", type=Path, required=True, help="safetensors file to write")
     parser.add_argument(
         "--num-latents",
         type=int,
         nargs="+",
         default=[2048, 512, 128],
-        help="latents of each level, fine to coarse, since the file does not say (default: the published 2048 512 128)",
+        help="number of latents of each level, fine to coarse; the file does not store them (default: the published "
+        "2048 512 128)",
     )
     parser.add_argument(
-        "--num-surface-points", type=int, default=8192, help="surface points the model was trained with (default: 8192)"
+        "--num-surface-points", type=int, default=8192, help="surface points per shape in training (default: 8192)"
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import the weights, and print their size."""
+    """Import the weights, and print the numbers of levels and parameters."""
     from lagem.weights.autoencoder import save_autoencoder
     from lagem.weights.published import import_published
 

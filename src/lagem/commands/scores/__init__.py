@@ -1,1 +1,1 @@
-"""Verbs that measure: evaluate, evaluate-generation, compare, levels."""
+"""The verbs that measure: evaluate, evaluate-generation, compare and levels."""

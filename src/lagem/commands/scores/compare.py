@@ -1,21 +1,27 @@
-"""`lagem compare`: paired comparison of evaluations of the same shapes."""
+"""`lagem compare`: compare evaluations of the same shapes, paired by shape."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "compare evaluations of the same shapes: differences of the means with paired intervals"
+SUMMARY = "compare evaluations of the same shapes: differences of the means, with intervals of paired samples"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add("first", type=Path, metavar="A", help="folder of `lagem evaluate` that the others are compared with")
-    add("others", type=Path, nargs="+", metavar="B", help="folders of other weights, or of the retrieval baseline")
+    add("first", type=Path, metavar="A", help="folder of `lagem evaluate` to compare the others with")
+    add(
+        "others",
+        type=Path,
+        nargs="+",
+        metavar="B",
+        help="folders of `lagem evaluate`, of other weights or of the retrieval baseline",
+    )
     add("--output", type=Path, metavar="DIR", help="folder for comparison.md and comparison.json (default: none)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compare, print the tables, and write them to --output."""
+    """Compare the evaluations, print the tables, and write them to --output if it is given."""
     from lagem.evaluation.reconstruction.comparison_report import report_comparisons
 
     report_comparisons([args.first, *args.others], args.output)

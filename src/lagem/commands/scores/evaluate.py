@@ -1,4 +1,4 @@
-"""`lagem evaluate`: every measure of an autoencoder, or of the retrieval baseline, on prepared shapes or raw meshes."""
+"""`lagem evaluate`: score an autoencoder, or the retrieval baseline, on prepared shapes or on raw meshes."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from lagem.commands import options
 from lagem.pretrained import autoencoder_file
 
-SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average"
+SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average over all shapes"
 RETRIEVAL = "retrieval"
 
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "weights",
         metavar="CKPT",
-        help=f"{options.WEIGHTS}; or `retrieval`: the baseline that returns the nearest training shape",
+        help=f"{options.WEIGHTS}; or `retrieval` for the baseline that returns the nearest training shape",
     )
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate and write the card, or print the status."""
+    """Evaluate, print the tables and write the results, or print the status."""
     from lagem.evaluation.reconstruction.run import evaluate
     from lagem.evaluation.reconstruction.status import evaluation_status
 

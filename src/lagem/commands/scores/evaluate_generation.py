@@ -1,4 +1,4 @@
-"""`lagem evaluate-generation`: generated shapes compared with real ones."""
+"""`lagem evaluate-generation`: compare generated shapes with real ones."""
 
 import argparse
 from pathlib import Path
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "references",
         metavar="REFERENCES",
-        help="folder of `lagem prepare`, meshes (a file, a folder, a manifest; each is scaled into the unit sphere) "
-        "or `procedural:TRAIN+VAL`, as for `lagem encode`",
+        help="real shapes: a folder of `lagem prepare`, meshes (a file, a folder or a manifest; each mesh is scaled "
+        "into the unit sphere), or `procedural:TRAIN+VAL` as for `lagem encode`",
     )
     add(
         "--output",
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--train",
         metavar="DATA",
-        help="training set of the cascade: a prepared folder or `procedural:TRAIN+VAL`, whose split `train` is used; "
-        "adds the novelty, how far generated shapes are from it (default: no novelty)",
+        help="training set of the cascade: a prepared folder or `procedural:TRAIN+VAL`, of which the split `train` is "
+        "used; adds the novelty, which is how far generated shapes are from the training set (default: no novelty)",
     )
     options.add_points(parser, 2048)
     add(
@@ -43,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="also measure the exact earth mover's distance with N points per shape; a pair takes about 0.04 s with "
-        "512 points, 0.3 s with 1024, 2 s with 2048 (as published), and sets of n shapes have about 2 n² pairs "
-        "(default: 0, none)",
+        help="also measure the exact earth mover's distance with N points per shape; a pair of shapes takes about "
+        "0.04 s with 512 points, 0.3 s with 1024 and 2 s with 2048 (as published), and two sets of n shapes have about "
+        "2 n² pairs (default: 0, not measured)",
     )
-    add("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")
+    add("--workers", type=int, default=1, metavar="N", help="number of threads (default: 1)")
     options.add_seed(parser)
 
 

@@ -1,11 +1,11 @@
-"""`lagem levels`: what each level of an autoencoder carries."""
+"""`lagem levels`: show what each level of an autoencoder carries."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "what does each level carry? each level replaced by noise, and the coarse levels alone"
+SUMMARY = "show what each level carries: scores with a level replaced by noise, and with the coarse levels alone"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Study the levels, print the tables, write the results."""
+    """Study the levels, print the tables, and write the results."""
     from lagem.studies.levels import study_levels
 
     study_levels(

@@ -1,1 +1,1 @@
-"""Verbs that make shapes: reconstruct, generate, vary."""
+"""The verbs that make shapes: reconstruct, generate and vary."""

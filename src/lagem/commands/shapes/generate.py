@@ -1,11 +1,11 @@
-"""`lagem generate`: new shapes from a cascade."""
+"""`lagem generate`: generate new shapes with a cascade."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "make new shapes with a cascade, of chosen categories if it has any"
+SUMMARY = "generate new shapes with a cascade, of chosen categories if it is conditional on them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--category",
         nargs="+",
         metavar="NAME",
-        help="categories to make, or `all`; required if the cascade is conditional on a category",
+        help="categories to generate, or `all`; required if the cascade is conditional on a category",
     )
-    add("--count", type=int, default=16, metavar="N", help="how many shapes of each category (default: 16)")
+    add("--count", type=int, default=16, metavar="N", help="number of shapes of each category (default: 16)")
     options.add_seed(parser)
     add(
         "--output",
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--latents",
         metavar="CACHE",
-        help="folder of `lagem encode`; the levels in --keep come from its shapes, at most --count of each category",
+        help="folder of `lagem encode` with real shapes, at most --count of each category, whose levels --keep takes",
     )
     add(
         "--keep",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="LEVEL",
-        help="coarsest levels to take from real shapes, for example 3, or 3 2; finer ones are sampled",
+        help="coarsest levels to take from real shapes, for example 3, or 3 2; the finer levels are sampled",
     )
     add("--split", metavar="NAME", help="split of the shapes of --latents (default: val)")
     options.add_sampler(parser)
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Generate the shapes; exit code 1 if none has a surface."""
+    """Generate the shapes; exits with code 1 if no shape has a surface."""
     from lagem.generation.run import generate
     from lagem.generation.settings import SurfaceSettings
 

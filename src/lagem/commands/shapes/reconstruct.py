@@ -1,11 +1,11 @@
-"""`lagem reconstruct`: meshes or point clouds through a trained autoencoder and back."""
+"""`lagem reconstruct`: encode meshes or point clouds with a trained autoencoder, and decode them to meshes."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in their own coordinates"
+SUMMARY = "reconstruct meshes or point clouds with a trained autoencoder, in the coordinates of their files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=["coarse_to_fine", "dense"],
         default="coarse_to_fine",
-        help="evaluate the grid near the surface only, or everywhere (default: %(default)s)",
+        help="coarse_to_fine evaluates the grid only near the surface, dense everywhere (default: %(default)s)",
     )
     options.add_surface_points(parser)
     options.add_points(parser)
@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--up",
         choices=["y", "z"],
         default="z",
-        help="axis that points up in files other than glTF, which is y-up; pictures and glb files show shapes upright "
-        "(default: z)",
+        help="axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show "
+        "shapes upright (default: z)",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reconstruct the files; exit code 1 if none could be reconstructed."""
+    """Reconstruct the files; exits with code 1 if no file could be reconstructed."""
     from lagem.reconstruction.run import reconstruct
 
     reconstructed = reconstruct(

@@ -1,11 +1,11 @@
-"""`lagem vary`: what the levels of a cascade control."""
+"""`lagem vary`: show what the levels of a cascade control."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "show what the levels of a cascade control: share coarse ones, replace some by noise, or mix two shapes"
+SUMMARY = "show what the levels of a cascade control: share coarse levels, replace latents by noise, or mix two shapes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="FRACTION",
-        help="replace these fractions of each level's vectors, 0 to 1, by Gaussian noise (default: make groups of "
-        "samples that share coarse levels and differ in the finer ones)",
+        help="replace each of these fractions (0 to 1) of a level's latents by Gaussian noise (default: make groups "
+        "of samples that share coarse levels and differ in the finer ones)",
     )
     study.add_argument(
         "--mix",
         action="store_true",
-        help="combine the coarse levels of shape A with the finer ones of shape B, for pairs of samples or for meshes "
-        "in the order A B A B …",
+        help="combine the coarse levels of shape A with the finer levels of shape B, for pairs of samples, or for "
+        "meshes in the order A B A B …",
     )
-    add("--groups", type=int, metavar="N", help="samples, or pairs of samples, to start from (default: 8)")
-    add("--variants", type=int, metavar="N", help="samples in each group that shares levels (default: 8)")
+    add("--groups", type=int, metavar="N", help="number of samples, or pairs of samples, to start from (default: 8)")
+    add("--variants", type=int, metavar="N", help="number of samples in each group that shares levels (default: 8)")
     options.add_sampler(parser)
     options.add_resolution(parser, 64)
     options.add_seed(parser)
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run one study and print its table."""
+    """Run one study, print its table, and write its files."""
     from lagem.studies.run import vary
 
     vary(
