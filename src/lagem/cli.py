@@ -1,4 +1,4 @@
-"""The `lagem` command: LightningCLI for fit, validate, test and predict, and one verb for each tool."""
+"""The `lagem` command: runs fit, validate, test and predict by LightningCLI, and every other verb by its tool."""
 
 import argparse
 import importlib
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 TRAINING_VERBS = {
     "fit": "train a model from an experiment file",
-    "validate": "one pass over the validation set",
-    "test": "one pass over the test set",
+    "validate": "evaluate a model on the validation set",
+    "test": "evaluate a model on the test set",
     "predict": "write reconstructions of the validation set, or samples of a stage given its coarser latents",
 }
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
@@ -39,8 +39,8 @@ LONGEST_MESSAGE = 2000  # characters
 def command() -> None:
     """Run the command line of the process.
 
-    A fit blocks signals until the process exits; otherwise a signal after the end of training would make a finished job
-    fail.
+    A fit keeps signals blocked until the process exits. Otherwise, a signal after the end of training would kill the
+    process, and a finished job would count as failed.
     """
     make_streams_usable()
     is_fit = sys.argv[1:2] == ["fit"]
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
-    """The message if memory ran out or the user made a mistake; None for a bug in lagem."""
+    """Return a one-line message if memory ran out or the user made a mistake; None if the error is a bug of lagem."""
     if isinstance(error, FileExistsError):
         return f"{error.filename}: already exists; choose a new folder."
     if isinstance(error, OSError):
@@ -155,17 +155,20 @@ def _printable(message: str) -> str:
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Reports a mistake in one line, which also names misspelt options if a required one is missing."""
+    """A parser that reports a mistake in one line.
+
+    If a required argument is missing, the line also names the unknown options, since one may be its misspelling.
+    """
 
     _words: Sequence[str] = ()
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Parse as argparse does, and keep the arguments for `error`."""
+        """Keep the arguments for `error`, and parse them as argparse does."""
         self._words = args or ()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
+        """Print the message in one line, and exit with code 2."""
         known = self._option_string_actions
         options = [word.split("=")[0] for word in self._words if word.startswith("--") and word != "--"]
         unknown = [word for word in options if not any(name.startswith(word) for name in known)]
@@ -175,7 +178,7 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def tool_modules() -> dict[str, str]:
-    """The module of each tool, by verb."""
+    """Return the name of the module of each tool, by verb."""
     from lagem import commands
 
     found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
@@ -184,7 +187,11 @@ def tool_modules() -> dict[str, str]:
 
 
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
-    """The function of a tool's verb, and its parsed arguments; raises SystemExit if they are not valid."""
+    """Parse the command line of a tool, and raise SystemExit if it is not valid.
+
+    Returns:
+        The function that runs the tool, and its parsed arguments.
+    """
     from lagem import __version__
 
     parser = ToolParser(

@@ -1,4 +1,4 @@
-"""The device that a user names, and the message when its memory is full."""
+"""The device that a user names, and the error message if its memory is full."""
 
 import re
 
@@ -6,17 +6,21 @@ import torch
 
 SIGNS = ("out of memory", "can't allocate memory", "Unable to allocate", "ALLOC_FAILED", "killed by signal: Killed")
 FOR_TRAINING = (
-    "Lower data.init_args.batch_size and raise trainer.accumulate_grad_batches by the same factor: the training is "
-    "equivalent. Or save memory with trainer.precision bf16-mixed, for an autoencoder model.init_args.step leanest "
-    "or model.init_args.checkpoint_activations true, fewer data.init_args.num_volume_queries and num_near_queries, a "
-    "smaller model.init_args.width, or on several GPUs --config experiments/layers/fsdp.yaml. `lagem describe FILE` "
-    "prints what a step needs."
+    "Lower data.init_args.batch_size and raise trainer.accumulate_grad_batches by the same factor, which gives an "
+    "equivalent training. Or save memory by trainer.precision bf16-mixed; by model.init_args.step leanest or "
+    "model.init_args.checkpoint_activations true, for an autoencoder; by fewer data.init_args.num_volume_queries and "
+    "num_near_queries; by a smaller model.init_args.width; or, on several GPUs, by "
+    "--config experiments/layers/fsdp.yaml. `lagem describe FILE` prints how much memory a step needs."
 )
 FOR_TOOLS = "Use smaller settings: `--help` lists the options, such as --batch-size or --resolution."
 
 
 def named_device(name: str) -> torch.device:
-    """The torch device of a name, `auto` for a GPU if there is one; raises ValueError if it cannot be used here."""
+    """Return the torch device with a name; `auto` names a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: If the device cannot be used on this machine.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -29,11 +33,11 @@ def named_device(name: str) -> torch.device:
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:
-    """The message if an error says that memory ran out; None for any other error.
+    """Return the message for an error that says that memory ran out, or None for any other error.
 
     Args:
-        error: A MemoryError, or torch's RuntimeError from CUDA, the CPU or a loading process.
-        training: Whether to name the options of a training instead of those of a tool.
+        error: Any error. Memory ran out if it is a MemoryError, or torch's RuntimeError with one of the `SIGNS`.
+        training: Whether the message names the settings of a training instead of the options of a tool.
     """
     text = " ".join(str(error).split())
     if not isinstance(error, MemoryError) and not any(sign in text for sign in SIGNS):

@@ -1,6 +1,6 @@
-"""Levels of the hierarchy (LaGeM §3.2): the one place that defines their order.
+"""The levels of the hierarchy (LaGeM §3.2) and their order.
 
-Level 1 is the finest, level L the coarsest; every sequence in the package runs fine to coarse.
+Level 1 is the finest, and level L is the coarsest. Every sequence of levels in the package runs from fine to coarse.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ class LevelSpec:
     """Sizes of one level.
 
     Args:
-        num_latents: M_i, latent vectors (and anchors) of this level.
-        latent_dim: D_i, channels of one latent vector.
-        depth: Self-attention blocks of this level in the decoder.
-        bottleneck: `standardised` (Eq. 6-7) or `kl` (VecSet's Gaussian with a KL term).
+        num_latents: M_i, the number of latent vectors (and of anchors) of this level.
+        latent_dim: D_i, the number of channels of a latent vector.
+        depth: Number of self-attention blocks of this level in the decoder.
+        bottleneck: `standardised` (Eq. 6-7), or `kl` for VecSet's Gaussian with a KL term.
     """
 
     num_latents: int
@@ -36,13 +36,13 @@ class LevelSpec:
             raise ValueError(f"a level's bottleneck must be one of {kinds}, but {self.bottleneck!r} was given.")
         if self.bottleneck == "standardised" and self.latent_dim < 2:
             raise ValueError(
-                "a standardised bottleneck needs latent_dim of at least 2 (one channel standardised is always 0), "
-                f"but {self.latent_dim} was given."
+                "a standardised bottleneck needs a latent_dim of at least 2, because a single channel is always 0 "
+                f"after standardising, but {self.latent_dim} was given."
             )
 
 
 def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
-    """Return `levels` as a tuple, or raise ValueError if they do not run fine to coarse."""
+    """Return `levels` as a tuple; raises ValueError if there is none, or if they do not run from fine to coarse."""
     if not levels:
         raise ValueError("at least one level is needed, but `levels` is empty; give `model.init_args.levels`.")
     for fine, coarse in zip(levels, levels[1:], strict=False):
@@ -55,7 +55,11 @@ def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
 
 
 def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
-    """Levels from the list of mappings that `asdict` gave; raises ValueError naming the wrong level and field."""
+    """Return the levels that a list of mappings describes, each as `asdict` made it from a level.
+
+    Raises:
+        ValueError: If the list does not describe levels; the message names the level and the field that are wrong.
+    """
     if not isinstance(plain, list | tuple):
         raise ValueError(f"levels must be a list, but {plain!r} was found.")
     levels = []

@@ -1,4 +1,4 @@
-"""The progress bar of long jobs: items done and in total, rate, time elapsed and time left."""
+"""The progress bar of long jobs, with the number of items done, their total, the rate, and the time spent and left."""
 
 from rich.progress import (
     BarColumn,
@@ -14,18 +14,18 @@ from rich.text import Text
 
 
 class RateColumn(ProgressColumn):
-    """Items per second since the start."""
+    """A column that shows the number of items per second since the start."""
 
     def render(self, task: Task) -> Text:
-        """The rate of one task."""
+        """Return the rate of one task as text."""
         return Text(f"{task.completed / task.elapsed if task.elapsed else 0:.2f}/s")
 
 
 def long_progress(*words: str) -> Progress:
-    """A progress bar with rate and time left.
+    """Make the progress bar of a long job.
 
     Args:
-        words: More columns, as rich's templates with the fields of a task: `{task.fields[refused]} refused`.
+        words: Templates of more columns, in the syntax of rich, such as `{task.fields[refused]} refused`.
     """
     return Progress(
         TextColumn("{task.description}"),

@@ -1,6 +1,7 @@
-"""One rule for every random choice about a sample: it is keyed by (seed, epoch, sample id).
+"""Random generators for choices about a sample, keyed by (seed, epoch, sample id).
 
-It never depends on rank, worker or position, so one process, two ranks and a resumed run draw the same.
+The choices never depend on the rank, the worker or the position of the sample. So one process, two ranks and a resumed
+run all draw the same numbers.
 """
 
 import hashlib
@@ -9,11 +10,11 @@ import numpy as np
 
 
 def sample_generator(seed: int, epoch: int, sample_id: str) -> np.random.Generator:
-    """Random generator of one sample in one epoch.
+    """Return the random generator of one sample in one epoch.
 
     Args:
         seed: The run's seed, any non-negative integer.
-        epoch: Epoch of the draw; 0 for draws that happen once (preparation, evaluation).
+        epoch: The epoch; 0 for choices that are made once, as in preparation and evaluation.
         sample_id: Id of the shape, unique in its data set.
     """
     digest = hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
@@ -21,5 +22,5 @@ def sample_generator(seed: int, epoch: int, sample_id: str) -> np.random.Generat
 
 
 def sample_seed(seed: int, epoch: int, sample_id: str) -> int:
-    """A seed of one sample in one epoch, for generators that take a number; keyed like `sample_generator`."""
+    """Return a seed of one sample in one epoch, for generators that take a number; keyed as in `sample_generator`."""
     return int(sample_generator(seed, epoch, sample_id).integers(2**62))

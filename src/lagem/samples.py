@@ -1,8 +1,8 @@
-"""Samples and batches, as data modules yield them and training and evaluation steps take them.
+"""The samples and batches that data modules yield, and that training and evaluation steps take.
 
 Letters: B shapes, N input points, Q query points of one kind, R reference points, V volume points, M_i latents of
 level i with D_i channels, T tokens.
-Coordinates are in the unit-sphere frame (bounding box centred, max norm 1); occupancy is 1 inside.
+Coordinates are in the unit-sphere frame: the bounding box is centred, and the largest norm is 1. Occupancy is 1 inside.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ from lagem.geometry.frame import Frame
 
 @dataclass(frozen=True)
 class OccupancySample:
-    """One shape as the input of a step.
+    """One shape as the input of a training step of the autoencoder.
 
     surface_points: (N, 3) float32, the network's input P_0.
-    volume_points: (Q, 3) float32 from the ball of radius sqrt(3), half of them inside (appendix D).
+    volume_points: (Q, 3) float32, volume queries in the ball of radius sqrt(3), half of them inside (appendix D).
     volume_occupancy: (Q,) float32 in {0, 1}.
-    near_points: (Q', 3) float32, surface points jittered by sigma 0.005 or 0.05.
+    near_points: (Q', 3) float32, near queries, which are surface points with Gaussian jitter of sigma 0.005 or 0.05.
     near_occupancy: (Q',) float32 in {0, 1}.
-    frame: map between the source's coordinates and the unit sphere, before augmentation.
+    frame: The frame before augmentation; it maps the source's coordinates to the unit sphere and back.
     """
 
     id: str
@@ -40,7 +40,7 @@ class OccupancySample:
 
 @dataclass(frozen=True)
 class Batch:
-    """B shapes with their ids and categories; all tensors, including those in lists, move together."""
+    """B shapes with their ids and categories. Methods treat all tensors alike, including those in lists."""
 
     ids: list[str]
     categories: list[str]
@@ -49,18 +49,18 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Self:
-        """The batch on another device."""
+        """Return the batch on another device."""
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
-        """The batch in page-locked memory, which can be copied to a GPU without blocking; data loaders call this."""
+        """Return the batch in page-locked memory, from which a copy to a GPU does not block; data loaders call this."""
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def first(self, count: int) -> Self:
-        """The first `count` shapes, or all if there are fewer."""
+        """Return the batch of the first `count` shapes, or of all if there are fewer."""
 
         def first_of(value: Any) -> Any:
-            if isinstance(value, list) and value and isinstance(value[0], Tensor):  # a tensor of B rows per level
+            if isinstance(value, list) and value and isinstance(value[0], Tensor):  # one tensor of B rows per level
                 return [level[:count] for level in value]
             return None if value is None else value[:count]
 
@@ -77,7 +77,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class OccupancyBatch(Batch):
-    """B stacked samples: the tensors of `OccupancySample` with a leading axis B."""
+    """B stacked samples: the tensors are those of `OccupancySample` with a leading axis B."""
 
     surface_points: Tensor
     volume_points: Tensor
@@ -88,7 +88,7 @@ class OccupancyBatch(Batch):
 
     @classmethod
     def collate(cls, samples: list[OccupancySample]) -> "OccupancyBatch":
-        """Stack samples of equal sizes."""
+        """Stack samples whose tensors have equal sizes."""
 
         def stack(name: str) -> Tensor:
             return torch.stack([getattr(sample, name) for sample in samples])
@@ -107,11 +107,11 @@ class OccupancyBatch(Batch):
 
 @dataclass(frozen=True)
 class LatentSample:
-    """One shape as the input of a step of a cascade stage.
+    """One shape as the input of a training step of a stage of the cascade.
 
-    condition: () int64 index of the category, (dim,) or (T, dim) float32 embedding, or None.
-    latents: L tensors (M_i, D_i) float32, Z_i, fine to coarse.
-    frame: map between the source's coordinates and the unit sphere, before augmentation.
+    condition: The index of the category, () int64; an embedding, (dim,) or (T, dim) float32; or None.
+    latents: L tensors Z_i, (M_i, D_i) float32, fine to coarse.
+    frame: The frame before augmentation; it maps the source's coordinates to the unit sphere and back.
     """
 
     id: str
@@ -125,8 +125,8 @@ class LatentSample:
 class LatentBatch(Batch):
     """B stacked samples.
 
-    condition: (B,) int64 categories, (B, dim) or (B, T, dim) float32 embeddings, or None.
-    latents: L tensors (B, M_i, D_i) float32, fine to coarse: `latents[i - 1]` is Z_i.
+    condition: Indices of the categories, (B,) int64; embeddings, (B, dim) or (B, T, dim) float32; or None.
+    latents: L tensors, (B, M_i, D_i) float32, fine to coarse: `latents[i - 1]` is Z_i.
     """
 
     condition: Tensor | None
@@ -135,7 +135,7 @@ class LatentBatch(Batch):
 
     @classmethod
     def collate(cls, samples: list[LatentSample]) -> "LatentBatch":
-        """Stack samples of equal sizes; either all or none have a condition."""
+        """Stack samples whose tensors have equal sizes; either all of them have a condition, or none has."""
         conditions = [sample.condition for sample in samples if sample.condition is not None]
         return cls(
             ids=[sample.id for sample in samples],
@@ -148,12 +148,13 @@ class LatentBatch(Batch):
 
 @dataclass(frozen=True)
 class ReferenceShape:
-    """One validation shape with the ground truth that the published metrics need.
+    """One validation shape, with the ground truth that the published metrics need.
 
     surface_points: (N, 3) float32, the network's input.
     reference_points: (R, 3) float32, the stored surface points.
-    volume_points: (V, 3) float32, every stored volume point, and volume_occupancy: (V,) bool.
-    volume_weight: (V,) float32, number of uniform draws from the ball that each point represents.
+    volume_points: (V, 3) float32, every stored volume point.
+    volume_occupancy: (V,) bool, True inside.
+    volume_weight: (V,) float32, proportional to the number of uniform draws from the ball that a point stands for.
     """
 
     id: str

@@ -141,9 +141,10 @@ def end_with_parent(parent: int) -> None:
 
 
 def obey_only_parent(_: int = 0) -> None:
-    """Let only the parent process end this loading process by SIGTERM; a `worker_init_fn` of a DataLoader.
+    """Let a SIGTERM end this loading process only if its parent sent it.
 
-    Otherwise a SIGTERM to a whole job would end the loading before the training has saved.
+    Otherwise, a SIGTERM to all processes of a job would end the loading before the training has saved. This function
+    is meant as the `worker_init_fn` of a DataLoader.
     """
     import multiprocessing
 
