@@ -39,7 +39,7 @@ def test_a_manifest_without_its_columns_is_refused(tree):
     with pytest.raises(ValueError, match="its first line is 'path,id'"):
         find_meshes([tree / "list.csv"], val_share=0)
     (tree / "list.csv").write_text("file,id\na.obj,\n")
-    with pytest.raises(ValueError, match="line 2 has no file or no id"):
+    with pytest.raises(ValueError, match="line 2 lacks the file or the id"):
         find_meshes([tree / "list.csv"], val_share=0)
 
 

@@ -1,1 +1,1 @@
-"""Input shapes: find the files, load them into the unit sphere, draw points on their surfaces, augment samples."""
+"""Input shapes: finding their files, loading them into the unit sphere, drawing surface points, and augmentation."""

@@ -1,9 +1,9 @@
-"""Training augmentations (LaGeM appendix B): one random linear map of a whole sample.
+"""Training augmentation (LaGeM appendix B): a random linear map of all points of a sample.
 
-Axis scaling, rescaling to the unit sphere, axis flips and rotation are all linear and fix the origin, the centre of the
-bounding box, so one matrix augments a sample and no new centre is needed. Labels do not change. Volume queries are
-mapped by the same matrix: the ball they fill becomes an ellipsoid, as in the authors' loader, and the jitter of near
-queries is stretched with it.
+Axis scaling, rescaling to the unit sphere, axis flips and rotation are all linear and keep the origin, which is the
+centre of the bounding box. So one matrix augments a sample, and no new centre is needed. Labels do not change. The
+queries are mapped by the same matrix. As in the authors' loader, the ball of volume queries thus becomes an ellipsoid,
+and the jitter of near queries is stretched.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from scipy.spatial.transform import Rotation
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random linear map of a shape and its queries.
+    """A distribution of random linear maps of a shape and its queries.
 
     Args:
         axis_scale: Range of the factor drawn for each axis; null for no scaling.
-        rotation: `uniform` on SO(3); `paper`, with yaw, pitch and roll from N(0, 1) radians (Eq. 13), which favours
-            small angles; `yaw`, about z only; or `none`.
-        flips: `paper`, with a random permutation of the axes and random signs, mirror images included; `signs`, with
-            random signs only; or `none`.
+        rotation: `uniform` draws uniformly from SO(3). `paper` draws yaw, pitch and roll from N(0, 1) in radians
+            (Eq. 13), which favours small angles. `yaw` rotates about z only. `none` does not rotate.
+        flips: `paper` permutes the axes at random and draws a random sign for each, so mirror images are included.
+            `signs` draws only the signs. `none` does neither.
         max_norm: Largest norm of the augmented surface points. The authors use 0.999.
     """
 
@@ -39,7 +39,12 @@ class Augmentation:
             raise ValueError(f"max_norm must lie in (0, 1], inside the unit sphere, but {self.max_norm} was given.")
 
     def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
-        """(3, 3) matrix for column vectors of the sample with these (N, 3) surface points."""
+        """Draw the (3, 3) matrix that multiplies the points of a sample, as column vectors.
+
+        Args:
+            surface_points: (N, 3) surface points of the sample, which determine its scale.
+            rng: Random generator.
+        """
         scale = np.ones(3) if self.axis_scale is None else rng.uniform(*self.axis_scale, size=3)
         scale *= self.max_norm / np.linalg.norm(surface_points * scale, axis=1).max()
         matrix = np.diag(scale)
@@ -52,7 +57,7 @@ class Augmentation:
     def _rotation(self, rng: np.random.Generator) -> NDArray[np.float64]:
         if self.rotation == "none":
             return np.eye(3)
-        if self.rotation == "uniform":  # the direction of a Gaussian quaternion
+        if self.rotation == "uniform":  # a Gaussian quaternion has a uniform direction
             return Rotation.from_quat(rng.standard_normal(4)).as_matrix()
         if self.rotation == "paper":
             return Rotation.from_euler("ZYX", rng.standard_normal(3)).as_matrix()

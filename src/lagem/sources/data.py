@@ -1,4 +1,4 @@
-"""What a DATA argument names: a prepared folder, procedural shapes, or meshes."""
+"""Functions that find out whether a DATA argument names a prepared folder, procedural shapes or meshes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,15 @@ IN_WORDS: dict[DataKind, str] = {
 
 
 def data_kind(data: str | Path, *, accepted: Sequence[DataKind]) -> DataKind:
-    """What a DATA argument names.
+    """Return the kind of data that a DATA argument names.
 
     Args:
-        data: As the user gives it: `procedural:TRAIN+VAL`, a path, or the URL of a prepared folder.
+        data: The argument as the user gives it: `procedural:TRAIN+VAL`, a path, or the URL of a prepared folder.
         accepted: Kinds that the caller can use.
 
     Raises:
-        ValueError: If `data` names nothing, or a kind that is not accepted; the message lists the accepted kinds.
+        ValueError: If `data` names nothing that exists, or data of a kind that is not accepted. The message lists the
+            accepted kinds.
     """
     text = str(data)
     kind: DataKind | None = None
@@ -41,7 +42,7 @@ def data_kind(data: str | Path, *, accepted: Sequence[DataKind]) -> DataKind:
 
 
 def resolve_data(data: str | Path, *, seed: int, accepted: Sequence[DataKind] = tuple(IN_WORDS)) -> SurfaceSource:
-    """The shapes that a DATA argument names, as a source of surface points.
+    """Return the shapes that a DATA argument names, as a source of surface points.
 
     Args:
         data: As for `data_kind`.

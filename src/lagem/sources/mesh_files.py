@@ -1,4 +1,4 @@
-"""Meshes named by files, folders and manifests, with their ids, categories and splits."""
+"""Finds meshes in files, folders and manifests, with their ids, categories and splits."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ TOLD_EVERY = 200_000  # lines of a manifest, read in a few seconds
 
 @dataclass(frozen=True)
 class MeshSource:
-    """A mesh file, its id, category and split."""
+    """A mesh file with the id, the category and the split of its shape."""
 
     path: str
     id: str
@@ -74,7 +74,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
 
 def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
-    """Meshes of a folder and its subfolders, with their ids."""
+    """Yield (path, id, "", "") for each mesh of a folder and its subfolders; category and split are not given."""
     meshes = [path for path in files_below(folder) if path.suffix.lower() in MESH_ENDINGS]
     count = Counter(path.with_suffix("") for path in meshes)
     for path in meshes:
@@ -83,9 +83,10 @@ def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Files of a folder and its subfolders, linked ones too, each folder once; prints the links that are not followed.
+    """Yield the files of a folder and its subfolders, including linked folders, and read each folder only once.
 
-    A link to a folder that is read anyway, or that contains the given one, would list its files again or never end.
+    A link is not followed, but printed, if it leads to a folder that is read anyway, which would yield files twice, or
+    to one that contains `folder`, which would never end.
     """
     top = folder.resolve()
     read: set[Path] = set()
@@ -94,7 +95,7 @@ def files_below(folder: Path) -> Iterator[Path]:
         root, number = roots[number], number + 1
         target = root.resolve()
         if root != folder and (top.is_relative_to(target) or target in read):
-            print(f"{root}: a link to {target}, which is read already or contains {folder}; it is skipped.", flush=True)
+            print(f"{root}: a link to {target}, which is already read or contains {folder}; it is skipped.", flush=True)
             continue
         for parent, below, names in os.walk(root):
             real = target / Path(parent).relative_to(root)
@@ -111,7 +112,7 @@ def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
     """Meshes of a manifest, with ids, categories and splits; prints how many there are so far if there are many."""
     for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:
-            raise ValueError(f"{manifest}: line {line} has no file or no id; complete it, or remove it.")
+            raise ValueError(f"{manifest}: line {line} lacks the file or the id; complete the line, or remove it.")
         if line % TOLD_EVERY == 0:
             print(f"{manifest}: {line:,} lines read", file=sys.stderr, flush=True)
         yield os.path.join(manifest.parent, row["file"]), row["id"], row.get("category", ""), row.get("split", "")
@@ -121,12 +122,12 @@ def checked_id(id: str, path: str | Path) -> str:
     """Return the id; raises ValueError if it cannot be used in a file name."""
     if not is_plain(id):
         raise ValueError(
-            f"{path}: {id!r} cannot be an id: no slashes, no leading dot, printable characters only, "
+            f"{path}: {id!r} cannot be an id. An id must have only printable characters, no slash, no leading dot and "
             f"at most {LONGEST} bytes. Give an id in a manifest (a .csv with columns file and id)."
         )
     return id
 
 
 def hash_fraction(id: str) -> float:
-    """A number in [0, 1) that depends on the id alone."""
+    """Return a number in [0, 1) that depends only on the id."""
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big") / 2**64

@@ -1,4 +1,4 @@
-"""Sources of surface points: prepared shapes and mesh files."""
+"""Sources of surface points: the shapes of a prepared folder, and mesh files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ Points = NDArray[np.float32]
 
 
 class SurfaceSource(Protocol):
-    """Shapes whose surfaces can be sampled.
+    """Shapes on whose surfaces points can be drawn.
 
-    ids, categories, splits: one entry per shape.
-    description: what determines the shapes, in plain types.
+    ids, categories, splits: One entry for each shape.
+    description: What determines the shapes, in plain types.
     """
 
     @property
@@ -36,14 +36,17 @@ class SurfaceSource(Protocol):
     description: dict[str, Any]
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
+        """Draw (count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
 
     def frame(self, index: int) -> Frame:
-        """Map between the source of shape `index` and the unit sphere."""
+        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
 
 
 class PreparedSurfaces:
-    """The shapes of a folder that `lagem prepare` wrote; a draw is a window of the stored points at a random row."""
+    """The shapes of a folder that `lagem prepare` wrote.
+
+    `draw` returns consecutive stored points, starting from a random one.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self._shards = Shards(root)
@@ -60,10 +63,10 @@ class PreparedSurfaces:
 
 
 class MeshSurfaces:
-    """Mesh files, found as `lagem prepare` finds them; they belong to every split.
+    """Mesh files, found as `lagem prepare` finds them; each of them belongs to every split.
 
     Args:
-        source: A file, a folder or a manifest.
+        source: A mesh file, a folder or a manifest.
     """
 
     def __init__(self, source: Path) -> None:
@@ -75,10 +78,14 @@ class MeshSurfaces:
         self.description: dict[str, Any] = {"meshes": str(source)}
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
-        """(count, 3) points on the surface of mesh `index`, in the unit-sphere frame; ValueError if it has none."""
+        """Draw (count, 3) points on the surface of mesh `index`, in the unit-sphere frame.
+
+        Raises:
+            ValueError: If the file cannot be read, or the mesh has no surface.
+        """
         mesh = read_mesh(self._paths[index])
         return sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng)[0].astype(np.float32)
 
     def frame(self, index: int) -> Frame:
-        """Map between the coordinates of mesh `index` and the unit sphere."""
+        """Return the frame of mesh `index`, which maps its file's coordinates to the unit sphere and back."""
         return Frame.of(read_mesh(self._paths[index]).vertices)

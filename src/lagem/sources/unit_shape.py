@@ -1,4 +1,4 @@
-"""The surface of a file, a mesh or a point cloud, in the unit sphere."""
+"""Brings a mesh or a point cloud, from a file or from memory, into the unit sphere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +18,14 @@ from lagem.geometry.sampling import sample_surface
 
 @dataclass(frozen=True)
 class UnitShape:
-    """A file's surface in the unit sphere.
+    """A mesh or a point cloud in the unit sphere.
 
-    surface: the mesh; None for a point cloud.
-    draw: returns (count, 3) float64 points of the surface; from a point cloud at most as many as it has.
-    up: the axis that points up.
+    name: Name of the file without its ending, or a general name for a shape that is not from a file.
+    frame: The frame, which maps the source's coordinates to the unit sphere and back.
+    surface: The mesh; None for a point cloud.
+    draw: Function of `count` and a random generator that draws (count, 3) float64 points of the surface; from a point
+        cloud, it draws at most as many points as the cloud has.
+    up: The axis that points up.
     """
 
     name: str
@@ -56,13 +59,13 @@ ShapeLike = str | Path | Mesh | UnitShape | NDArray[Any] | Tensor
 
 
 def unit_shape(shape: ShapeLike) -> UnitShape:
-    """The shape in the unit sphere, from any of the forms that a user may have it in.
+    """Bring a shape into the unit sphere, whatever form the user has it in.
 
     Args:
         shape: A path, a `Mesh`, an (N, 3) array or tensor of points, or a `UnitShape`, which is returned unchanged.
 
     Raises:
-        ValueError: If it is none of these, cannot be read or has no extent.
+        ValueError: If `shape` is none of these, cannot be read, or has no extent.
     """
     if isinstance(shape, UnitShape):
         return shape
@@ -71,7 +74,8 @@ def unit_shape(shape: ShapeLike) -> UnitShape:
     if isinstance(shape, Mesh):
         if len(shape.faces) == 0 or not 0 <= shape.faces.min() <= shape.faces.max() < len(shape.vertices):
             raise ValueError(
-                f"the mesh has no faces, or faces that name none of its {len(shape.vertices)} vertices; repair it."
+                f"the mesh has no faces, or faces with indices other than those of its {len(shape.vertices)} vertices; "
+                "repair the mesh."
             )
         return _surface("mesh", shape.with_faces(np.ones(len(shape.faces), dtype=np.bool_)))
     points = np.asarray(shape.detach().cpu() if isinstance(shape, Tensor) else shape)
