@@ -1,14 +1,16 @@
-"""Cost of queries to a decoded shape: layer by layer compared with folded (`lagem.models.queries.field`).
+"""Measures the cost of queries to a decoded shape, computed layer by layer (plain) or by folded weights.
 
     make benchmark NAME=decoding
     make benchmark NAME=decoding ARGS="MANIFEST.csv --split val --networks autoencoder large"
     make benchmark NAME=decoding ARGS="--device cuda --queries 1000000"
 
-The queries are uniform in the box. Both sides alternate in one process on the first shape; the first query of a folded
-shape, which folds it, is timed separately. Times are medians and quartiles: CPU seconds of this process on a CPU, CUDA
-events on a GPU. Differences of logits are in standard deviations of the plain logits, and the largest over all shapes.
-`limit` is the part of the folded time that the products for the scores alone would take at the speed of a product of
-two large square matrices, which alternates with both sides: no folding can make it smaller.
+`lagem.models.queries.field` explains the folding. The queries are uniform in [-1, 1]^3. On the first shape, the plain
+and the folded computation alternate in one process. The first query to a folded shape, which folds its weights, is
+timed separately. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on a GPU.
+Differences of logits are in standard deviations of the plain logits; the table shows the largest over all shapes.
+`limit` is a bound that no folding can beat, as a fraction of the folded time: the time that the products for the
+attention scores alone would take at the speed of a product of two large matrices. That product is timed in the same
+rounds.
 """
 
 import argparse
@@ -43,7 +45,7 @@ def network_of(name: str) -> tuple[Autoencoder, int]:
 
 @torch.no_grad()
 def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    """Times on one shape, and differences on all."""
+    """Return one row of results: the times of a network on the first shape, and its differences on all shapes."""
     network, num_points = network_of(name)
     network.to(device)
     asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, args.queries, 3)).astype(np.float32)).to(
@@ -79,7 +81,7 @@ def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -
 
 
 def rows_of(network: Autoencoder) -> int:
-    """Scores of a query: latents of all levels times heads."""
+    """Return the number of attention scores of a query: the number of latents of all levels times that of heads."""
     heads = network.to_logits.in_features // len(network.levels) // HEAD_WIDTH
     return heads * sum(level.num_latents for level in network.levels)
 

@@ -1,13 +1,13 @@
-"""Share of a fit's wall time inside forward, backward and optimiser, and what the rest is spent on.
+"""Measures what fraction of a fit's wall time is spent in forward, backward and optimiser, and where the rest goes.
 
     make benchmark NAME=end_to_end
     make benchmark NAME=end_to_end ARGS="--data DIR --steps 100 --rounds 3"
     make benchmark NAME=end_to_end ARGS="--data DIR --device cuda"
 
-Complete trainings by `lagem fit` with the shipped experiments, in turn, each in its own process. `--steps` shortens
-them: `at full length` then projects the cost of steps to all steps of the experiment, and the cost of a validation to
-all its validations. The surfaces of a network that has hardly trained are large, so this overestimates validations.
-Imports are not part of a fit. CPU seconds leave out the processes that load data.
+`lagem fit` trains the shipped experiments in turn, each in a separate process. With `--steps`, the trainings are
+shorter. The last column of the table then scales the time of the steps to all steps of the experiment, and the time of
+one validation to all of its validations. This overestimates the validations, because a network that has hardly trained
+has large surfaces. Imports are not part of a fit. CPU seconds leave out the processes that load data.
 """
 
 import argparse
@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = {"toy": "experiments/autoencoder/toy.yaml", "meshes": "experiments/autoencoder/meshes.yaml"}
 OF_VALIDATIONS = ("validation loss", "LogGeometryMetrics", "ExportMeshes")
 ONCE = (OUTSIDE, "RunRecord", "FinalCheckpoint", "RichModelSummary")
-Seconds = dict[str, tuple[float, float]]  # wall and CPU of each section
+Seconds = dict[str, tuple[float, float]]  # wall-clock and CPU seconds of each section
 
 
 def seconds_of_fit(config: Path, options: list[str], device: str) -> Seconds:
-    """Sections of one training in its own process."""
+    """Train in a separate process, and return the seconds of each section."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "sections.json"
         command = [
@@ -50,7 +50,14 @@ def seconds_of_fit(config: Path, options: list[str], device: str) -> Seconds:
 
 
 def projected(seconds: Seconds, steps: int, all_steps: int, validations: int) -> Seconds:
-    """What a fit of all steps and validations would take, from one of `steps` steps and one validation."""
+    """Return the seconds that a whole fit would take, given those of a fit of `steps` steps and one validation.
+
+    Args:
+        seconds: Seconds of the short fit.
+        steps: Number of steps of the short fit.
+        all_steps: Number of steps of the whole fit.
+        validations: Number of validations of the whole fit.
+    """
 
     def factor(section: str) -> float:
         if section in OF_VALIDATIONS:
@@ -61,14 +68,14 @@ def projected(seconds: Seconds, steps: int, all_steps: int, validations: int) ->
 
 
 def shares(seconds: Seconds) -> dict[str, float]:
-    """Share of each section in the wall time, and of the three `inside` together."""
+    """Return each section's fraction of the wall time; `inside` is that of the three INSIDE sections together."""
     total = sum(wall for wall, _ in seconds.values())
     found = {section: wall / total for section, (wall, _) in seconds.items()}
     return found | {"inside": sum(found[section] for section in INSIDE)}
 
 
 def row_of(name: str, config: Path, fits: list[Seconds], steps: int | None) -> dict[str, object]:
-    """Figures of one experiment over its rounds."""
+    """Return the row of results of one experiment, given the seconds of its fits."""
     trainer = OmegaConf.load(config).trainer
     every = trainer.val_check_interval
     whole = [projected(f, steps, trainer.max_steps, trainer.max_steps // every) if steps else f for f in fits]
@@ -100,10 +107,10 @@ def show(row: dict) -> None:
 def main() -> None:
     """Measure, print the tables and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, help="default: toy, with --data meshes too")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of `lagem prepare` for meshes")
+    parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, help="default: toy; with --data, also meshes")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of `lagem prepare`, for the experiment meshes")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of a training (default: the experiment's)")
-    parser.add_argument("--rounds", type=int, default=1, metavar="K", help="trainings of each (default: 1)")
+    parser.add_argument("--rounds", type=int, default=1, metavar="K", help="trainings of each experiment (default: 1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/end_to_end.json"), help="default: %(default)s")
     args = parser.parse_args()

@@ -1,15 +1,16 @@
-"""Coarse to fine against dense extraction of reconstructed shapes: queries, seconds, signs, memory, and the bound.
+"""Compares coarse-to-fine and dense extraction of reconstructed shapes: queries, time, memory and differences.
 
     make benchmark NAME=extraction                              # a procedural chair
     make benchmark NAME=extraction ARGS="MANIFEST.csv --split val --weights large --dense-up-to 128"
     make benchmark NAME=extraction ARGS="MESH --resolutions 512 1024 --dense-up-to 0"
 
-Seconds are CPU seconds of one thread, and on a GPU the time from the first to the last kernel. `plain dense` is what
-all nodes cost layer by layer, from the rate of three calls of 65,536 queries around the extraction; a dense grid up to
-`--dense-up-to` is also run, folded, and compared. `differing` counts vertices that only one of the meshes
-has: it is 0 exactly if no node of the grid has another sign. `lost` counts connected parts of the dense mesh of which
-the other has nothing. `unavoidable` is the share of the queries that lies next to the surface. Peak memory is that of
-the process so far, and on a GPU of the extraction: for large grids give one mesh at a time.
+Seconds are CPU seconds of one thread; on a GPU, they are the time from the first to the last kernel. `plain dense` is
+the time that queries at all nodes would take layer by layer, estimated from three calls of 65,536 queries before and
+after the extraction. At resolutions up to `--dense-up-to`, a dense grid is also extracted, with folded weights, and
+compared. `differing` counts the vertices that only one of the two meshes has; it is 0 exactly if all nodes of the grid
+have the same sign in both. `lost` counts the connected components of the dense mesh of which the other mesh has no
+vertex. `unavoidable` is the number of nodes next to the surface as a fraction of the queries. Peak memory is that of
+the process so far or, on a GPU, of the extraction, so for large grids give one mesh at a time.
 """
 
 import argparse
@@ -31,19 +32,19 @@ from lagem.geometry.surface import QueryLogits, Surface, extract_surface
 from lagem.pretrained import AUTOENCODERS
 from lagem.reconstruction.codec import ShapeCodec, load_codec
 
-CHUNK = 65536  # queries of a call, as `extract_surface` asks them
+CHUNK = 65536  # queries per call, as in `extract_surface`
 Fields = dict[str, QueryLogits]
 
 
 def fields_of(codec: ShapeCodec, points: torch.Tensor) -> Fields:
-    """The field of a shape, folded and layer by layer."""
+    """Return the field of a shape in two forms: `folded`, and `plain`, which computes it layer by layer."""
     latents = [z.unsqueeze(0) for z in codec.latents_of(points)]
     return {side: codec.autoencoder.decode(latents, fold=side == "folded").select(0) for side in ("folded", "plain")}
 
 
 @torch.no_grad()
 def measured(fields: Fields, seeds: torch.Tensor, resolution: int, device: torch.device, *, dense: bool) -> dict:
-    """Figures of one extraction, and if asked for of the dense one."""
+    """Return one row of results for a coarse-to-fine extraction and, if `dense`, for a dense one."""
     clock, nodes, settings = clock_of(device), (resolution + 1) ** 3, {"resolution": resolution, "device": device}
     asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (min(CHUNK, nodes), 3)).astype(np.float32))
     asked = asked.to(device)
@@ -82,7 +83,11 @@ def measured(fields: Fields, seeds: torch.Tensor, resolution: int, device: torch
 def timed(
     field: QueryLogits, clock: Clock, *, kept: list[np.ndarray] | None = None, **settings: object
 ) -> tuple[Surface, float, float]:
-    """A surface, the seconds it took, and those of them inside the field; the logits go to `kept`."""
+    """Extract a surface, and append the logits of its queries to `kept`.
+
+    Returns:
+        The surface, the seconds of the extraction, and those of them that queries to the field took.
+    """
     inside, surfaces = 0.0, []
 
     def counted(points: torch.Tensor) -> torch.Tensor:
@@ -98,7 +103,7 @@ def timed(
 
 
 def next_to_the_surface(volume: np.ndarray) -> int:
-    """Nodes of the cells whose corners are not all on one side."""
+    """Return the number of nodes of those cells whose corners are not all on one side of the surface."""
     corners = of_cells(volume > 0)
     crossed = np.logical_or.reduce(corners) ^ np.logical_and.reduce(corners)
     touched = np.zeros(volume.shape, dtype=np.bool_)
@@ -108,18 +113,18 @@ def next_to_the_surface(volume: np.ndarray) -> int:
 
 
 def of_cells(nodes: np.ndarray) -> list[np.ndarray]:
-    """Eight views (R, R, R) of (R + 1, R + 1, R + 1) nodes: each corner of all cells."""
+    """Return eight views (R, R, R) of (R + 1, R + 1, R + 1) nodes, each of which holds one corner of every cell."""
     side = len(nodes) - 1
     return [nodes[x : x + side, y : y + side, z : z + side] for x, y, z in OCTANTS]
 
 
 def vertices_of(mesh: Mesh) -> set[bytes]:
-    """Vertices of a mesh, rounded to five digits."""
+    """Return the vertices of a mesh, with coordinates rounded to five decimals."""
     return {vertex.tobytes() for vertex in np.round(mesh.vertices, 5) + 0.0}
 
 
 def lost_parts(sparse: Mesh, whole: Mesh) -> int:
-    """Connected parts of the dense mesh of which the other mesh has no vertex."""
+    """Return the number of connected components of the dense mesh of which the other mesh has no vertex."""
     known = vertices_of(sparse)
     found = np.array([vertex.tobytes() in known for vertex in np.round(whole.vertices, 5) + 0.0])
     parts = parts_of(whole)
@@ -127,7 +132,7 @@ def lost_parts(sparse: Mesh, whole: Mesh) -> int:
 
 
 def show(rows: list[dict], title: str) -> None:
-    """Print the table."""
+    """Print the rows as a table."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*(name.replace("_", " ") for name in columns), title=title)
     for row in rows:
@@ -142,9 +147,9 @@ def main() -> None:
     add_shape_arguments(parser)
     parser.add_argument("--weights", choices=AUTOENCODERS, default="large", help="default: large")
     parser.add_argument(
-        "--resolutions", type=int, nargs="+", default=[128, 256], help="cells a side (default: 128 256)"
+        "--resolutions", type=int, nargs="+", default=[128, 256], help="cells along a side (default: 128 256)"
     )
-    parser.add_argument("--dense-up-to", type=int, default=128, help="cells a side of the largest dense grid run")
+    parser.add_argument("--dense-up-to", type=int, default=128, help="cells along a side of the largest dense grid")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--quick", action="store_true", help="a small grid, to check that it runs")
     parser.add_argument("--output", type=Path, default=Path("runs/extraction.json"), help="default: %(default)s")

@@ -1,11 +1,12 @@
-"""Furthest point sampling: a loop of torch operations, and the faster backends that the device and the packages allow.
+"""Times furthest point sampling by a loop of torch operations, and by all faster backends that can run here.
 
     make benchmark NAME=furthest_points
     make benchmark NAME=furthest_points ARGS="--device cuda --batch 64 --points 4096"
 
-On a CPU that is torch-quickfps; on a GPU the Triton kernel, torch-cluster and torch-quickfps, if they are installed.
-All sides alternate in each round: milliseconds of a batch by CUDA events, or CPU time. The table says which sides
-select the same points as the loop on the CPU; those that cannot run are named.
+The faster backend on a CPU is torch-quickfps; those on a GPU are the Triton kernel, torch-cluster and torch-quickfps.
+Each runs if it is installed, and the others are named. The backends alternate in every round. Times are milliseconds
+per batch, by CUDA events on a GPU and by CPU time on a CPU. The table says which backends select the same points as
+the loop on the CPU.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PACKAGES = {"triton": "triton", "torch_cluster": "torch_cluster", "quickfps": "t
 
 
 def select(side: str, points: Tensor, count: int) -> Tensor:
-    """(B, M) selected points."""
+    """Return the (B, M) indices of the points that a backend selects."""
     if side == "quickfps" and points.is_cuda:  # which no backend of ours does
         from torch_quickfps import sample_idx
 

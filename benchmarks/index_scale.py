@@ -66,7 +66,7 @@ def make_folder(root: Path, shapes: int) -> None:
 
 
 def shape(id: str, category: str, split: str) -> ShapeArrays:
-    """A shape with a few points in each pool."""
+    """Return a shape with a few points in each pool."""
     return ShapeArrays(
         id=id,
         category=category,

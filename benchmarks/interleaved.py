@@ -1,4 +1,4 @@
-"""Times several ways to do one thing, alternating in one process, and shows medians, ratios and their spread."""
+"""Functions that time several ways to do one thing, in turn in one process, and show medians, ratios and quartiles."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def in_words(figures: Sequence[float], digits: int = 2) -> str:
 
 
 def write_rows(path: Path, rows: object) -> None:
-    """Write rows as JSON, and print the path."""
+    """Write rows of results as JSON, and print the path of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, rows)
     print(f"written to {path}")

@@ -1,11 +1,11 @@
-"""Losses of a training whose steps are computed in different ways: how far rounding carries them apart.
+"""Measures how far rounding drives the losses of a training apart if its steps are computed in different ways.
 
     make benchmark NAME=loss_curves
     make benchmark NAME=loss_curves ARGS="--steps 200 --experiment experiments/autoencoder/toy.yaml"
 
-Trainings by `lagem fit` with the same seed and float32 steps, one after the other; validation and exports are off. The
-table shows the largest difference to the plain losses up to some steps, the picture the difference at each step. `plain
-again` is a second plain training: its differences must be 0.
+`lagem fit` runs trainings with the same seed and in float32, one after the other. Validation and exports are off. The
+table shows the largest difference from the losses of the plain training up to several steps, and the picture shows the
+difference at each step. `plain again` is a second plain training, whose differences must be 0.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from lagem.geometry.picture import save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = {"plain": "plain", "plain again": "plain", "lean": "lean", "leanest": "leanest"}
-SIZE, DECADES = (800, 400), (-9, 0)  # of the picture, in pixels and in powers of ten
+SIZE, DECADES = (800, 400), (-9, 0)  # of the picture: its width and height in pixels, and its range in powers of ten
 COLOURS = {"lean": (200, 60, 40), "leanest": (40, 90, 200)}
 
 
 def losses_of(step: str, args: argparse.Namespace) -> list[float]:
-    """Loss of each step of one training."""
+    """Train with one way to compute steps, and return the loss of each step."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "lagem", "fit", f"--config={args.experiment}", *args.options),
@@ -52,7 +52,7 @@ def losses_of(step: str, args: argparse.Namespace) -> list[float]:
 
 
 def drawn(differences: dict[str, np.ndarray]) -> np.ndarray:
-    """Picture of the differences at each step, logarithmic, a line for each power of ten."""
+    """Draw the differences at each step on a logarithmic scale, with a horizontal line for each power of ten."""
     width, height = SIZE
     low, high = DECADES
     image = Image.new("RGB", SIZE, "white")
@@ -70,7 +70,7 @@ def drawn(differences: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def main() -> None:
-    """Train, print the table, and write the JSON and the picture."""
+    """Run the trainings, print the table, and write the JSON and the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     toy = ROOT / "experiments/autoencoder/toy.yaml"
     parser.add_argument("--experiment", type=Path, default=toy, help="default: the toy autoencoder")

@@ -1,15 +1,15 @@
-"""Time and memory of a training step against latents, points, queries and batch, and samples per second against ranks.
+"""Measures how time and memory of a training step grow with its sizes, and samples per second with the number of ranks.
 
     make benchmark NAME=scaling
     make benchmark NAME=scaling ARGS="--axes latents batch --setting large --device cuda --precision bfloat16"
     make benchmark NAME=scaling ARGS="--axes ranks --rounds 3 --steps 15 --batch 4"
 
-A step is that of `training_step.py`, of LaGeM; on each axis one size is halved and doubled and the others keep the
-setting's value. The sizes of an axis alternate in one process.
+A step is that of LaGeM in `training_step.py`. Each axis halves and doubles one size, such as the number of latents,
+while the others keep the values of the setting. The sizes of an axis alternate in one process.
 
-Ranks are complete trainings of the toy autoencoder through `lagem fit`, alternating: one process, then two under DDP
-with one thread each, or as many GPUs as there are. Every process has the same batch size and generates its own data;
-exports and validation are off. Times are wall-clock, for the steps after the first ten.
+For the axis `ranks`, `lagem fit` trains the toy autoencoder with one process and with several in turn: with two
+processes of one thread each under DDP, or with one for each GPU. Every process has the same batch size and generates
+its own data. Exports and validation are off. Times are wall-clock times of the steps after the first ten.
 """
 
 import argparse
@@ -38,21 +38,21 @@ from lagem.models.attention import Step
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTORS = (0.5, 1.0, 2.0)
-WARM_UP = 10  # steps of a training of several ranks
+WARM_UP = 10  # steps before the timed ones, for the axis `ranks`
 
 
 def times_latents(setting: Setting, factor: float) -> Setting:
-    """Each level with `factor` times its latents."""
+    """Return the setting with `factor` times as many latents on each level."""
     return replace(setting, latents=tuple(int(count * factor) for count in setting.latents))
 
 
 def times_points(setting: Setting, factor: float) -> Setting:
-    """`factor` times the input points."""
+    """Return the setting with `factor` times as many input points."""
     return replace(setting, num_surface_points=int(setting.num_surface_points * factor))
 
 
 def times_queries(setting: Setting, factor: float) -> Setting:
-    """`factor` times the queries."""
+    """Return the setting with `factor` times as many queries."""
     return replace(setting, num_queries=int(setting.num_queries * factor))
 
 
@@ -65,7 +65,7 @@ SIZES: dict[str, Callable[[Setting, float], Setting]] = {
 
 
 def measure_axis(axis: str, args: argparse.Namespace) -> list[dict[str, object]]:
-    """A row for each size."""
+    """Return a row of results for each size on an axis."""
     device, precision = named_device(args.device), getattr(torch, args.precision)
     sides = {factor: Side(SIZES[axis](SETTINGS[args.setting], factor), "LaGeM", args.step) for factor in FACTORS}
     batches = {factor: int(args.batch * factor) if axis == "batch" else args.batch for factor in FACTORS}
@@ -89,7 +89,7 @@ def measure_axis(axis: str, args: argparse.Namespace) -> list[dict[str, object]]
 
 
 class StepTimes(Callback):
-    """Write the duration of the steps after the warm-up to `seconds.txt` in the run folder."""
+    """Write the total duration of the steps after the warm-up to `seconds.txt` in the run folder."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -106,7 +106,7 @@ class StepTimes(Callback):
 
 
 def samples_a_second(ranks: int, args: argparse.Namespace) -> float:
-    """Rate of one training, summed over its processes."""
+    """Return the samples per second of one training, summed over its processes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "lagem", "fit", f"--config={ROOT / 'experiments/autoencoder/toy.yaml'}"),
@@ -131,7 +131,7 @@ def samples_a_second(ranks: int, args: argparse.Namespace) -> float:
 
 
 def measure_ranks(args: argparse.Namespace) -> list[dict[str, object]]:
-    """A row for one process and one for the most."""
+    """Return a row of results for one process, and one for two processes or for all GPUs."""
     most = 2 if args.device == "cpu" else torch.cuda.device_count()
     rates: dict[int, list[float]] = {ranks: [] for ranks in sorted({1, most})}
     for _ in track(range(args.rounds), "measuring", transient=True):
@@ -145,7 +145,7 @@ def measure_ranks(args: argparse.Namespace) -> list[dict[str, object]]:
 
 
 def show_axis(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """Print the table of one axis of a step."""
+    """Print the table of an axis other than `ranks`."""
     title = f"{args.setting}, {args.step}, {rows[0]['axis']}, {args.precision}, {args.device}"
     table = Table("size", "seconds", "/ 1.0", "GFLOP", "kept MiB", "peak MiB", title=title)
     for row in rows:
@@ -156,7 +156,7 @@ def show_axis(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
 
 
 def show_ranks(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """Print the table of ranks."""
+    """Print the table of the axis `ranks`."""
     title = f"toy autoencoder, {args.batch} shapes a process, {os.cpu_count()} cores, {args.device}"
     table = Table("ranks", "samples per second", "relative to one", title=title)
     for row in rows:
@@ -169,12 +169,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     axes = [*SIZES, "ranks"]
     parser.add_argument("--axes", nargs="+", choices=axes, default=axes, help="default: all")
-    parser.add_argument("--setting", choices=SETTINGS, default="512", help="of Table 3 (default: 512)")
+    parser.add_argument("--setting", choices=SETTINGS, default="512", help="sizes of Table 3 (default: 512)")
     parser.add_argument("--step", choices=get_args(Step), default="lean", help="default: lean")
     parser.add_argument("--batch", type=int, default=2, metavar="B", help="shapes per step and process (default: 2)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default: float32")
     parser.add_argument("--rounds", type=int, default=5, metavar="K", help="measured rounds (default: 5)")
-    parser.add_argument("--steps", type=int, default=30, help="steps of a training of ranks (default: 30)")
+    parser.add_argument("--steps", type=int, default=30, help="timed steps for the axis ranks (default: 30)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/scaling.json"), help="default: %(default)s")
     args = parser.parse_args()

@@ -25,14 +25,14 @@ OUTSIDE = "start and end"
 
 
 class Sections(Profiler):
-    """Wall and CPU seconds of each section of a fit, without those of the sections within it.
+    """Measures the wall-clock and CPU seconds of each section of a fit, without those of sections inside it.
 
-    An action that no section names belongs to the one around it; each callback is a section. CPU seconds are those of
-    the process without the ones that load data. With CUDA every boundary waits for the GPU, so that its work counts to
-    the section that started it; that makes a fit slower.
+    Each callback is a section. An action of Lightning that belongs to no section counts towards the section around it.
+    CPU seconds leave out the processes that load data. With CUDA, the profiler waits for the GPU whenever a section
+    starts or ends, so that work on the GPU counts towards the section that started the work. This makes a fit slower.
 
     Args:
-        output: JSON file to write at the end: (wall, CPU) seconds of each section.
+        output: JSON file to write at the end, with the (wall-clock, CPU) seconds of each section.
     """
 
     def __init__(self, output: Path) -> None:
@@ -43,17 +43,17 @@ class Sections(Profiler):
         self._seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     def start(self, action_name: str) -> None:
-        """Charge the time so far to the section around the action."""
+        """Charge the time since the last call to the section around the action, and enter the action."""
         self._charge()
         self._open.append(section_of(action_name) or self._open[-1])
 
     def stop(self, action_name: str) -> None:
-        """Charge the time since to the action's section."""
+        """Charge the time since the last call to the section of the action, and leave the action."""
         self._charge()
         self._open.pop()
 
     def describe(self) -> None:
-        """Write the file."""
+        """Write the seconds of all sections to the file."""
         self._charge()
         write_json(self.output, self._seconds)
 
@@ -69,7 +69,7 @@ class Sections(Profiler):
 
 
 def section_of(action: str) -> str | None:
-    """Section that Lightning's name of an action belongs to; None for that of the action around it."""
+    """Return the section of an action, given Lightning's name of it; None if it counts towards the one around it."""
     if action.startswith("[Callback]"):
         return action.removeprefix("[Callback]").split("{")[0].rsplit(".", 1)[0].split(".")[0]
     return next((section for pattern, section in SECTIONS.items() if fnmatchcase(action, pattern)), None)

@@ -1,4 +1,4 @@
-"""The shapes that a benchmark reconstructs: a procedural chair, or those of meshes, folders and manifests."""
+"""The shapes that a benchmark reconstructs: a procedural chair, or shapes from meshes, folders and manifests."""
 
 import argparse
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from lagem.sources.unit_shape import load_shape
 
 
 def add_shape_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that `surfaces` reads."""
+    """Add the arguments that `surfaces` reads."""
     parser.add_argument("shapes", nargs="*", help="meshes, folders or manifests (default: a procedural chair)")
     parser.add_argument("--split", help="only the shapes of this split of a manifest (default: all)")
     parser.add_argument("--ids", nargs="+", help="only these shapes (default: all)")
 
 
 def surfaces(args: argparse.Namespace, count: int) -> Iterator[tuple[str, Tensor]]:
-    """Name and (count, 3) float32 surface points of each shape, in the unit sphere."""
+    """Yield the name and (count, 3) float32 surface points of each shape, in the unit sphere."""
     if not args.shapes:
         rng = np.random.default_rng(0)
         yield "chair", torch.from_numpy(CATEGORIES["chair"](rng).sample_surface(count, rng)[0])

@@ -93,7 +93,7 @@ class Side:
         return Autoencoder(levels=levels, width=self.setting.width, step=self.step).to(device)
 
     def cost(self, batch: int, precision: torch.dtype) -> TrainingCost:
-        """Operations and bytes of a step, counted without running it."""
+        """Return the operations and bytes of a step, counted without running it."""
         setting, bfloat16 = self.setting, precision == torch.bfloat16
         sizes = {name: getattr(setting, name) for name in ("width", "num_surface_points", "num_queries")}
         return training_cost(
@@ -127,7 +127,7 @@ class Run:
 
 def peak_bytes(side: Side, device: torch.device, batch: int, precision: torch.dtype) -> int:
     """Return the peak memory in bytes that one step takes beyond the network, its gradients and its inputs."""
-    if device.type != "cuda":  # a process for each, as the peak of a process never falls
+    if device.type != "cuda":  # in a new process, because the peak of a process never falls
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["lagem.models.autoencoder"])
         with context.Pool(1) as pool:
