@@ -74,7 +74,7 @@ def test_only_a_lack_of_memory_is_called_so(error, expected):
     assert message is expected or message.startswith(expected)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("meta", "holds no numbers"), ("gpu", "cannot be used here")])
+@pytest.mark.parametrize(("name", "reason"), [("meta", "stores no values"), ("gpu", "cannot be used here")])
 def test_a_device_that_cannot_compute_is_refused(name, reason):
     with pytest.raises(ValueError, match=f"--device {name} {reason}"):
         named_device(name)

@@ -58,13 +58,16 @@ def command() -> None:
 
 
 def main(argv: list[str] | None = None) -> "TrainingCLI | None":
-    """Run a command line; a user's mistake prints one line and exits with code 2, a signal one and 128 + its number.
+    """Run a command line.
+
+    If the user has made a mistake, one line is printed, and the exit code is 2. If a signal stops the command, one line
+    is printed, and the exit code is 128 plus the number of the signal.
 
     Args:
         argv: Arguments without the program's name; None for `sys.argv[1:]`.
 
     Returns:
-        The CLI of a training verb, with its trainer, model and data; None for a tool.
+        The CLI with its trainer, model and data, if the verb is one of `TRAINING_VERBS`; None for any other verb.
     """
     words = sys.argv[1:] if argv is None else argv
     try:
@@ -106,9 +109,9 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
 
 
 def make_streams_usable() -> None:
-    """Replace closed standard streams, and write `?` for letters that the locale's encoding lacks.
+    """Replace closed standard streams, and let the others print `?` for characters that their encoding lacks.
 
-    Otherwise the next file that is opened would take the number of a closed stream, and receive what is printed.
+    If a closed stream were not replaced, the next file to be opened would get its number and receive what is printed.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -119,7 +122,11 @@ def make_streams_usable() -> None:
 
 
 def flush_output() -> None:
-    """Write what is printed; end as other commands do if nobody reads it, and with one line if it cannot be written."""
+    """Flush the standard output, and exit if that fails.
+
+    If the reader of the output has ended, the exit code is that of SIGPIPE. For any other failure, such as a full disk,
+    one line is printed, and the exit code is 2.
+    """
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -132,7 +139,7 @@ def flush_output() -> None:
 
 
 def _is_of_unread_output(error: BaseException) -> bool:
-    """Whether an error says that the reader of the standard output has ended; a connection may break, too."""
+    """Return whether an error says that the reader of the standard output has ended, not that a connection broke."""
     if isinstance(error, BrokenPipeError):
         output = select.poll()
         output.register(1, 0)
@@ -141,13 +148,16 @@ def _is_of_unread_output(error: BaseException) -> bool:
 
 
 def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
-    """Leave out the traceback of a full disk or the like: the thread's owner meets the same error."""
+    """Print the traceback of a thread's error, except for an OSError, which whoever started the thread reports."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
 
 
 def _printable(message: str) -> str:
-    """A message that may quote files: its middle left out if it is long, and what could steer a terminal escaped."""
+    """Return a message so that it is safe to print, since it may quote a file.
+
+    The middle of a long message is left out, and characters that could control a terminal are escaped.
+    """
     if len(message) > LONGEST_MESSAGE:
         half = LONGEST_MESSAGE // 2
         message = f"{message[:half]} … {message[-half:]}"

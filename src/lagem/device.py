@@ -28,7 +28,7 @@ def named_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name} cannot be used here: {error}") from error
     if device.type == "meta":
-        raise ValueError(f"--device {name} holds no numbers; give cpu or cuda.")
+        raise ValueError(f"--device {name} stores no values, so it cannot compute; give cpu or cuda.")
     return device
 
 

@@ -1,4 +1,4 @@
-"""Failures of the machine, such as a full disk: told in one line, and not blamed on the file that met them."""
+"""Failures of the machine, such as a full disk, which are reported in one line and not blamed on the file in use."""
 
 import errno
 from collections.abc import Container, Iterator
@@ -18,11 +18,11 @@ WHAT_TO_DO = {
 
 @contextmanager
 def failures_named(path: Path, *, only: Container[int] | None = None) -> Iterator[None]:
-    """Name a file or folder in errors of the system that name none, such as that of a full disk.
+    """Add a path to each OSError inside the `with` that names no file, as that of a full disk may not.
 
     Args:
-        path: The file or folder.
-        only: Error numbers of these errors; None for all.
+        path: The file or folder to name.
+        only: The error numbers (errno) to which this applies; None for all.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def failures_named(path: Path, *, only: Container[int] | None = None) -> Iterato
 
 
 def failure_line(error: OSError) -> str:
-    """One line: the file, what went wrong, and what to do."""
+    """Return a line that names the file, and says what went wrong and what to do."""
     if error.errno is None:
         return " ".join(str(error).split())
     line = f"{error.strerror}; {WHAT_TO_DO[error.errno]}." if error.errno in WHAT_TO_DO else str(error.strerror)
@@ -41,13 +41,13 @@ def failure_line(error: OSError) -> str:
 
 
 def raise_failure_behind(error: Exception, path: str | Path) -> None:
-    """Raise the failure of the machine that an error comes from, if there is one.
+    """If a failure of the machine caused an error, raise that failure.
 
-    Whoever skips files that cannot be used calls this first; else a broken disk would make files look unusable.
+    Code that skips unusable files calls this first. Otherwise, a broken disk would make good files look unusable.
 
     Args:
-        error: What was raised.
-        path: The file that was used, to be named if the failure names none.
+        error: The error.
+        path: The file in use, which is named if the failure names none.
     """
     behind = error if isinstance(error, OSError) else error.__cause__
     if isinstance(behind, OSError) and behind.errno in (*FULL, *TOO_MANY_FILES, *BROKEN):

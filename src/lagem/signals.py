@@ -1,13 +1,13 @@
-"""Signals that ask a process to stop, and processes that end with their parent.
+"""Signals that ask a process to stop, and child processes that end with their parent.
 
-A training keeps the signals pending until it checks for them: `lagem fit` blocks them before it does anything else. So
-they neither kill it nor get lost while libraries are imported or a collective call waits, and no code runs inside a
-signal handler. SIGUSR1 asks it to save and to be requeued, SIGTERM and SIGINT to save and stop.
+`lagem fit` blocks the signals before it does anything else, so they stay pending until the training checks for them.
+So a signal neither kills the training nor gets lost while libraries are imported or a collective call waits, and no
+code runs inside a signal handler. SIGUSR1 asks the training to save and to be requeued; SIGTERM and SIGINT ask it to
+save and stop. A signal interrupts every other verb by raising `Stopped` in the main thread; `kept_on_stop` says what
+is kept. In both cases, a second SIGINT ends the process at once.
 
-Every other verb is interrupted: `Stopped` is raised in its main thread. `kept_on_stop` says what is kept.
-
-Schedulers signal every process of a job, and Ctrl-C every process of a terminal. Processes that a training starts
-(loading processes, the service of W&B) inherit its block. In both cases the second SIGINT ends the process at once.
+Schedulers signal every process of a job, and Ctrl-C signals every process of a terminal. The processes that a training
+starts (loading processes and the service of W&B) inherit the block, so a signal does not kill them.
 """
 
 import os
@@ -22,14 +22,14 @@ from types import FrameType
 REQUEUE, STOP, INTERRUPT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 SENT_TO_ALL = (INTERRUPT, STOP, REQUEUE, signal.SIGUSR2)  # what schedulers and terminals send to every process
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
-RETRY = 0.05  # seconds until a stop is tried again that came at a wrong moment
+RETRY = 0.05  # if a signal comes when `Stopped` cannot be raised, seconds until the next try
 
 _received: signal.Signals | None = None
 _postponed = 0
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to stop; `except Exception` does not catch it."""
+    """Raised when a signal asks this process to stop; `except Exception` does not catch it."""
 
     def __init__(self, signum: signal.Signals) -> None:
         super().__init__(signum.name)
@@ -37,7 +37,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def block_signals() -> None:
-    """Keep the signals of a training pending until this process exits; the second SIGINT ends it at once."""
+    """Keep the signals of a training pending until this process exits; a second SIGINT ends the process at once."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if INTERRUPT in _of_a_training():
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()
@@ -45,7 +45,7 @@ def block_signals() -> None:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Keep these signals pending inside the `with`; at its end, drop those that nobody has checked for."""
+    """Keep the signals of a training pending inside the `with`; at its end, discard those that are still pending."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     try:
         yield
@@ -56,20 +56,22 @@ def signals_blocked() -> Iterator[None]:
 
 
 def pending_signals() -> set[signal.Signals]:
-    """Which signals of a training are pending in the main thread."""
+    """Return which signals of a training are pending in the main thread."""
     return _of_a_training() & {signal.Signals(number) for number in signal.sigpending()}
 
 
 def stop_on_signals() -> None:
-    """From now on, raise Stopped in the main thread at the first SIGTERM or SIGINT; the second ends the process."""
+    """From now on, the first SIGTERM or SIGINT raises Stopped in the main thread, and the second ends the process."""
     for number in (STOP, INTERRUPT):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a command that a script runs in the background
+        if (
+            signal.getsignal(number) is not signal.SIG_IGN
+        ):  # it is ignored in a command that a script runs in the background
             signal.signal(number, _receive)
     signal.signal(signal.SIGALRM, _stop)
 
 
 def stops_no_more() -> None:
-    """Undo `stop_on_signals`, once the work is done."""
+    """Undo `stop_on_signals`; called when the work is done."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in (STOP, INTERRUPT):
         if signal.getsignal(number) is _receive:
@@ -77,14 +79,14 @@ def stops_no_more() -> None:
 
 
 def stop_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """The stop that an error comes from, also if a library turned it into another error; None if there was none."""
+    """Return the stop that caused an error, even if a library raised another error for it; None if there was none."""
     if isinstance(error, KeyboardInterrupt):
         return error
     return None if _received is None else Stopped(_received)
 
 
 def stop_message(stop: KeyboardInterrupt) -> tuple[str, int]:
-    """One line that says which signal stopped this process and what is kept, and the exit code."""
+    """Return a line that says which signal stopped this process and what is kept, and return the exit code."""
     signum = stop.signum if isinstance(stop, Stopped) else INTERRUPT
     notes: list[str] = getattr(stop, "__notes__", [])
     return f"stopped by {signum.name}: {notes[0] if notes else 'run the same command again.'}", 128 + signum
@@ -92,7 +94,13 @@ def stop_message(stop: KeyboardInterrupt) -> tuple[str, int]:
 
 @contextmanager
 def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
-    """Say what is kept, and how to resume, if a signal stops the block; an inner block's words come first."""
+    """If a signal stops the block, add a note to the exception that says what is kept and how to resume.
+
+    If blocks are nested, the note of the inner block is the one that is printed.
+
+    Args:
+        kept: Returns the note.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -102,9 +110,9 @@ def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def stop_postponed() -> Iterator[None]:
-    """Let no signal stop the block. Processes started in it are not stopped by signals at all: their parent ends them.
+    """Let no signal stop the block, and none ever stop the processes that the block starts: their parent ends them.
 
-    A block that starts a process and notes it down could otherwise lose the process.
+    Otherwise, a block that starts a process and stores it could be stopped in between, and lose the process.
     """
     global _postponed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
@@ -117,12 +125,12 @@ def stop_postponed() -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Make this process exit as soon as its parent is gone, even after kill -9.
+    """Make this process exit as soon as its parent has ended, even by kill -9.
 
-    Otherwise the child would keep working on an item that nobody waits for, in parallel with the run that resumes.
+    Otherwise, the child would continue with work that nobody waits for, in parallel with the run that resumes.
 
     Args:
-        parent: Number of the parent process.
+        parent: Id of the parent process.
     """
     import ctypes  # imported here, so that the command handles signals as early as possible
 
@@ -149,7 +157,7 @@ def obey_only_parent(_: int = 0) -> None:
     import multiprocessing
 
     parent = multiprocessing.parent_process()
-    assert parent is not None, "only a child has a parent to end with"
+    assert parent is not None, "only a child process can end with its parent"
     end_with_parent(parent.pid)  # type: ignore[arg-type]  # it has started
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
@@ -157,13 +165,13 @@ def obey_only_parent(_: int = 0) -> None:
 
 
 def _of_a_training() -> set[signal.Signals]:
-    """The signals that a training checks for; a training in the background of a script ignores SIGINT."""
+    """Return the signals that a training checks for; a training that a script runs in the background ignores SIGINT."""
     return {REQUEUE, STOP} if signal.getsignal(INTERRUPT) is signal.SIG_IGN else {REQUEUE, STOP, INTERRUPT}
 
 
 def _exit_at_second_interrupt() -> None:
     signal.sigwait({INTERRUPT})
-    signal.pthread_kill(threading.main_thread().ident, INTERRUPT)  # type: ignore[arg-type]  # pending there from now on
+    signal.pthread_kill(threading.main_thread().ident, INTERRUPT)  # type: ignore[arg-type]  # it stays pending in the main thread
     signal.sigwait({INTERRUPT})
     os.write(2, b"lagem: stopped by a second SIGINT; --ckpt_path last resumes from the last checkpoint.\n")
     os._exit(128 + INTERRUPT)
@@ -176,7 +184,7 @@ def _exit_when_parent_says() -> None:
 
 
 def _receive(number: int, frame: FrameType | None) -> None:
-    """Handle the first signal to stop."""
+    """Handle the first signal that asks this process to stop; the next one will end the process."""
     global _received
     _received = signal.Signals(number)
     for each in (STOP, INTERRUPT):
@@ -186,7 +194,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _stop(_: int, frame: FrameType | None) -> None:
-    """Raise Stopped, or try again soon: Python loses what is raised inside an import."""
+    """Raise Stopped, or try again soon if a stop is postponed or an import runs, because Python would lose it there."""
     if _postponed or _imports(frame):
         signal.setitimer(signal.ITIMER_REAL, RETRY)
     else:

@@ -120,7 +120,7 @@ def add_retry_refused(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add `--verify`."""
-    text = "verify every byte of the shards that exist, and make the damaged ones anew (default: only their headers)"
+    text = "verify every byte of existing shards, and make damaged ones again (default: verify only their headers)"
     parser.add_argument("--verify", action="store_true", help=text)
 
 

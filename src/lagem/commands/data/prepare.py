@@ -93,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=MEMORY_LIMIT,
         metavar="GIB",
-        help="memory after which a mesh is refused, beyond 40 bytes for each byte of its file (default: %(default)g)",
+        help="maximum memory for one mesh in GiB, in addition to 40 bytes for each byte of its file; a mesh that needs "
+        "more is refused (default: %(default)g)",
     )
     add(
         "--up",
