@@ -1,6 +1,6 @@
-"""One child process: it applies a function to one item after another, within limits of time and memory.
+"""A child process that applies a function to one item after another, within limits of time and memory.
 
-A child is a fresh interpreter that imports only the function's module, not the program that started it: a script
+A child is a new interpreter that imports the module of the function, but not the program that started it. So a script
 needs no `if __name__ == "__main__"`, and a child that reads meshes starts without torch.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from lagem.signals import SENT_TO_ALL, end_with_parent
 
 PROGRAM = "import sys; sys.path[:] = {path!r}; from lagem.sources.child import serve; serve({handle}, {parent})"
-KILL_OF_ALL = 1.0  # seconds within which kill -9 of a job reaches all its processes
+KILL_OF_ALL = 1.0  # seconds within which a kill -9 of a job reaches all processes of the job
 SINGLE_THREADED = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")
 }
@@ -29,10 +29,10 @@ SINGLE_THREADED = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one item may take.
+    """The time and memory that one item may take.
 
-    seconds: after which the child is stopped.
-    memory: bytes beyond what the child had before the item.
+    seconds: Time in seconds, after which the child is stopped.
+    memory: Memory in bytes, in addition to what the child had before the item.
     """
 
     seconds: float = math.inf
@@ -43,7 +43,7 @@ class Limits:
 
 
 class Failure:
-    """Why an item has no result; str() gives the reason."""
+    """The reason why an item has no result; str() returns it in words."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TookTooLong(Failure):
 
 @dataclass(frozen=True)
 class NeededTooMuchMemory(Failure):
-    """The memory limit, or that of the machine, was reached."""
+    """The child reached the memory limit, or that of the machine."""
 
     limit: float
 
@@ -68,7 +68,7 @@ class NeededTooMuchMemory(Failure):
 
 @dataclass(frozen=True)
 class Died(Failure):
-    """The child died."""
+    """The child died while it worked on the item."""
 
     exit_code: int
 
@@ -86,7 +86,7 @@ class Child:
     """One worker process and its current item.
 
     Args:
-        function: A function at module level, or a partial of one, since the child imports it.
+        function: A function at module level, or a partial of one, because the child imports it.
     """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
@@ -113,23 +113,28 @@ class Child:
 
     @property
     def deadline(self) -> float:
-        """The time, by time.monotonic, until which the current item may take; starting does not count."""
+        """The time by time.monotonic when the current item must be done; the child's start-up time does not count."""
         return self.since + self.limits.seconds
 
     def give(self, item: Any, limits: Limits) -> None:
-        """Send an item; `take` returns what comes of it."""
+        """Send an item to the child; `take` or `answer` returns the result."""
         self.item, self.limits = item, limits
         self.since = time.monotonic() if self.started else math.inf
         self._send((item, limits.memory))
 
     def take(self) -> tuple[str, Any]:
-        """The next message: first "started", then "result", "memory" or "died"; re-raises what the function raised."""
+        """Wait for the child's next message, and raise what the function raised.
+
+        Returns:
+            The kind of the message and its content. A child first says "started". Each item then gives "result" with
+            the result, or "memory" or "died" with a Failure.
+        """
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
             died = Died(self.process.wait())
             if died.exit_code == -signal.SIGKILL:
-                time.sleep(KILL_OF_ALL)  # if this process is killed as well, the item is not to blame
+                time.sleep(KILL_OF_ALL)  # if a kill of the whole job ends this process too, the item is not blamed
             if not self.started:
                 raise RuntimeError(f"{died} while starting, before any item; its message is above.") from None
             return "died", died
@@ -142,7 +147,7 @@ class Child:
         return kind, content
 
     def answer(self) -> Any:
-        """Wait for the result of the current item, or its Failure; re-raises what the function raised."""
+        """Wait for the current item, and return its result or its Failure; raises what the function raised."""
         while True:
             left = self.deadline - time.monotonic()
             if not wait([self.connection], None if left == math.inf else max(left, 0)):
@@ -163,9 +168,9 @@ class Child:
 
 
 def serve(handle: int, parent: int) -> None:
-    """The loop of a child: receive a function, then items, and send results until the parent is gone."""
+    """Run the loop of a child: receive a function, then receive items and send results until the parent has ended."""
     end_with_parent(parent)
-    for number in SENT_TO_ALL:  # only the parent may end a child, else the item would be blamed
+    for number in SENT_TO_ALL:  # only the parent may end a child; otherwise, the item would be blamed
         signal.signal(number, signal.SIG_IGN)
     connection = Connection(handle)
     with suppress(EOFError, OSError):  # the parent is gone
@@ -185,9 +190,9 @@ def serve(handle: int, parent: int) -> None:
 
 @contextmanager
 def memory_limited(memory: float) -> Iterator[None]:
-    """Raise MemoryError inside the `with` if this process takes more than this beyond what it has, in bytes.
+    """Raise MemoryError inside the `with` if this process needs more memory than it has now plus `memory` bytes.
 
-    Only Linux limits the address space of a process.
+    Without effect on systems other than Linux, which do not limit the address space of a process.
     """
     if math.isinf(memory) or sys.platform != "linux":
         yield

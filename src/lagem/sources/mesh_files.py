@@ -12,7 +12,7 @@ from lagem.geometry.files.loading import MESH_ENDINGS
 from lagem.sources.manifest import read_manifest
 from lagem.storage.names import LONGEST, is_plain
 
-TOLD_EVERY = 200_000  # lines of a manifest, read in a few seconds
+TOLD_EVERY = 200_000  # print a message after this number of lines of a manifest, which takes a few seconds
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,22 @@ class MeshSource:
 def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: str | None = None) -> list[MeshSource]:
     """List the meshes of files, folders and manifests, sorted by id.
 
-    Folders are searched recursively, linked ones too; hidden names and unknown endings are skipped. The id is the path
-    below the folder with '/' written as '__', without the ending unless two files differ in nothing else; the category
-    is the name of the file's folder. A manifest is a .csv with columns `file` (relative to the manifest) and `id`, and
-    optionally `category` and `split`, as `read_manifest` reads it.
+    Folders are searched recursively, including linked folders; files with a hidden name or an unknown ending are
+    skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__' and without the
+    ending, unless two paths differ only in the ending. Its category is the name of the folder that holds the file. A
+    manifest is a .csv file with the columns `file` (a path relative to the manifest) and `id`, and optionally
+    `category` and `split`; see `read_manifest`.
 
     Args:
         sources: Paths of mesh files, folders and manifests.
-        val_share: Fraction of the shapes without a given split that becomes `val`; the others become `train`.
-        category: Category of all meshes, instead of the above.
+        val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
+        category: Category of all meshes; None to take it from the manifest or from the folder.
 
     Returns:
         The meshes.
 
     Raises:
-        ValueError: If a source is missing, or two meshes have the same id.
+        ValueError: If a source is missing or holds no mesh, or if an id is invalid or two meshes have the same one.
     """
     found: dict[str, MeshSource] = {}
     for source in map(Path, sources):
@@ -109,7 +110,10 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
-    """Meshes of a manifest, with ids, categories and splits; prints how many there are so far if there are many."""
+    """Yield (path, id, category, split) for each row of a manifest; category and split are empty if not given.
+
+    A long manifest prints from time to time how many lines have been read.
+    """
     for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:
             raise ValueError(f"{manifest}: line {line} lacks the file or the id; complete the line, or remove it.")

@@ -1,7 +1,7 @@
-"""Run a function over many items in child processes; a child that dies or hangs fails its item, not the batch.
+"""Runs a function over many items in child processes, so that a child that dies or hangs fails only its item.
 
-`concurrent.futures` breaks the whole pool when one process dies, and does not know which item killed it. Here the
-parent knows the item of each child: it reports that item with the signal and starts another child.
+`concurrent.futures` breaks the whole pool if a process dies, and does not know which item killed it. Here, the parent
+knows the item of each child, so it reports that item with the signal, and starts another child.
 """
 
 import math
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def no_limits(item: object) -> Limits:
-    """As much time and memory as the machine has."""
+    """Return limits that allow as much time and memory as the machine has."""
     return Limits()
 
 
@@ -29,13 +29,16 @@ def run_in_processes(
     workers: int,
     limits: Callable[[Item], Limits] = no_limits,
 ) -> Generator[tuple[Item, Result | Failure], None, None]:
-    """Yield (item, function(item)) in the order of completion; (item, Failure) if it exceeded its limits or died.
+    """Yield each item with its result, in the order of completion.
+
+    An item has a Failure in place of its result if it exceeded its limits, or if its child died.
 
     Args:
-        function: A function at module level, since the children import it; an exception from it ends the batch.
-        items: Arguments of the function, one for each call.
+        function: A function at module level, because the children import it. If it raises an exception, the iteration
+            ends with that exception.
+        items: The items; each is the argument of one call.
         workers: Number of child processes, each with single-threaded numerics.
-        limits: Returns what an item may take.
+        limits: Returns the limits of time and memory for an item.
     """
     waiting = iter(items)
     busy: dict[Connection, Child] = {}

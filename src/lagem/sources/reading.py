@@ -1,7 +1,7 @@
-"""Meshes and point clouds that a verb is given, read in a child process within limits of time and memory.
+"""Reads meshes and point clouds in a child process, within limits of time and memory.
 
-A file that crashes the reader, or needs too much, costs that file alone. One child reads all files of this process: it
-starts with the first, and another one replaces it if it dies.
+So if a file crashes the reader or needs too much, only that file is lost. One child reads all files for this process.
+It starts when the first file is read, and is replaced if it dies.
 """
 
 import atexit
@@ -28,13 +28,16 @@ MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 40  # text takes 10 to 40 times its size wh
 
 
 def limits_of(path: str | Path) -> Limits:
-    """What reading a file may take, by its size."""
+    """Return the time and memory that reading a file may take, given the size of the file."""
     size = size_of(path)
     return Limits(seconds=SECONDS + SECONDS_PER_BYTE * size, memory=MEMORY + MEMORY_PER_BYTE * size)
 
 
 def size_of(path: str | Path) -> int:
-    """Bytes of a file, and of the .bin files next to a gltf file, which hold its numbers; 0 if it is missing."""
+    """Return the size of a file in bytes, or 0 if it is missing.
+
+    The size of a .gltf file includes the .bin files next to it, because they hold its vertices and faces.
+    """
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -47,19 +50,19 @@ def size_of(path: str | Path) -> int:
 
 
 def read_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
-    """`lagem.geometry.files.loading.load_mesh` in the child; raises MeshError also if a limit was reached."""
+    """Call `lagem.geometry.files.loading.load_mesh` in the child; also raises MeshError if a limit was reached."""
     mesh: Mesh = _reader.read(load_mesh, path, up=up)
     return mesh
 
 
 def read_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64]:
-    """`lagem.geometry.files.loading.load_surface` in the child; raises MeshError also if a limit was reached."""
+    """Call `lagem.geometry.files.loading.load_surface` in the child; also raises MeshError if a limit was reached."""
     surface: Mesh | NDArray[np.float64] = _reader.read(load_surface, path, up=up)
     return surface
 
 
 class Reader:
-    """Reads files, one after the other, in a child process that starts with the first."""
+    """Reads one file after the other in a child process, which starts when the first file is read."""
 
     def __init__(self) -> None:
         self._child: Child | None = None
@@ -67,27 +70,30 @@ class Reader:
         self._one_at_a_time = Lock()
 
     def read(self, function: Callable[..., Any], path: str | Path, **options: Any) -> Any:
-        """What a function of `lagem.geometry.files.loading` returns for a file; raises what it raises.
+        """Call a function of `lagem.geometry.files.loading` with a file in the child; return or raise what it does.
 
         Raises:
-            MeshError: A limit was reached, or the child died.
+            MeshError: If a limit was reached, or the child died.
         """
         limits = limits_of(path)
         with self._one_at_a_time:
             if self._child is None or self._owner != os.getpid() or not self._child.alive:
                 with stop_postponed():
-                    self._child, self._owner = Child(call), os.getpid()  # a forked process has a child to itself
+                    self._child, self._owner = (
+                        Child(call),
+                        os.getpid(),
+                    )  # after a fork, each process starts its own child
             self._child.give((partial(function, **options), Path(path)), limits)
             try:
                 result = self._child.answer()
             except MeshError:
                 raise
-            except BaseException:  # an interrupt: the child's answer is still to come, but nobody waits for it
+            except BaseException:  # as for an interrupt, nobody waits for the answer of this child
                 self.close()
                 raise
             if isinstance(result, Failure):
                 self.close()
-                raise MeshError(f"{path}: {result} while it was read (limits: {limits}); simplify or repair it.")
+                raise MeshError(f"{path}: {result} while it was read (limits: {limits}); simplify or repair the mesh.")
         return result
 
     def close(self) -> None:
@@ -98,12 +104,12 @@ class Reader:
 
 
 def call(function_and_path: tuple[Callable[[Path], Any], Path]) -> Any:
-    """The result of a function for a path."""
+    """Return the result of a function for a path; runs in the child."""
     function, path = function_and_path
     try:
         return function(path)
     except Exception as error:
-        raise_failure_behind(error, path)  # here, since the parent does not receive the cause of an error
+        raise_failure_behind(error, path)  # in the child, because the parent does not receive the cause of an error
         raise
 
 

@@ -36,20 +36,31 @@ class UnitShape:
 
 
 def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
-    """Read a mesh, or a point cloud if the file has no faces, in this process, and bring it into the unit sphere.
+    """Read a mesh, or a point cloud if the file has no faces, and bring it into the unit sphere.
+
+    The file is read in this process, without limits of time and memory.
 
     Args:
         path: The file.
-        up: The axis that points up in files that do not say it; in a glTF file it is y.
+        up: The axis that points up, unless the format of the file says it; in a glTF file, y points up.
 
     Raises:
-        MeshError: If the file holds neither.
+        MeshError: If the file holds neither a mesh nor a point cloud that can be used.
     """
     return shape_of(path, load_surface(path, up=up), up=up)
 
 
 def shape_of(path: Path, surface: Mesh | NDArray[np.float64], *, up: Up = "z") -> UnitShape:
-    """A file's mesh, or its (N, 3) points with `up`, in the unit sphere; raises MeshError if points have no extent."""
+    """Bring what a file holds into the unit sphere.
+
+    Args:
+        path: The file, for its name.
+        surface: The mesh in the file, or its (N, 3) points.
+        up: The axis that points up in the points; a mesh has its own.
+
+    Raises:
+        MeshError: If the points have no extent.
+    """
     if isinstance(surface, Mesh):
         return _surface(path.stem, surface)
     return _cloud(path.stem, surface, source=str(path), up=up)
