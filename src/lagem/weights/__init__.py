@@ -1,1 +1,1 @@
-"""Networks' weights, each with a spec of its network, in files that run no code."""
+"""The weights of networks, stored with a spec of the network in files whose loading runs no code."""

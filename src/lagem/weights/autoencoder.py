@@ -1,4 +1,4 @@
-"""Spec of an autoencoder, and its weights in files that run no code."""
+"""The spec of an autoencoder, and functions that save and load the spec with the weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,10 +22,10 @@ class AutoencoderSpec:
 
     Args:
         levels: Sizes of the levels, fine to coarse.
-        width: C, feature channels of every block.
+        width: C, the number of feature channels of every block.
         skip: How upsampled features enter a level, as in `Autoencoder`.
-        octaves: Frequencies of the point embedding.
-        num_surface_points: N, points the encoder was trained with; 0 before training.
+        octaves: Number of frequencies of the point embedding.
+        num_surface_points: N, the number of points that the encoder was trained with; 0 before training.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -45,7 +45,7 @@ class AutoencoderSpec:
 
     @classmethod
     def of(cls, autoencoder: Autoencoder, *, num_surface_points: int) -> "AutoencoderSpec":
-        """The spec of a network that was trained with N surface points."""
+        """Return the spec of a network that was trained with `num_surface_points` points per shape."""
         return cls(
             levels=autoencoder.levels,
             width=autoencoder.width,
@@ -57,7 +57,10 @@ class AutoencoderSpec:
     def autoencoder(
         self, *, fps: FPSBackend = "auto", step: Step = "lean", checkpoint_activations: bool = False
     ) -> Autoencoder:
-        """An untrained network of this spec; the arguments, as in `Autoencoder`, do not change what it computes."""
+        """Return an untrained network of this spec.
+
+        The arguments are those of `Autoencoder`. They change the cost of the network, but not what it computes.
+        """
         return Autoencoder(
             levels=self.levels,
             width=self.width,
@@ -69,12 +72,16 @@ class AutoencoderSpec:
         )
 
     def as_plain(self) -> dict[str, Any]:
-        """The spec in plain types, for files."""
+        """Return the spec in plain types, as files store it."""
         return {"format": FORMAT, **asdict(self), "levels": [asdict(level) for level in self.levels]}
 
     @classmethod
     def from_plain(cls, plain: Any) -> "AutoencoderSpec":
-        """The spec that `as_plain` gave; ValueError naming the field that is missing or wrong."""
+        """Return the spec from the plain types that `as_plain` made.
+
+        Raises:
+            ValueError: If a field is missing or wrong; the message names it.
+        """
         if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
             found = plain.get("format") if isinstance(plain, Mapping) else plain
             raise ValueError(f"format must be {FORMAT!r}, but {found!r} was found.")
@@ -84,14 +91,15 @@ class AutoencoderSpec:
             levels=levels_from_plain(plain["levels"]),
             width=plain["width"],
             skip=plain["skip"],
-            octaves=plain.get("octaves", OCTAVES),  # absent from files written before octaves could be chosen
+            octaves=plain.get("octaves", OCTAVES),  # older files lack this field
             num_surface_points=plain["num_surface_points"],
         )
 
     def hashed(self) -> dict[str, Any]:
-        """What a fingerprint covers: all but N, and octaves only if they differ from the published ones.
+        """Return the part of the spec that a fingerprint covers, in plain types.
 
-        The exception keeps the fingerprints made before octaves could be chosen.
+        It has all fields except the number of surface points. The octaves are left out if they are the published ones,
+        so that fingerprints made before octaves could be chosen stay valid.
         """
         plain = replace(self, num_surface_points=0).as_plain()
         if self.octaves == OCTAVES:
@@ -107,17 +115,17 @@ def save_autoencoder(
     Args:
         autoencoder: The network.
         path: File to write.
-        num_surface_points: N that the network was trained with; also the default number of points to encode.
-        half: Store float16.
+        num_surface_points: Number of points per shape in training, which is also the default number to encode.
+        half: Whether to store the weights as float16.
     """
     spec = AutoencoderSpec.of(autoencoder, num_surface_points=num_surface_points)
     write_weights(autoencoder, path, kind="autoencoder", description=spec.as_plain(), half=half)
 
 
 def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
-    """Read an autoencoder from a Lightning checkpoint or from our safetensors file.
+    """Read an autoencoder from a checkpoint of `lagem fit`, or from our safetensors file.
 
-    If the run averaged its weights, its checkpoint gives the averaged ones.
+    If the run averaged its weights, the checkpoint gives the averaged weights.
 
     Returns:
         The network in evaluation mode, and its spec.

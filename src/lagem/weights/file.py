@@ -1,8 +1,8 @@
-"""Weights with a description of their network, in files that run no code.
+"""Reads and writes weights with a description of their network, without running code from the file.
 
-Our own file is safetensors with the description as JSON in its metadata; a Lightning checkpoint carries the same
-description in plain types and is read with `weights_only=True`. In both, its key is the kind of the network:
-`autoencoder` or `stage`.
+Our own files are safetensors with the description as JSON in the metadata. A Lightning checkpoint holds the same
+description in plain types, and is read with `weights_only=True`. In both, the key of the description is the kind of
+the network: `autoencoder` or `stage`.
 """
 
 import argparse
@@ -26,32 +26,32 @@ from lagem.weights.zip_records import check_records
 
 Kind = Literal["autoencoder", "stage"]
 WHAT = {"autoencoder": "an autoencoder", "stage": "a stage of the cascade"}
-IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  # where the module keeps the network
+IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  # prefix in the state dict
 
 FLOATS = ("F32", "F16", "BF16", "F64")
 REMEDY = "fetch it again, or give another"
 
 
 class WeightsError(ValueError):
-    """A file without usable weights; the message names it and the reason."""
+    """Raised for a file without usable weights; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """The content of a file: its path, the network's description and its state dict."""
+    """The path of a file, and the description and the state dict of the network in it."""
 
     path: Path
     description: dict[str, Any]
     state: dict[str, Tensor]
 
     def check_holds(self, weights: int) -> None:
-        """Raise WeightsError if the file has fewer bytes than this number of weights, before a network is built."""
+        """Raise WeightsError if the file is too small for this number of weights; called before a network is built."""
         storages = [tensor.untyped_storage() for tensor in self.state.values() if isinstance(tensor, Tensor)]
         held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
         if weights > held:
             raise WeightsError(
                 f"{self.path}: describes a network of at least {weights:,} weights, but holds {held:,} bytes of them; "
-                "fetch it again, or give another."
+                "fetch the file again, or give another."
             )
 
     def load_into(self, network: nn.Module) -> None:
@@ -62,14 +62,14 @@ class WeightsFile:
 def write_weights(
     network: nn.Module, path: str | Path, *, kind: Kind, description: Mapping[str, Any], half: bool = False
 ) -> None:
-    """Write weights and description to one safetensors file, whole or not at all; missing folders are made.
+    """Write weights and their description to one safetensors file, whole or not at all; missing folders are created.
 
     Args:
         network: The network to save.
         path: File to write.
         kind: Kind of the network.
-        description: In plain types, with the entry `format`.
-        half: Store float16, which a reader turns back into float32.
+        description: Description of the network in plain types, with the entry `format`.
+        half: Whether to store the weights as float16, which a reader turns back into float32.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +82,17 @@ def write_weights(
 
 
 def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
-    """Read a safetensors file of ours, or a checkpoint of `lagem fit`; with weight averaging, the averaged weights.
+    """Read a safetensors file of ours, or a checkpoint of `lagem fit`.
+
+    If the run averaged its weights, the checkpoint gives the averaged weights.
+
+    Args:
+        path: File to read.
+        kind: Kind of network that the file must hold.
+        format: Format that its description must have.
 
     Raises:
-        WeightsError: If the file is absent, unreadable, or holds another kind or format.
+        WeightsError: If the file is absent or unreadable, or holds another kind or format.
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
@@ -98,26 +105,26 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load a state dict into a network; raises WeightsError naming the source and the first mismatch."""
+    """Load a state dict into a network; raises WeightsError, which names `source` and the first mismatch."""
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise WeightsError(f"{source}: the weights do not fit the architecture it describes: {first}") from error
+        raise WeightsError(f"{source}: its weights do not fit the architecture that it describes: {first}") from error
 
 
 def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
-    """The bytes of a tensor on the CPU as they are stored."""
+    """Return the bytes of a tensor as a file stores them."""
     return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """How a description differs from ours, for example `width 64, not 128; ...`; empty if it does not."""
+    """Return how a description differs from ours, for example `width 64, not 128; ...`; empty if they agree."""
     return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
 
 
 def load_plain(path: Path) -> Any:
-    """Read what torch saved to a file; raises WeightsError unless it is undamaged, plain data."""
+    """Read what torch saved to a file; raises WeightsError if the file is damaged or holds more than plain data."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
     check_undamaged(path)
@@ -130,18 +137,18 @@ def load_plain(path: Path) -> Any:
     except Exception as error:  # torch raises many types for a file that it did not write
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(
-            f"{path}: not a checkpoint, or a damaged one ({reason}); fetch it again, or give another."
+            f"{path}: not a checkpoint, or a damaged one ({reason}); fetch the file again, or give another."
         ) from error
 
 
 def check_undamaged(checkpoint: Path) -> None:
     """Raise WeightsError if a checkpoint does not match its checksums."""
     if damage := check_records(checkpoint):
-        raise WeightsError(f"{checkpoint}: a damaged checkpoint ({damage}); copy it again, or give another.")
+        raise WeightsError(f"{checkpoint}: a damaged checkpoint ({damage}); copy the file again, or give another.")
 
 
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
-    """The error for a file whose loading would run code."""
+    """Return the error for a file whose loading would run code."""
     reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is not a plain state dict")
     return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
 
@@ -169,9 +176,9 @@ def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
         raise WeightsError(f"{path}: this is not a checkpoint of `lagem fit` with the weights of {WHAT[kind]}.{hint}")
     weights = checkpoint["state_dict"]
     if not isinstance(weights, dict) or not all(isinstance(t, Tensor) for t in weights.values()):
-        raise WeightsError(f"{path}: its state_dict is damaged, as it holds more than tensors by name; {REMEDY}.")
+        raise WeightsError(f"{path}: its state_dict is damaged, because it does not map names to tensors; {REMEDY}.")
     if not isinstance(checkpoint[kind], dict):
-        raise WeightsError(f"{path}: its {kind} is no description of a network; {REMEDY}.")
+        raise WeightsError(f"{path}: its entry {kind} is no description of a network; {REMEDY}.")
     prefix = IN_CHECKPOINT[kind]
     state = {
         name.removeprefix(prefix): tensor

@@ -1,8 +1,8 @@
-"""Fingerprint of an autoencoder, to tell which latents belong to it: a short hash of architecture and weights.
+"""The fingerprint of an autoencoder: a short hash of architecture and weights, which tells what belongs to it.
 
-Latent caches, stages and bundles record the fingerprint of their autoencoder, so that parts that do not belong
-together are refused before anything is computed. A fingerprint does not depend on files: a checkpoint and the
-safetensors file of the same weights have the same one, on every machine.
+Latent caches, stages and bundles record the fingerprint of their autoencoder. So if they do not belong together, they
+are refused before anything is computed. A fingerprint does not depend on the kind of file or on the machine: a
+checkpoint and a safetensors file of the same weights have the same fingerprint.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from lagem.weights.autoencoder import AutoencoderSpec
 
 
 def fingerprint_of(autoencoder: Autoencoder) -> str:
-    """16 hexadecimal digits of architecture and weights.
+    """Return the fingerprint of an autoencoder, 16 hexadecimal digits.
 
-    They depend neither on the number of surface points nor on the network's device or mode.
+    It depends neither on the number of surface points nor on the network's device or mode.
     """
     hashed = AutoencoderSpec.of(autoencoder, num_surface_points=0).hashed()
     digest = hashlib.blake2b(json.dumps(hashed, sort_keys=True).encode(), digest_size=8)
@@ -31,10 +31,10 @@ def check_fingerprint(expected: str, found: str, what: str) -> None:
     Args:
         expected: Fingerprint of the autoencoder in use.
         found: Fingerprint that the checked object records.
-        what: That object in the user's words, e.g. `the latent cache data/latents` or `the stage level_2.ckpt`.
+        what: The checked object in the user's words, such as `the latent cache data/latents`.
     """
     if found != expected:
         raise ValueError(
             f"{what} does not belong to this autoencoder: it was made with autoencoder {found}, but this one is "
-            f"{expected}. Take the autoencoder it was made with, or make it again with this one."
+            f"{expected}. Use the autoencoder it was made with, or make it again with this one."
         )

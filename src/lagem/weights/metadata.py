@@ -1,9 +1,9 @@
-"""The index of a sharded checkpoint, its file `.metadata`, read without unpickling it.
+"""Reads the index of a sharded checkpoint, which is its file `.metadata`, without unpickling it.
 
-torch writes the index with pickle, whose instructions may call any function by its name. This reader knows only the
-instructions that an honest index consists of: it builds tuples, lists, dicts and named records, and calls nothing.
-Then it makes torch's classes from the records, and checks every field. Its time and memory are bounded by the size of
-the file.
+torch writes the index with pickle, whose instructions may call any function by name. This reader accepts only the
+instructions that torch needs to write an index. From them it builds tuples, lists, dicts and named records, and it
+calls nothing. Then it makes torch's classes from the records, and checks every field. The size of the file bounds the
+time and the memory that this takes.
 """
 
 import pickletools
@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-LARGEST = 2**28  # bytes; a chunk of a tensor takes about 150
+LARGEST = 2**28  # maximum size of the index in bytes; a chunk of a tensor takes about 150
 MOST_DIMENSIONS = 64  # as in torch
 CLASSES = "torch.distributed.checkpoint.metadata"
 STORAGE_INFO = ("torch.distributed.checkpoint.filesystem", "_StorageInfo")
@@ -52,7 +52,7 @@ WITH_VALUE = ("BININT", "BININT1", "BININT2", "LONG1", "SHORT_BINUNICODE", "BINU
 
 @dataclass(eq=False)
 class Record:
-    """What a pickled object was made from: its class, the arguments and the state; nothing is called."""
+    """What a pickle says about an object: the name of its class, its arguments and its state. No class is called."""
 
     name: Any
     arguments: Any
@@ -60,7 +60,12 @@ class Record:
 
 
 def read_metadata(content: bytes) -> Metadata:
-    """The index from the bytes of `.metadata`; raises ValueError if they are anything but an honest index."""
+    """Return the index that the bytes of a file `.metadata` hold.
+
+    Raises:
+        ValueError: If they are not an index as torch writes it. The message is a predicate, such as `is damaged`, for
+            the caller to put after the file's name.
+    """
     if len(content) > LARGEST:
         raise ValueError(f"has {len(content):,} bytes, more than {LARGEST:,}")
     try:
@@ -70,9 +75,12 @@ def read_metadata(content: bytes) -> Metadata:
 
 
 def values_of(content: bytes) -> Any:
-    """What a pickle describes, as plain values and records; ValueError for an instruction or a name that is not known.
+    """Return what a pickle describes, as plain values and records.
 
-    The result may contain itself, or one part many times, as only a hostile file does.
+    The result of a hostile file may contain itself, or the same object many times.
+
+    Raises:
+        ValueError: If the pickle holds an instruction, or the name of a class, that an index does not need.
     """
     stack: list[Any] = []
     marks: list[int] = []
@@ -139,7 +147,10 @@ def values_of(content: bytes) -> Any:
 
 
 def _key(key: Any) -> Any:
-    """A key of a dict; only texts and records, since the hash of deeply nested tuples would exhaust the C stack."""
+    """Return a key of a dict if it is a text or a record; raises ValueError if not.
+
+    The hash of a deeply nested tuple would exhaust the C stack.
+    """
     if not isinstance(key, str | Record):
         raise ValueError(f"has a key of type {type(key).__name__}, which is not of this format")
     return key
@@ -149,7 +160,7 @@ class _Index:
     """Makes torch's classes from records, and checks each field.
 
     Args:
-        most: Limit on the number of objects, so that a part that occurs many times cannot take for ever.
+        most: Maximum number of records to read, so that one that a hostile file repeats cannot take for ever.
     """
 
     def __init__(self, most: int) -> None:
@@ -192,9 +203,9 @@ class _Index:
         fields = self._fields(value, STORAGE_INFO)
         file = _text(fields["relative_path"])
         if PurePath(file).name != file or not file.endswith(".distcp") or not file.isprintable():
-            raise ValueError(f"names the file {file[:80]!r}, which is not one of its own")
+            raise ValueError(f"names the file {file[:80]!r}, which cannot be a shard of this checkpoint")
         if fields.get("transform_descriptors"):
-            raise ValueError("has compressed shards, which lagem does not write")
+            raise ValueError("has compressed shards, which lagem neither writes nor reads")
         return _StorageInfo(file, _number(fields["offset"]), _number(fields["length"]))
 
     def _size(self, value: Any) -> torch.Size:

@@ -1,4 +1,4 @@
-"""Import the authors' checkpoint."""
+"""Import of the authors' published checkpoint."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,15 @@ from lagem.weights.file import load_plain, load_state
 
 
 def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 512, 128)) -> Autoencoder:
-    """Read the authors' `.pth` layout without running the code pickled in it.
+    """Read a checkpoint in the authors' `.pth` layout, without running code pickled in it.
 
     Args:
-        path: The published checkpoint: a dict whose `model` entry is the state dict.
-        num_latents: M_i, fine to coarse; the weights do not depend on them, so the file does not say.
+        path: The published checkpoint, a dict whose entry `model` is the state dict.
+        num_latents: M_i, the number of latents of each level, fine to coarse. The weights do not depend on these
+            numbers, so the file does not hold them.
+
+    Returns:
+        The network in evaluation mode.
     """
     path = Path(path)
     loaded = load_plain(path)
@@ -37,11 +41,11 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
 def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
 ) -> Autoencoder:
-    """Build an autoencoder from a state dict in the published layout (level index 0 = finest)."""
+    """Build an autoencoder from a state dict in the published layout, which counts levels from 0, the finest."""
     numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
     count = 1 + max(map(int, numbers), default=-1)
     if len(num_latents) != count:
-        raise WeightsError(f"{source}: it has {count} levels, but num_latents names {len(num_latents)}.")
+        raise WeightsError(f"{source}: has {count} levels, but num_latents has {len(num_latents)} entries.")
     levels = []
     for index, latents in enumerate(num_latents):
         blocks = {match[1] for name in published if (match := re.match(rf"networks\.{index}\.layers\.(\d+)\.", name))}
@@ -54,7 +58,7 @@ def from_published_state(
 
 
 def _our_name(name: str, num_levels: int) -> str:
-    """Name of a published parameter in `Autoencoder`."""
+    """Return the name in `Autoencoder` of a parameter, given its published name."""
     rules: list[tuple[str, str]] = [
         (r"^point_embed\.mlp\.", "point_embedding.linear."),
         (r"^to_outputs\.", "to_logits."),
@@ -63,7 +67,7 @@ def _our_name(name: str, num_levels: int) -> str:
         (r"^networks\.(\d+)\.post_bottleneck_proj\.", r"bottlenecks.\1.up."),
         (r"^networks\.(\d+)\.cross_attend_blocks\.", r"downsample.\1."),
         (r"^networks\.(\d+)\.layers\.", r"self_attention.\1."),
-        # These two count from the coarsest level, ours from the finest.
+        # The published names of these two count levels from the coarsest, ours from the finest.
         (r"^upsample_blocks\.(\d+)\.", lambda m: f"upsample.{num_levels - 2 - int(m[1])}."),  # type: ignore[list-item]
         (r"^decoder_cross_attn\.(\d+)\.", lambda m: f"query_attention.{num_levels - 1 - int(m[1])}."),  # type: ignore[list-item]
         (r"^(downsample\.\d+|upsample\.\d+|self_attention\.\d+\.\d+)\.0\.", r"\1.attention."),

@@ -1,6 +1,6 @@
-"""A sharded checkpoint, a folder of torch.distributed.checkpoint, loaded without running code from it.
+"""Loads a sharded checkpoint, which is a folder of torch.distributed.checkpoint, without running code from it.
 
-torch would unpickle the folder's index, and the shards' entries that are not tensors.
+torch itself would unpickle the folder's index, and all entries of the shards that are not tensors.
 """
 
 import pickle
@@ -31,7 +31,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
     """
     index = folder / INDEX
     if not index.is_file():
-        raise WeightsError(f"{folder}: no sharded checkpoint, since it has no file {INDEX}; give another.")
+        raise WeightsError(f"{folder}: not a sharded checkpoint, because it has no file {INDEX}; give another folder.")
     try:
         metadata = read_metadata(index.read_bytes())
     except ValueError as error:
@@ -41,7 +41,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
             raise WeightsError(f"{folder / file}: the shard is missing; copy the checkpoint again, or give another.")
     try:
         load(state, storage_reader=_CheckedReader(folder, metadata), planner=_PlainPlanner())
-    except CheckpointException as error:  # not an Exception, and it holds one of each rank that failed
+    except CheckpointException as error:  # a BaseException that holds the exception of each rank that failed
         reason = next(iter(error.failures.values()))[0]
         if isinstance(reason, pickle.UnpicklingError):
             found = re.search(r"GLOBAL \S+", str(reason))
@@ -50,11 +50,11 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
                 f"{folder}: refused, because loading it would run code from the folder ({what})."
             ) from error
         line = next(iter(str(reason).splitlines()), type(reason).__name__)
-        raise WeightsError(f"{folder}: damaged, or not of this model ({line[:200]}); give another.") from error
+        raise WeightsError(f"{folder}: damaged, or not of this model ({line[:200]}); give another folder.") from error
 
 
 class _CheckedReader(FileSystemReader):
-    """Reads the shards that an index names; the index is the checked one, and is not read again."""
+    """Reads the shards that the checked index names, instead of reading the index again."""
 
     def __init__(self, folder: Path, metadata: Metadata) -> None:
         super().__init__(folder)
@@ -66,7 +66,7 @@ class _CheckedReader(FileSystemReader):
 
 
 class _PlainPlanner(DefaultLoadPlanner):
-    """Reads entries that are not tensors as plain data."""
+    """Reads entries that are not tensors as plain data, without unpickling them."""
 
     def load_bytes(self, read_item: ReadItem, value: BytesIO) -> None:
         entry = torch.load(value, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Save and load a stage of the cascade: the network that makes one level, and the spec needed to use it."""
+"""Save and load a stage of the cascade: the network that generates one level, and the spec needed to use it."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,16 +19,16 @@ class StageSpec:
 
     Args:
         levels: Levels of the autoencoder, fine to coarse.
-        level: Number of the level this stage makes.
-        width: C of its backbone.
-        depth: Blocks of its backbone.
-        num_categories: Number of categories, if the condition is a category.
-        condition_dim: Channels of the condition, if it is an embedding.
-        drop_condition: Fraction of the samples that trained without their condition; guidance needs more than 0.
+        level: The level that this stage generates, counted from 1, the finest.
+        width: C, the number of feature channels of its backbone.
+        depth: Number of blocks of its backbone.
+        num_categories: Number of categories if the condition is the category, else None.
+        condition_dim: Number of channels of the condition if it is an embedding, else None.
+        drop_condition: Fraction of the training samples whose condition was dropped; guidance needs more than 0.
         max_coarser_sigma: Largest standard deviation of the noise on the coarser latents in training; 0 without
             conditioning augmentation.
-        category_names: Names of the categories, in the order of their numbers; empty if the condition is none.
-        autoencoder: Fingerprint of the autoencoder whose latents it learned; empty before training.
+        category_names: Names of the categories, in the order of their indices; empty unless they are the condition.
+        autoencoder: Fingerprint of the autoencoder whose latents the stage learned; empty before training.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -48,7 +48,7 @@ class StageSpec:
         return self.num_categories is not None or self.condition_dim is not None
 
     def backbone(self) -> Backbone:
-        """An untrained network of this spec."""
+        """Return an untrained network of this spec."""
         return Backbone(
             levels=self.levels,
             level=self.level,
@@ -60,13 +60,17 @@ class StageSpec:
         )
 
     def as_plain(self) -> dict[str, Any]:
-        """The spec in plain types, for files."""
+        """Return the spec in plain types, as files store it."""
         plain = {"format": FORMAT, **asdict(self)}
         return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
 
     @classmethod
     def from_plain(cls, about: Description) -> "StageSpec":
-        """The spec that `as_plain` gave; ValueError naming the file and the field that is missing or wrong."""
+        """Return the spec from the plain types that `as_plain` made.
+
+        Raises:
+            ValueError: If a field is missing or wrong; the message names the file and the field.
+        """
         try:
             levels = levels_from_plain(about.values.get("levels"))
         except ValueError as error:
@@ -96,13 +100,15 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
         backbone: The network.
         spec: Spec of the network.
         path: File to write.
-        half: Store float16.
+        half: Whether to store the weights as float16.
     """
     write_weights(backbone, path, kind="stage", description=spec.as_plain(), half=half)
 
 
 def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
-    """Read a stage from a checkpoint of `lagem fit` (averaged weights, if it has them) or from a safetensors file.
+    """Read a stage from a checkpoint of `lagem fit`, or from our safetensors file.
+
+    If the run averaged its weights, the checkpoint gives the averaged weights.
 
     Returns:
         The network in evaluation mode, and its spec.

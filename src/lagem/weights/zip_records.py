@@ -1,21 +1,26 @@
-"""The records of a checkpoint, a zip file of torch, checked before torch reads them: torch ignores their CRC-32."""
+"""Checks the records of a checkpoint before torch reads them, because torch ignores their checksums (CRC-32).
+
+A checkpoint is a zip file. Its record `data.pkl` holds names, shapes and numbers, and each tensor is another record.
+"""
 
 import struct
 import zipfile
 from pathlib import Path
 
-PICKLE = "/data.pkl"  # names, shapes and numbers; tensors are separate records
-MOST_PICKLE = 256 * 2**20  # bytes
-FOLDER = 0x10  # in the attributes of a record, as DOS has them
+PICKLE = "/data.pkl"
+MOST_PICKLE = 256 * 2**20  # maximum size of this record in bytes
+FOLDER = 0x10  # bit of the DOS attributes of a record that marks a folder
 CHUNK = 2**20
 
 
 def check_records(path: Path, *, pickle_only: bool = False) -> str:
-    """Why a checkpoint is damaged; empty if it is not, or if it is no zip file, but of torch's older format.
+    """Return why a checkpoint is damaged, or an empty text if it is not.
+
+    A file in torch's older format, which is no zip file, is not checked.
 
     Args:
         path: The file.
-        pickle_only: Verify only the record without tensors.
+        pickle_only: Whether to verify the checksum of `data.pkl` only, and not those of the tensors.
     """
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
