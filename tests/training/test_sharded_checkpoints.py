@@ -146,7 +146,7 @@ def test_deepspeed_loads_no_checkpoint():
 
 
 def test_one_device_names_what_loads_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="a sharded checkpoint, which only FSDP2 loads"):
+    with pytest.raises(ValueError, match="a sharded checkpoint, which only FSDP2 can load"):
         AtomicCheckpointIO().load_checkpoint(tmp_path)
     (tmp_path / "a.ckpt").write_bytes(pickle.dumps(Payload(tmp_path / "marker")))
     with pytest.raises(ValueError):

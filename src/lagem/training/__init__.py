@@ -1,1 +1,1 @@
-"""A run of `lagem fit`: its command line, run folder, checkpoints, record, and how it ends."""
+"""A run of `lagem fit`: its command line, run folder, checkpoints and record, and how it ends."""

@@ -1,6 +1,6 @@
-"""Checkpoints of a run: how they are written, also when training ends, and which of them a fit starts from.
+"""The checkpoints of a run: how they are written, how they are loaded, and from which of them a fit starts.
 
-A run folder holds one run, so the checkpoint to resume is never ambiguous.
+A run folder holds only one run, so it is never ambiguous from which checkpoint to resume.
 """
 
 import io
@@ -23,26 +23,26 @@ from lagem.weights.zip_records import check_records
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Renames local checkpoints into place, so a kill leaves none incomplete; loads them without running code."""
+    """Writes local checkpoints whole or not at all, even if it is killed, and loads them without running code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write `checkpoint` to `path`."""
+        """Write a checkpoint; a local file gets its name only when it is complete."""
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, of=path.name)
-        torch.save(checkpoint, content := io.BytesIO())  # to a file, it would store the temporary's name
-        write_bytes(path, content.getbuffer())  # Lightning would write to the system's temporary folder first
+        torch.save(checkpoint, content := io.BytesIO())  # saved to a file, it would contain the temporary name
+        write_bytes(path, content.getbuffer())  # Lightning would first write to the system's temporary folder
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read undamaged, plain data only, even if Lightning would trust the file."""
+        """Read a checkpoint; refuse one that is damaged or holds more than plain data, even if Lightning trusts it."""
         if Path(path).is_dir():
             raise ValueError(
-                f"{path}: a sharded checkpoint, which only FSDP2 loads; add --config experiments/layers/fsdp.yaml."
+                f"{path}: a sharded checkpoint, which only FSDP2 can load; add --config experiments/layers/fsdp.yaml."
             )
         if Path(path).is_file():
             check_undamaged(Path(path))
@@ -51,21 +51,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except pickle.UnpicklingError as error:
             raise refused(path, error) from error
         if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):
-            raise WeightsError(f"{path}: not a checkpoint of `lagem fit`, as it holds no state_dict; give another.")
+            raise WeightsError(f"{path}: not a checkpoint of `lagem fit`, because it has no state_dict; give another.")
         confine_recorded_paths(loaded, path)
         return loaded
 
 
 def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> None:
-    """Keep a checkpoint from making ModelCheckpoint write or remove files outside a run.
+    """Keep a checkpoint from making ModelCheckpoint overwrite or remove files outside a run.
 
-    A resumed run overwrites the last checkpoint and removes the worst of the best by the paths in the file, if it is in
-    the folder that the file records; they must lie there. The path of the best one is taken in any folder. Lightning
-    removes what seems to lie in the run's folder, or is in a store: the former is followed to the real path, the latter
-    dropped.
+    The file records a folder of checkpoints, and paths of checkpoints. If the resumed run has that folder, it
+    overwrites the last checkpoint and removes the worst of the best ones by these paths, so they must lie in the
+    folder. The path of the best checkpoint is used whatever folder the run has. Lightning removes the file at this path
+    if the path seems to lie in the run's folder, or is in a store. So links in the path are resolved, and the path is
+    dropped if it is in a store.
+
+    Args:
+        checkpoint: The loaded checkpoint, which is changed in place.
+        source: Where it was loaded from, for the error message.
 
     Raises:
-        ValueError: If a path lies outside.
+        ValueError: If one of the other paths lies outside the folder.
     """
     states = checkpoint.get("callbacks")
     for state in states.values() if isinstance(states, dict) else ():
@@ -92,10 +97,10 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 class FinalCheckpoint(Callback):
-    """Saves once more when training ends, before averaged weights replace those of the model."""
+    """Saves `last.ckpt` once more when training ends, before averaged weights replace those of the model."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write `last.ckpt` once more for every ModelCheckpoint that keeps one."""
+        """Write the last checkpoint of every ModelCheckpoint that keeps one."""
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
                 path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
@@ -104,16 +109,19 @@ class FinalCheckpoint(Callback):
 
 
 def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path], *, requeued: bool) -> str | None:
-    """The checkpoint to start from; None starts a new training.
+    """Choose the checkpoint from which a fit starts.
 
     Args:
-        requested: --ckpt_path.
+        requested: The value of --ckpt_path; None if it is not given.
         run: The run folder.
-        folders: Folders of its checkpoints.
+        folders: Folders of the run's checkpoints.
         requeued: Whether a scheduler has started this job before.
 
+    Returns:
+        The path of the checkpoint; None to start a new training.
+
     Raises:
-        ValueError: If two runs would mix in the run folder.
+        ValueError: If the fit would mix two runs in the run folder.
     """
     found = {path.resolve() for folder in folders for path in folder.glob("[!.]*.ckpt") if is_whole(path)}
     steps = {path: step for path in found if (step := steps_of(path)) is not None}
@@ -121,23 +129,29 @@ def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path
     if not found or requeued or requested == "last":
         return str(newest) if newest else requested
     if newest is None or requested is None or steps.get(Path(requested).resolve()) != steps[newest]:
-        mix = f"--ckpt_path {requested} would mix another run with it. " if requested else ""
+        mix = f"--ckpt_path {requested} would mix another run with that one. " if requested else ""
         last = f", the last at step {steps[newest]}" if newest else ""
         raise ValueError(
             f"{run} already holds a run ({len(found)} checkpoints{last}). {mix}"
-            "Resume it with --ckpt_path last, or choose another folder with --trainer.default_root_dir."
+            "Resume that run with --ckpt_path last, or choose another folder with --trainer.default_root_dir."
         )
     return requested
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint is complete: files are renamed into place; in a folder, `meta.pt` is written last."""
+    """Return whether a checkpoint is complete.
+
+    A file gets its name only when it is complete. In the folder of a sharded checkpoint, `meta.pt` is written last.
+    """
     return checkpoint.is_file() or (checkpoint / "meta.pt").is_file()
 
 
 def steps_of(checkpoint: Path) -> int | None:
-    """Optimiser steps taken before a checkpoint; None if it holds only weights. Its tensors are not read."""
-    sharded = checkpoint.is_dir()  # its optimiser states are in other files
+    """Return the number of optimiser steps before a checkpoint, without reading its tensors.
+
+    None if the checkpoint holds only weights.
+    """
+    sharded = checkpoint.is_dir()  # then the optimiser states are in other files
     file, state = (checkpoint / "meta.pt", "lr_schedulers") if sharded else (checkpoint, "optimizer_states")
     try:
         if damage := check_records(regular(file), pickle_only=True):

@@ -1,7 +1,8 @@
-"""LightningCLI as `lagem fit | validate | test | predict`, with the defaults that all runs share.
+"""The commands `lagem fit | validate | test | predict`: a LightningCLI with the defaults that all runs share.
 
-A run lives in `trainer.default_root_dir`: checkpoints/ (resumed by `--ckpt_path last`), logs/version_k/ with
-metrics.csv, TensorBoard events and the resolved config.yaml of each start, and the record of `run_record.py`.
+The run folder is `trainer.default_root_dir`. It holds the folder checkpoints/, from which `--ckpt_path last` resumes;
+for each start, a folder logs/version_k/ with metrics.csv, TensorBoard events and the resolved config.yaml; and the
+record that `run_record.py` writes.
 """
 
 import json
@@ -20,7 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 
-# These three let YAML use bare class names.
+# Importing these three lets YAML files name their classes without a module.
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401
@@ -46,28 +47,31 @@ from lagem.training.trainer import (
 
 
 class TrainingCLI(OpenCLI):
-    """Model and data by `class_path`, one seed for both, and a run folder."""
+    """A LightningCLI with one seed for model and data, and with checks before and after a run."""
 
-    _run_folder_lock = ExitStack()  # held by a fit
+    _run_folder_lock = ExitStack()  # closed when the fit ends
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give the data module the run's seed."""
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
-        """Load only plain data from checkpoints; keep no predictions in memory, since a callback writes each batch."""
+        """Set the defaults to load only plain data from checkpoints, and to keep no predictions in memory.
+
+        Predictions need not be kept, because a callback writes each batch of them.
+        """
         parser.set_defaults(weights_only=True)
         if verb == "predict":
             parser.set_defaults(return_predictions=False)
 
     def check_settings(self) -> None:
-        """Check the checkpoint before anything is built."""
+        """Check `weights_only` and `ckpt_path` before anything is built."""
         verb = self.config.get("subcommand")
         if verb is None:
             return
         settings = self.config[verb]
         if not settings.weights_only:
-            raise ValueError("weights_only is true for every run, so that no checkpoint can run code; leave it out.")
+            raise ValueError("weights_only must be true, so that no checkpoint can run code; leave this setting out.")
         path, folder = settings.ckpt_path, Path(settings.trainer.default_root_dir or ".")
         if path is None:
             if verb != "fit" and settings.model.init_args.get("init_from") is None:
@@ -84,7 +88,7 @@ class TrainingCLI(OpenCLI):
                 raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one.")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The configured trainer, prepared by `trainer.py`."""
+        """Return the configured trainer, prepared for a run by `prepare_trainer`."""
         precision = self.setting("trainer.precision")
         check_precision(precision)
         if precision is None and not self.setting("trainer.plugins"):
@@ -92,7 +96,7 @@ class TrainingCLI(OpenCLI):
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except RuntimeError as error:
-            if "--ntasks" in str(error):  # Lightning's word on an allocation of SLURM
+            if "--ntasks" in str(error):  # Lightning reports that the SLURM job has too few or too many tasks
                 raise ValueError(str(error)) from error
             raise
         if self.config.get("subcommand") == "predict" and not self.config.predict.return_predictions:
@@ -101,9 +105,9 @@ class TrainingCLI(OpenCLI):
         return trainer
 
     def before_fit(self) -> None:
-        """Lock the run folder and choose the checkpoint to start from; refuse to overwrite another run.
+        """Lock the run folder, choose the checkpoint to start from, and refuse to overwrite another run.
 
-        Only rank zero holds the lock. If it cannot, the launcher ends the other ranks.
+        Only rank zero locks the folder. If it fails to, it raises ValueError, and the launcher ends the other ranks.
         """
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -125,22 +129,22 @@ class TrainingCLI(OpenCLI):
         (saver,) = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, SaveOnSignal)]
         with self._run_folder_lock:
             try:
-                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # loggers name no file
+                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # errors of loggers name no file
                     self.trainer.fit(**settings)
             except (Exception, SIGTERMException) as error:
-                if saver.stopped_by is None:  # else it has saved, and later errors do not matter
+                if saver.stopped_by is None:  # if it is set, the run has saved, and later errors do not matter
                     if is_lost_rank(error):
                         exit_after_lost_rank(self.trainer, error)
                     raise
             if saver.stopped_by is not None:
                 if not self.trainer.is_global_zero:
                     raise SystemExit(0)
-                with suppress(Exception):  # W&B's service obeys SIGTERM, and may have exited
+                with suppress(Exception):  # W&B's service may have exited on the SIGTERM
                     finish_runs(self.trainer.loggers)
                 exit_after_signal(saver.stopped_by, saver.saved)
 
     def after_fit(self) -> None:
-        """Print where the results are, and the scores of the last validation."""
+        """Print the paths of the results, and the scores of the last validation."""
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         root = Path(self.trainer.default_root_dir)
@@ -150,7 +154,7 @@ class TrainingCLI(OpenCLI):
             print(f"checkpoint  {Path(path)}")
         pictures = sorted(
             [*root.glob("meshes/step_*.png"), *root.glob("samples/step_*.png")],
-            key=lambda path: int(path.stem.removeprefix("step_")),  # the clock may have jumped
+            key=lambda path: int(path.stem.removeprefix("step_")),  # times may be wrong if the clock has jumped
         )
         if pictures:
             print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
@@ -166,12 +170,15 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     """Parse a training verb and run it.
 
     Args:
-        argv: The verb and its arguments, or without `run` only the arguments; None takes those of the process.
-        run: Whether to run the verb, or only to build model, data and trainer.
-        cli: Class to build.
+        argv: The verb and its arguments or, if `run` is False, only the arguments. None takes those of the process.
+        run: Whether to run the verb; if not, only model, data and trainer are built.
+        cli: Class of the command-line interface.
+
+    Returns:
+        The command-line interface, with its trainer, model and data.
 
     Raises:
-        ValueError: If there is a mistake in the configuration; the message is one line.
+        ValueError: If the configuration is wrong; the message is one line.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     # what a value names is checked before it is imported; docs/security.md
@@ -180,7 +187,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
         for config in configs_of(sys.argv[1:] if argv is None else argv):
-            with suppress(OSError):  # settings in place of a file, or no such file, which the parser reports
+            with suppress(OSError):  # not a file but settings, or a missing file, which the parser reports
                 regular(config)
         with checked_configurations(read_yaml_text, check_yaml):
             return cli(
@@ -215,10 +222,10 @@ class _ParsedOnly(TrainingCLI):
 
 
 def parse_experiment(config: Path) -> Namespace:
-    """Settings of an experiment file, checked and completed with defaults; nothing is built.
+    """Return the settings of an experiment file, checked and completed with defaults, without building anything.
 
     Raises:
-        ValueError: If there is a mistake in the file; the message is one line.
+        ValueError: If the file is missing or wrong; the message is one line.
     """
     if not config.is_file():
         raise ValueError(f"{config}: there is no such file.")

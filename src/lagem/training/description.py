@@ -1,4 +1,4 @@
-"""Description of an experiment file: sizes and costs of the model that it configures."""
+"""Description of an experiment file: the sizes and the costs of the model that it configures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,10 +15,14 @@ from lagem.models.denoiser import Backbone
 
 
 def describe_experiment(config: Path) -> dict[str, Any]:
-    """Parameters, latents of each level, operations and activations of a step on one device, in plain types.
+    """Describe the model that an experiment file configures.
 
     Args:
         config: Experiment file of an autoencoder or of a stage of a cascade.
+
+    Returns:
+        In plain types: the number of parameters, the latents of each level, and the operations and kept activations of
+        a training step on one device.
 
     Raises:
         ValueError: If the file is not a valid experiment, or configures another kind of model.

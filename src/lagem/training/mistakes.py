@@ -1,4 +1,4 @@
-"""How the report of a mistake in a configuration becomes one line."""
+"""Shortens the report of a mistake in a configuration to one line."""
 
 import re
 
@@ -6,7 +6,11 @@ GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/au
 
 
 def innermost_reason(message: str) -> str:
-    """The sentence that says what is wrong, after its key, from a report by jsonargparse or a loading process."""
+    """Return the part of a report that says what is wrong, in one line that starts with the key of the setting.
+
+    Args:
+        message: Report by jsonargparse, or by torch about a loading process.
+    """
     if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # followed by a traceback
         message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]
     text = " ".join(message.split())
@@ -18,7 +22,7 @@ def innermost_reason(message: str) -> str:
     text = re.sub(r"the following arguments are required: .*", rf"\g<0>. {GIVE_AN_EXPERIMENT}", text)
     text = re.sub(
         r"Importing ('[^']*') is not allowed, denied by .*? to allow it\.",
-        r"\1 is not imported: a configuration names no part of the standard library. Name a class of your own module.",
+        r"\1 is not imported, because a configuration must not name the standard library. Name a class of your module.",
         text,
     )
     text = text.replace('in "<unicode string>", ', "in a config, ")

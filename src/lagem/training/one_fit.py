@@ -1,4 +1,4 @@
-"""A lock that lets only one fit at a time use a run folder."""
+"""The lock of a run folder, which lets only one fit at a time use the folder."""
 
 import time
 from collections.abc import Iterator
@@ -8,8 +8,10 @@ from pathlib import Path
 from lagem.storage.parts import locked
 from lagem.training.stopping import was_requeued
 
-SECONDS_TO_DIE = 10.0  # of the loading processes of a killed fit, which hold its lock: at once only on Linux
-SECONDS_TO_BE_KILLED = 60.0  # of the processes of a requeued job's last start: twice SLURM's default KillWait
+# How long the loading processes of a killed fit, which hold its lock, may take to exit; on Linux, they exit at once.
+SECONDS_TO_DIE = 10.0
+# How long SLURM may take to kill the processes of a requeued job's last start: twice its default KillWait.
+SECONDS_TO_BE_KILLED = 60.0
 
 
 @contextmanager
@@ -18,10 +20,10 @@ def only_fit_in(root: Path, patience: float | None = None) -> Iterator[None]:
 
     Args:
         root: Run folder, created if it is missing.
-        patience: Seconds to wait for a fit that is exiting; by default the longest that this takes.
+        patience: Seconds to wait for another fit to exit; None for the longest time that the exit of a fit takes.
 
     Raises:
-        ValueError: If another fit still holds the lock after that time; the message is one line.
+        ValueError: If another fit still holds the lock after this time; the message is one line.
     """
     if patience is None:
         patience = SECONDS_TO_BE_KILLED if was_requeued() else SECONDS_TO_DIE

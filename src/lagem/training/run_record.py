@@ -1,7 +1,7 @@
-"""Record of a run, written to its folder at every start: where its results come from, and how to repeat them.
+"""The record of a run, which says where its results come from and how to repeat them; each start writes it.
 
-config.yaml   all settings of the last start, resolved; as --config of a fit in another folder it repeats the run
-sources/      the configuration files as given, in order
+config.yaml   all settings of the last start, resolved; a fit in another folder with this --config repeats the run
+sources/      copies of the configuration files of the last start, in the order in which they were given
 run.json      one entry for each start: time, command line, revision, versions, host, SLURM job
 """
 
@@ -38,10 +38,10 @@ PACKAGES = (
 
 
 class RunRecord(SaveConfigCallback):
-    """Writes the record on rank zero, and the resolved configuration of each start next to its logs.
+    """Writes the record on rank zero, and the resolved configuration of each start next to the logs of that start.
 
     Args:
-        command: Arguments of `lagem`.
+        command: The command-line arguments of `lagem`.
         settings, more: Arguments of SaveConfigCallback.
     """
 
@@ -50,7 +50,7 @@ class RunRecord(SaveConfigCallback):
         self.command = list(command)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write the files of the run folder for a fit; a later validation does not change the run."""
+        """Write the record to the run folder if this is a fit; validation and test leave the record unchanged."""
         if stage != "fit":
             return
         root = Path(trainer.default_root_dir)
@@ -62,7 +62,7 @@ class RunRecord(SaveConfigCallback):
 
 
 def configs_of(command: Sequence[str]) -> list[Path]:
-    """Configuration files that a command line names; the parsed settings do not name them."""
+    """Return the configuration files that a command line names, since the parsed settings do not name them."""
     found = []
     for word, after in zip(command, [*command[1:], ""], strict=True):
         if word in ("--config", "-c"):
@@ -73,15 +73,15 @@ def configs_of(command: Sequence[str]) -> list[Path]:
 
 
 def write_sources(folder: Path, configs: list[Path]) -> None:
-    """Replace the copies of an earlier start by copies of these configuration files, numbered in order."""
+    """Write numbered copies of configuration files to a folder, in place of those of an earlier start."""
     with new_folder(folder) as made:
-        for number, path in enumerate(path for path in configs if path.is_file()):  # others are settings, not files
+        for number, path in enumerate(path for path in configs if path.is_file()):  # the others are settings, not files
             shutil.copyfile(path, made / f"{number}-{path.name}")
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_starts(root: Path) -> list[dict[str, Any]]:
-    """Entries of the earlier starts of a run."""
+    """Return the entries of the earlier starts of a run, as run.json holds them; an empty list if it cannot be read."""
     try:
         starts = parse_json(regular(root / "run.json").read_bytes(), str(root / "run.json"), remedy="move it away")
         return [start for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []
@@ -90,7 +90,7 @@ def read_starts(root: Path) -> list[dict[str, Any]]:
 
 
 def start_now(command: Sequence[str]) -> dict[str, Any]:
-    """The entry for this start of the run."""
+    """Return the entry of run.json for this start of the run."""
     slurm = {name: value for name, value in os.environ.items() if name.startswith(("SLURM_JOB_", "SLURM_RESTART"))}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,7 +106,7 @@ def start_now(command: Sequence[str]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that influence a training."""
+    """Return the versions of those PACKAGES that are installed, by name."""
     found = {}
     for name in PACKAGES:
         try:
@@ -117,7 +117,10 @@ def versions() -> dict[str, str]:
 
 
 def revision(folder: Path) -> dict[str, Any] | None:
-    """The git revision of the checkout around a folder, and whether tracked files are changed; None outside one."""
+    """Return the git revision of the checkout that tracks a folder, and whether tracked files are changed.
+
+    None if no checkout tracks the folder.
+    """
 
     def git(*words: str) -> str | None:
         try:
@@ -126,6 +129,6 @@ def revision(folder: Path) -> dict[str, Any] | None:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    if git("ls-files", "--error-unmatch", "__init__.py") is None:  # installed, maybe in another project's checkout
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:  # an installed copy, perhaps inside another checkout
         return None
     return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}

@@ -1,7 +1,8 @@
-"""How a training that cannot finish exits: after a signal, requeued by SLURM if asked to, or after it lost a rank.
+"""How a training exits early: after a signal, or after it has lost a rank.
 
-After a signal all ranks have agreed to stop and have saved a checkpoint (`SaveOnSignal`); rank zero requeues the job.
-After a rank is lost the remaining ones can agree on nothing, so each exits at once, without saving.
+After a signal, all ranks have agreed to stop and have saved a checkpoint (`SaveOnSignal`), and rank zero asks SLURM to
+requeue the job if the signal says so. After a rank is lost, the remaining ranks cannot agree on anything, so each of
+them exits at once, without saving.
 """
 
 import os
@@ -20,18 +21,18 @@ from lagem.lightning_private.trainer import kill_started_ranks
 from lagem.signals import REQUEUE, STOP, pending_signals
 
 LOST_CONNECTION = re.compile(r"gloo.*(closed by peer|reset by peer|timed out|broken pipe)", re.IGNORECASE | re.DOTALL)
-SECONDS_UNTIL_TERMINATED = 60.0  # that SLURM takes to end a job it has requeued
+SECONDS_UNTIL_TERMINATED = 60.0  # how long SLURM may take to end a job that it has requeued
 
 
 def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
-    """Exit rank zero of a training that stopped on a signal, with the signal's exit code; the other ranks just exit.
+    """Requeue the job if it should continue, and exit rank zero with the exit code of a signal.
 
     Args:
-        signum: The signal that the ranks agreed on.
-        saved: Their checkpoint; None if the run keeps none, so that a new start would begin from nothing.
+        signum: The signal on which the ranks agreed to stop.
+        saved: The checkpoint that they saved; None if the run keeps no checkpoints, so there is nothing to resume.
     """
-    outcome = f"saved {saved}" if saved else "nothing saved, as the run keeps no checkpoints"
-    resume = "The same command with --ckpt_path last resumes." if saved else "The same command begins again."
+    outcome = f"saved {saved}" if saved else "nothing saved, because the run keeps no checkpoints"
+    resume = "The same command with --ckpt_path last resumes." if saved else "The same command starts again."
     job = job_id()
     if job is None or saved is None or not (signum is REQUEUE or (signum is STOP and is_preempted(job))):
         _print(f"{signum.name}: {outcome}; stopped. {resume}")
@@ -44,20 +45,20 @@ def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
 
 
 def _wait_until_terminated() -> None:
-    """Wait for SLURM to end the job, so that the commands after this one in its script do not run."""
+    """Wait for SLURM to end the job, so that the commands that follow in the job's script do not run."""
     deadline = time.monotonic() + SECONDS_UNTIL_TERMINATED
     while STOP not in pending_signals() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def job_id() -> str | None:
-    """SLURM's name of this job, or of this task of an array; None outside SLURM."""
+    """Return SLURM's id of this job, or of this task of an array; None outside SLURM."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def was_requeued() -> bool:
-    """Whether SLURM has started this job before."""
+    """Return whether SLURM has started this job before."""
     return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
@@ -65,7 +66,7 @@ def requeue(job: str) -> str | None:
     """Ask SLURM to start the job again.
 
     Returns:
-        Why SLURM refused; None if it did not.
+        The reason if SLURM refused; None if it requeued the job.
     """
     try:
         run = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, timeout=60)
@@ -75,7 +76,7 @@ def requeue(job: str) -> str | None:
 
 
 def is_preempted(job: str) -> bool:
-    """Whether SLURM sent SIGTERM to make room for another job; a cancelled job gets SIGTERM too."""
+    """Return whether SLURM sent SIGTERM to make room for another job, rather than because the job was cancelled."""
     try:
         run = subprocess.run(["scontrol", "-o", "show", "job", job], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -86,14 +87,14 @@ def is_preempted(job: str) -> bool:
 
 
 def is_lost_rank(error: BaseException) -> bool:
-    """Whether an error means that another rank did not answer."""
+    """Return whether an error means that another rank did not answer."""
     if isinstance(error, DistError):
         return True
     return isinstance(error, RuntimeError) and LOST_CONNECTION.search(str(error)) is not None
 
 
 def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
-    """Exit this rank, and kill those that it started."""
+    """Print why, kill the ranks that this rank has started, and exit this rank."""
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "

@@ -22,17 +22,18 @@ from lagem.training.checkpoints import confine_recorded_paths
 from lagem.weights.file import load_plain, refused
 from lagem.weights.sharded import load_sharded
 
-LONGEST_SILENCE = timedelta(minutes=10)  # of a rank that the others wait for, before they exit; Lightning: 30
+LONGEST_SILENCE = timedelta(minutes=10)  # how long ranks wait for another rank before they exit; Lightning's is 30
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 
 def tune(strategy: Strategy) -> None:
-    """Set what suits our modules, unless the configuration sets it.
+    """Set the options of a strategy that suit our modules, unless the configuration sets them.
 
-    DDP: gradients are views into the buckets that are sent, so they take memory only once. Every parameter has a
-    gradient in every step, even with level dropout and without a condition, so DDP need not search for unused ones (its
-    default). FSDP2: a checkpoint is one file, so another number of ranks or another strategy can resume it. All: how
-    long ranks wait for one another, and that loading a checkpoint runs no code from it.
+    With DDP, gradients become views into the buckets that are sent, so they take memory only once. DDP keeps its
+    default not to search for unused parameters, because every parameter has a gradient in every step, even with level
+    dropout and without a condition. With FSDP2, a checkpoint becomes one file, so another number of ranks or another
+    strategy can resume it. With all strategies, there is a limit on how long ranks wait for one another, and loading a
+    checkpoint runs no code from it.
     """
     load_without_code(strategy)
     if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):
@@ -44,7 +45,7 @@ def tune(strategy: Strategy) -> None:
 
 
 def load_without_code(strategy: Strategy) -> None:
-    """Make a sharded strategy load plain data only; the others load by `AtomicCheckpointIO`."""
+    """Make a sharded strategy load only plain data; other strategies load by `AtomicCheckpointIO`."""
     if isinstance(strategy, ModelParallelStrategy):
         load_checkpoints_of_fsdp2_with(load_sharded)
         load_through(strategy, _plain)
@@ -70,17 +71,17 @@ def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
 def _refuse(*arguments: object, **more: object) -> None:
     path = next((given for given in arguments if isinstance(given, str | Path)), "the checkpoint")
     raise ValueError(
-        f"{path}: refused, because DeepSpeed, or FSDP1 if it is sharded, would run code from it; resume with DDP or "
-        "--config experiments/layers/fsdp.yaml."
+        f"{path}: refused, because DeepSpeed (or FSDP1, for a sharded checkpoint) would run code from it; resume with "
+        "DDP or --config experiments/layers/fsdp.yaml."
     )
 
 
 def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
-    """Refuse weight averaging with a strategy that shards the weights: Lightning would fail or average shards."""
+    """Refuse weight averaging with a strategy that shards weights, because Lightning would fail or average shards."""
     if isinstance(strategy, SHARDED):
         raise ValueError(
             f"{type(callback).__name__} keeps a whole copy of the weights, but {type(strategy).__name__} shards them "
-            "over the ranks. Remove one of the two."
+            "over the ranks. Remove the callback, or choose another strategy."
         )
-    # The warning is for networks that `configure_model` shards; ours does that only with strategies refused above.
+    # The warning is about networks that `configure_model` shards, which ours does only with strategies refused above.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")

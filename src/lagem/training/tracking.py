@@ -1,4 +1,4 @@
-"""Weights & Biases through Lightning's WandbLogger: a run folder is one W&B run, however often it is started."""
+"""Tracking by Weights & Biases through Lightning's WandbLogger; all starts of a run folder belong to one W&B run."""
 
 import os
 import uuid
@@ -16,10 +16,10 @@ RUN_ID_FILE = "wandb_run_id.txt"
 
 
 def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
-    """Give W&B loggers the run id of this folder before they start a run; the first start creates and stores it.
+    """Give W&B loggers the run id of a folder before they start a run, so that a later start resumes the same W&B run.
 
-    An id in the configuration takes precedence over WANDB_RUN_ID (set by a sweep agent), and that over the stored id.
-    Lightning resumes a run if W&B knows its id.
+    The first start creates and stores the id. An id in the configuration takes precedence over WANDB_RUN_ID, which a
+    sweep agent sets, and WANDB_RUN_ID takes precedence over the stored id. Lightning resumes a run if W&B knows its id.
     """
     file = folder / RUN_ID_FILE
     for logger in loggers:
@@ -32,17 +32,17 @@ def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
 
 
 def log_configuration(loggers: Sequence[Logger], settings: Mapping[str, Any]) -> None:
-    """Send the resolved configuration to W&B, which starts the run; rank zero only."""
+    """Send the resolved configuration to W&B, which starts the W&B run; only rank zero does so."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(dict(settings))
 
 
 def finish_runs(loggers: Sequence[Logger]) -> list[str]:
-    """End W&B runs, so that the next training in this process starts another; rank zero only.
+    """End W&B runs, so that the next training in this process starts another one; only rank zero must call this.
 
     Returns:
-        For each offline run, the command that uploads all its starts.
+        For each offline run, the command that uploads all of its starts.
     """
     uploads = []
     for logger in loggers:

@@ -1,6 +1,6 @@
-"""What every run adds to the trainer that its configuration describes, and what it refuses.
+"""What every run adds to the configured trainer, and which configurations it refuses.
 
-Each step is a function named after what holds once it has run; `prepare_trainer` calls them in order.
+Each addition is a function; `prepare_trainer` calls all of them in order.
 """
 
 from pathlib import Path
@@ -25,11 +25,11 @@ PREDICTION_WRITERS = (ExportMeshes, ExportSamples, BasePredictionWriter)
 
 
 def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
-    """Prepare a configured trainer for a run, step by step.
+    """Prepare a configured trainer for a run.
 
     Args:
         trainer: The configured trainer.
-        logger: The setting `trainer.logger`.
+        logger: The value of the setting `trainer.logger`.
     """
     tune(trainer.strategy)
     write_checkpoints_atomically(trainer)
@@ -44,13 +44,13 @@ def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """The trainer's callbacks, as the list that it calls."""
+    """Return the list of callbacks that the trainer calls; changes to this list take effect."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return callbacks
 
 
 def check_precision(precision: object) -> None:
-    """Raise ValueError for a precision that overflows."""
+    """Raise ValueError if a precision overflows in ordinary trainings."""
     if str(precision) in ("16", "16-mixed"):
         raise ValueError(
             "trainer.precision 16-mixed overflows in ordinary trainings, and an overflow would count as a loss that is "
@@ -59,12 +59,12 @@ def check_precision(precision: object) -> None:
 
 
 def precision_for(accelerator: object) -> str:
-    """The precision of a run that sets none: bf16-mixed on a GPU that supports it, float32 elsewhere.
+    """Return the precision of a run that sets none: bf16-mixed on a GPU that supports it, else float32.
 
     On a CPU without matrix units, bfloat16 is 1.5 to 1.8 times slower than float32.
 
     Args:
-        accelerator: The setting `trainer.accelerator`.
+        accelerator: The value of the setting `trainer.accelerator`.
     """
     on_gpu = accelerator in (None, "auto", "gpu", "cuda") and torch.cuda.is_available()
     precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
@@ -76,26 +76,26 @@ def check_predictions_are_written(trainer: Trainer) -> None:
     """Raise ValueError if no callback would write the predictions."""
     if not any(isinstance(callback, PREDICTION_WRITERS) for callback in callbacks_of(trainer)):
         raise ValueError(
-            "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, "
+            "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, or "
             "--trainer.callbacks+=ExportSamples for a stage of a cascade."
         )
 
 
 def write_checkpoints_atomically(trainer: Trainer) -> None:
-    """Use our checkpoint files, unless the strategy or the configuration has its own."""
+    """Use AtomicCheckpointIO, unless the strategy or the configuration has another checkpoint IO than the default."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 
 
 def keep_checkpoints_in_run_folder(trainer: Trainer) -> None:
-    """Give every ModelCheckpoint without a folder the run's `checkpoints`."""
+    """Let every ModelCheckpoint without a folder write to the folder `checkpoints` of the run."""
     for callback in callbacks_of(trainer):
         if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
             callback.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
 
 
 def average_weights_where_they_are_trained(trainer: Trainer) -> None:
-    """Keep averaged weights on the device of the trained ones; refuse to average sharded weights."""
+    """Keep averaged weights on the device of the trained weights; raises ValueError if the weights are sharded."""
     for callback in callbacks_of(trainer):
         if isinstance(callback, WeightAveraging):
             check_averaging(callback, trainer.strategy)
@@ -103,7 +103,7 @@ def average_weights_where_they_are_trained(trainer: Trainer) -> None:
 
 
 def disable_requeueing_by_lightning(trainer: Trainer) -> None:
-    """Leave SLURM's signals to SaveOnSignal."""
+    """Switch off Lightning's handling of SLURM's signals, because SaveOnSignal handles them."""
     environment = cluster_environment(trainer)
     if isinstance(environment, SLURMEnvironment):
         environment.auto_requeue = False
@@ -115,7 +115,7 @@ def save_the_end_of_training(trainer: Trainer) -> None:
 
 
 def save_on_signals(trainer: Trainer) -> None:
-    """Make sure that there is one SaveOnSignal."""
+    """Add the callback SaveOnSignal unless the configuration has it; raises ValueError if there are several."""
     callbacks = callbacks_of(trainer)
     count = sum(isinstance(callback, SaveOnSignal) for callback in callbacks)
     if count > 1:
@@ -125,9 +125,10 @@ def save_on_signals(trainer: Trainer) -> None:
 
 
 def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
-    """Call weight averaging after the callbacks that need averaged weights, and checkpoints after weight averaging.
+    """Sort the callbacks so that each finds the right weights in the model.
 
-    Weight averaging swaps its weights in before a validation and out after it.
+    Weight averaging puts the averaged weights into the model before a validation, and takes them out after it. It comes
+    after the callbacks that need the averaged weights, and before checkpoints.
     """
 
     def position(callback: Callback) -> int:
@@ -139,7 +140,7 @@ def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
 
 
 def log_to_run_folder(trainer: Trainer, *, configured: list[Logger]) -> None:
-    """Log to CSV in the run folder, and to the configured loggers, or to TensorBoard if there are none."""
+    """Log to a CSV file in the run folder, and to the configured loggers or, if there are none, to TensorBoard."""
     root = Path(trainer.default_root_dir)
     csv = CSVLogger(root, name="logs")
     trainer.loggers = [csv, *(configured or [TensorBoardLogger(root, name="logs", version=csv.version)])]
