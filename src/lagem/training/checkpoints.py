@@ -23,7 +23,7 @@ from lagem.weights.zip_records import check_records
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes local checkpoints whole or not at all, even if it is killed, and loads them without running code."""
+    """Writes local checkpoints whole or not at all, even if the process is killed; loads them without running code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint; a local file gets its name only when it is complete."""

@@ -107,7 +107,7 @@ class TrainingCLI(OpenCLI):
     def before_fit(self) -> None:
         """Lock the run folder, choose the checkpoint to start from, and refuse to overwrite another run.
 
-        Only rank zero locks the folder. If it fails to, it raises ValueError, and the launcher ends the other ranks.
+        Only rank zero locks the folder. If it cannot, it raises ValueError, and the launcher ends the other ranks.
         """
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -187,7 +187,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
         for config in configs_of(sys.argv[1:] if argv is None else argv):
-            with suppress(OSError):  # not a file but settings, or a missing file, which the parser reports
+            with suppress(OSError):  # settings in place of a file, or a missing file, which the parser reports
                 regular(config)
         with checked_configurations(read_yaml_text, check_yaml):
             return cli(

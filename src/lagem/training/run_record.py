@@ -81,7 +81,7 @@ def write_sources(folder: Path, configs: list[Path]) -> None:
 
 
 def read_starts(root: Path) -> list[dict[str, Any]]:
-    """Return the entries of the earlier starts of a run, as run.json holds them; an empty list if it cannot be read."""
+    """Return the entries of the earlier starts of a run from run.json; an empty list if it is missing or damaged."""
     try:
         starts = parse_json(regular(root / "run.json").read_bytes(), str(root / "run.json"), remedy="move it away")
         return [start for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []

@@ -1,8 +1,8 @@
 """How a training exits early: after a signal, or after it has lost a rank.
 
-After a signal, all ranks have agreed to stop and have saved a checkpoint (`SaveOnSignal`), and rank zero asks SLURM to
-requeue the job if the signal says so. After a rank is lost, the remaining ranks cannot agree on anything, so each of
-them exits at once, without saving.
+After a signal, all ranks have agreed to stop and have saved a checkpoint (`SaveOnSignal`). Rank zero then asks SLURM to
+requeue the job, if the signal was a request to requeue or the job is being preempted. After a rank is lost, the
+remaining ranks cannot agree on anything, so each of them exits at once, without saving.
 """
 
 import os

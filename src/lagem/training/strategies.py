@@ -32,8 +32,8 @@ def tune(strategy: Strategy) -> None:
     With DDP, gradients become views into the buckets that are sent, so they take memory only once. DDP keeps its
     default not to search for unused parameters, because every parameter has a gradient in every step, even with level
     dropout and without a condition. With FSDP2, a checkpoint becomes one file, so another number of ranks or another
-    strategy can resume it. With all strategies, there is a limit on how long ranks wait for one another, and loading a
-    checkpoint runs no code from it.
+    strategy can resume it. With DDP and FSDP, there is a limit on how long ranks wait for one another. With all
+    strategies, loading a checkpoint runs no code from it.
     """
     load_without_code(strategy)
     if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):

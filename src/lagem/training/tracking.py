@@ -32,14 +32,14 @@ def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
 
 
 def log_configuration(loggers: Sequence[Logger], settings: Mapping[str, Any]) -> None:
-    """Send the resolved configuration to W&B, which starts the W&B run; only rank zero does so."""
+    """Send the resolved configuration to W&B, which starts the W&B run; only rank zero sends it."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(dict(settings))
 
 
 def finish_runs(loggers: Sequence[Logger]) -> list[str]:
-    """End W&B runs, so that the next training in this process starts another one; only rank zero must call this.
+    """End W&B runs, so that the next training in this process starts another one. Call this on rank zero only.
 
     Returns:
         For each offline run, the command that uploads all of its starts.
