@@ -1,1 +1,1 @@
-"""Configurations that people write in YAML, checked before they are parsed."""
+"""Checks of the YAML configurations that people write, made before a parser reads them."""

@@ -1,6 +1,6 @@
-"""The configurations that jsonargparse reads, each checked before it is parsed.
+"""Makes jsonargparse check each configuration before it parses it.
 
-jsonargparse reads a file without a bound, and a value of a command line or of another file may name a further file.
+jsonargparse itself reads files of any size, and a value on the command line or in a file may name another file to read.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,20 +12,26 @@ import jsonargparse
 import yaml
 from jsonargparse.typing import Path as JsonargparsePath
 
-MODE = "omegaconf+"  # its own loader is that of YAML; interpolations are resolved later
+MODE = "omegaconf+"  # the parser mode that resolves interpolations, after a loader has read the YAML
 
 
 class RefusedConfigurationError(Exception):
-    """A refused configuration; no ValueError, which jsonargparse would take for a value of the wrong type."""
+    """Raised for a refused configuration.
+
+    It is no ValueError, because jsonargparse would take that for a value of the wrong type.
+    """
 
 
 @contextmanager
 def checked_configurations(read: Callable[[Path], str], check: Callable[[str, str], None]) -> Iterator[None]:
-    """Inside the `with`, read and check every configuration so; raises RefusedConfigurationError.
+    """Let jsonargparse read and check every configuration inside the `with` by these functions.
 
     Args:
-        read: Returns the text of a file; raises ValueError to refuse it.
-        check: Takes a text and where it is from; raises ValueError to refuse it.
+        read: Returns the text of a file; raises ValueError to refuse the file.
+        check: Checks a text, given the name of its source; raises ValueError to refuse the text.
+
+    Raises:
+        RefusedConfigurationError: If one of the functions refuses a configuration.
     """
     read_unbounded = JsonargparsePath.read_text
     load = jsonargparse.get_loader("yaml")
@@ -54,7 +60,7 @@ def checked_configurations(read: Callable[[Path], str], check: Callable[[str, st
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn a ValueError into a RefusedConfigurationError."""
+    """Turn a ValueError inside the `with` into a RefusedConfigurationError."""
     try:
         yield
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""YAML that people write, checked before it is parsed: its size, its nesting, its aliases and its keys.
+"""Reads YAML that people write, after checking its size, its nesting, its aliases and its keys.
 
-A parser of YAML expands aliases and follows nesting as far as a text asks, and keeps the last of two equal keys.
+A YAML parser itself expands aliases and follows nesting without limit, and keeps the last of two equal keys.
 """
 
 from contextlib import suppress
@@ -13,14 +13,18 @@ import yaml
 from lagem.storage.names import regular
 
 MOST_BYTES = 2**20
-MOST_NODES = 5_000  # values and keys; what an alias names counts as often as it is named
+MOST_NODES = 5_000  # maximum number of values and keys; a node with an alias counts each time the alias is used
 DEEPEST = 50
-MERGE = "<<"  # names other mappings, whose keys the mapping takes over; may be given several times
+MERGE = "<<"  # key that inserts the keys of other mappings; a mapping may have it several times
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path, kind: type) -> Any:
-    """The content of a YAML file; raises ValueError in one line if it is not of the given type."""
+    """Return the content of a YAML file.
+
+    Raises:
+        ValueError: If the file is missing or refused, or its content is not of type `kind`; the message is one line.
+    """
     text = read_yaml_text(path)
     check_yaml(text, str(path))
     try:
@@ -33,7 +37,11 @@ def read_yaml(path: Path, kind: type) -> Any:
 
 
 def read_yaml_text(path: Path) -> str:
-    """The text of a YAML file; raises ValueError in one line if it is missing, too long or not in UTF-8."""
+    """Return the text of a YAML file.
+
+    Raises:
+        ValueError: If the file is missing, too long or not in UTF-8; the message is one line.
+    """
     try:
         with regular(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -44,17 +52,17 @@ def read_yaml_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text in UTF-8 ({error}); save it in UTF-8.") from None
+        raise ValueError(f"{path}: not text in UTF-8 ({error}); save the file in UTF-8.") from None
 
 
 def check_yaml(text: str, name: str) -> None:
-    """Raise ValueError in one line if a YAML text is too large or too deep, or gives a key twice.
+    """Raise ValueError if a YAML text is too large or too deeply nested, or gives a key twice; the message is one line.
 
-    A text that is no YAML passes: its parser says why.
+    A text that is not YAML is not refused here, because the parser says better what is wrong.
 
     Args:
         text: The text.
-        name: Where it is from, for the message.
+        name: Name of the source of the text, for the message.
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"{name}: is longer than {MOST_BYTES} characters, so it is no configuration; shorten it.")
@@ -66,10 +74,12 @@ def check_yaml(text: str, name: str) -> None:
 
 @dataclass
 class _Collection:
-    """An unfinished list or mapping.
+    """A list or mapping whose end has not been read.
 
-    keys: of a mapping, with their lines; None for a list.
-    nodes: it and what it holds so far, aliases expanded.
+    anchor: Its anchor; None without one.
+    keys: For a mapping, the line of each of its keys so far; None for a list.
+    nodes: Number of nodes that it has so far, including itself and with aliases expanded.
+    at_key: Whether the next node of a mapping is a key.
     """
 
     anchor: str | None
@@ -79,13 +89,13 @@ class _Collection:
 
 
 class _Checker:
-    """Takes the events of a text in order; raises ValueError at the first that is refused."""
+    """Takes the events of a text in order, and raises ValueError at the first that is refused."""
 
     def __init__(self, name: str) -> None:
         self._name, self._line = name, 0
         self._unfinished: list[_Collection] = []
-        self._nodes: dict[str, int] = {}  # by anchor
-        self._texts: dict[str, str] = {}  # of scalars, by anchor
+        self._nodes: dict[str, int] = {}  # number of nodes, by anchor
+        self._texts: dict[str, str] = {}  # text of a scalar, by anchor
 
     def take(self, event: Any) -> None:
         """Count an event of `yaml.parse`."""
@@ -102,11 +112,17 @@ class _Checker:
             self._finish(event.anchor, 1, event.value)
         elif isinstance(event, yaml.AliasEvent):
             if any(one.anchor == event.anchor for one in self._unfinished):
-                self._refuse(f"*{event.anchor} names what it is part of; remove it")
+                self._refuse(f"the alias *{event.anchor} stands for a node that contains it; remove the alias")
             self._finish(None, self._nodes.get(event.anchor, 1), self._texts.get(event.anchor))
 
     def _finish(self, anchor: str | None, nodes: int, text: str | None) -> None:
-        """Add a node to the collection that holds it; `text` if it is a scalar."""
+        """Add a finished node to the collection that holds it.
+
+        Args:
+            anchor: Anchor of the node; None without one.
+            nodes: Number of nodes in it, including itself.
+            text: Its text if it is a scalar, else None.
+        """
         if anchor is not None:
             self._nodes[anchor] = nodes
             if text is not None:
@@ -120,7 +136,7 @@ class _Checker:
         if holder.keys is not None:
             if holder.at_key and text is not None and text != MERGE:
                 if text in holder.keys:
-                    self._refuse(f"the key {text!r} was given in line {holder.keys[text]} already; remove one")
+                    self._refuse(f"the key {text!r} was already given in line {holder.keys[text]}; remove one of them")
                 holder.keys[text] = self._line
             holder.at_key = not holder.at_key
 
