@@ -85,7 +85,7 @@ class TrainingCLI(OpenCLI):
             if not is_whole(Path(path)):
                 raise ValueError(f"--ckpt_path {path}: there is no such file, nor a complete sharded checkpoint.")
             if Path(path).is_file() and not zipfile.is_zipfile(path):
-                raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one.")
+                raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one; give another.")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the configured trainer, prepared for a run by `prepare_trainer`."""

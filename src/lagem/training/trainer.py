@@ -119,7 +119,7 @@ def save_on_signals(trainer: Trainer) -> None:
     callbacks = callbacks_of(trainer)
     count = sum(isinstance(callback, SaveOnSignal) for callback in callbacks)
     if count > 1:
-        raise ValueError(f"trainer.callbacks names SaveOnSignal {count} times, but a run has one. Keep one.")
+        raise ValueError(f"trainer.callbacks names SaveOnSignal {count} times, but a run needs only one. Keep one.")
     if count == 0:
         callbacks.append(SaveOnSignal())
 

@@ -243,5 +243,5 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError("has a number that is not a natural number of 63 bits")
+        raise ValueError("has a number that is not an integer from 0 to 2**63 - 1")
     return value
