@@ -61,8 +61,8 @@ def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path):
     [
         (b"a: [", "not valid YAML"),
         (b"- a", "holds a list, but a dict is needed"),
-        ("a: ö".encode("latin-1"), "not a text in UTF-8"),
-        ("a: 1".encode("utf-16"), "not a text in UTF-8"),
+        ("a: ö".encode("latin-1"), "not text in UTF-8"),
+        ("a: 1".encode("utf-16"), "not text in UTF-8"),
         (b"a: 2001-99-99", "not valid YAML"),
         (b"a: 1\na: 2", "was given in line 1 already"),
         (b"a" * (MOST_BYTES + 1), "is longer than"),
