@@ -29,7 +29,7 @@ def test_every_dialect_gives_the_same_rows(text, encoding, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("file,id,category\na,b,Körper\n".encode("latin-1"), "not a text in UTF-8; save it as CSV in UTF-8"),
+        ("file,id,category\na,b,Körper\n".encode("latin-1"), "not text in UTF-8; save the file as CSV in UTF-8"),
         ("file,id\na,b\n".encode("utf-16-le"), "its first line is"),
         (b"\xff\xfef\x00i", "not a text in UTF-16|its first line is"),
         (b"path,id\na,b\n", "its first line is 'path,id'"),
