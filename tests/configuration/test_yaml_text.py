@@ -17,10 +17,10 @@ BOMB = "".join(
         (f"- &base {{k: [{'1,' * 999}]}}\n" + "- {<<: *base}\n" * 9, "line 5: more than"),
         ("- 1\n" * MOST_NODES, f"more than {MOST_NODES} values"),
         ("[" * (DEEPEST + 1), f"line 1: nested deeper than {DEEPEST}"),
-        ("a: &a [1, *a]", "line 1: *a names what it is part of"),
-        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' was given in line 1 already"),
-        ("a: {b: 1,\n'b': 2}", "line 2: the key 'b' was given in line 1 already"),
-        ("- &name a: 1\n  *name : 2", "line 2: the key 'a' was given in line 1 already"),
+        ("a: &a [1, *a]", "line 1: the alias *a stands for a node that contains it"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' was already given in line 1"),
+        ("a: {b: 1,\n'b': 2}", "line 2: the key 'b' was already given in line 1"),
+        ("- &name a: 1\n  *name : 2", "line 2: the key 'a' was already given in line 1"),
         ("#" * (MOST_BYTES + 1), f"is longer than {MOST_BYTES}"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path):
         ("a: ö".encode("latin-1"), "not text in UTF-8"),
         ("a: 1".encode("utf-16"), "not text in UTF-8"),
         (b"a: 2001-99-99", "not valid YAML"),
-        (b"a: 1\na: 2", "was given in line 1 already"),
+        (b"a: 1\na: 2", "was already given in line 1"),
         (b"a" * (MOST_BYTES + 1), "is longer than"),
     ],
 )

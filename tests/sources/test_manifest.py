@@ -31,11 +31,11 @@ def test_every_dialect_gives_the_same_rows(text, encoding, tmp_path):
     [
         ("file,id,category\na,b,Körper\n".encode("latin-1"), "not text in UTF-8; save the file as CSV in UTF-8"),
         ("file,id\na,b\n".encode("utf-16-le"), "its first line is"),
-        (b"\xff\xfef\x00i", "not a text in UTF-16|its first line is"),
+        (b"\xff\xfef\x00i", "not text in UTF-16|its first line is"),
         (b"path,id\na,b\n", "its first line is 'path,id'"),
         (b"file id\na b\n", "its first line is 'file id'"),
         (b"", "its first line is empty"),
-        (b"file,id,id\na,b,c\n", "has the column 'id' twice"),
+        (b"file,id,id\na,b,c\n", "has the column 'id' more than once"),
         (b"file,id\na,b,c\n", "line 2 has 3 fields, but there are 2 titles"),
         (b"file,id\na,b\n" + b"c" * 200_000 + b",d\n", "line 3: field larger than field limit"),
         (b'file,id\n"a,b\n' + b"c" * 200_000, "field larger than field limit"),
