@@ -182,7 +182,7 @@ def test_weight_averaging_is_refused_only_with_sharded_strategies():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("trainer: {max_steps: 1,\n  max_steps: 2}", "x.yaml: line 2: the key 'max_steps' was given in line 1 already"),
+        ("trainer: {max_steps: 1,\n  max_steps: 2}", "x.yaml: line 2: the key 'max_steps' was already given in line 1"),
         ("model: {class_path: AutoencoderModule, init_args: {width: '${a\"'}}", "token recognition error"),
     ],
 )
