@@ -63,7 +63,7 @@ def drawn(differences: dict[str, np.ndarray]) -> np.ndarray:
         pen.text((4, level - 12), f"1e{decade}", fill=(120, 120, 120))
     for number, (name, colour) in enumerate(COLOURS.items()):
         log = np.log10(np.maximum(differences[name], 10.0**low))
-        points = zip(np.linspace(40, width, len(log)), height * (high - log) / (high - low), strict=True)
+        points = zip(np.linspace(40, width, len(log)), (height - 1) * (high - log) / (high - low), strict=True)
         pen.line(list(points), fill=colour, width=2)
         pen.text((60, 8 + 14 * number), f"{name} - plain", fill=colour)
     return np.asarray(image)

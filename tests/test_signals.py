@@ -115,7 +115,7 @@ def test_a_loading_process_ends_with_a_killed_training():
     process.communicate(timeout=HANG)  # when no process is left that could print
 
 
-CHILDREN = """from lagem.preparation.workers import run_in_processes
+CHILDREN = """from lagem.sources.processes import run_in_processes
     item = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
     with contextlib.closing(run_in_processes(exec, [item] * 2, workers=2)) as results:
         list(results)"""

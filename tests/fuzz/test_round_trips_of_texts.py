@@ -109,5 +109,5 @@ def test_the_description_of_a_folder_comes_back(rng, tmp_path):
     FORMAT.begin(tmp_path / name(rng), settings=settings, more=text(rng))
     (root,) = tmp_path.iterdir()
     header = FORMAT.read(LocalFolder(root))
-    assert header["settings"] == settings == json.loads(json.dumps(settings))
+    assert header.values["settings"] == settings == json.loads(json.dumps(settings))
     FORMAT.begin(root, settings=settings)

@@ -111,7 +111,7 @@ def test_a_shape_at_the_papers_counts_takes_4_1_megabytes(tmp_path, box):
     shape = prepared(box, tmp_path, Settings())
     write_shard(tmp_path / "shape.safetensors", [shape])
     assert shape.pools["surface_points"].shape == (125_000, 3)
-    assert 4_125_000 < (tmp_path / "shape.safetensors").stat().st_size < 4_130_000
+    assert 4_125_000 < (tmp_path / "shape.safetensors").stat().st_size < 4_140_000
 
 
 def test_the_seed_and_the_id_decide_the_points(tmp_path, box, small):
