@@ -9,7 +9,8 @@ from numpy.random import Generator
 
 from damage import Files, in_text, in_tree
 from lagem.cluster.chain import jobs_of, load_chain
-from lagem.cluster.profile import make_profile, read_yaml
+from lagem.cluster.profile import make_profile
+from lagem.configuration.yaml_text import read_yaml
 from lagem.training.cli import parse_experiment
 from lagem.training.description import describe_experiment
 from tries import Format
