@@ -18,8 +18,8 @@ ABOUT = Description(
     [
         ("[1]", r"holds \[1\], but must hold a JSON object"),
         ('{"a": 1, "b": 2, "a": 3}', "the field 'a' is given twice"),
-        ('{"a": ' + "[" * 100_000, "nested more than 32 deep"),
-        ('{"a": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 deep"),
+        ('{"a": ' + "[" * 100_000, "nested more than 32 levels deep"),
+        ('{"a": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 levels deep"),
         ('{"a": ' + "9" * 5000 + "}", "not JSON in UTF-8, or damaged"),
         (b'{"a": "\xff"}', "not JSON in UTF-8, or damaged"),
         ("", "not JSON in UTF-8, or damaged"),

@@ -1,7 +1,7 @@
-"""Files that exist whole or not at all, even after a kill or a power cut.
+"""Writing of files that exist whole or not at all, even after a kill or a power cut.
 
-Content is written under a hidden temporary name, flushed to the disk and renamed; then the folder's list of names is
-flushed, too. A killed process leaves at most its temporary, `.NAME.HEX.tmp`, which no reader takes for a result.
+A file is written under a hidden temporary name, flushed to the disk and renamed. Then the folder's list of names is
+flushed, too. A killed process leaves at most a temporary file named `.NAME.HEX.tmp`, which readers ignore.
 """
 
 import errno
@@ -17,44 +17,47 @@ from typing import Any
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file in an existing folder."""
+    """Write a file; its folder must exist."""
     with _renamed(path, ending=".tmp") as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as UTF-8, with the line ends of `text` on every system."""
+    """Write a text file in UTF-8; line ends are written as they are in `text`, on every system."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_ascii: bool = False) -> None:
-    """Write a value as JSON with a line end.
+    """Write a value as JSON, followed by a line end.
 
     Args:
         path: The file.
-        value: In plain types.
-        indent: Spaces of each level; None for one line.
-        ensure_ascii: Escape all but ASCII, including what UTF-8 cannot hold, such as an undecodable file name.
+        value: The value, which consists of plain types.
+        indent: Number of spaces per level of nesting; None to write one line.
+        ensure_ascii: Escape all characters but ASCII. This includes characters that UTF-8 cannot encode, such as those
+            of an undecodable file name.
     """
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
 
 def replaced(path: Path) -> AbstractContextManager[Path]:
-    """A temporary path with the suffix of `path`, for any writer; it is renamed to `path` when the block ends.
+    """Yield a temporary path for a library that writes the file; it is renamed to `path` when the block ends.
 
-    If the block raises, the temporary is removed and `path` is unchanged.
+    The temporary path has the suffix of `path`. If the block raises, the temporary file is removed and `path` is
+    unchanged.
     """
     return _renamed(path, ending=f".tmp{path.suffix}")
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """An empty temporary folder, renamed to `folder` when the block ends; missing parents are made.
+    """Yield an empty temporary folder, which is renamed to `folder` when the block ends.
 
-    Leftovers of earlier, killed calls for `folder` are removed. If the block raises, the temporary is removed.
+    Missing parents are created. Temporary folders that killed calls for the same `folder` left behind are removed. If
+    the block raises, the temporary folder is removed.
 
     Raises:
-        OSError: `folder` exists when the block ends and is not empty.
+        OSError: If `folder` exists when the block ends, and is not empty.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, of=folder.name)
@@ -64,7 +67,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ValueError if results cannot be written to a folder, which need not exist yet; creates nothing."""
+    """Raise ValueError if results cannot be written to a folder. The folder need not exist, and is not created."""
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -75,11 +78,11 @@ def check_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
-    """Remove temporaries of killed writers from a folder that nobody is writing to.
+    """Remove temporary files that killed writers left in a folder; nobody may be writing there.
 
     Args:
         folder: The folder.
-        of: Only temporaries of the file or folder of this name; None for all of them, and the locks of parts too.
+        of: Name of a file or folder, to remove only its temporaries. None to remove all, and the lock files of parts.
     """
     temporaries = f".{'*' if of is None else glob.escape(of)}.{'[0-9a-f]' * 16}.tmp*"
     patterns = [temporaries, ".part-*.lock"] if of is None else [temporaries]
@@ -88,7 +91,7 @@ def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to the disk; some file systems cannot flush a folder."""
+    """Flush a file, or a folder's list of names, to the disk; a file system that cannot flush a folder is accepted."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

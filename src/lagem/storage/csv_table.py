@@ -1,4 +1,7 @@
-"""Tables as CSV with a line of titles: written with one line end on every system, read with checks."""
+"""Tables as CSV files whose first line holds the column titles.
+
+They are written with the same line end on every system, and checked when they are read.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,27 +14,30 @@ from lagem.storage.names import regular
 
 
 def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The text of a table: the titles, then a line for each row; None is an empty field."""
+    """Return the text of a table: a line of titles, then one line per row. None becomes an empty field."""
     lines: list[str] = []
     csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows([titles, *rows])
-    # a writer quotes only fields with a character of its line end, but a reader takes either for one
+    # the csv writer quotes a field that contains a character of its line end. A reader ends a line at \r or at \n, so
+    # rows are written with \r\n, for both to be quoted, and the line end is replaced here
     return "".join(line[:-2] + "\n" for line in lines)
 
 
 def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, whole or not at all."""
+    """Write a table to a file, whole or not at all."""
     write_text(path, csv_table(titles, rows))
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Rows of a table by title; missing fields are empty, and a byte order mark is skipped.
+    """Yield the rows of a table, each as a dict from titles to fields.
+
+    A field that is missing at the end of a row is empty. A byte order mark at the start of the file is skipped.
 
     Args:
         path: The file.
         needed: Titles that the table must have; it may have more.
 
     Raises:
-        ValueError: If a needed column is missing, or the path is not a file of CSV in UTF-8.
+        ValueError: If a needed column is missing, or the file is not a CSV table in UTF-8.
     """
     with failures_named(path), regular(path).open(newline="", encoding="utf-8-sig") as file:
         try:

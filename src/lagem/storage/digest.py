@@ -1,4 +1,4 @@
-"""Digests of files, which identify a file by its content and not by its path."""
+"""The digest of a file, which identifies the file by its content, not by its path."""
 
 import hashlib
 from pathlib import Path
@@ -8,6 +8,6 @@ from lagem.storage.names import regular
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content in hexadecimal."""
     with failures_named(path), regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,16 +1,17 @@
 """A cache of remote files on a local disk, bounded in bytes and shared by all processes of a machine.
 
-A copy is downloaded under a hidden name and renamed when it is complete. Processes lock (flock) the copies themselves,
-so the locks of a process that dies end with it:
+A copy is downloaded under a hidden name, which starts with a dot, and renamed when it is complete. Processes lock
+(flock) the files of the copies, so a process that dies leaves no lock behind:
 
-- a downloading process holds an exclusive lock on its hidden file; others that want the file wait for that lock;
-- a process that opens a copy holds a shared lock, and a locked copy is not evicted. A copy that is only memory-mapped
-  may be evicted: the system keeps its bytes until the last reader closes it;
-- every decision (does the copy exist, is there room, which copy to evict) is made under one lock of the folder, held
-  for milliseconds.
+- A process that downloads a copy holds an exclusive lock on the hidden file. Other processes that want the same copy
+  wait for this lock.
+- A process holds a shared lock on a copy while it opens the copy. A locked copy is not evicted. A copy that is only
+  memory-mapped may be evicted, since the system keeps its bytes until the last reader closes it.
+- Every decision (does the copy exist, is there room, which copy to evict) is made under one lock of the cache's folder,
+  which is held for milliseconds.
 
-The size is part of the name, so a copy counts in full from the moment its download begins, and a truncated one is
-noticed.
+The name of a copy contains its full size. So a copy counts in full from the moment its download begins, and a truncated
+copy is noticed.
 """
 
 import os
@@ -25,16 +26,16 @@ from typing import IO
 
 from lagem.storage.atomic import sync
 
-COPY = re.compile(r"\.?copy-(\d+)-.+")  # complete, or hidden while it is downloaded; files of other names are not ours
-POLL_INTERVAL = 0.05  # seconds between tries while the cache is full of locked copies
+COPY = re.compile(r"\.?copy-(\d+)-.+")  # name of a copy, complete or hidden; other files are never touched
+POLL_INTERVAL = 0.05  # seconds between attempts while the cache is full of locked copies
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileCache:
-    """A bounded cache of files of a store; the least recently used copies are evicted.
+    """A bounded cache of files of an object store; the least recently used copies are evicted.
 
     Args:
-        folder: Copies are kept in its subfolder lagem-cache; it must be on a local disk of each machine. null for a
+        folder: A folder on a local disk of each machine; the copies are kept in its subfolder lagem-cache. null for a
             folder per user in the system's temporary folder.
         gigabytes: Limit on the total size of the copies, in 10^9 bytes.
     """
@@ -44,7 +45,7 @@ class FileCache:
 
     @property
     def path(self) -> Path:
-        """The folder of the copies."""
+        """The folder that holds the copies."""
         if self.folder:
             return Path(self.folder) / "lagem-cache"
         return Path(tempfile.gettempdir()) / f"lagem-cache-{os.getuid()}"
@@ -56,12 +57,17 @@ class FileCache:
 
     @contextmanager
     def held(self, key: str, size: int, download: Callable[[Path], None]) -> Iterator[Path]:
-        """The copy of a file, protected from eviction inside the `with`; a file opened inside can be read afterwards.
+        """Yield the path of a file's copy, which is not evicted before the `with` block ends.
+
+        If the copy is opened inside the block, it can be read afterwards, too.
 
         Args:
-            key: Name of one version of the file; equal keys mean equal bytes.
-            size: Bytes of the file.
-            download: Writes the file to a path; its exceptions are passed on.
+            key: Identifies the file and its version; equal keys mean equal bytes.
+            size: Size of the file in bytes.
+            download: Writes the file to the path it is given; its exceptions are passed on.
+
+        Raises:
+            ValueError: If the file is larger than the cache, or the cache's folder cannot be used.
         """
         if size > self.limit:
             raise ValueError(
@@ -76,7 +82,11 @@ class FileCache:
             yield copy
 
     def _download(self, copy: Path, size: int, download: Callable[[Path], None]) -> IO[bytes] | None:
-        """Download a file and lock it; None if this waited for room or another process: the caller then tries again."""
+        """Download a file, and return its locked copy.
+
+        Returns:
+            None if the copy exists by now, or after waiting for room or for another process. The caller tries again.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")
         with self._folder_locked():
@@ -84,7 +94,7 @@ class FileCache:
                 if copy.stat().st_size == size:
                     return None
                 copy.unlink()  # truncated by a full disk or a power cut
-            unfinished = _open(hidden)  # another process's download, or the leftover of a killed one
+            unfinished = _open(hidden)  # another process is downloading it, or was killed while it did
             in_progress = unfinished is not None and not _lock(unfinished, wait=False)
             room = not in_progress and self._make_room(size, keep=hidden)
             if room and unfinished is None:
@@ -113,7 +123,7 @@ class FileCache:
         return None
 
     def _check_owner(self) -> None:
-        """Raise ValueError if another user made the folder in the system's temporary one, where all may write."""
+        """Raise ValueError if the cache is in the system's temporary folder and another user owns its folder."""
         if self.folder is None and os.path.lexists(self.path) and os.lstat(self.path).st_uid != os.getuid():
             raise ValueError(
                 f"{self.path}: belongs to another user; set data.init_args.cache.folder to your own folder."
@@ -121,16 +131,24 @@ class FileCache:
 
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:
-        """Lock the folder: files are created, renamed and removed only inside this."""
+        """Lock the cache's folder; files in it are created, renamed and removed only under this lock."""
         with open(os.open(self.path / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as folder:
             _lock(folder)
             yield
 
     def _make_room(self, size: int, *, keep: Path) -> bool:
-        """Evict unlocked copies, least recently used first, until a file of this size fits; returns whether it does."""
+        """Evict unlocked copies, least recently used first, until a file of `size` bytes fits.
+
+        Args:
+            size: Size of the file.
+            keep: The file's hidden name, which is neither counted nor evicted.
+
+        Returns:
+            Whether the file fits.
+        """
         entries = [entry for entry in os.scandir(self.path) if COPY.fullmatch(entry.name) and entry.name != keep.name]
         total = size + sum(_size(entry.name) for entry in entries)
-        # hidden files first: an unlocked one is the leftover of a killed process
+        # hidden files come first: an unlocked hidden file was left behind by a killed process
         for entry in sorted(entries, key=lambda entry: (not entry.name.startswith("."), entry.stat().st_mtime)):
             if total <= self.limit:
                 break
@@ -142,7 +160,11 @@ class FileCache:
 
 
 def _open_locked(copy: Path, size: int) -> IO[bytes] | None:
-    """A complete copy, opened with a shared lock and its time of use updated; None if there is none."""
+    """Open a copy with a shared lock, and update its time of use.
+
+    Returns:
+        The open file; None if there is no complete copy.
+    """
     if (file := _open(copy)) is None:
         return None
     _lock(file, shared=True)
@@ -162,7 +184,16 @@ def _open(path: Path) -> IO[bytes] | None:
 
 
 def _lock(file: IO[bytes] | IO[str], *, shared: bool = False, wait: bool = True) -> bool:
-    """Lock an open file until it is closed; without `wait`, return False if another process holds the lock."""
+    """Lock an open file until it is closed.
+
+    Args:
+        file: The file.
+        shared: Take a shared lock instead of an exclusive one.
+        wait: Wait while another process holds the lock.
+
+    Returns:
+        Whether the file is now locked; always True with `wait`.
+    """
     import fcntl
 
     how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)

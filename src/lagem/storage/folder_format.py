@@ -1,4 +1,7 @@
-"""format.json and the headers of shards: the format and version of a folder, and the settings it was made with."""
+"""The format of a folder of shards, as stated by its format.json and by the header of each shard.
+
+Both state the format's name and version; format.json also states the settings that the folder was made with.
+"""
 
 import json
 from collections.abc import Collection, Mapping
@@ -16,14 +19,14 @@ from lagem.storage.stored_folder import LocalFolder, StoredFolder
 
 @dataclass(frozen=True, kw_only=True)
 class FolderFormat:
-    """A kind of folder of shards.
+    """The format of one kind of folder of shards.
 
     Args:
-        name: Name of the format, in every header.
-        version: Version of the format, in every header.
-        kind: What users call such a folder.
-        command: The command that writes it.
-        usage: Hint for a user who has none; `{root}` stands for the folder.
+        name: Name of the format, which every header states.
+        version: Version of the format, which every header states.
+        kind: What users call such a folder, such as `prepared folder`.
+        command: The command that writes such a folder.
+        usage: Hint for a user who has no such folder; `{root}` stands for the path that the user gave.
     """
 
     name: str
@@ -33,7 +36,7 @@ class FolderFormat:
     usage: str
 
     def check(self, path: str | Path, header: Mapping[str, Any]) -> None:
-        """Raise ValueError unless a header names this format and this version."""
+        """Raise ValueError unless a header, read from `path`, states this format and this version."""
         if header.get("format") != self.name:
             raise ValueError(
                 f"{path}: format is {header.get('format')!r:.100}, expected {self.name!r}; give a {self.kind}, as "
@@ -46,7 +49,7 @@ class FolderFormat:
             )
 
     def read(self, folder: StoredFolder) -> Description:
-        """format.json of a folder: format, version, settings, and further entries of the format."""
+        """Read a folder's format.json: format, version, settings, and further entries; raises ValueError if invalid."""
         path = f"{folder.name}/format.json"
         try:
             with folder.held("format.json") as file:
@@ -61,21 +64,24 @@ class FolderFormat:
         return header
 
     def begin(self, root: Path, *, settings: Mapping[str, Any], optional: Collection[str] = (), **more: Any) -> None:
-        """Create the folder with its format.json, or check that it was made with the same settings.
+        """Create a folder with its format.json, or check that an existing one was made with the same settings.
 
         Args:
             root: The folder.
-            settings: Everything that decides its bytes.
-            optional: Names of settings that format.json lacks if they are None.
+            settings: All settings that the folder's content depends on.
+            optional: Names of settings that are omitted from format.json if they are None.
             more: Further entries of format.json, which are not compared.
+
+        Raises:
+            ValueError: If the folder holds something else, or was made with other settings.
         """
-        # checked before format.json, since another part may be creating the folder at this moment
+        # determined before looking for format.json, since another part may be creating the folder at this moment
         is_other = root.exists() and (
             not root.is_dir() or any(not path.name.startswith(".") for path in root.iterdir())
         )
         if not (root / "format.json").exists():
             if is_other:
-                raise ValueError(f"{root}: not empty and not a {self.kind}; give --output a new or an empty folder.")
+                raise ValueError(f"{root}: is not empty and not a {self.kind}; give --output a new or an empty folder.")
             root.mkdir(parents=True, exist_ok=True)
             stored = {name: value for name, value in settings.items() if value is not None or name not in optional}
             header = {"format": self.name, "version": self.version, **more, "settings": stored}
@@ -95,7 +101,11 @@ class FolderFormat:
             )
 
     def opened(self, path: Path) -> ArrayFile:
-        """A shard whose format and description are checked; raises ValueError if it is missing or not such a shard."""
+        """Open a shard, and check its format, its description and its ids.
+
+        Raises:
+            ValueError: If the shard is missing, damaged or of another format.
+        """
         remedy = f"copy it again, or run `{self.command}` again with --verify"
         try:
             file = ArrayFile(path, entry="lagem", what=f"a {self.name} shard", remedy=remedy)
@@ -108,10 +118,10 @@ class FolderFormat:
         return file
 
     def metadata(self, small: Mapping[str, Array], **entries: Any) -> dict[str, str]:
-        """A shard's metadata as one entry, since safetensors writes several entries in no fixed order.
+        """Return a shard's metadata, all in one entry, since safetensors writes several entries in no fixed order.
 
         Args:
-            small: Arrays that are read whole, which get a checksum each.
+            small: Arrays that readers load whole; each gets a checksum.
             entries: The description of the shapes.
         """
         header = with_checksums({"format": self.name, "version": self.version, **entries}, small)
@@ -119,5 +129,5 @@ class FolderFormat:
 
 
 def in_words(values: Mapping[str, object]) -> str:
-    """Settings as `name=value, …`."""
+    """Return settings as a text of the form `name=value, …`."""
     return ", ".join(f"{name}={value}" for name, value in values.items())

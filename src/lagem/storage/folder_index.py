@@ -1,4 +1,4 @@
-"""index.csv of a sharded folder: id, category and split of each shape, and its shard and row."""
+"""The index of a sharded folder, index.csv. It lists each shape's id, category, split, shard, and row in the shard."""
 
 import csv
 from array import array
@@ -19,9 +19,9 @@ WRITE_AGAIN = "run the command that wrote the folder again, or fetch the file ag
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FolderIndex:
-    """One entry per shape, in the order of the file, which is sorted by id.
+    """The columns of an index: one entry per shape, in the order of the file, which is sorted by id.
 
-    shards: name of the shard that holds each shape.
+    shards: for each shape, the name of the shard that holds it.
     rows: (n,) row of each shape in its shard.
     """
 
@@ -37,11 +37,11 @@ def read_index(path: Path, name: str) -> FolderIndex:
 
     Args:
         path: The file.
-        name: Its name in messages.
+        name: The file's name in messages.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or holds an id or the name of a shard that is none.
+        ValueError: If the file is damaged, or contains an invalid id or an invalid name of a shard.
     """
     ids, rows = Texts(), array("q")
     codes = {column: array("i") for column in REPEATED}
@@ -66,9 +66,9 @@ def read_index(path: Path, name: str) -> FolderIndex:
         except NameRefused:
             raise
         except IndexError:
-            raise ValueError(f"{name}: line {lines.line_num}: is cut short; {WRITE_AGAIN}.") from None
+            raise ValueError(f"{name}: line {lines.line_num} is cut short; {WRITE_AGAIN}.") from None
         except UnicodeError:
-            raise ValueError(f"{name}: line {lines.line_num + 1}: not a text in UTF-8; {WRITE_AGAIN}.") from None
+            raise ValueError(f"{name}: line {lines.line_num + 1} is not UTF-8 text; {WRITE_AGAIN}.") from None
         except (csv.Error, OverflowError, ValueError) as error:
             raise ValueError(f"{name}: line {lines.line_num}: {error}; {WRITE_AGAIN}.") from None
     for code, shard in enumerate(numbers["shard"]):

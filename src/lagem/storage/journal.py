@@ -1,8 +1,8 @@
-"""An append-only journal: results of a long job, stored one by one, so that a killed run can resume.
+"""An append-only journal: a file to which a long job writes its results one by one, so that a killed job can resume.
 
-The first line identifies the kind of run that the values belong to; each further line is one value, `[name, value]` in
-JSON. Appended lines go to the system at once but are not flushed to the disk one by one: a killed process loses none, a
-power cut may cost the newest values, which the resumed run computes again.
+The first line identifies the kind of run that the values belong to. Each further line holds one value, as the JSON list
+`[name, value]`. A line is passed to the system at once, but not flushed to the disk. So a killed process loses nothing,
+but a power cut may lose the newest values, which the resumed run computes again.
 """
 
 import json
@@ -19,13 +19,13 @@ JOURNAL_REMEDY = "remove it, and run the command again"
 
 
 class Journal:
-    """Values by name. Opening a journal drops values of another kind of run, and all after a damaged line.
+    """A journal of named values. Opening it drops the values of another kind of run, and all after a damaged line.
 
-    values: what the journal holds so far, in plain types.
+    values: the values so far, by name, in plain types.
 
     Args:
-        path: The file, in a folder that exists.
-        kind: Identifies the kind of run, in plain types.
+        path: The journal's file; its folder must exist.
+        kind: Identifies the kind of run; consists of plain types.
     """
 
     def __init__(self, path: Path, kind: Any) -> None:
@@ -35,21 +35,24 @@ class Journal:
         write_text(path, "".join(f"{line}\n" for line in [self._first, *map(json.dumps, self.values.items())]))
 
     def borrow(self, others: Iterable[Path]) -> None:
-        """Add to `values` those in other journals of the same kind, which other processes may be writing."""
+        """Add the values of other journals to `values`, but not to the file.
+
+        Journals of another kind of run are ignored. Other processes may be writing to the journals.
+        """
         for path in others:
             self.values.update(self._values_of(path))
 
     def value(self, name: str) -> Description:
-        """A value that is an object with fields, for checked access to them."""
+        """Return a value that is an object with fields, with checked access to them."""
         return self.description.object(name)
 
     @property
     def description(self) -> Description:
-        """All values, for checked access to them."""
+        """All values, with checked access to them."""
         return Description(str(self._path), self.values, remedy=JOURNAL_REMEDY)
 
     def add(self, name: str, value: Any) -> None:
-        """Append one value."""
+        """Append one value to the file, and add it to `values`."""
         self.values[name] = value
         with failures_named(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([name, value]) + "\n")
@@ -60,10 +63,11 @@ class Journal:
 
 
 def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The kind of a journal, and its values before the first damaged line; another process may be writing it.
+    """Read a journal up to its first damaged line; another process may be writing to it.
 
     Returns:
-        Kind and values by name; None and no values if the file is missing or its first line is damaged.
+        The kind of run, and the values by name. If the file is missing or its first line is damaged, the kind is None
+        and there are no values.
     """
     with failures_named(path):
         first, *lines = (
@@ -73,7 +77,7 @@ def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
     values: dict[str, Any] = {}
     try:
         kind = parse_json(first, str(path), remedy=JOURNAL_REMEDY)
-        for line in lines[:-1]:  # the last one is empty, or cut off
+        for line in lines[:-1]:  # what follows the last line end is empty or cut off
             name, value = parse_json(line, str(path), remedy=JOURNAL_REMEDY)
             if not isinstance(name, str):
                 break

@@ -1,8 +1,8 @@
-"""Names and paths that a file mentions, checked before anything is opened, written or removed by them.
+"""Checks of names and paths that were read from a file, made before anything of that name is opened or changed.
 
-A folder may come from anybody, so a text in its index, shards, tables or cards may be `../../x` or `/etc/x`, and a name
-in it may be a symbolic link or a pipe. What such a text names lies inside its own folder, also after all links are
-followed, and is a regular file; everything else is refused by one line.
+A folder may come from anybody. So a text in its index, shards, tables or cards may be `../../x` or `/etc/x`, and a file
+in it may be a symbolic link or a pipe. A name is accepted only if it leads to a regular file inside the same folder,
+also after all links are followed. Everything else is refused with a message of one line.
 """
 
 import os
@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-LONGEST = 200  # bytes of an id or a name; file names add an ending to it
+LONGEST = 200  # most bytes of an id or a name; a file name adds an ending to it
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -21,11 +21,11 @@ KINDS = {
 
 
 class NameRefused(ValueError):
-    """A text that names no file of its folder, or a path that is no regular file there."""
+    """A text is not the name of a file in its folder, or a path does not lead to a regular file."""
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is the name of one file: printable, without slashes or a leading dot, and not too long."""
+    """Return whether a text can be the name of one file: printable, no slashes, no leading dot, and not too long."""
     return (
         text.isprintable()
         and "/" not in text
@@ -37,79 +37,90 @@ def is_plain(text: str) -> bool:
 
 
 def checked_name(text: object, source: str | Path, *, row: int | None = None) -> str:
-    """The name of a file; NameRefused if it is not a plain name.
+    """Return a text that is the plain name of a file; raises NameRefused if it is not.
 
     Args:
-        text: What was read.
-        source: The file that it was read from.
-        row: Row of a table, from 1, or of a shard, from 0.
+        text: The text that was read.
+        source: The file that it was read from, for messages.
+        row: Its row in a table, from 1, or in a shard, from 0, for messages.
     """
     if isinstance(text, str) and is_plain(text):
         return text
     raise NameRefused(
-        f"{_place(source, row)}: {_shown(text)} is not the name of a file in this folder; fetch or make it again."
+        f"{_place(source, row)}: {_shown(text)} is not the name of a file in this folder; fetch the folder or make it "
+        "again."
     )
 
 
 def checked_id(text: object, source: str | Path, *, row: int | None = None) -> str:
-    """The id of a shape; NameRefused unless it is a plain name, or plain names between slashes."""
+    """Return a text that can be the id of a shape: a plain name, or several joined by slashes.
+
+    The arguments are those of `checked_name`.
+
+    Raises:
+        NameRefused: If the text is not such an id.
+    """
     if isinstance(text, str) and (is_plain(text) or (len(text) <= LONGEST and all(map(is_plain, text.split("/"))))):
         return text
     raise NameRefused(
-        f"{_place(source, row)}: {_shown(text)} cannot be an id: printable characters only, at most {LONGEST} bytes, "
-        "and no path; fetch or write it again."
+        f"{_place(source, row)}: {_shown(text)} cannot be an id, which has printable characters only, at most "
+        f"{LONGEST} bytes, and is no path; fetch the file or write it again."
     )
 
 
 def inside(folder: Path, name: str, *, source: str | Path | None = None, row: int | None = None) -> Path:
-    """The path of a file below a folder; NameRefused if it leads out of the folder, also by a symbolic link.
+    """Return the path of a file inside a folder; the file need not exist.
 
     Args:
         folder: The folder.
-        name: The path in it, as it was read.
-        source: The file that the name was read from; None for the folder.
-        row: Row of a table, from 1.
+        name: Path of the file in the folder, as it was read.
+        source: The file that the name was read from, for messages; None to name the folder.
+        row: The name's row in a table, from 1, for messages.
+
+    Raises:
+        NameRefused: If the path leads out of the folder, also by a symbolic link, or cannot be a path.
     """
     path, place = folder / name, _place(folder if source is None else source, row)
     try:
         with suppress(FileNotFoundError):
-            os.lstat(path)  # `resolve` takes a name that is too long
+            os.lstat(path)  # fails for a name that is too long, which `resolve` accepts
         target = path.resolve()
         within = target.is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, a circle of links, a zero byte
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, a cycle of links, a zero byte
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise NameRefused(f"{place}: {_shown(name)} is no path of a file ({reason}).") from None
+        raise NameRefused(f"{place}: {_shown(name)} cannot be the path of a file ({reason}).") from None
     if not within:
         raise NameRefused(
-            f"{place}: {_shown(name)} leads out of the folder, to {_shown(str(target))}, and is not used; put the file "
-            "itself into the folder."
+            f"{place}: {_shown(name)} leads out of the folder, to {_shown(str(target))}, so it is not used; put the "
+            "file itself into the folder."
         )
     return path
 
 
 def regular(path: Path) -> Path:
-    """The path of a regular file; NameRefused for anything else, since opening a pipe may wait for ever.
+    """Return a path unchanged if it leads to a regular file; anything else is refused, as opening a pipe may hang.
 
     Raises:
-        FileNotFoundError: If there is nothing.
+        FileNotFoundError: If nothing has this path.
+        NameRefused: If it is not a regular file.
     """
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:  # a zero byte
-        raise NameRefused(f"{_shown(str(path))}: is no path ({error}).") from None
+        raise NameRefused(f"{_shown(str(path))}: cannot be a path ({error}).") from None
     if not stat.S_ISREG(mode):
         raise NameRefused(
-            f"{path}: is {KINDS.get(stat.S_IFMT(mode), 'no file')}, but a file is needed; check the path."
+            f"{path}: is {KINDS.get(stat.S_IFMT(mode), 'not a file')}, but a file is needed; check the path."
         )
     return path
 
 
 def check_own_folder(folder: Path) -> None:
-    """Raise NameRefused if a folder, whose files are written and removed, is a symbolic link to another."""
+    """Raise NameRefused if a folder in which files will be written and removed is a symbolic link."""
     if folder.is_symlink():
         raise NameRefused(
-            f"{folder}: is a symbolic link to {os.readlink(folder)}, where nothing is written or removed; make it a "
-            f"folder, or link all of {folder.parent}."
+            f"{folder}: is a symbolic link to {os.readlink(folder)}, but files are not written or removed through a "
+            f"link; replace the link by a folder, or link {folder.parent} instead."
         )
 
 
@@ -118,6 +129,6 @@ def _place(source: str | Path, row: int | None) -> str:
 
 
 def _shown(text: object) -> str:
-    """The beginning of a text that was read, as an error line shows it."""
+    """Return the beginning of a text that was read, in printable form for an error message."""
     shown = ascii(text) if not isinstance(text, str) or not text.isprintable() else repr(text)
     return shown if len(shown) <= 80 else f"{shown[:76]}…'"

@@ -9,11 +9,13 @@ File = TypeVar("File")
 
 
 class OpenFiles(Generic[File]):
-    """The most recently used files. Can be pickled and used after a fork: each process opens the files itself.
+    """Open files, of which the most recently used are kept open.
+
+    It can be pickled and used after a fork, since each process opens the files itself.
 
     Args:
-        open: Opens a file by its path or name.
-        most: Number of files kept open.
+        open: Opens a file, given its path or name.
+        most: Largest number of files that are kept open.
     """
 
     def __init__(self, open: Callable[[str], File], *, most: int) -> None:
@@ -24,7 +26,7 @@ class OpenFiles(Generic[File]):
         return len(self._open)
 
     def __call__(self, path: str) -> File:
-        """The open file of a path."""
+        """Return the open file of a path, opening it if necessary."""
         if self._process != os.getpid():
             self._forget()
         if path not in self._open:

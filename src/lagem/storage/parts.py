@@ -1,6 +1,7 @@
-"""One of N parts of a job: every N-th item, so parts can run in parallel on any machines; and the locks of folders.
+"""Parts of a job, and locks of the folders that a job writes to.
 
-A lock lets one run of a command write to a folder, or one run of each part.
+A job can be split into N parts that run in parallel, on any machines; each part takes every N-th item. A folder's lock
+makes sure that only one run of a command writes to the folder, or only one run of each part.
 """
 
 import os
@@ -15,14 +16,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Part:
-    """Part `number` of `count`, counted from 0; written I/N."""
+    """One of the `count` parts of a job, numbered from 0; written as I/N, such as 0/8."""
 
     number: int
     count: int
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Parse I/N; raises ValueError if it is not a valid part."""
+        """Parse a text of the form I/N; raises ValueError if it is not a valid part."""
         number, _, count = text.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ValueError(f"must be I/N with I from 0 to N - 1, such as 0/8, but {text!r} was given.")
@@ -32,23 +33,24 @@ class Part:
         return f"{self.number}/{self.count}"
 
     def items_of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """The items of this part; each item belongs to exactly one part."""
+        """Return the items that belong to this part; each item belongs to exactly one part."""
         return items[self.number :: self.count]
 
 
 def status_line(things: str, *, total: int, done: int, refused: int) -> str:
-    """The progress of a job in one line."""
+    """Describe the progress of a job in one line."""
     return f"{total} {things}: {done} done, {refused} refused, {total - done - refused} missing"
 
 
 @contextmanager
 def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[None]:
-    """Lock a folder for one run of a command; the lock ends with the process, even if it is killed.
+    """Lock a folder for one run of a command; the lock ends with the block, or with the process if it is killed.
 
     Args:
         folder: The folder.
-        command: Its name in messages.
-        part: Lock only this part of the work: other parts may run at the same time, but a run without parts may not.
+        command: Name of the command, for messages.
+        part: The part of the job that this run does. Other parts may run at the same time, but a run without parts may
+            not. None if the run does the whole job.
 
     Raises:
         ValueError: If another run holds the lock.
@@ -64,7 +66,7 @@ def locked(folder: Path, command: str, part: Part | None = None) -> Iterator[Non
 def _lock(path: Path, command: str, *, shared: bool = False) -> Iterator[None]:
     import fcntl
 
-    # NFS requires read access for a shared lock; a link would create the file elsewhere
+    # opened for reading too, as NFS requires for a shared lock; following a link would create the file elsewhere
     with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "a+") as file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -76,4 +78,4 @@ def _lock(path: Path, command: str, *, shared: bool = False) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)  # after closing alone, processes forked meanwhile would keep the lock
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: processes forked meanwhile hold the lock too

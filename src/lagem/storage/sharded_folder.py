@@ -1,4 +1,4 @@
-"""Reader of a folder of shards: its index in memory, its shards opened when they are read."""
+"""Reader of a folder of shards. The index is held in memory; each shard is opened when it is first read."""
 
 import hashlib
 from collections.abc import Callable, Collection
@@ -32,19 +32,20 @@ ShardType = TypeVar("ShardType", bound=Shard)
 class ShardedFolder(Generic[ShardType]):
     """All shapes of a folder of shards, in the order of its index (sorted by id).
 
-    Can be pickled and used after a fork: each process opens the files itself.
+    It can be pickled and used after a fork, since each process opens the files itself.
 
     root: the folder's path or URL.
-    about: content of format.json, and `header` the same in plain types.
+    about: the content of format.json, with checked access to its fields.
+    header: the content of format.json, in plain types.
     ids, categories, splits: one entry per shape.
-    shards: name of the shard that holds each shape.
+    shards: for each shape, the name of the shard that holds it.
     stored: access to the files, local or remote.
 
     Args:
-        root: The folder, or its URL in an object store.
-        format: The expected format.
-        open: Opens a shard.
-        cache: Cache for the files of an object store.
+        root: Path of the folder, or its URL in an object store.
+        format: The format that the folder must have.
+        open: Opens a shard, given its path.
+        cache: Cache for the files of an object store; None for one with the default settings.
     """
 
     def __init__(
@@ -73,7 +74,17 @@ class ShardedFolder(Generic[ShardType]):
         return len(self.ids)
 
     def members(self, categories: Collection[str] | None) -> dict[str, NDArray[np.integer[Any]]]:
-        """Indices of the shapes of some categories (None: all) by split; raises ValueError for an unknown category."""
+        """Select the shapes of some categories, and group them by split.
+
+        Args:
+            categories: Names of the categories; None for all.
+
+        Returns:
+            For each split, the indices of its selected shapes. The splits train, val and test are always present.
+
+        Raises:
+            ValueError: If the folder holds no shape of a given category.
+        """
         known = sorted(self.categories.names)
         if unknown := sorted(set(categories or ()) - set(known)):
             raise ValueError(f"{self.root} holds no category {', '.join(unknown)}; it holds {', '.join(known)}.")
@@ -86,21 +97,24 @@ class ShardedFolder(Generic[ShardType]):
         }
 
     def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
-        """Number of the shard that holds each member: its index in `shards.names`.
+        """Find the shard that holds each of some shapes, and check that the machine's cache is large enough.
 
         Args:
-            members: Indices of shapes.
-            at_once: Number of shards that are read at the same time; None if any may be read at any time.
+            members: (n,) indices of shapes.
+            at_once: Number of shards that are read at the same time; None if any shard may be read at any time.
+
+        Returns:
+            (n,) index in `shards.names` of each shape's shard.
 
         Raises:
-            ValueError: If the machine's cache cannot hold the shards that are read at the same time.
+            ValueError: If the cache cannot hold the shards that are read at the same time.
         """
         shards = self.shards.codes[members]
         self.stored.check_room([f"shards/{self.shards.names[code]}" for code in np.unique(shards)], at_once)
         return shards
 
     def location(self, index: int) -> tuple[ShardType, int]:
-        """The shard that holds shape `index`, and its row in the shard."""
+        """Return the shard that holds shape `index`, and the shape's row in this shard."""
         shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
             raise ValueError(
@@ -110,7 +124,11 @@ class ShardedFolder(Generic[ShardType]):
         return shard, row
 
     def verify(self, index: int) -> bool:
-        """Read all of shape `index`; ValueError if it is damaged, else whether its shard has checksums."""
+        """Read all of shape `index`, and raise ValueError if it is damaged.
+
+        Returns:
+            Whether the shard has checksums; without them, damage to the content cannot be found.
+        """
         shard, row = self.location(index)
         shard.verify(row)
         return shard.has_checksums
@@ -124,18 +142,18 @@ class ShardedFolder(Generic[ShardType]):
 
 
 def damage_of(path: Path, open: Callable[[Path], Shard], *, every_byte: bool) -> str:
-    """What is wrong with a shard; empty if nothing is.
+    """Describe what is wrong with a shard; the text is empty if nothing is.
 
     Args:
-        path: The shard.
-        open: Opens it, which verifies its description and its small arrays.
+        path: The file of the shard.
+        open: Opens the shard, and thereby verifies its description and its small arrays.
         every_byte: Verify all its content.
     """
     try:
         shard = open(path)
         for row in range(len(shard.ids) if every_byte else 0):
             shard.verify(row)
-    except NameRefused:  # a name that leads out of the folder is no fault of a disk
+    except NameRefused:  # no damage by a disk: a name that leads out of the folder was written on purpose
         raise
     except ValueError as error:
         return str(error)
@@ -143,6 +161,6 @@ def damage_of(path: Path, open: Callable[[Path], Shard], *, every_byte: bool) ->
 
 
 def shard_name(number: int, ids: list[str]) -> str:
-    """Name of the shard that holds these shapes."""
+    """Return the file name of a shard: its number, and a digest of the ids of its shapes."""
     digest = hashlib.blake2b("\0".join(ids).encode(), digest_size=4).hexdigest()
     return f"{number:05d}-{digest}.safetensors"

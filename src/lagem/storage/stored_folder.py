@@ -1,7 +1,7 @@
-"""Storage of a sharded folder: a local disk, a shared file system, or an object store.
+"""Read access to a sharded folder on a local disk, on a shared file system, or in an object store.
 
-A mounted folder is read in place. Files of an object store are copied whole into a `FileCache`, once for all processes
-of a machine, and read there.
+A mounted folder is read in place. A file of an object store is copied whole into a `FileCache`, once for all processes
+of a machine, and the copy is read.
 """
 
 import errno
@@ -16,38 +16,43 @@ from typing import Any, Protocol
 from lagem.storage.file_cache import FileCache
 from lagem.storage.names import inside, regular
 
-RETRY_AFTER = (0.5, 2.0, 8.0, 30.0)  # seconds before each retry of a failed download
+RETRY_AFTER = (0.5, 2.0, 8.0, 30.0)  # seconds to wait before each retry of a failed download
 
 
 class StoredFolder(Protocol):
     """Read access to a folder.
 
-    name: its name in messages.
-    open_files: number of its shards that a process keeps open.
+    name: the folder's name in messages.
+    open_files: number of shards that a process keeps open.
     """
 
     name: str
     open_files: int
 
     def held(self, file: str) -> AbstractContextManager[Path]:
-        """Path of a file, to be opened inside the `with`.
+        """Yield the path of a file of the folder; it must be opened inside the `with` block.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            NameRefused: If it is no regular file, or lies outside the folder.
+            NameRefused: If it is not a regular file, or lies outside the folder.
         """
 
     def is_there(self) -> bool:
-        """Whether the folder exists, with or without files."""
+        """Return whether the folder exists; an object store has no empty folders."""
 
     def check_room(self, files: Collection[str], at_once: int | None) -> None:
-        """Raise ValueError if this machine cannot hold `at_once` of the files (None: all of them) at the same time."""
+        """Raise ValueError if this machine cannot hold enough of some files at the same time.
+
+        Args:
+            files: Names of the files.
+            at_once: Number of these files that are read at the same time; None for all of them.
+        """
 
 
 class LocalFolder:
     """A folder of a mounted file system."""
 
-    open_files = 64  # each costs a memory map and its offsets
+    open_files = 64  # each open shard takes a memory map, and memory for its offsets
 
     def __init__(self, root: str | Path) -> None:
         self._root, self.name = Path(root), str(Path(root))
@@ -59,20 +64,21 @@ class LocalFolder:
         return self._root.is_dir()
 
     def check_room(self, files: Collection[str], at_once: int | None) -> None:
-        """Always enough room, since files are read in place."""
+        """Accept any number of files, since they are read in place."""
 
 
 class RemoteFolder:
-    """A folder in an object store, `s3://bucket/prefix` or another URL of fsspec; its listing is read once.
+    """A folder in an object store, given as `s3://bucket/prefix` or another URL that fsspec supports.
 
-    Can be pickled and used after a fork: each process opens its own connections.
+    The folder's files are listed once, at construction. The object can be pickled and used after a fork, since each
+    process opens its own connections.
 
     Args:
-        url: The folder.
-        cache: Cache for its files.
+        url: URL of the folder.
+        cache: Cache for the folder's files.
     """
 
-    open_files = 1  # an evicted file occupies the disk as long as it is open
+    open_files = 1  # as long as a file is open, it occupies the disk even if it was evicted
 
     def __init__(self, url: str, cache: FileCache) -> None:
         self.name, self.cache = url.rstrip("/"), cache
@@ -98,13 +104,13 @@ class RemoteFolder:
         enough = f"data.init_args.cache.gigabytes to at least {math.ceil(needed / 1e8) / 10}"
         if at_once is None:
             raise ValueError(
-                f"{self.name}: the cache is limited to {limit:,} bytes, but the shards have {needed:,}, so reading "
-                f"shapes in random order would download them again and again. Set data.init_args.shuffle to shards, or "
-                f"{enough}."
+                f"{self.name}: the cache is limited to {limit:,} bytes, but the shards have {needed:,} bytes, so "
+                f"reading shapes in random order would download them again and again. Set data.init_args.shuffle to "
+                f"shards, or {enough}."
             )
         raise ValueError(
             f"{self.name}: the cache is limited to {limit:,} bytes, but the ranks of this machine read from up to "
-            f"{at_once} shards at the same time, which have {needed:,}. Set {enough}, or lower "
+            f"{at_once} shards at the same time, which have up to {needed:,} bytes. Set {enough}, or lower "
             "data.init_args.batch_size."
         )
 
@@ -126,7 +132,7 @@ class RemoteFolder:
             raise self._refused(error) from error
 
     def _download(self, file: str, path: Path) -> None:
-        """Download a file to a path; retry if it fails or arrives incomplete."""
+        """Download a file to a path, and retry if the download fails or is incomplete."""
         for wait in (*RETRY_AFTER, None):
             try:
                 system, root = _connected(self.name)
@@ -142,15 +148,15 @@ class RemoteFolder:
             except Exception as error:
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise ValueError(
-                        f"{self.name}/{file}: no room for its copy in {path.parent} ({error.strerror}). Free some "
-                        "space, or set data.init_args.cache.folder to a folder on another disk."
+                        f"{self.name}/{file}: no room for a copy of this file in {path.parent} ({error.strerror}). "
+                        "Free some space, or set data.init_args.cache.folder to a folder on another disk."
                     ) from error
                 problem = f"{type(error).__name__}: {error}"
             if wait is not None:
                 time.sleep(wait)
         raise ValueError(
             f"{self.name}/{file}: could not be read in {len(RETRY_AFTER) + 1} tries ({problem}). If the file was "
-            "replaced meanwhile, start again."
+            "replaced meanwhile, start the command again."
         )
 
     def _refused(self, error: Exception) -> ValueError:
@@ -165,15 +171,15 @@ class RemoteFolder:
 
 
 def stored_folder(root: str | Path, cache: FileCache) -> StoredFolder:
-    """The folder at a path or URL."""
+    """Give access to the folder at a path or a URL; `cache` is used for a URL only."""
     return RemoteFolder(str(root), cache) if "://" in str(root) else LocalFolder(root)
 
 
 def _connected(url: str) -> tuple[Any, str]:
-    """This process's file system for a URL, which fsspec keeps, and the path in it."""
+    """Return the fsspec file system of a URL, of which fsspec keeps one per process, and the folder's path in it."""
     from fsspec.core import url_to_fs
 
-    # one stream per file: parallel pieces would be held in memory, and a missing piece would leave a hole
+    # one stream per file: pieces read in parallel would be held in memory, and a failed one would leave a gap
     streams = {"max_concurrency": 1} if url.startswith("s3") else {}
     system, root = url_to_fs(url, use_listings_cache=False, **streams)
     return system, root.rstrip("/")

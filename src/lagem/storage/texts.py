@@ -1,8 +1,8 @@
-"""Columns of text for large data sets, in a few blocks of memory.
+"""Columns of text for large data sets, stored in a few blocks of memory.
 
-A list of 600,000 strings is 600,000 objects. A forked loader process writes to every object it reads (Python counts
-references in it), so the system copies the shared pages one by one, and memory grows over an epoch. Arrays of numbers
-and one long text stay shared.
+A list of 600,000 strings consists of 600,000 objects. Reading a Python object changes its reference count, so when a
+forked loader process reads the list, the system copies the shared pages one by one, and memory grows over an epoch. An
+array of numbers or one long text is a single object, whose content stays shared.
 """
 
 from array import array
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class _TextSequence(Sequence[str]):
-    """Base of both columns: slices are lists, and columns compare like lists."""
+    """Base of the two text columns below. Slicing returns a list, and two columns are equal if their lists are."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -43,7 +43,7 @@ class _TextSequence(Sequence[str]):
 
 
 class Texts(_TextSequence):
-    """Texts that differ, such as ids: one long text, and the position at which each ends."""
+    """A column of texts that differ, such as ids: one long text, and the position at which each text ends."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._content, self._ends = bytearray(), array("q", [0])
@@ -62,10 +62,10 @@ class Texts(_TextSequence):
 
 
 class Labels(_TextSequence):
-    """Texts that repeat, such as categories.
+    """A column of texts that repeat, such as categories.
 
     names: the distinct texts, in the order of first use.
-    codes: (n,) int32, index in `names` of each entry.
+    codes: (n,) int32, for each entry, the index of its text in `names`.
     """
 
     def __init__(self, names: Sequence[str], codes: NDArray[np.integer[Any]]) -> None:

@@ -1,1 +1,1 @@
-"""What files say about themselves, checked before it is used: their descriptions, their arrays and their bits."""
+"""Files whose content is checked before it is used: their descriptions, their arrays and their checksums."""

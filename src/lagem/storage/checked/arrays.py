@@ -1,7 +1,7 @@
 """Safetensors files: a description, and arrays whose type, shape and checksum are checked before they are used.
 
-The safetensors library checks that the arrays fill the file without overlap. Checked here, as it does not: the size of
-the header, the description, and types and shapes that numpy cannot hold.
+The safetensors library checks that the arrays fill the file without overlap. What the library does not check is checked
+here: the size of the header, the description, and whether numpy supports the arrays' types and shapes.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from lagem.storage.checked.description import Description, parse_description
 from lagem.storage.names import NameRefused, regular
 
 MOST_HEADER = 16 * 2**20  # bytes; parsing takes up to 25 times as much memory
-MOST_SIZES, MOST_SIZE = 8, 2**40  # of an array
+MOST_SIZES, MOST_SIZE = 8, 2**40  # number of axes of an array, and its size along one axis
 
 Shape = tuple[int | None, ...]  # None stands for any size
 
 
 class ArrayFile:
-    """An open file; arrays are read when they are asked for.
+    """An open safetensors file; an array is read when a method asks for it.
 
     names: names of the arrays.
-    description: the JSON object in the file's metadata; empty if they have no such entry.
-    checksums: those in the description, once `verify_description` was called.
+    description: the JSON object in the file's metadata; empty if the metadata lack it.
+    checksums: the checksums in the description; set by `verify_description`.
 
     Args:
         path: The file.
         entry: Key of the description in the metadata.
         what: What the file should be, for messages, such as `a shard`.
-        remedy: What to do if it is damaged.
-        framework: Library of the arrays; those of `pt` are checked by the caller.
+        remedy: What a user can do if the file is damaged.
+        framework: Type of the arrays: numpy arrays, or tensors (`pt`), which the caller must check.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -59,11 +59,20 @@ class ArrayFile:
         self.description: Description = parse_description(metadata.get(entry, "{}"), str(path), remedy=remedy)
 
     def verify_description(self) -> None:
-        """Check the description's own checksum, and read those of the arrays."""
+        """Check the description against its checksum, and read the checksums of the arrays."""
         self.checksums = Checksums(self.description, self.names)
 
     def check(self, name: str, types: Sequence[str], shape: Shape | None = None) -> tuple[int, ...]:
-        """The shape of an array; ValueError unless it has one of the types, and this shape if it is not None."""
+        """Check the type and the shape of an array, and return its shape.
+
+        Args:
+            name: Name of the array.
+            types: The types that are accepted, as safetensors names them.
+            shape: The shape that the array must have; None for any.
+
+        Raises:
+            ValueError: If the array is missing, or has another type or shape.
+        """
         if name not in self.names:
             raise self.description.damaged(f"damaged: array {name} is missing")
         stored = self._file.get_slice(name)
@@ -76,23 +85,26 @@ class ArrayFile:
         return found
 
     def array(self, name: str, type: str, shape: Shape) -> NDArray[Any]:
-        """A small array, read whole and checked against its checksum."""
+        """Read a small array whole, and check its type, its shape and its checksum."""
         self.check(name, [type], shape)
         values: NDArray[np.generic] = self._file.get_tensor(name)
         self.checksums.check(name, values)
         return values
 
     def rows(self, name: str) -> Any:
-        """An array to be sliced; only the requested rows are read."""
+        """Return an array that can be sliced; only the rows of a slice are read."""
         return self._file.get_slice(name)
 
     def tensor(self, name: str) -> Any:
-        """An array in the file's framework, unchecked."""
+        """Read an array without checks, as an array or tensor of `framework`."""
         return self._file.get_tensor(name)
 
 
 def _fits(found: Shape, expected: Shape | None) -> bool:
-    """Whether a shape fits, and numpy and torch can hold it: they refuse 65 sizes, or 2^62 even next to a 0."""
+    """Return whether a shape matches the expected one (None: any), and numpy and torch support it.
+
+    Both libraries refuse 65 axes, and an axis of size 2^62 even if another axis has size 0.
+    """
     if len(found) > MOST_SIZES or any(size is not None and size > MOST_SIZE for size in found):
         return False
     return expected is None or (

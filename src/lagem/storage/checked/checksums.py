@@ -1,8 +1,10 @@
-"""Checksums in a file: a CRC-32 of its description, of each small array, and of each run of rows of a large one.
+"""Checksums (CRC-32) in a file: one of its description, one of each small array, and several of each large array.
 
-They are the entry `crc32` of the description, and arrays `crc32.NAME` for the runs of rows of the array NAME; readers
-that do not know them ignore both. Files without them, written by earlier versions, are read unchecked. CRC-32 finds
-every single flipped bit, and all but one in four billion of other changes; it is no protection against intent.
+A large array is split into runs, which are blocks of consecutive rows, and each run has a checksum. The checksums of
+the runs of an array NAME are stored in the array `crc32.NAME`. All other checksums are stored in the description, in
+its entry `crc32`. Readers that do not know these ignore them. Files of earlier versions have no checksums and are read
+unchecked. CRC-32 finds every single flipped bit, and all but one in four billion of other changes. It does not protect
+against manipulation.
 """
 
 import json
@@ -20,7 +22,7 @@ Array = NDArray[Any]
 
 
 def with_checksums(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """A description with its own checksum and those of arrays, which are contiguous."""
+    """Return a description to which its own checksum and those of contiguous arrays are added."""
     return {
         **description,
         ENTRY: {
@@ -31,17 +33,17 @@ def with_checksums(description: Mapping[str, Any], arrays: Mapping[str, Array]) 
 
 
 def row_checksums(runs: Iterable[Array]) -> NDArray[np.int64]:
-    """Checksums of runs of rows, in order."""
+    """Return the checksums of runs of rows, in order."""
     return np.array([zlib.crc32(run.data) for run in runs], dtype=np.int64)
 
 
 def name_of_row_checksums(array: str) -> str:
-    """Name of the array with the checksums of an array's runs of rows."""
+    """Return the name of the array that holds the checksums of the runs of `array`."""
     return f"{ENTRY}.{array}"
 
 
 class Checksums:
-    """The checksums that a description holds; the description itself is checked at once.
+    """The checksums in a file's description. The description itself is checked at construction.
 
     present: whether the file has checksums.
 
@@ -50,7 +52,8 @@ class Checksums:
         arrays: Names of the arrays in the file.
 
     Raises:
-        ValueError: If the description does not match its checksum, or names other arrays than those in the file.
+        ValueError: If the description does not match its checksum, or an array in the file has no checksum, or an array
+            with a checksum is missing from the file.
     """
 
     def __init__(self, description: Description, arrays: Iterable[str]) -> None:
@@ -68,18 +71,18 @@ class Checksums:
                 raise description.damaged(f"damaged: array {other[0][:100]!r} is missing, or has no checksum")
 
     def check(self, name: str, array: Array) -> None:
-        """Raise ValueError if a contiguous array does not match its checksum, or has none in a file with checksums."""
+        """Raise ValueError if the file has checksums, but a contiguous array has none or does not match its own."""
         if self._of_arrays is not None and self._of_arrays.integer(name) != zlib.crc32(array.data):
             raise self._description.damaged(f"damaged: array {name} does not match its checksum")
 
 
 class RunsOfRows:
-    """Checksums of the runs of rows of one array; each run is checked when it is first read, and then remembered.
+    """The checksums of the runs of one array. A run is checked once; then the result is remembered.
 
     Args:
         description: The description of the file.
         array: Name of the array in messages.
-        checksums: (R,) integers, one for each run.
+        checksums: (R,) checksums of the runs.
     """
 
     def __init__(self, description: Description, array: str, checksums: NDArray[np.int64]) -> None:
@@ -87,11 +90,20 @@ class RunsOfRows:
         self._checksums, self._verified = checksums, bytearray(len(checksums))
 
     def are_verified(self, first: int, last: int) -> bool:
-        """Whether runs `first` to `last` - 1 were checked before."""
+        """Return whether the runs `first` to `last` - 1 were checked before."""
         return self._verified.find(0, first, last) < 0
 
     def check(self, first: int, runs: Iterable[Array], shape: str) -> None:
-        """Check consecutive runs from number `first` on; ValueError naming a shape if one does not match."""
+        """Check consecutive runs.
+
+        Args:
+            first: Number of the first run.
+            runs: The rows of each run.
+            shape: Id of the shape that the runs belong to, for messages.
+
+        Raises:
+            ValueError: If a run does not match its checksum.
+        """
         for number, rows in enumerate(runs, start=first):
             if zlib.crc32(rows.data) != self._checksums[number]:
                 raise self._description.damaged(

@@ -1,8 +1,8 @@
-"""Descriptions: the JSON objects in which files say what they hold, read under bounds and field by field.
+"""Descriptions: the JSON objects in which files state what they hold.
 
-A description comes from outside. Its size and nesting are bounded, and a field is used only after its type and its
-bounds were checked. Each error is one line: the file, the field, what was found, what is expected, and what to do.
-Fields that a reader does not know are ignored, so files of later versions can say more.
+A description comes from outside, so it is read with care. Its size and nesting are bounded, and a field is used only
+after its type and its range were checked. Each error message is one line. It names the file, the field, what was found,
+what is expected, and what to do. Fields that a reader does not know are ignored, so later versions can add fields.
 """
 
 import json
@@ -18,24 +18,24 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_ty
 from lagem.failures import failures_named
 from lagem.storage.names import regular
 
-MOST_BYTES = 256 * 2**20  # a card of a million shapes
+MOST_BYTES = 256 * 2**20  # enough for the card of a million shapes
 MOST_NESTING = 32
-MOST_CHARACTERS = 2**16  # of one text; a CSV field may have twice as many
+MOST_CHARACTERS = 2**16  # in one text; a CSV field may have twice as many
 MOST_INTEGER = 2**63 - 1
 
 Result = TypeVar("Result")
 
 
 class Description:
-    """A JSON object of a file; its methods read one field each.
+    """A JSON object read from a file. Each method checks and returns one field, and raises ValueError if it is wrong.
 
-    values: the fields as they were parsed.
+    values: the fields as they were parsed, unchecked.
 
     Args:
-        name: The file, and the place of the object in it, in messages.
+        name: The file's name in messages.
         values: The parsed fields.
-        remedy: What to do if a field is wrong, such as `copy it again`.
-        prefix: Place of the object in the file, before the names of fields in messages.
+        remedy: What a user can do if a field is wrong, such as `copy it again`.
+        prefix: Text that messages put before a field's name, to tell which object of the file it belongs to.
     """
 
     def __init__(self, name: str, values: dict[str, Any], *, remedy: str, prefix: str = "") -> None:
@@ -46,7 +46,7 @@ class Description:
         return field in self.values
 
     def text(self, field: str, *, choices: tuple[str, ...] = (), longest: int = MOST_CHARACTERS) -> str:
-        """A text, one of `choices` if they are given."""
+        """Return a text; if `choices` are given, it must be one of them."""
         found = self.values.get(field)
         if not isinstance(found, str) or len(found) > longest or (choices and found not in choices):
             text = f"a text of at most {longest:,} characters"
@@ -54,68 +54,69 @@ class Description:
         return found
 
     def integer(self, field: str, *, at_least: int = -MOST_INTEGER, at_most: int = MOST_INTEGER) -> int:
-        """An integer between two bounds."""
+        """Return an integer within the bounds, which are inclusive."""
         found = self.values.get(field)
         if type(found) is not int or not at_least <= found <= at_most:
             self.refuse(field, f"an integer from {at_least} to {at_most}")
         return found
 
     def number(self, field: str) -> float:
-        """A finite number."""
+        """Return a finite number."""
         found: Any = self.values.get(field)
         if type(found) not in (int, float) or not _is_finite(found):
             self.refuse(field, "a finite number")
         return float(found)
 
     def truth(self, field: str) -> bool:
-        """True or false."""
+        """Return a field that is true or false."""
         found = self.values.get(field)
         if not isinstance(found, bool):
             self.refuse(field, "true or false")
         return found
 
     def texts(self, field: str, *, length: int | None = None) -> list[str]:
-        """A list of texts, of a given length if it is not None."""
+        """Return a list of texts; it must have the given length, unless that is None."""
         found = self._list(field, length)
         if any(not isinstance(text, str) or len(text) > MOST_CHARACTERS for text in found):
             self.refuse(field, f"a list of texts of at most {MOST_CHARACTERS:,} characters")
         return found
 
     def object(self, field: str) -> "Description":
-        """An object with fields."""
+        """Return an object with fields."""
         found = self.values.get(field)
         if not isinstance(found, dict):
             self.refuse(field, "an object with fields")
         return self._inner(field, found)
 
     def objects(self, field: str, *, length: int | None = None) -> list["Description"]:
-        """A list of objects with fields, of a given length if it is not None."""
+        """Return a list of objects with fields; it must have the given length, unless that is None."""
         found = self._list(field, length)
         if any(not isinstance(item, dict) for item in found):
             self.refuse(field, "a list of objects with fields")
         return [self._inner(f"{field}[{index}]", item) for index, item in enumerate(found)]
 
     def numbers(self, field: str) -> list[float]:
-        """A list of finite numbers."""
+        """Return a list of finite numbers."""
         found = self._list(field, None)
         if any(type(item) not in (int, float) or not _is_finite(item) for item in found):
             self.refuse(field, "a list of finite numbers")
         return [float(item) for item in found]
 
     def lists_of_numbers(self, field: str, *, length: int) -> list[list[float]]:
-        """A list of this many lists of finite numbers."""
+        """Return `length` lists of finite numbers; the field must be a list of this many."""
         items = {f"{field}[{index}]": item for index, item in enumerate(self._list(field, length))}
         inner = Description(self.name, items, remedy=self._remedy, prefix=self._prefix)
         return [inner.numbers(name) for name in items]
 
     def optional(self, read: Callable[[str], Result], field: str) -> Result | None:
-        """A field that may be missing or null; then None."""
+        """Return what the method `read` returns for a field, or None if the field is missing or null."""
         return None if self.values.get(field) is None else read(field)
 
     def as_dataclass(self, kind: type[Result]) -> Result:
-        """A dataclass of texts, choices, numbers and truths, also optional ones; a missing field takes its default.
+        """Return an instance of the dataclass `kind`, with its fields read from those of the same names.
 
-        Fields of other types are not read, so they need a default.
+        Fields of type str, int, float, bool or Literal are read, also if they may be None. A missing field takes its
+        default if it has one. Fields of other types are not read, so they need a default.
         """
         readers: dict[type[Any], Callable[[str], Any]] = {
             str: self.text,
@@ -134,12 +135,12 @@ class Description:
         return kind(**found)
 
     def refuse(self, field: str, expected: str) -> NoReturn:
-        """Raise ValueError: a field is not as expected."""
+        """Raise the ValueError which says that a field is not as expected."""
         found = f"is {reprlib.repr(self.values[field])}" if field in self.values else "is missing"
         raise ValueError(f"{self.name}: {self._prefix}{field} {found}, but must be {expected}; {self._remedy}.")
 
     def damaged(self, problem: str) -> ValueError:
-        """The error for another problem of the file."""
+        """Return the error that describes another problem of the file."""
         return ValueError(f"{self.name}: {problem}; {self._remedy}.")
 
     def _list(self, field: str, length: int | None) -> list[Any]:
@@ -156,13 +157,13 @@ def parse_description(text: str | bytes, name: str, *, remedy: str) -> Descripti
     """Parse a JSON object.
 
     Args:
-        text: The object; bytes are UTF-8.
-        name: The file in messages.
-        remedy: What to do if it is damaged.
+        text: The JSON text; bytes must be UTF-8.
+        name: The file's name in messages.
+        remedy: What a user can do if the file is damaged.
 
     Raises:
-        ValueError: If it is not one JSON object, exceeds a bound, or gives a field twice. NaN and infinities are
-            refused where a number is read.
+        ValueError: If the text is not one JSON object, exceeds a bound, or gives a field twice. NaN and infinities are
+            accepted here, but refused when they are read as a number.
     """
     found = parse_json(text, name, remedy=remedy)
     if not isinstance(found, dict):
@@ -171,7 +172,7 @@ def parse_description(text: str | bytes, name: str, *, remedy: str) -> Descripti
 
 
 def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
-    """Parse any JSON value under the bounds of `parse_description`."""
+    """Parse a JSON value of any type, with the checks and arguments of `parse_description`."""
     if len(text) > MOST_BYTES:
         raise ValueError(f"{name}: has {len(text):,} bytes of JSON, but at most {MOST_BYTES:,} are read; {remedy}.")
     try:
@@ -179,23 +180,23 @@ def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
         found = json.loads(plain, object_pairs_hook=_object)
         _check_nesting(found, MOST_NESTING)
     except RecursionError:
-        raise ValueError(f"{name}: its JSON is nested more than {MOST_NESTING} deep; {remedy}.") from None
+        raise ValueError(f"{name}: its JSON is nested more than {MOST_NESTING} levels deep; {remedy}.") from None
     except ValueError as error:
         raise ValueError(f"{name}: not JSON in UTF-8, or damaged ({error}); {remedy}.") from None
     return found
 
 
 def read_description(path: Path, *, remedy: str, name: str | None = None) -> Description:
-    """Parse the JSON object that a file holds.
+    """Parse a file that holds a JSON object.
 
     Args:
         path: The file.
-        remedy: What to do if it is damaged.
-        name: The file in messages; None for its path.
+        remedy: What a user can do if the file is damaged.
+        name: The file's name in messages; None for its path.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged.
+        ValueError: If the file is damaged.
     """
     with failures_named(path), regular(path).open("rb") as file:
         return parse_description(file.read(MOST_BYTES + 1), name or str(path), remedy=remedy)
@@ -228,7 +229,7 @@ def _is_finite(number: float) -> bool:
 
 @cache
 def _plain_fields(kind: type[Any]) -> dict[str, tuple[Any, bool, bool]]:
-    """Type of each field of a dataclass, whether it may be None, and whether it has a default."""
+    """Return, for each field of a dataclass, its type, whether it may be None, and whether it has a default."""
     assert is_dataclass(kind)
     found = {}
     hints = get_type_hints(kind)
