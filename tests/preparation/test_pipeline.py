@@ -162,7 +162,7 @@ def test_a_prepared_file_under_another_id_is_refused(folder, tmp_path, small, un
 def test_a_damaged_table_is_one_line(folder, tmp_path, small, undisturbed):
     table = tmp_path / "undisturbed" / "table.csv"
     table.write_text(table.read_text().replace(",seconds", ",time"))
-    with pytest.raises(ValueError, match=r"table.csv: damaged, or written by another version of lagem .*remove it"):
+    with pytest.raises(ValueError, match=r"table.csv: is damaged, or was written by another version .*remove it"):
         prepare([folder], tmp_path / "undisturbed", small)
 
 

@@ -1,4 +1,4 @@
-"""A prepared folder: its shard format, its reader, its records, and inspection of it."""
+"""Prepared folders: the format of their shards, their reader, the records of their meshes, and their inspection."""
 
 from lagem.prepared.shards import Shards
 

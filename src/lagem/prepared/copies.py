@@ -1,8 +1,9 @@
-"""Duplicates: shapes that are the same, or nearly the same, under two ids.
+"""Search for copies: pairs of shapes with different ids that are the same or nearly the same.
 
-Each shape is described by the distances from fixed probe points to its surface. Such a distance differs between two
-shapes by at most their Hausdorff distance, so a search among descriptors finds every pair of shapes whose Hausdorff
-distance is below a bound. Shapes are compared without alignment: a rotated or mirrored copy counts as another shape.
+The descriptor of a shape is the vector of distances from fixed probe points to its surface. Between two shapes, each of
+these distances differs by at most the Hausdorff distance. So a search among the descriptors finds every pair of shapes
+whose Hausdorff distance is below a bound. Shapes are compared without alignment, so a rotated or mirrored copy counts
+as another shape.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ from lagem.prepared.shards import Shards
 class Copy:
     """Two shapes that are close to each other.
 
-    distance: Chamfer distance of their stored surface points, distances not squared, both directions summed.
-    floor: the Chamfer distance expected of two samplings of one surface.
+    first, second: indices of the shapes.
+    distance: Chamfer distance between their stored surface points; distances are not squared, and both directions are
+        summed.
+    floor: expected Chamfer distance between two samplings of the same surface.
     """
 
     first: int
@@ -34,26 +37,27 @@ class Copy:
 
     @property
     def same(self) -> bool:
-        """Whether sampling alone explains the distance."""
+        """Whether sampling alone can explain the distance."""
         return self.distance < 1.25 * self.floor
 
 
 def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -> list[Copy]:
-    """Pairs of shapes that are close to each other.
+    """Find the pairs of shapes that are close to each other.
 
-    Candidates are the pairs whose Hausdorff distance is below the bound. A candidate is kept if its Chamfer distance
-    exceeds that of two samplings of one surface by less than the bound.
+    All pairs whose Hausdorff distance may be below the bound are candidates. A candidate is kept if its Chamfer
+    distance exceeds that of two samplings of the same surface by less than the bound.
 
     Args:
         shards: The shapes.
-        areas: (S,) areas of their surfaces, from which the spacing of their points follows.
+        areas: (S,) areas of the shapes' surfaces, from which the spacing of the stored points is estimated.
         within: The bound, in unit-sphere units.
     """
     descriptors = np.stack(
         [describe(first_points(shards, index)) for index in track(range(len(shards)), "describing", transient=True)]
     )
     counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
-    uncovered = 2 * np.sqrt(areas / counts)  # a sampling has a larger hole with probability exp(-4 pi)
+    # radius of the largest hole in a sampling; around a given point, it is larger with probability exp(-4 pi)
+    uncovered = 2 * np.sqrt(areas / counts)
     near = cKDTree(descriptors).query_pairs(within + uncovered.max(), p=np.inf)
     pairs = np.array(sorted(near), dtype=np.int64).reshape(-1, 2)
     gaps = np.abs(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]]).max(axis=1)

@@ -1,4 +1,4 @@
-"""A shape described by the distances from fixed probe points to its surface."""
+"""Descriptors of shapes: the distances from fixed probe points to a shape's surface."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +8,16 @@ from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
 
 PROBES = 64
-COMPARED_POINTS = 16_384  # of each surface
+COMPARED_POINTS = 16_384  # most points of a surface that are used
 
 
 def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(64,) distances from the probe points to a surface, given (N, 3) points on it."""
+    """Return the (64,) distances from the probe points to a surface, which is given by (N, 3) points on it."""
     probes = sample_generator(0, 0, "places").uniform(-1, 1, (PROBES, 3))
     distances: NDArray[np.float64] = cKDTree(surface_points).query(probes, workers=1)[0]
     return distances
 
 
 def first_points(shards: Shards, index: int, most: int = COMPARED_POINTS) -> NDArray[np.float32]:
-    """(N, 3), the first `most` surface points of a shape, or all if it has fewer."""
+    """Return the first `most` surface points of shape `index`, (N, 3), or all if it has fewer."""
     return shards.read(index, "surface_points", 0, min(most, shards.count(index, "surface_points")))

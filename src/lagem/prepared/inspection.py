@@ -1,8 +1,8 @@
-"""What a prepared folder holds, and which of its shapes are suspicious.
+"""Inspection of a prepared folder: what it holds, and which of its shapes are suspicious.
 
-Everything is read from the stored arrays, as training reads them, so a folder can be inspected without its meshes. As a
-second opinion on the labels, near queries are judged by the normal of the nearest stored surface point. The labels come
-from winding numbers, so the two methods have only the surface in common.
+Everything is read from the stored arrays, as in training, so the folder can be inspected without its meshes. The labels
+of near queries are checked by a second method, which is independent except that both use the surface: the normal of the
+nearest stored surface point says on which side of the surface a query lies. The labels come from winding numbers.
 """
 
 from collections.abc import Sequence
@@ -22,25 +22,27 @@ from lagem.randomness import sample_generator
 
 # lengths in unit-sphere units
 
-JUDGED_QUERIES = 2_000
-UNJUDGED = 2.0  # spacings of surface points; for closer queries the nearest point does not determine the side
+JUDGED_QUERIES = 2_000  # near queries per shape whose labels are checked
+UNJUDGED = 2.0  # in spacings of surface points: the normal of the nearest point cannot tell the side of closer queries
 LEAST_AGREEMENT = 0.97
-LEAST_INSIDE = 4e-4  # of the ball: 100 of the authors' 250,000 volume queries
+LEAST_INSIDE = 4e-4  # as a fraction of the ball; so 100 of the 250,000 volume queries that the authors draw are inside
 LEAST_THICKNESS = 0.01  # the default thickness of an open sheet
-MOST_ERROR = 0.01  # 99th percentile
-MOST_SHEET, MOST_DROPPED = 0.2, 0.5
-FRAME_TOLERANCE = 0.05  # the sampled surface points may miss a thin tip
+MOST_ERROR = 0.01  # limit on `error_p99`
+MOST_SHEET, MOST_DROPPED = 0.2, 0.5  # limits on `sheet_share` and `dropped_share`
+FRAME_TOLERANCE = 0.05  # needed because the sampled surface points may miss a thin tip
 
 
 @dataclass(frozen=True)
 class ShapeReport:
     """What the inspection found about one shape.
 
-    measures: from table.csv; None if the table lacks them.
-    agreement: fraction of judged near queries whose label agrees with the normal of the nearest surface point; None if
-        the shape was not judged, or all its near queries are too close to its surface.
-    thickness: twice the volume divided by the area, the mean thickness of a plate; None without measures.
-    suspicions: in words; empty for most shapes.
+    index: index of the shape in the folder.
+    inside_share: fraction of the ball of queries that is inside the shape.
+    measures: the shape's row of table.csv; None if the table has no measures of it.
+    agreement: fraction of the checked near queries whose labels agree with the normal of the nearest surface point.
+        None if the shape was not chosen for this check, or if all these queries are too close to its surface.
+    thickness: mean thickness, which is twice the volume divided by the area, as for a plate; None without measures.
+    suspicions: reasons why the shape is suspicious; empty for most shapes.
     """
 
     index: int
@@ -56,12 +58,16 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The result: shapes in the order of the index, refused meshes with their reasons, and close pairs.
+    """The result of an inspection.
 
-    up: the axis that points up in all shapes, if `lagem prepare --up` gave it.
-    mixed_axes: a sentence if it did not, and shapes with y up and shapes of an unknown axis are mixed; else empty.
-    damaged: damaged shapes with their reasons; if there are any, nothing else was inspected.
-    unverified: number of shapes in shards without checksums, which earlier versions wrote.
+    root: the prepared folder.
+    shapes: one report per shape, in the order of the folder's index.
+    refused: ids of the refused meshes, with the reasons.
+    copies: pairs of shapes that are close to each other.
+    up: the axis that points up in all shapes; None if the folder was made without `lagem prepare --up`.
+    mixed_axes: a warning if `up` is None and only some of the shapes come from glTF files; else empty.
+    damaged: ids of the damaged shapes, with the reasons; if there are any, nothing else was inspected.
+    unverified: number of shapes in shards without checksums, which earlier versions of lagem wrote.
     """
 
     root: Path
@@ -79,9 +85,12 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
 
     Args:
         root: A folder that `lagem prepare` wrote.
-        judged: Number of shapes, drawn by the seed, whose labels get a second opinion.
+        judged: Number of randomly chosen shapes whose labels are checked by the normals of nearby surface points.
         within: Hausdorff distance up to which two shapes count as copies, in unit-sphere units.
-        seed: Seed of the draws.
+        seed: Seed of the random choices.
+
+    Raises:
+        ValueError: If the folder cannot be read, or an argument is negative.
     """
     if judged < 0 or within < 0:
         raise ValueError(f"--judged and --within must not be negative, but {judged} and {within} were given.")
@@ -115,7 +124,11 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
 
 
 def verify_shapes(shards: Shards) -> tuple[dict[str, str], int]:
-    """Read every byte of every shape: the damaged shapes with their reasons, and how many shapes have no checksum."""
+    """Read every byte of every shape, and check it.
+
+    Returns:
+        The ids of the damaged shapes with the reasons, and the number of undamaged shapes without checksums.
+    """
     damaged: dict[str, str] = {}
     unverified = 0
     for index, id in enumerate(track(shards.ids, "verifying", transient=True)):
@@ -127,9 +140,17 @@ def verify_shapes(shards: Shards) -> tuple[dict[str, str], int]:
 
 
 def sign_agreement(shards: Shards, index: int, rng: np.random.Generator) -> float | None:
-    """Fraction of a shape's near queries whose labels agree with the normal of the nearest surface point.
+    """Estimate the fraction of a shape's near queries whose labels agree with the normal of the nearest surface point.
 
-    Queries closer to the surface than twice the spacing of its sampled points are left out; None if none remain.
+    Queries that are closer to the surface than twice the spacing of the surface points are left out.
+
+    Args:
+        shards: The shapes.
+        index: Index of the shape.
+        rng: Chooses the queries.
+
+    Returns:
+        The fraction; None if no query remains.
     """
     points = shards.read(index, "surface_points")
     normals = shards.read(index, "surface_normals")

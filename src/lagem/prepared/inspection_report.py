@@ -15,22 +15,26 @@ from lagem.prepared.shards import Shards, unread_splits
 from lagem.randomness import sample_generator
 from lagem.storage.csv_table import write_csv
 
-LISTED = 30  # suspicious shapes on the terminal, those with most suspicions first; the file lists all
-PICTURED, COLUMNS = 24, 8
-PICTURE_SIZE = 220
+LISTED = 30  # most shapes listed on the terminal, those with most suspicions first; inspection.csv lists all
+PICTURED, COLUMNS = 24, 8  # most shapes on a picture, and the number of shapes in a row of it
+PICTURE_SIZE = 220  # pixels along a side of one shape's picture
 SHAPE_COLUMNS = ["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"]
 COPY_COLUMNS = ["first", "first_split", "second", "second_split", "chamfer", "floor"]
 
 
 def show(inspection: Inspection, console: Console | None = None) -> None:
-    """Print the summary, and the suspicious shapes with their reasons; raises ValueError if shapes are damaged."""
+    """Print the summary and the suspicious shapes.
+
+    Raises:
+        ValueError: If shapes are damaged; then only these are printed.
+    """
     console = console or Console()
     if inspection.damaged:
         for id, reason in list(inspection.damaged.items())[:LISTED]:
             console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
         raise ValueError(
             f"{inspection.root}: {len(inspection.damaged)} shapes are damaged; the reasons are above. Copy their "
-            "shards again, or make them anew by `lagem prepare` with --verify and all meshes."
+            "shards again, or run `lagem prepare` with --verify and all meshes to make them anew."
         )
     console.print(_summary(inspection))
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
@@ -121,7 +125,7 @@ def _copy_rows(inspection: Inspection) -> list[list[str]]:
 
 
 def _sheet(shards: Shards, shapes: list[ShapeReport], up: Literal["y", "z"]) -> Picture:
-    """Point clouds of shapes in rows, each under its id."""
+    """Draw the point clouds of shapes on one picture, in rows, each under its id."""
     rows = []
     for start in range(0, len(shapes), COLUMNS):
         row: list[ShapeReport | None] = list(shapes[start : start + COLUMNS])

@@ -1,6 +1,6 @@
-"""Rows of one pool of a shard, read by windows; the rows are verified when a window first touches them.
+"""The rows of one pool of a shard, which are read by windows and verified when a window first touches them.
 
-Each run of RUN rows of a shape has a checksum of its own; the last run of a shape may be shorter.
+The rows of each shape are split into runs of RUN rows, of which the last may be shorter; each run has a checksum.
 """
 
 from typing import Any
@@ -12,28 +12,28 @@ from lagem.prepared.quantisation import POOLS
 from lagem.storage.checked.arrays import ArrayFile
 from lagem.storage.checked.checksums import RunsOfRows, name_of_row_checksums, row_checksums
 
-RUN = 1024  # a window of 8192 rows touches 9 runs, so 1024 rows more are read
+RUN = 1024  # a window of 8192 rows touches up to 9 runs, so up to 1024 more rows are read
 
 
 def checksums_of_shapes(shapes: list[NDArray[Any]]) -> NDArray[np.int64]:
-    """Checksums of the runs of each shape's rows."""
+    """Return the checksums of all runs, given the rows of each shape."""
     return row_checksums(rows[first : first + RUN] for rows in shapes for first in range(0, len(rows), RUN))
 
 
 class PoolRows:
-    """The rows of one pool.
+    """The rows of one pool, for all shapes of a shard.
 
     Args:
         file: The shard.
         pool: Name of the pool.
-        offsets: (S + 1,) first row of each shape, and the number of rows.
+        offsets: (S + 1,) first row of each of the S shapes, and the number of rows.
     """
 
     def __init__(self, file: ArrayFile, pool: str, offsets: NDArray[np.int64]) -> None:
         (length, _) = file.check(pool, [f"I{8 * np.dtype(POOLS[pool][0]).itemsize}"], (None, 3))
         counts = offsets[1:] - offsets[:-1]
         if offsets[0] != 0 or offsets[-1] != length or (counts < 0).any():
-            raise file.description.damaged(f"damaged: {pool}.offsets do not divide the {length} rows of {pool}")
+            raise file.description.damaged(f"damaged: {pool}.offsets do not match the {length} rows of {pool}")
         self._rows, self._first, self._counts = file.rows(pool), offsets, counts
         self._runs: RunsOfRows | None = None
         if file.checksums.present:
@@ -43,7 +43,17 @@ class PoolRows:
             self._runs = RunsOfRows(file.description, pool, checksums)
 
     def read(self, shape: int, start: int, stop: int, id: str) -> NDArray[np.signedinteger]:
-        """Rows `start` to `stop` - 1 of a shape; ValueError naming its id if they do not match their checksums."""
+        """Return some rows of a shape, and verify them.
+
+        Args:
+            shape: Row of the shape in the shard.
+            start: First row to read, counted within the shape.
+            stop: The row after the last one to read.
+            id: Id of the shape, for messages.
+
+        Raises:
+            ValueError: If the rows do not match their checksums.
+        """
         first = int(self._first[shape])
         if self._runs is None:
             return self._rows[first + start : first + stop]

@@ -1,7 +1,8 @@
-"""Records of what became of each mesh: small JSON files while meshes are prepared, rows of table.csv afterwards.
+"""Records of what became of each mesh.
 
-A mesh is done once its record exists, and the record is written after the shape's arrays. So after a kill at any moment
-a mesh is either done or will be prepared again, with the same bytes.
+While meshes are prepared, each record is a small JSON file; packing turns the records into rows of table.csv. A mesh is
+done once its record exists, and the record is written after the shape's arrays. So after a kill at any moment, a mesh
+is either done or will be prepared again, with the same bytes.
 """
 
 from collections.abc import Iterable
@@ -18,16 +19,18 @@ from lagem.storage.names import NameRefused, checked_name
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """Measurements of a mesh while it is prepared; lengths in unit-sphere units.
+    """What was measured on a mesh while it was prepared. Lengths are in unit-sphere units.
 
-    route: `own` if its own surface was used, else the conversion that closed it (`flood`, `manifold`).
-    faces, solid_faces: numbers of faces of the source and of the closed mesh.
+    route: `own` if the source's own surface was used, else the conversion that closed it (`flood`, `manifold`).
+    faces, solid_faces: number of faces of the source, and of the closed mesh.
     area: area of the surface that bounds the solid.
-    inside_share: fraction of the ball of queries that is inside, unbiased.
-    volume_inside, near_inside: numbers of queries inside.
-    error_mean, error_p99: distance from the source's exposed surface to the closed mesh.
+    inside_share: unbiased estimate of the fraction of the ball of queries that is inside the solid.
+    volume_inside, near_inside: number of volume queries inside, and of near queries inside.
+    error_mean, error_p99: mean and 99th percentile of the distance from the source's exposed surface to the closed
+        mesh.
     sheet_share: fraction of the closed mesh's vertices that thicken open sheets.
-    dropped_share: fraction of the area on which both sides have the same occupancy, doubled faces counted once.
+    dropped_share: fraction of the surface's area that was dropped, since both of its sides are inside or both are
+        outside. A doubled face counts once.
     """
 
     route: str
@@ -45,11 +48,11 @@ class Measures:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Outcome of one mesh.
+    """What became of one mesh.
 
-    source: absolute path of its file.
-    reason: why it was refused; empty if it was prepared.
-    measures: None if it was refused.
+    source: absolute path of the mesh file.
+    reason: why the mesh was refused; empty if it was prepared.
+    measures: None if the mesh was refused.
     seconds: wall-clock time of loading, conversion, sampling and labelling.
     """
 
@@ -68,12 +71,23 @@ COLUMNS = ["id", "category", "split", "source", "status", "reason", *MEASURES, "
 
 
 def write_record(root: Path, record: Record) -> None:
-    """Write the record of one mesh, after its shape if it has one."""
+    """Write the record of one mesh; if the mesh was prepared, its shape must already be on the disk."""
     write_json(root / "shapes" / f"{record.id}.json", asdict(record))
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
-    """Records by id: those of table.csv, updated by newer single records (only those of `ids`, if given)."""
+    """Read the records in table.csv and those in single files, which are newer.
+
+    Args:
+        root: The prepared folder.
+        ids: Ids whose single files are read; None for all. The whole table is read in any case.
+
+    Returns:
+        The records by id.
+
+    Raises:
+        ValueError: If the table or a single file is damaged.
+    """
     records: dict[str, Record] = {}
     table = root / "table.csv"
     if table.exists():
@@ -84,7 +98,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             raise
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{table}: damaged, or written by another version of lagem ({type(error).__name__}: {error}); "
+                f"{table}: is damaged, or was written by another version of lagem ({type(error).__name__}: {error}); "
                 "remove it to resume without its records of refused meshes."
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
@@ -95,13 +109,13 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
         if measures is not None:
             record = replace(record, measures=measures.as_dataclass(Measures))
         if record.id != path.stem:
-            raise ValueError(f"{path}: is the record of {record.id!r}, not of its name; remove it.")
+            raise ValueError(f"{path}: is the record of {record.id!r}, which does not match its name; remove the file.")
         records[record.id] = record
     return records
 
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
-    """Write table.csv, one row per mesh, sorted by id, and remove the single records, which it now contains."""
+    """Write table.csv with one row per mesh, sorted by id, and remove the single files, whose records it contains."""
     by_name = [_as_row(records[id]) for id in sorted(records)]
     write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):
@@ -109,19 +123,19 @@ def write_table(root: Path, records: dict[str, Record]) -> None:
 
 
 def mixed_axes(prepared: Iterable[Record]) -> str:
-    """A sentence if some shapes come from glTF files, which are y-up, and others do not say their axis; else empty."""
+    """Return a warning if only some of the shapes come from glTF files, in which y points up; else an empty text."""
     of_gltf = [Path(record.source).suffix.lower() in GLTF_ENDINGS for record in prepared]
     if all(of_gltf) or not any(of_gltf):
         return ""
     return (
-        f"{sum(of_gltf)} of {len(of_gltf)} shapes come from glTF files, which are y-up, the others from files that do "
-        "not say which axis points up. If it is z, prepare them with --up z, which turns the glTF files; if it is y, "
-        "with --up y."
+        f"{sum(of_gltf)} of {len(of_gltf)} shapes come from glTF files, which are y-up. The other files do not say "
+        "which axis points up. If it is z, prepare all shapes with --up z, which turns the glTF files; if it is y, "
+        "prepare them with --up y."
     )
 
 
 def record_files(root: Path) -> list[Path]:
-    """Files of the records that table.csv does not contain yet."""
+    """List the single files, whose records table.csv does not contain yet."""
     return list((root / "shapes").glob("*.json"))
 
 

@@ -1,8 +1,9 @@
-"""A shard: one safetensors file with the arrays of S shapes, read by slices, never unpickled.
+"""A shard: one safetensors file with the arrays of S shapes, which is read by slices and never unpickled.
 
-Each pool is one array with the rows of all shapes, one shape after another; `<pool>.offsets` (S + 1,) holds the first
-row of each. Numbers that belong to a shape are in arrays of length S; texts are JSON in the header. A shape that is not
-packed yet is stored in the same format with S = 1. docs/data-format.md describes every field.
+Each pool is one array with the rows of all shapes, one shape after another. The array `<pool>.offsets` (S + 1,) holds
+the first row of each shape, and the number of rows. Other numbers are stored in arrays of length S, and texts as JSON
+in the header. A shape that is not packed yet is stored in the same format, with S = 1. docs/data-format.md describes
+every field.
 """
 
 from dataclasses import dataclass, field
@@ -31,11 +32,13 @@ OCCUPANCY = FolderFormat(
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeArrays:
-    """One prepared shape in stored form.
+    """One prepared shape, in the form in which it is stored.
 
-    pools: the arrays of `quantisation.POOLS`, (N, 3) integers each.
-    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball that each volume pool stands for.
     faces: number of faces of the source mesh.
+    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball to which the pool `volume_inside`
+        is equivalent, and the same for `volume_outside`.
+    near_sigmas: standard deviations of the jitter of near queries, in unit-sphere units.
+    pools: for each name in `quantisation.POOLS`, (N, 3) integers.
     """
 
     id: str
@@ -50,7 +53,7 @@ class ShapeArrays:
 
 
 def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
-    """Write shapes as one file, whole or not at all; its bytes depend on the shapes alone."""
+    """Write shapes into one file, whole or not at all; the bytes of the file depend on the shapes alone."""
     small: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
         "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
@@ -74,14 +77,15 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
 
 
 class ShardFile:
-    """A shard opened for reading; only requested rows are copied from the memory map.
+    """A shard that is open for reading; only the requested rows are copied from the memory map.
 
-    The description and the small arrays are verified at once, the rows of a pool when they are first read.
+    The description and the small arrays are verified when the shard is opened, and the rows of a pool when they are
+    first read.
 
     path: the file.
     ids, categories, splits, faces: one entry per shape.
-    offsets: (S + 1,) integers by pool.
-    has_checksums: whether the shard has checksums; those of earlier versions have none.
+    offsets: for each pool, the (S + 1,) first rows of the shapes, and the number of rows.
+    has_checksums: whether the shard has checksums; shards of earlier versions have none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,11 +105,24 @@ class ShardFile:
         self._pools = {pool: PoolRows(file, pool, self.offsets[pool]) for pool in POOLS}
 
     def count(self, row: int, pool: str) -> int:
-        """Number of points of a shape in a pool."""
+        """Return the number of points of a shape in a pool."""
         return int(self.offsets[pool][row + 1] - self.offsets[pool][row])
 
     def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
-        """(count, 3) integers from row `start` on, wrapping around at the end of the pool."""
+        """Read stored integers of one shape.
+
+        Args:
+            row: Row of the shape in the shard.
+            pool: Name of the pool.
+            start: First row of the shape's points in the pool; rows wrap around at the end.
+            count: Number of points.
+
+        Returns:
+            (count, 3) integers.
+
+        Raises:
+            ValueError: If the shape has no point in the pool, or the rows are damaged.
+        """
         length = self.count(row, pool)
         if length == 0:
             raise ValueError(f"shape {self.ids[row]!r} has no point in {pool}; prepare it again with more queries.")
@@ -117,7 +134,7 @@ class ShardFile:
         return np.concatenate([empty(pool), *pieces])
 
     def read(self, row: int, pool: str, start: int, count: int) -> NDArray[np.float32]:
-        """Like `stored`, decoded to unit-sphere coordinates or normals."""
+        """Return the rows that `stored` returns, decoded to unit-sphere coordinates or normals."""
         return decode(pool, self.stored(row, pool, start, count))
 
     def verify(self, row: int) -> None:
@@ -125,18 +142,20 @@ class ShardFile:
         self.shape(row)
 
     def frame(self, row: int) -> Frame:
-        """Map between the source of the shape and the unit sphere."""
+        """Return the frame of a shape, which maps its source's coordinates to the unit sphere and back."""
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Numbers of uniform draws from the ball that the inside and the outside volume pool stand for."""
+        """Return the number of uniform draws to which each volume pool of a shape is equivalent: (inside, outside)."""
         inside, outside = (int(drawn[row]) for drawn in self._drawn)
         if min(inside, outside) < 1:
-            raise self._about.damaged(f"damaged: shape {self.ids[row]!r} has {min(inside, outside)} draws of queries")
+            raise self._about.damaged(
+                f"damaged: shape {self.ids[row]!r} has {min(inside, outside)} draws of queries, but needs at least one"
+            )
         return inside, outside
 
     def shape(self, row: int) -> ShapeArrays:
-        """One shape with all its arrays, as written."""
+        """Read one shape with all its arrays, as it was written."""
         inside, outside = self.volume_drawn(row)
         return ShapeArrays(
             id=self.ids[row],
@@ -155,5 +174,5 @@ class ShardFile:
 
 
 def empty(pool: str) -> NDArray[np.signedinteger]:
-    """(0, 3) integers of a pool."""
+    """Return an empty (0, 3) array of a pool's integer type."""
     return np.empty((0, 3), POOLS[pool][0])

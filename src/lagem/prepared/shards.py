@@ -1,4 +1,4 @@
-"""Reader of a prepared folder: any window of any pool of any shape, reading only the rows it returns."""
+"""Reader of a prepared folder. A window is some consecutive rows of one pool of a shape; only these rows are read."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ SPLITS_OF_FIT = ("train", "val", "test")
 class Shards(ShardedFolder[ShardFile]):
     """All shapes of a folder that `lagem prepare` wrote, in the order of its index (sorted by id).
 
-    Can be pickled and used after a fork: each process opens the files itself.
+    It can be pickled and used after a fork, since each process opens the files itself.
 
     ids, categories, splits: one entry per shape.
     """
@@ -30,41 +30,45 @@ class Shards(ShardedFolder[ShardFile]):
 
     @property
     def up(self) -> Up | None:
-        """The axis that points up in all shapes, if `lagem prepare --up` gave it."""
+        """The axis that points up in all shapes; None if the folder was made without `lagem prepare --up`."""
         settings = self.header.get("settings")
         up: Up | None = settings.get("up") if isinstance(settings, dict) else None
         return up if up in ("y", "z") else None
 
     def count(self, index: int, pool: str) -> int:
-        """Number of points of shape `index` in a pool."""
+        """Return the number of points of shape `index` in a pool."""
         shard, row = self.location(index)
         return shard.count(row, checked(pool))
 
     def read(self, index: int, pool: str, start: int = 0, count: int | None = None) -> NDArray[np.float32]:
-        """A window of a pool; a fair sample of it at any start, as pools are in random order.
+        """Read a window of a pool. Pools are in random order, so a window at any position is a fair sample of the pool.
 
         Args:
             index: Index of the shape.
             pool: surface_points, surface_normals, volume_inside, volume_outside, near_inside or near_outside.
             start: First row; the window wraps around at the end of the pool.
-            count: Number of rows, which may exceed that of the pool; None for the whole pool once.
+            count: Number of rows, which may exceed the number in the pool; None for every row once.
 
         Returns:
-            (count, 3) float32 in the unit-sphere frame; ValueError if the pool is empty.
+            (count, 3) float32 in the unit-sphere frame.
+
+        Raises:
+            ValueError: If the pool is empty, unknown or damaged.
         """
         shard, row = self.location(index)
         return shard.read(row, checked(pool), start, shard.count(row, pool) if count is None else count)
 
     def frame(self, index: int) -> Frame:
-        """Map between the source of shape `index` and the unit sphere."""
+        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Numbers of uniform draws from the ball that the volume pools stand for, (inside, outside).
+        """Return the number of uniform draws from the ball to which each volume pool is equivalent: (inside, outside).
 
-        A point of a pool represents `1 / drawn` of the ball, so the inside fraction of the ball is
-        count("volume_inside") / drawn[0], even for a thin shape with additional draws inside.
+        A point of a pool represents the fraction 1 / draws of the ball. So the fraction of the ball that is inside the
+        shape is the number of points in `volume_inside` divided by the draws for this pool. This also holds for a thin
+        shape, for which additional points were drawn inside.
         """
         shard, row = self.location(index)
         return shard.volume_drawn(row)
@@ -73,7 +77,11 @@ class Shards(ShardedFolder[ShardFile]):
 def labelled(
     shards: Shards, index: int, kind: Literal["volume", "near"]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """All stored queries of a kind, (Q, 3), those inside first, and their occupancy (Q,); either side may be empty."""
+    """Read all stored queries of one kind.
+
+    Returns:
+        (Q, 3) queries, of which those inside come first, and their (Q,) occupancy. Either side may be empty.
+    """
     pools = [f"{kind}_inside", f"{kind}_outside"]
     counts = [shards.count(index, pool) for pool in pools]
     sides = [shards.read(index, pool) for pool, count in zip(pools, counts, strict=True) if count]
@@ -82,24 +90,28 @@ def labelled(
 
 
 def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) consecutive points of a pool from a random row, repeated if the pool has fewer."""
+    """Return (count, 3) consecutive points of a pool from a random row on; they wrap around at the pool's end."""
     return shards.read(index, pool, int(rng.integers(max(shards.count(index, pool), 1))), count)
 
 
 def unread_splits(splits: Iterable[str]) -> str:
-    """A warning that names the splits of shapes that `lagem fit` does not read; empty if it reads all."""
+    """Return a warning that names those of the given splits which `lagem fit` does not read; empty if there are none.
+
+    Args:
+        splits: The split of each shape.
+    """
     counts = Counter(splits)
     unread = [f"{split!r} ({count})" for split, count in sorted(counts.items()) if split not in SPLITS_OF_FIT]
     if not unread:
         return ""
     return (
-        f"warning: `lagem fit` reads the splits {', '.join(SPLITS_OF_FIT)}, but not {', '.join(unread)}; write the "
-        "splits so in the manifest if these shapes are meant for it."
+        f"warning: `lagem fit` reads the splits {', '.join(SPLITS_OF_FIT)}, but not {', '.join(unread)}. To train on "
+        "these shapes, rename their splits in the manifest."
     )
 
 
 def checked(pool: str) -> str:
-    """The pool's name, or a ValueError that lists the names."""
+    """Return the name of a pool; raises ValueError, with a list of the names, if there is no such pool."""
     if pool not in POOLS:
         raise ValueError(f"there is no pool {pool!r}; use one of {', '.join(POOLS)}.")
     return pool
