@@ -117,7 +117,7 @@ def test_a_damaged_shard_stays_if_a_mesh_of_it_is_not_given(root, shard, folder,
     shard.write_bytes(shard.read_bytes()[:-1])
     before = payload(root)
     (folder / "balls" / "ball_0.off").rename(folder.parent / "ball_0.off")
-    with pytest.raises(ValueError, match=f"{shard.name}: damaged, and 1 of its . shapes .* 'balls__ball_0'"):
+    with pytest.raises(ValueError, match=f"{shard.name}: is damaged, and 1 of its . shapes .* 'balls__ball_0'"):
         prepare([folder], root, small)
     assert payload(root) == before
 

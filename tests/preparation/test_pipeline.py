@@ -191,7 +191,7 @@ def test_one_id_for_two_meshes_is_refused_also_across_calls(folder, tmp_path, sm
     prepare([folder / "boxes"], tmp_path / "out", small)
     box.save(tmp_path / "others" / "box_0.ply")
     with pytest.raises(
-        ValueError, match=r"'box_0' was prepared from .*boxes/box_0.ply and now names .*others/box_0.ply"
+        ValueError, match=r"'box_0' was prepared from .*boxes/box_0.ply, but now names .*others/box_0.ply"
     ):
         prepare([tmp_path / "others"], tmp_path / "out", small)
 

@@ -1,4 +1,4 @@
-"""Preparation of meshes into a folder of shards: sampling, labelling and packing."""
+"""Preparation of meshes: their surfaces are sampled, queries are labelled, and the shapes are packed into shards."""
 
 from lagem.preparation.pipeline import prepare
 from lagem.preparation.settings import Settings

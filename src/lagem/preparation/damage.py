@@ -1,4 +1,4 @@
-"""Damaged files of a prepared folder: found when the folder is resumed, and removed, so that they are made anew."""
+"""Damaged files of a prepared folder, found and removed when a preparation resumes, so that it makes them anew."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -9,16 +9,16 @@ from lagem.storage.sharded_folder import damage_of
 
 
 def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> None:
-    """Remove damaged shards, whose shapes are then prepared again, and print a line for each.
+    """Remove damaged shards, and print a line for each; their shapes will be prepared again.
 
     Args:
-        root: The prepared folder; nobody else is writing to it.
+        root: The prepared folder; nobody else may be writing to it.
         given: Ids of the meshes that can be prepared again.
-        every_byte: Verify all content, and the shapes that are not packed yet; else only what is read when a shard is
-            opened, which is its description and its small arrays.
+        every_byte: Verify all content, also that of shapes that are not packed yet. Otherwise, only what is read when a
+            shard is opened is verified: its description and its small arrays.
 
     Raises:
-        ValueError: If a damaged shard holds a shape that is not given, which would be lost.
+        ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.
     """
     held: dict[str, list[str]] = {}
     if (root / "index.csv").exists():
@@ -31,8 +31,8 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
         ids = held.get(path.name, [])
         if lost := sorted(set(ids) - set(given)):
             raise ValueError(
-                f"{path}: damaged, and {len(lost)} of its {len(ids)} shapes are not among the given meshes, for "
-                f"example {lost[0]!r}; give all meshes to make it anew, or copy it again."
+                f"{path}: is damaged, and {len(lost)} of its {len(ids)} shapes are not among the given meshes, for "
+                f"example {lost[0]!r}; give all meshes to make the shard anew, or copy it again."
             )
         path.unlink()
         print(f"{damage} Removed; its shapes are prepared again.", flush=True)

@@ -1,10 +1,10 @@
-"""Prepared shapes → shards and index: a separate step that may be killed and repeated at any time.
+"""Packing of prepared shapes into shards with an index: a separate step that may be killed and repeated at any time.
 
 The result depends on the shapes alone. The shapes of each split are sorted by id and cut into runs of
-`shapes_per_shard`, so validation reads no shard with training shapes. A shard is named by its number and a hash of its
-ids, so packing after adding meshes writes only the shards that change. index.csv names the valid shards, and replacing
-it makes the new state valid at once. The single file of a shape is removed once a shard that contains it is on the
-disk; an old shard is removed once index.csv does not name it.
+`shapes_per_shard`; each run becomes a shard, so validation reads no shard with training shapes. A shard is named by its
+number and a hash of its ids, so when meshes were added, only the shards that change are written. index.csv names the
+valid shards, and replacing this file makes the new state valid at once. The single file of a shape is removed once a
+shard that contains the shape is on the disk. An old shard is removed once index.csv does not name it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ def pack(root: str | Path) -> None:
     """Pack every finished shape of a prepared folder into shards, and write index.csv and table.csv.
 
     Args:
-        root: The folder; its format.json holds the number of shapes per shard.
+        root: The folder; its format.json states the number of shapes per shard.
     """
     root = Path(root)
     per_shard = OCCUPANCY.read(LocalFolder(root)).object("settings").integer("shapes_per_shard", at_least=1)
@@ -50,19 +50,19 @@ def pack(root: str | Path) -> None:
             files = {file: ShardFile(file) for file in {located[id].file for id in members}}
             write_shard(path, [shape_at(files[located[id].file], located[id].row, id) for id in members])
         elif ShardFile(path).ids != members:
-            raise ValueError(f"{path}: does not hold the shapes of its name; remove it, and run `lagem prepare` again.")
+            raise ValueError(f"{path}: its shapes do not match its name; remove it, and run `lagem prepare` again.")
         for id in members:
             (shapes / f"{id}.safetensors").unlink(missing_ok=True)
     write_csv(root / "index.csv", COLUMNS, index_rows(shards, names))
     for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
         (shards / stale).unlink()
     write_table(root, records)
-    for unrecorded in shapes.glob("*.safetensors"):  # its process was stopped before it wrote the record
+    for unrecorded in shapes.glob("*.safetensors"):  # left by processes that were stopped before they wrote the record
         unrecorded.unlink()
 
 
 class Location(NamedTuple):
-    """The file and row of a shape, and its split."""
+    """The file that holds a shape, the shape's row in this file, and the shape's split."""
 
     file: Path
     row: int
@@ -70,7 +70,7 @@ class Location(NamedTuple):
 
 
 def runs_of(located: Mapping[str, Location], per_shard: int) -> list[list[str]]:
-    """Ids of the shapes of each shard: split by split, sorted within each split."""
+    """Return the ids of the shapes of each shard. Each shard has shapes of one split, sorted by id."""
     by_split: dict[str, list[str]] = {}
     for id in sorted(located):
         by_split.setdefault(located[id].split, []).append(id)
@@ -80,20 +80,27 @@ def runs_of(located: Mapping[str, Location], per_shard: int) -> list[list[str]]:
 
 
 def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, Location]:
-    """Location of each shape: in a shard of the index, in another complete shard, or in a single file.
+    """Find where each shape is stored: in a shard of the index, in another complete shard, or in a single file.
 
-    A killed packing leaves shards that no index names yet; a shape may then be stored twice, with the same content.
-    A single file counts once the record of the shape says that it is prepared; if `ids` are given, only their single
-    files are considered.
+    If packing was killed, there may be shards that the index does not name, and a shape may be stored twice, with the
+    same content. A single file counts only if the record of its shape says that the shape is prepared.
+
+    Args:
+        root: The prepared folder.
+        records: The records by id.
+        ids: Ids whose single files are considered; None for all.
+
+    Returns:
+        The location of each shape, by id.
     """
     located: dict[str, Location] = {}
     indexed: set[str] = set()
-    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # users may remove a damaged shard
+    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # a user may have removed a damaged shard
     if (index := root / "index.csv").exists():
         for number, row in enumerate(read_csv(index, ["id", "split", "shard", "row"]), 1):
             id, name = (checked_name(row[title], index, row=number) for title in ("id", "shard"))
             if not row["row"].isdecimal():
-                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is no row of a shard; remove the table.")
+                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is not a row number; remove the table.")
             if name not in indexed:
                 inside(root, f"shards/{name}", source=index, row=number)
                 indexed.add(name)
@@ -112,7 +119,10 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
 
 
 def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
-    """The shape of a row; ValueError if it has another id, since what is packed is then removed."""
+    """Read the shape in a row of a shard; raises ValueError if it has another id than `id`.
+
+    The check matters because the source of a packed shape is removed.
+    """
     if row >= len(shard.ids) or shard.ids[row] != id:
         raise ValueError(
             f"{shard.path}: row {row} is not {id!r}, as index.csv says; remove index.csv and prepare again."
@@ -121,7 +131,7 @@ def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
 
 
 def index_rows(shards: Path, names: list[str]) -> list[list[Any]]:
-    """Rows of index.csv: one per shape, sorted by id."""
+    """Return the rows of index.csv: one per shape in the shards of the given names, sorted by id."""
     rows: list[list[Any]] = []
     for name in names:
         shard = ShardFile(shards / name)

@@ -1,4 +1,7 @@
-"""Meshes → a prepared folder: first one file per shape, then shards. A kill loses only the meshes in progress."""
+"""Preparation of meshes into a folder, first as one file per shape, then as shards.
+
+If it is killed, only the work on the meshes in progress is lost.
+"""
 
 import functools
 import os
@@ -29,8 +32,8 @@ from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.stored_folder import LocalFolder
 
 TIME_LIMIT = 600.0  # seconds per mesh
-MEMORY_LIMIT = 4.0  # GiB per mesh, beyond what its file's size explains
-LONGEST_REASON = 500  # characters, since a parser may quote a whole line of a file
+MEMORY_LIMIT = 4.0  # GiB per mesh, in addition to an allowance for the size of its file
+LONGEST_REASON = 500  # characters; a parser may quote a whole line of a file
 
 
 def prepare(
@@ -54,19 +57,20 @@ def prepare(
     Args:
         sources: Mesh files, folders and manifests, as `find_meshes` takes them.
         output: The prepared folder; created if missing.
-        settings: Counts and seed, which are fixed for a folder.
+        settings: The settings, which are fixed for a folder.
         workers: Number of child processes.
-        category: Category of all meshes, instead of that of the manifest or folder.
+        category: Category of all meshes, instead of those that the manifests or folders give.
         retry_refused: Retry meshes that an earlier call refused.
-        time_limit: Seconds after which a mesh is refused.
-        memory_limit: GiB, and 40 bytes for each byte of its file, after which a mesh is refused; only Linux counts it.
-        part: Prepare only this part of the meshes and do not pack; parts may run in parallel on several machines. A
-            call without it prepares what is missing and packs.
-        verify: Verify every byte of the folder; without it, what is read when a shard is opened. Damaged shards are
-            made anew by a call without `part`.
+        time_limit: Time in seconds after which a mesh is refused.
+        memory_limit: Memory in GiB beyond which a mesh is refused; 40 bytes are added for each byte of the mesh's file.
+            The memory is measured on Linux only.
+        part: Prepare only this part of the meshes, and do not pack; parts may run in parallel on several machines. None
+            to prepare all meshes that are missing, and pack.
+        verify: Verify every byte of the folder. Otherwise, only what is read when a shard is opened is verified.
+            Damaged shards are made anew by a call without `part`.
 
     Returns:
-        The records of these meshes, including those of earlier calls, sorted by id.
+        The records of these meshes, sorted by id. They include records that earlier calls wrote.
     """
     if workers < 1:
         raise ValueError(f"--workers is {workers}, but must be at least 1.")
@@ -111,7 +115,10 @@ def prepare(
 
 
 def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str:
-    """How many meshes are prepared, refused and missing, from their records; a running writer is not disturbed."""
+    """Return a line on how many meshes are prepared, refused and missing, according to the records in the folder.
+
+    It can be called while a preparation is running, without disturbing it.
+    """
     meshes, root = find_meshes(sources, val_share=0), Path(output)
     OCCUPANCY.read(LocalFolder(root))
     records = read_records(root)
@@ -123,7 +130,7 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 def prepare_each(
     todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float, memory_limit: float
 ) -> Generator[Record, None, None]:
-    """Prepare meshes in child processes with a progress bar; yield each record once it is on the disk."""
+    """Prepare meshes in child processes, show a progress bar, and yield each record once it is on the disk."""
     if not todo:
         return
 
@@ -135,7 +142,7 @@ def prepare_each(
         refused = 0
         job = functools.partial(prepare_one, root=root, settings=settings)
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), limits=limits)
-        with closing(results):  # which ends the child processes
+        with closing(results):  # closing ends the child processes
             for mesh, result in results:
                 if isinstance(result, Failure):
                     seconds = time_limit if isinstance(result, TookTooLong) else 0.0
@@ -147,7 +154,7 @@ def prepare_each(
 
 
 def reason_of(failure: Failure) -> str:
-    """Why a mesh was given up, and the option that allows more."""
+    """Return the reason why a mesh was given up; for an exceeded limit, it names the option that raises the limit."""
     if isinstance(failure, TookTooLong):
         return f"{failure}; simplify the mesh, or use --retry-refused with a larger --time-limit"
     if isinstance(failure, NeededTooMuchMemory):
@@ -156,15 +163,15 @@ def reason_of(failure: Failure) -> str:
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
-    """Prepare one mesh in a child process: write its shape, unless it is refused, and its record."""
+    """Prepare one mesh, in a child process. Write its record, and before that its shape unless the mesh is refused."""
     start, reason, measures = time.monotonic(), "", None
     try:
         shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
     except ImportError as error:  # a problem of the installation, not of the mesh
         raise ValueError(str(error)) from error
-    except MemoryError:  # the limit; reported by the parent
+    except MemoryError:  # the memory limit was reached; the parent process reports it
         raise
-    except Exception as error:  # whatever is wrong with one file, the others are prepared
+    except Exception as error:  # whatever is wrong with one file, the others are still prepared
         raise_failure_behind(error, mesh.path)
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
@@ -176,7 +183,7 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 
 
 def start_folder(root: Path, settings: Settings) -> None:
-    """Create the folder with its format.json, or check that it was prepared with the same settings."""
+    """Create a folder with its format.json, or check that an existing one was prepared with the same settings."""
     OCCUPANCY.begin(root, settings=asdict(settings), optional=["up"])
     for folder in (root / "shapes", root / "shards"):
         check_own_folder(folder)
@@ -184,7 +191,14 @@ def start_folder(root: Path, settings: Settings) -> None:
 
 
 def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: bool) -> bool:
-    """Whether a mesh has yet to be prepared."""
+    """Return whether a mesh has yet to be prepared.
+
+    Args:
+        mesh: The mesh.
+        record: Its record; None if there is none.
+        there: Whether the folder holds the prepared shape.
+        retry_refused: Retry a mesh that was refused.
+    """
     if record is None:
         return True
     if record.status == "refused":
@@ -193,26 +207,29 @@ def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: 
 
 
 def check_unchanged(mesh: MeshSource, record: Record) -> None:
-    """Raise ValueError if a prepared id now names another mesh, category or split."""
+    """Raise ValueError if an id that was prepared now names another mesh, or has another category or split."""
     moved = os.path.exists(mesh.path) and not os.path.exists(record.source)
     if mesh.path != record.source and not moved and not same_file(mesh.path, record.source):
         raise ValueError(
-            f"id {mesh.id!r} was prepared from {record.source} and now names {mesh.path}; "
+            f"id {mesh.id!r} was prepared from {record.source}, but now names {mesh.path}; "
             "give different ids in a manifest (a .csv with columns file and id), or another --output."
         )
     if (mesh.category, mesh.split) != (record.category, record.split):
         raise ValueError(
-            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r}, and now has category "
+            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r}, but now has category "
             f"{mesh.category!r}, split {mesh.split!r}; give another --output."
         )
 
 
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
-    """The meshes, with the recorded id of each file that has a record.
+    """Return the meshes sorted by id; a mesh whose file has a record gets the id that was recorded.
 
-    An id contains the ending of its file only if another file has the same path with a different ending. Such a file
-    may be added or removed between two calls. A manifest may give a file several ids. Raises ValueError if a file was
-    recorded under an id that it no longer has, since the shape would be stored twice.
+    The recorded id may differ, because an id contains the ending of its file only if another file has the same path
+    with a different ending, and such a file may be added or removed between two calls. A manifest may give a file
+    several ids.
+
+    Raises:
+        ValueError: If a file was recorded under an id that it no longer has; its shape would be stored twice.
     """
     recorded: dict[str, list[str]] = {}
     for record in records.values():
@@ -235,12 +252,12 @@ def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> l
 
 
 def without_ending(id: str, path: str) -> str:
-    """An id without the ending of its file."""
+    """Return an id without the ending of its file."""
     return id.removesuffix(os.path.splitext(path)[1])
 
 
 def possible_ids(meshes: list[MeshSource]) -> set[str]:
-    """Ids under which these meshes may be recorded: with and without the ending of the file."""
+    """Return all ids under which these meshes may be recorded, both with and without the ending of the file."""
     found = set()
     for mesh in meshes:
         ending = Path(mesh.path).suffix
@@ -250,12 +267,12 @@ def possible_ids(meshes: list[MeshSource]) -> set[str]:
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two paths lead to the same file that exists."""
+    """Return whether two paths lead to the same existing file."""
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def record_of(mesh: MeshSource, *, reason: str = "", measures: Measures | None = None, seconds: float = 0.0) -> Record:
-    """Record of a mesh, refused if there is a reason."""
+    """Return the record of a mesh, with the status `refused` if a reason is given, else `prepared`."""
     return Record(
         id=mesh.id,
         category=mesh.category,

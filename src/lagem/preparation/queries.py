@@ -1,8 +1,9 @@
-"""Query points and their labels: uniform in the ball, near the surface, and additional ones inside thin shapes.
+"""Query points and their labels.
 
-Some real shapes fill so little of the ball that uniform draws rarely hit them (a towel rail: 0.03%). For those, further
-points are drawn in the grid cells that may contain the solid. The equivalent number of draws from the whole ball is
-stored with the shape, so IoU and the fraction of the ball that is inside stay unbiased.
+Volume queries are uniform in the ball, and near queries lie close to the surface. Some real shapes fill so little of
+the ball that uniform draws rarely hit them; a towel rail fills 0.03%. For such a shape, further points are drawn in the
+grid cells that may contain the solid. The equivalent number of draws from the whole ball is stored with the shape, so
+that the IoU, and the fraction of the ball that is inside, can be computed without bias.
 """
 
 import numpy as np
@@ -21,16 +22,21 @@ from lagem.prepared.quantisation import SURFACE_LIMIT, decode, encode
 
 Stored = NDArray[np.signedinteger]
 
-BEYOND = 1 + 1e-4  # points of at least this norm are outside every shape
+BEYOND = 1 + 1e-4  # a point with at least this norm is outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
-MOST_DRAWN = 1 << 23  # a solid without enough points inside by then is too thin to be sampled
+MOST_DRAWN = 1 << 23  # if not enough of this number of points are inside, the solid is too thin to be sampled
 TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough if this fraction of 2,000 points drawn in them is inside
 MOST_CELLS = 1 << 21
 
 
 def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator) -> tuple[Stored, Stored, int]:
-    """Volume queries (N, 3) inside and outside, and the number of uniform draws that those inside stand for."""
+    """Draw volume queries.
+
+    Returns:
+        The queries inside (N, 3), those outside (N, 3), and the number of uniform draws from the ball to which those
+        inside are equivalent.
+    """
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
         return inside, outside, settings.volume
@@ -41,16 +47,19 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
 def near_queries(
     solid: Solid, surface_points: NDArray[np.float64], settings: Settings, random: np.random.Generator
 ) -> tuple[Stored, Stored]:
-    """Near queries (N, 3) of all sigmas, inside and outside, shuffled.
+    """Draw near queries: surface points that are jittered by normal noise, for each of several sigmas.
 
-    A jitter that leaves |x| <= 1.25 is redrawn, never clipped. For sigma 0.05 this is a deviation of 5 sigma at a point
-    where the unit sphere meets an axis.
+    If the jitter moves a coordinate out of [-1.25, 1.25], it is drawn again; it is never clipped. With sigma 0.05, this
+    takes a deviation of at least 5 sigma.
 
     Args:
         solid: The shape.
-        surface_points: (M, 3), from which the jittered points are drawn.
-        settings: Counts and sigmas.
-        random: Generator of all random numbers.
+        surface_points: (M, 3) points on the surface, from which the points to jitter are chosen.
+        settings: Number of queries per sigma, and the sigmas.
+        random: Source of all random numbers.
+
+    Returns:
+        The queries inside (N, 3) and those outside (N, 3); each array is shuffled, so it mixes all sigmas.
     """
     near = []
     for sigma in settings.near_sigmas:
@@ -65,7 +74,16 @@ def near_queries(
 
 
 def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> tuple[Stored, Stored]:
-    """Points in stored form, those inside and those outside; labels are those of the stored positions."""
+    """Convert points to their stored form and label them, at the stored, rounded positions.
+
+    Args:
+        kind: Kind of the queries, `volume` or `near`.
+        points: (N, 3) points.
+        inside: Occupancy of the shape.
+
+    Returns:
+        The stored points inside, and those outside.
+    """
     stored = encode(f"{kind}_inside", points)
     position = decode(f"{kind}_inside", stored).astype(np.float64)
     label = np.einsum("nc,nc->n", position, position) < BEYOND**2
@@ -74,14 +92,17 @@ def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> t
 
 
 def draw_in_ball(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """(count, 3) points uniform in the ball of queries."""
+    """Draw (count, 3) points uniformly in the ball of queries."""
     direction = random.standard_normal((count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return direction * (QUERY_BALL_RADIUS * random.random((count, 1)) ** (1 / 3))
 
 
 def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[Stored, int]:
-    """At least `least` volume queries (N, 3) uniform in the solid, and the equivalent number of draws from the ball.
+    """Draw at least `least` volume queries uniformly inside a solid.
+
+    Returns:
+        The queries (N, 3), and the number of uniform draws from the ball to which they are equivalent.
 
     Raises:
         MeshError: If the solid is too thin.
@@ -93,7 +114,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
         if drawn >= MOST_DRAWN:
             raise MeshError(
                 f"only {count} of {drawn} points drawn around its surface are inside, but {least} are needed; its "
-                "walls are too thin to be sampled. Lower --inside, or thicken them."
+                "walls are too thin to be sampled. Lower --inside, or thicken the walls."
             )
         wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
         at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
@@ -103,7 +124,11 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
-    """Cells that contain the whole solid, refined until enough of the points drawn in them are inside."""
+    """Return cells that contain the whole solid, refined until enough of the points drawn in them are inside it.
+
+    Returns:
+        (C, 3) cells, and their grid.
+    """
     cells, grid = cells_of_solid(solid.mesh, solid.inside, GRID), GRID
     distance_to = None
     while 8 * len(cells) <= MOST_CELLS:
@@ -117,6 +142,6 @@ def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.
 def _drawn_in(
     cells: NDArray[np.int64], grid: Grid, count: int, inside: WindingNumber, random: np.random.Generator
 ) -> Stored:
-    """Draw `count` points uniformly in the cells; return those inside, in stored form."""
+    """Draw `count` points uniformly in the cells, and return those inside in stored form."""
     points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
     return by_label("volume", points, inside)[0]

@@ -1,4 +1,4 @@
-"""Report of a preparation on the terminal: how many meshes were prepared and how, which were refused and why."""
+"""The report of a preparation on the terminal: how many meshes were prepared and how, which were refused and why."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from lagem.geometry.frame import Up
 from lagem.prepared.records import Record, mixed_axes
 from lagem.storage.parts import Part, status_line
 
-LISTED = 40  # up to this many refused meshes are listed by name, more are grouped by reason
+LISTED = 40  # up to this number of refused meshes are listed by name; more are grouped by reason
 
 
 def show(
@@ -24,17 +24,19 @@ def show(
     *,
     up: Up | None = None,
 ) -> None:
-    """Print counts and refusals of all meshes or of one part, and whether their up axes may differ.
+    """Print how many meshes are prepared, the refused meshes, and a warning if the up axes of the shapes may differ.
+
+    For one part of a job, only the counts are printed.
 
     Args:
-        records: Of the meshes.
+        records: The records of the meshes.
         output: The prepared folder.
-        part: The part that was prepared, if only one was.
-        console: To print to; None for the terminal.
-        up: The axis that points up in all of them, as the settings say it.
+        part: The part that was prepared; None if it was the whole job.
+        console: The console to print to; None for the terminal.
+        up: The axis that points up in all shapes, from the settings; None if it is not known.
 
     Raises:
-        ValueError: If no mesh at all is prepared.
+        ValueError: If none of the meshes is prepared, and `part` is None.
     """
     if part is not None:
         show_part(records, part)
@@ -61,7 +63,7 @@ def show(
 
 
 def show_part(records: list[Record], part: Part) -> None:
-    """Print the counts of one part; it is no error if all its meshes are refused."""
+    """Print the counts of one part; no error is raised if all its meshes are refused."""
     refused = sum(record.status == "refused" for record in records)
     print(
         f"part {part}: {status_line('meshes', total=len(records), done=len(records) - refused, refused=refused)}. "
@@ -70,7 +72,7 @@ def show_part(records: list[Record], part: Part) -> None:
 
 
 def routes_in_words(prepared: list[Record]) -> str:
-    """How many meshes kept their own surface, and the surface error of the others."""
+    """Return a sentence on how many meshes kept their own surface, and on the surface error of the others."""
     measured = [record.measures for record in prepared if record.measures]
     converted = [measures for measures in measured if measures.route != "own"]
     text = f"{len(measured) - len(converted)} keep their own surface, {len(converted)} were converted"
@@ -85,7 +87,7 @@ def routes_in_words(prepared: list[Record]) -> str:
 
 
 def by_name(refused: list[Record]) -> Table:
-    """A row for each refused mesh."""
+    """Return a table with a row for each refused mesh."""
     table = Table("refused", "category", "reason", title=f"{len(refused)} refused")
     for record in refused:
         table.add_row(*map(escape, (record.id, record.category, record.reason)))
@@ -93,7 +95,11 @@ def by_name(refused: list[Record]) -> Table:
 
 
 def by_reason(refused: list[Record]) -> Table:
-    """A row for each reason with its numbers masked, most frequent first, with one mesh as an example."""
+    """Return a table with a row for each reason, most frequent first.
+
+    Reasons that differ only in their numbers are counted as one, with N in place of the numbers. Each row gives one
+    mesh as an example.
+    """
     groups: dict[str, list[Record]] = {}
     for record in refused:
         groups.setdefault(re.sub(r"[-+]?\d[\d.,e+-]*", "N", record.reason), []).append(record)

@@ -1,4 +1,4 @@
-"""The settings that decide the bytes of a prepared folder."""
+"""The settings of a preparation, which decide the content of the prepared folder."""
 
 from dataclasses import dataclass
 
@@ -6,28 +6,30 @@ from lagem.geometry.frame import Up
 from lagem.preparation.solid import CONVERSIONS, Conversion
 from lagem.prepared.quantisation import SURFACE_LIMIT
 
-RESOLUTIONS = (64, 512)  # below, the grid has too little margin around the sphere; above, it takes gigabytes
+RESOLUTIONS = (64, 512)  # a coarser grid has too little margin around the sphere; a finer one takes gigabytes
 THICKNESSES = (0.001, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Counts, seed and choices of a preparation; the counts are the paper's.
+    """The settings of a preparation; the default counts are those of the paper.
 
     Args:
-        surface: Surface points per shape.
-        volume: Volume queries per shape, inside and outside together.
-        near: Near-surface queries per shape and sigma, inside and outside together.
-        inside: Minimum number of volume queries inside a shape; if `volume` yields fewer, more are drawn.
+        surface: Number of surface points per shape.
+        volume: Number of volume queries per shape, inside and outside together.
+        near: Number of near queries per shape and sigma, inside and outside together.
+        inside: Minimum number of volume queries inside a shape; if fewer of the `volume` queries are inside, more are
+            drawn there.
         near_sigmas: Standard deviations of the jitter of near queries, in unit-sphere units.
-        watertight: How a mesh that encloses no solid is closed: flood, manifold, or none to refuse it.
-        resolution: Cells along a side of the flood's grid.
+        watertight: How a mesh that encloses no solid is closed: flood, manifold, or none to refuse the mesh.
+        resolution: Number of cells along a side of the grid that the flood uses.
         thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
-        seed: Seed of all draws.
-        val_share: Fraction of the shapes without a given split that is used for validation, chosen by a hash of the id.
-        shapes_per_shard: Shapes in one shard file.
-        up: The axis that points up in files that do not say it, to which glTF files (y-up) are turned; None turns
-            nothing.
+        seed: Seed of all random choices.
+        val_share: Fraction of the shapes without a given split that is used for validation; a hash of the id decides
+            which.
+        shapes_per_shard: Number of shapes in one shard file.
+        up: The axis that points up in files that do not say which one does. glTF files, which are y-up, are turned to
+            this axis. None to turn nothing.
     """
 
     surface: int = 125_000

@@ -1,8 +1,8 @@
-"""One mesh → its stored arrays: surface points, and volume and near queries split by label.
+"""Preparation of one mesh: its surface points, and its volume and near queries split by label, as they are stored.
 
-As in appendix A of LaGeM: points on the surface, queries uniform in the ball of radius sqrt(3), and near queries, which
-are surface points jittered by N(0, sigma²) for two sigmas. Every label is decided by the winding number at the stored
-position. Each array is in random order, so any contiguous window of it is a fair sample.
+As in appendix A of LaGeM, points are drawn on the surface, volume queries are uniform in the ball of radius sqrt(3),
+and near queries are surface points jittered by N(0, sigma²) for two sigmas. The winding number at the stored position
+of a query decides its label. Each array is in random order, so any contiguous window of it is a fair sample.
 """
 
 from pathlib import Path
@@ -22,7 +22,14 @@ from lagem.randomness import sample_generator
 def prepare_shape(
     path: str | Path, id: str, category: str, split: str, settings: Settings
 ) -> tuple[ShapeArrays, Measures]:
-    """Sample and label one mesh file; raises MeshError with the reason if it cannot be used."""
+    """Sample and label one mesh file.
+
+    Returns:
+        The shape's arrays, and what was measured.
+
+    Raises:
+        MeshError: If the mesh cannot be used; the message is the reason.
+    """
     source = load_mesh(path, up=settings.up or "z")
     if settings.up is not None:
         source = source.turned(settings.up)

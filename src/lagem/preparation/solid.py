@@ -1,4 +1,7 @@
-"""The solid of any mesh: bounded by its own surface if that encloses one, else by a converted, closed surface."""
+"""The solid that a mesh represents. Its boundary is the mesh's own surface if that encloses a solid.
+
+Otherwise the mesh is converted to a closed surface first.
+"""
 
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,22 +22,24 @@ from lagem.geometry.watertight import Watertight, make_watertight
 Conversion = Literal["flood", "manifold", "none"]
 CONVERSIONS: tuple[Conversion, ...] = get_args(Conversion)
 
-MOST_BARE = 0.02  # fraction of a closed mesh's surface that may bound nothing; a mesh with more is converted
-PROBED_POINTS = 2_000  # on a closed mesh, to test whether it bounds a solid
-CHECKED_POINTS = 10_000  # on the input, to measure its distance to the result
-MANIFOLD_RESOLUTION = 50_000  # as used by the authors
+MOST_BARE = 0.02  # if a larger fraction of a closed mesh's surface bounds nothing, the mesh is converted
+PROBED_POINTS = 2_000  # number of points on a closed mesh at which this fraction is measured
+CHECKED_POINTS = 10_000  # number of points on the source from which the distance to the converted mesh is measured
+MANIFOLD_RESOLUTION = 50_000  # the value that the authors use
 
 
 @dataclass(frozen=True)
 class Solid:
     """A closed mesh, its occupancy, and how it was made.
 
-    mesh: centred, in the unit sphere.
-    frame: map between the source's coordinates and the unit sphere.
-    route: `own` if it is the surface of the source, else the conversion.
+    mesh: the mesh, centred in the unit sphere.
+    inside: its occupancy.
+    frame: maps the source's coordinates to the unit sphere and back.
+    route: `own` if the mesh is the surface of the source, else the conversion that made it.
     sheet_share: fraction of the converted mesh's vertices that thicken open sheets.
-    error_mean, error_p99: distance from the source's exposed surface to the mesh, in unit-sphere units; 0 for `own`.
-    left_out: fraction of the source's area in faces doubled back to back, which `own` omits.
+    error_mean, error_p99: mean and 99th percentile of the distance from the source's exposed surface to the mesh, in
+        unit-sphere units; 0 for `own`.
+    left_out: for `own`, the fraction of the source's area that was omitted because two faces lie back to back.
     """
 
     mesh: Mesh
@@ -50,21 +55,24 @@ class Solid:
 def solid_of(
     source: Mesh, *, conversion: Conversion, resolution: int, thickness: float, rng: np.random.Generator
 ) -> Solid:
-    """The solid that a mesh represents; raises MeshError if there is none.
+    """Return the solid that a mesh represents.
 
     Args:
-        source: The mesh in its own coordinates.
-        conversion: How a mesh that does not enclose a solid is closed: `flood` is ours, `manifold` the authors' tool
-            (needs point-cloud-utils), `none` refuses it.
-        resolution: Cells along a side of the flood's grid.
-        thickness: Minimum thickness of open sheets (flood), in unit-sphere units.
+        source: The mesh, in its file's coordinates.
+        conversion: How a mesh that does not enclose a solid is closed: `flood` is our method, `manifold` is the
+            authors' tool, which needs point-cloud-utils, and `none` refuses such a mesh.
+        resolution: Number of cells along a side of the grid that the flood uses.
+        thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
         rng: Draws the points at which the solid is checked.
+
+    Raises:
+        MeshError: If the mesh encloses no solid, and `conversion` is `none`.
     """
     own = own_solid(source, rng)
     if isinstance(own, Solid):
         return own
     if conversion == "none":
-        raise MeshError(f"{own}; conversion is switched off; choose one with --watertight.")
+        raise MeshError(f"{own}; conversion is switched off, so choose one with --watertight.")
     frame = Frame.of(source.vertices)
     unit = source.in_frame(frame)
     if conversion == "flood":
@@ -72,7 +80,7 @@ def solid_of(
     else:
         converted = _manifold(unit)
     error = surface_error(unit, converted.mesh, rng)
-    again = Frame.of(converted.mesh.vertices)  # a thickened or inflated mesh extends slightly beyond the unit sphere
+    again = Frame.of(converted.mesh.vertices)  # needed since the converted mesh extends slightly beyond the unit sphere
     return Solid(
         mesh=converted.mesh.in_frame(again),
         inside=converted.inside.within(again),
@@ -85,25 +93,28 @@ def solid_of(
 
 
 def surface_error(source: Mesh, result: Mesh, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Distances from points on the exposed surface of one mesh (the whole surface if none is exposed) to another."""
+    """Draw points on the exposed surface of the mesh `source`, and return their distances to the mesh `result`.
+
+    If nothing of the surface is exposed, points on the whole surface are used.
+    """
     points, normals = sample_surface(source, CHECKED_POINTS, rng)
     seen = exposed(source, points, normals, rng)
     return DistanceTo(result)(points[seen] if seen.any() else points)
 
 
 def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
-    """The solid that the surface of a mesh encloses, or the reason why it encloses none.
+    """Return the solid that the surface of a mesh encloses, or the reason, as a text, why it encloses none.
 
     Args:
-        source: The mesh in its own coordinates.
-        rng: Draws the points at which it is checked.
+        source: The mesh, in its file's coordinates.
+        rng: Draws the points at which the surface is checked.
     """
     single, times = without_doubles(source)
     if not times.any():
         return "each of its faces occurs once in each orientation, so it encloses nothing"
     bounding = enclosing = single.with_faces(times > 0)
     if count := open_edges(bounding):
-        enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # components may share a face
+        enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # two components may share a face
         if open_edges(enclosing):
             return f"{count} of its edges are open or join faces of opposite orientation"
     frame = Frame.of(bounding.vertices)
@@ -118,7 +129,7 @@ def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
 
 
 def require_manifold() -> ModuleType:
-    """The module point_cloud_utils; raises ValueError with the way to install it if it is missing."""
+    """Return the module point_cloud_utils; if it is missing, raise a ValueError that says how to install it."""
     try:
         import point_cloud_utils
     except ImportError as error:
@@ -130,7 +141,7 @@ def require_manifold() -> ModuleType:
 
 
 def _manifold(mesh: Mesh) -> Watertight:
-    """The authors' conversion (Manifold, Huang et al. 2018), which lies about 0.007 outside its input."""
+    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018); the result lies about 0.007 outside of it."""
     made = require_manifold().make_mesh_watertight(mesh.vertices, mesh.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     result = Mesh(*made)
     return Watertight(mesh=result, inside=WindingNumber(result), sheet_share=0.0)
