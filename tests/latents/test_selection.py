@@ -55,7 +55,7 @@ def test_the_command_prints_the_hash_that_the_list_keeps(tmp_path, capsys):
     [
         (["--count", "51"], "holds 50 different ids"),
         (["--count", "0"], "--count is 0"),
-        (["--count", "5", "--column", "name"], "has no column name, but shard, uid, caption"),
+        (["--count", "5", "--column", "name"], "has no column name; its first line has shard, uid, caption"),
         (["--count", "5", "--column", "9"], "holds 0 different ids"),
     ],
 )

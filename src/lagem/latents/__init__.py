@@ -1,4 +1,4 @@
-"""Caches of latents, which `lagem encode` writes and the stages of the cascade are trained on."""
+"""Latent caches: `lagem encode` writes them, and the stages of the cascade are trained on them."""
 
 from lagem.latents.cache import LatentCache
 

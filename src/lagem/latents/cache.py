@@ -1,4 +1,8 @@
-"""Reader of a latent cache, which one autoencoder encoded: any subset of any shape."""
+"""Reader of a latent cache, whose latents all come from one autoencoder.
+
+A shape is encoded several times, each time from another random sampling of its surface. Each result is called a subset,
+and can be read separately.
+"""
 
 from pathlib import Path
 
@@ -15,12 +19,12 @@ from lagem.storage.sharded_folder import ShardedFolder
 class LatentCache(ShardedFolder[LatentShard]):
     """All shapes of a folder that `lagem encode` wrote, in the order of its index (sorted by id).
 
-    Can be pickled and used after a fork: each process opens the files itself.
+    It can be pickled and used after a fork, since each process opens the files itself.
 
     ids, categories, splits: one entry per shape.
     levels: sizes of the autoencoder's levels, fine to coarse.
-    fingerprint: that of the autoencoder, from `lagem.weights.fingerprint`.
-    subsets: K, number of encoded samplings of each shape's surface.
+    fingerprint: fingerprint of the autoencoder, as `lagem.weights.fingerprint` computes it.
+    subsets: K, number of subsets of each shape.
     """
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
@@ -33,11 +37,11 @@ class LatentCache(ShardedFolder[LatentShard]):
             raise self.about.damaged(str(error).removesuffix(".")) from None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
-        """(M_i, D_i) latents of one subset of shape `index`, fine to coarse."""
+        """Return the latents of one subset of shape `index`: for each level i, (M_i, D_i), fine to coarse."""
         shard, row = self.location(index)
         return shard.latents(row, subset)
 
     def frame(self, index: int) -> Frame:
-        """Map between the source of shape `index` and the unit sphere."""
+        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)

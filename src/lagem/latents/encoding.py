@@ -1,7 +1,7 @@
-"""The shapes of one shard → their latents; a shape that cannot be sampled or encoded is refused with its reason.
+"""Encoding of the shapes of one shard. A shape that cannot be sampled or encoded is refused with the reason.
 
-Letters: K subsets of a surface, B clouds encoded at once, N points of a cloud, M_i latents of level i with D_i
-channels.
+Letters: K subsets of a shape (samplings of its surface), B clouds encoded at once, N points of a cloud, M_i latents of
+level i with D_i channels.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,15 +23,16 @@ from lagem.sources.surfaces import SurfaceSource
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSettings:
-    """Everything that decides the latents, except the autoencoder and the data.
+    """All settings that the latents depend on, besides the autoencoder, the data and the augmentation.
 
     Args:
-        num_surface_points: N, points of a cloud.
-        subsets: K, clouds sampled from the surface of each shape.
+        num_surface_points: N, number of points in a cloud.
+        subsets: K, number of clouds that are sampled from the surface of each shape.
         seed: Seed of the samplings.
-        batch_size: B. It affects the last bits of the latents, since the order in which kernels sum depends on B.
+        batch_size: B, number of clouds encoded at once. It changes the last bits of the latents, since the order in
+            which kernels sum depends on it.
         splits: Splits to encode; None for all.
-        ids: Ids of the shapes to encode, if the data contain them; None for all.
+        ids: Ids of the shapes to encode; None for all. Ids that the data do not contain are ignored.
     """
 
     num_surface_points: int
@@ -58,14 +59,26 @@ def encode_run(
     augment: Augmentation | None,
     on_clouds: Callable[[int], object],
 ) -> tuple[list[EncodedShape], list[RefusedShape]]:
-    """Latents of the shapes of one shard, and the refused shapes; calls `on_clouds` with each number of clouds done."""
-    frames: list[Frame | str] = []  # a str is the reason why a shape has no clouds
+    """Encode the shapes of one shard.
+
+    Args:
+        autoencoder: The network, on the device to use.
+        surfaces: The shapes.
+        run: Indices of the shapes of the shard.
+        settings: The settings.
+        augment: Random map that is applied to every subset but the first; None for no augmentation.
+        on_clouds: Called repeatedly, with the number of clouds that were finished since the last call.
+
+    Returns:
+        The encoded shapes and the refused shapes.
+    """
+    frames: list[Frame | str] = []  # a str is the reason why no clouds could be drawn from the shape
     flat: list[NDArray[np.float32]] = []
     for index in run:
         try:
             frame = surfaces.frame(index)
             clouds = [draw(surfaces, index, subset, settings, augment) for subset in range(settings.subsets)]
-        except Exception as error:  # whatever is wrong with one shape, the others are encoded
+        except Exception as error:  # whatever is wrong with one shape, the others are still encoded
             raise_failure_behind(error, surfaces.ids[index])
             name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             frames.append(" ".join(f"{name}{error}".split()) or name)
@@ -98,7 +111,7 @@ def encode_run(
 def draw(
     surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augmentation | None
 ) -> NDArray[np.float32]:
-    """(N, 3) points of one subset of one shape, keyed by the seed, the subset and the shape's id."""
+    """Draw the (N, 3) points of one subset of shape `index`; they depend on the seed, the subset and the shape's id."""
     rng = sample_generator(settings.seed, subset, f"{surfaces.ids[index]}/latents")
     points = surfaces.draw(index, settings.num_surface_points, rng)
     if augment is not None and subset > 0:
@@ -108,7 +121,11 @@ def draw(
 
 @torch.inference_mode()
 def latents_of(autoencoder: Autoencoder, clouds: NDArray[np.float32]) -> list[list[Tensor]]:
-    """Latents of (B, N, 3) points: for each cloud (M_i, D_i) float16 on the CPU, fine to coarse."""
+    """Encode (B, N, 3) points.
+
+    Returns:
+        For each of the B clouds, the latents of each level, fine to coarse: (M_i, D_i) float16 on the CPU.
+    """
     device = next(autoencoder.parameters()).device
     try:
         levels = autoencoder.encode(torch.from_numpy(clouds).to(device))

@@ -1,7 +1,7 @@
-"""A shard of a latent cache: one safetensors file with the latents of S shapes, read by slices, never unpickled.
+"""A shard of a latent cache: one safetensors file with the latents of S shapes, read by slices and never unpickled.
 
-docs/latents-format.md describes every field. Letters: S shapes, K subsets of a surface, M_i latents of level i with
-D_i channels.
+docs/latents-format.md describes every field. Letters: S shapes, K subsets of a shape (samplings of its surface), M_i
+latents of level i with D_i channels.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,11 @@ LATENTS = FolderFormat(
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedShape:
-    """One shape: its latents (K, M_i, D_i) float16, fine to coarse, and its frame before augmentation."""
+    """One encoded shape.
+
+    frame: the shape's frame before augmentation.
+    latents: for each level i, (K, M_i, D_i) float16, fine to coarse.
+    """
 
     id: str
     category: str
@@ -42,7 +46,7 @@ class EncodedShape:
 
 @dataclass(frozen=True, kw_only=True)
 class RefusedShape:
-    """A shape without latents, and the reason."""
+    """A shape that could not be encoded, and the reason."""
 
     id: str
     category: str
@@ -57,14 +61,14 @@ def write_latent_shard(
     levels: Sequence[LevelSpec],
     subsets: int,
 ) -> None:
-    """Write shapes as one file, whole or not at all; its bytes depend on the arguments alone.
+    """Write shapes into one file, whole or not at all; the bytes of the file depend on the arguments alone.
 
     Args:
         path: The file.
-        shapes: S shapes; may be empty.
-        refused: Shapes of the same run without latents.
-        levels: Sizes of the latents.
-        subsets: K.
+        shapes: The S encoded shapes; may be empty.
+        refused: The other shapes of the shard, which could not be encoded.
+        levels: Sizes of the autoencoder's levels, fine to coarse.
+        subsets: K, number of subsets of each shape.
     """
     small: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
@@ -86,13 +90,14 @@ def write_latent_shard(
 
 
 class LatentShard:
-    """A shard opened for reading; only requested latents are copied from the memory map.
+    """A shard that is open for reading; only the requested latents are copied from the memory map.
 
-    The description and the small arrays are verified at once, the latents of a subset when they are first read.
+    The description and the small arrays are verified when the shard is opened, and the latents of a subset when they
+    are first read.
 
-    ids, categories, splits: one entry per shape.
-    refused: shapes of its run without latents.
-    has_checksums: whether the shard has checksums; those of earlier versions have none.
+    ids, categories, splits: one entry per encoded shape.
+    refused: the other shapes of the shard, which could not be encoded.
+    has_checksums: whether the shard has checksums; shards of earlier versions have none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,13 +113,17 @@ class LatentShard:
         numbers = range(1, 1 + sum(name.startswith("level_") for name in file.names))
         self._shapes = [file.check(f"level_{number}", ["F16"], (count, None, None, None)) for number in numbers]
         if not self._shapes or len({subsets for _, subsets, *_ in self._shapes}) > 1:
-            raise about.damaged("damaged: its levels do not have the same subsets")
+            raise about.damaged("damaged: it has no levels, or their numbers of subsets differ")
         self.subsets = self._shapes[0][1]
         self._levels = [file.rows(f"level_{number}") for number in numbers]
         self._runs = [self._subsets(file, f"level_{number}") if self.has_checksums else None for number in numbers]
 
     def latents(self, row: int, subset: int) -> list[NDArray[np.float32]]:
-        """(M_i, D_i) of one subset of a shape, fine to coarse; ValueError if they do not match their checksums."""
+        """Return the latents of one subset of a shape: for each level i, (M_i, D_i), fine to coarse.
+
+        Raises:
+            ValueError: If the latents do not match their checksums.
+        """
         found, run = [], row * self.subsets + subset
         for level, runs in zip(self._levels, self._runs, strict=True):
             stored = level[row : row + 1, subset : subset + 1]
@@ -129,7 +138,7 @@ class LatentShard:
             self.latents(row, subset)
 
     def frame(self, row: int) -> Frame:
-        """Map between the source of the shape and the unit sphere."""
+        """Return the frame of a shape, which maps its source's coordinates to the unit sphere and back."""
         return self._frames[row]
 
     def _subsets(self, file: ArrayFile, level: str) -> RunsOfRows:

@@ -1,8 +1,8 @@
-"""Shapes → a latent cache, shard by shard; a kill loses only the shard in progress.
+"""Encoding of shapes into a latent cache, shard by shard. If it is killed, only the shard in progress is lost.
 
-Shapes are sorted by id and cut into runs. A shard is named by its number and a hash of its ids, and is done once its
-file exists. The run alone decides which clouds are encoded together, so a resumed encoding writes the same bytes as an
-uninterrupted one. index.csv names the valid shards and is written last.
+The shapes are sorted by id and cut into runs, and each run becomes a shard. A shard is named by its number and a hash
+of its ids, and is done once its file exists. Which clouds are encoded together depends on the run alone, so a resumed
+encoding writes the same bytes as an uninterrupted one. index.csv names the valid shards and is written last.
 """
 
 import hashlib
@@ -48,16 +48,16 @@ def encode(
         autoencoder: The network, on the device to use.
         surfaces: The shapes.
         output: The folder.
-        settings: Counts, seed and splits.
-        augment: Random map of every subset but the first, which is never augmented.
-        retry_refused: Encode the shards again in which an earlier call refused a shape.
-        part: Encode only this part of the shards and write no index; parts may run in parallel on several machines. A
-            call without it encodes what is missing and writes the index.
-        verify: Verify every byte of the shards that exist; without it, what is read when a shard is opened. Damaged
-            shards are encoded again.
+        settings: The settings.
+        augment: Random map that is applied to every subset but the first; None for no augmentation.
+        retry_refused: Encode a shard again if an earlier call refused one of its shapes.
+        part: Encode only this part of the shards, and write no index; parts may run in parallel on several machines.
+            None to encode all shards that are missing, and write the index.
+        verify: Verify every byte of the shards that exist. Otherwise, only what is read when a shard is opened is
+            verified. Damaged shards are encoded again.
 
     Returns:
-        The refused shapes.
+        The refused shapes of the part, or of all shards.
     """
     root = Path(output)
     planned = plan(root, surfaces, settings.splits, settings.ids)
@@ -94,7 +94,7 @@ def encode(
 
 
 def is_done(path: Path, *, retry_refused: bool, verify: bool) -> bool:
-    """Whether a shard exists, is not damaged, and holds no refused shape to retry; prints the damage."""
+    """Return whether a shard exists, is not damaged, and holds no refused shape to retry. Any damage is printed."""
     if not path.exists():
         return False
     if damage := damage_of(path, LatentShard, every_byte=verify):
@@ -106,7 +106,11 @@ def is_done(path: Path, *, retry_refused: bool, verify: bool) -> bool:
 def plan(
     root: Path, surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None
 ) -> list[tuple[Path, list[int]]]:
-    """Paths of the shards of the chosen shapes, each with the indices of its shapes."""
+    """Choose the shapes of some splits and ids (None: all), and distribute them over shards.
+
+    Returns:
+        For each shard, its path and the indices of its shapes.
+    """
     chosen = choose(surfaces, splits, ids)
     runs = [chosen[first : first + SHAPES_PER_SHARD] for first in range(0, len(chosen), SHAPES_PER_SHARD)]
     names = [shard_name(number, [surfaces.ids[index] for index in run]) for number, run in enumerate(runs)]
@@ -119,9 +123,10 @@ def encoding_status(
     splits: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
 ) -> str:
-    """How many shapes are encoded, refused and missing, from the shards; a running writer is not disturbed.
+    """Return a line on how many shapes are encoded, refused and missing, according to the shards in the folder.
 
-    Damaged shards count as missing, since they are encoded again.
+    The shapes of damaged shards count as missing, since they will be encoded again. The function can be called while an
+    encoding is running, without disturbing it.
     """
     root = Path(output)
     LATENTS.read(LocalFolder(root))
@@ -138,7 +143,7 @@ def begin(
     settings: EncodeSettings,
     augment: Augmentation | None,
 ) -> None:
-    """Create the folder with its format.json, or check that it was made with the same arguments."""
+    """Create the folder with its format.json, or check that an existing one was made with the same arguments."""
     fingerprint = fingerprint_of(autoencoder)
     if (root / "format.json").exists():
         recorded = LATENTS.read(LocalFolder(root)).text("fingerprint")
@@ -155,7 +160,16 @@ def begin(
 
 
 def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None = None) -> list[int]:
-    """Indices of the shapes of some splits and of a list, sorted by id; prints how many ids the data lack."""
+    """Choose the shapes of some splits (None: all) whose ids are listed (None: all).
+
+    If some of the listed ids are not in the data, a line says how many.
+
+    Returns:
+        Indices of the shapes, sorted by id.
+
+    Raises:
+        ValueError: If a split has no shape, or none of the listed ids is in the data.
+    """
     known = sorted(set(surfaces.splits))
     if unknown := sorted(set(splits or ()) - set(known)):
         raise ValueError(f"there is no shape of split {', '.join(unknown)}; give one of {', '.join(known)}.")
@@ -163,8 +177,8 @@ def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[
     if absent := sorted(listed - set(surfaces.ids)):
         if len(absent) == len(listed):
             raise ValueError(
-                f"none of the {len(listed)} listed shapes is in the data, for example {absent[0]!r}; give a list "
-                "of its ids."
+                f"none of the {len(listed)} listed shapes is in the data; for example, {absent[0]!r} is not. Give a "
+                "list of ids of these data."
             )
         print(f"{len(absent)} of {len(listed)} listed shapes are not in the data, for example {absent[0]}.", flush=True)
     chosen = [
@@ -176,7 +190,7 @@ def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[
 
 
 def check_holds(root: Path, ids: set[str]) -> None:
-    """Raise ValueError if the index of the folder contains shapes that are not among `ids`: they are of other data."""
+    """Raise ValueError if the folder's index contains shapes of other data, that is, shapes that are not in `ids`."""
     index = root / "index.csv"
     rows = read_csv(index, COLUMNS) if index.exists() else iter(())
     if gone := [row["id"] for row in rows if row["id"] not in ids]:
@@ -187,7 +201,11 @@ def check_holds(root: Path, ids: set[str]) -> None:
 
 
 def write_index(root: Path, names: Iterable[str]) -> list[RefusedShape]:
-    """Write index.csv and refused.csv, then remove shards that the index does not name; return the refused shapes."""
+    """Write index.csv and refused.csv for the shards of the given names, and remove all other shards.
+
+    Returns:
+        The refused shapes.
+    """
     index: list[tuple[Any, ...]] = []
     refused: list[RefusedShape] = []
     for name in (names := list(names)):

@@ -1,4 +1,4 @@
-"""Report of an encoding on the terminal: how many shapes were encoded, which were refused and why."""
+"""The report of an encoding on the terminal: how many shapes were encoded, which were refused and why."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,20 @@ from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
 from lagem.storage.parts import Part
 
-LISTED = 40  # refused shapes listed by name; refused.csv lists all
+LISTED = 40  # most refused shapes listed by name; refused.csv lists all
 
 
 def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None = None) -> None:
-    """Print counts and refusals of all shapes or of one part; raises ValueError if no shape at all is encoded."""
+    """Print how many shapes are encoded, and the refused shapes. For one part of a job, print only the refused shapes.
+
+    Args:
+        output: The latent cache.
+        refused: The refused shapes.
+        part: The part that was encoded; None if it was the whole job.
+
+    Raises:
+        ValueError: If no shape is encoded, and `part` is None.
+    """
     if part is not None:
         show_part(refused, part)
         return
@@ -31,12 +40,12 @@ def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None 
     levels = ", ".join(f"{level.num_latents} x {level.latent_dim}" for level in cache.levels)
     console.print(
         f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} draws of its surface to {levels}, "
-        f"{len(refused)} refused. Autoencoder {cache.fingerprint}. Latents: {output}"
+        f"and {len(refused)} are refused. Autoencoder {cache.fingerprint}. Latents: {output}"
     )
 
 
 def show_part(refused: Sequence[RefusedShape], part: Part) -> None:
-    """Print the refusals of one part."""
+    """Print the refused shapes of one part, and how to finish the job."""
     for shape in refused[:LISTED]:
         print(f"{shape.id}: {shape.reason}")
     print(

@@ -1,4 +1,4 @@
-"""An encoding, from the names of weights, data and a list of ids on a command line."""
+"""An encoding whose weights, data and list of ids are given by name, as on a command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,22 +32,23 @@ def encode_data(
     part: Part | None = None,
     verify: bool = False,
 ) -> list[RefusedShape]:
-    """Encode shapes into a cache of latents.
+    """Encode shapes into a latent cache.
 
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file.
-        data: A folder of `lagem prepare`, or `procedural:TRAIN+VAL`.
-        output: The cache; an existing one is resumed.
-        num_surface_points: Input points of the encoder; None for as many as in training.
-        subsets: Samplings of the surface of each shape.
-        axis_scale: Range of random factors for each axis in every subset but the first; None for no scaling.
+        data: A folder that `lagem prepare` wrote, or `procedural:TRAIN+VAL`.
+        output: Folder of the latent cache; an encoding that was started there is resumed.
+        num_surface_points: Number of input points of the encoder; None for the number used in training.
+        subsets: Number of samplings of the surface of each shape, each of which is encoded.
+        axis_scale: In every subset but the first, each axis is scaled by a random factor from this range; None for no
+            scaling.
         splits: Splits to encode; None for all.
-        ids: A list of `lagem select-ids`, to which the shapes are restricted; None for all.
-        batch_size: Samplings encoded at once.
+        ids: A list that `lagem select-ids` wrote; only shapes in it are encoded. None for all.
+        batch_size: Number of samplings encoded at once.
         device: Torch device; `auto` for a GPU if there is one.
         seed: Seed of the samplings, and of procedural shapes.
-        retry_refused: Encode the shards again in which an earlier call refused a shape.
-        part: Encode only this part of the shards and write no index.
+        retry_refused: Encode a shard again if an earlier call refused one of its shapes.
+        part: Encode only this part of the shards, and write no index; None to encode all.
         verify: Verify every byte of the shards that exist.
 
     Returns:
@@ -84,7 +85,7 @@ def encode_data(
 def status_of_data(
     data: str, output: str | Path, *, splits: Sequence[str] | None = None, ids: Path | None = None, seed: int = 0
 ) -> str:
-    """How many shapes are encoded, refused and missing; arguments as for `encode_data`."""
+    """Return a line on how many shapes are encoded, refused and missing; the arguments are those of `encode_data`."""
     return encoding_status(_surfaces(data, seed), output, *_chosen(splits, ids))
 
 
@@ -93,5 +94,5 @@ def _surfaces(data: str, seed: int) -> SurfaceSource:
 
 
 def _chosen(splits: Sequence[str] | None, ids: Path | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Splits in a fixed order, and the ids of a list."""
+    """Return the splits, sorted, and the ids read from the file `ids`; None for what was not given."""
     return tuple(sorted(splits)) if splits else None, tuple(read_ids(ids)) if ids else None

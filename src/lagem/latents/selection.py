@@ -1,7 +1,7 @@
-"""A reproducible selection from a large data set: a list of ids, chosen by a seed.
+"""A reproducible selection from a large data set: a list of ids, chosen at random by a seed.
 
-Ids are ranked by a hash of the seed and the id, so the list does not depend on the order of the source, and a longer
-list contains every shorter one of the same seed.
+The ids are ranked by a hash of the seed and the id, and the first ones are chosen. So the list does not depend on the
+order of the source, and a longer list contains every shorter list of the same seed.
 """
 
 import csv
@@ -17,18 +17,18 @@ COLUMNS = ("id", "uid")
 
 
 def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column: str | None = None) -> str:
-    """Write a list of ids, sorted, one per line, below three lines about its origin.
+    """Choose ids, and write them to a file: sorted, one per line, below three lines about their origin.
 
     Args:
-        source: A .csv table, or a folder of `lagem prepare`.
-        output: The list.
-        count: Number of ids.
+        source: A .csv table, or a folder that `lagem prepare` wrote.
+        output: The file to write.
+        count: Number of ids to choose.
         seed: Seed of the selection.
-        column: Title of the column with the ids, or its number, from 1, if the table has no titles; None for `id` or
-            `uid`.
+        column: Title of the column with the ids. If the table has no titles, the number of the column, from 1. None for
+            the title `id` or `uid`.
 
     Returns:
-        The sha256 of the ids.
+        The sha256 of the chosen ids.
 
     Raises:
         ValueError: If the table has fewer ids than `count`, or lacks the column.
@@ -53,7 +53,11 @@ def select_ids(source: Path, output: Path, *, count: int, seed: int = 0, column:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a list, checked by the sha256 in it; raises ValueError if it is not such a list, or is damaged."""
+    """Read a list that `select_ids` wrote, and check its ids against the sha256 in it.
+
+    Raises:
+        ValueError: If the file is missing, is not such a list, or is damaged.
+    """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; `lagem select-ids` makes one.")
     try:
@@ -61,7 +65,9 @@ def read_ids(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text in UTF-8 ({error}); make it again with `lagem select-ids`.") from None
     if head != HEAD or len(lines) < 3:
-        raise ValueError(f"{path}: not a list of `lagem select-ids`, which begins with `{HEAD}`; make one with it.")
+        raise ValueError(
+            f"{path}: not a list that `lagem select-ids` wrote, which begins with `{HEAD}`; make one with this command."
+        )
     ids = lines[2:-1]
     if not lines[1].endswith(_hash("\n".join(ids))):
         raise ValueError(f"{path}: its ids do not match its sha256; make it again with `lagem select-ids`.")
@@ -78,8 +84,9 @@ def _column_of(table: Path, column: str | None) -> set[str]:
             wanted = [column] if column is not None else [name for name in COLUMNS if name in titles]
             if not wanted or wanted[0] not in titles:
                 raise ValueError(
-                    f"{table}: has no column {column or ' or '.join(COLUMNS)}, but {', '.join(titles) or 'nothing'}. "
-                    "Name the column with --column; a number, from 1, means that the table has no titles."
+                    f"{table}: has no column {column or ' or '.join(COLUMNS)}; its first line has "
+                    f"{', '.join(titles) or 'nothing'}. Name the column with --column; if the table has no titles, "
+                    "give the column's number, from 1."
                 )
             position = titles.index(wanted[0])
         ids = {row[position].strip() for row in rows if 0 <= position < len(row)} - {""}
