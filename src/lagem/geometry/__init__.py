@@ -1,4 +1,4 @@
-"""Meshes, occupancy, surfaces from fields, metrics and pictures; knows nothing of models.
+"""Meshes, occupancy, surfaces from fields, metrics and pictures. This package knows nothing of models.
 
-It re-exports nothing, so that a child process that reads meshes does not load torch.
+It re-exports nothing, so that child processes that only read meshes do not load torch.
 """

@@ -1,8 +1,8 @@
-"""Which faces, and which points on them, bound a solid.
+"""The boundary of a solid: which faces of a mesh, and which points on them, bound it.
 
-Real meshes have doubled faces, parts buried inside other parts, and parts that are inside out. A mesh without open
-edges has an integer winding number everywhere, so its solid is known exactly. Only the faces across which occupancy
-changes are its boundary.
+Real meshes have doubled faces, parts buried inside other parts, and parts that are inside out. For a mesh without open
+edges, the winding number is an integer everywhere, so its solid is known exactly. The boundary of the solid consists
+only of the faces across which occupancy changes.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from lagem.geometry.sampling import sample_surface
 
 # V vertices, F faces, N points; lengths in unit-sphere units
 
-PROBE = 1e-4  # distance from a surface point, in front and behind, at which occupancy is queried
-ENCLOSED = 0.99  # a part with this fraction of its area inside other parts is nested in them, not overlapping them
+PROBE = 1e-4  # occupancy is queried at this distance in front of and behind a surface point
+ENCLOSED = 0.99  # a part counts as lying wholly inside other parts if at least this fraction of its area does
 DRAWN_AT_ONCE = 1 << 20
 LEAST_KEPT = 0.01  # if a smaller fraction of the surface bounds a solid, the mesh counts as enclosing nothing
 
@@ -27,9 +27,9 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
     """Merge all faces that have the same three corners into one.
 
     Returns:
-        The mesh, in which each face has the orientation of most of the faces merged into it; and (F,) the number of
-        faces with this orientation minus the number with the opposite one. A face with 0 is a sheet that encloses
-        nothing.
+        The mesh, in which each face has the orientation of most of the faces that were merged into it. And for each
+        face, (F,) int64, the number of these faces that have this orientation, minus the number that have the opposite
+        one. A face with the number 0 is a sheet that encloses nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
@@ -47,45 +47,67 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
 
 
 def open_edges(mesh: Mesh) -> int:
-    """Number of edges that faces do not traverse equally often in both directions; 0 for a union of closed parts.
+    """Count the edges that the faces do not traverse equally often in both directions; 0 for a union of closed parts.
 
-    Parts may touch, so an edge may have four faces, two in each direction.
+    Closed parts may touch, so an edge may have four faces, two in each direction.
     """
     edge, way = _edges(mesh)
     return int(np.count_nonzero(np.bincount(edge, weights=way)))
 
 
 def parts_of(mesh: Mesh) -> NDArray[np.int64]:
-    """(F,) number of the closed part that each face of a mesh without open edges belongs to.
+    """Divide the faces of a mesh without open edges into closed parts.
 
-    Two faces are in the same part if they share an edge with no third face. Parts may touch at a vertex, or along an
-    edge of more faces; a part that this rule would leave open is joined with the parts that close it.
+    Two faces belong to the same part if they share an edge that no third face has. Parts may touch at a vertex, or
+    along an edge of more than two faces. A part that this rule would leave open is joined with the parts that close it.
+
+    Returns:
+        (F,) number of each face's part, from 0.
     """
     edge, way = _edges(mesh)
     face = np.repeat(np.arange(len(mesh.faces)), 3)
     own = np.bincount(edge)[edge] == 2
     part = _connected(face, edge, own)
     parts = int(part.max()) + 1
-    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # a number for each pair of edge and part
+    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # numbers the pairs of an edge and a part
     closing = np.bincount(of_pair, weights=way)[of_pair] != 0
     return _connected(face, edge, own | closing) if closing.any() else part
 
 
 def volumes_of(mesh: Mesh, part: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(P,) volume that each part encloses, negative if its faces point inward; `part` is the result of `parts_of`."""
+    """Return the (P,) volumes that the parts of a mesh enclose; a volume is negative if the part's faces point inward.
+
+    Args:
+        mesh: The mesh.
+        part: (F,) number of each face's part, as `parts_of` returns it.
+    """
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     return np.bincount(part, weights=(a * np.cross(b, c)).sum(axis=1) / 6).astype(np.float64)
 
 
 def _edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(3 F,) number of the edge at each side of each face, and 1 or -1 for the direction in which it is traversed."""
+    """Number the edges of a mesh.
+
+    Returns:
+        For each of the three sides of each face, (3 F,) each: the number of its edge, and 1 or -1 for the direction in
+        which the face traverses the edge.
+    """
     sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, edge = np.unique(sides.min(axis=1) * len(mesh.vertices) + sides.max(axis=1), return_inverse=True)
     return edge, np.where(sides[:, 0] < sides[:, 1], 1, -1)
 
 
 def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(F,) number of the connected component of each face, in a graph of faces and edges linked by the chosen sides."""
+    """Find the connected components of a graph whose nodes are the faces and the edges of a mesh.
+
+    Args:
+        face: (3 F,) number of the face that each side belongs to.
+        edge: (3 F,) number of the edge at each side.
+        links: (3 F,) bool, True if the side links its face and its edge in the graph.
+
+    Returns:
+        (F,) number of each face's component.
+    """
     faces, edges = int(face.max()) + 1, int(edge.max()) + 1
     ones = np.ones(int(links.sum()), dtype=np.bool_)
     graph = coo_array((ones, (face[links], faces + edge[links])), shape=(faces + edges,) * 2)
@@ -94,10 +116,10 @@ def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[
 
 
 def faced_outward(mesh: Mesh) -> Mesh:
-    """Turn the inside-out parts of a mesh without open edges.
+    """Orient the parts of a mesh without open edges.
 
-    A part that lies wholly inside others and is oriented against them is a hollow, and faces inward in the result; all
-    other parts face outward.
+    A part that lies wholly inside other parts, and is oriented against them, is a hollow, so it faces inward in the
+    result. All other parts face outward.
     """
     part = parts_of(mesh)
     volume = volumes_of(mesh, part)
@@ -118,7 +140,7 @@ def faced_outward(mesh: Mesh) -> Mesh:
 
 
 def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator) -> float:
-    """Fraction of a surface that has outside on both sides, estimated from `count` points drawn on it."""
+    """Estimate the fraction of a surface that has outside on both sides, from `count` points drawn on it."""
     points, normals = sample_surface(mesh, count, rng)
     return float((~inside(points + PROBE * normals) & ~inside(points - PROBE * normals)).mean())
 
@@ -126,20 +148,20 @@ def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Gen
 def sample_boundary(
     mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Draw points uniformly on those regions of the surface across which occupancy changes.
+    """Draw points uniformly on those regions of a surface across which occupancy changes.
 
-    From the front of a face to its back, the winding number grows by one or more. So if it is 0 in front, the back is
-    inside; if it is positive in front, the surface is buried; only if it is negative must the back be queried.
+    From the front of a face to its back, the winding number grows by one or more. If it is 0 in front, the back is
+    inside. If it is positive in front, the surface is buried. Only if it is negative in front must the back be queried.
 
     Args:
-        mesh: Without open edges, in the unit sphere.
-        inside: Its occupancy.
+        mesh: A mesh without open edges, in the unit sphere.
+        inside: The occupancy of the mesh.
         count: Number of points.
-        rng: Source of every random number.
+        rng: Source of all random numbers.
 
     Returns:
-        points (count, 3) float64, their normals (count, 3) float64, which point out of the solid, and the fraction of
-        the surface that was dropped.
+        The points (count, 3) float64; their normals (count, 3) float64, which point out of the solid; and the fraction
+        of the surface that was dropped, since occupancy does not change across it.
 
     Raises:
         MeshError: If nearly all of the surface would be dropped.

@@ -1,4 +1,4 @@
-"""The largest component of a closed mesh and its fraction of the volume, and meshes with fewer faces (by libigl)."""
+"""The largest component of a closed mesh, its fraction of the volume, and a reduction of the number of faces."""
 
 import numpy as np
 
@@ -8,20 +8,23 @@ from lagem.geometry.occupancy import WindingNumber
 
 
 def largest_part(mesh: Mesh) -> Mesh:
-    """The connected part of a closed mesh that has the largest area."""
+    """Return the connected part of a closed mesh that has the largest area."""
     parts = parts_of(mesh)
     areas = np.bincount(parts, weights=mesh.normals_and_areas()[1])
     return mesh.with_faces(parts == areas.argmax())
 
 
 def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
-    """Collapse edges of a closed mesh, those that change it least first, until at most `faces` faces are left.
+    """Collapse edges of a closed mesh until it has at most `faces` faces; edges that change it least come first.
 
     No part vanishes or is opened, and no hole is filled, so a mesh with many parts or holes may keep more faces.
 
     Args:
-        mesh: Closed, with two faces at every edge, as `extract_surface` makes it; raises ValueError if it is not.
-        faces: Number of faces to reach, at least 4, those of a tetrahedron.
+        mesh: A closed mesh with two faces at every edge, as `extract_surface` makes it.
+        faces: Number of faces to reach; at least 4, as in a tetrahedron.
+
+    Raises:
+        ValueError: If an edge of the mesh has more or fewer than two faces, or `faces` is less than 4.
     """
     import igl
 
@@ -36,16 +39,16 @@ def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
 
 
 def dominant_share(mesh: Mesh) -> float:
-    """Fraction of the enclosed volume that belongs to the largest connected solid.
+    """Return the fraction of the enclosed volume that belongs to the largest connected solid.
 
-    A solid is a closed part that faces outward, minus the hollows directly inside it; a solid inside a hollow is a
-    separate solid. If solids overlap, the overlap counts in each.
+    A solid is a closed part that faces outward, minus the hollows directly inside it. A solid inside a hollow counts as
+    a separate solid. If solids overlap, the overlap counts in each of them.
 
     Args:
-        mesh: In the unit-sphere frame, as returned by `extract_surface`.
+        mesh: A mesh in the unit-sphere frame, as `extract_surface` returns it.
 
     Returns:
-        In [0, 1]; 0 for a mesh with open edges, which encloses nothing.
+        The fraction, from 0 to 1; 0 for a mesh with open edges, which encloses nothing.
     """
     if len(mesh.faces) == 0 or open_edges(mesh):
         return 0.0

@@ -1,4 +1,4 @@
-"""Exact distances from points to a mesh (libigl's AABB tree), and which surface points can be seen from outside."""
+"""Exact distances from points to a mesh (by libigl's AABB tree), and a test which points are visible from outside."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,12 @@ from lagem.geometry.rays import Rays
 
 # N points
 
-DIRECTIONS = 32  # rays from each point; a point is exposed if one of them escapes
+DIRECTIONS = 32  # number of rays from each point; a point is exposed if one of its rays meets nothing
 LIFT = 1e-4  # distance between the surface and the start of a ray, in unit-sphere units
 
 
 class DistanceTo:
-    """Distances to a mesh and its nearest points; the tree is built once, for any number of queries."""
+    """Computes distances to one mesh. Its tree is built once, for any number of queries."""
 
     def __init__(self, mesh: Mesh) -> None:
         import igl
@@ -23,13 +23,17 @@ class DistanceTo:
         self._tree.init(mesh.vertices, mesh.faces)
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) distances of (N, 3) points from the mesh."""
+        """Return the (N,) distances of (N, 3) points from the mesh."""
         return self.nearest(points)[0]
 
     def nearest(
         self, points: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-        """Distances (N,), faces (N,) and positions (N, 3) of the points of the mesh nearest to (N, 3) points."""
+        """Find the point of the mesh that is nearest to each of (N, 3) points.
+
+        Returns:
+            The distances (N,), the faces (N,) on which the nearest points lie, and their positions (N, 3).
+        """
         squared, face, position = self._tree.squared_distance(self._mesh.vertices, self._mesh.faces, points)
         return np.sqrt(squared), face, position
 
@@ -37,13 +41,17 @@ class DistanceTo:
 def exposed(
     mesh: Mesh, points: NDArray[np.float64], normals: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Whether each point on the surface can be seen from outside: one of 32 random rays from it meets nothing.
+    """Decide which points on a surface can be seen from outside: at least one of 32 random rays meets nothing.
 
     Args:
-        mesh: In the unit sphere.
-        points: (N, 3) on its surface.
-        normals: (N, 3) of their faces; a ray starts on the side of the face to which it points.
-        rng: Draws the directions, which are the same for all points.
+        mesh: The mesh, in the unit sphere.
+        points: (N, 3) points on its surface.
+        normals: (N, 3) normals of the faces on which they lie. Each ray starts on the side of the face to which it
+            points.
+        rng: Draws the directions of the rays, which are the same for all points.
+
+    Returns:
+        (N,) bool.
     """
     directions = rng.standard_normal((DIRECTIONS, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

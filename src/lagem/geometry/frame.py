@@ -1,5 +1,6 @@
-"""The unit-sphere frame: bounding box centred at the origin, farthest point at distance 1 (LaGeM appendix B).
+"""The unit-sphere frame of a shape (LaGeM appendix B).
 
+In this frame, the shape's bounding box is centred at the origin, and the farthest point has distance 1 from the origin.
 Volume queries fill a larger ball around the shape (appendix A).
 """
 
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Up = Literal["y", "z"]  # the axis that points up; a frame keeps the directions of its source
+Up = Literal["y", "z"]  # the axis that points up; a frame does not turn its source
 
 QUERY_BALL_RADIUS = math.sqrt(3)
 QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3
@@ -18,10 +19,10 @@ QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3
 
 @dataclass(frozen=True)
 class Frame:
-    """Map between a source's coordinates and the unit sphere: unit = (source - center) * scale.
+    """A map from a source's coordinates to the unit sphere and back: unit = (source - center) * scale.
 
-    center: (3,) float64, centre of the bounding box in the source's unit.
-    scale: 1 / largest distance from the centre.
+    center: (3,) float64, centre of the source's bounding box, in the source's coordinates.
+    scale: 1 divided by the largest distance of a point from the centre.
     """
 
     center: NDArray[np.float64]
@@ -29,23 +30,28 @@ class Frame:
 
     @classmethod
     def of(cls, points: NDArray[np.floating]) -> "Frame":
-        """Frame of (N, 3) points; raises ValueError unless their extent is finite and positive."""
+        """Compute the frame of (N, 3) points; raises ValueError unless their extent is finite and positive."""
         points = np.asarray(points, dtype=np.float64)
         low, high = points.min(axis=0), points.max(axis=0)
         center = low / 2 + high / 2
         extent = np.abs(points - center).max()
         if not np.isfinite(extent) or extent <= 0:
-            raise ValueError(f"points of extent {high - low} have no frame; the extent must be finite and positive.")
+            raise ValueError(f"points of extent {high - low} have no frame: the extent must be finite and positive.")
         radius = extent * np.linalg.norm((points - center) / extent, axis=1).max()
         return cls(center=center, scale=float(1 / radius))
 
     @classmethod
     def of_rows(cls, centers: NDArray[np.floating], scales: NDArray[np.floating], *, source: object) -> list["Frame"]:
-        """Frames that a file stores as (S, 3) centres and (S,) scales.
+        """Return S frames that a file stores as (S, 3) centres and (S,) scales.
+
+        Args:
+            centers: The centres.
+            scales: The scales.
+            source: Name of the file, for messages.
 
         Raises:
-            ValueError: If one has a centre that is not finite or a scale that is not positive and finite; the message
-                names the source and the row, from 0.
+            ValueError: If a centre is not finite, or a scale is not positive and finite; the message names the row,
+                from 0.
         """
         if centers.ndim != 2 or centers.shape[1:] != (3,) or scales.shape != centers.shape[:1]:
             raise ValueError(
@@ -57,18 +63,18 @@ class Frame:
             row = int(good.argmin())
             raise ValueError(
                 f"{source}: row {row}: its frame has centre {centers[row].tolist()} and scale {float(scales[row])}; "
-                "both must be finite, the scale positive. Write the shape again."
+                "both must be finite, and the scale must be positive. Write the shape again."
             )
         return [cls(center=center, scale=float(scale)) for center, scale in zip(centers, scales, strict=True)]
 
     def to_unit(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 3) points of the source, mapped into the unit sphere."""
+        """Map (N, 3) points from the source's coordinates into the unit sphere."""
         return (np.asarray(points, dtype=np.float64) - self.center) * self.scale
 
     def to_source(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 3) points of the unit sphere, mapped back to the source's coordinates."""
+        """Map (N, 3) points from the unit sphere back to the source's coordinates."""
         return np.asarray(points, dtype=np.float64) / self.scale + self.center
 
     def then(self, other: "Frame") -> "Frame":
-        """This frame followed by `other`, a frame of points that are already in this frame's unit sphere."""
+        """Return the frame that applies this frame and then `other`, a frame of points in this frame's unit sphere."""
         return Frame(center=self.to_source(other.center[None])[0], scale=self.scale * other.scale)

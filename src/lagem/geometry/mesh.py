@@ -1,4 +1,4 @@
-"""Triangle meshes: their areas, normals and volume, their mapping by a frame, and how they are saved."""
+"""Triangle meshes: their areas, normals and volume, their mapping by a frame, and saving them to files."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from lagem.storage.atomic import write_bytes
 
 # V vertices, F faces
 
-MOST_LOST = 1e-4  # largest rounding error, as a fraction of the extent, that gives no warning
+MOST_LOST = 1e-4  # a larger rounding error, as a fraction of the extent, causes a warning
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles in any frame.
+    """A mesh of triangles, in any frame.
 
     vertices: (V, 3) float64.
-    faces: (F, 3) int64, indices of vertices, counter-clockwise seen from outside.
+    faces: (F, 3) int64, the vertex indices of each face, counter-clockwise if seen from outside.
     up: the axis that points up.
     """
 
@@ -40,7 +40,7 @@ class Mesh:
             raise ValueError(f"a mesh's up axis is y or z, but {self.up!r} was given.")
 
     def with_faces(self, chosen: NDArray[np.bool_]) -> "Mesh":
-        """Mesh of the chosen faces, (F,) bool, with only the vertices that they use."""
+        """Return the mesh of the faces for which `chosen`, (F,) bool, is True, with only the vertices that they use."""
         kept, faces = np.unique(self.faces[chosen], return_inverse=True)
         return Mesh(self.vertices[kept], faces.reshape(-1, 3), up=self.up)
 
@@ -51,13 +51,16 @@ class Mesh:
 
     @property
     def signed_volume(self) -> float:
-        """Volume of a closed mesh, an overlap counting once for each part that covers it; negative if inside out."""
-        corners = centred(self.vertices)[0][self.faces]  # far from the origin, large terms would cancel
+        """Volume of a closed mesh; negative if the mesh is inside out.
+
+        If parts overlap, the overlap counts once for each of them.
+        """
+        corners = centred(self.vertices)[0][self.faces]  # for a mesh far from the origin, large terms would cancel
         a, b, c = (corners[:, corner] for corner in range(3))
         return float((a * np.cross(b, c)).sum() / 6)
 
     def normals_and_areas(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Unit normals (F, 3) of the faces, zero for a face without area, and their areas (F,)."""
+        """Return the unit normals (F, 3) and the areas (F,) of the faces; the normal of a face without area is zero."""
         extent = float(np.ptp(self.vertices, axis=0).max()) if len(self.vertices) else 0.0
         corners = self.vertices[self.faces] / (extent or 1.0)
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -65,15 +68,15 @@ class Mesh:
         return cross / np.where(lengths > 0, lengths, 1)[:, None], lengths * (extent * extent / 2)
 
     def in_frame(self, frame: Frame) -> "Mesh":
-        """This mesh, given in the source's coordinates, mapped into the unit sphere."""
+        """Return this mesh, which is in the source's coordinates, mapped into the unit sphere."""
         return Mesh(frame.to_unit(self.vertices), self.faces, up=self.up)
 
     def in_source(self, frame: Frame) -> "Mesh":
-        """This mesh, given in the unit sphere, mapped back to the source's coordinates."""
+        """Return this mesh, which is in the unit sphere, mapped back to the source's coordinates."""
         return Mesh(frame.to_source(self.vertices), self.faces, up=self.up)
 
     def turned(self, up: Up) -> "Mesh":
-        """This mesh in coordinates in which `up` points up, turned about x."""
+        """Return this mesh turned about the x axis, so that the axis `up` points up."""
         if up == self.up:
             return self
         x, y, z = self.vertices.T
@@ -83,30 +86,35 @@ class Mesh:
     def save(self, path: str | Path, *, up: Up | None = None) -> None:
         """Write a ply, obj or off file (float64), or a glb or stl file (float32), whole or not at all.
 
-        A glb stores float32 vertices relative to their centre, so it is as accurate far from the origin as near it. An
-        stl cannot, so it warns if rounding moves a vertex by more than 1e-4 of the extent. Missing folders are created.
+        In a glb file, vertices are stored relative to their centre, so it is as accurate for a mesh far from the origin
+        as for one near it. An stl file cannot do this. There is a warning if rounding moves a vertex by more than 1e-4
+        of the mesh's extent. Missing folders are created.
 
-        A glb is y-up by its specification. If z points up, its node turns the mesh, which then stands in a viewer, and
-        is read back with y up. Other formats do not say which axis points up, and keep the coordinates.
+        In a glb file, y points up by specification. If z points up in the mesh, the file contains a rotation, so that
+        the mesh stands upright in a viewer. Read back, the mesh has y up. The other formats do not say which axis
+        points up, so the coordinates are written unchanged.
 
         Args:
             path: The file; its ending names the format.
-            up: The axis that points up, if it is not the mesh's own `up`.
+            up: The axis that points up; None for that of the mesh.
 
         Raises:
-            ValueError: If the ending is not one of these, or float32 cannot hold the coordinates.
+            ValueError: If the ending is none of these, or float32 cannot hold the coordinates.
         """
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in WRITERS:
-            raise ValueError(f"{path}: meshes are saved as {', '.join(WRITERS)}, not `{ending}`; rename it.")
+            raise ValueError(f"{path}: meshes are saved as {', '.join(WRITERS)}, not `{ending}`; choose one of these.")
         if ending in (".stl", ".glb"):
             lost = lost_in_float32(self.vertices if ending == ".stl" else centred(self.vertices)[0])
             if not np.isfinite(lost):
-                raise ValueError(f"{path}: {ending} keeps float32, which cannot hold its coordinates; save a ply file.")
+                raise ValueError(
+                    f"{path}: {ending} stores float32, which cannot hold the mesh's coordinates; save a ply file."
+                )
             if lost > MOST_LOST:
                 warnings.warn(
-                    f"{path}: {ending} keeps float32, which moves vertices by {lost:.2g} of the extent; use ply.",
+                    f"{path}: {ending} stores float32, which moves vertices by up to {lost:.2g} of the mesh's extent; "
+                    "use ply.",
                     stacklevel=2,
                 )
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Chamfer distance, F-score and IoU as published.
+"""Chamfer distance, F-score and IoU, as used in publications.
 
-The LaGeM paper (tables 4 and 5) gives no definitions. These follow the evaluation script of 3DShape2VecSet, by the same
-authors: 100,000 points on the predicted surface, Euclidean distances, not squared. Tables print values times 100.
-Values from different frames (box, unit sphere) are not comparable.
+The LaGeM paper (tables 4 and 5) does not define them. The definitions here follow the evaluation script of
+3DShape2VecSet, by the same authors: it draws 100,000 points on the predicted surface, and uses Euclidean distances that
+are not squared. Tables print the values times 100. Values from different frames (box, unit sphere) are not comparable.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ Points = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class SurfaceScore:
-    """Score of one reconstruction.
+    """The scores of one reconstruction.
 
-    chamfer: see `chamfer_distance`; fscore: see `fscore`, at `threshold`.
-    floor: expected Chamfer distance of a perfect reconstruction, caused by sampling alone.
+    chamfer: Chamfer distance, as `chamfer_distance` computes it.
+    fscore: F-score at `threshold`, as `fscore` computes it.
+    floor: Chamfer distance expected of a perfect reconstruction, which is caused by sampling alone.
     """
 
     chamfer: float
@@ -34,14 +35,14 @@ class SurfaceScore:
 
 
 def surface_distances(a: Points, b: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Euclidean distance of every point to the nearest point of the other cloud.
+    """Compute the Euclidean distance from every point to the nearest point of the other cloud.
 
     Args:
-        a: (A, 3) float.
-        b: (B, 3) float.
+        a: (A, 3) float, one cloud.
+        b: (B, 3) float, the other cloud.
 
     Returns:
-        a_to_b (A,) and b_to_a (B,) float64.
+        (A,) float64 distances from the points of `a`, and (B,) float64 distances from the points of `b`.
 
     Raises:
         ValueError: If a cloud is empty or not finite.
@@ -53,7 +54,11 @@ def surface_distances(a: Points, b: Points) -> tuple[NDArray[np.float64], NDArra
 def nearest_points(
     a: Points, b: Points
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """Like `surface_distances`, but each distance comes with the index of the nearest point."""
+    """Compute the distances that `surface_distances` returns, each with the index of the nearest point.
+
+    Returns:
+        Distances and indices for the points of `a`, and distances and indices for the points of `b`.
+    """
     clouds = [np.asarray(cloud, dtype=np.float64).reshape(-1, 3) for cloud in (a, b)]
     for name, cloud in zip(("first", "second"), clouds, strict=True):
         if len(cloud) == 0 or not np.isfinite(cloud).all():
@@ -65,7 +70,10 @@ def nearest_points(
 
 
 def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distance and index of the nearest other of each point, asked tree leaf by tree leaf, which caches reward."""
+    """Find, for each of the points, the distance and the index of the nearest of the others.
+
+    The points are queried in the order of their tree's leaves, since neighbouring queries make good use of CPU caches.
+    """
     order = points.indices
     distance, index = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
     distance[order], index[order] = others.query(points.data[order], workers=1)
@@ -73,7 +81,7 @@ def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDA
 
 
 def chamfer_distance(reference: Points, predicted: Points) -> float:
-    """Mean(reference to predicted) + mean(predicted to reference).
+    """Return the mean distance from reference to predicted points, plus the mean distance in the other direction.
 
     Distances are not squared, and the sum is not halved.
 
@@ -85,15 +93,18 @@ def chamfer_distance(reference: Points, predicted: Points) -> float:
 
 
 def fscore(reference: Points, predicted: Points, threshold: float = 0.02) -> float:
-    """Harmonic mean of precision and recall, the fractions of points nearer than `threshold`.
+    """Return the F-score, the harmonic mean of precision and recall.
+
+    Precision is the fraction of predicted points that are nearer than `threshold` to a reference point; recall is the
+    fraction of reference points that are nearer than `threshold` to a predicted point.
 
     Args:
         reference: (R, 3) float, points on the true surface.
         predicted: (P, 3) float, points on the predicted surface.
-        threshold: In the unit of the points.
+        threshold: Distance, in the unit of the points.
 
     Returns:
-        In [0, 1]; 0 if no point is near.
+        The F-score, from 0 to 1; 0 if no point is near enough.
     """
     return fscore_of(*surface_distances(reference, predicted), threshold)
 
@@ -101,15 +112,15 @@ def fscore(reference: Points, predicted: Points, threshold: float = 0.02) -> flo
 def iou(
     predicted: NDArray[np.bool_], occupancy: NDArray[np.bool_], weight: NDArray[np.floating] | None = None
 ) -> float:
-    """Intersection over union of two labellings of the same volume points.
+    """Return the intersection over union of two labellings of the same volume points.
 
     Args:
-        predicted: (N,) bool, logits > 0.
-        occupancy: (N,) bool, ground truth.
-        weight: (N,) float, the number of uniform draws that a point represents; None means 1.
+        predicted: (N,) bool, the predicted labels: logits > 0.
+        occupancy: (N,) bool, the true labels.
+        weight: (N,) float, the number of uniform draws that each point represents; None for 1.
 
     Returns:
-        In [0, 1]; 1 if both are empty.
+        The IoU, from 0 to 1; 1 if no point is inside by either labelling.
 
     Raises:
         ValueError: If the arrays' shapes differ.
@@ -126,9 +137,14 @@ def iou(
 
 
 def sampling_floor(area: float, reference_count: int, predicted_count: int) -> float:
-    """Expected Chamfer distance between two uniform samplings of the same surface.
+    """Return the expected Chamfer distance between two uniform samplings of the same surface.
 
-    The nearest of n points on an area A is 0.5 sqrt(A / n) away on average (Poisson process in the plane).
+    The nearest of n random points on an area A is 0.5 sqrt(A / n) away on average (Poisson process in the plane).
+
+    Args:
+        area: Area of the surface.
+        reference_count: Number of points in one sampling.
+        predicted_count: Number of points in the other sampling.
     """
     return 0.5 * float(np.sqrt(area / predicted_count) + np.sqrt(area / reference_count))
 
@@ -136,13 +152,13 @@ def sampling_floor(area: float, reference_count: int, predicted_count: int) -> f
 def score_surface(
     mesh: Mesh, reference_points: Points, *, rng: np.random.Generator, count: int = 100_000, threshold: float = 0.02
 ) -> SurfaceScore:
-    """Chamfer distance and F-score of a predicted mesh, with the sampling floor for its area.
+    """Compute the Chamfer distance and the F-score of a predicted mesh, and the sampling floor for its area.
 
     Args:
-        mesh: The prediction, in the frame of the reference points.
+        mesh: The predicted mesh, in the frame of the reference points.
         reference_points: (R, 3) float, the stored surface points.
         rng: Draws the points on the mesh.
-        count: P, points drawn on the mesh.
+        count: P, number of points drawn on the mesh.
         threshold: Threshold of the F-score, in the frame's unit.
     """
     predicted, _ = sample_surface(mesh, count, rng)
@@ -156,14 +172,14 @@ def score_surface(
 
 
 def chamfer_of(reference_to_predicted: NDArray[np.float64], predicted_to_reference: NDArray[np.float64]) -> float:
-    """`chamfer_distance` from distances that are already known."""
+    """Return what `chamfer_distance` returns, from the distances of `surface_distances`."""
     return float(reference_to_predicted.mean() + predicted_to_reference.mean())
 
 
 def fscore_of(
     reference_to_predicted: NDArray[np.float64], predicted_to_reference: NDArray[np.float64], threshold: float
 ) -> float:
-    """`fscore` from distances that are already known."""
+    """Return what `fscore` returns, from the distances of `surface_distances`."""
     recall = float((reference_to_predicted < threshold).mean())
     precision = float((predicted_to_reference < threshold).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

@@ -1,7 +1,7 @@
-"""Inside or outside by the generalised winding number (Barill et al. 2018, in libigl).
+"""Occupancy of a mesh, decided by the generalised winding number (Barill et al. 2018, in libigl).
 
-Parity and normals fail on overlapping parts and open shells; the winding number does not. Its absolute value is
-taken, so a mesh that is inside out, or has some inside-out parts, still counts as solid.
+Unlike parity and normals, the winding number also works for overlapping parts and open shells. Its absolute value is
+used, so a mesh that is inside out, or has some inside-out parts, still counts as solid.
 """
 
 import copy
@@ -15,18 +15,24 @@ from lagem.geometry.voxels import Grid
 
 # N points
 
-CHUNK = 1 << 18
-PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell: neighbours need the same part of the hierarchy
-LONGEST_EDGE = 0.1  # of faces in the hierarchy (unit sphere): a larger one would make its whole cluster near
-FAR = 1.5  # cluster radii beyond which a cluster's expansion is used; errors are below 0.1, and the threshold is 0.5
+CHUNK = 1 << 18  # number of points queried at a time
+PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell, since neighbours need the same part of the tree
+# Large faces would make clusters so large that few points are far from them, so longer edges are split (unit sphere).
+LONGEST_EDGE = 0.1
+# Beyond this distance, in cluster radii, a cluster's expansion is used. Its error is below 0.1; the threshold is 0.5.
+FAR = 1.5
 
 
 class WindingNumber:
-    """Occupancy of one mesh; the hierarchy is built once, for any number of queries.
+    """Occupancy of one mesh. Its hierarchy (a tree of clusters of faces) is built once, for any number of queries.
+
+    An open mesh is treated as if its holes were capped.
 
     Args:
-        mesh: In any frame; libigl computes in float32, so the mesh is first mapped into the unit sphere. Raises
-            ValueError if the mesh has no extent. By convention, an open mesh is treated as if its holes were capped.
+        mesh: The mesh, in any frame. It is mapped into the unit sphere first, since libigl computes in float32.
+
+    Raises:
+        ValueError: If the mesh has no extent.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -41,13 +47,16 @@ class WindingNumber:
         self._hierarchy.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, dtype=np.int64), 2)
 
     def within(self, frame: Frame) -> "WindingNumber":
-        """The same occupancy for points in the unit sphere of `frame`, a frame of the mesh; shares the hierarchy."""
+        """Return the same occupancy for points in the unit sphere of `frame`, which maps the mesh's coordinates to it.
+
+        Both objects share the hierarchy.
+        """
         seen = copy.copy(self)
         seen._frame = Frame(center=frame.to_unit(self._frame.center[None])[0], scale=self._frame.scale / frame.scale)
         return seen
 
     def __call__(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Whether points are inside: |winding number| > 0.5.
+        """Decide whether points are inside the mesh, that is, whether |winding number| > 0.5.
 
         Args:
             points: (N, 3) float, in the mesh's frame.
@@ -58,7 +67,10 @@ class WindingNumber:
         return np.abs(self.values(points)) > 0.5
 
     def values(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N,) winding numbers of (N, 3) points: how often the surface encloses them, negative if it faces inward."""
+        """Return the (N,) winding numbers of (N, 3) points.
+
+        A winding number says how often the surface encloses a point; it is negative if the surface faces inward.
+        """
         found = np.empty(len(points), dtype=np.float64)
         for start in range(0, len(points), CHUNK):
             part = self._frame.to_unit(points[start : start + CHUNK])

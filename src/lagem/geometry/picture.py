@@ -1,6 +1,6 @@
-"""Pictures of meshes without OpenGL or a display: rays traced by embree and shaded in numpy.
+"""Pictures of meshes and point clouds, made without OpenGL or a display: embree traces rays, and numpy shades.
 
-The camera is orthographic and always frames the unit sphere, so pictures of shapes in that frame can be compared.
+The camera is orthographic and always shows the whole unit sphere, so pictures of shapes in this frame can be compared.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ FACES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [1, 0, 5], [2, 1, 
 
 Picture = NDArray[np.uint8]
 
-HALF_WIDTH = 1.04  # of the view, in units of the frame
+HALF_WIDTH = 1.04  # half the side of the view, in unit-sphere units
 COLOUR = np.array([0.60, 0.68, 0.80])  # linear RGB of the clay
 WARM, SKY, GROUND = np.array([1.0, 0.97, 0.92]), np.array([0.28, 0.30, 0.34]), np.array([0.13, 0.115, 0.11])
 GAMMA = 2.2
-MARGIN, INK, EMPTY = 8, (40, 44, 52), 238  # pixels, text colour, grey of a missing picture
+MARGIN, INK, EMPTY = 8, (40, 44, 52), 238  # pixels between pictures, colour of text, grey of a missing picture
 
 
 def render_mesh(
@@ -38,16 +38,16 @@ def render_mesh(
     up: Literal["y", "z"] = "z",
     supersample: int = 2,
 ) -> Picture:
-    """Picture of a mesh in the unit-sphere frame, on white; both sides of a face are shaded alike.
+    """Draw a mesh on a white background. Both sides of a face are shaded alike.
 
     Args:
-        mesh: In the unit sphere; what reaches beyond is cut off.
-        size: S.
-        azimuth: Degrees by which the camera is moved around the shape, to the camera's right; 0 is in front (-y with
-            z up, +z with y up).
-        elevation: Degrees above the horizon.
-        up: The frame's axis that points up in the picture.
-        supersample: Rays along each side of a pixel.
+        mesh: The mesh, in the unit-sphere frame; parts beyond the unit sphere may be cut off.
+        size: S, side of the picture in pixels.
+        azimuth: Angle in degrees by which the camera is moved around the shape, to the camera's right. At 0, the camera
+            is in front of the shape: on the -y axis with z up, or on the +z axis with y up.
+        elevation: Angle in degrees by which the camera is above the horizon.
+        up: The axis of the frame that points up in the picture.
+        supersample: Number of rays along each side of a pixel.
 
     Returns:
         (S, S, 3) uint8, row 0 at the top.
@@ -80,12 +80,13 @@ def contact_sheet(
     column_titles: Sequence[str],
     row_titles: Sequence[str] | None = None,
 ) -> Picture:
-    """Pictures in a labelled table; None becomes a grey cell.
+    """Arrange pictures in a table with titles.
 
     Args:
-        rows: Rows of (S, S, 3) uint8 pictures, all of the same size; each row is as long as `column_titles`.
-        column_titles: Titles above the columns; those that are too long are cut.
-        row_titles: Titles to the left of the rows.
+        rows: Rows of (S, S, 3) uint8 pictures, all of the same size; None becomes a grey cell. Each row is as long as
+            `column_titles`.
+        column_titles: Titles above the columns; titles that are too long are cut.
+        row_titles: Titles to the left of the rows; None for no titles.
 
     Returns:
         (height, width, 3) uint8.
@@ -93,8 +94,8 @@ def contact_sheet(
     shapes = {picture.shape for row in rows for picture in row if picture is not None}
     if len(shapes) != 1 or any(len(row) != len(column_titles) for row in rows):
         raise ValueError(
-            f"a sheet needs pictures of one size in rows of {len(column_titles)}, "
-            f"but sizes {sorted(shapes)} in rows of {[len(row) for row in rows]} were given."
+            f"a sheet needs pictures of one size in rows of {len(column_titles)} pictures, "
+            f"but sizes {sorted(shapes)} in rows of {[len(row) for row in rows]} pictures were given."
         )
     if row_titles is not None and len(row_titles) != len(rows):
         raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one per row.")
@@ -136,7 +137,10 @@ def save_picture(picture: Picture, path: str | Path) -> None:
 def _shaded(
     normals: NDArray[np.float64], right: NDArray[np.float64], top: NDArray[np.float64], back: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Linear RGB (F, 3): a warm key light from the upper left, a soft headlight, sky and ground."""
+    """Compute the (F, 3) colours of faces, in linear RGB.
+
+    They are lit by a warm key light from the upper left, a soft light from the camera, the sky and the ground.
+    """
     facing = normals * np.where(normals @ back < 0, -1.0, 1.0)[:, None]
     key = -0.55 * right + 0.75 * top + 0.65 * back
     lambert = np.clip(facing @ (key / np.linalg.norm(key)), 0, None)[:, None]
@@ -164,13 +168,14 @@ def render_points(
     up: Literal["y", "z"] = "z",
     limit: int = 20_000,
 ) -> Picture:
-    """Picture of a cloud in the unit-sphere frame.
+    """Draw a point cloud, each point as a small octahedron.
 
     Args:
-        points: (N, 3); if there are more than `limit`, evenly spaced rows are drawn.
+        points: (N, 3) points in the unit-sphere frame; if there are more than `limit`, only evenly spaced rows are
+            drawn.
         size: Side of the picture in pixels.
-        radius: Of a point, in unit-sphere units.
-        up: The frame's axis that points up in the picture.
+        radius: Radius of a drawn point, in unit-sphere units.
+        up: The axis of the frame that points up in the picture.
         limit: Maximum number of points drawn.
 
     Returns:

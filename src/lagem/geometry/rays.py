@@ -1,4 +1,4 @@
-"""Intersections of rays with a mesh, by embree."""
+"""Intersections of rays with a mesh, computed by embree."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,15 @@ class Rays:
             TriangleMesh(self._scene, mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
 
     def first_hits(self, origins: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.int64]:
-        """(N,) first face that each ray from (N, 3) origins along one (3,) direction hits; -1 if it hits none."""
+        """Find the first face that each ray hits.
+
+        Args:
+            origins: (N, 3) points at which the rays start.
+            direction: (3,) direction of all rays.
+
+        Returns:
+            (N,) index of the face; -1 for a ray that hits none.
+        """
         if self._scene is None or len(origins) == 0:
             return np.full(len(origins), -1, dtype=np.int64)
         directions = np.broadcast_to(direction, origins.shape).astype(np.float32)

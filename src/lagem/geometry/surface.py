@@ -1,8 +1,9 @@
-"""From a field of logits to a mesh: a grid over [-1, 1]^3, marching cubes at 0.
+"""Extraction of a mesh from a field of logits, by marching cubes on a grid over [-1, 1]^3.
 
-Coarse to fine queries the field only near the surface. A cell is near if the signs of its corners differ or an input
-point lies in it. A surface found there is followed from cell to cell, so every part found is exactly as from a dense
-grid. Memory grows with the surface, not with the cube.
+The method `coarse_to_fine` queries the field only near the surface. A cell counts as near if the signs of its corners
+differ, or if a seed (an input point) lies in it. The surface found there is followed from cell to cell, so every part
+that is found is exactly the same as from a dense grid. Memory grows with the area of the surface, not with the volume
+of the cube.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from lagem.geometry.mesh import Mesh
 # Q query points, R resolution (cells per side), so R + 1 nodes per side
 
 ExtractionMethod = Literal["coarse_to_fine", "dense"]
-QueryLogits = Callable[[Tensor], Tensor]  # (Q, 3) float32 to (Q,), positive inside
+QueryLogits = Callable[[Tensor], Tensor]  # maps (Q, 3) float32 points to (Q,) logits, which are positive inside
 
 Volume = NDArray[np.float32]
 
@@ -31,14 +32,14 @@ COARSEST, COARSEST_WITHOUT_SEEDS = 32, 64
 
 
 class EmptySurfaceError(ValueError):
-    """The field is outside everywhere on the grid, so there is no surface."""
+    """No node of the grid is inside, so there is no surface."""
 
 
 @dataclass(frozen=True, eq=False)
 class Surface(Mesh):
-    """The extracted mesh and how it was found.
+    """An extracted mesh, and how it was found.
 
-    queries: Number of points at which the field was queried, probes included.
+    queries: Number of points at which the field was queried, including the probes of the audit.
     audit: What may have been missed; None if every node was queried.
     """
 
@@ -58,23 +59,27 @@ def extract_surface(
     device: torch.device | str | None = None,
     audit_seed: int = 0,
 ) -> Surface:
-    """Mesh of the surface where logits cross 0, in the frame of the query points, with faces outward.
+    """Extract the surface on which the logits of a field cross 0.
 
-    On each axis, node i of R + 1 lies at exactly -1 + 2 i / R. Everything beyond the border counts as outside, so a
-    shape that the border cuts is closed, a tenth of a cell beyond it.
+    On each axis, node i of R + 1 lies at exactly -1 + 2 i / R. Everything beyond the border of the grid counts as
+    outside. So a shape that reaches beyond the border is cut there, and closed a tenth of a cell beyond the border.
 
     Args:
-        query_logits: (Q, 3) float32 to (Q,) logits, positive inside.
-        resolution: R, cells along a side.
-        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface, so it loses parts
-            that neither the coarsest grid, nor the seeds, nor the audit find, unless they touch a part that was found.
-        seeds: (N, 3) points, such as the encoder's input: cells that hold one are refined down to the finest grid.
-        coarsest: Lower bound of the resolution that coarse to fine starts from: `resolution` is halved as long as it
-            is even and its half is at least `coarsest`, so an odd resolution is dense. None is 32 with seeds and 64
-            without. If no inside is found, it starts again from the next finer grid, whose nodes are all queried.
+        query_logits: The field, which maps (Q, 3) float32 points to (Q,) logits; they are positive inside.
+        resolution: R, number of cells along a side of the grid.
+        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. It loses a part that
+            neither the coarsest grid, nor the seeds, nor the audit find, unless the part touches one that was found.
+        seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
+        coarsest: Lower bound of the resolution that `coarse_to_fine` starts from. `resolution` is halved as long as it
+            is even and its half is at least `coarsest`, so with an odd resolution every node is queried. None for 32
+            with seeds, and 64 without. If no inside is found, the search starts again from the next finer grid, whose
+            nodes are all queried.
         chunk: Maximum number of points per call of `query_logits`.
-        device: Device that the query points are moved to; None is the CPU.
+        device: Device to which the query points are moved; None for the CPU.
         audit_seed: Seed of the audit's random probes.
+
+    Returns:
+        The surface, in the frame of the query points, with its faces outward.
 
     Raises:
         EmptySurfaceError: If no node is inside.
@@ -85,8 +90,8 @@ def extract_surface(
         coarsest = COARSEST if len(points) else COARSEST_WITHOUT_SEEDS
     if resolution < 2 or coarsest < 1 or chunk < 1:
         raise ValueError(
-            "resolution must be at least 2, coarsest and chunk at least 1, but "
-            f"{resolution}, {coarsest}, {chunk} were given."
+            "resolution must be at least 2, and coarsest and chunk at least 1, but "
+            f"{resolution}, {coarsest} and {chunk} were given."
         )
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"method must be `coarse_to_fine` or `dense`, but `{method}` was given.")
@@ -118,7 +123,7 @@ def surface_or_none(
     seeds: NDArray[np.floating] | Tensor | None = None,
     device: torch.device | str | None = None,
 ) -> Surface | None:
-    """Like `extract_surface`, but None if no node is inside."""
+    """Return the surface that `extract_surface` extracts, or None if no node is inside."""
     try:
         return extract_surface(query_logits, resolution=resolution, seeds=seeds, device=device)
     except EmptySurfaceError:
@@ -126,7 +131,11 @@ def surface_or_none(
 
 
 class _Queries:
-    """Queries the field at nodes of grids over the cube, and counts the queries; arguments as of `extract_surface`."""
+    """Queries a field at nodes of grids over the cube. The arguments are those of `extract_surface`.
+
+    count: number of queries so far.
+    largest: largest logit so far.
+    """
 
     def __init__(self, query_logits: QueryLogits, chunk: int, device: torch.device | str | None) -> None:
         self._query_logits, self._chunk, self._device = query_logits, chunk, device
@@ -134,14 +143,14 @@ class _Queries:
         self.largest = -np.inf
 
     def at(self, nodes: NDArray[np.int64], cells: int) -> Volume:
-        """Logits (Q,) at nodes (Q, 3) of a grid of `cells` cells per side."""
+        """Return the (Q,) logits at (Q, 3) nodes of a grid with `cells` cells per side."""
         logits = np.empty(len(nodes), dtype=np.float32)
         for start in range(0, len(nodes), self._chunk):
             points = torch.from_numpy((-1 + 2 * nodes[start : start + self._chunk] / cells).astype(np.float32))
             found = self._query_logits(points.to(self._device) if self._device is not None else points)
             if found.shape != points.shape[:1]:
                 raise ValueError(
-                    f"logits of shape {tuple(found.shape)} came back for {len(points)} points; return (Q,)."
+                    f"logits of shape {tuple(found.shape)} were returned for {len(points)} points; return shape (Q,)."
                 )
             logits[start : start + self._chunk] = found.float().cpu().numpy()
         if bad := int((~np.isfinite(logits)).sum()):
@@ -153,7 +162,7 @@ class _Queries:
         return logits
 
     def at_all_nodes(self, cells: int) -> Volume:
-        """Logits (R + 1, R + 1, R + 1) of a whole grid."""
+        """Return the (R + 1, R + 1, R + 1) logits at all nodes of a grid with R = `cells` cells per side."""
         sides = (cells + 1,) * 3
         volume = np.empty(sides, dtype=np.float32)
         flat = volume.reshape(-1)
@@ -173,7 +182,7 @@ def _checked_seeds(seeds: NDArray[np.floating] | Tensor | None) -> NDArray[np.fl
 
 
 def _marching_cubes(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices and faces where the volume over [-1, 1]^3 crosses 0, closed at the border."""
+    """Return the vertices and faces of the surface on which a volume over [-1, 1]^3 crosses 0, closed at the border."""
     padded = np.pad(volume.astype(np.float64), 1, mode="edge")  # an exact 0 counts as outside
     border = np.ones(padded.shape, dtype=np.bool_)
     border[1:-1, 1:-1, 1:-1] = False
@@ -183,7 +192,7 @@ def _marching_cubes(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.int
 
 
 def _marching_cubes_of(grid: SparseGrid) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The result of `_marching_cubes` for the same logits, from a sparse grid."""
+    """Return what `_marching_cubes` returns for the same logits, from a sparse grid."""
     keys, corners = grid.crossed_cells()
     vertices, faces = marching_cubes_of_cells(keys, corners, grid.cells + 3)
     return -1 + 2 * (vertices - 1) / grid.cells, faces

@@ -1,4 +1,4 @@
-"""Which cells of a regular grid a surface crosses, for watertight conversion and for sampling the inside."""
+"""Cells of a regular grid that a surface crosses, for watertight conversion and for drawing points inside a solid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,41 +14,50 @@ from lagem.geometry.mesh import Mesh
 Mask = NDArray[np.bool_]
 
 NEAR = 0.4  # maximum distance, in cells, from a point of the surface to the nearest lattice point
-LATTICE_POINTS = 1 << 21  # maximum number computed at a time
+LATTICE_POINTS = 1 << 21  # maximum number of lattice points computed at a time
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The cube [-reach, reach]^3 cut into R^3 cells; node i lies at -reach + i * spacing on each axis."""
+    """The cube [-reach, reach]^3, cut into R^3 cells. On each axis, node i lies at -reach + i * spacing.
+
+    cells: R, number of cells along a side.
+    reach: half the side of the cube.
+    """
 
     cells: int
     reach: float
 
     @property
     def spacing(self) -> float:
-        """Side of a cell."""
+        """Length of a cell's side."""
         return 2 * self.reach / self.cells
 
     def cell_of(self, points: NDArray[np.floating]) -> NDArray[np.int64]:
-        """(N, 3) cell of each (N, 3) point; points outside the cube get the nearest cell on its border."""
-        index = ((points + self.reach) / self.spacing).astype(np.int64)  # truncates; below -reach, the clip gives 0
+        """Return the (N, 3) cells that hold (N, 3) points; a point outside the cube gets the nearest cell in it."""
+        index = ((points + self.reach) / self.spacing).astype(np.int64)  # rounds towards 0, harmless due to the clip
         return np.clip(index, 0, self.cells - 1)
 
     def positions(self, nodes: NDArray[np.integer] | NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 3) coordinates of (N, 3) nodes, or of points between nodes if the numbers are not integers."""
+        """Return the (N, 3) coordinates of (N, 3) nodes. Numbers that are not integers give points between nodes."""
         return -self.reach + self.spacing * nodes.astype(np.float64)
 
 
 def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
-    """(R, R, R), True for cells that hold a point of a lattice laid over each triangle of the surface.
+    """Find the cells that a surface crosses, from a lattice of points that is laid over each of its triangles.
 
-    Every point of the surface has a lattice point within `near` cells. So each node less than 1 - `near` cells from
-    the surface is a corner of a True cell, and a cell that is neither True nor next to a True one contains no surface.
+    Every point of the surface has a lattice point within `near` cells. So each node that is less than 1 - `near` cells
+    from the surface is a corner of a True cell. A cell that is neither True nor next to a True cell contains no
+    surface.
 
     Args:
-        mesh: Inside the cube.
-        grid: R cells per side.
-        near: Maximum distance, in cells, from a point of the surface to the nearest lattice point; in (0, 1).
+        mesh: The surface, inside the cube.
+        grid: The grid.
+        near: Maximum distance, in cells, from a point of the surface to the nearest lattice point; from 0 to 1,
+            exclusive.
+
+    Returns:
+        (R, R, R) bool, True for cells that hold a lattice point.
     """
     along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing  # hypot(along, across) / 2 < near cells
     crossed = np.zeros((grid.cells,) * 3, dtype=np.bool_)
@@ -60,7 +69,7 @@ def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
     height = np.linalg.norm(np.cross(end - start, apex - start), axis=1) / np.where(base > 0, base, 1)
     columns = 1 + np.maximum(np.ceil(base / along), 1).astype(np.int64)
     rows = 1 + np.maximum(np.ceil(height / across), 1).astype(np.int64)
-    crossed[tuple(grid.cell_of(mesh.vertices[np.unique(mesh.faces)]).T)] = True  # enough for small faces
+    crossed[tuple(grid.cell_of(mesh.vertices[np.unique(mesh.faces)]).T)] = True  # for small faces, the vertices suffice
     large = (rows > 2) | (columns > 2)
     start, end, apex, rows, columns = (values[large] for values in (start, end, apex, rows, columns))
     ends = np.cumsum(rows * columns)
@@ -81,7 +90,15 @@ def _lattice(
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Points in rows parallel to each triangle's longest edge, from its apex to that edge."""
+    """Return lattice points of F triangles, in rows parallel to a triangle's longest edge, from the apex to the edge.
+
+    Args:
+        start: (F, 3) start of the longest edge.
+        end: (F, 3) end of the longest edge.
+        apex: (F, 3) vertex opposite to the longest edge.
+        rows: (F,) number of rows.
+        columns: (F,) number of points in each row.
+    """
     counts = rows * columns
     face = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -92,12 +109,12 @@ def _lattice(
 
 
 def corners_of(cells: Mask) -> Mask:
-    """(R + 1, R + 1, R + 1), True at every corner of the True cells among (R, R, R)."""
+    """Return (R + 1, R + 1, R + 1) nodes, True for every corner of the True cells among (R, R, R)."""
     return any_corner(np.pad(cells, 1))
 
 
 def any_corner(nodes: Mask) -> Mask:
-    """(R, R, R), True for cells with at least one True corner among (R + 1, R + 1, R + 1) nodes."""
+    """Return (R, R, R) cells, True for cells with at least one True corner among (R + 1, R + 1, R + 1) nodes."""
     for axis in range(3):
         nodes = np.moveaxis(nodes, axis, 0)
         nodes = np.moveaxis(nodes[:-1] | nodes[1:], 0, axis)
@@ -110,13 +127,16 @@ def finer_cells(
     inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
     distance_to: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> tuple[NDArray[np.int64], Grid]:
-    """Split cells that hold a solid into eighths; return those that can hold some of it, and their grid of 2R.
+    """Split cells into eighths, and keep those that may hold some of a solid.
 
     Args:
-        cells: (N, 3), as returned by `cells_of_solid`.
-        grid: Their grid.
-        inside: Occupancy, (N, 3) to (N,).
-        distance_to: Distance to the surface, (N, 3) to (N,).
+        cells: (N, 3) cells that together hold the solid, as `cells_of_solid` returns them.
+        grid: The grid of these cells.
+        inside: Occupancy of the solid; maps (N, 3) points to (N,) bool.
+        distance_to: Maps (N, 3) points to their (N,) distances from the surface.
+
+    Returns:
+        The kept cells, and their grid, which has 2R cells along a side.
     """
     finer = Grid(cells=2 * grid.cells, reach=grid.reach)
     eighths = (2 * cells[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T).reshape(-1, 3)
@@ -129,16 +149,20 @@ def finer_cells(
 def cells_of_solid(
     mesh: Mesh, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], grid: Grid
 ) -> NDArray[np.int64]:
-    """(N, 3) cells that together hold all of a closed mesh's solid; few of them hold none of it.
+    """Find cells that together hold the whole solid that a closed mesh bounds; only few of them hold none of it.
 
     Args:
-        mesh: Inside the cube.
-        inside: Occupancy, (N, 3) to (N,); queried once for each connected region of cells away from the surface.
-        grid: The cells.
+        mesh: The mesh, inside the cube.
+        inside: Occupancy of the solid; maps (N, 3) points to (N,) bool. It is queried once for each connected region of
+            cells away from the surface.
+        grid: The grid.
+
+    Returns:
+        (N, 3) cells.
     """
     near = any_corner(corners_of(crossed_cells(mesh, grid, near=0.95)))
     region, count = ndimage.label(~near)
-    member = np.empty(count + 1, dtype=np.int64)  # one cell of each region, whichever is written last
+    member = np.empty(count + 1, dtype=np.int64)  # one cell of each region; which one does not matter
     member[region.reshape(-1)] = np.arange(region.size)
     centres = grid.positions(np.stack(np.unravel_index(member, region.shape), axis=1) + 0.5)
     solid = inside(centres)

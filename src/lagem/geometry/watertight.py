@@ -1,9 +1,9 @@
-"""Any triangles → a closed surface: unsigned distance, flood fill from outside, marching cubes, vertices moved back.
+"""Conversion of any triangles to a closed surface, by a flood fill from outside.
 
-Grid nodes within about half a cell of the input form a wall that a flood fill from outside cannot pass; what the flood
-does not reach is solid. Marching cubes around the solid gives a closed mesh about half a cell too large, and each of
-its vertices is moved to the closest point of the input. An open sheet has no solid behind it, so it becomes a plate:
-its front stays exact, and its back lies `thickness` behind the front, as when a modelling program solidifies a sheet.
+Grid nodes within about half a cell of the input form a wall, which the flood cannot pass. What the flood does not reach
+is solid. Marching cubes around the solid gives a closed mesh that is about half a cell too large. Then each of its
+vertices is moved to the closest point of the input. An open sheet has no solid behind it, so it becomes a plate: its
+front stays exact, and its back lies `thickness` behind the front, as when a modelling program solidifies a sheet.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from lagem.geometry.voxels import Grid, Mask, corners_of, crossed_cells
 
 # R cells along a side of the grid, K vertices of the result
 
-REACH = 1.03  # of the grid: the unit sphere and some cells around it
-MARGIN = 2  # cells of air around the surface
-WALL = 0.55  # cells; if two neighbouring nodes are farther than 0.5 from the input, it does not pass between them
+REACH = 1.03  # the grid covers [-REACH, REACH]^3: the unit sphere and some cells around it
+MARGIN = 2  # number of empty cells around the surface
+WALL = 0.55  # in cells; at least 0.5, since the input may lie midway between two neighbouring nodes
 FROM_THE_FRONT = 0.99  # a vertex is in front of a face if cos(normal, direction to the vertex) is at least this
-CHECKED_FACES = 4096  # sampled to decide whether all faces must be checked
-LEAST_BARE = 0.005  # fraction of the sample with outside on both sides from which all faces are checked
+CHECKED_FACES = 4096  # about this number of faces are sampled to decide whether all faces must be checked
+LEAST_BARE = 0.005  # all faces are checked if at least this fraction of the sample has outside on both sides
 
 
 @dataclass(frozen=True)
 class Watertight:
-    """A closed mesh and how it was made.
+    """A closed mesh, and how it was made.
 
-    mesh: closed, faces outward, in the frame of the input.
+    mesh: the closed mesh, with its faces outward, in the frame of the input.
     inside: its occupancy.
     sheet_share: fraction of its vertices that were moved off the input to give a sheet its thickness.
     """
@@ -45,36 +45,45 @@ class Watertight:
 
 @dataclass(frozen=True)
 class Nodes:
-    """A block of (X, Y, Z) nodes of a grid that starts at node `first`; everything beyond the block is outside."""
+    """A block of nodes of a grid; everything beyond the block is outside.
+
+    grid: the grid.
+    first: (3,) index of the block's lowest node in the grid.
+    shape: number of nodes of the block along each axis.
+    """
 
     grid: Grid
     first: NDArray[np.int64]
     shape: tuple[int, ...]
 
     def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(N, 3) coordinates of (N, 3) nodes, counted from `first`."""
+        """Return the (N, 3) coordinates of (N, 3) nodes, whose indices count from `first`."""
         return self.grid.positions(nodes + self.first)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
-        """Nearest node to each of (N, 3) points, as three (N,) indices; beyond the block, a node on its border."""
+        """Find the node of the block that is nearest to each of (N, 3) points.
+
+        Returns:
+            The indices of the nodes along the three axes, (N,) each, counted from `first`.
+        """
         node = np.rint((points + self.grid.reach) / self.grid.spacing).astype(np.int64) - self.first
         return tuple(np.clip(node, 0, np.array(self.shape) - 1).T)
 
 
 def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.01) -> Watertight:
-    """Closed mesh around everything that cannot be reached from outside.
+    """Make a closed mesh around everything that cannot be reached from outside.
 
-    Gaps narrower than about a cell are closed; hollows without a wider opening are filled.
+    Gaps narrower than about a cell are closed, and hollows without a wider opening are filled.
 
     Args:
         mesh: Any triangles, in the unit sphere.
-        resolution: R; a cell measures 2.06 / R.
+        resolution: R, number of cells along a side of the grid; the side of a cell is 2.06 / R.
         thickness: Thickness of the plates that open sheets become, in unit-sphere units.
     """
-    mesh, _ = without_doubles(mesh)  # either of two coincident faces could be found as the nearest
+    mesh, _ = without_doubles(mesh)  # else it would be left to chance which of two coincident faces is the nearest
     grid = Grid(cells=resolution, reach=REACH)
     crossed, first = _cropped(crossed_cells(mesh, grid))
-    near = corners_of(crossed)  # all nodes within 0.6 cells of the surface, and some around them
+    near = corners_of(crossed)  # holds all nodes within 0.6 cells of the surface, and some more
     nodes = Nodes(grid, first, near.shape)
     distance_to = DistanceTo(mesh)
     at, wall_distance = np.nonzero(near), WALL * grid.spacing
@@ -95,12 +104,13 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     sheet = np.zeros(len(start), dtype=np.bool_)
     turned = facing < FROM_THE_FRONT
     sheet[turned] = ~_solid_behind(nearest[turned], direction[turned], mesh, nodes, outside, wall)
-    lift = np.where(sheet, thickness / 2 * (1 - facing), 0)  # 0 in front, half the thickness at a rim, all on the back
+    # distance to the input: 0 at the front of a sheet, half the thickness at its rim, the whole thickness at its back
+    lift = np.where(sheet, thickness / 2 * (1 - facing), 0)
     result = Mesh(nearest + lift[:, None] * direction, faces)
     inside = WindingNumber(result)
 
     bare = _bare_vertices(result, inside)
-    if bare.any():  # two fronts coincide: each gets half the thickness
+    if bare.any():  # both sides of a sheet count as fronts, so they coincide: each is moved by half the thickness
         lift[bare] = np.maximum(lift[bare], thickness / 2)
         result = Mesh(nearest + lift[:, None] * direction, faces)
         inside = WindingNumber(result)
@@ -108,7 +118,11 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
 
 
 def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
-    """The block of the grid with all crossed cells and MARGIN more on every side, and the index of its first cell."""
+    """Return the block of the grid that holds all crossed cells and MARGIN more on every side.
+
+    Returns:
+        The cells of the block, and the (3,) index of its first cell in the grid.
+    """
     used = [np.flatnonzero(crossed.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     first = np.array([max(cells[0] - MARGIN, 0) for cells in used])
     x, y, z = (slice(start, cells[-1] + 1 + MARGIN) for start, cells in zip(first, used, strict=True))
@@ -116,7 +130,7 @@ def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
 
 
 def _reached_from_outside(wall: Mask) -> Mask:
-    """Nodes connected to the grid's corner by steps between neighbours that are not wall."""
+    """Return the nodes that a path of neighbouring nodes outside the wall connects to the first corner of the block."""
     label, _ = ndimage.label(~wall)
     reached: Mask = label == label[0, 0, 0]
     return reached
@@ -125,10 +139,12 @@ def _reached_from_outside(wall: Mask) -> Mask:
 def _outside_the_wall(
     vertices: NDArray[np.float64], outside: Mask, nodes: Nodes, distance_to: DistanceTo
 ) -> NDArray[np.float64]:
-    """Move each vertex, which is on an edge between an outside and a wall node, to a point certainly on its own side.
+    """Move each vertex to a point that is certainly on the same side of the input as its outside node.
 
-    Near a sheet thinner than a cell, the distance is not linear along such an edge, so the vertex may lie beyond the
-    sheet. From the outside node, it is safe to go as far as the node's distance exceeds the wall's.
+    A vertex lies on an edge between an outside node and a wall node. Near a sheet that is thinner than a cell, the
+    distance to the input is not linear along such an edge, so the vertex may lie beyond the sheet. It is therefore
+    moved to a safe point on the edge. The distance from the outside node to this point is the distance of the node from
+    the input, minus the distance within which nodes belong to the wall.
     """
     low, high = np.floor(vertices).astype(np.int64), np.ceil(vertices).astype(np.int64)
     high_is_outside = outside[tuple(high.T)][:, None]
@@ -142,11 +158,15 @@ def _outside_the_wall(
 def _solid_behind(
     surface: NDArray[np.float64], direction: NDArray[np.float64], mesh: Mesh, nodes: Nodes, outside: Mask, wall: Mask
 ) -> NDArray[np.bool_]:
-    """(K,) whether the input encloses the region behind a point of its surface, seen along -direction.
+    """Decide for points on the input's surface whether the region behind each point, along -direction, is solid.
 
-    It does if the node two cells behind is neither outside nor wall. Otherwise, it does if the winding number says
-    inside a quarter of a cell behind, unless the flood reached two cells behind and the winding number says inside
-    there too: then the flood came in through an opening, and the point is on the back of a sheet.
+    It is solid if the node two cells behind the point is neither outside nor wall. Otherwise, it is solid if the point
+    a quarter of a cell behind is inside by the winding number, with one exception: if the flood reached the node two
+    cells behind, and the winding number says inside there, too, then the flood came in through an opening, and the
+    point is on the back of a sheet.
+
+    Returns:
+        (K,) bool, True if it is solid.
     """
     winding, cell = WindingNumber(mesh), nodes.grid.spacing
     deep = surface - 2 * cell * direction
@@ -160,12 +180,16 @@ def _solid_behind(
 
 
 def _bare_vertices(mesh: Mesh, inside: WindingNumber) -> NDArray[np.bool_]:
-    """(K,) True for vertices of faces with outside on both sides; all False if a sample has hardly any such faces."""
+    """Find the vertices of faces that have outside on both sides.
+
+    Returns:
+        (K,) bool; all False if hardly any face of a sample has outside on both sides.
+    """
     normals, areas = mesh.normals_and_areas()
     centroids = mesh.vertices[mesh.faces].mean(axis=1)
 
     def bare(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-        faces = faces[~inside(centroids[faces] - PROBE * normals[faces])]  # few remain, so few fronts are queried
+        faces = faces[~inside(centroids[faces] - PROBE * normals[faces])]  # few faces remain for the second query
         return faces[~inside(centroids[faces] + PROBE * normals[faces])]
 
     real = np.flatnonzero(areas > 0)

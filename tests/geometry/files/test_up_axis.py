@@ -124,7 +124,7 @@ def test_the_far_case_keeps_its_bounds_in_every_format_or_warns(tmp_path):
             mesh.save(tmp_path / f"box{ending}")
         back = load_mesh(tmp_path / f"box{ending}").turned("z")
         np.testing.assert_allclose(back.vertices.min(axis=0), mesh.vertices.min(axis=0), rtol=0, atol=1e-6)
-    with pytest.warns(UserWarning, match=r"\.stl keeps float32"):
+    with pytest.warns(UserWarning, match=r"\.stl stores float32"):
         mesh.save(tmp_path / "box.stl")
 
 

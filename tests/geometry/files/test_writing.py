@@ -55,7 +55,7 @@ def test_other_programs_read_what_is_saved(ending, sphere, tmp_path):
 
 def test_an_stl_that_loses_accuracy_is_warned_of(sphere, tmp_path):
     path = tmp_path / "far.stl"
-    with pytest.warns(UserWarning, match=r"far\.stl: \.stl keeps float32, which moves vertices by .* of the extent"):
+    with pytest.warns(UserWarning, match=r"far\.stl: \.stl stores float32, .* by up to .* of the mesh's extent"):
         Mesh(sphere.vertices + 5e6, sphere.faces).save(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -64,7 +64,7 @@ def test_an_stl_that_loses_accuracy_is_warned_of(sphere, tmp_path):
 
 @pytest.mark.parametrize("ending", [".glb", ".stl"])
 def test_coordinates_beyond_float32_are_refused(ending, sphere, tmp_path):
-    with pytest.raises(ValueError, match="cannot hold its coordinates"):
+    with pytest.raises(ValueError, match="cannot hold the mesh's coordinates"):
         Mesh(sphere.vertices * 1e39, sphere.faces).save(tmp_path / f"vast{ending}")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,1 +1,1 @@
-"""What `extract_surface` is made of: logits at nodes, refined levels, the audit of skipped cells, marching cubes."""
+"""The parts of `extract_surface`: grids of logits, their refinement, the audit of skipped cells, marching cubes."""

@@ -1,8 +1,8 @@
-"""What coarse to fine may have missed: probes at the centres of skipped cells, and the bound that they give.
+"""Audit of a sparse grid: an estimate of what was missed, from probes at the centres of the cells that were skipped.
 
-A cell is skipped if all its corners have the same sign. It can hide a part only if the field crosses 0 inside it, so
-the most suspicious cells are those with a corner closest to 0, relative to the cell's size; they lie next to refined
-ones.
+A cell is skipped if all its corners have the same sign. It can hide a part only if the field crosses 0 inside it. So a
+cell is the more suspicious, the closer to 0 the logit at one of its corners is, relative to the size of the cell. The
+most suspicious cells lie next to refined ones.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from lagem.geometry.extraction.sparse import SparseGrid
 
 # S skipped cells, n probes
 
-BUDGET = 0.1  # probes of a round, as a fraction of the queries before the audit
+BUDGET = 0.1  # number of probes in a round, as a fraction of the queries before the audit
 SUSPICIOUS = 0.75  # fraction of a round's probes that go to the most suspicious cells
 TOLERANCE = 0.002  # if a larger fraction of a round's probes finds something, a whole coarse level is refined
 ROUNDS = 4  # from this round on, a whole coarse level is refined if any probe finds something
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # of the bound on the number of missed cells
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Audit:
     """The result of an audit, whose last round of probes found nothing.
 
     probes: Number of probes in all rounds.
-    found: Number of probes whose sign differed from their cell's corners; what they found is in the mesh.
-    skipped: S, number of cells that were not refined, without the most suspicious ones, which were all probed.
-    missed: With 95% confidence, fewer than this many skipped cells differ in sign between centre and corners.
+    found: Number of probes whose sign differed from that of their cell's corners. What they found is part of the mesh.
+    skipped: S, number of cells that were not refined. The most suspicious ones are left out, since all were probed.
+    missed: Bound on the number of skipped cells whose centre differs in sign from their corners; with 95% confidence,
+        there are fewer.
     """
 
     probes: int
@@ -46,11 +47,11 @@ class Audit:
 
 
 def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.random.Generator) -> Audit:
-    """Probe skipped cells, refine what is found, and probe again until nothing is found.
+    """Probe skipped cells, refine the grid around what is found, and repeat this until nothing is found.
 
     Args:
-        grid: The grid, after its sign changes have been followed.
-        ask: Logits (Q,) at (Q, 3) nodes of the finest grid.
+        grid: The grid, whose sign changes must have been followed.
+        ask: Maps (Q, 3) nodes of the finest grid to their (Q,) logits.
         asked: Number of queries so far, which limits the number of probes in a round.
         rng: Chooses the probes.
     """
@@ -74,15 +75,18 @@ def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.
             grid.refine_all_of(dense_levels)
             dense_levels += 1
     rest, drawn = len(middle) - certain, count - certain
-    doubt = (1 - CONFIDENCE) / 2**round  # any round could end by chance; the total stays below 1 - CONFIDENCE
+    doubt = (1 - CONFIDENCE) / 2**round  # the audit may end by chance after any round; the sum is below 1 - CONFIDENCE
     missed = int(np.ceil(rest * (1 - doubt ** (1 / drawn)))) if drawn else rest
     return Audit(probes=probes, found=found, skipped=rest, missed=min(missed, rest))
 
 
 def _skipped(grid: SparseGrid) -> tuple[Nodes, NDArray[np.bool_], Values]:
-    """For each cell not refined: the finest node at its centre, whether its corners are inside, and its suspicion.
+    """List the S cells that are not refined.
 
-    The lower the suspicion, the more suspicious the cell.
+    Returns:
+        For each cell, the node of the finest grid at its centre, (S, 3); whether its corners are inside, (S,); and the
+        smallest absolute logit at its corners, relative to the cell's size, (S,). The lower this value, the more
+        suspicious is the cell.
     """
     middles, inside, suspicion = [np.empty((0, 3), dtype=np.int64)], [np.empty(0, dtype=np.bool_)], [np.empty(0)]
     for level in grid.levels:

@@ -1,6 +1,6 @@
-"""Marching cubes: PyMCubes on a dense volume, and PyMCubes' triangle table on crossed cells only.
+"""Marching cubes, either by PyMCubes on a dense volume, or by its triangle table on the crossed cells only.
 
-Both give identical bytes: vertices and faces in PyMCubes' order, and vertices by its arithmetic.
+Both give identical bytes, because the second also uses PyMCubes' order of vertices and faces, and its arithmetic.
 """
 
 import functools
@@ -10,23 +10,24 @@ from numpy.typing import NDArray
 
 from lagem.geometry.extraction.key_index import KeyIndex, Keys
 
-# K crossed cells, V vertices, F faces. A cell's 12 edges: the axis each runs along, and its position on the other two.
+# K crossed cells, V vertices, F faces
 
-AXIS = np.repeat([0, 1, 2], 4)
-AT = np.tile(np.indices((2, 2)).reshape(2, 4).T, (3, 1))  # (12, 2), on the two other axes in order
-ALONG = np.eye(3, dtype=np.int64)[AXIS]
+# the 12 edges of a cell
+AXIS = np.repeat([0, 1, 2], 4)  # (12,) axis along which each edge runs
+AT = np.tile(np.indices((2, 2)).reshape(2, 4).T, (3, 1))  # (12, 2) position of each edge on the two other axes
+ALONG = np.eye(3, dtype=np.int64)[AXIS]  # (12, 3) step from the lower to the upper end of each edge
 LOW = np.stack([np.insert(at, axis, 0) for axis, at in zip(AXIS, AT, strict=True)])  # (12, 3) lower end of each edge
 
 
 def marching_cubes(volume: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Triangles where the volume crosses 0, facing the negative side.
+    """Make triangles on the surface on which a volume crosses 0; they face the negative side.
 
     Args:
-        volume: (X, Y, Z) float64, > 0 inside.
+        volume: (X, Y, Z) float64, positive inside.
 
     Returns:
-        vertices (V, 3) float64 in units of nodes, each on an edge between two neighbouring nodes, and faces (F, 3)
-        int64. The surface is closed if the whole border of the volume is outside.
+        The vertices (V, 3) float64 and the faces (F, 3) int64. Coordinates are indices of nodes, and each vertex lies
+        on an edge between two neighbouring nodes. The surface is closed if the whole border of the volume is outside.
     """
     import mcubes
 
@@ -42,24 +43,24 @@ def marching_cubes(volume: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
 def marching_cubes_of_cells(
     keys: Keys, corners: NDArray[np.float64], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The result of `marching_cubes` for a volume of which only the crossed cells are known.
+    """Return what `marching_cubes` returns, for a volume of which only the crossed cells are known.
 
     Args:
-        keys: (K,) keys of all crossed cells, sorted: the key of each cell's lowest node in a volume of `side` nodes
-            per side. No node on the volume's border may be inside.
-        corners: (K, 8) values, the last axis fastest.
-        side: Nodes per side of the volume.
+        keys: (K,) keys of all crossed cells, sorted. The key of a cell is the index of its lowest node in the flattened
+            volume. No node on the volume's border may be inside.
+        corners: (K, 8) values at the corners of the cells; the last axis varies fastest.
+        side: Number of nodes per side of the volume.
 
     Returns:
-        vertices (V, 3) and faces (F, 3).
+        The vertices (V, 3) and the faces (F, 3).
     """
     inside = corners > 0
     pattern = inside @ (1 << np.arange(8))
     stride = np.array([side * side, side, 1])
     low = np.stack(np.unravel_index(keys, (side,) * 3), axis=1)
 
-    # A vertex is made by the first cell that has its edge: the cell for which that edge is the far one of its axis, at
-    # (1, 1) on the other two. A cell makes its vertices on x, y, z in this order.
+    # A vertex is made by the first cell that has the vertex's edge. In this cell, the edge is the last one along its
+    # axis, at (1, 1) on the two other axes. A cell makes its vertices on the edges along x, y and z, in this order.
     far = LAST_EDGES
     ends = LOW[far] @ [4, 2, 1], (LOW + ALONG)[far] @ [4, 2, 1]
     made = inside[:, ends[0]] != inside[:, ends[1]]
@@ -67,7 +68,7 @@ def marching_cubes_of_cells(
     cell, slot = np.nonzero(made)
     below, above = corners[cell, ends[0][slot]], corners[cell, ends[1][slot]]
     vertices = (low[cell] + LOW[far][slot]).astype(np.float64)
-    on_x = slot == 0  # there PyMCubes interpolates from the upper to the lower end
+    on_x = slot == 0  # on edges along x, PyMCubes interpolates from the upper to the lower end
     start, along = np.where(on_x, above, below), np.where(on_x, -1.0, 1.0)
     other = np.where(on_x, below, above)
     rows = np.arange(len(cell))
@@ -82,7 +83,7 @@ def marching_cubes_of_cells(
     owner = np.empty((len(keys), 4), dtype=np.int64)
     faces = np.empty(edges.shape, dtype=np.int64)
     for axis in range(3):
-        for place in range(4):  # the owner of an edge is one step back on each axis on which the edge is not far
+        for place in range(4):  # the cell that makes the edge's vertex is one step back on each axis with position 0
             step = np.insert(AT[4 * axis + place] - 1, axis, 0) @ stride
             owner[:, place] = owners.find(keys + step) if step else np.arange(len(keys))
         row, column = np.nonzero(AXIS[edges] == axis)
@@ -90,12 +91,16 @@ def marching_cubes_of_cells(
     return vertices, faces
 
 
-LAST_EDGES = np.array([3, 7, 11])  # the edges at (1, 1), along x, y, z
+LAST_EDGES = np.array([3, 7, 11])  # the edges along x, y and z that are at (1, 1) on the two other axes
 
 
 @functools.cache
 def _triangles() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each pattern of inside corners, up to 5 triangles as (256, 5, 3) edges, and their number; from PyMCubes."""
+    """Derive PyMCubes' table of triangles, by running it on a cell with each of the 256 patterns of inside corners.
+
+    Returns:
+        For each pattern, up to 5 triangles, (256, 5, 3), each given by three edges, and the (256,) number of triangles.
+    """
     triangles, counts = np.zeros((256, 5, 3), dtype=np.int64), np.zeros(256, dtype=np.int64)
     middles = LOW + ALONG / 2
     for pattern in range(256):

@@ -1,4 +1,4 @@
-"""Int64 keys numbered in order of arrival: the sparse counterpart of an array over a whole grid."""
+"""A map from int64 keys to consecutive numbers, which replaces an array over a whole grid if few of its keys occur."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,19 @@ Keys = NDArray[np.int64]
 
 
 class KeyIndex:
-    """A map from keys to 0, 1, 2, …, kept as a few sorted runs, each at least twice as long as the next."""
+    """Numbers keys 0, 1, 2, … in the order in which they are added.
+
+    The keys are kept in a few sorted runs, each of which is at least twice as long as the next.
+
+    count: number of keys.
+    """
 
     def __init__(self) -> None:
         self._runs: list[tuple[Keys, NDArray[np.int64]]] = []
         self.count = 0
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
-        """(K,) numbers of keys, -1 for unknown ones; sorted keys are found fastest."""
+        """Return the (K,) numbers of keys, -1 for unknown keys. It is fastest if the keys are sorted."""
         numbers = np.full(keys.shape, -1, dtype=np.int64)
         for known, number in self._runs:
             at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
@@ -24,7 +29,7 @@ class KeyIndex:
         return numbers
 
     def add(self, keys: Keys) -> None:
-        """Assign numbers to (K,) keys, which must be sorted, distinct and not yet known."""
+        """Assign the next numbers to (K,) keys, which must be sorted, distinct and not yet known."""
         if len(keys) == 0:
             return
         self._runs.append((keys, np.arange(self.count, self.count + len(keys))))
@@ -36,6 +41,6 @@ class KeyIndex:
 
 
 def distinct(keys: Keys) -> Keys:
-    """The distinct keys, sorted; `np.unique` hashes them, which is slower."""
+    """Return the distinct keys, sorted. It is faster than `np.unique`, which uses a hash table."""
     keys = np.sort(keys, axis=None)
     return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys

@@ -1,8 +1,8 @@
-"""Grids of doubling resolution, each known only inside the refined cells of the next coarser grid.
+"""Grids of doubling resolution, each of which is known only inside the refined cells of the next coarser grid.
 
-A cell has the key of its lowest node. Nodes of a refined grid are stored in blocks of 2 x 2 x 2, one for each coarser
-node that they round down to. A node that was never queried lies in cells of a coarser grid whose corners all have the
-same sign, and counts as having that sign.
+The key of a node is its index in the flattened grid; a cell has the key of its lowest node. The nodes of a refined grid
+are stored in blocks of 2 x 2 x 2. All nodes of a block round down to the same node of the coarser grid. A node that was
+never queried lies in cells of a coarser grid whose corners all have the same sign, and counts as having that sign.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,39 +13,43 @@ from numpy.typing import NDArray
 
 from lagem.geometry.extraction.key_index import KeyIndex, Keys, distinct
 
-# R cells per side, so R + 1 nodes; Q nodes, P refined cells ("parents"), B blocks
+# R cells per side, so R + 1 nodes per side; Q nodes, K cells, P refined cells ("parents")
 
 Nodes = NDArray[np.int64]  # (Q, 3)
 Values = NDArray[np.float32]
-Ask = Callable[[Nodes, int], Values]  # (Q, 3) nodes of a grid of R cells per side to (Q,) logits
+Ask = Callable[[Nodes, int], Values]  # maps (Q, 3) nodes, and the R of their grid, to (Q,) logits
 
-OCTANTS = np.indices((2, 2, 2)).reshape(3, 8).T
-TRIPLES = np.indices((3, 3, 3)).reshape(3, 27).T
-SLICE = 1 << 16  # parents whose cells are listed at a time
-CHILD_CORNERS = np.ravel_multi_index(tuple((OCTANTS[:, None] + OCTANTS).transpose(2, 0, 1)), (3, 3, 3))  # (8, 8)
+OCTANTS = np.indices((2, 2, 2)).reshape(3, 8).T  # the corners of a cell, relative to its lowest node
+TRIPLES = np.indices((3, 3, 3)).reshape(3, 27).T  # the finer nodes in a parent, relative to its lowest node
+SLICE = 1 << 16  # number of parents whose cells are listed at a time
+# (8, 8): for each of a parent's 8 cells, the indices of its corners among the 27 nodes of the parent
+CHILD_CORNERS = np.ravel_multi_index(tuple((OCTANTS[:, None] + OCTANTS).transpose(2, 0, 1)), (3, 3, 3))
 
 
 def keys_of(nodes: Nodes, cells: int) -> Keys:
-    """Keys of (..., 3) nodes of a grid of `cells` cells per side."""
+    """Return the keys of (..., 3) nodes of a grid with `cells` cells per side."""
     return (nodes[..., 0] * (cells + 1) + nodes[..., 1]) * (cells + 1) + nodes[..., 2]
 
 
 def nodes_of(keys: Keys, cells: int) -> Nodes:
-    """(..., 3) nodes of keys."""
+    """Return the (..., 3) nodes that have the given keys in a grid with `cells` cells per side."""
     rest, z = np.divmod(keys, cells + 1)
     x, y = np.divmod(rest, cells + 1)
     return np.stack([x, y, z], axis=-1)
 
 
 def is_crossed(corners: Values) -> NDArray[np.bool_]:
-    """Whether the (..., 8) corners of cells are not all on the same side."""
+    """Decide for (..., 8) logits at the corners of cells whether each cell has corners on both sides of the surface."""
     inside = corners > 0
     crossed: NDArray[np.bool_] = np.logical_xor(inside.any(axis=-1), inside.all(axis=-1))
     return crossed
 
 
 def is_near(corners: Values, near: float) -> NDArray[np.bool_]:
-    """Whether any of the (..., 8) corners of cells is within `near` of 0, so that a sign change may hide inside."""
+    """Decide for (..., 8) logits at the corners of cells whether each cell has a logit within `near` of 0.
+
+    A sign change may hide inside such a cell.
+    """
     least: NDArray[np.bool_] = np.abs(corners).min(axis=-1) < near
     return least
 
@@ -58,31 +62,31 @@ class Base:
 
     @property
     def cells(self) -> int:
-        """R."""
+        """R, number of cells per side."""
         return len(self.values) - 1
 
     def known(self, nodes: Nodes) -> Values:
-        """(Q,) logits of nodes."""
+        """Return the (Q,) logits at nodes."""
         return self.values[tuple(nodes.T)]
 
     def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
-        """(Q,) whether nodes are inside."""
+        """Return whether nodes are inside, (Q,) bool."""
         return self.known(nodes) > 0
 
     def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
-        """All cells with their (K, 8) corners, in slices."""
+        """Yield all cells, in slices: their (K,) keys, and the (K, 8) logits at their corners."""
         for x in range(self.cells):
             nodes = np.stack(np.meshgrid([x], *[np.arange(self.cells)] * 2, indexing="ij"), axis=-1).reshape(-1, 3)
             yield keys_of(nodes, self.cells), np.stack([self.known(nodes + octant) for octant in OCTANTS], axis=1)
 
 
 class Refined:
-    """The grid of 2R cells per side, known inside the coarser cells that `refine` was given or reached from those.
+    """A grid of 2R cells per side. It is known inside the coarser cells that `refine` was given, or reached from those.
 
     Args:
-        coarser: The grid of R cells per side.
-        ask: Logits at nodes.
-        near: Logit below which `is_near` counts a corner as near 0 on this grid.
+        coarser: The next coarser grid, of R cells per side.
+        ask: Returns the logits at nodes of a grid.
+        near: A cell of this grid is nearly crossed if the logit at a corner is closer to 0 than this.
     """
 
     def __init__(self, coarser: "Base | Refined", ask: Ask, near: float) -> None:
@@ -92,16 +96,18 @@ class Refined:
         self._blocks, self._parents = KeyIndex(), KeyIndex()
         self._block_keys: Keys = np.empty(0, dtype=np.int64)
         self._values: Values = np.empty((0, 8), dtype=np.float32)  # NaN where not queried
-        self._waves: list[tuple[Keys, NDArray[np.int64]]] = []  # parents, and (P, 8) numbers of their corners' blocks
+        # for each call of `_add`: the parents, and the (P, 8) numbers of the blocks of their corners
+        self._waves: list[tuple[Keys, NDArray[np.int64]]] = []
 
     def refine(self, parents: Keys) -> Keys:
-        """Query all nodes in coarse cells, then in neighbouring cells that a sign change reaches, and so on.
+        """Query all nodes in coarser cells, then in their neighbours that a sign change reaches, and so on.
 
         Args:
-            parents: Coarse cells, sorted and distinct, whose corners are known. Those already refined are skipped.
+            parents: Keys of the coarser cells, sorted and distinct. Their corners must be known. Cells that were
+                refined before are skipped.
 
         Returns:
-            Crossed or nearly crossed cells of this grid that have become known, sorted.
+            Keys of the crossed and nearly crossed cells of this grid that have become known, sorted.
         """
         near = []
         while len(parents := parents[self._parents.find(parents) < 0]):
@@ -112,11 +118,11 @@ class Refined:
         return distinct(np.concatenate(near)) if near else parents
 
     def is_refined(self, cells: Keys) -> NDArray[np.bool_]:
-        """Whether cells of the coarser grid are known here."""
+        """Return whether cells of the coarser grid were refined, so that their nodes are known in this grid."""
         return self._parents.find(cells) >= 0
 
     def known(self, nodes: Nodes) -> Values:
-        """(Q,) logits, NaN for nodes that were not queried."""
+        """Return the (Q,) logits at nodes; NaN for nodes that were not queried."""
         number = self._blocks.find(keys_of(nodes >> 1, self.coarser.cells))
         values = np.full(len(nodes), np.nan, dtype=np.float32)
         asked = number >= 0
@@ -124,7 +130,7 @@ class Refined:
         return values
 
     def inside(self, nodes: Nodes) -> NDArray[np.bool_]:
-        """(Q,) whether nodes are inside; for nodes that were not queried, the coarser grids decide."""
+        """Return whether nodes are inside, (Q,) bool. For nodes that were not queried, the coarser grids decide."""
         values = self.known(nodes)
         inside, unknown = values > 0, np.isnan(values)
         if unknown.any():
@@ -132,7 +138,7 @@ class Refined:
         return inside
 
     def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
-        """This grid's cells inside refined coarser cells, with their (K, 8) corners, in slices."""
+        """Yield this grid's cells in refined coarser cells, in slices: their (K,) keys and (K, 8) logits at corners."""
         for parents, blocks in self._waves:
             for start in range(0, len(parents), SLICE):
                 part = slice(start, start + SLICE)
@@ -140,7 +146,12 @@ class Refined:
                 yield self._children(parents[part]).reshape(-1), corners.reshape(-1, 8)
 
     def border(self, axis: int, side: int) -> Iterator[tuple[Nodes, NDArray[np.bool_]]]:
-        """Known nodes (Q, 3) on one face of the cube, the lower (0) or upper (1) of an axis, and which are inside."""
+        """Yield the known nodes on one face of the cube: (Q, 3) nodes, and whether they are inside, (Q,) bool.
+
+        Args:
+            axis: The axis that is perpendicular to the face.
+            side: 0 for the face at the lower end of the axis, 1 for the one at the upper end.
+        """
         on_face = TRIPLES[:, axis] == 2 * side
         for parents, blocks in self._waves:
             low = nodes_of(parents, self.coarser.cells)
@@ -149,11 +160,11 @@ class Refined:
             yield nodes.reshape(-1, 3), (self._triples(blocks[there])[:, on_face] > 0).reshape(-1)
 
     def _children(self, parents: Keys) -> Keys:
-        """(P, 8) cells of this grid."""
+        """Return the (P, 8) keys of this grid's cells inside coarser cells."""
         return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
 
     def _add(self, parents: Keys) -> Values:
-        """Query the unknown nodes of new parents; returns all their (P, 27) logits."""
+        """Query the unknown nodes of new parents, and return the (P, 27) logits at all their nodes."""
         corners = parents[:, None] + keys_of(OCTANTS, self.coarser.cells)
         keys = distinct(corners)
         new = keys[self._blocks.find(keys) < 0]
@@ -166,7 +177,7 @@ class Refined:
         self._parents.add(parents)
         self._waves.append((parents, blocks))
 
-        needed = np.zeros(self._values.size, dtype=np.bool_)  # marks, not a sort, as a node may be in eight parents
+        needed = np.zeros(self._values.size, dtype=np.bool_)  # a node may be in eight parents; marking avoids a sort
         for entry in self._entries(blocks):
             needed[entry] = True
         wanted = np.flatnonzero(needed & np.isnan(self._values).ravel())
@@ -178,7 +189,7 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """For each of a parent's 27 nodes, the (P,) indices into the flattened values."""
+        """Return, for each of a parent's 27 nodes, the (P,) indices of the node's logits in the flattened values."""
         corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
         return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
 
@@ -187,9 +198,17 @@ class Refined:
         return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
 
     def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
-        """Neighbours of parents that a sign change reaches through a face or edge whose coarse corners share one sign.
+        """Find the neighbours of parents into which a sign change leads that the coarser grid does not show.
 
-        Neighbours whose own corners differ in sign are refined anyway.
+        This is the case if all coarser corners of a face or an edge have one sign, and the middle of the face or edge
+        has the other. Neighbours whose own corners differ in sign are refined anyway.
+
+        Args:
+            parents: (P,) keys of the parents.
+            inside: (P, 27) bool, whether each of their nodes is inside.
+
+        Returns:
+            Keys of the neighbours, sorted and distinct.
         """
         nodes = nodes_of(parents, self.coarser.cells)
         reached = [np.empty(0, dtype=np.int64)]
@@ -206,7 +225,12 @@ class Refined:
 
 
 def _hidden() -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """For each face and edge of a parent: its middle and corners among the 27, and the steps to the cells around it."""
+    """List the faces and edges of a parent.
+
+    Returns:
+        For each of them, the index of its middle and the indices of its corners among the parent's 27 nodes, and the
+        steps from the parent to the other cells that share the face or edge.
+    """
     found = []
     for middle in TRIPLES:
         fixed = middle != 1

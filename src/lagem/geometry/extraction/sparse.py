@@ -1,4 +1,4 @@
-"""A grid over a field, known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
+"""A grid of logits that are known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +19,28 @@ from lagem.geometry.extraction.levels import (
 
 # R cells per side of the finest grid, N points
 
-# A cell counts as nearly crossed if a corner is closer to 0 than this fraction of the median variation within crossed
-# cells. The fraction is larger in grids of fewer than 64 cells per side, whose cells can hide more.
+# A cell counts as nearly crossed if the logit at a corner is closer to 0 than this fraction of the median variation of
+# logits within a crossed cell. It is larger in grids with fewer than 64 cells per side, since larger cells hide more.
 MARGIN, COARSE_MARGIN = 0.3, 1.0
 
 
 class SparseGrid:
-    """Every sign change of the coarsest grid and everything connected to it, refined down to the finest grid.
+    """A grid that can be refined around the sign changes of its coarsest grid, and around given points.
+
+    base: the coarsest grid.
+    levels: the finer grids, each with twice the resolution of the one before.
 
     Args:
         base: (c + 1, c + 1, c + 1) logits of the coarsest grid.
         doublings: Number of finer levels, at least 1; R = c * 2^doublings.
-        ask: Logits at nodes.
+        ask: Returns the logits at nodes of a grid.
     """
 
     def __init__(self, base: Values, doublings: int, ask: Ask) -> None:
         self.base = Base(base)
         self._start, corners = _crossed(self.base)
         variation = float(np.median(np.ptp(corners, axis=1))) if len(corners) else 0.0
-        near = []  # thresholds of the grids, coarsest first
+        near = []  # for each grid, coarsest first: a corner whose logit is closer to 0 makes a cell nearly crossed
         for number in range(doublings + 1):
             cells = self.base.cells << number
             near.append((MARGIN if cells >= 64 else COARSE_MARGIN) * variation * self.base.cells / cells)
@@ -50,28 +53,32 @@ class SparseGrid:
 
     @property
     def cells(self) -> int:
-        """R."""
+        """R, number of cells per side of the finest grid."""
         return self.levels[-1].cells
 
     def follow_sign_changes(self) -> None:
-        """Refine the crossed and nearly crossed cells of the coarsest grid, and of each finer one."""
+        """Refine the crossed and nearly crossed cells of the coarsest grid, and then those of each finer grid."""
         self._descend(self._start, np.empty((0, 3)))
 
     def refine_around(self, points: NDArray[np.float64]) -> None:
-        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and follow what is found there."""
+        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and follow surfaces found there."""
         self._descend(np.empty(0, dtype=np.int64), points)
 
     def refine_all_of(self, number: int) -> None:
-        """Refine every cell of the grid that is `number` doublings finer than the coarsest; all must be known."""
+        """Refine every cell of the grid that is `number` doublings finer than the coarsest; it must be known everywhere."""
         grid = self.levels[number].coarser
         every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
         self._descend(np.sort(every), np.empty((0, 3)), first=number)
 
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
-        """Crossed cells of the finest grid, padded with one layer of cells, as `marching_cubes_of_cells` needs them.
+        """Return the crossed cells of the finest grid, padded with one layer of cells around the cube.
 
-        A node of that layer has the logit of its neighbour on the border, made negative and scaled so that a surface
-        cut by the border is closed `BEYOND` cells outside the cube.
+        A node of the layer gets the logit of its neighbour on the cube's border. This logit is made negative, and
+        scaled so that a surface that the border cuts is closed `BEYOND` cells outside the cube.
+
+        Returns:
+            (K,) keys of the cells in the padded grid, and their (K, 8) corners, as `marching_cubes_of_cells` takes
+            them.
         """
         side = self.cells + 3
         keys, corners = _crossed(self.levels[-1])
@@ -79,7 +86,7 @@ class SparseGrid:
         inside = self._inside_on_the_border()
         if len(inside) == 0:
             return inner, corners.astype(np.float64)
-        around = (inside[:, None] + OCTANTS).reshape(-1, 3)  # lowest corners, in the padded grid: node + 1
+        around = (inside[:, None] + OCTANTS).reshape(-1, 3)  # lowest nodes of the cells, counted in the padded grid
         outer = around[(around == 0).any(axis=1) | (around == side - 2).any(axis=1)]
         outer_keys = distinct(keys_of(outer, side - 1))
         all_keys = np.concatenate([inner, outer_keys])
@@ -94,21 +101,24 @@ class SparseGrid:
             parents = level.refine(distinct(np.concatenate([parents, touched])))
 
     def _inside_on_the_border(self) -> Nodes:
-        """Nodes of the finest grid on the cube's border that are inside."""
+        """Return the nodes of the finest grid that are inside and on the cube's border."""
         found = [np.empty((0, 3), dtype=np.int64)]
         for axis in range(3):
             others = [other for other in range(3) if other != axis]
             for side in range(2):
                 plane: NDArray[np.bool_] = np.greater(self.base.values.take(-side, axis), 0)
                 for level in self.levels:
-                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # unknown nodes: as the one they round down to
+                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # unknown nodes get the value they round down to
                     for nodes, inside in level.border(axis, side):
                         plane[tuple(nodes[:, others].T)] = inside
                 found.append(np.insert(np.argwhere(plane), axis, side * self.cells, axis=1))
         return np.concatenate(found)
 
     def _padded(self, cells: Nodes) -> NDArray[np.float64]:
-        """(K, 8) corners of cells of the padded grid; ±1 for nodes not queried, as only their signs matter."""
+        """Return the (K, 8) logits at the corners of cells of the padded grid.
+
+        A node that was not queried gets 1 or -1, since only its sign matters.
+        """
         nodes = cells[:, None] + OCTANTS - 1
         real = np.clip(nodes, 0, self.cells)
         corners = self.levels[-1].known(real.reshape(-1, 3)).astype(np.float64)
@@ -118,16 +128,16 @@ class SparseGrid:
         return np.where((nodes != real).any(axis=2), padding(corners), corners)
 
 
-BEYOND = 0.1  # cells by which a shape that the cube cuts extends beyond its border
+BEYOND = 0.1  # a shape that the cube's border cuts is closed at this distance beyond the border, in cells
 
 
 def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of nodes outside the cube from those of their neighbours on its border."""
+    """Return the logits of nodes outside the cube, given those of their neighbours on the cube's border."""
     return -np.abs(values) * ((1 - BEYOND) / BEYOND)
 
 
 def _crossed(grid: Base | Refined) -> tuple[Keys, Values]:
-    """The crossed cells among a grid's known cells, sorted, with their corners."""
+    """Return the keys of the crossed cells among a grid's known cells, sorted, and the logits at their corners."""
     keys, corners = [np.empty(0, dtype=np.int64)], [np.empty((0, 8), dtype=np.float32)]
     for some_keys, some_corners in grid.cells_with_corners():
         crossed = is_crossed(some_corners)
