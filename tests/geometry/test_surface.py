@@ -167,7 +167,7 @@ def test_empty_field_says_so(method):
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        (lambda points: ball()(points)[:, None], r"shape \(4096, 1\) came back"),
+        (lambda points: ball()(points)[:, None], r"shape \(4096, 1\) were returned"),
         (lambda points: ball()(points) / 0 * 0, "not finite"),
     ],
 )

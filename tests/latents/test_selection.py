@@ -73,5 +73,5 @@ def test_a_list_that_was_cut_or_changed_is_refused(tmp_path):
     whole = (tmp_path / "ids.txt").read_text()
     for damaged in (whole[:-20], whole.replace("shape", "shapf", 1), "a\nb\n", ""):
         (tmp_path / "ids.txt").write_text(damaged)
-        with pytest.raises(ValueError, match=r"not a list of|do not match its sha256"):
+        with pytest.raises(ValueError, match=r"not a list that|do not match its sha256"):
             read_ids(tmp_path / "ids.txt")

@@ -34,7 +34,7 @@ SOLIDS = {
     "off-polygons/c_prism.off": (30, 7, None),
 }
 REFUSED = {
-    "hostile/idx_oob.gltf": "faces name vertices up to",
+    "hostile/idx_oob.gltf": "its faces use vertices up to",
     "hostile/neg_child.gltf": "entry `-1` of `nodes`",
     "hostile/self.gltf": "cycle",
     "npy-not-a-cloud/mask.npy": "holds bool",

@@ -65,7 +65,7 @@ class SparseGrid:
         self._descend(np.empty(0, dtype=np.int64), points)
 
     def refine_all_of(self, number: int) -> None:
-        """Refine every cell of the grid that is `number` doublings finer than the coarsest; it must be known everywhere."""
+        """Refine all cells of the grid that is `number` doublings finer than the coarsest; all must be known."""
         grid = self.levels[number].coarser
         every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
         self._descend(np.sort(every), np.empty((0, 3)), first=number)

@@ -1,4 +1,4 @@
-"""Errors in mesh and cloud files, limits on their size, and the checks that all readers share."""
+"""Errors in files of meshes and point clouds, limits on the size of such files, and checks that all readers share."""
 
 import re
 from collections.abc import Iterable
@@ -7,21 +7,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BYTES = {  # per file; reading a text file takes about ten times its size in memory
+MOST_BYTES = {  # limit on the size of a file; reading a text file takes memory of about ten times its size
     **dict.fromkeys((".obj", ".off", ".xyz"), 2**29),
     **dict.fromkeys((".ply", ".stl", ".glb", ".gltf", ".npy"), 2**31),
 }
-MOST_TEXT = 2**29  # bytes of text in a format that is mostly binary (ply, stl) or keeps its data elsewhere (gltf)
-MOST_ELEMENTS = 20_000_000  # vertices per file, and faces per file; an instance counts each time it is placed
+MOST_TEXT = 2**29  # bytes of text in formats that are mostly binary (ply, stl) or have their data in other files (gltf)
+MOST_ELEMENTS = 20_000_000  # vertices per file, and faces per file; a mesh counts each time a scene places it
 INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
 class MeshError(ValueError):
-    """Raised for a file or mesh that cannot be used; gives the reason and the remedy in one line."""
+    """A file or mesh cannot be used. The message gives the reason and a remedy in one line."""
 
 
 def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
-    """Path of a regular file that is not empty, not too large, and has one of the endings; raises MeshError if not."""
+    """Check that a path leads to a regular file that is not empty, is not too large, and has one of the endings.
+
+    Args:
+        path: The path.
+        endings: The endings that are accepted.
+        what: What such files hold, for messages, such as `meshes`.
+
+    Returns:
+        The path.
+
+    Raises:
+        MeshError: If a check fails.
+    """
     path = Path(path)
     try:
         is_file = path.is_file()
@@ -44,29 +56,34 @@ def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
 
 
 def check_count(count: int, what: str) -> None:
-    """Raise ValueError if a file holds more vertices or faces than the limit."""
+    """Raise ValueError if a file holds more elements, such as vertices or faces, than the limit.
+
+    Args:
+        count: Number of elements.
+        what: What they are, for the message.
+    """
     if count > MOST_ELEMENTS:
         raise ValueError(f"holds {count} {what}, more than the limit of {MOST_ELEMENTS}; simplify the mesh.")
 
 
 def check_text(size: int) -> None:
-    """Raise ValueError if the text in a file is longer than the limit."""
+    """Raise ValueError if the text in a file has more bytes than the limit."""
     if size > MOST_TEXT:
         raise ValueError(f"holds {size} bytes of text, more than the limit of {MOST_TEXT}; save it in binary.")
 
 
 def lines_of(text: str) -> list[str]:
-    """Split text at LF, CR LF or CR; `str.splitlines` also splits at ten other characters, which names may hold."""
+    """Split a text at LF, CR LF or CR; `str.splitlines` also splits at ten other characters, which names may hold."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def quoted(text: str) -> str:
-    """The first 60 characters of a file's text, in backquotes, with unprintable ones replaced, for an error message."""
+    """Quote the first 60 characters of a file's text for an error message; unprintable ones become question marks."""
     return "`" + "".join(letter if letter.isprintable() else "?" for letter in text.strip()[:60]) + "`"
 
 
 def decoded(data: bytes) -> str:
-    """A file's text: UTF-16 or UTF-8 according to its byte order mark, else Latin-1, in which any byte is valid."""
+    """Decode a text as UTF-8 or UTF-16 if it has a byte order mark, else as Latin-1, in which any byte is valid."""
     for mark, encoding in ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le")):
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
@@ -74,7 +91,12 @@ def decoded(data: bytes) -> str:
 
 
 def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
-    """Words as float64; ValueError quotes the first that is not a number (`float` alone would accept `1_000`)."""
+    """Convert words to float64.
+
+    Raises:
+        ValueError: If a word is not a number; the message quotes the first one. `1_000` is refused, too, which `float`
+            would accept.
+    """
     given = list(words)
     try:
         numbers = np.fromiter(map(float, given), dtype=np.float64, count=len(given))
@@ -87,14 +109,14 @@ def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
 
 
 def as_integers(words: list[str]) -> NDArray[np.int64]:
-    """Words as int64; ValueError quotes the first that is not an integer."""
+    """Convert words to int64; if a word is not an integer, raises a ValueError that quotes the first such word."""
     if bad := next((word for word in words if not INTEGER.fullmatch(word)), None):
         raise ValueError(f"has {quoted(bad)} instead of a vertex index; repair it or save it again.")
     return np.fromiter(map(int, words), dtype=np.int64, count=len(words))
 
 
 def is_number(word: str) -> bool:
-    """Whether a word is a number as mesh files write it, without underscores."""
+    """Return whether a word is a number as mesh files write it, without underscores."""
     try:
         float(word)
     except ValueError:

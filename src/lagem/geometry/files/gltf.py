@@ -1,7 +1,8 @@
-"""glTF 2.0 scenes: the triangles of all meshes placed in the scene, at rest.
+"""Reader of glTF 2.0 scenes: the triangles of all meshes that are placed in the scene, without animation.
 
 Morph targets are applied with the weights in the file, and skins with the pose of their joints. Points and lines
-(modes 0 to 3) are skipped, as they have no surface; so are animations, cameras and materials, which do not change it.
+(modes 0 to 3) are skipped, since they have no surface. Animations, cameras and materials are skipped, since they do not
+change the surface.
 """
 
 from collections import deque
@@ -15,16 +16,20 @@ from lagem.geometry.files.gltf_document import Document
 from lagem.geometry.files.polygons import Polygons, strips_to_triangles
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
-MOST_JOINTS = 8  # JOINTS_0 to JOINTS_7, four joints each
+MOST_JOINTS = 8  # groups of joints per vertex, JOINTS_0 to JOINTS_7; each has four joints
 MOST_NODES = 100_000
 
-LARGEST_TURN = 1e6  # largest accepted length of a quaternion, which should be 1; the smallest is its reciprocal
+LARGEST_TURN = 1e6  # a quaternion should have length 1; lengths from the reciprocal of this to this are accepted
 
 Primitive = tuple[NDArray[np.float64], NDArray[np.int64]]  # (V, 3) vertices and (T, 3) triangles
 
 
 def read_gltf(path: Path) -> Polygons:
-    """Vertices and triangles of the default scene, in its coordinates (+Y up); ValueError says what cannot be read."""
+    """Read the triangles of a file's default scene, in the scene's coordinates, in which +Y points up.
+
+    Raises:
+        ValueError: If the file cannot be read; the message says what is wrong.
+    """
     document = Document(path)
     places = _placed(document)
     vertices, triangles, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
@@ -34,7 +39,9 @@ def read_gltf(path: Path) -> Polygons:
         if "mesh" not in node:
             continue
         if "EXT_mesh_gpu_instancing" in document.object("extensions", node):
-            raise ValueError("places copies by EXT_mesh_gpu_instancing, which is not supported; save it without it.")
+            raise ValueError(
+                "places copies by EXT_mesh_gpu_instancing, which is not supported; save it without that extension."
+            )
         weights = document.numbers("weights", node, None)
         for kind, name in (("meshes", "mesh"), ("skins", "skin")):
             if name in node:
@@ -53,7 +60,11 @@ def read_gltf(path: Path) -> Polygons:
 
 
 def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
-    """(4, 4) transform from each node of the scene to the scene; ValueError if the nodes do not form a tree."""
+    """Return the (4, 4) transform from each node of the scene to the scene, by the number of the node.
+
+    Raises:
+        ValueError: If the nodes do not form a tree.
+    """
     nodes, scenes = document.list("nodes", document.root), document.list("scenes", document.root)
     if len(nodes) > MOST_NODES:
         raise ValueError(f"holds {len(nodes)} nodes, more than the limit of {MOST_NODES}; merge its meshes.")
@@ -68,14 +79,16 @@ def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
             parent[child] = number
     if scenes:
         if len(scenes) > 1 and "scene" not in document.root:
-            raise ValueError(f"holds {len(scenes)} scenes, but names no default; save it with one scene.")
+            raise ValueError(f"holds {len(scenes)} scenes, but names no default scene; save it with one scene.")
         roots = document.list("nodes", document.indexed("scenes", document.root.get("scene", 0)))
     else:
         roots = [number for number in range(len(nodes)) if number not in parent]
         if nodes and not roots:
             raise ValueError("has a cycle in its node graph; save it again from its source.")
     if len(roots) > len(nodes):
-        raise ValueError(f"has a scene of {len(roots)} roots, but {len(nodes)} nodes; save it again from its source.")
+        raise ValueError(
+            f"has a scene of {len(roots)} roots, but only {len(nodes)} nodes; save it again from its source."
+        )
     placed: dict[int, NDArray[np.float64]] = {}
     waiting = deque((root, np.eye(4)) for root in roots)
     while waiting:
@@ -89,7 +102,7 @@ def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
 
 
 def _local(document: Document, node: dict[str, Any]) -> NDArray[np.float64]:
-    """(4, 4) transform of a node to its parent."""
+    """Return the (4, 4) transform from a node to its parent."""
     matrix = document.numbers("matrix", node, 16)
     if matrix is not None:
         _check_affine(matrix.reshape(1, 4, 4).transpose(0, 2, 1))
@@ -121,7 +134,17 @@ def _mesh(
     weights: NDArray[np.float64] | None,
     placed: dict[int, NDArray[np.float64]],
 ) -> Primitive:
-    """All primitives of a mesh that have faces, joined into one."""
+    """Join all primitives of a node's mesh that have faces.
+
+    Args:
+        document: The document.
+        node: The node, which names the mesh and may name a skin.
+        weights: Weights of the morph targets; None for those of the mesh.
+        placed: The transform from each node to the scene.
+
+    Returns:
+        The vertices and triangles.
+    """
     mesh = document.indexed("meshes", node["mesh"])
     weights = document.numbers("weights", mesh, None) if weights is None else weights
     vertices_of, triangles_of, count, faces = [np.zeros((0, 3))], [np.zeros((0, 3), dtype=np.int64)], 0, 0
@@ -146,7 +169,7 @@ def _mesh(
             if weight and "POSITION" in moves:
                 moved = document.accessor(moves["POSITION"], kind="VEC3")
                 if len(moved) != len(vertices):
-                    raise ValueError("has a morph target that does not fit its mesh's vertices; save it again.")
+                    raise ValueError("has a morph target with another number of vertices than its mesh; save it again.")
                 vertices = vertices + weight * moved
         if "skin" in node:
             vertices = _posed(document, node["skin"], attributes, vertices, placed)
@@ -156,10 +179,10 @@ def _mesh(
             corners = np.arange(len(vertices), dtype=np.int64)
         if len(corners) and corners.max() >= len(vertices):
             raise ValueError(
-                f"faces name vertices up to {corners.max()}, but there are {len(vertices)} (counted from 0); "
-                "repair the file's indices."
+                f"its faces use vertices up to {corners.max()}, counted from 0, but it has only {len(vertices)} "
+                "vertices; repair the file's indices."
             )
-        if len(vertices) > len(corners):  # primitives often share one accessor of all vertices
+        if len(vertices) > len(corners):  # often, all primitives share one accessor that holds all vertices
             used, corners = np.unique(corners, return_inverse=True)
             vertices = vertices[used]
         triangles = _triangles(corners, mode)
@@ -177,7 +200,7 @@ def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
         first = np.full(max(len(corners) - 2, 0), corners[0] if len(corners) else 0)
         return np.stack([corners[1:-1], corners[2:], first], axis=1) if len(corners) > 2 else first.reshape(0, 3)
     if len(corners) % 3:
-        raise ValueError(f"has {len(corners)} corners of triangles, not a multiple of 3; it was cut off.")
+        raise ValueError(f"has {len(corners)} corners of triangles, which is not a multiple of 3; it was cut off.")
     return corners.reshape(-1, 3)
 
 
@@ -188,7 +211,18 @@ def _posed(
     vertices: NDArray[np.float64],
     placed: dict[int, NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Vertices of a skinned mesh, each moved by its joints as they are posed in the scene."""
+    """Move each vertex of a skinned mesh by its joints, whose pose is given by the scene.
+
+    Args:
+        document: The document.
+        skin: Index of the skin.
+        attributes: The attributes of the primitive, which name the joints and weights of the vertices.
+        vertices: (V, 3) vertices.
+        placed: The transform from each node to the scene.
+
+    Returns:
+        (V, 3) vertices, in the scene's coordinates.
+    """
     entry = document.indexed("skins", skin)
     joints = document.list("joints", entry)
     inverse = np.broadcast_to(np.eye(4), (len(joints), 4, 4))

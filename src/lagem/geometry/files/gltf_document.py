@@ -1,7 +1,7 @@
-"""A glTF 2.0 document and its buffers: fields are checked as they are read, and accessors become arrays.
+"""A glTF 2.0 document and its buffers. Fields are checked when they are read, and accessors become arrays.
 
-Everything is checked when it is used: a field of the wrong type, an index out of range and an accessor that reaches
-beyond its buffer are refused by name.
+A field of the wrong type, an index out of range, or an accessor that reaches beyond its buffer is refused with a
+message that names it.
 """
 
 import base64
@@ -19,24 +19,32 @@ from lagem.geometry.files.errors import MOST_BYTES, check_count, check_text, quo
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-# required extensions that do not change positions or faces, and those that are supported
+# extensions that a file may require: those that do not change positions or faces, and those that are supported
 HARMLESS = ("KHR_materials_", "KHR_texture_", "KHR_lights_", "KHR_xmp", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 READ = ("KHR_mesh_quantization",)
-MOST_VALUES = 5_000_000  # fields and entries in the JSON
-# A small document may refer to the same data many times, in accessors, morph targets, skins and nodes. Beyond these
-# bounds, the amount of data read or placed is limited by the size of the document and its buffers.
-MOST_REPEATED = 30_000_000  # numbers read
-READS_A_BYTE = 20
-COST_OF_A_STEP = 1000  # opening an accessor or primitive counts as reading this many numbers
-MOST_COPIED = 2_000_000  # vertices placed, and faces placed
+MOST_VALUES = 5_000_000  # number of fields and entries in the JSON
+# A small document may refer to the same data many times, in accessors, morph targets, skins and nodes. So the amount of
+# data that may be read or placed is limited by these bounds, or by the size of the document and its buffers if that
+# allows more.
+MOST_REPEATED = 30_000_000  # number of numbers that may be read
+READS_A_BYTE = 20  # number of numbers that may be read per byte
+COST_OF_A_STEP = 1000  # opening an accessor or primitive counts as reading this number of numbers
+MOST_COPIED = 2_000_000  # number of vertices, and of faces, that may be placed
 JSON_CHUNK, BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 
 
 class Document:
-    """The JSON of a file, and its buffers."""
+    """The JSON document of a file, and its buffers.
+
+    root: the JSON object.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read a .gltf or .glb file; ValueError if it is not glTF, is cut off, or requires unsupported extensions."""
+        """Read a .gltf or .glb file.
+
+        Raises:
+            ValueError: If the file is not glTF 2, is damaged, or requires an extension that is not supported.
+        """
         self.path = path
         data = path.read_bytes()
         text, self._binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
@@ -57,11 +65,12 @@ class Document:
         for name in self.list("extensionsRequired", self.root):
             if not isinstance(name, str) or not (name in READ or name.startswith(HARMLESS)):
                 raise ValueError(
-                    f"requires the extension {quoted(str(name))}, which is not supported; save it without it."
+                    f"requires the extension {quoted(str(name))}, which is not supported; save the file without that "
+                    "extension."
                 )
 
     def count_numbers(self, numbers: int) -> None:
-        """Add to the count of numbers read; ValueError if it exceeds what a file of this size can plausibly need."""
+        """Count numbers that are read; raises ValueError if they exceed what a file of this size can plausibly need."""
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
             raise ValueError("refers to the same data too often, or to missing data; save it again without copies.")
@@ -71,31 +80,31 @@ class Document:
         check_count(count, what)
         if count > max(MOST_COPIED, self._bytes):
             raise ValueError(
-                f"places {count} {what} by copies of {self._bytes} bytes, more than the limit of "
+                f"places {count} {what} by copies of {self._bytes} bytes of data, more than the limit of "
                 f"{max(MOST_COPIED, self._bytes)}; simplify it."
             )
 
-    # Fields: `where` is the object that holds the field.
+    # Methods that read a field and check its type; `where` is the object that holds the field.
 
     def object(self, name: str, where: dict[str, Any]) -> dict[str, Any]:
-        """A field that is an object; an empty object if the field is absent."""
+        """Return a field that is an object; an empty object if the field is absent."""
         value = where.get(name, {}) if isinstance(where, dict) else None
         return value if isinstance(value, dict) else _wrong(name, value, "an object")
 
     def list(self, name: str, where: dict[str, Any]) -> list[Any]:
-        """A field that is a list; an empty list if the field is absent."""
+        """Return a field that is a list; an empty list if the field is absent."""
         value = where.get(name, []) if isinstance(where, dict) else None
         return value if isinstance(value, list) else _wrong(name, value, "a list")
 
     def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
-        """A field that is an integer from 0 to `most`."""
+        """Return a field that is an integer from 0 to `most`; `default` if the field is absent."""
         value = where.get(name, default) if isinstance(where, dict) else None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
         return _wrong(name, value, f"an integer from 0 to {most}")
 
     def numbers(self, name: str, where: dict[str, Any], count: int | None) -> NDArray[np.float64] | None:
-        """A field that is a list of `count` finite numbers (any number if None); None if the field is absent."""
+        """Return a field that is a list of `count` finite numbers (None: of any length); None if it is absent."""
         value = where.get(name)
         if value is None:
             return None
@@ -104,7 +113,7 @@ class Document:
         return _wrong(name, value, f"{count or 'a list of'} finite numbers")
 
     def indexed(self, kind: str, index: Any) -> dict[str, Any]:
-        """An entry of one of the document's lists, such as `nodes`."""
+        """Return the entry at `index`, which may be any value, of the document's list `kind`, such as `nodes`."""
         entries = self.list(kind, self.root)
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
             raise ValueError(
@@ -113,12 +122,20 @@ class Document:
         entry = entries[index]
         return entry if isinstance(entry, dict) else _wrong(f"{kind}/{index}", entry, "an object")
 
-    # Data
+    # Methods that read data
 
     def accessor(self, index: Any, *, kind: str, indices: bool = False) -> NDArray[Any]:
-        """(count, components) values of an accessor: float64, or int64 if `indices`.
+        """Read the values of an accessor.
 
-        Normalised integers are divided by the largest value of their type, and sparse values replace those they name.
+        Normalised integers are divided by the largest value of their type. Sparse values replace the items they name.
+
+        Args:
+            index: Index of the accessor, which may be any value.
+            kind: The type that the accessor must have, such as `VEC3`.
+            indices: The values must be unsigned integers.
+
+        Returns:
+            (count, components) float64, or int64 with `indices`.
         """
         accessor = self.indexed("accessors", index)
         count = self.integer("count", accessor)
@@ -145,7 +162,8 @@ class Document:
             rows = self._view(at, changed, kind_at, 1, index)[:, 0].astype(np.int64)
             if changed and rows.max() >= count:
                 raise ValueError(
-                    f"replaces item {rows.max()} of accessor {index}, which has {count} items; save it again."
+                    f"replaces item {rows.max()}, counted from 0, of accessor {index}, which has {count} items; save "
+                    "it again."
                 )
             values[rows] = self._view(new, changed, component, width, index)
         if indices:
@@ -164,8 +182,8 @@ class Document:
         last = offset + stride * (count - 1) + item if count else 0
         if stride < item or last > length or begin + length > len(buffer):
             raise ValueError(
-                f"declares {count} items in accessor {index}, which need {last} bytes, but its buffer holds "
-                f"{min(length, max(len(buffer) - begin, 0))}; fetch it again if it was cut off, or repair it."
+                f"declares {count} items in accessor {index}, which need {last} bytes, but its part of the buffer has "
+                f"{min(length, max(len(buffer) - begin, 0))}; fetch the file again if it was cut off, or repair it."
             )
         whole = np.frombuffer(buffer, dtype=np.uint8, offset=begin + offset, count=last - offset if count else 0)
         if not count:
@@ -180,7 +198,7 @@ class Document:
             self._bytes += declared
             if self._bytes > MOST_BYTES[".gltf"]:
                 raise ValueError(
-                    f"has at least {self._bytes} bytes with its buffers, more than the limit of "
+                    f"has at least {self._bytes} bytes together with its buffers, more than the limit of "
                     f"{MOST_BYTES['.gltf']}; simplify the mesh."
                 )
             if uri is None and index == 0 and self.path.suffix.lower() == ".glb":
@@ -191,7 +209,7 @@ class Document:
                 _wrong("uri", uri, "the name of a buffer's file")
             if len(data) < declared:
                 raise ValueError(
-                    f"declares {declared} bytes in buffer {index}, but there are {len(data)}; it was cut off."
+                    f"declares {declared} bytes in buffer {index}, but it has only {len(data)}; it was cut off."
                 )
             self._buffers[index] = data[:declared]
         return self._buffers[index]
@@ -209,28 +227,28 @@ class Document:
         try:
             target = Path(os.path.realpath(folder / unquote(uri)))
             is_file = target.is_file()
-        except (OSError, ValueError):  # too long, or with characters that a path cannot have
+        except (OSError, ValueError):  # the path is too long, or has characters that a path cannot have
             raise ValueError(f"keeps a buffer in {quoted(uri)}, which is not a valid path; save it again.") from None
         if ":" in uri.split("/")[0] or not target.is_relative_to(folder):
             raise ValueError(
                 f"keeps a buffer in {quoted(uri)}, outside its folder, which is not allowed; "
-                "put it in the file's folder."
+                "put the buffer's file into that folder."
             )
         if not is_file:
-            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is missing; put it in the file's folder.")
+            raise ValueError(f"keeps a buffer in {quoted(uri)}, which is missing; put that file into the same folder.")
         with target.open("rb") as file:
             return file.read(declared)
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes]:
-    """JSON and binary chunk of a .glb file."""
+    """Return the JSON chunk and the binary chunk of a .glb file; the latter is empty if the file has none."""
     size = len(data)
     if size < 20 or data[:4] != b"glTF" or int.from_bytes(data[16:20], "little") != JSON_CHUNK:
-        raise ValueError(f"has {size} bytes without a glb header; it was cut off or is not a glb, save it again.")
+        raise ValueError(f"has {size} bytes, but no glb header; it was cut off or is not a glb, save it again.")
     declared, length = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
     if declared != size or length > size - 20:
         raise ValueError(
-            f"declares {declared} bytes with {length} of JSON, but has {size} bytes; it was cut off, fetch it again."
+            f"declares {declared} bytes, {length} of them JSON, but has {size} bytes; it was cut off, fetch it again."
         )
     rest = data[20 + length :]
     if not rest:

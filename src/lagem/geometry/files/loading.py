@@ -1,6 +1,6 @@
-"""The mesh or the point cloud that a file holds.
+"""Loading of a mesh or a point cloud from a file.
 
-A mesh from `load_mesh` has finite vertices, valid indices, a positive area and a positive extent.
+A mesh that `load_mesh` returns has finite vertices, valid indices, a positive area and a positive extent.
 """
 
 from collections.abc import Callable
@@ -33,19 +33,19 @@ READERS: dict[str, Callable[[Path], Polygons]] = {
 MESH_ENDINGS = tuple(READERS)
 GLTF_ENDINGS = (".glb", ".gltf")  # y-up by their specification; other formats do not say which axis points up
 POINT_ENDINGS = (".ply", ".xyz", ".npy")
-LEAST_RELATIVE_AREA = 1e-12  # fraction of the squared extent; with less area, all faces are lines and points
-EXTENTS = (1e-100, 1e100)  # outside this range, squared lengths overflow or underflow
+LEAST_RELATIVE_AREA = 1e-12  # as a fraction of the squared extent; with less area, all faces are lines or points
+EXTENTS = (1e-100, 1e100)  # for extents outside this range, squared lengths may overflow or underflow
 
 
 def load_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
-    """All faces of an obj, ply, off, stl, glb or gltf file as one mesh of triangles, in the file's coordinates.
+    """Load all faces of an obj, ply, off, stl, glb or gltf file as one mesh of triangles, in the file's coordinates.
 
-    Scenes are flattened with their transforms, polygons are cut into triangles, and vertices at the same position are
-    merged. Faces that name a vertex twice and vertices that no face names are dropped.
+    The transforms of scenes are applied, polygons are cut into triangles, and vertices at the same position are merged.
+    Faces that use a vertex twice, and vertices that no face uses, are dropped.
 
     Args:
         path: The file.
-        up: The axis that points up in files that do not say it; in a glTF file it is y.
+        up: The axis that points up if the file does not say which one does; in a glTF file, it is always y.
 
     Raises:
         MeshError: If the file cannot be read or holds no surface; the message names the file.
@@ -72,9 +72,9 @@ def load_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
 
 
 def load_points(path: str | Path) -> NDArray[np.float64]:
-    """Point cloud of a ply file without faces, an xyz text file or an (N, 3) npy file.
+    """Load the point cloud of a ply file without faces, an xyz text file, or an npy file of shape (N, 3).
 
-    Columns after the third (normals, colours) are left out.
+    Columns after the third (normals, colours) are ignored.
 
     Returns:
         (N, 3) float64, in the file's coordinates.
@@ -102,19 +102,19 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
 
 
 def up_axis(path: str | Path, unknown: Up) -> Up:
-    """The axis that points up in a file: y for glTF, else `unknown`."""
+    """Return the axis that points up in a file: y for a glTF file, else `unknown`."""
     return "y" if Path(path).suffix.lower() in GLTF_ENDINGS else unknown
 
 
 def load_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64]:
-    """The mesh of a file, or (N, 3) float64 points if the file has no faces, in the file's coordinates.
+    """Load the mesh of a file, or (N, 3) float64 points if the file has no faces, in the file's coordinates.
 
     Args:
         path: The file.
-        up: The axis that points up in files that do not say it; in a glTF file it is y.
+        up: The axis that points up if the file does not say which one does; in a glTF file, it is always y.
 
     Raises:
-        MeshError: The file holds neither; it names the file.
+        MeshError: If the file holds neither a mesh nor points; the message names the file.
     """
     path = checked_path(path, tuple(dict.fromkeys(MESH_ENDINGS + POINT_ENDINGS)), "meshes and point clouds")
     if path.suffix.lower() not in MESH_ENDINGS:
@@ -129,7 +129,7 @@ def load_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64
 
 
 def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
-    """Polygons of a file and their triangles; any failure becomes a MeshError that names the file."""
+    """Read the polygons of a file, and cut them into triangles; any failure becomes a MeshError that names the file."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             polygons = READERS[path.suffix.lower()](path)
@@ -145,7 +145,7 @@ def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
 
 def _array(path: Path) -> NDArray[np.float64]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped data cannot exceed the file
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so the data cannot be larger than the file
     except PermissionError:
         raise
     except Exception as error:  # numpy parses the header as Python literals, which fails in many ways
@@ -154,9 +154,11 @@ def _array(path: Path) -> NDArray[np.float64]:
         ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = array.dtype if isinstance(array, np.ndarray) else "several arrays"
-        raise ValueError(f"holds {kind}, but a cloud is an array of real numbers; save it as float32 or float64.")
+        raise ValueError(f"holds {kind}, but a cloud is one array of real numbers; save it as float32 or float64.")
     if array.ndim != 2 or array.shape[1] < 3 or (array.shape[0] == 3 and array.shape[1] > 6):
-        raise ValueError(f"holds shape {array.shape}, but a cloud has shape (N, 3); save it with a point in each row.")
+        raise ValueError(
+            f"holds an array of shape {array.shape}, but a cloud has shape (N, 3); save it with a point in each row."
+        )
     if len(array) > MOST_ELEMENTS:
         raise ValueError(f"holds {len(array)} points, more than the limit of {MOST_ELEMENTS}; save fewer.")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -167,12 +169,15 @@ def _table(path: Path) -> NDArray[np.float64]:
     text = decoded(path.read_bytes())
     rows = [row for line in lines_of(text) if (row := line.partition("#")[0].split())]
     if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
-        raise ValueError("is not a table with three or more columns, the same number in each row; repair it.")
+        raise ValueError("is not a table with three or more columns, and the same number in each row; repair it.")
     return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)
 
 
 def _merged(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:
-    """Merge vertices at one position, in order of first appearance; drop faces that repeat one, and unused vertices."""
+    """Merge vertices at the same position. Faces that then use a vertex twice, and unused vertices, are dropped.
+
+    The remaining vertices keep the order in which their positions first appear.
+    """
     faces = faces.reshape(-1)
     order = np.lexsort(vertices.T)
     starts = np.r_[True, (vertices[order][1:] != vertices[order][:-1]).any(axis=1)]

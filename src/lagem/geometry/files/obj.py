@@ -1,7 +1,7 @@
-"""Wavefront OBJ: vertices and polygons.
+"""Reader of Wavefront OBJ: vertices and polygons.
 
-Continued lines (a backslash at the end), comments after data, tabs, leading blanks, CR line ends and byte order marks
-are supported. Negative indices count back from the last vertex above their line.
+Continued lines (with a backslash at the end), comments after data, tabs, leading blanks, CR line ends and byte order
+marks are supported. A negative index counts back from the last vertex above its line.
 """
 
 import re
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 from lagem.geometry.files.errors import INTEGER, as_numbers, check_count, decoded, is_number, lines_of, quoted
 from lagem.geometry.files.polygons import Polygons
 
-# statements that do not affect polygons, those of free-form surfaces, and (below) those that run other files
+# three kinds of statements: those that do not affect polygons, those of free-form surfaces, and those that run files
 PASSED_OVER = re.compile(
     "v[tnp]|[ogslp]|mg|usemtl|mtllib|usemap|maplib|bevel|c_interp|d_interp|lod|shadow_obj|trace_obj", re.IGNORECASE
 )
 FREE_FORM = re.compile(
     "cstype|deg|bmat|step|curv2?|surf|parm|trim|hole|scrv|sp|end|con|bzp|bsp|cdc|cdp|[cs]tech|res", re.IGNORECASE
 )
-CONTINUED = re.compile(r"^[^#\n]*\\\n(?:[^#\n]*\\\n)*", re.MULTILINE)  # a comment ends with its line
-JOIN = "\x1f"  # whitespace to str.split; counted to number the lines
+CONTINUED = re.compile(r"^[^#\n]*\\\n(?:[^#\n]*\\\n)*", re.MULTILINE)  # a comment is not continued
+JOIN = "\x1f"  # joins continued lines; str.split takes it as whitespace, and it is counted to number the lines
 OTHER_FILES = re.compile("call|csh", re.IGNORECASE)
 
 
 def read_obj(path: Path) -> Polygons:
-    """Positions and faces of a text file; ValueError names the first line that cannot be read."""
+    """Read the positions and faces of a text file; raises a ValueError that names the line if one cannot be read."""
     text = "\n".join(lines_of(decoded(path.read_bytes())))
     if "\\" in text:
         text = CONTINUED.sub(lambda lines: lines[0].replace("\\\n", JOIN), text + "\n")
     number = 0
     vertices: list[str] = []
     faces: list[str] = []
-    above: list[int] = []  # vertices above each face
-    numbers: dict[str, list[int]] = {"v": [], "f": []}  # of their lines
+    above: list[int] = []  # number of vertices above each face
+    numbers: dict[str, list[int]] = {"v": [], "f": []}  # line numbers of the vertices and of the faces
     for line in text.split("\n"):
         number += 1 + line.count(JOIN)
         words = line.partition("#")[0].split(None, 1)
@@ -71,12 +71,15 @@ def _positions(vertices: list[str], numbers: list[int]) -> NDArray[np.float64]:
 
 
 def _corners(faces: list[str], above: list[int], numbers: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(K,) vertices of all faces, counted from 0, and (F,) corners of each face.
+    """Parse the vertex indices of faces.
 
     Args:
-        faces: The statements without `f`.
-        above: Number of vertices above each.
-        numbers: Line number of each.
+        faces: The statements of the faces, without `f`.
+        above: Number of vertices above each statement.
+        numbers: Line number of each statement.
+
+    Returns:
+        (K,) vertex indices (from 0) of all faces in turn, and the (F,) number of corners of each face.
     """
     rows = [re.sub(r"(?<=\d)/\S*", "", face).split() if "/" in face else face.split() for face in faces]
     sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))

@@ -1,4 +1,4 @@
-"""Object File Format: vertices and polygons of a text file."""
+"""Reader of OFF (Object File Format): the vertices and polygons of a text file."""
 
 import re
 from pathlib import Path
@@ -17,24 +17,24 @@ from lagem.geometry.files.errors import (
 )
 from lagem.geometry.files.polygons import Polygons
 
-# OFF with colours (C), normals (N) and texture coordinates (ST) after the three numbers of a position
+# In files of these kinds, colours (C), normals (N) and texture coordinates (ST) follow the three numbers of a position.
 HEADER = re.compile(r"(ST)?C?N?OFF(?![a-z])", re.IGNORECASE)
 OTHER_HEADER = re.compile(r"(ST)?C?N?(4OFF|nOFF|4nOFF|OFF +BINARY)\b")
 
 
 def read_off(path: Path) -> Polygons:
-    """Positions and faces; ValueError says what is not valid OFF."""
+    """Read the positions and faces of a file; raises a ValueError that says what is wrong if it is not valid OFF."""
     text = decoded(path.read_bytes())
     lines = [words for line in lines_of(text) if (words := line.partition("#")[0].split())]
     first = " ".join(lines[0]) if lines else ""
     if other := OTHER_HEADER.match(first):
         raise ValueError(
-            f"is of the kind `{other[0]}`, which is not supported; save it as a text OFF file of three coordinates."
+            f"is of the kind `{other[0]}`, which is not supported; save it as a text OFF file with three coordinates."
         )
     header = HEADER.match(first)
     if header is None:
         raise ValueError("does not begin with `OFF`, so it is not an off file; check its ending.")
-    # the counts may follow `OFF` on its line, or be on the next line
+    # the counts are on the same line as `OFF`, or on the next line
     rest = first[header.end() :].split()
     rows = [rest, *lines[1:]] if rest else lines[1:]
     counts = rows[0] if rows else []
@@ -64,8 +64,8 @@ def read_off(path: Path) -> Polygons:
         named = row[1 : int(row[0]) + 1] if INTEGER.fullmatch(row[0]) and int(row[0]) > 0 else []
         if not named or len(named) < int(row[0]) or not all(map(INTEGER.fullmatch, named)):
             raise ValueError(
-                f"face {number} (counted from 0), {quoted(' '.join(row))}, is not a count and that number of vertices; "
-                "repair that line."
+                f"face {number} (counted from 0), {quoted(' '.join(row))}, is not a number of corners followed by that "
+                "number of vertices; repair that line."
             )
         corners.append(named)
     return Polygons(

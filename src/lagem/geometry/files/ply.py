@@ -1,4 +1,4 @@
-"""PLY: the vertices, faces and triangle strips of a text or binary file."""
+"""Reader of PLY: the vertices, faces and triangle strips of a text or binary file."""
 
 from array import array
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LISTS = {"face": ("vertex_indices", "vertex_index"), "tristrips": ("vertex_indic
 
 @dataclass(frozen=True)
 class Ragged:
-    """The lists of one property: all items, and the number of items in each row."""
+    """The values of a property whose values are lists: the items of all lists in turn, and the length of each list."""
 
     items: NDArray[Any]
     sizes: NDArray[np.int64]
@@ -27,7 +27,11 @@ Columns = dict[str, NDArray[Any] | Ragged]
 
 
 def read_ply(path: Path) -> Polygons:
-    """Positions and faces (no faces for a point cloud); ValueError if the header and the data do not agree."""
+    """Read the positions and faces of a file; a point cloud has no faces.
+
+    Raises:
+        ValueError: If the file is not valid ply, for example because the header and the data do not agree.
+    """
     data = path.read_bytes()
     byte_order, elements, start = read_header(data)
     found: dict[str, Columns] = {}
@@ -61,7 +65,17 @@ def read_ply(path: Path) -> Polygons:
 
 
 def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
-    """Columns of the element that begins at byte `at`, and the byte at which the next element begins."""
+    """Read an element of a binary file.
+
+    Args:
+        body: The data of the file.
+        at: Index of the byte at which the element begins.
+        element: The element, as the header declares it.
+        byte_order: `<` or `>`.
+
+    Returns:
+        The columns of the element, and the index of the byte at which the next element begins.
+    """
     if not element.lists or not element.count:
         kind = np.dtype([(name, byte_order + kind) for name, _, kind in element.properties])
         rows = np.frombuffer(body, dtype=kind, count=element.count, offset=at) if kind.itemsize else None
@@ -71,7 +85,7 @@ def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Co
 
 
 def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int] | None:
-    """As `_binary` if all rows have lists as long as those of the first row; None otherwise."""
+    """Return what `_binary` returns if the lists of all rows are as long as those of the first row, else None."""
     lengths, first = {}, at
     fields: list[tuple[Any, ...]] = []
     for name, length, kind in element.properties:
@@ -98,7 +112,7 @@ def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Col
 
 
 def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
-    """As `_binary`, for rows whose lists differ in length."""
+    """Return what `_binary` returns, for rows whose lists differ in length."""
     order = "little" if byte_order == "<" else "big"
     starts = {name: array("q") for name, *_ in element.properties}
     sizes = {name: array("q") for name in element.lists}
@@ -114,8 +128,8 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
             at += count * int(kind[1])
             if count < 0 or at > len(body):
                 raise ValueError(
-                    f"has data that end inside element {quoted(element.name)}, or a list of negative length there; "
-                    "it was cut off or is damaged, fetch or save it again."
+                    f"has data that end inside element {quoted(element.name)}, or a list of negative length in it; "
+                    "the file was cut off or is damaged, fetch or save it again."
                 )
     whole = np.frombuffer(body, dtype=np.uint8)
     columns: Columns = {}
@@ -130,7 +144,7 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
 
 
 def _text(lines: list[str], element: Element) -> Columns:
-    """Columns of one element, with one row per line."""
+    """Read the columns of an element of a text file from its lines, one per row."""
     rows = [line.split() for line in lines]
     if not element.lists:
         if bad := next((row for row in rows if len(row) != len(element.properties)), None):
@@ -167,7 +181,10 @@ def _text(lines: list[str], element: Element) -> Columns:
 
 
 def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(K,) corners and (F,) sizes of the faces; triangles from strips come last."""
+    """Return the (K,) vertex indices of all faces in turn, and the (F,) number of corners of each face.
+
+    Triangles from strips come last.
+    """
     corners, sizes = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     if "range_grid" in found:
         raise ValueError("holds the grid of a range scan, which is not supported; convert it to a mesh of faces.")
@@ -175,14 +192,16 @@ def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int
         columns = found.get(element, {})
         lists = [columns[name] for name in names if isinstance(columns.get(name), Ragged)]
         if columns and not lists:
-            raise ValueError(f"has an element `{element}` without a list {' or '.join(names)}; repair the header.")
+            raise ValueError(
+                f"has an element `{element}` without a list named {' or '.join(names)}; repair the header."
+            )
         for ragged in lists[:1]:
             assert isinstance(ragged, Ragged)
             indices = ragged.items.astype(np.int64)
             if (wrong := indices != ragged.items).any():  # a fraction, or beyond int64
                 raise ValueError(
                     f"has {ragged.items[wrong][0]} as a vertex in element `{element}`, which is not a valid index; "
-                    "repair it."
+                    "repair the element."
                 )
             if element == "face":
                 corners.append(indices)

@@ -1,4 +1,4 @@
-"""The header of a PLY file: its elements, checked against the length of the data."""
+"""The header of a PLY file: the elements that it declares, checked against the length of the data."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,9 +25,12 @@ MOST_PROPERTIES = 1000
 
 @dataclass(frozen=True)
 class Element:
-    """An element as the header declares it.
+    """An element, which is a table of data, as the header declares it.
 
-    properties: (name, type of the list's length, type of the list's items), or (name, None, type) if not a list.
+    name: name of the element, such as `vertex`.
+    count: number of its rows.
+    properties: its columns: (name, type of a list's length, type of a list's items) for a property whose values are
+        lists, and (name, None, type) for any other.
     """
 
     name: str
@@ -36,16 +39,27 @@ class Element:
 
     @property
     def lists(self) -> list[str]:
-        """Names of the properties that are lists."""
+        """Names of the properties whose values are lists."""
         return [name for name, length, _ in self.properties if length is not None]
 
 
 def read_header(data: bytes) -> tuple[str, list[Element], int]:
-    """Byte order (empty for text), elements, and the byte at which the data begin."""
+    """Read the header of a file.
+
+    Args:
+        data: The content of the file.
+
+    Returns:
+        The byte order (`<` or `>`; empty for a text file), the elements, and the index of the byte at which the data
+        begin.
+
+    Raises:
+        ValueError: If the header is not valid, or does not match the length of the data.
+    """
     begin = re.match(rb"ply[ \t]*(\r?\n|\r)", data)
     if begin is None:
         raise ValueError("does not begin with `ply`, so it is not a ply file; check its ending.")
-    # if the first line ends with CR alone, so does the last: an LF after that one is the first byte of the data
+    # if the first line ends with CR alone, so does the last line; an LF after it is the first byte of the data
     line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
     end = re.compile(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)").search(data, 0, MOST_HEADER)
     if end is None:
@@ -62,7 +76,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
             case ["element", name, count]:
                 if not count.isdecimal() or len(count) > 18:
                     raise ValueError(
-                        f"declares {quoted(count)} rows of element {quoted(name)}, not a number; repair the header."
+                        f"declares {quoted(count)} rows of element {quoted(name)}, which is not a valid number; repair "
+                        "the header."
                     )
                 if any(name == element.name for element in elements):
                     raise ValueError(f"declares the element {quoted(name)} twice; repair the header.")
@@ -72,7 +87,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
             case ["property", "list", length, kind, name] if elements and {length, kind} <= KINDS.keys():
                 if KINDS[length][0] == "f":
                     raise ValueError(
-                        f"counts the list {quoted(name)} with type `{length}`, not an integer; repair the header."
+                        f"gives the length of the list {quoted(name)} the type `{length}`, which is not an integer; "
+                        "repair the header."
                     )
                 elements[-1].properties.append((name, KINDS[length], KINDS[kind]))
             case _:
@@ -92,8 +108,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
     needed = sum(e.count * sum(int((length or kind)[1]) for _, length, kind in e.properties) for e in elements)
     if byte_order and len(data) - start < needed:
         raise ValueError(
-            f"declares at least {needed} bytes of data, but {len(data) - start} follow the header; it was cut off, "
-            "fetch it again."
+            f"declares at least {needed} bytes of data, but only {len(data) - start} follow the header; it was cut "
+            "off, fetch it again."
         )
     if not byte_order:
         check_text(len(data))

@@ -1,6 +1,7 @@
-"""Polygons as files hold them, and how they are cut into triangles.
+"""Polygons as files hold them, and their division into triangles.
 
-Letters: V vertices, F faces of any number of corners, K corners of all faces, T triangles, n corners of one face.
+Letters: V vertices, F faces with any number of corners, K corners of all faces together, T triangles, n corners of one
+face, P polygons with the same number of corners.
 """
 
 from dataclasses import dataclass
@@ -8,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORK = 12_000_000  # n (n + 100), summed over non-convex faces, as for one of 3,400 corners; about 20 s at worst
-CORNERS_AT_ONCE = 2**20  # corners of faces cut at once, which bounds the memory
-ROUNDING = 1e-9  # fraction of a polygon's squared size, below which areas and turns count as zero
+# Limit on the sum of n (n + 100) over the non-convex faces. One face of 3,400 corners reaches it; it takes up to 20 s.
+MOST_WORK = 12_000_000
+CORNERS_AT_ONCE = 2**20  # number of corners of the faces that are cut at once; it bounds the memory
+ROUNDING = 1e-9  # areas and turns below this fraction of a polygon's squared size count as zero
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,8 @@ class Polygons:
     """The surface that a file holds.
 
     vertices: (V, 3) float64.
-    corners: (K,) int64, vertices of all faces, one face after the other.
-    sizes: (F,) int64, corners of each face.
+    corners: (K,) int64, vertex indices of all faces, one face after the other.
+    sizes: (F,) int64, number of corners of each face.
     """
 
     vertices: NDArray[np.float64]
@@ -28,15 +30,15 @@ class Polygons:
 
     @classmethod
     def of_triangles(cls, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> "Polygons":
-        """The polygons of (T, 3) triangles."""
+        """Return the polygons that are given by (V, 3) vertices and (T, 3) triangles."""
         return cls(vertices, faces.reshape(-1), np.full(len(faces), 3, dtype=np.int64))
 
     def check(self) -> None:
-        """Raise ValueError for a face of a missing vertex or of fewer than three corners, or a non-finite vertex."""
+        """Raise ValueError if a face uses a missing vertex or has fewer than 3 corners, or a vertex is not finite."""
         if len(self.corners) and not 0 <= self.corners.min() <= self.corners.max() < len(self.vertices):
             raise ValueError(
-                f"faces name vertices {self.corners.min()} to {self.corners.max()}, but there are "
-                f"{len(self.vertices)} (counted from 0); repair the file's indices."
+                f"its faces use vertices {self.corners.min()} to {self.corners.max()}, counted from 0, but it has only "
+                f"{len(self.vertices)} vertices; repair the file's indices."
             )
         if bad := int((~np.isfinite(self.vertices)).any(axis=1).sum()):
             raise ValueError(
@@ -46,15 +48,15 @@ class Polygons:
         if len(self.sizes) and self.sizes.min() < 3:
             face = int(np.argmax(self.sizes < 3))
             raise ValueError(
-                f"face {face} (counted from 0) has {self.sizes[face]} corners, but a face has at least 3; "
+                f"face {face} (counted from 0) has {self.sizes[face]} corners, but a face needs at least 3; "
                 "repair or remove it."
             )
 
     def triangles(self) -> NDArray[np.int64]:
-        """(T, 3) triangles in the order of the faces; a face of n corners gives n - 2.
+        """Cut the faces into (T, 3) triangles, in the order of the faces; a face of n corners gives n - 2 triangles.
 
-        A convex face is cut into a fan from its first corner. Any other face is cut by ear clipping, in the plane
-        perpendicular to its area vector, so the triangles of a planar face stay inside it.
+        A convex face is cut into a fan from its first corner. Any other face is cut by ear clipping, in the plane that
+        is perpendicular to its area vector, so the triangles of a planar face stay inside the face.
 
         Raises:
             ValueError: If a face crosses itself, or is not convex and has too many corners.
@@ -85,7 +87,7 @@ class Polygons:
                     raise ValueError(
                         f"face {chosen[wrong[0]]} (counted from 0) has {size} corners and is not convex, and such "
                         "faces are too large or too many to be cut into triangles; triangulate them in the program "
-                        "that made them."
+                        "that made the mesh."
                     )
                 for number in wrong.tolist():
                     made[rows[number]] = corners[number][self._clipped(corners[number], int(chosen[number]))]
@@ -97,20 +99,20 @@ class Polygons:
         if local is None:
             raise ValueError(
                 f"face {face} (counted from 0), of {len(corners)} corners, crosses itself, so it has no inside; "
-                "triangulate it in the program that made it."
+                "triangulate the face in the program that made the mesh."
             )
         return local
 
 
 def strips_to_triangles(indices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(T, 3) triangles of strips, each oriented like the first triangle of its strip.
+    """Return the (T, 3) triangles of strips; each is oriented like the first triangle of its strip.
 
     Args:
-        indices: (K,) vertices of all strips, one strip after the other; -1 begins another strip.
-        sizes: Number of entries of `indices` that belong to each strip.
+        indices: (K,) vertex indices of all strips, one strip after the other; within a strip, -1 begins another strip.
+        sizes: For each strip, the number of its entries in `indices`.
     """
     restart = indices == -1
-    strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # strip of each vertex, ascending
+    strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # a number for each vertex's strip
     kept = indices[~restart]
     odd = (np.arange(len(kept)) - np.searchsorted(strip, strip)) % 2 == 1
     triangles = np.stack([kept[:-2], kept[1:-1], kept[2:]], axis=1) if len(kept) > 2 else np.zeros((0, 3), np.int64)
@@ -125,7 +127,7 @@ def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
         outline: (n, 2) corners, counter-clockwise.
 
     Returns:
-        (n - 2, 3) int64 corners, counter-clockwise; None if the outline crosses itself.
+        (n - 2, 3) int64 triangles of corner indices, counter-clockwise; None if the outline crosses itself.
     """
     n = len(outline)
     tolerance = ROUNDING * float(np.ptp(outline, axis=0).max()) ** 2
@@ -137,7 +139,7 @@ def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
     while len(left) > 3:
         ring = outline[left]
         turns = _cross(ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring)
-        # only corners at which the outline turns inward can lie in an ear
+        # only corners at which the outline turns right or not at all can lie in an ear
         reflex = np.flatnonzero(turns <= tolerance)
         order = np.r_[at : len(left), 0:at]
         ear = next((k for k in order if turns[k] > tolerance and _is_ear(ring, k, reflex, tolerance)), None)
@@ -153,7 +155,7 @@ def clip_ears(outline: NDArray[np.float64]) -> NDArray[np.int64] | None:
 
 
 def _crosses_itself(outline: NDArray[np.float64], tolerance: float) -> bool:
-    """Whether two edges that share no corner cross in a point inside both."""
+    """Return whether two edges without a common corner cross at a point in the interior of both."""
     starts, ends = outline, np.roll(outline, -1, axis=0)
     for k in range(len(outline) - 2):
         others = slice(k + 2, len(outline) - (k == 0))
@@ -181,7 +183,13 @@ def _is_one_of(points: NDArray[np.float64], corners: tuple[NDArray[np.float64], 
 
 
 def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P,) True for (P, n, 3) polygons that a fan covers, seen along the area vector, or that have no area."""
+    """Decide which of (P, n, 3) polygons can be cut into a fan of triangles from the first corner.
+
+    This is the case if the fan covers the polygon once, seen along the area vector, or if the polygon has no area.
+
+    Returns:
+        (P,) bool.
+    """
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])  # (P, n - 2, 3)
     total = fan.sum(axis=1)
     length = np.linalg.norm(total, axis=1)
@@ -189,14 +197,18 @@ def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
     edges = np.roll(polygons, -1, axis=1) - polygons
     turns = (np.cross(np.roll(edges, 1, axis=1), edges) * normal[:, None]).sum(axis=2)  # (P, n)
     size = np.ptp(polygons, axis=1).max(axis=1) ** 2
-    # convex: all turns are to the left; the area must also be covered only once, as a star that winds twice turns left
+    # A polygon is convex if it turns left at each corner and winds only once. A star turns left, but winds twice.
     convex = (turns >= -ROUNDING * size[:, None]).all(axis=1)
     flat = np.linalg.norm(fan, axis=2).max(axis=1) <= ROUNDING * size
     return ((convex | (polygons.shape[1] == 4)) & _fans_cover_once(polygons)) | flat
 
 
 def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(P,) True for (P, n, 3) polygons whose triangles from the first corner all face along the area vector."""
+    """Decide for which of (P, n, 3) polygons the triangles of the fan from the first corner all face the same way.
+
+    Returns:
+        (P,) bool, True if they face along the area vector, and the area is not zero.
+    """
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])
     total = fan.sum(axis=1)
     length = np.linalg.norm(total, axis=1)
@@ -206,7 +218,11 @@ def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _flattened(corners: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """(n, 2) corners seen along the area vector, counter-clockwise, scaled by their size; None if the area is zero."""
+    """Project (n, 3) corners along their area vector.
+
+    Returns:
+        (n, 2) corners, counter-clockwise, and scaled by the polygon's size; None if the area is zero.
+    """
     corners = corners - corners.mean(axis=0)
     corners = corners / (np.abs(corners).max() or 1.0)
     normal = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)

@@ -1,4 +1,4 @@
-"""STL: the triangles of a binary or text file."""
+"""Reader of STL: the triangles of a binary or text file."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,11 @@ FACET = [b"facet", b"normal", *3 * [None], b"outer", b"loop", *3 * [b"vertex", *
 
 
 def read_stl(path: Path) -> Polygons:
-    """Triangles, each with three vertices that no other triangle shares; ValueError if the file is cut off."""
+    """Read the triangles of a file. Each gets three vertices, which it does not share with other triangles.
+
+    Raises:
+        ValueError: If the file is damaged or not an stl file.
+    """
     data = path.read_bytes()
     count = int.from_bytes(data[80:84], "little")
     if len(data) >= 84 and len(data) == 84 + TRIANGLE.itemsize * count:
@@ -23,8 +27,8 @@ def read_stl(path: Path) -> Polygons:
     text = data.removeprefix(b"\xef\xbb\xbf")
     if text.lstrip()[:5].lower() != b"solid":
         raise ValueError(
-            f"is not a text stl, and as a binary stl declares {count} triangles "
-            f"({84 + TRIANGLE.itemsize * count} bytes) but has {len(data)} bytes; fetch or save it again."
+            f"is not a text stl, and as a binary stl it declares {count} triangles "
+            f"({84 + TRIANGLE.itemsize * count} bytes), but has {len(data)} bytes; fetch or save it again."
         )
     check_text(len(text))
     return _triangles(_of_text(text))
@@ -44,7 +48,7 @@ def _of_text(text: bytes) -> NDArray[np.float64]:
     check_count(number, "faces")
     if words.count(b"vertex") != 3 * number:
         raise ValueError(
-            f"has {words.count(b'vertex')} vertices in {number} facets, but an stl has 3 in each; triangulate it "
+            f"has {words.count(b'vertex')} vertices in {number} facets, but an stl has 3 in each; triangulate the mesh "
             "in the program that made it."
         )
     size = len(FACET)

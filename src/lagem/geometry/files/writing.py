@@ -1,4 +1,4 @@
-"""The bytes of a mesh file in each format, as accurate as the format allows."""
+"""Writers that turn a mesh into the bytes of a file, as accurately as the file's format allows."""
 
 import json
 import math
@@ -12,14 +12,14 @@ from lagem.geometry.frame import Up
 
 # V vertices, F faces
 
-Writer = Callable[[NDArray[np.float64], NDArray[np.int64]], bytes]  # of (V, 3) vertices and (F, 3) faces
+Writer = Callable[[NDArray[np.float64], NDArray[np.int64]], bytes]  # turns (V, 3) vertices and (F, 3) faces into bytes
 HALF = math.sqrt(0.5)
-TURN_Z_UP = [-HALF, 0.0, 0.0, HALF]  # quaternion (x, y, z, w) of -90 degrees about x: z becomes y
+TURN_Z_UP = [-HALF, 0.0, 0.0, HALF]  # quaternion (x, y, z, w) of a rotation by -90 degrees about x, which turns z to y
 STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 def as_ply(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Binary ply with float64 vertices: in float32, nearby vertices of a fine surface could coincide."""
+    """Return a binary ply file, with float64 vertices: in float32, nearby vertices of a fine surface could coincide."""
     header = (
         f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\n"
         "property double x\nproperty double y\nproperty double z\n"
@@ -31,20 +31,20 @@ def as_ply(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
 
 
 def as_obj(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Text with enough digits to restore every float64 exactly."""
+    """Return an obj file (text), with enough digits to restore every float64 exactly."""
     rows = [f"v {x!r} {y!r} {z!r}\n" for x, y, z in vertices.tolist()]
     return "".join([*rows, *(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())]).encode()
 
 
 def as_off(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Text with enough digits to restore every float64 exactly."""
+    """Return an off file (text), with enough digits to restore every float64 exactly."""
     rows = [f"{x!r} {y!r} {z!r}\n" for x, y, z in vertices.tolist()]
     head = f"OFF\n{len(vertices)} {len(faces)} 0\n"
     return "".join([head, *rows, *(f"3 {a} {b} {c}\n" for a, b, c in faces.tolist())]).encode()
 
 
 def as_stl(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
-    """Binary stl: float32 triangles with their normals."""
+    """Return a binary stl file: float32 triangles with their normals."""
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -54,10 +54,11 @@ def as_stl(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
 
 
 def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64], up: Up = "z") -> bytes:
-    """Binary glTF 2.0: float32 vertices relative to their centre, which is the node's translation in full precision.
+    """Return a binary glTF 2.0 file with one node.
 
-    A glTF scene is y-up: if z points up, the node also rotates, so that the mesh stands. A node rotates before it
-    translates.
+    Vertices are float32, relative to their centre. The node's translation moves them to the centre, in full precision.
+    A glTF scene is y-up, so if z points up in the mesh, the node also rotates it, so that it stands upright. A node
+    rotates before it translates.
     """
     around, middle = centred(vertices)
     node = {"mesh": 0, "translation": middle.tolist()}
@@ -94,7 +95,7 @@ WRITERS: dict[str, Writer] = {".ply": as_ply, ".glb": as_glb, ".obj": as_obj, ".
 
 
 def centred(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(V, 3) vertices relative to the centre of their bounding box, and that (3,) centre."""
+    """Return (V, 3) vertices relative to the centre of their bounding box, and this (3,) centre."""
     if len(vertices) == 0:
         return vertices, np.zeros(3)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -103,7 +104,10 @@ def centred(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def lost_in_float32(vertices: NDArray[np.float64]) -> float:
-    """Largest distance along an axis by which rounding to float32 moves a vertex, as a fraction of the extent."""
+    """Return the largest distance along an axis by which rounding to float32 moves a vertex.
+
+    It is a fraction of the extent of the (V, 3) vertices, and infinite if float32 cannot hold them.
+    """
     extent = float(np.ptp(vertices, axis=0).max()) if len(vertices) else 0.0
     with np.errstate(over="ignore"):
         moved = float(np.abs(vertices.astype(np.float32) - vertices).max(initial=0.0))
