@@ -119,7 +119,7 @@ def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, su
         ([{"name": "a"}], "step 1: lacks the field command"),
         ([{"name": "a", "command": "x", "aftre": []}], "step 1: unknown field aftre; the fields are name, command"),
         ([{"name": "a", "command": "x", "after": "b"}], "after is 'b', but must be list"),
-        ([{"name": "a", "command": "x", "after": ["b"]}], "waits for b, but the steps before it are none"),
+        ([{"name": "a", "command": "x", "after": ["b"]}], "waits for b, but the earlier steps are: none"),
         ([STEPS[0], {"name": "b", "command": ""}], "chain.yaml: step 2: has an empty command"),
         ([STEPS[0], {"name": "b", "command": "bundle 'x"}], "chain.yaml: step 2: No closing quotation"),
         ([STEPS[0], {"name": "../../evil", "command": "x"}], "chain.yaml: step 2: the name '../../evil'"),

@@ -132,7 +132,7 @@ def test_devices_that_the_profile_does_not_have_are_refused(profile_file, capsys
 
 def test_an_experiment_for_other_devices_is_noted(profile_file, capsys):
     main(["submit", "--dry-run", "--profile", profile_file(nodes=2), "--", "fit", "--config", TOY])
-    assert "is for 1 x 1 nodes x devices, but the profile has 2 x 1" in capsys.readouterr().err
+    assert "is for 1 x 1 (nodes x devices), but the profile has 2 x 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_mistake_in_the_command_line_is_found_at_submission(words, message, ca
 def test_an_array_without_submitit_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
     line = refusal(capsys, "--dry-run", "--array", "2", "--", "prepare", "a", "--output", "b")
-    assert "needs submitit: pip install 'lagem[cluster]'" in line
+    assert "needs the package submitit; install it by pip install 'lagem[cluster]'" in line
 
 
 def test_a_job_without_a_name_is_called_after_the_experiment_and_not_after_its_layers(capsys):

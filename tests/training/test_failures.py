@@ -126,7 +126,7 @@ def test_a_fit_without_settings_asks_for_an_experiment(tmp_path, capsys):
 def test_a_folder_is_a_checkpoint_once_its_description_is_written(tmp_path, capsys):
     (tmp_path / "step=2.ckpt").mkdir()
     arguments = small_fit(tmp_path / "run", f"--ckpt_path={tmp_path / 'step=2.ckpt'}")
-    assert "there is no such file, nor a complete sharded checkpoint" in fails(arguments, capsys)
+    assert "there is no such file and no complete sharded checkpoint" in fails(arguments, capsys)
     (tmp_path / "step=2.ckpt" / "meta.pt").touch()
     assert "there is no such file" not in fails(arguments, capsys)
 

@@ -105,7 +105,7 @@ def test_an_honest_folder_resumes_as_if_the_run_had_not_stopped(runs):
 def test_a_folder_with_a_payload_is_refused_by_one_line(runs, route):
     assert runs.codes[route] == "2", runs.stderr[-3000:]
     folder, trusting, last, validate = runs.errors
-    assert all(".metadata: refused, because it names posix.mkdir" in line for line in (folder, last, validate))
+    assert all(".metadata: refused, because the file names posix.mkdir" in line for line in (folder, last, validate))
     assert "weights_only" in trusting
     assert "Traceback" not in runs.stderr
 

@@ -60,7 +60,7 @@ class ArrayTask:
 def parts_of(job: Job) -> list[ArrayTask]:
     """Return the parts of a job; raises ValueError if its command cannot be split, or submitit is not installed."""
     if job.command[0] not in PARTED:
-        raise ValueError(f"`lagem {job.command[0]}` cannot be split into parts; {', '.join(PARTED)} can.")
+        raise ValueError(f"`lagem {job.command[0]}` cannot be split into parts; only {', '.join(PARTED)} can.")
     require_submitit()
     if value_of("--part", job.command) is not None:
         raise ValueError("--part is set by --array; leave --part out.")
@@ -70,7 +70,7 @@ def parts_of(job: Job) -> list[ArrayTask]:
 def require_submitit() -> None:
     """Raise ValueError if submitit is not installed."""
     if importlib.util.find_spec("submitit") is None:
-        raise ValueError("--array needs submitit: pip install 'lagem[cluster]'.")
+        raise ValueError("--array needs the package submitit; install it by pip install 'lagem[cluster]'.")
 
 
 def submit_parts(job: Job, after: Sequence[str]) -> str:

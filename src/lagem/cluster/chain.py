@@ -44,17 +44,17 @@ def load_chain(path: Path) -> list[Step]:
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
         if not words:
-            raise ValueError(f"{where}: has an empty command.")
+            raise ValueError(f"{where}: has an empty command; give one.")
         step, earlier = Step(**values), [step.name for step in steps]
         if step.name in earlier:
             raise ValueError(f"{where}: an earlier step is also named {step.name!r}; give each step another name.")
         if unknown := [name for name in step.after if name not in earlier]:
             raise ValueError(
-                f"{where}: waits for {', '.join(unknown)}, but the steps before it are {', '.join(earlier) or 'none'}."
+                f"{where}: waits for {', '.join(unknown)}, but the earlier steps are: {', '.join(earlier) or 'none'}."
             )
         steps.append(step)
     if not steps:
-        raise ValueError(f"{path}: holds no step.")
+        raise ValueError(f"{path}: holds no step; add one.")
     return steps
 
 

@@ -139,8 +139,8 @@ class Job:
                 added.append(f"{name}={value}")
             elif given != str(value):
                 raise ValueError(
-                    f"{name} is {given}, but the job has {value}. Leave this option out, because the job sets it from "
-                    "the profile (nodes, gpus_per_node) or to the run folder; or change the profile or the folder."
+                    f"{name} is {given}, but the job needs {value}. Leave this option out, because the job sets it "
+                    "from the profile (nodes, gpus_per_node) or to the run folder; or change the profile or the folder."
                 )
         if verb == "fit" and value_of("--ckpt_path", self.command) is None:
             added.append("--ckpt_path=last")  # so that the training also resumes after a node failed

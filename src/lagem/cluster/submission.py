@@ -131,5 +131,5 @@ def require_slurm() -> None:
     if not all(shutil.which(name) for name in ("sbatch", "srun", "squeue")):
         raise ValueError(
             "sbatch, srun or squeue is not installed, so this machine cannot submit jobs to SLURM. "
-            "--dry-run prints what would be submitted."
+            "Use --dry-run to see what would be submitted."
         )

@@ -81,7 +81,7 @@ def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> No
         for path in filter(None, [*own, *(best if isinstance(best, dict) else ())]):
             if not (isinstance(path, str) and isinstance(folder, str) and _lies_in(path, folder)):
                 raise ValueError(
-                    f"{source}: records {path!r:.200} outside its folder of checkpoints; give another file."
+                    f"{source}: records the path {path!r:.200}, outside its folder of checkpoints; give another file."
                 )
         path = state["best_model_path"]
         if not isinstance(path, str) or ":" in path:
@@ -159,4 +159,4 @@ def steps_of(checkpoint: Path) -> int | None:
         saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         return int(saved["global_step"]) if saved.get(state) is not None else None
     except Exception as error:  # torch raises many types for a file that it did not write
-        raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one; move it away ({error}).") from error
+        raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one ({error}); move it away.") from error

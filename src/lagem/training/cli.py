@@ -76,14 +76,14 @@ class TrainingCLI(OpenCLI):
         if path is None:
             if verb != "fit" and settings.model.init_args.get("init_from") is None:
                 raise ValueError(
-                    f"`lagem {verb}` needs trained weights: give --ckpt_path, or --model.init_args.init_from."
+                    f"`lagem {verb}` needs trained weights; give --ckpt_path or --model.init_args.init_from."
                 )
         elif path == "last":
             if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
-                raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint.")
+                raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint; give the path of one.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
-                raise ValueError(f"--ckpt_path {path}: there is no such file, nor a complete sharded checkpoint.")
+                raise ValueError(f"--ckpt_path {path}: there is no such file and no complete sharded checkpoint.")
             if Path(path).is_file() and not zipfile.is_zipfile(path):
                 raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one; give another.")
 

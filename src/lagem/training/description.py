@@ -36,7 +36,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     kind = settings.model.class_path.rpartition(".")[2]
     if kind not in ("AutoencoderModule", "CascadeStageModule"):
         raise ValueError(
-            f"{config}: only autoencoders and stages of a cascade can be described, but its model is "
+            f"{config}: only autoencoders and stages of a cascade can be described, but the model is "
             f"{settings.model.class_path}."
         )
     levels = [level if isinstance(level, LevelSpec) else LevelSpec(**vars(level)) for level in model.levels]

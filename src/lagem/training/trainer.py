@@ -53,8 +53,8 @@ def check_precision(precision: object) -> None:
     """Raise ValueError if a precision overflows in ordinary trainings."""
     if str(precision) in ("16", "16-mixed"):
         raise ValueError(
-            "trainer.precision 16-mixed overflows in ordinary trainings, and an overflow would count as a loss that is "
-            "not finite. Use bf16-mixed."
+            "trainer.precision is 16-mixed, which overflows in ordinary trainings; an overflow would count as a loss "
+            "that is not finite. Use bf16-mixed."
         )
 
 
@@ -76,8 +76,8 @@ def check_predictions_are_written(trainer: Trainer) -> None:
     """Raise ValueError if no callback would write the predictions."""
     if not any(isinstance(callback, PREDICTION_WRITERS) for callback in callbacks_of(trainer)):
         raise ValueError(
-            "`lagem predict` would write nothing. Add --trainer.callbacks+=ExportMeshes for an autoencoder, or "
-            "--trainer.callbacks+=ExportSamples for a stage of a cascade."
+            "no callback writes predictions, so `lagem predict` would write nothing. For an autoencoder, add "
+            "--trainer.callbacks+=ExportMeshes; for a stage of a cascade, add --trainer.callbacks+=ExportSamples."
         )
 
 

@@ -86,7 +86,7 @@ class AutoencoderSpec:
             found = plain.get("format") if isinstance(plain, Mapping) else plain
             raise ValueError(f"format must be {FORMAT!r}, but {found!r} was found.")
         if missing := [name for name in ("levels", "width", "skip", "num_surface_points") if name not in plain]:
-            raise ValueError(f"{missing[0]} is missing.")
+            raise ValueError(f"the field {missing[0]} is missing.")
         return cls(
             levels=levels_from_plain(plain["levels"]),
             width=plain["width"],

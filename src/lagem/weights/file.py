@@ -50,8 +50,8 @@ class WeightsFile:
         held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
         if weights > held:
             raise WeightsError(
-                f"{self.path}: describes a network of at least {weights:,} weights, but holds {held:,} bytes of them; "
-                "fetch the file again, or give another."
+                f"{self.path}: describes a network of at least {weights:,} weights, but holds only {held:,} bytes of "
+                f"weights; {REMEDY}."
             )
 
     def load_into(self, network: nn.Module) -> None:
@@ -100,7 +100,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
     if written != format:
         needed = f"{WHAT[kind]} in format {format!r}"
         held = "of another kind, or not written by lagem" if written is None else f"in format {written!r}"
-        raise WeightsError(f"{path}: its weights are {held}, but {needed} is needed; give another file.")
+        raise WeightsError(f"{path}: its weights are {held}, but the file must hold {needed}; give another.")
     return found
 
 
@@ -178,7 +178,7 @@ def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
     if not isinstance(weights, dict) or not all(isinstance(t, Tensor) for t in weights.values()):
         raise WeightsError(f"{path}: its state_dict is damaged, because it does not map names to tensors; {REMEDY}.")
     if not isinstance(checkpoint[kind], dict):
-        raise WeightsError(f"{path}: its entry {kind} is no description of a network; {REMEDY}.")
+        raise WeightsError(f"{path}: its entry {kind} is not a description of a network; {REMEDY}.")
     prefix = IN_CHECKPOINT[kind]
     state = {
         name.removeprefix(prefix): tensor

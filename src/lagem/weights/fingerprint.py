@@ -35,6 +35,6 @@ def check_fingerprint(expected: str, found: str, what: str) -> None:
     """
     if found != expected:
         raise ValueError(
-            f"{what} does not belong to this autoencoder: it was made with autoencoder {found}, but this one is "
-            f"{expected}. Use the autoencoder it was made with, or make it again with this one."
+            f"{what} does not belong to this autoencoder: it was made with autoencoder {found}, but the one in use is "
+            f"{expected}. Use autoencoder {found}, or make {what} again with the one in use."
         )

@@ -67,7 +67,7 @@ def read_metadata(content: bytes) -> Metadata:
             the caller to put after the file's name.
     """
     if len(content) > LARGEST:
-        raise ValueError(f"has {len(content):,} bytes, more than {LARGEST:,}")
+        raise ValueError(f"has {len(content):,} bytes, more than the limit of {LARGEST:,}")
     try:
         return _Index(len(content)).metadata(values_of(content))
     except (TypeError, IndexError, KeyError, AttributeError, UnicodeError) as error:
@@ -133,7 +133,7 @@ def values_of(content: bytes) -> Any:
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
                 if not (type(module) is type(name) is str and (module, name) in KNOWN):
-                    raise ValueError(f"names {str(module)[:40]}.{str(name)[:40]}, which is not of this format")
+                    raise ValueError(f"names {str(module)[:40]}.{str(name)[:40]}, which is not part of this format")
                 stack.append((module, name))
             case "NEWOBJ" | "REDUCE":
                 arguments, name = stack.pop(), stack.pop()
@@ -142,7 +142,7 @@ def values_of(content: bytes) -> Any:
                 state = stack.pop()
                 stack[-1].state = state
             case name:
-                raise ValueError(f"holds the instruction {name}, which is not of this format")
+                raise ValueError(f"holds the pickle instruction {name}, which is not part of this format")
     return stack.pop()
 
 
@@ -152,7 +152,7 @@ def _key(key: Any) -> Any:
     The hash of a deeply nested tuple would exhaust the C stack.
     """
     if not isinstance(key, str | Record):
-        raise ValueError(f"has a key of type {type(key).__name__}, which is not of this format")
+        raise ValueError(f"has a key of type {type(key).__name__}, which is not part of this format")
     return key
 
 
@@ -211,7 +211,7 @@ class _Index:
     def _size(self, value: Any) -> torch.Size:
         (numbers,) = self._record(value, SIZE).arguments
         if type(numbers) is not tuple or len(numbers) > MOST_DIMENSIONS:
-            raise ValueError("has a size that is not a tuple of numbers")
+            raise ValueError(f"has a size that is not a tuple of at most {MOST_DIMENSIONS} numbers")
         return torch.Size([_number(number) for number in numbers])
 
     def _fields(self, value: Any, name: tuple[str, str]) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _items(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise ValueError("has a name that is not a text")
+        raise ValueError("has a name that is not a string")
     return value
 
 

@@ -31,11 +31,11 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
         or "point_embed.mlp.weight" not in published
         or not all(isinstance(name, str) and isinstance(t, Tensor) and t.ndim for name, t in published.items())
     ):
-        raise WeightsError(f"{path}: this file has no `model` state dict in the published layout.")
+        raise WeightsError(f"{path}: has no state dict `model` in the authors' layout; give another file.")
     try:
         return from_published_state(published, num_latents=num_latents, source=path)
     except (KeyError, IndexError) as error:
-        raise WeightsError(f"{path}: this is not the published LaGeM layout: {error} is missing.") from error
+        raise WeightsError(f"{path}: is not in the authors' layout, because {error} is missing.") from error
 
 
 def from_published_state(
@@ -45,7 +45,9 @@ def from_published_state(
     numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
     count = 1 + max(map(int, numbers), default=-1)
     if len(num_latents) != count:
-        raise WeightsError(f"{source}: has {count} levels, but num_latents has {len(num_latents)} entries.")
+        raise WeightsError(
+            f"{source}: has {count} levels, but num_latents has {len(num_latents)} numbers; give {count}."
+        )
     levels = []
     for index, latents in enumerate(num_latents):
         blocks = {match[1] for name in published if (match := re.match(rf"networks\.{index}\.layers\.(\d+)\.", name))}

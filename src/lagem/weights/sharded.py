@@ -35,7 +35,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
     try:
         metadata = read_metadata(index.read_bytes())
     except ValueError as error:
-        raise WeightsError(f"{index}: refused, because it {error}; loading it could run code.") from error
+        raise WeightsError(f"{index}: refused, because the file {error}; loading it could run code.") from error
     for file in sorted({info.relative_path for info in metadata.storage_data.values()}):
         if not inside(folder, file, source=index).is_file():
             raise WeightsError(f"{folder / file}: the shard is missing; copy the checkpoint again, or give another.")
@@ -50,7 +50,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
                 f"{folder}: refused, because loading it would run code from the folder ({what})."
             ) from error
         line = next(iter(str(reason).splitlines()), type(reason).__name__)
-        raise WeightsError(f"{folder}: damaged, or not of this model ({line[:200]}); give another folder.") from error
+        raise WeightsError(f"{folder}: damaged, or of another model ({line[:200]}); give another folder.") from error
 
 
 class _CheckedReader(FileSystemReader):

@@ -30,9 +30,9 @@ def check_records(path: Path, *, pickle_only: bool = False) -> str:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
             if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-                return "a record is compressed, which torch never does"
+                return "a record is compressed, but torch never compresses records"
             if any(record.is_dir() or record.external_attr & FOLDER for record in records):
-                return "a record is marked as a folder, which torch reads as empty"
+                return "a record is marked as a folder, so torch would read it as empty"
             if sum(record.file_size for record in records) > size:
                 return "its records are larger than the file"
             if any(record.filename.endswith(PICKLE) and record.file_size > MOST_PICKLE for record in records):
