@@ -132,7 +132,7 @@ def check_training(job: Job) -> None:
     if devices != (job.profile.nodes, job.profile.tasks_per_node):
         print(
             f"note: {job.name}: the experiment is for {devices[0]} x {devices[1]} (nodes x devices), but the profile "
-            f"has {job.profile.nodes} x {job.profile.tasks_per_node}. This changes the global batch, because batch_size is "
-            "per device.",
+            f"has {job.profile.nodes} x {job.profile.tasks_per_node}. This changes the global batch: batch_size is per "
+            "device.",
             file=sys.stderr,
         )
