@@ -59,4 +59,6 @@ def _open(path: str) -> Any:
             f"{path}: there is no such file; a condition must be none, category, or a file of embeddings."
         ) from None
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file of embeddings ({error}).") from None
+        raise ValueError(
+            f"{path}: not a readable safetensors file of embeddings ({error}); give another file."
+        ) from None

@@ -57,7 +57,7 @@ def test_a_wrong_guess_is_answered_with_the_right_calls(name):
     [
         ("furnitures", "there is no cascade 'furnitures': give 'furniture' or 'meshes', or the folder of a bundle"),
         ("large", r"'large' is an autoencoder, not a cascade; load it with lagem.load_codec\('large'\)"),
-        (".", r"not a bundle of `lagem bundle`: there is no cascade.json in it"),
+        (".", r"not a bundle of `lagem bundle` \(there is no cascade.json in it\)"),
     ],
 )
 def test_a_name_without_a_cascade_is_answered_with_those_there_are(tmp_path, monkeypatch, name, expected):

@@ -100,8 +100,8 @@ def test_an_autoencoder_with_other_weights_is_refused(files, tmp_path, capsys):
     [
         ({"category_names": ("a", *small.CATEGORIES[1:])}, "its category_names is ('a',"),
         ({"num_categories": 9}, "its num_categories is 9"),
-        ({"num_categories": None, "condition_dim": 7, "category_names": ()}, "its num_categories is None"),
-        ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "made for levels"),
+        ({"num_categories": None, "condition_dim": 7, "category_names": ()}, "has num_categories None"),
+        ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "made for the levels"),
     ],
 )
 def test_a_stage_that_differs_from_the_others_is_refused_by_name(files, tmp_path, capsys, changes, expected):
@@ -162,7 +162,7 @@ def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, caps
     del contents["sha256"]["level_2.safetensors"]
     (bundle / "cascade.json").write_text(json.dumps(contents))
     (bundle / "level_2.safetensors").unlink()
-    assert "cascade.json: has no sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
+    assert "cascade.json: lacks the sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
 
 
 def altered(bundle: Path, **changes: object) -> None:
@@ -241,7 +241,7 @@ def test_a_bundle_of_an_earlier_lagem_loads_and_warns_if_it_cannot_be_checked(fi
     assert not recwarn
     write(files, tmp_path / "half", "--half")
     altered(tmp_path / "half", autoencoder_as_stored=None)
-    with pytest.warns(UserWarning, match="by an earlier version of lagem in half precision"):
+    with pytest.warns(UserWarning, match="an earlier version of lagem made this bundle in half precision"):
         load_bundle(tmp_path / "half")
 
 

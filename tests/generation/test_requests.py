@@ -99,12 +99,12 @@ def test_a_bundle_in_half_precision_takes_the_caches_of_both_its_autoencoders(tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keep", "3"], "of --latents CACHE; add --latents, or leave both out"),
-        (["--split", "train"], "of --latents CACHE; add --latents, or leave both out"),
-        (["--latents", "CACHE"], "--keep names the coarsest levels"),
+        (["--keep", "3"], "of --latents CACHE; add --latents, or leave out --keep"),
+        (["--split", "train"], "of --latents CACHE; add --latents, or leave out --keep"),
+        (["--latents", "CACHE"], "--keep must name the coarsest levels"),
         (["--latents", "CACHE", "--keep", "2"], "from 3 downwards without a gap"),
         (["--latents", "CACHE", "--keep", "4", "3"], "but 4 3 was given"),
-        (["--latents", "CACHE", "--keep", "3", "--split", "trian"], "It has the splits train, val"),
+        (["--latents", "CACHE", "--keep", "3", "--split", "trian"], "The splits are train, val"),
         (["--latents", "CACHE", "--keep", "3", "--count", "-1"], "--count must be at least 1"),
         (["--latents", "OTHER", "--keep", "3"], "does not belong to this autoencoder"),
         (["--latents", "nowhere", "--keep", "3"], "nowhere"),

@@ -109,7 +109,7 @@ def test_a_link_that_would_list_files_again_or_never_end_is_named(tree, capsys, 
     (tree / "lamp" / "deep" / "link").symlink_to(target if target == "/" else tree / target)
     assert {mesh.id for mesh in find_meshes([tree], val_share=0)} == {"d", "lamp__a", "lamp__deep__b"}
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"{tree / 'lamp' / 'deep' / 'link'}: a link to ") and line.endswith("it is skipped.")
+    assert line.startswith(f"{tree / 'lamp' / 'deep' / 'link'}: a link to ") and line.endswith("the link is skipped.")
 
 
 def test_folders_that_link_to_one_another_are_read_once(tmp_path):

@@ -53,7 +53,7 @@ def write_bundle(
     """
     output = Path(output)
     if output.exists():
-        raise BundleError(f"{output} already exists. Remove it, or give another --output.")
+        raise BundleError(f"{output} already exists. Remove this folder, or give another --output.")
     network, network_spec = load_autoencoder(autoencoder)
     fingerprint = fingerprint_of(network)
     loaded = [(Path(path), *load_stage(path)) for path in stages]
@@ -96,12 +96,14 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     files = [folder / f"level_{level}.safetensors" for level in range(1, len(codec.spec.levels) + 1)]
     for file in (own, *files):
         if file.name not in contents["sha256"]:
-            raise BundleError(f"{folder / CONTENTS}: has no sha256 of {file.name}; copy or make the bundle again.")
+            raise BundleError(f"{folder / CONTENTS}: lacks the sha256 of {file.name}; copy or make the bundle again.")
     _check_autoencoder(codec, contents, folder)
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(file) for file in files]
     for level, (file, (_, spec)) in enumerate(zip(files, stages, strict=True), 1):
         if spec.level != level:
-            raise BundleError(f"{file}: makes level {spec.level}, not {level}; copy or make the bundle again.")
+            raise BundleError(
+                f"{file}: this stage makes level {spec.level}, not {level}; copy or make the bundle again."
+            )
         check_fingerprint(contents["autoencoder"], spec.autoencoder, f"the stage {file}")
     _check_together(codec.spec.levels, [(file, spec) for file, (_, spec) in zip(files, stages, strict=True)])
     return CascadedGenerator(codec, stages)
@@ -132,11 +134,16 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
     by_level: dict[int, Path] = {}
     for path, spec in specs:
         if spec.levels != tuple(levels):
-            raise BundleError(f"{path}: made for levels {list(spec.levels)}, but the autoencoder has {list(levels)}.")
+            raise BundleError(
+                f"{path}: this stage was made for the levels {list(spec.levels)}, but the autoencoder has the levels "
+                f"{list(levels)}; give a stage of this autoencoder."
+            )
         for name in ("num_categories", "category_names", "condition_dim"):
             (first_path, first), found = specs[0], getattr(spec, name)
             if found != getattr(first, name):
-                raise BundleError(f"{path}: its {name} is {found}, but that of {first_path} is {getattr(first, name)}.")
+                raise BundleError(
+                    f"{path} has {name} {found}, but {first_path} has {getattr(first, name)}; give stages that agree."
+                )
         if spec.level in by_level:
             raise BundleError(
                 f"{by_level[spec.level]} and {path} both make level {spec.level}; give one stage for each level."
@@ -157,8 +164,8 @@ def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path
         check_fingerprint(codec.fingerprint, str(recorded), f"the bundle {folder}")
     elif codec.fingerprint != recorded:
         warnings.warn(
-            f"{folder}: was made by an earlier version of lagem in half precision, so it cannot be checked whether its "
-            "stages belong to its autoencoder; make it again with `lagem bundle --half`.",
+            f"{folder}: an earlier version of lagem made this bundle in half precision, so lagem cannot check whether "
+            "the stages belong to the autoencoder; make the bundle again with `lagem bundle --half`.",
             stacklevel=2,
         )
 
@@ -167,7 +174,7 @@ def _contents(folder: Path) -> dict[str, Any]:
     path = folder / CONTENTS
     if not path.is_file():
         lacks = f"there is no {CONTENTS} in it" if folder.is_dir() else "there is no such folder"
-        raise BundleError(f"{folder}: not a bundle of `lagem bundle`: {lacks}; give the folder of a bundle.")
+        raise BundleError(f"{folder}: not a bundle of `lagem bundle` ({lacks}); give the folder of a bundle.")
     try:
         contents = read_description(path, remedy="copy or make the bundle again")
         contents.text("format", choices=(FORMAT,))

@@ -158,7 +158,7 @@ class CascadedGenerator:
         if wrong := [level for level, z in kept.items() if len(z) != count]:
             raise ValueError(
                 f"level {wrong[0]}: latents of {len(kept[wrong[0]])} samples were given, but {count} are to be made. "
-                "Give (M, D) latents for all samples, or (M, D) latents for each of them."
+                f"Give one (M, D) set of latents for all samples, or {count} such sets."
             )
         samples = range(first, first + count)
         parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
@@ -225,16 +225,16 @@ class CascadedGenerator:
                 raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
             return torch.tensor(names.index(category), device=self.device)
         if category is not None:
-            raise ValueError(f"this cascade has no categories, but {category!r} was given. Leave it out.")
+            raise ValueError(f"this cascade has no categories, but {category!r} was given. Leave the category out.")
         if spec.condition_dim is None:
             if condition is not None:
-                raise ValueError("this cascade is unconditional, but a condition was given. Leave it out.")
+                raise ValueError("this cascade is unconditional, but a condition was given. Leave the condition out.")
             return None
         if condition is None or condition.ndim not in (1, 2) or condition.shape[-1] != spec.condition_dim:
             given = "none" if condition is None else str(tuple(condition.shape))
             raise ValueError(
-                f"this cascade needs a condition of {spec.condition_dim} channels, ({spec.condition_dim},) or "
-                f"(T, {spec.condition_dim}), but {given} was given."
+                f"this cascade needs a condition of shape ({spec.condition_dim},) or (T, {spec.condition_dim}), but "
+                f"{given} was given."
             )
         return condition.to(self.device)
 
@@ -249,7 +249,8 @@ class CascadedGenerator:
         reach = max(spec.max_coarser_sigma for spec in self.specs)
         if not 0 <= sampler.coarser_sigma <= reach:
             raise ValueError(
-                f"coarser_sigma {sampler.coarser_sigma} is outside the range used in training, 0 to {reach}."
+                f"coarser_sigma {sampler.coarser_sigma} is outside the range used in training. Give a number from 0 to "
+                f"{reach}."
             )
         stages = [
             Stage(

@@ -57,7 +57,7 @@ class GenerationReport:
         self._progress = long_progress("{task.fields[doing]}")
         self._task = self._progress.add_task("generating", total=self.total, doing="")
         if (self.output / TABLE).exists():
-            raise ValueError(f"{self.output} already holds samples. Remove them, or name another --output.")
+            raise ValueError(f"{self.output} already holds samples. Remove the samples, or give another --output.")
 
     def on_step(self, level: int, step: SamplerStep) -> None:
         """Show in the progress bar which level is being sampled, and the step that was reached."""
@@ -82,8 +82,8 @@ class GenerationReport:
 
     def _kept(self) -> str:
         return (
-            f"{self.num_meshes} of {self.total} meshes are in {self.output}, but no {TABLE}; the same command begins "
-            "again, and makes the same meshes."
+            f"{self.num_meshes} of {self.total} meshes are in {self.output}, but no {TABLE}; the same command starts "
+            "again and makes the same meshes."
         )
 
     def _add(self, shape: GeneratedShape) -> None:

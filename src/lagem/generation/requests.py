@@ -67,7 +67,7 @@ def forced_requests(
     levels = len(generator.specs)
     if not keep or sorted(keep, reverse=True) != list(range(levels, levels - len(keep), -1)):
         raise ValueError(
-            f"--keep names the coarsest levels, from {levels} downwards without a gap, for example --keep {levels}, "
+            f"--keep must name the coarsest levels, from {levels} downwards without a gap (such as --keep {levels}), "
             f"but {' '.join(map(str, keep)) or 'nothing'} was given."
         )
     if count < 1:
@@ -85,8 +85,8 @@ def forced_requests(
         requests.append(Request(name, index * count, [cache.ids[row] for row in rows], given))
     if missing and not (every and requests):
         raise ValueError(
-            f"{cache.root} has no shape of {', '.join(missing)} in the split {split!r}. It has the splits "
-            f"{', '.join(sorted(cache.splits.names))}: choose another with --split, or other categories."
+            f"{cache.root} has no shape of {', '.join(missing)} in the split {split!r}. The splits are "
+            f"{', '.join(sorted(cache.splits.names))}; choose another split with --split, or other categories."
         )
     return requests
 

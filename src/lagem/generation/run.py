@@ -62,7 +62,7 @@ def generate(
     check_folder(output)
     if latents is None and (keep or split):
         raise ValueError(
-            "--keep and --split choose from the shapes of --latents CACHE; add --latents, or leave both out."
+            "--keep and --split need the shapes of --latents CACHE; add --latents, or leave out --keep and --split."
         )
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}
@@ -111,7 +111,7 @@ def _requests(
     every = list(categories or ()) == [EVERY_CATEGORY] and bool(generator.category_names)
     names: list[str | None] = [*(generator.category_names if every else categories or ())] or [None]
     if len(set(names)) < len(names):
-        raise ValueError(f"--category names a category more than once: {' '.join(map(str, names))}.")
+        raise ValueError(f"--category names a category more than once: {' '.join(map(str, names))}. Name each once.")
     if latents is None:
         return free_requests(names, count)
     return forced_requests(

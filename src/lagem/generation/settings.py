@@ -37,7 +37,7 @@ class SamplerSettings:
         for name, given in (("steps", self.steps), ("guidance", self.guidance)):
             if len(given) not in (1, levels):
                 raise ValueError(
-                    f"{name} must be one number, or one for each of levels 1 to {levels}, but {len(given)} were given."
+                    f"{name} needs one number, or one for each of levels 1 to {levels}, but {len(given)} were given."
                 )
             both.append(list(given) * levels if len(given) == 1 else list(given))
         return list(zip(*both, strict=True))

@@ -132,7 +132,7 @@ class ShapeCodec:
         """
         expected = [(level.num_latents, level.latent_dim) for level in self.spec.levels]
         if (found := [tuple(z.shape) for z in latents]) != expected:
-            raise ValueError(f"latents must have the sizes {expected}, fine to coarse, but {found} were given.")
+            raise ValueError(f"latents must have the sizes {expected}, finest level first, but {found} were given.")
         return self.autoencoder.decode([z.unsqueeze(0).to(self.device) for z in latents]).select(0)
 
     def mesh_of(

@@ -90,7 +90,7 @@ def reconstruct_files(
     codec.count_of_points(num_surface_points)
     if points < 1 or resolution < 2:
         raise ValueError(
-            "a reconstruction needs a resolution of at least 2 and at least 1 point to score it, but "
+            "a scored reconstruction needs a resolution of at least 2 and at least 1 point, but "
             f"resolution {resolution} and {points} points were given."
         )
     named: dict[str, Path] = {}

@@ -37,7 +37,7 @@ class Latents:
         """Write a safetensors file, whole or not at all. Missing folders are created."""
         path = Path(path)
         if path.suffix != ".safetensors":
-            raise ValueError(f"{path}: latents are saved as .safetensors; rename the file.")
+            raise ValueError(f"{path}: the name of a file of latents must end in .safetensors; rename the file.")
         arrays = {f"level_{number}": z.contiguous() for number, z in enumerate(self.levels, start=1)}
         arrays["center"] = torch.tensor(self.frame.center, dtype=torch.float64)
         arrays["scale"] = torch.tensor(self.frame.scale, dtype=torch.float64)
@@ -60,7 +60,7 @@ class Latents:
         numbers = range(1, len(file.names) - 1)
         levels = [file.array(f"level_{number}", "F32", (None, None)) for number in numbers]
         if not levels or not all(np.isfinite(level).all() for level in levels):
-            raise file.description.damaged(f"holds no latents of {what}, or latents that are not finite")
+            raise file.description.damaged("holds no latents, or latents that are not finite")
         (frame,) = Frame.of_rows(center[None], scale[None], source=path)
         up: Any = file.description.text("up", choices=("y", "z")) if "up" in file.description else "z"
         return cls([torch.from_numpy(level) for level in levels], frame, file.description.text("fingerprint"), up)

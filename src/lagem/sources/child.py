@@ -136,7 +136,9 @@ class Child:
             if died.exit_code == -signal.SIGKILL:
                 time.sleep(KILL_OF_ALL)  # if a kill of the whole job ends this process too, the item is not blamed
             if not self.started:
-                raise RuntimeError(f"{died} while starting, before any item; its message is above.") from None
+                raise RuntimeError(
+                    f"{died} while starting, before it had any item; its error message is above."
+                ) from None
             return "died", died
         if kind == "error":
             raise content

@@ -34,7 +34,7 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 values = [field.strip() for field in fields]
                 if any(values[len(titles) :]):
                     raise ValueError(
-                        f"{path}: line {line} has {len(values)} fields, but there are {len(titles)} titles; "
+                        f"{path}: line {line} has {len(values)} fields, but the first line has {len(titles)} titles; "
                         "put fields that contain a separator in quotes."
                     )
                 if any(values):
@@ -73,5 +73,5 @@ def titles_of(head: str, path: Path) -> tuple[str, list[str]]:
     shown = repr(found if len(found) <= SHOWN else f"{found[:SHOWN]}…") if found else "empty"
     raise ValueError(
         f"{path}: its first line is {shown}, but a manifest begins with titles that include `file` and `id`, "
-        "separated by commas, semicolons or tabs; add this line."
+        "separated by commas, semicolons or tabs; add such a line."
     )

@@ -96,7 +96,10 @@ def files_below(folder: Path) -> Iterator[Path]:
         root, number = roots[number], number + 1
         target = root.resolve()
         if root != folder and (top.is_relative_to(target) or target in read):
-            print(f"{root}: a link to {target}, which is already read or contains {folder}; it is skipped.", flush=True)
+            print(
+                f"{root}: a link to {target}, which is already read or contains {folder}; the link is skipped.",
+                flush=True,
+            )
             continue
         for parent, below, names in os.walk(root):
             real = target / Path(parent).relative_to(root)

@@ -257,17 +257,17 @@ def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, referen
 @pytest.mark.parametrize(
     ("prepare", "options", "words"),
     [
-        (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in it or in a folder below it"),
+        (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in this folder or below"),
         (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "missing: category, reason"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is not"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
         (lambda made: lead_to(made, "../other.ply"), [], "samples.csv: row 2: '../other.ply' leads out of the folder"),
         (lambda made: lead_to(made, "/dev/null"), [], "samples.csv: row 2: '/dev/null' leads out of the folder"),
         (lambda made: lead_to(made, "x" * 300), [], "cannot be the path of a file"),
-        (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, but that file does not exist"),
+        (lambda made: (made / "0001.ply").unlink(), [], "names 0001.ply, which does not exist"),
         (lambda made: generate(made / "more", None, [ball(1)]), [], "1 of 3 samples have no category"),
         (lambda made: None, ["--points", "0"], "points and workers must be at least 1"),
-        (lambda made: None, ["--emd-points", "65"], "EMD points between 0 and points"),
+        (lambda made: None, ["--emd-points", "65"], "EMD points from 0 to the number of points"),
         (lambda made: None, ["--train", "real"], "has no shape of split 'train'"),
     ],
 )

@@ -98,14 +98,14 @@ def test_evaluations_of_different_things_are_refused_with_what_differs(name, val
         main(["compare", str(first), str(second)])
     assert stop.value.code == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and f"{name} is {ABOUT[name]!r} in one and {value!r} in the other" in error
+    assert error.count("\n") == 1 and f"{name} is {ABOUT[name]!r} in the first and {value!r} in the second" in error
 
 
 def test_the_same_shapes_under_another_path_are_compared_and_other_meshes_are_not(tmp_path):
     first = card(tmp_path / "a", made([0.5]))
     assert compare([first, card(tmp_path / "b", made([0.5]), data="moved")])
     raw = card(tmp_path / "c", made([0.5]), **{"index's sha256": None})
-    with pytest.raises(ValueError, match="data is 'meshes' in one and 'others'"):
+    with pytest.raises(ValueError, match="data is 'meshes' in the first and 'others'"):
         compare([raw, card(tmp_path / "d", made([0.5]), **{"index's sha256": None, "data": "others"})])
 
 

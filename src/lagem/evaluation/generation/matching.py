@@ -45,14 +45,14 @@ def indices_by_group(references: SurfaceSource, split: str, categories: set[str]
     chosen = [index for index, other in enumerate(references.splits) if other in (split, EVERY_SPLIT)]
     if not chosen:
         known = ", ".join(sorted(set(references.splits)))
-        raise ValueError(f"the references have no shape of split {split!r}; they have {known}.")
+        raise ValueError(f"the references have no shape of split {split!r}; use one of their splits: {known}.")
     found: dict[str, list[int]] = {}
     for index in chosen:
         found.setdefault("" if categories == {""} else references.categories[index], []).append(index)
     if not categories & set(found):
         raise ValueError(
-            "generated shapes and references have no category in common: generated shapes have "
-            f"{', '.join(sorted(categories))}, references have {', '.join(sorted(found))}. Give other references."
+            "generated shapes and references have no category in common. The generated shapes have "
+            f"{', '.join(sorted(categories))}; the references have {', '.join(sorted(found))}. Give other references."
         )
     return found
 
@@ -101,4 +101,4 @@ def match_sets(
 def _reasons(sets: MatchedSets) -> str:
     reasons = Counter(shape.reason for shape in [*sets.failed, *sets.unread])
     listed = "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3))
-    return listed or "no reference has its category."
+    return listed or "no reference has the category of one."

@@ -55,8 +55,8 @@ def evaluate_generation(
     """
     if points < 1 or workers < 1 or seed < 0 or not 0 <= emd_points <= points:
         raise ValueError(
-            "points and workers must be at least 1, the seed at least 0, and EMD points between 0 and points, but "
-            f"{points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
+            "points and workers must be at least 1, the seed at least 0, and the number of EMD points from 0 to the number "
+            f"of points, but {points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
         )
     samples = samples_of(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
@@ -136,7 +136,7 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
     indices = [index for index, split in enumerate(training.splits) if split == TRAINING]
     if not indices:
         raise ValueError(
-            f"the training set has no shape of split {TRAINING!r}; give a prepared folder, or omit --train."
+            f"the training set has no shape of split {TRAINING!r}; give a folder that has one, or omit --train."
         )
 
     def cloud(number: int, count: int) -> Points:

@@ -35,14 +35,14 @@ def samples_of(generated: Path) -> list[Sample]:
     """
     tables = sorted(generated.rglob(TABLE))
     if not tables:
-        raise ValueError(f"{generated}: no {TABLE} in it or in a folder below it; give a folder of `lagem generate`.")
+        raise ValueError(f"{generated}: no {TABLE} in this folder or below; give a folder of `lagem generate`.")
     samples = [sample for table in tables for sample in _read(table, generated)]
     if not samples:
-        raise ValueError(f"{generated}: its {TABLE} names no sample.")
+        raise ValueError(f"{generated}: its {TABLE} names no sample; generate samples again.")
     without = [sample.id for sample in samples if not sample.category]
     if 0 < len(without) < len(samples):
         raise ValueError(
-            f"{generated}: {len(without)} of {len(samples)} samples have no category, the first is {without[0]}; "
+            f"{generated}: {len(without)} of {len(samples)} samples have no category, for example {without[0]}; "
             "evaluate samples with and without a category separately."
         )
     return samples
@@ -52,7 +52,7 @@ def _read(table: Path, generated: Path) -> Iterator[Sample]:
     for number, row in enumerate(read_csv(table, COLUMNS), 1):
         path = inside(table.parent, row["file"], source=table, row=number) if row["file"] else None
         if path is not None and not path.is_file():
-            raise ValueError(f"{table}: names {row['file']}, but that file does not exist.")
+            raise ValueError(f"{table}: names {row['file']}, which does not exist; generate the samples again.")
         if not row["index"].isdecimal():
             raise ValueError(f"{table}: {row['index']!r} is not the index of a sample; generate the samples again.")
         id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])

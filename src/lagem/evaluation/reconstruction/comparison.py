@@ -75,14 +75,16 @@ def _check_comparable(first: Card, other: Card) -> None:
         if one is not None and two is not None and one != two:
             raise ValueError(
                 f"{first.folder} and {other.folder} cannot be compared: {ReconstructionHead.key_of(name)} is {one!r} "
-                f"in one and {two!r} in the other; evaluate both with the same settings."
+                f"in the first and {two!r} in the second; evaluate both with the same settings."
             )
 
 
 def _compared(first: Card, second: Card) -> Comparison:
     common = [id for id in first.scores if id in second.scores]
     if not common:
-        raise ValueError(f"{first.folder} and {second.folder} have no shape in common, so there is nothing to compare.")
+        raise ValueError(
+            f"{first.folder} and {second.folder} have no shape in common; evaluate both on the same shapes."
+        )
     pairs = [(first.scores[id], second.scores[id]) for id in common]
     nearest = nearest_tenth([pair[0] for pair in pairs]) or nearest_tenth([pair[1] for pair in pairs])
     seed = first.head.seed or 0

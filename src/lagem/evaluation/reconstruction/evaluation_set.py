@@ -35,7 +35,7 @@ class EvaluationSet:
             self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
             if not self.ids:
                 known = sorted(set(self.shards.splits))
-                raise ValueError(f"{data}: holds no shape of split {split!r}; it has {known}.")
+                raise ValueError(f"{data}: holds no shape of split {split!r}; use one of its splits: {known}.")
             truth, index_sha256 = "prepared: the stored surface and labels", sha256_of(data / "index.csv")
             self.head = ReconstructionHead(data=str(data), truth=truth, split=split, index_sha256=index_sha256)
         else:

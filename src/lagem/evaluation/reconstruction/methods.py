@@ -133,8 +133,8 @@ class RetrievalMethod:
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval returns the nearest training shape, but that is {neighbours.unknown}. Give a prepared "
-                "folder with a readable training set, and evaluate a split other than train."
+                f"retrieval returns the nearest training shape, but that shape is {neighbours.unknown}. Give a "
+                "prepared folder with a readable training set, and evaluate a split other than train."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
         self._indices = {id: index for index, id in enumerate(shards.ids)}

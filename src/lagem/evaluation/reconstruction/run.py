@@ -144,7 +144,7 @@ def score_all(
             scores.append(done.value(truth.id).as_dataclass(ShapeScore))
             progress.advance(task)
     if part is None and len(unreadable) == len(scores):
-        raise ValueError(f"none of the {len(scores)} shapes can be read. The first: {scores[0].id}: {scores[0].reason}")
+        raise ValueError(f"none of the {len(scores)} shapes can be read. For {scores[0].id}: {scores[0].reason}")
     return scores, unreadable
 
 
