@@ -55,7 +55,7 @@ def evaluate_generation(
     """
     if points < 1 or workers < 1 or seed < 0 or not 0 <= emd_points <= points:
         raise ValueError(
-            "points and workers must be at least 1, the seed at least 0, and EMD points from 0 to the number of points, "
+            "points and workers must be at least 1, the seed at least 0 and EMD points from 0 to the number of points, "
             f"but {points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
         )
     samples = samples_of(generated)
