@@ -120,7 +120,7 @@ def test_a_fit_without_settings_asks_for_an_experiment(tmp_path, capsys):
         assert message.startswith("lagem: error:") and "Give an experiment as --config, for example" in message
         assert "words" not in message
     message = fails(["describe", str(tmp_path / "notes.txt")], capsys)
-    assert "notes.txt: a config holds no settings by name. Give an experiment, for example" in message
+    assert "notes.txt: a config does not map names to settings. Give an experiment, for example" in message
 
 
 def test_a_folder_is_a_checkpoint_once_its_description_is_written(tmp_path, capsys):

@@ -62,7 +62,7 @@ def reconstruct(
         up=up,
     )
     with kept_on_stop(
-        lambda: f"{len(report.scores)} of {len(paths)} meshes are in {output}; the same command begins again."
+        lambda: f"{len(report.scores)} of {len(paths)} meshes are in {output}; the same command starts again."
     ):
         for path, result in results:
             report.add(path, result)

@@ -18,7 +18,7 @@ def innermost_reason(message: str) -> str:
         reason = re.split(r" - Expected a <class 'NoneType'>", nested[2])[0]
         text = nested[1] + reason
     text = re.sub(r"Problem with given class_path '[^']*': ", "", text)
-    text = re.sub(r"Unexpected config: .*", f"a config holds no settings by name. {GIVE_AN_EXPERIMENT}", text)
+    text = re.sub(r"Unexpected config: .*", f"a config does not map names to settings. {GIVE_AN_EXPERIMENT}", text)
     text = re.sub(r"the following arguments are required: .*", rf"\g<0>. {GIVE_AN_EXPERIMENT}", text)
     text = re.sub(
         r"Importing ('[^']*') is not allowed, denied by .*? to allow it\.",

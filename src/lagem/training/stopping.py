@@ -32,7 +32,7 @@ def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
         saved: The checkpoint that they saved; None if the run keeps no checkpoints, so there is nothing to resume.
     """
     outcome = f"saved {saved}" if saved else "nothing saved, because the run keeps no checkpoints"
-    resume = "The same command with --ckpt_path last resumes." if saved else "The same command starts again."
+    resume = "To resume, run the same command with --ckpt_path last." if saved else "The same command starts again."
     job = job_id()
     if job is None or saved is None or not (signum is REQUEUE or (signum is STOP and is_preempted(job))):
         _print(f"{signum.name}: {outcome}; stopped. {resume}")
@@ -98,7 +98,7 @@ def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "
-        "that the others printed says why. Resume from the last checkpoint with --ckpt_path last.",
+        "that the other ranks printed says why. Resume from the last checkpoint with --ckpt_path last.",
         file=sys.stderr,
         flush=True,
     )

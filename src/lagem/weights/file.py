@@ -29,7 +29,7 @@ WHAT = {"autoencoder": "an autoencoder", "stage": "a stage of the cascade"}
 IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  # prefix in the state dict
 
 FLOATS = ("F32", "F16", "BF16", "F64")
-REMEDY = "fetch it again, or give another"
+REMEDY = "fetch the file again, or give another"
 
 
 class WeightsError(ValueError):
@@ -150,7 +150,9 @@ def check_undamaged(checkpoint: Path) -> None:
 def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
     """Return the error for a file whose loading would run code."""
     reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is not a plain state dict")
-    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason.strip()}).")
+    return WeightsError(
+        f"{path}: refused, because loading it would run code from the file ({reason.strip()}); give another."
+    )
 
 
 def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:

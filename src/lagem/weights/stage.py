@@ -118,7 +118,7 @@ def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
     """
     file = read_weights(path, kind="stage", format=FORMAT)
     try:
-        about = Description(str(path), file.description, remedy="fetch it again, or give another")
+        about = Description(str(path), file.description, remedy="fetch the file again, or give another")
         spec = StageSpec.from_plain(about)
         embedded = (spec.num_categories or 0) + (spec.condition_dim or 0)
         file.check_holds(spec.width * (spec.depth * spec.width + embedded))

@@ -101,4 +101,4 @@ def match_sets(
 def _reasons(sets: MatchedSets) -> str:
     reasons = Counter(shape.reason for shape in [*sets.failed, *sets.unread])
     listed = "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3))
-    return listed or "no reference has the category of one."
+    return listed or "no reference has the category of such a shape."
