@@ -224,7 +224,7 @@ def test_an_embedding_is_a_vector_or_tokens(tmp_path, capsys):
     for condition in (torch.ones(5), torch.ones(3, 5)):
         assert samples(pictured, count=2, category=None, condition=condition)[1].latents[2].shape == (4, 8)
     for wrong in (None, torch.ones(4), torch.ones(1, 3, 5)):
-        with pytest.raises(ValueError, match="needs a condition of 5 channels"):
+        with pytest.raises(ValueError, match=r"needs a condition of shape \(5,\)"):
             pictured.generate(count=1, condition=wrong)
     assert "needs a condition of 5 channels" in refusal(capsys, tmp_path / "cascade", tmp_path / "out")
 

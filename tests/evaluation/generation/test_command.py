@@ -283,7 +283,7 @@ def test_a_mistake_is_one_line(tmp_path, references, capsys, monkeypatch, prepar
 
 def test_references_without_a_generated_category_or_without_the_split_are_refused(tmp_path, references, with_training):
     generated = generate(tmp_path / "made", "sofa", [box(0.7)])
-    with pytest.raises(ValueError, match="generated shapes have sofa, references have box, rod"):
+    with pytest.raises(ValueError, match="The generated shapes have sofa; the references have box, rod"):
         evaluate_generation(generated, MeshSurfaces(references), tmp_path / "out")
     with pytest.raises(ValueError, match="no shape of split 'test'; they have train, val"):
         evaluate_generation(generated, PreparedSurfaces(with_training), tmp_path / "out", split="test")
