@@ -226,7 +226,7 @@ def test_an_embedding_is_a_vector_or_tokens(tmp_path, capsys):
     for wrong in (None, torch.ones(4), torch.ones(1, 3, 5)):
         with pytest.raises(ValueError, match=r"needs a condition of shape \(5,\)"):
             pictured.generate(count=1, condition=wrong)
-    assert "needs a condition of 5 channels" in refusal(capsys, tmp_path / "cascade", tmp_path / "out")
+    assert "needs a condition of shape (5,)" in refusal(capsys, tmp_path / "cascade", tmp_path / "out")
 
 
 def test_coarser_latents_get_noise_where_a_stage_trained_with_it(tmp_path):

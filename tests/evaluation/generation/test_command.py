@@ -285,7 +285,7 @@ def test_references_without_a_generated_category_or_without_the_split_are_refuse
     generated = generate(tmp_path / "made", "sofa", [box(0.7)])
     with pytest.raises(ValueError, match="The generated shapes have sofa; the references have box, rod"):
         evaluate_generation(generated, MeshSurfaces(references), tmp_path / "out")
-    with pytest.raises(ValueError, match="no shape of split 'test'; they have train, val"):
+    with pytest.raises(ValueError, match="no shape of split 'test'; use one of their splits: train, val"):
         evaluate_generation(generated, PreparedSurfaces(with_training), tmp_path / "out", split="test")
     with pytest.raises(ValueError, match="trained on it. Use another split"):
         toys = generate(tmp_path / "toys", "toys", [box(0.7)])
