@@ -75,7 +75,10 @@ class LatentDataModule(StreamDataModule):
         members = cache.members(self.categories)
         used = np.concatenate([members[split] for split in ("train", "val", "test")])
         if not len(used):
-            raise ValueError(f"{self.root}: holds no shape of split train, val or test; encode one of them.")
+            raise ValueError(
+                f"{self.root}: holds no shapes of the splits train, val or test (in the chosen categories, if any were "
+                "chosen); encode at least one of these splits, or choose other categories."
+            )
         self.levels, self.fingerprint = cache.levels, cache.fingerprint
         self.category_names = sorted(cache.categories.names[code] for code in np.unique(cache.categories.codes[used]))
         self.num_categories = self.condition_dim = None

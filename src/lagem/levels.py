@@ -48,8 +48,8 @@ def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
     for fine, coarse in zip(levels, levels[1:], strict=False):
         if coarse.num_latents >= fine.num_latents:
             raise ValueError(
-                f"levels run fine to coarse, but {coarse.num_latents} latents follow {fine.num_latents}. "
-                "Reverse `model.init_args.levels`."
+                "`model.init_args.levels` must go from the finest level (most latents) to the coarsest (fewest), but a "
+                f"level with {coarse.num_latents} latents follows one with {fine.num_latents}; reorder the list."
             )
     return tuple(levels)
 

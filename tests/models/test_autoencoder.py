@@ -185,7 +185,7 @@ def test_recomputed_activations_give_the_same_gradients(cloud, query_points):
 
 
 def test_levels_that_run_coarse_to_fine_are_refused_in_the_users_words():
-    with pytest.raises(ValueError, match=r"levels run fine to coarse, but 16 latents follow 8"):
+    with pytest.raises(ValueError, match=r"a level with 16 latents follows one with 8"):
         Autoencoder(levels=[LevelSpec(8, 4), LevelSpec(16, 4)], width=64)
 
 

@@ -100,7 +100,7 @@ def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb
         (["--model.init_args.widht=64"], "Option 'widht' is not accepted"),
         (["--model.init_args.width=100"], "width must be a multiple of 64"),
         (["--model.init_args.levels=[{num_latents: 4, latent_dim: 4}, {num_latents: 8, latent_dim: 4}]"],
-         "levels run fine to coarse, but 8 latents follow 4"),
+         "a level with 8 latents follows one with 4"),
         (["--model.init_args.levels=[{num_latents: 4, latent_dims: 4}]"], "Option 'latent_dims' is not accepted"),
         (["--data.init_args.batch_size=many"], "data.batch_size"),
         (["--model.init_args.width=-64"], "width must be an integer of at least 1"),

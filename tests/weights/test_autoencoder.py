@@ -136,7 +136,7 @@ def test_a_spec_is_what_its_plain_form_says():
         ({"levels": 3}, "levels must be a list, but 3"),
         ({"levels": []}, "at least one level is needed"),
         ({"levels": [8]}, "level 1 must be a mapping of its fields, but 8"),
-        ({"levels": PLAIN["levels"][::-1]}, "levels run fine to coarse"),
+        ({"levels": PLAIN["levels"][::-1]}, "`model.init_args.levels` must go from the finest level"),
         ({"levels": [{**PLAIN["levels"][0], "depth": "8"}]}, "level 1: a level's depth must be an integer .* but '8'"),
         ({"levels": [{**PLAIN["levels"][0], "bottleneck": "vq"}]}, "level 1: .* bottleneck .* but 'vq'"),
         ({"levels": [{"num_latents": 8}]}, "level 1: missing .* 'latent_dim'"),
@@ -181,5 +181,5 @@ def test_a_description_of_more_weights_than_the_file_holds_is_refused_before_it_
     width = sizes.pop("width", 64)
     content = json.dumps({**description, "width": width, "levels": [level | sizes]})
     path.write_bytes(save({"to_logits.bias": torch.zeros(1)}, metadata={"autoencoder": content}))
-    with pytest.raises(WeightsError, match="describes a network of at least .* weights, but holds 4 bytes"):
+    with pytest.raises(WeightsError, match="describes a network of at least .* weights, but holds only 4 bytes"):
         load_autoencoder(path)

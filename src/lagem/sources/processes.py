@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def no_limits(item: object) -> Limits:
-    """Return limits that allow as much time and memory as the machine has."""
+    """Return limits that restrict neither time nor memory."""
     return Limits()
 
 
