@@ -132,7 +132,7 @@ def test_a_spec_is_what_its_plain_form_says():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        *[({name: None}, f"{name} is missing") for name in ("levels", "width", "skip", "num_surface_points")],
+        *[({name: None}, f"the field {name} is missing") for name in ("levels", "width", "skip", "num_surface_points")],
         ({"levels": 3}, "levels must be a list, but 3"),
         ({"levels": []}, "at least one level is needed"),
         ({"levels": [8]}, "level 1 must be a mapping of its fields, but 8"),
