@@ -1,6 +1,7 @@
 """Which checkpoint a fit starts from."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,18 @@ def test_a_pipe_is_no_experiment_and_is_not_opened(tmp_path, capsys):
 def test_a_pipe_is_no_checkpoint_and_is_not_opened(run):
     os.mkfifo(run / "checkpoints" / "pipe.ckpt")
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
+
+
+def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
+    """Checksums find no fault in it: only a record is shorter than `data.pkl` says."""
+    sound, short = tmp_path / "sound.ckpt", tmp_path / "short.ckpt"
+    save(sound, 10)
+    with zipfile.ZipFile(sound) as old, zipfile.ZipFile(short, "w") as new:
+        for record in old.infolist():
+            content = old.read(record)
+            new.writestr(record.filename, content[:-4] if record.filename.endswith("data/0") else content)
+    assert AtomicCheckpointIO().load_checkpoint(sound)["global_step"] == 10
+    with pytest.raises(ValueError, match=r"short\.ckpt: not a checkpoint, or a damaged one .*; fetch the file again"):
+        AtomicCheckpointIO().load_checkpoint(short)
+    with pytest.raises(FileNotFoundError):
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")

@@ -5,7 +5,6 @@ A run folder holds only one run, so it is never ambiguous from which checkpoint 
 
 import io
 import os
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
-from lagem.weights.file import WeightsError, check_undamaged, refused
+from lagem.weights.file import WeightsError, check_undamaged, unreadable_refused
 from lagem.weights.zip_records import check_records
 
 
@@ -46,10 +45,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             )
         if Path(path).is_file():
             check_undamaged(Path(path))
-        try:
+        with unreadable_refused(path):
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise refused(path, error) from error
         if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):
             raise WeightsError(f"{path}: not a checkpoint of `lagem fit`, because it has no state_dict; give another.")
         confine_recorded_paths(loaded, path)

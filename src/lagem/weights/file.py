@@ -8,7 +8,8 @@ the network: `autoencoder` or `stage`.
 import argparse
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -128,10 +129,18 @@ def load_plain(path: Path) -> Any:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file.")
     check_undamaged(path)
+    # The authors' files hold an argparse.Namespace, which is plain data; everything else is refused.
+    with unreadable_refused(path), torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+
+
+@contextmanager
+def unreadable_refused(path: str | Path) -> Iterator[None]:
+    """Raise WeightsError if torch cannot load a file inside the `with`, or the file holds more than plain data."""
     try:
-        # The authors' files hold an argparse.Namespace, which is plain data; everything else is refused.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        yield
+    except FileNotFoundError:
+        raise
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
     except Exception as error:  # torch raises many types for a file that it did not write
