@@ -59,6 +59,17 @@ def test_the_cache_is_used_as_long_as_the_index_does_not_change(folder, tmp_path
     assert json.loads((folder / CACHE).read_text())["nearest"]["torus"]["id"] == first.by_id["torus"].id
 
 
+@pytest.mark.parametrize(
+    "change", [lambda nearest: nearest.pop("torus"), lambda nearest: nearest["torus"].update(id="x")]
+)
+def test_a_cache_that_lacks_a_shape_or_names_an_unknown_one_is_not_used(folder, tmp_path, change):
+    first = find_neighbours(Shards(folder), "val", tmp_path)
+    content = json.loads((folder / CACHE).read_text())
+    change(content["nearest"])
+    (folder / CACHE).write_text(json.dumps(content))
+    assert find_neighbours(Shards(folder), "val", tmp_path) == first
+
+
 def test_the_cache_is_in_the_output_if_the_prepared_folder_is_read_only(folder, tmp_path):
     (folder / CACHE).mkdir()  # root may write everywhere, but cannot replace a folder
     first = find_neighbours(Shards(folder), "val", tmp_path / "output")

@@ -72,7 +72,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     search = [ALIKE, FEW_POINTS, FINALISTS, COMPARED_POINTS]
     of = {"index's sha256": sha256_of(Path(shards.root) / "index.csv"), "split": split, "search": search}
     for folder in (Path(shards.root), output):
-        if (cached := _read_cache(folder / name, of)) is not None:
+        if (cached := _read_cache(folder / name, of, shards, split)) is not None:
             return Neighbours(cached)
     try:
         found = _search(shards, split)
@@ -89,15 +89,21 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     return Neighbours(found)
 
 
-def _read_cache(path: Path, of: dict[str, Any]) -> dict[str, Neighbour] | None:
-    """Return the cached result if it is readable and belongs to the same shapes and search, else None."""
+def _read_cache(path: Path, of: dict[str, Any], shards: Shards, split: str) -> dict[str, Neighbour] | None:
+    """Return the cached result if it is readable, complete, and of the same shapes and search, else None."""
     try:
         content = read_description(path, remedy="remove it")
+        if content.object("of").values != of:
+            return None
         nearest = content.object("nearest")
-        same = content.object("of").values == of
-        return {id: nearest.object(id).as_dataclass(Neighbour) for id in nearest.values} if same else None
+        found = {id: nearest.object(id).as_dataclass(Neighbour) for id in nearest.values}
     except (OSError, ValueError):
         return None
+    evaluated, training = (
+        {id for id, other in zip(shards.ids, shards.splits, strict=True) if other == name} for name in (split, TRAINING)
+    )
+    complete = found.keys() == evaluated and {neighbour.id for neighbour in found.values()} <= training
+    return found if complete else None
 
 
 class TrainingSearch:
