@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.random import Generator
 from containers import MARKER, in_glb, in_safetensors, in_zip, unchecked
 from damage import CANARY, Files, chosen, in_bytes, in_json, in_text
 from lagem import cli
+from lagem.sources.reading import Reader
 
 LONGEST_LINE = 2100  # characters of an error, which may quote a file
 PARSE_TOOL = cli.parse_tool
@@ -158,9 +160,14 @@ def outcome(door: Door, folder: Path) -> Outcome:
 
 
 def opened(door: Door, folder: Path) -> None:
-    """Call a door, which may be a command line."""
-    with mock.patch.object(cli, "parse_tool", PARSE_TOOL):
+    """Call a door, which may be a command line; meshes are read in this process, whose limits are as narrow."""
+    with mock.patch.object(cli, "parse_tool", PARSE_TOOL), mock.patch.object(Reader, "read", read_here):
         door(folder)
+
+
+def read_here(_: Reader, function: Callable[..., Any], path: str | Path, **options: Any) -> Any:
+    """What `Reader.read` gives if no limit is reached."""
+    return function(Path(path), **options)
 
 
 def judged(code: object, text: str) -> Outcome:

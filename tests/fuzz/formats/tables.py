@@ -25,10 +25,10 @@ def sound_manifest(_: object) -> Files:
 
 
 def meshes(folder: Path) -> None:
-    """`find_meshes`: ids that can be names of files, and paths of files."""
+    """`find_meshes`: ids that can be names of files; any text may be a split, of which `lagem prepare` warns."""
     for mesh in find_meshes([folder / "list.csv"], val_share=0.1):
         assert "/" not in mesh.id and mesh.id not in ("", ".", ".."), f"{mesh.id!r} is an id"
-        assert mesh.split in ("train", "val", "test"), f"{mesh.split!r} is a split"
+        assert mesh.split, "a split without a name"
 
 
 def evaluate(folder: Path) -> None:
