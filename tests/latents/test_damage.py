@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save
 
 from flips import accepted, flipped_copies, header_length
+from lagem.latents.cache import LatentCache
 from lagem.latents.encoding import EncodeSettings
 from lagem.latents.latent_shard import LatentShard
 from lagem.latents.pipeline import encode, encoding_status
@@ -70,3 +71,19 @@ def test_a_damaged_shard_is_encoded_again_to_the_same_bytes(
     encode(autoencoder, surfaces, root, SETTINGS, verify=verify)
     assert payload(root) == before
     assert f"{shard}: damaged: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "stated"),
+    [
+        (lambda about: about["settings"].update(subsets=3), "in 3 subsets"),
+        (lambda about: about["levels"].pop(), "its levels are"),
+        (lambda about: about["levels"][0].update(latent_dim=1), "its levels are"),
+    ],
+)
+def test_latents_of_other_sizes_than_the_folder_states_are_refused(root, change, stated):
+    about = json.loads((root / "format.json").read_text())
+    change(about)
+    (root / "format.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=rf"format\.json: .*{stated}.* shard 00000-.*; copy the folder again"):
+        LatentCache(root).latents(0)

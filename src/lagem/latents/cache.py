@@ -28,7 +28,7 @@ class LatentCache(ShardedFolder[LatentShard]):
     """
 
     def __init__(self, root: str | Path, cache: FileCache | None = None) -> None:
-        super().__init__(root, format=LATENTS, open=LatentShard, cache=cache)
+        super().__init__(root, format=LATENTS, open=self._open_latents, cache=cache)
         self.fingerprint = self.about.text("fingerprint")
         self.subsets = self.about.object("settings").integer("subsets", at_least=1)
         try:
@@ -45,3 +45,13 @@ class LatentCache(ShardedFolder[LatentShard]):
         """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)
+
+    def _open_latents(self, path: Path) -> LatentShard:
+        shard = LatentShard(path)
+        sizes = [(level.num_latents, level.latent_dim) for level in self.levels]
+        if shard.sizes != sizes or shard.subsets != self.subsets:
+            raise self.about.damaged(
+                f"its levels are {sizes} in {self.subsets} subsets, but those of shard {path.name} are "
+                f"{shard.sizes} in {shard.subsets}"
+            )
+        return shard

@@ -97,6 +97,8 @@ class LatentShard:
 
     ids, categories, splits: one entry per encoded shape.
     refused: the other shapes of the shard, which could not be encoded.
+    subsets: K.
+    sizes: (M_i, D_i) of each level, fine to coarse.
     has_checksums: whether the shard has checksums; shards of earlier versions have none.
     """
 
@@ -111,10 +113,11 @@ class LatentShard:
         center, scale = file.array("center", "F64", (count, 3)), file.array("scale", "F64", (count,))
         self._frames = Frame.of_rows(center, scale, source=path)
         numbers = range(1, 1 + sum(name.startswith("level_") for name in file.names))
-        self._shapes = [file.check(f"level_{number}", ["F16"], (count, None, None, None)) for number in numbers]
-        if not self._shapes or len({subsets for _, subsets, *_ in self._shapes}) > 1:
+        shapes = [file.check(f"level_{number}", ["F16"], (count, None, None, None)) for number in numbers]
+        if not shapes or len({subsets for _, subsets, *_ in shapes}) > 1:
             raise about.damaged("damaged: it has no levels, or their numbers of subsets differ")
-        self.subsets = self._shapes[0][1]
+        self.subsets = shapes[0][1]
+        self.sizes = [(latents, channels) for _, _, latents, channels in shapes]
         self._levels = [file.rows(f"level_{number}") for number in numbers]
         self._runs = [self._subsets(file, f"level_{number}") if self.has_checksums else None for number in numbers]
 
