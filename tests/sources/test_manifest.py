@@ -35,6 +35,7 @@ def test_every_dialect_gives_the_same_rows(text, encoding, tmp_path):
         (b"path,id\na,b\n", "its first line is 'path,id'"),
         (b"file id\na b\n", "its first line is 'file id'"),
         (b"", "its first line is empty"),
+        (b"file,id," + b"c" * 200_000 + b"\n", "its first line is 'file,id,c"),
         (b"file,id,id\na,b,c\n", "has the column 'id' more than once"),
         (b"file,id\na,b,c\n", "line 2 has 3 fields, but the first line has 2 titles"),
         (b"file,id\na,b\n" + b"c" * 200_000 + b",d\n", "line 3: field larger than field limit"),

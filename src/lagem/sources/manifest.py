@@ -63,7 +63,10 @@ def titles_of(head: str, path: Path) -> tuple[str, list[str]]:
         ValueError: If the line lacks the title `file` or `id`, or has a title twice.
     """
     for delimiter in DELIMITERS:
-        (fields,) = csv.reader([head], delimiter=delimiter, skipinitialspace=True) if head.strip() else ([""],)
+        try:
+            fields = next(csv.reader([head], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:  # a field over the limit
+            continue
         titles = [field.strip() for field in fields]
         if set(NEEDED) <= set(titles):
             if doubled := [title for title in titles if title and titles.count(title) > 1]:
