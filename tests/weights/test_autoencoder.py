@@ -17,7 +17,7 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import FORMAT, AutoencoderSpec, load_autoencoder, save_autoencoder
 from lagem.weights.file import WeightsError, write_weights
 from lagem.weights.fingerprint import fingerprint_of
-from lagem.weights.published import from_published_state
+from lagem.weights.published import from_published_state, import_published
 from published import published_state
 
 PARITY = np.load(Path(__file__).parent / "data" / "official_tiny.npz")
@@ -183,3 +183,34 @@ def test_a_description_of_more_weights_than_the_file_holds_is_refused_before_it_
     path.write_bytes(save({"to_logits.bias": torch.zeros(1)}, metadata={"autoencoder": content}))
     with pytest.raises(WeightsError, match="describes a network of at least .* weights, but holds only 4 bytes"):
         load_autoencoder(path)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda tensor: tensor.to_sparse(),
+        lambda tensor: tensor.to("meta"),
+        lambda tensor: tensor.to(torch.complex64),
+        lambda tensor: tensor.to(torch.int32),
+    ],
+)
+def test_weights_that_are_no_dense_real_numbers_are_refused(other, tmp_path):
+    autoencoder = from_published_state(published_state(), num_latents=NUM_LATENTS)
+    state = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    description = AutoencoderSpec.of(autoencoder, num_surface_points=64).as_plain()
+    bias = "autoencoder.to_logits.bias"
+    torch.save({"state_dict": {**state, bias: other(state[bias])}, "autoencoder": description}, tmp_path / "a.ckpt")
+    with pytest.raises(WeightsError, match=r"a\.ckpt: its tensor to_logits\.bias holds no dense real numbers"):
+        load_autoencoder(tmp_path / "a.ckpt")
+    published = published_state()
+    torch.save({"model": {**published, "to_outputs.bias": other(published["to_outputs.bias"])}}, tmp_path / "p.pth")
+    with pytest.raises(WeightsError, match="p.pth: this file has no `model` state dict in the published layout"):
+        import_published(tmp_path / "p.pth", num_latents=NUM_LATENTS)
+
+
+def test_published_weights_of_more_numbers_than_the_file_holds_are_refused(tmp_path):
+    published = published_state()
+    published["point_embed.mlp.weight"] = torch.zeros(1).expand(10**9, 3)
+    torch.save({"model": published}, tmp_path / "p.pth")
+    with pytest.raises(WeightsError, match="p.pth: describes a network of at least .* weights, but holds"):
+        import_published(tmp_path / "p.pth", num_latents=NUM_LATENTS)

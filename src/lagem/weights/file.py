@@ -47,7 +47,7 @@ class WeightsFile:
 
     def check_holds(self, weights: int) -> None:
         """Raise WeightsError if the file is too small for this number of weights; called before a network is built."""
-        storages = [tensor.untyped_storage() for tensor in self.state.values() if isinstance(tensor, Tensor)]
+        storages = [tensor.untyped_storage() for tensor in self.state.values()]
         held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
         if weights > held:
             raise WeightsError(
@@ -117,6 +117,16 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Pa
 def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
     """Return the bytes of a tensor as a file stores them."""
     return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def is_dense(value: Any) -> bool:
+    """Return whether a value is a tensor of real numbers in memory: not sparse, quantised, complex or without data."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and value.is_floating_point()
+    )
 
 
 def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
@@ -196,4 +206,6 @@ def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
         for name, tensor in weights.items()
         if isinstance(name, str) and name.startswith(prefix)
     }
+    if other := [name for name, tensor in state.items() if not is_dense(tensor)]:
+        raise WeightsError(f"{path}: its tensor {other[0]:.100} holds no dense real numbers; {REMEDY}.")
     return WeightsFile(path, checkpoint[kind], state)

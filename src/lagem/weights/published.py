@@ -9,7 +9,7 @@ from torch import Tensor
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.file import WeightsError as WeightsError
-from lagem.weights.file import load_plain, load_state
+from lagem.weights.file import WeightsFile, is_dense, load_plain, load_state
 
 
 def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 512, 128)) -> Autoencoder:
@@ -29,7 +29,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
     if (
         not isinstance(published, dict)
         or "point_embed.mlp.weight" not in published
-        or not all(isinstance(name, str) and isinstance(t, Tensor) and t.ndim for name, t in published.items())
+        or not all(isinstance(name, str) and is_dense(t) and t.ndim for name, t in published.items())
     ):
         raise WeightsError(f"{path}: has no state dict `model` in the authors' layout; give another file.")
     try:
@@ -53,7 +53,10 @@ def from_published_state(
         blocks = {match[1] for name in published if (match := re.match(rf"networks\.{index}\.layers\.(\d+)\.", name))}
         latent_dim = len(published[f"networks.{index}.pre_bottleneck_proj.weight"])
         levels.append(LevelSpec(num_latents=latents, latent_dim=latent_dim, depth=len(blocks)))
-    autoencoder = Autoencoder(levels=levels, width=len(published["point_embed.mlp.weight"]))
+    width = len(published["point_embed.mlp.weight"])
+    held = WeightsFile(Path(source), {}, dict(published))
+    held.check_holds(width * sum(level.depth * width + level.latent_dim for level in levels))
+    autoencoder = Autoencoder(levels=levels, width=width)
     state = {_our_name(name, count): tensor for name, tensor in published.items() if name != "point_embed.basis"}
     load_state(autoencoder, state, source)
     return autoencoder.eval()
