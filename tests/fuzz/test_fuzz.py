@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 import worker as workers
+from catalogue import all_formats
 from containers import pickled_code
-from formats import meshes
 from tries import Door, Format, Outcome, Try, make_try
 from worker import Worker
 
 TRIES = 300
+SLOW = ("cascade.json", "bundled weights", "experiment")
 
 
 @pytest.fixture(scope="module")
 def formats() -> list[Format]:
-    """Those of meshes and clouds."""
-    return list(meshes.formats())
+    """All but those that are slow to read."""
+    return [each for each in all_formats() if each.name not in SLOW]
 
 
 @pytest.fixture(scope="module")
