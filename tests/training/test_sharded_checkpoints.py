@@ -138,6 +138,20 @@ def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
     assert not (tmp_path / "marker").exists()
 
 
+@pytest.mark.parametrize("damaged", ["a.ckpt", "a.ckpt/meta.pt"])
+def test_sharded_strategies_name_a_damaged_file(tmp_path, damaged):
+    strategy = FSDPStrategy()
+    tune(strategy)
+    file = tmp_path / damaged
+    file.parent.mkdir(exist_ok=True)
+    torch.save({"state_dict": {"weight": torch.ones(99)}}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(b"state_dict")] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{damaged}: a damaged checkpoint .*; copy the file again"):
+        strategy.load_checkpoint(tmp_path / "a.ckpt")
+
+
 def test_deepspeed_loads_no_checkpoint():
     strategy = DeepSpeedStrategy.__new__(DeepSpeedStrategy)  # the package is not installed
     load_without_code(strategy)

@@ -19,7 +19,7 @@ from lagem.lightning_private.trainer import (
     set_default_timeout,
 )
 from lagem.training.checkpoints import confine_recorded_paths
-from lagem.weights.file import load_plain, refused
+from lagem.weights.file import check_undamaged, load_plain, refused
 from lagem.weights.sharded import load_sharded
 
 LONGEST_SILENCE = timedelta(minutes=10)  # how long ranks wait for another rank before they exit; Lightning's is 30
@@ -58,6 +58,10 @@ def load_without_code(strategy: Strategy) -> None:
 
 def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def load_plain_data(path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        if (rest := Path(path) / "meta.pt").is_file():  # of a folder, what its shards do not hold
+            load_plain(rest)
+        elif Path(path).is_file():
+            check_undamaged(Path(path))
         try:
             loaded = load(path, weights_only=True)
         except pickle.UnpicklingError as error:
