@@ -159,12 +159,12 @@ def test_a_sample_without_a_surface_is_listed_with_its_reason(sometimes_empty, t
     assert len(load_file(tmp_path / "out" / "latents.safetensors")["level_1"]) == 4
 
 
-def test_no_surface_at_all_is_an_exit_code_of_its_own(sometimes_empty, tmp_path):
+def test_no_surface_at_all_is_an_error_in_one_line(sometimes_empty, tmp_path, capsys):
     generator = load_bundle(sometimes_empty)
     seed = next(seed for seed in range(50) if samples(generator, count=1, seed=seed)[0].mesh is None)
     with pytest.raises(SystemExit) as stop:
         generate(sometimes_empty, tmp_path / "out", "--count", "1", "--seed", str(seed))
-    assert stop.value.code == 1
+    assert stop.value.code == 2 and "none of 1 samples has a mesh" in capsys.readouterr().err
     assert (tmp_path / "out" / "samples.csv").is_file() and not (tmp_path / "out" / "picture.png").exists()
 
 

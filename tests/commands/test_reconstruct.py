@@ -126,11 +126,12 @@ def test_a_bad_file_is_listed_with_its_reason_and_stops_nothing(tmp_path, box):
     assert reasons["box"] == "" and "broken.obj" in reasons["broken"] and "absent.ply" in reasons["absent"]
 
 
-def test_nothing_reconstructed_is_an_exit_code_of_its_own(tmp_path, box, capsys):
+def test_nothing_reconstructed_is_an_error_in_one_line(tmp_path, box, capsys):
     with pytest.raises(SystemExit) as stop:
         reconstruct(tmp_path, -1.0, box)
-    assert stop.value.code == 1
-    assert "no node of the" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert stop.value.code == 2 and "no node of the" in printed.out
+    assert printed.err.count("\n") == 1 and "none of 1 files could be reconstructed" in printed.err
 
 
 def test_two_files_of_one_name_are_refused_before_any_work(tmp_path, box, capsys):
@@ -167,7 +168,7 @@ def test_what_is_no_file_of_a_shape_is_said(tmp_path, box, capsys, name, expecte
     with pytest.raises(SystemExit) as stop:
         reconstruct(tmp_path, 1.0, tmp_path / name)
     printed = capsys.readouterr().out
-    assert stop.value.code == 1 and expected in printed
+    assert stop.value.code == 2 and expected in printed
     assert f"scores.csv is in {tmp_path / 'out'}" in printed
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
-from lagem.generation.report import GenerationReport
+from lagem.generation.report import TABLE, GenerationReport
 from lagem.generation.requests import Request, forced_requests, free_requests
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.latents.cache import LatentCache
@@ -33,7 +33,7 @@ def generate(
     device: str,
     seed: int,
     up: Literal["y", "z"],
-) -> int:
+) -> None:
     """Generate shapes, and write meshes, latents.safetensors, samples.csv and picture.png.
 
     Args:
@@ -53,11 +53,8 @@ def generate(
         seed: Seed of all draws; the noise of sample i is keyed by (seed, i).
         up: The axis that points up in the shapes; glb files are turned so that the shapes stand.
 
-    Returns:
-        The number of samples that have a mesh.
-
     Raises:
-        ValueError: If these arguments do not fit the cascade, or the folder cannot be written to.
+        ValueError: If these arguments do not fit the cascade, no sample has a mesh, or the folder cannot be written to.
     """
     check_folder(output)
     if latents is None and (keep or split):
@@ -95,7 +92,8 @@ def generate(
         for request in requests
     ]
     report.take(chain.from_iterable(shapes))
-    return report.num_meshes
+    if not report.num_meshes:
+        raise ValueError(f"none of {report.total} samples has a mesh; the reasons are above and in {output / TABLE}.")
 
 
 def _requests(

@@ -25,7 +25,7 @@ def reconstruct(
     device: str,
     seed: int,
     up: Up,
-) -> int:
+) -> None:
     """Reconstruct files, print a line for each, and write meshes, scores.csv and picture.png.
 
     Args:
@@ -41,11 +41,9 @@ def reconstruct(
         seed: Seed of the draws.
         up: The axis that points up in files that do not say it; in glTF files it is y.
 
-    Returns:
-        The number of files that were reconstructed.
-
     Raises:
-        ValueError: If nothing can be reconstructed with these arguments, or the folder cannot be written to.
+        ValueError: If nothing can be reconstructed with these arguments, no file was reconstructed, or the folder
+            cannot be written to.
     """
     check_folder(output)
     report = Report(total=len(paths))
@@ -67,4 +65,7 @@ def reconstruct(
         for path, result in results:
             report.add(path, result)
         report.write(output)
-    return len(report.scores)
+    if not report.scores:
+        raise ValueError(
+            f"none of {len(paths)} files could be reconstructed; the reasons are above and in {output / 'scores.csv'}."
+        )

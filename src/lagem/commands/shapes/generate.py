@@ -57,11 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Generate the shapes; exits with code 1 if no shape has a surface."""
+    """Generate the shapes."""
     from lagem.generation.run import generate
     from lagem.generation.settings import SurfaceSettings
 
-    made = generate(
+    generate(
         args.bundle,
         args.output,
         categories=args.category,
@@ -77,5 +77,3 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         up=args.up,
     )
-    if not made:
-        raise SystemExit(1)

@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reconstruct the files; exits with code 1 if no file could be reconstructed."""
+    """Reconstruct the files."""
     from lagem.reconstruction.run import reconstruct
 
-    reconstructed = reconstruct(
+    reconstruct(
         args.weights,
         args.meshes,
         args.output,
@@ -52,5 +52,3 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         up=args.up,
     )
-    if not reconstructed:
-        raise SystemExit(1)
