@@ -68,7 +68,7 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
     process.send_signal(signal.SIGINT)
     output = ended(process)
     assert process.returncode == 128 + signal.SIGINT
-    assert f"SIGINT: saved {tmp_path}/checkpoints/last.ckpt; stopped. The same command with" in output
+    assert f"SIGINT: saved {tmp_path}/checkpoints/last.ckpt; stopped. To resume, run the same command with" in output
     assert training_process.weights(tmp_path)["global_step"] == 1
 
 
