@@ -148,7 +148,7 @@ def _is_of_unread_output(error: BaseException) -> bool:
 
 
 def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
-    """Print the traceback of a thread's error, except for an OSError, which whoever started the thread reports."""
+    """Print the traceback of a thread's error, unless it is an OSError: the code that started the thread reports it."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
 

@@ -180,10 +180,12 @@ def _solid_behind(
 
 
 def _bare_vertices(mesh: Mesh, inside: WindingNumber) -> NDArray[np.bool_]:
-    """Find the vertices of faces that have outside on both sides.
+    """Mark the vertices of faces whose front and back are both outside the solid.
+
+    To save time, some of the faces are checked first; if almost none of them is like this, no vertex is marked.
 
     Returns:
-        (K,) bool; all False if hardly any face of a sample has outside on both sides.
+        (K,) bool, one for each vertex of the mesh.
     """
     normals, areas = mesh.normals_and_areas()
     centroids = mesh.vertices[mesh.faces].mean(axis=1)

@@ -73,7 +73,10 @@ class Document:
         """Count numbers that are read; raises ValueError if they exceed what a file of this size can plausibly need."""
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
-            raise ValueError("refers to the same data too often, or to missing data; save it again without copies.")
+            raise ValueError(
+                "its accessors hold far more numbers than the file, since they repeat its data or have none; save the "
+                "file again with each mesh stored once."
+            )
 
     def check_copies(self, count: int, what: str) -> None:
         """Raise ValueError if more vertices or faces are placed than a file of this size can plausibly need."""

@@ -71,7 +71,14 @@ class Checksums:
                 raise description.damaged(f"damaged: array {other[0][:100]!r} is missing, or has no checksum")
 
     def check(self, name: str, array: Array) -> None:
-        """Raise ValueError if the file has checksums, but a contiguous array has none or does not match its own."""
+        """Raise ValueError if an array does not match the checksum that the file has for it, or has none there.
+
+        Files without checksums pass.
+
+        Args:
+            name: Name of the array in the file.
+            array: Its content, contiguous in memory.
+        """
         if self._of_arrays is not None and self._of_arrays.integer(name) != zlib.crc32(array.data):
             raise self._description.damaged(f"damaged: array {name} does not match its checksum")
 
