@@ -140,7 +140,7 @@ UNSOUND = {
     "mesh that is a list": (box_glb(nodes=lambda _: [{"mesh": [0]}]), "of `meshes`"),
     "primitive that is a number": (box_glb(meshes=lambda _: [{"primitives": [7]}]), "as `mode`"),
     "positions without data": (box_glb(accessors=without_data), "accessor 0 .* without a bufferView"),
-    "roots without end": (box_glb(scenes=lambda _: [{"nodes": [0] * 1000}]), "1000 roots, but 1 nodes"),
+    "roots without end": (box_glb(scenes=lambda _: [{"nodes": [0] * 1000}]), "1000 roots, but only 1 nodes"),
     "buffer under a long name": (buffer_at("a" * 5000), "which is not a valid path"),
     "buffer under a null byte": (buffer_at("a%00b"), "which is not a valid path"),
     "buffer under half a letter": (buffer_at("\ud800"), "which is not a valid path"),
@@ -185,7 +185,7 @@ def test_a_mesh_of_many_primitives_takes_a_moment(number, tmp_path):
     if number == 8_000:
         assert len(load_mesh(path).faces) == 96_000
     else:
-        with pytest.raises(MeshError, match="too often|by copies|values in its JSON"):
+        with pytest.raises(MeshError, match="far more numbers|by copies|values in its JSON"):
             load_mesh(path)
 
 
@@ -219,7 +219,7 @@ def test_an_accessor_without_data_cannot_fill_the_memory(tmp_path):
         nodes=lambda _: [{"mesh": 0, "skin": 0}],
         skins=lambda _: [{"joints": [0], "inverseBindMatrices": 2}],
     )
-    with pytest.raises(MeshError, match="missing data"):
+    with pytest.raises(MeshError, match="far more numbers than the file"):
         load_mesh(dialects.write(tmp_path, files))
 
 
