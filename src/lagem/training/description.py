@@ -13,6 +13,12 @@ from lagem.levels import LevelSpec
 from lagem.models.cost import stage_cost, training_cost
 from lagem.models.denoiser import Backbone
 
+MOST_BLOCKS = 300  # of a model that is described; counting the operations of each takes some milliseconds
+MOST_SIZE = 2**24
+MOST_SCORES = 2**38
+SIZES = ("width", "octaves", "num_categories", "condition_dim", "batch_size")
+SIZES += ("num_surface_points", "num_volume_queries", "num_near_queries")
+
 
 def describe_experiment(config: Path) -> dict[str, Any]:
     """Describe the model that an experiment file configures.
@@ -51,9 +57,28 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         ],
         "latent_floats": sum(level.num_latents * level.latent_dim for level in levels),
     }
-    if kind == "CascadeStageModule":
-        return {**common, **_stage(model, levels, data.batch_size, bfloat16)}
+    sizes = [*vars(model).items(), *vars(data).items(), *(item for level in levels for item in asdict(level).items())]
+    for name, size in sizes:
+        if name in (*SIZES, "num_latents", "latent_dim") and size is not None and not 0 <= size <= MOST_SIZE:
+            raise ValueError(f"{config}: {name} is {size:,}, but must be from 0 to {MOST_SIZE:,} here; choose another.")
+    is_stage = kind == "CascadeStageModule"
+    blocks = model.depth if is_stage else sum(level.depth for level in levels)
+    if blocks > MOST_BLOCKS:
+        raise ValueError(
+            f"{config}: the model has {blocks:,} blocks, but at most {MOST_BLOCKS:,} are counted; lower the depth."
+        )
+    try:
+        return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}
+    except (RuntimeError, OverflowError) as error:  # of torch, for sizes that no tensor can have
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{config}: its sizes fit no tensor ({reason[:200]}); give others.") from error
+
+
+def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:
     num_queries = data.num_volume_queries + data.num_near_queries
+    scores = num_queries * model.width * sum(level.num_latents for level in levels)
+    if scores > MOST_SCORES:  # the queries are traced in parts of a bounded number of scores
+        raise RuntimeError(f"{scores:,} products of queries, latents and width")
     cost = training_cost(
         levels=levels,
         width=model.width,
@@ -65,7 +90,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         step=model.step,
         checkpoint_activations=model.checkpoint_activations,
     )
-    return {**common, "num_surface_points": data.num_surface_points, "num_queries": num_queries, **asdict(cost)}
+    return {"num_surface_points": data.num_surface_points, "num_queries": num_queries, **asdict(cost)}
 
 
 def print_description(description: dict[str, Any]) -> None:
@@ -94,7 +119,7 @@ def print_description(description: dict[str, Any]) -> None:
         console.print(f"one evaluation     {description['evaluation'] / 1e9:,.2f} GFLOP a sample")
 
 
-def _stage(model: Any, levels: Sequence[LevelSpec], batch_size: int, bfloat16: bool) -> dict[str, Any]:
+def _stage(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:
     make_backbone = partial(
         Backbone,
         levels=levels,
@@ -105,7 +130,7 @@ def _stage(model: Any, levels: Sequence[LevelSpec], batch_size: int, bfloat16: b
         condition_dim=model.condition_dim,
         conditioning_augmentation=model.max_coarser_sigma > 0,
     )
-    cost = stage_cost(make_backbone, batch_size=batch_size, bfloat16=bfloat16)
+    cost = stage_cost(make_backbone, batch_size=data.batch_size, bfloat16=bfloat16)
     condition = "unconditional"
     if model.num_categories is not None:
         condition = f"given one of {model.num_categories} categories"

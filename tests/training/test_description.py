@@ -1,0 +1,32 @@
+"""Sizes that no model can have are refused by the name of the experiment, before anything of that size is made."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lagem.training.description import describe_experiment
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("autoencoder/toy", lambda model, _: model["levels"][0].update(depth=10**7), "10,000,002 blocks"),
+        ("cascade/toy/level_3", lambda model, _: model.update(depth=10**7), "10,000,000 blocks"),
+        ("autoencoder/toy", lambda model, _: model.update(width=2**62), "width"),
+        ("autoencoder/toy", lambda _, data: data.update(num_volume_queries=2**62), "num_volume_queries is"),
+        ("autoencoder/toy", lambda _, data: data.update(num_surface_points=10**30), "num_surface_points is"),
+        ("autoencoder/toy", lambda _, data: data.update(batch_size=-1), "batch_size is -1"),
+        ("cascade/toy/level_3", lambda model, _: model.update(width=2**62), "width is 4,"),
+        ("autoencoder/toy", lambda model, _: model.update(width=2**24), "fit no tensor"),
+        ("cascade/toy/level_3", lambda _, data: data.update(batch_size=2**53), "batch_size is"),
+    ],
+)
+def test_sizes_that_no_model_can_have_are_refused(name, change, reason, tmp_path):
+    experiment = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
+    change(experiment["model"]["init_args"], experiment["data"]["init_args"])
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(experiment))
+    with pytest.raises(ValueError, match=rf"x\.yaml: .*{reason}"):
+        describe_experiment(tmp_path / "x.yaml")
