@@ -86,6 +86,8 @@ def in_glb(data: bytes, rng: Generator) -> bytes:
 def in_zip(data: bytes, rng: Generator, other: bytes) -> bytes:
     """Damage, drop, double or compress a member, or put pickled code or a bomb in its place."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(info.file_size for info in archive.infolist()) > 2**28:
+            raise ValueError("a bomb, which an earlier damage made")
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
     at = int(rng.integers(len(members)))
     pickles = [index for index, (name, _) in enumerate(members) if name.endswith(".pkl")]
