@@ -15,6 +15,7 @@ from lagem.storage.names import regular
 MOST_BYTES = 2**20
 MOST_NODES = 5_000  # maximum number of values and keys; a node with an alias counts each time the alias is used
 DEEPEST = 50
+MOST_INTERPOLATED = 5_000  # maximum length of all values with an interpolation, whose grammar is parsed slowly
 MERGE = "<<"  # key that inserts the keys of other mappings; a mapping may have it several times
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -93,6 +94,7 @@ class _Checker:
 
     def __init__(self, name: str) -> None:
         self._name, self._line = name, 0
+        self._interpolated = 0  # characters
         self._unfinished: list[_Collection] = []
         self._nodes: dict[str, int] = {}  # number of nodes, by anchor
         self._texts: dict[str, str] = {}  # text of a scalar, by anchor
@@ -109,6 +111,9 @@ class _Checker:
             ended = self._unfinished.pop()
             self._finish(ended.anchor, ended.nodes, None)
         elif isinstance(event, yaml.ScalarEvent):
+            self._interpolated += len(event.value) if "${" in event.value else 0
+            if self._interpolated > MOST_INTERPOLATED:
+                self._refuse(f"values with ${{…}} have more than {MOST_INTERPOLATED} characters; shorten them")
             self._finish(event.anchor, 1, event.value)
         elif isinstance(event, yaml.AliasEvent):
             if any(one.anchor == event.anchor for one in self._unfinished):
