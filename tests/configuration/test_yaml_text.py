@@ -2,7 +2,15 @@
 
 import pytest
 
-from lagem.configuration.yaml_text import DEEPEST, MOST_BYTES, MOST_NODES, check_yaml, read_yaml
+from lagem.configuration.yaml_text import (
+    DEEPEST,
+    LONGEST_PLAIN,
+    MOST_BYTES,
+    MOST_INTERPOLATED,
+    MOST_NODES,
+    check_yaml,
+    read_yaml,
+)
 
 BOMB = "".join(
     f"{name}: &{name} [{','.join([content] * 9)}]\n"
@@ -21,6 +29,8 @@ BOMB = "".join(
         ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' was already given in line 1"),
         ("a: {b: 1,\n'b': 2}", "line 2: the key 'b' was already given in line 1"),
         ("- &name a: 1\n  *name : 2", "line 2: the key 'a' was already given in line 1"),
+        ("a: " + "1:" * LONGEST_PLAIN + "1", f"line 1: a value of more than {LONGEST_PLAIN} characters without quotes"),
+        ("a:\n- '" + "${b}" * MOST_INTERPOLATED + "'", "line 2: values with ${…} have more than"),
         ("#" * (MOST_BYTES + 1), f"is longer than {MOST_BYTES}"),
     ],
 )
@@ -40,6 +50,7 @@ def test_what_would_hang_or_lose_a_value_is_refused_by_its_line(text, reason):
         "a: a\nb: a\n",
         "? [1, 2]\n: x\n? [1, 2]\n: y\n",
         "1.5",
+        f"a: '{'1' * 3000}'\n",
         "",
         "*undefined",
         "a: [",

@@ -169,3 +169,8 @@ def test_what_a_backbone_was_not_made_for_is_refused(choices, given, message):
 def test_a_backbone_that_cannot_be_is_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         trained(**choices)
+
+
+def test_millions_of_blocks_are_refused_before_any_is_built():
+    with pytest.raises(ValueError, match=r"depth must be at most 1000, but 5000000"):
+        Backbone(levels=LEVELS, level=3, width=64, depth=5_000_000)

@@ -137,6 +137,7 @@ def test_a_spec_is_what_its_plain_form_says():
         ({"levels": []}, "at least one level is needed"),
         ({"levels": [8]}, "level 1 must be a mapping of its fields, but 8"),
         ({"levels": PLAIN["levels"][::-1]}, "`model.init_args.levels` must go from the finest level"),
+        ({"levels": [{**PLAIN["levels"][0], "depth": 1001}]}, "level 1: a level's depth must be at most 1000, but 1001"),
         ({"levels": [{**PLAIN["levels"][0], "depth": "8"}]}, "level 1: a level's depth must be an integer .* but '8'"),
         ({"levels": [{**PLAIN["levels"][0], "bottleneck": "vq"}]}, "level 1: .* bottleneck .* but 'vq'"),
         ({"levels": [{"num_latents": 8}]}, "level 1: missing .* 'latent_dim'"),
@@ -173,7 +174,7 @@ def test_files_without_weights_are_refused_by_name(tmp_path, name, content):
         load_autoencoder(tmp_path / name)
 
 
-@pytest.mark.parametrize("sizes", [{"depth": 10**7}, {"width": 10**9}, {"latent_dim": 10**12}])
+@pytest.mark.parametrize("sizes", [{"depth": 1000}, {"width": 10**9}, {"latent_dim": 10**12}])
 def test_a_description_of_more_weights_than_the_file_holds_is_refused_before_it_is_built(sizes, tmp_path):
     path = tmp_path / "x.safetensors"
     level = {"num_latents": 8, "latent_dim": 4, "depth": 1, "bottleneck": "standardised"}

@@ -58,11 +58,11 @@ class _Count:
         to_plain = BaseContainer._to_content
         Container._resolve_node_interpolation = self._counted(of_nodes)  # type: ignore[method-assign]
         Container._evaluate_custom_resolver = self._counted(of_functions)  # type: ignore[method-assign]
-        BaseContainer._to_content = staticmethod(self._counted(to_plain))  # type: ignore[method-assign,assignment]
+        BaseContainer._to_content = staticmethod(self._counted(to_plain))  # type: ignore[method-assign]
         try:
             yield
         finally:
-            BaseContainer._to_content = staticmethod(to_plain)  # type: ignore[method-assign,assignment]
+            BaseContainer._to_content = staticmethod(to_plain)  # type: ignore[method-assign]
             Container._resolve_node_interpolation = of_nodes  # type: ignore[method-assign]
             Container._evaluate_custom_resolver = of_functions  # type: ignore[method-assign]
 

@@ -15,6 +15,7 @@ from lagem.storage.names import regular
 MOST_BYTES = 2**20
 MOST_NODES = 5_000  # maximum number of values and keys; a node with an alias counts each time the alias is used
 DEEPEST = 50
+LONGEST_PLAIN = 2_000  # characters of a value without quotes; PyYAML takes minutes to read a long one as a number
 MOST_INTERPOLATED = 5_000  # maximum length of all values with an interpolation, whose grammar is parsed slowly
 MERGE = "<<"  # key that inserts the keys of other mappings; a mapping may have it several times
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -111,6 +112,8 @@ class _Checker:
             ended = self._unfinished.pop()
             self._finish(ended.anchor, ended.nodes, None)
         elif isinstance(event, yaml.ScalarEvent):
+            if event.implicit[0] and len(event.value) > LONGEST_PLAIN:
+                self._refuse(f"a value of more than {LONGEST_PLAIN} characters without quotes; shorten it")
             self._interpolated += len(event.value) if "${" in event.value else 0
             if self._interpolated > MOST_INTERPOLATED:
                 self._refuse(f"values with ${{…}} have more than {MOST_INTERPOLATED} characters; shorten them")

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lagem.levels import LevelSpec, check_levels
+from lagem.levels import MOST_DEPTH, LevelSpec, check_levels
 from lagem.models.adaptive import AdaptiveResidual, NoiseEmbedding
 from lagem.models.attention import Attention, FeedForward
 from lagem.models.condition import ConditionEmbedding
@@ -72,6 +72,8 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.levels = check_levels(levels)
+        if depth > MOST_DEPTH:
+            raise ValueError(f"depth must be at most {MOST_DEPTH}, but {depth} was given.")
         if not 1 <= level <= len(self.levels):
             raise ValueError(f"level must be one of 1 (finest) to {len(self.levels)}, but {level} was given.")
         if conditioning_augmentation and level == len(self.levels):
