@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 MOST_DEPTH = 1_000  # maximum number of blocks; building millions would take hours
+MOST_LATENTS = 1_000_000
 
 BottleneckKind = Literal["standardised", "kl"]
 
@@ -33,8 +34,9 @@ class LevelSpec:
             number = getattr(self, name)
             if type(number) is not int or number < least:
                 raise ValueError(f"a level's {name} must be an integer of at least {least}, but {number!r} was given.")
-        if self.depth > MOST_DEPTH:
-            raise ValueError(f"a level's depth must be at most {MOST_DEPTH}, but {self.depth!r} was given.")
+        for name, most in (("num_latents", MOST_LATENTS), ("depth", MOST_DEPTH)):
+            if getattr(self, name) > most:
+                raise ValueError(f"a level's {name} must be at most {most}, but a larger number was given.")
         if self.bottleneck not in get_args(BottleneckKind):
             kinds = ", ".join(get_args(BottleneckKind))
             raise ValueError(f"a level's bottleneck must be one of {kinds}, but {self.bottleneck!r} was given.")

@@ -14,6 +14,8 @@ from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
 
 FORMAT = "lagem-autoencoder-1"
+MOST_OCTAVES = 1_000  # the frequency 2^1024 exceeds float64
+MOST_SURFACE_POINTS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,9 @@ class AutoencoderSpec:
             number = getattr(self, name)
             if type(number) is not int or number < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, but {number!r} was given.")
+        for name, most in (("octaves", MOST_OCTAVES), ("num_surface_points", MOST_SURFACE_POINTS)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} must be at most {most}; fetch the file again.")
 
     @classmethod
     def of(cls, autoencoder: Autoencoder, *, num_surface_points: int) -> "AutoencoderSpec":
