@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonargparse import ArgumentParser
@@ -79,27 +78,3 @@ def test_a_file_is_read_by_the_given_function(parser, folder):
 
     with pytest.raises(RefusedConfigurationError, match=r"bad.yaml is too long"), checked_configurations(read, refuse):
         parser.parse_args(["--config", "bad.yaml"])
-
-
-@pytest.mark.parametrize(
-    "bomb",
-    [
-        [f"a{i}: '${{.a{i - 1}}}${{.a{i - 1}}}'" for i in range(1, 60)],
-        [f"a{i}: '${{oc.select:a{i - 1}}}${{oc.select:a{i - 1}}}'" for i in range(1, 60)],
-        [f"a{i}: {[f'${{a{i - 1}}}'] * 9}" for i in range(1, 12)],
-        ["a1: " + "${" * 400 + "a0" + "}" * 400],
-        [f"a{i}: ${{.a{i + 1}}}" for i in range(1, 300)],
-    ],
-    ids=["doubled text", "doubled by a function", "doubled lists", "nested", "a long chain"],
-)
-def test_interpolations_are_bounded(bomb, folder):
-    parser = ArgumentParser(parser_mode=MODE, exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    for number in range(301):
-        parser.add_argument(f"--a{number}", type=Any, default="x" * 10)
-    (folder / "bomb.yaml").write_text("\n".join(bomb) + "\n")
-    with (
-        pytest.raises(RefusedConfigurationError, match=r"the configuration's interpolations"),
-        checked_configurations(Path.read_text, lambda text, name: None),
-    ):
-        parser.parse_args(["--config", "bomb.yaml"])

@@ -98,8 +98,8 @@ def test_an_autoencoder_with_other_weights_is_refused(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"category_names": ("a", *small.CATEGORIES[1:])}, "its category_names is ('a',"),
-        ({"num_categories": 9}, "its num_categories is 9"),
+        ({"category_names": ("a", *small.CATEGORIES[1:])}, "has category_names ('a',"),
+        ({"num_categories": 9}, "has num_categories 9"),
         ({"num_categories": None, "condition_dim": 7, "category_names": ()}, "has num_categories None"),
         ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "made for the levels"),
     ],
@@ -208,7 +208,7 @@ def test_a_stage_of_another_autoencoder_is_refused_when_a_bundle_is_read(bundle,
 def test_a_stage_under_the_name_of_another_is_refused(bundle, capsys):
     shutil.copy(bundle / "level_2.safetensors", bundle / "level_1.safetensors")
     with_digests(bundle)
-    assert "level_1.safetensors: makes level 2, not 1" in read_refusal(capsys, bundle)
+    assert "level_1.safetensors: this stage makes level 2, not 1" in read_refusal(capsys, bundle)
 
 
 @pytest.mark.parametrize("name", ["autoencoder.safetensors", "level_3.safetensors"])

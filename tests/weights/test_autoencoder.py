@@ -208,7 +208,7 @@ def test_weights_that_are_no_dense_real_numbers_are_refused(other, tmp_path):
         load_autoencoder(tmp_path / "a.ckpt")
     published = published_state()
     torch.save({"model": {**published, "to_outputs.bias": other(published["to_outputs.bias"])}}, tmp_path / "p.pth")
-    with pytest.raises(WeightsError, match="p.pth: this file has no `model` state dict in the published layout"):
+    with pytest.raises(WeightsError, match="p.pth: has no state dict `model` in the authors' layout"):
         import_published(tmp_path / "p.pth", num_latents=NUM_LATENTS)
 
 

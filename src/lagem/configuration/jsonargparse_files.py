@@ -12,8 +12,6 @@ import jsonargparse
 import yaml
 from jsonargparse.typing import Path as JsonargparsePath
 
-from lagem.configuration.interpolations import bounded_interpolations
-
 MODE = "omegaconf+"  # the parser mode that resolves interpolations, after a loader has read the YAML
 
 
@@ -26,14 +24,14 @@ class RefusedConfigurationError(Exception):
 
 @contextmanager
 def checked_configurations(read: Callable[[Path], str], check: Callable[[str, str], None]) -> Iterator[None]:
-    """Let jsonargparse read and check every configuration inside the `with` by these functions, within bounds.
+    """Let jsonargparse read and check every configuration inside the `with` by these functions.
 
     Args:
         read: Returns the text of a file; raises ValueError to refuse the file.
         check: Checks a text, given the name of its source; raises ValueError to refuse the text.
 
     Raises:
-        RefusedConfigurationError: If one of the functions refuses a configuration, or its interpolations give too much.
+        RefusedConfigurationError: If one of the functions refuses a configuration.
     """
     read_unbounded = JsonargparsePath.read_text
     load = jsonargparse.get_loader("yaml")
@@ -54,8 +52,7 @@ def checked_configurations(read: Callable[[Path], str], check: Callable[[str, st
     JsonargparsePath.read_text = read_text  # type: ignore[method-assign,assignment]
     jsonargparse.set_loader(MODE, checked_load, (yaml.YAMLError,))
     try:
-        with bounded_interpolations(RefusedConfigurationError):
-            yield
+        yield
     finally:
         JsonargparsePath.read_text = read_unbounded  # type: ignore[method-assign]
         jsonargparse.set_loader(MODE, load, (yaml.YAMLError,))

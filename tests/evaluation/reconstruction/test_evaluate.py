@@ -114,5 +114,5 @@ def interrupted(*args):
 
 
 def test_an_unknown_split_names_the_known(with_training, weights, tmp_path):
-    with pytest.raises(ValueError, match=r"no shape of split 'test'; it has \['train', 'val'\]"):
+    with pytest.raises(ValueError, match=r"no shape of split 'test'; use one of its splits: \['train', 'val'\]"):
         evaluate(weights, with_training, tmp_path / "card", split="test")
