@@ -95,6 +95,7 @@ class _Checker:
 
     def __init__(self, name: str) -> None:
         self._name, self._line = name, 0
+        self._interpolated = 0  # characters
         self._unfinished: list[_Collection] = []
         self._nodes: dict[str, int] = {}  # number of nodes, by anchor
         self._texts: dict[str, str] = {}  # text of a scalar, by anchor
