@@ -16,8 +16,10 @@ from lagem.models.denoiser import Backbone
 MOST_BLOCKS = 300  # of a model that is described; counting the operations of each takes some milliseconds
 MOST_SIZE = 2**24
 MOST_SCORES = 2**38
-SIZES = ("width", "octaves", "num_categories", "condition_dim", "batch_size")
-SIZES += ("num_surface_points", "num_volume_queries", "num_near_queries")
+SIZES = (
+    *("width", "octaves", "num_categories", "condition_dim", "batch_size"),
+    *("num_surface_points", "num_volume_queries", "num_near_queries"),
+)
 
 
 def describe_experiment(config: Path) -> dict[str, Any]:
