@@ -146,7 +146,7 @@ def test_latents_of_another_level_are_refused():
     ("choices", "given", "message"),
     [
         ({}, {"condition": torch.tensor([0, 1, 2])}, "stage 1 is unconditional"),
-        ({"num_categories": 5}, {"condition": torch.randn(3, 10)}, "the condition is a category"),
+        ({"num_categories": 5}, {"condition": torch.randn(3, 10)}, "the condition must be a category"),
         ({"condition_dim": 10}, {"condition": torch.randn(3, 9)}, r"\(B, 10\) or \(B, T, 10\), but \(3, 9\)"),
         ({}, {"coarser_sigma": torch.ones(3)}, "made without conditioning_augmentation"),
     ],

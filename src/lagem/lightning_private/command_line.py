@@ -34,7 +34,10 @@ class OpenCLI(LightningCLI):
         super()._set_seed()
 
     def setting(self, key: str) -> Any:
-        """Return a resolved setting of the verb, or of a command line without a verb; None if it is not set."""
+        """Return a setting after parsing, None if it is not set.
+
+        The setting is that of the verb (`fit`, `test`, …), or of the command line itself if that has no verb.
+        """
         return self._get(self.config, key)
 
     def parser_of(self, verb: str) -> LightningArgumentParser:

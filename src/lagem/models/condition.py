@@ -63,7 +63,7 @@ class ConditionEmbedding(nn.Module):
         if self.condition_dim is None:
             if condition.ndim != 1 or condition.is_floating_point():
                 raise ValueError(
-                    "the condition is a category for each sample, (B,) integers, but a tensor of shape "
+                    "the condition must be a category for each sample, (B,) integers, but a tensor of shape "
                     f"{shape} and type {condition.dtype} was given."
                 )
         elif condition.ndim not in (2, 3) or shape[-1] != self.condition_dim:

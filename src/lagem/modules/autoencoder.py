@@ -238,5 +238,5 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """Return the levels without num_latents, on which no weight depends, and the width and skip."""
+    """Return what the weights' shapes depend on: width, skip, and the levels but for their num_latents (set to 1)."""
     return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip

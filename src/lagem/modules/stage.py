@@ -128,7 +128,7 @@ class CascadeStageModule(RecipeModule):
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Raise a one-line error if the data have other levels, another autoencoder or another condition."""
+        """Raise a one-line error if the data's levels, autoencoder or condition differ from those of this stage."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         source: LatentSource = datamodule
         if not hasattr(datamodule, "fingerprint"):

@@ -163,7 +163,7 @@ def reason_of(failure: Failure) -> str:
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
-    """Prepare one mesh, in a child process. Write its record, and before that its shape unless the mesh is refused."""
+    """Prepare one mesh; called in a child process. Write its shape, unless the mesh is refused, and then its record."""
     start, reason, measures = time.monotonic(), "", None
     try:
         shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)

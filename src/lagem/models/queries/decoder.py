@@ -25,7 +25,7 @@ SCORES_AT_ONCE = 2**22  # number of scores per shape that a training step comput
 class FoldedLevel(NamedTuple):
     """One folded level, for any number of queries.
 
-    It adds to a logit: constant + softmax over M of (rows @ psi), times values, summed over latents and heads.
+    Its contribution to the logit of a query is constant + sum over h, m of softmax_m(rows[h] @ psi)[m] * values[h, m].
 
     rows: (B, H, M, E + 1).
     values: (B, H, M).
@@ -97,7 +97,7 @@ def _fold_level(attention: Attention, keys_values: KeysValues, directions: Tenso
 
 
 def _attended(psi: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    """Return (B, P) sums over latents and heads of values, weighted by the softmax over the latents of each head."""
+    """Return (B, P): for each point, the sum of `values` over heads and latents, weighted by each head's softmax."""
     scores = psi @ rows.flatten(1, 2).mT  # (B, P, H M)
     weights = scores.unflatten(-1, values.shape[1:]).softmax(dim=-1)
     return (weights.flatten(-2) @ values.flatten(1).unsqueeze(-1)).squeeze(-1)
