@@ -218,3 +218,10 @@ def test_published_weights_of_more_numbers_than_the_file_holds_are_refused(tmp_p
     torch.save({"model": published}, tmp_path / "p.pth")
     with pytest.raises(WeightsError, match="p.pth: describes a network of at least .* weights, but holds"):
         import_published(tmp_path / "p.pth", num_latents=NUM_LATENTS)
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.ckpt", "x.pth"])
+def test_a_pipe_is_named_as_one(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(WeightsError, match=f"{name}: is a pipe, but a file is needed"):
+        load_autoencoder(tmp_path / name)

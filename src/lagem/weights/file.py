@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.checked.arrays import ArrayFile
 from lagem.storage.checked.checksums import with_checksums
+from lagem.storage.names import NameRefused, regular
 from lagem.weights.zip_records import check_records
 
 Kind = Literal["autoencoder", "stage"]
@@ -136,8 +137,7 @@ def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 def load_plain(path: Path) -> Any:
     """Read what torch saved to a file; raises WeightsError if the file is damaged or holds more than plain data."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
+    _check_is_file(path)
     check_undamaged(path)
     # The authors' files hold an argparse.Namespace, which is plain data; everything else is refused.
     with unreadable_refused(path), torch.serialization.safe_globals([argparse.Namespace]):
@@ -174,9 +174,18 @@ def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
     )
 
 
+def _check_is_file(path: Path) -> None:
+    """Raise WeightsError if there is nothing at a path, or a folder, a pipe or a device."""
+    try:
+        regular(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file.") from None
+    except NameRefused as error:
+        raise WeightsError(str(error)) from None
+
+
 def _read_safetensors(path: Path, kind: Kind) -> WeightsFile:
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file.")
+    _check_is_file(path)
     try:
         file = ArrayFile(path, entry=kind, what="a safetensors file", remedy=REMEDY, framework="pt")
         file.verify_description()
