@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lagem.failures import failure_line
 from lagem.signals import (
     block_signals,
     signals_blocked,
@@ -21,6 +20,7 @@ from lagem.signals import (
     stop_on_signals,
     stops_no_more,
 )
+from lagem.storage.failures import failure_line
 
 if TYPE_CHECKING:
     from lagem.training.cli import TrainingCLI

@@ -14,7 +14,7 @@ from lagem.cli import main
 from lagem.generation.bundle import load_bundle
 from lagem.levels import LevelSpec
 from lagem.pretrained import CASCADES, pretrained_cascade
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.stage import load_stage, save_stage
 

@@ -15,8 +15,8 @@ from lagem.latents.selection import read_ids
 from lagem.prepared.records import read_records
 from lagem.prepared.shard_file import ShardFile
 from lagem.sources.mesh_files import find_meshes
+from lagem.storage.checked.digest import sha256_of
 from lagem.storage.csv_table import read_csv
-from lagem.storage.digest import sha256_of
 from lagem.storage.folder_index import read_index
 from lagem.storage.journal import Journal
 from lagem.storage.names import NameRefused, check_own_folder, checked_id, checked_name, inside, regular

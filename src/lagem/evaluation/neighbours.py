@@ -24,7 +24,7 @@ from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import read_description
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 
 TRAINING = "train"
 ALIKE, FEW_POINTS, FINALISTS = 256, 1_000, 8

@@ -18,7 +18,7 @@ from lagem.pretrained import AUTOENCODERS, CASCADES, cascade_folder, pretrained_
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.atomic import new_folder, write_json
 from lagem.storage.checked.description import read_description
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 from lagem.storage.names import checked_name, inside
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of

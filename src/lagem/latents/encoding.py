@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.failures import raise_failure_behind
 from lagem.geometry.frame import Frame
 from lagem.latents.latent_shard import EncodedShape, RefusedShape
 from lagem.models.autoencoder import Autoencoder
 from lagem.randomness import sample_generator
 from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import SurfaceSource
+from lagem.storage.failures import raise_failure_behind
 
 
 @dataclass(frozen=True, kw_only=True)

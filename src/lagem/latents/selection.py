@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from lagem.storage.atomic import write_text
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 from lagem.storage.names import regular
 
 HEAD = "# lagem-ids 1"

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lagem.failures import raise_failure_behind
 from lagem.preparation.damage import remove_damaged
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
@@ -27,6 +26,7 @@ from lagem.sources.child import Failure, Limits, NeededTooMuchMemory, TookTooLon
 from lagem.sources.mesh_files import MeshSource, find_meshes
 from lagem.sources.processes import run_in_processes
 from lagem.sources.reading import MEMORY_PER_BYTE, size_of
+from lagem.storage.failures import raise_failure_behind
 from lagem.storage.names import check_own_folder
 from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.stored_folder import LocalFolder

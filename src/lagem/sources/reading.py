@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.failures import raise_failure_behind
 from lagem.geometry.files.errors import MeshError
 from lagem.geometry.files.loading import load_mesh, load_surface
 from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 from lagem.signals import stop_postponed
 from lagem.sources.child import Child, Failure, Limits
+from lagem.storage.failures import raise_failure_behind
 
 SECONDS, SECONDS_PER_BYTE = 20.0, 2e-6  # a million bytes of text are read in about 0.2 s
 MEMORY, MEMORY_PER_BYTE = 2 * 2**30, 40  # text takes 10 to 40 times its size while it is read

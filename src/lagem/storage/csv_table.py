@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
+from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
 

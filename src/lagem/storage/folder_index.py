@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.failures import failures_named
+from lagem.storage.failures import failures_named
 from lagem.storage.names import NameRefused, checked_id, checked_name, is_plain, regular
 from lagem.storage.texts import Labels, Texts
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lagem.failures import failures_named
 from lagem.storage.atomic import write_text
 from lagem.storage.checked.description import Description, parse_json
+from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
 JOURNAL_REMEDY = "remove it, and run the command again"

@@ -28,8 +28,8 @@ import lagem.modules  # noqa: F401
 from lagem.callbacks.save_on_signal import SaveOnSignal
 from lagem.configuration.jsonargparse_files import MODE, RefusedConfigurationError, checked_configurations
 from lagem.configuration.yaml_text import check_yaml, read_yaml_text
-from lagem.failures import FULL, failures_named
 from lagem.lightning_private.command_line import OpenCLI
+from lagem.storage.failures import FULL, failures_named
 from lagem.storage.names import regular
 from lagem.training.checkpoints import is_whole, starting_checkpoint
 from lagem.training.mistakes import innermost_reason

@@ -8,7 +8,7 @@ from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape, truths
 from lagem.prepared.shards import Shards
 from lagem.sources.data import data_kind
 from lagem.sources.mesh_files import find_meshes
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 
 
 class EvaluationSet:

@@ -19,7 +19,7 @@ from lagem.geometry.surface import QueryLogits, surface_or_none
 from lagem.prepared.records import read_records
 from lagem.prepared.shards import Shards
 from lagem.reconstruction.codec import ShapeCodec
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
 
 # Takes the latents of all levels of a shape, fine to coarse, and the shape's id; returns latents to decode instead.

@@ -8,7 +8,7 @@ from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
 from lagem.storage.checked.description import Description
-from lagem.storage.digest import sha256_of
+from lagem.storage.checked.digest import sha256_of
 from lagem.storage.journal import JOURNAL_REMEDY, read_journal
 from lagem.storage.parts import status_line
 

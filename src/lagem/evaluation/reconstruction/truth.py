@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.failures import raise_failure_behind
 from lagem.geometry.frame import Frame
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, labelled
 from lagem.randomness import sample_generator
 from lagem.sources.mesh_files import find_meshes
 from lagem.sources.reading import read_mesh
+from lagem.storage.failures import raise_failure_behind
 
 Points = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from lagem.failures import failures_named
+from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
 MOST_BYTES = 256 * 2**20  # enough for the card of a million shapes

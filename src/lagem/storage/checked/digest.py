@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from lagem.failures import failures_named
+from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
 
