@@ -30,3 +30,11 @@ def test_sizes_that_no_model_can_have_are_refused(name, change, reason, tmp_path
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(experiment))
     with pytest.raises(ValueError, match=rf"x\.yaml: .*{reason}"):
         describe_experiment(tmp_path / "x.yaml")
+
+
+def test_a_trainer_that_is_a_number_is_refused(tmp_path):
+    experiment = yaml.safe_load((EXPERIMENTS / "autoencoder/toy.yaml").read_text())
+    experiment["data"]["init_args"]["num_near_queries"] = 256
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(experiment | {"trainer": 5}))
+    with pytest.raises(ValueError, match=r"x\.yaml: trainer must be a mapping of its settings, but it is 5"):
+        describe_experiment(tmp_path / "x.yaml")

@@ -65,11 +65,14 @@ class TrainingCLI(OpenCLI):
             parser.set_defaults(return_predictions=False)
 
     def check_settings(self) -> None:
-        """Check `weights_only` and `ckpt_path` before anything is built."""
+        """Check the kinds of the three parts, `weights_only` and `ckpt_path` before anything is built."""
         verb = self.config.get("subcommand")
+        settings = self.config if verb is None else self.config[verb]
+        for part in ("trainer", "model", "data"):
+            if not isinstance(settings.get(part), Namespace):
+                raise ValueError(f"{part} must be a mapping of its settings, but it is {settings.get(part)!r:.80}.")
         if verb is None:
             return
-        settings = self.config[verb]
         if not settings.weights_only:
             raise ValueError("weights_only must be true, so that no checkpoint can run code; leave this setting out.")
         path, folder = settings.ckpt_path, Path(settings.trainer.default_root_dir or ".")
