@@ -15,7 +15,7 @@ from lagem.cli import main
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import FORMAT, AutoencoderSpec, load_autoencoder, save_autoencoder
-from lagem.weights.file import WeightsError, write_weights
+from lagem.weights.file import WeightsError, unreadable_refused, write_weights
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.published import from_published_state, import_published
 from published import published_state
@@ -225,3 +225,10 @@ def test_a_pipe_is_named_as_one(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(WeightsError, match=f"{name}: is a pipe, but a file is needed"):
         load_autoencoder(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["Set weights_only to False. GLOBAL collectio" + "\0" * 5000, "x" * 5000])
+def test_what_torch_says_of_a_file_is_cut_and_its_advice_left_out(text):
+    with pytest.raises(WeightsError, match=r"^a\.ckpt: ") as caught, unreadable_refused("a.ckpt"):
+        raise RuntimeError(text)
+    assert len(str(caught.value)) < 400 and "weights_only" not in str(caught.value)

@@ -32,6 +32,7 @@ IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  
 
 FLOATS = ("F32", "F16", "BF16", "F64")
 REMEDY = "fetch the file again, or give another"
+LONGEST_REASON = 200  # characters that an error quotes from torch
 
 
 class WeightsError(ValueError):
@@ -154,7 +155,9 @@ def unreadable_refused(path: str | Path) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
     except Exception as error:  # torch raises many types for a file that it did not write
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if "GLOBAL" in str(error):  # torch's advice to load the file all the same is not passed on
+            raise refused(path, error) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]
         raise WeightsError(
             f"{path}: not a checkpoint, or a damaged one ({reason}); fetch the file again, or give another."
         ) from error
@@ -166,12 +169,11 @@ def check_undamaged(checkpoint: Path) -> None:
         raise WeightsError(f"{checkpoint}: a damaged checkpoint ({damage}); copy the file again, or give another.")
 
 
-def refused(path: str | Path, error: pickle.UnpicklingError) -> WeightsError:
+def refused(path: str | Path, error: Exception) -> WeightsError:
     """Return the error for a file whose loading would run code."""
-    reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "it is not a plain state dict")
-    return WeightsError(
-        f"{path}: refused, because loading it would run code from the file ({reason.strip()}); give another."
-    )
+    _, found, name = str(error).partition("GLOBAL")
+    reason = f"{found}{name}".splitlines()[0][:LONGEST_REASON] if found else "it is not a plain state dict"
+    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason}); give another.")
 
 
 def _check_is_file(path: Path) -> None:
