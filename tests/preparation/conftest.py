@@ -56,6 +56,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def root(folder: Path, tmp_path: Path, small: Settings, in_this_process: None) -> Path:
+    """The prepared folder of these meshes."""
+    pipeline.prepare([folder], tmp_path / "prepared", small)
+    return tmp_path / "prepared"
+
+
+@pytest.fixture
 def payload() -> Callable[[Path], dict[str, bytes]]:
     """Everything in a prepared folder by relative path, the seconds of table.csv left out."""
 

@@ -19,12 +19,6 @@ from lagem.prepared.shards import Shards
 
 
 @pytest.fixture
-def root(folder, tmp_path, small, in_this_process) -> Path:
-    prepare([folder], tmp_path / "prepared", small)
-    return tmp_path / "prepared"
-
-
-@pytest.fixture
 def shard(root) -> Path:
     return sorted((root / "shards").iterdir())[0]
 

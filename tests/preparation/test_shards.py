@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagem.preparation.pipeline import prepare
 from lagem.preparation.shape import prepare_shape
 from lagem.prepared.quantisation import POOLS, decode
 from lagem.prepared.shard_file import ShardFile, write_shard
 from lagem.prepared.shards import Shards
-
-
-@pytest.fixture
-def root(folder, tmp_path, small, in_this_process) -> Path:
-    prepare([folder], tmp_path / "prepared", small)
-    return tmp_path / "prepared"
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ class Job:
 def signal_of(verb: str, seconds: int) -> str | None:
     """Return the value of sbatch's `--signal`, or None for a command that cannot resume.
 
-    The signal goes to every process of a fit; for any other command, it goes only to the script.
+    In a fit, every process receives the signal. For any other command, only the script does.
     """
     if verb in TRAINING:
         return f"USR1@{seconds}" if verb == "fit" else None

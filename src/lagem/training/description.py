@@ -12,6 +12,7 @@ from rich.table import Table
 from lagem.levels import LevelSpec
 from lagem.models.cost import stage_cost, training_cost
 from lagem.models.denoiser import Backbone
+from lagem.weights.file import quoted
 
 MOST_BLOCKS = 300  # of a model that is described; counting the operations of each takes some milliseconds
 MOST_SIZE = 2**24
@@ -72,8 +73,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     try:
         return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}
     except (RuntimeError, OverflowError) as error:  # of torch, for sizes that no tensor can have
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{config}: its sizes fit no tensor ({reason[:200]}); give others.") from error
+        raise ValueError(f"{config}: its sizes fit no tensor ({quoted(error)}); give others.") from error
 
 
 def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:

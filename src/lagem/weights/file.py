@@ -157,10 +157,14 @@ def unreadable_refused(path: str | Path) -> Iterator[None]:
     except Exception as error:  # torch raises many types for a file that it did not write
         if "GLOBAL" in str(error):  # torch's advice to load the file all the same is not passed on
             raise refused(path, error) from error
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]
         raise WeightsError(
-            f"{path}: not a checkpoint, or a damaged one ({reason}); fetch the file again, or give another."
+            f"{path}: not a checkpoint, or a damaged one ({quoted(error)}); fetch the file again, or give another."
         ) from error
+
+
+def quoted(error: BaseException) -> str:
+    """Return the beginning of what a library says in an error, or the error's type if it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]
 
 
 def check_undamaged(checkpoint: Path) -> None:

@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.planner import ReadItem
 
 from lagem.storage.names import inside
-from lagem.weights.file import WeightsError
+from lagem.weights.file import WeightsError, quoted
 from lagem.weights.metadata import read_metadata
 
 INDEX = ".metadata"
@@ -49,8 +49,9 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
             raise WeightsError(
                 f"{folder}: refused, because loading it would run code from the folder ({what})."
             ) from error
-        line = next(iter(str(reason).splitlines()), type(reason).__name__)
-        raise WeightsError(f"{folder}: damaged, or of another model ({line[:200]}); give another folder.") from error
+        raise WeightsError(
+            f"{folder}: damaged, or of another model ({quoted(reason)}); give another folder."
+        ) from error
 
 
 class _CheckedReader(FileSystemReader):
