@@ -1,4 +1,7 @@
-"""The `lagem` command: runs fit, validate, test and predict by LightningCLI, and every other verb by its tool."""
+"""The `lagem` command.
+
+LightningCLI runs fit, validate, test and predict; a module of `lagem.commands`, called a tool, runs each other verb.
+"""
 
 import argparse
 import importlib
@@ -111,7 +114,8 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
 def make_streams_usable() -> None:
     """Replace closed standard streams, and let the others print `?` for characters that their encoding lacks.
 
-    If a closed stream were not replaced, the next file to be opened would get its number and receive what is printed.
+    If a closed stream were not replaced, the next file to be opened would get its file descriptor, and what is printed
+    would be written into that file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:

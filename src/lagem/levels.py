@@ -61,7 +61,7 @@ def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
 
 
 def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
-    """Return the levels that a list of mappings describes, each as `asdict` made it from a level.
+    """Return the levels described by a list of mappings, each of the form that `asdict` gives a `LevelSpec`.
 
     Raises:
         ValueError: If the list does not describe levels; the message names the level and the field that are wrong.

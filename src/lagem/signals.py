@@ -110,13 +110,14 @@ def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def stop_postponed() -> Iterator[None]:
-    """Let no signal stop the block, and none ever stop the processes that the block starts: their parent ends them.
+    """Protect the block from signals, and the processes that it starts for good: only their parent ends them.
 
-    Otherwise, a block that starts a process and stores it could be stopped in between, and lose the process.
+    Without this, a signal could stop the block after it has started a process and before it has stored the handle, so
+    that nothing would end the process.
     """
     global _postponed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
-    _postponed += 1  # other threads receive the signal, and Python handles it in this one
+    _postponed += 1  # if another thread receives a signal, Python still runs the handler in this one
     try:
         yield
     finally:
@@ -194,7 +195,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _stop(_: int, frame: FrameType | None) -> None:
-    """Raise Stopped, or try again soon if a stop is postponed or an import runs, because Python would lose it there."""
+    """Raise Stopped; if stops are postponed, or an import runs, which could swallow the exception, try again soon."""
     if _postponed or _imports(frame):
         signal.setitimer(signal.ITIMER_REAL, RETRY)
     else:

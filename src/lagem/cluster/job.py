@@ -79,7 +79,7 @@ class Job:
         srun = f"srun --kill-on-bad-exit=1 --cpus-per-task={self.profile.cpus_per_task} {self.python_words} -m lagem"
         run = f"{srun} {wrapped(self.command_on(self.profile))}"
         if verb in RESUMABLE:
-            # The script must not exit before SLURM ends it, because the job would then be over and not requeued.
+            # If the script exited before SLURM ends it, the job would be over and would not be requeued.
             requeue = "trap 'scontrol requeue \"$SLURM_JOB_ID\" && sleep 300' USR1  # the command will resume"
             run = f'{requeue}\n{run} &\nwait "$!"'
         logs, mark = shlex.quote(str(self.folder)), shlex.quote(str(self.finished))
@@ -139,8 +139,8 @@ class Job:
                 added.append(f"{name}={value}")
             elif given != str(value):
                 raise ValueError(
-                    f"{name} is {given}, but the job needs {value}. Leave this option out, because the job sets it "
-                    "from the profile (nodes, gpus_per_node) or to the run folder; or change the profile or the folder."
+                    f"{name} is {given}, but the job needs {value}. Leave this option out: the job sets it from "
+                    "the profile (nodes, gpus_per_node) or from its folder (--runs, --name); change those instead."
                 )
         if verb == "fit" and value_of("--ckpt_path", self.command) is None:
             added.append("--ckpt_path=last")  # so that the training also resumes after a node failed

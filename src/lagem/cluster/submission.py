@@ -69,7 +69,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """Return what `submit` would submit, as text; it is only the script if the job has no parts and waits for none."""
+    """Return what `submit` would submit, as text; just the script if the job has no parts and waits for no job."""
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")
@@ -86,7 +86,7 @@ def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
 
 
 def is_finished(job: Job) -> bool:
-    """Return whether the job's command has succeeded in its folder, with whatever profile."""
+    """Return whether the job's command has succeeded in its folder, under this or any other profile."""
     return job.finished.exists() and is_submitted_command(job)
 
 

@@ -156,8 +156,8 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
 def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path) -> None:
     """Raise ValueError unless the autoencoder's weights are those with which the bundle was made.
 
-    Half precision changes the fingerprint of an autoencoder. Bundles of earlier versions of lagem record only the
-    fingerprint before that change, so for those in half precision a warning is given instead.
+    Storing weights in half precision changes the autoencoder's fingerprint. Earlier versions of lagem recorded only the
+    fingerprint of the original weights, so their half-precision bundles cannot be checked and only cause a warning.
     """
     recorded = contents.get("autoencoder_as_stored", contents["autoencoder"])
     if "autoencoder_as_stored" in contents or contents.get("precision") != "float16":

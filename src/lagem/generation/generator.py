@@ -34,7 +34,8 @@ class GeneratedShape:
     """One sample.
 
     index: Index of the sample, from 0.
-    seed: Seed of the sample's noise. The sample depends only on this, the condition and the sampler's settings.
+    seed: Seed of the sample's noise. The latents depend only on this, the condition, the given latents and the
+        sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
     mesh: Mesh in the unit sphere; None if the decoded field has no surface.
     reason: Why there is no mesh; empty if there is one.
@@ -145,7 +146,7 @@ class CascadedGenerator:
     ) -> Iterator[GeneratedShape]:
         """Generate shapes and yield them one by one. All arguments but `on_step` are those of `generate`.
 
-        Mistakes in the arguments are raised by the call itself, before any shape is made. `on_step` is called after
+        If an argument is wrong, the call itself raises the error, before any shape is made. `on_step` is called after
         every sampling step of a batch, with the number of the level and the state of the sampling.
         """
         least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}

@@ -1,8 +1,9 @@
 """Encoding of shapes into a latent cache, shard by shard. If it is killed, only the shard in progress is lost.
 
-The shapes are sorted by id and cut into runs, and each run becomes a shard. A shard is named by its number and a hash
-of its ids, and is done once its file exists. Which clouds are encoded together depends on the run alone, so a resumed
-encoding writes the same bytes as an uninterrupted one. index.csv names the valid shards and is written last.
+The shapes are sorted by id and cut into runs of neighbours, each of which becomes a shard. A shard is named by its
+number and a hash of its ids, and is done once its file exists. Which clouds are encoded together depends on the run
+alone, so a resumed encoding writes the same bytes as an uninterrupted one. index.csv names the valid shards and is
+written last.
 """
 
 import hashlib

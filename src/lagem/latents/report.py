@@ -10,7 +10,7 @@ from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
 from lagem.storage.parts import Part
 
-LISTED = 40  # most refused shapes listed by name; refused.csv lists all
+LISTED = 40  # maximum number of refused shapes to print; refused.csv lists all
 
 
 def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None = None) -> None:

@@ -66,8 +66,8 @@ class ShapeCodec:
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
         """Return the latents of a shape, with its frame.
 
-        A file is read in this process, within the bounds that its reader has on size and nesting; `lagem reconstruct`
-        reads in a child process with limits on time and memory.
+        A file is read in this process, limited only in size and nesting; `lagem reconstruct` reads files in a child
+        process with limits on time and memory.
 
         Args:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
@@ -149,7 +149,7 @@ class ShapeCodec:
             latents: Latents of all levels, fine to coarse.
             resolution: Number of cells along a side of the grid.
             method: How the grid is evaluated, as in `extract_surface`.
-            seeds: (N, 3) points that were encoded, if they are known.
+            seeds: (N, 3) points that were encoded, if they are known; they help coarse_to_fine to find thin parts.
 
         Raises:
             EmptySurfaceError: If the field has no inside.

@@ -42,7 +42,7 @@ def reconstruct_shape(
 
     Args:
         codec: The autoencoder.
-        shape: From `load_shape`.
+        shape: A result of `load_shape` or `shape_of`.
         num_surface_points: Number of surface points to encode; None takes as many as in training.
         resolution: Number of cells along a side of the grid.
         method: How the grid is evaluated, as in `extract_surface`.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-SUMMARY = "compare evaluations of the same shapes: differences of the means, with intervals of paired samples"
+SUMMARY = "compare evaluations of the same shapes: differences of the means, with paired bootstrap intervals"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,14 +29,16 @@ references of the distance to the nearest generated shape. COV: fraction of the 
 generated shape. 1-NNA: fraction of all shapes whose nearest neighbour belongs to the same set; near 50 if both sets
 come from one distribution, 100 if they are far apart, below 50 if references are copied (PointFlow, Yang et al. 2019;
 COV and MMD: Achlioptas et al. 2018). All depend on the number of shapes: compare only values for equal numbers.
-Brackets: 95% intervals; for sets from the spread of random halves of each (no shape is drawn twice, as a copy would be
-its nearest neighbour), for distances to the training set by the bootstrap, for proportions by Wilson's formula.
+Brackets: 95% intervals. Those of MMD, COV, 1-NNA and diversity come from the spread over random halves of both sets (no
+shape is drawn twice, because its copy would be its nearest neighbour), those of distances to the training set from the
+bootstrap, and those of proportions from Wilson's formula.
 Diversity: mean Chamfer distance (not squared) of pairs within a category, and the ratio of generated to references.
 To train: mean Chamfer distance (not squared, 16,384 points) to the nearest training shape, for generated shapes and
 for references; a generated set that is much nearer repeats its training set. generation.csv names that training shape.
 With a surface, one dominant solid: fractions of all samples; the largest connected solid has at least 90% of the
 volume. Recognised: the nearest reference (Chamfer, not squared) has the requested category; a sample without a surface
-is not recognised. References recognised: the same for each reference among the others, as a baseline.
+is not recognised. References recognised, as a baseline: the same for each reference, compared with the other
+references.
 A category has a row if it has at least {LEAST_REFERENCES} references."""
 
 

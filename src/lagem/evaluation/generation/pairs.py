@@ -113,7 +113,7 @@ def pair_distances(
 
 
 def _distances_of(journal: Journal, row: int, count: int) -> Matrix:
-    """(count, number of distances) of a row of a journal; ValueError if it holds anything else."""
+    """Return one row of a journal as a (count, number of distances) matrix; raises ValueError if it is not."""
     try:
         found = np.array(journal.values[str(row)], dtype=np.float64)
         if len(found) == count and (count == 0 or found.ndim == 2) and np.isfinite(found).all():

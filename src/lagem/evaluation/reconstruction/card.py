@@ -14,15 +14,16 @@ from lagem.storage.checked.description import read_description
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
-the result. F-score: harmonic mean of the fractions of points that are nearer than the threshold. IoU: over queries
-uniform in the ball of radius √3 (unbiased), and over the near queries as stored; – if the truth is an input mesh.
+the result. F-score: harmonic mean of the two fractions of points, of truth and of result, whose distance to the other
+surface is below the threshold. IoU: over queries uniform in the ball of radius √3 (unbiased), and over the near queries
+as stored; – if the truth is an input mesh.
 Normals: mean |cosine| between the normals of nearest points. Floor: Chamfer distance of two samplings of one surface.
 Unit-sphere frame: not comparable with values from a box frame. Brackets: 95% bootstrap interval. A shape without a
 surface counts as 0 in F-score and normals and is left out of the mean Chamfer distance."""
 GRID = "Marching cubes on {resolution} cells a side."
 RETRIEVED = """\
-Retrieved shapes have no IoU. They have only the points that are stored, so their floor is higher than that of a mesh;
-to compare them fairly, evaluate both methods with --points no larger than that number."""
+Retrieved shapes have no IoU. They have only the points that are stored, so their floor is higher than that of a mesh.
+For a fair comparison, evaluate retrieval and autoencoder with the same --points, at most the number stored."""
 NEAREST = """\
 Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training shape (Chamfer distance of the stored
 surfaces in the same frame, not rotated); they may be leaks. scores.csv names that training shape and its distance."""
