@@ -81,7 +81,7 @@ def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -
 
 
 def rows_of(network: Autoencoder) -> int:
-    """Return the number of attention scores of a query: the number of latents of all levels times that of heads."""
+    """Return the number of attention scores of a query: the latents of all levels, times the heads."""
     heads = network.to_logits.in_features // len(network.levels) // HEAD_WIDTH
     return heads * sum(level.num_latents for level in network.levels)
 

@@ -86,7 +86,7 @@ def timed(
     """Extract a surface, and append the logits of its queries to `kept`.
 
     Returns:
-        The surface, the seconds of the extraction, and those of them that queries to the field took.
+        The surface, the seconds of the extraction, and how many of these seconds the queries to the field took.
     """
     inside, surfaces = 0.0, []
 

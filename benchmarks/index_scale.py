@@ -4,11 +4,11 @@
 
 The benchmark creates folders of 6,000, 60,000 and 600,000 synthetic shapes. Each folder has a complete index and shards
 of 64 shapes, whose pools hold four points each. Every measurement runs in a separate process, and the folders take
-turns. The data module sets up and yields its first batches in a random order of shapes, so every batch opens different
-shards. In addition, the index alone is read in two ways: as in this version, and as in earlier versions, which read it
-row by row with csv.DictReader into lists of strings. Start-up is the CPU time of the process without imports. Memory is
-the private memory of the process: RssAnon on Linux or, for a loading process, the pages that it no longer shares with
-its parent.
+turns. The data module is set up and yields its first batches. Their shapes are in random order, so every batch opens
+different shards. In addition, the index alone is read in two ways: as in this version, and as in earlier versions,
+which read it row by row with csv.DictReader into lists of strings. Start-up is the CPU time of the process without
+imports. Memory is the private memory of the process: RssAnon on Linux or, for a loading process, the pages that it no
+longer shares with its parent.
 """
 
 import argparse

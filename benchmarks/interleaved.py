@@ -1,4 +1,4 @@
-"""Functions that time several ways to do one thing, in turn in one process, and show medians, ratios and quartiles."""
+"""Time several ways to do one thing, in turn in one process, and show medians, ratios and quartiles."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -59,7 +59,7 @@ class Side:
         self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))
 
     def row(self, against: "Side | None" = None) -> list[str]:
-        """Return the last cells of this side's row; the ratios are of its CPU times to those of `against`, by mesh."""
+        """Return the measured cells of this side's row; its CPU times are divided by `against`'s, mesh by mesh."""
         words = ["–", "–"]
         if self.seconds:
             words[0] = f"{np.median(self.seconds):.1f}, {np.mean(self.seconds):.1f}"
@@ -131,7 +131,7 @@ def main() -> None:
                 (theirs, lambda: made.append(authors(unit, random))),  # noqa: B023
                 (ours, lambda: prepare_shape(path, path.stem, kind, "train", PAPER)),  # noqa: B023
             ]
-            for side, pipeline in work[:: 1 if number % 2 else -1]:  # each is first in every other round
+            for side, pipeline in work[:: 1 if number % 2 else -1]:  # the two sides take turns in going first
                 side.seconds.append(cpu_seconds(pipeline))
             theirs.measure(unit, made[0])
             solid = solid_of(

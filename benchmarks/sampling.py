@@ -114,7 +114,7 @@ class Side:
 
 
 def seconds(device: torch.device) -> float:
-    """Return the CPU time of this process; for a device other than the CPU, the time when its queued work is done."""
+    """Return the CPU time of this process; for another device, wait for its queued work and return the wall time."""
     if device.type == "cpu":
         return time.process_time()
     torch.accelerator.synchronize(device)

@@ -44,7 +44,7 @@ class Setting:
     width: Number of feature channels.
     num_surface_points: Number of input points.
     num_queries: Number of query points.
-    latents: Number of latents of each level of LaGeM, fine to coarse; VecSet has as many as the first.
+    latents: Number of latents of each level of LaGeM, fine to coarse; VecSet has as many as the finest level.
     channels: Number of channels of a latent, for each level of LaGeM.
     vecset_channels: Number of channels of a latent of VecSet.
     depth: Number of self-attention blocks of each level of LaGeM.
