@@ -110,10 +110,10 @@ def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def stop_postponed() -> Iterator[None]:
-    """Protect the block from signals, and the processes that it starts for good: only their parent ends them.
+    """Postpone signals until the block has ended, and let none ever reach the processes that the block starts.
 
     Without this, a signal could stop the block after it has started a process and before it has stored the handle, so
-    that nothing would end the process.
+    that nothing would end the process. With it, only their parent ends these processes.
     """
     global _postponed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
