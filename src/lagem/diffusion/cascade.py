@@ -36,12 +36,14 @@ class Stage:
 
 
 class Cascade:
-    """The stages of one autoencoder. If a level has no stage, its latents must be given when samples are drawn.
+    """Stages that generate the latents of one autoencoder.
+
+    If a level has no stage, its latents must be given when samples are drawn.
 
     Args:
         stages: The stages, fine to coarse.
-        standardise: Function applied to the latents of each stage, to standardise every vector over its channels as
-            the encoder does (Eq. 6); None leaves the latents unchanged.
+        standardise: Function applied to the latents that each stage samples, to standardise every vector over its
+            channels as the encoder does (Eq. 6); None leaves the latents unchanged.
     """
 
     def __init__(self, stages: Sequence[Stage], *, standardise: Callable[[Tensor], Tensor] | None = None) -> None:

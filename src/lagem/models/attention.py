@@ -88,9 +88,9 @@ class Attention(nn.Module):
     def _attend_points(self, x: Tensor, points: PointFeatures) -> Tensor:
         """Attend to embedded points without computing their keys and values.
 
-        These are linear in psi, the form of points in `lagem.models.embedding`. So queries are mapped from 64 channels
-        to the E + 1 channels of psi, and the attention-weighted mean of psi is mapped back to 64 channels. As all heads
-        share psi, they are computed as one head with H times as many queries.
+        Keys and values are linear in psi, the vector that `lagem.models.embedding` defines for each point. So queries
+        are mapped from 64 channels to the E + 1 channels of psi, and the attention-weighted mean of psi is mapped back
+        to 64 channels. As all heads share psi, they are computed as one head with H times as many queries.
         """
         queries = _heads(self._projected(self.norm, self.to_q, x))
         with torch.autocast(x.device.type, enabled=False):

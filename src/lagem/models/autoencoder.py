@@ -44,8 +44,9 @@ class Autoencoder(nn.Module):
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: C, the number of feature channels of every block, a multiple of 64.
-        skip: Where X'_i enters F_i: `double` is the form of the published weights,
-            F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)); `single` is Eq. 8 as printed.
+        skip: Whether the decoder adds the input X'_i of an upsampling block to the block's output. `double` adds it, as
+            in the published weights: F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)), with cross attention CA,
+            feed-forward layer FF and self-attention blocks SAs. `single` does not, as in Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         fps: Furthest point sampling backend. `auto` chooses among installed backends: torch_cluster, then triton, on
             CUDA, and quickfps on the CPU (`furthest_point_order`).

@@ -1,7 +1,7 @@
 """Backbone F_theta of one stage of the cascade (LaGeM §3.3, Eq. 10-12): a DiT on a set of latents.
 
-Latents have no positions, so the network commutes with every permutation of its set, and its output
-does not depend on the order inside the coarser sets.
+Latents have no positional encoding, so the network is equivariant to permutations of the latents that it denoises, and
+invariant to permutations of the latents of each coarser level.
 
 Letters: B samples, M_i latents of level i with D_i channels, C feature channels, L levels, T condition tokens.
 """

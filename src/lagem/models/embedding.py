@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-OCTAVES = 8  # published
+OCTAVES = 8  # as in the published weights
 
 
 class PointEmbedding(nn.Module):

@@ -1,7 +1,7 @@
 """Furthest point sampling (LaGeM §3.1). One ordering of the points gives the anchors of every level.
 
-The selection is greedy, so the first M_2 of M_1 selected points are exactly FPS(P_1, M_2).
-It starts at the point of largest norm, so it does not depend on the order of the input.
+The selection is greedy, so the first M_2 of the M_1 anchors P_1 of level 1 are exactly the anchors FPS(P_1, M_2) of
+level 2, and so on. It starts at the point of largest norm, so it does not depend on the order of the input.
 
 Letters: B shapes, N points, M selected points.
 """

@@ -20,9 +20,9 @@ PLACE_RADIUS = 0.8  # radius of the ball of points whose embeddings those channe
 
 @torch.no_grad()
 def start_local(autoencoder: Autoencoder) -> None:
-    """Change the weights of a new network in place.
+    """Change the weights of a new network in place, so that cross attention starts by attending to near points.
 
-    Low octaves then dominate the point embedding, and in cross attention keys have the same weights as queries.
+    Low octaves dominate the point embedding, and the key weights of cross attention equal the query weights.
     """
     octaves = 2.0 ** (-OCTAVE_DECAY * torch.arange(autoencoder.octaves))
     weights = torch.cat([octaves.repeat(6), torch.ones(3)])  # sines and cosines of x, y, z, then x, y, z

@@ -21,7 +21,7 @@ def recomputed(function: Prepare, *inputs: Tensor) -> Tensor:
     """Return function(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        function: Function of the inputs alone, as gradients reach nothing else.
+        function: A function that uses no tensors except the inputs, because gradients reach no others.
         inputs: Tensors.
     """
     if _is_direct():
@@ -34,7 +34,8 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
     """Apply each of several linear layers to prepare(*inputs), keeping only the inputs for the backward pass.
 
     Args:
-        prepare: Function of the inputs alone, as gradients reach nothing else. It is recomputed; the layers are not.
+        prepare: A function that uses no tensors except the inputs, because gradients reach no others. It is recomputed;
+            the layers are not.
         inputs: Tensors, including the parameters of `prepare`.
         linears: Layers that all have the same input width.
 
@@ -50,7 +51,10 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Return whether a plain call does: there is no backward pass, or torch.compile decides what is kept for it."""
+    """Return whether a plain call suffices.
+
+    It does if there is no backward pass, or if torch.compile decides what is kept for the backward pass.
+    """
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 
@@ -82,7 +86,7 @@ class _LinearOf(torch.autograd.Function):
     def forward(ctx: Any, prepare: Prepare, num_inputs: int, *tensors: Any) -> tuple[Tensor, ...]:
         ctx.prepare, ctx.num_inputs, ctx.autocast = prepare, num_inputs, _autocast_of(tensors[0])
         ctx.save_for_backward(*tensors)
-        # detached, as autocast would otherwise cache a cast of the weights that has no gradient
+        # detached, because autocast would otherwise cache casts of the weights through which no gradient flows
         inputs: list[Any] = [None if tensor is None else tensor.detach() for tensor in tensors]
         prepared = prepare(*inputs[:num_inputs])
         layers = inputs[num_inputs:]

@@ -17,15 +17,16 @@ CASCADES = ("furniture", "meshes")
 
 
 def pretrained_autoencoder(name: str = "autoencoder") -> Path:
-    """File of one of `AUTOENCODERS`: half-precision safetensors, trained on real meshes; `<name>.md` is its card.
+    """Return the path of one of `AUTOENCODERS`, a safetensors file in half precision; `<name>.md` is its card.
 
-    `autoencoder` was trained on a CPU, and the cascade `meshes` uses it; `large`, trained on a GPU, scores better.
+    Both were trained on real meshes: `autoencoder` on a CPU, `large` on a GPU. `large` scores better, but the cascade
+    `meshes` uses `autoencoder`.
     """
     return Path(str(resources.files(__name__) / f"{name}.safetensors"))
 
 
 def autoencoder_file(name: str | Path) -> Path:
-    """Path of the autoencoder that a user names, not necessarily an existing file: reading it checks that.
+    """Return the path of the autoencoder that a user names. There may be no file at this path.
 
     The name is tried as a file, then as one of `AUTOENCODERS`, then as a folder: of a run, of a bundle, or with a
     single file of weights.
@@ -43,11 +44,14 @@ def autoencoder_file(name: str | Path) -> Path:
 
 
 def pretrained_cascade(name: str = "furniture") -> Path:
-    """Folder of one of `CASCADES`: a bundle in half precision; `<name>.md` is its card."""
+    """Return the folder of one of `CASCADES`, a bundle in half precision; `<name>.md` is its card."""
     return Path(str(resources.files(__name__) / name))
 
 
 def cascade_folder(name: str | Path) -> Path:
-    """Folder of the bundle that a user names; a bundle in the current folder comes before one of `CASCADES`."""
+    """Return the folder of the bundle that a user names.
+
+    A name of `CASCADES` means the bundle in the package, unless the current folder holds a bundle of that name.
+    """
     is_here = (Path(name) / "cascade.json").exists()
     return pretrained_cascade(str(name)) if str(name) in CASCADES and not is_here else Path(name)

@@ -67,8 +67,8 @@ class QueryDecoder:
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.
-            directions: (C, E), the matrix W~, or a matrix that becomes W~ when it is multiplied by some matrix from the
-                right.
+            directions: (C, E), the matrix W~, or a matrix D with D R = W~ for some (E, E) matrix R. With D, the folded
+                rows must be multiplied with R x instead of x = r e.
         """
         readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
         return [

@@ -15,9 +15,9 @@ from lagem.models.attention import KeysValues
 from lagem.models.embedding import centred_weight
 from lagem.models.queries.decoder import FoldedLevel, QueryDecoder
 
-LARGEST_EXPONENT = 60.0  # e^60 times latents and values stays far below the largest float32
+LARGEST_EXPONENT = 60.0  # e^60, times the number of latents and their values, stays far below the largest float32
 DEEPEST_SHIFT = 60.0  # e^-60 is e^27 times the smallest normal float32
-LARGEST_SUM = 1e10  # largest sum of the absolute values of a level
+LARGEST_SUM = 1e10  # largest sum of the magnitudes of a level's `values` for which no maximum is needed
 SCORES_IN_CACHE = 2**20  # number of scores computed at once on a CPU: 4 MiB
 SCORES_ON_DEVICE = 2**26  # number of scores computed at once on other devices
 ROWS_OF_A_GROUP = 512  # rows of a HeadGroup; with this number, a CPU answers 2,048 queries at once
@@ -71,11 +71,11 @@ class Field:
 
 
 class HeadGroup(NamedTuple):
-    """Some heads of a level, h in number.
+    """h heads of a level, whose scores are computed by one matrix product.
 
     rows: (h M, E + 1), whose products with psi are the scores as exponents of 2.
-    sums: (h, 2, M), values and ones, by which the exponentials are summed to numerators and denominators of the
-        softmax.
+    sums: (h, 2, M), values and ones. Their products with the exponentials are the numerators and denominators of the
+        softmax-weighted means of the values.
     """
 
     rows: Tensor
@@ -85,12 +85,14 @@ class HeadGroup(NamedTuple):
 class FoldedShape:
     """The folded field of one shape, without gradients: logit = constant + sum over heads of softmax times values.
 
-    The score of latent m is B_m (R x) + b_m. Here x = r e, and the factor R makes |R e|^2 the variance of the embedding
-    over channels, so |R x| < 1 for every point in space, and the score is at most |B_m| + b_m (Cauchy-Schwarz).
-    Subtracting the mean over latents from the scores does not change their softmax, and makes the largest score at
-    least 0. So if the bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT, a shift of at most DEEPEST_SHIFT can be
-    subtracted from the scores such that their exponentials do not overflow and their sum is a normal number: there is
-    no need to find the maximum. A level with a larger bound uses torch's softmax, which finds the maximum.
+    A softmax usually subtracts the maximum from the scores, so that their exponentials do not overflow. Here a bound of
+    the scores makes that unnecessary. With the row [B_m | b_m] of latent m, its score is B_m (R x) + b_m. Here x = r e,
+    and the factor R makes |R e|^2 the variance of the embedding over channels, so |R x| < 1 for every point in space,
+    and the score is at most |B_m| + b_m (Cauchy-Schwarz). Subtracting the mean over latents from the scores does not
+    change their softmax, and makes the largest score at least 0. So if the bound is at most
+    LARGEST_EXPONENT + DEEPEST_SHIFT, subtracting a shift of at most DEEPEST_SHIFT from the scores suffices: their
+    exponentials do not overflow, and the sum of these is a normal number. A level with a larger bound uses torch's
+    softmax, which finds the maximum.
 
     Args:
         levels: Folded levels of one shape (B = 1), in the basis of R x, in which all points have a length below 1.
