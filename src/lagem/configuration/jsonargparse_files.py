@@ -1,4 +1,4 @@
-"""Makes jsonargparse check each configuration before it parses it.
+"""Makes jsonargparse check each configuration before parsing it.
 
 jsonargparse itself reads files of any size, and a value on the command line or in a file may name another file to read.
 """

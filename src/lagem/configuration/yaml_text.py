@@ -16,7 +16,7 @@ MOST_BYTES = 2**20
 MOST_NODES = 5_000  # maximum number of values and keys; a node with an alias counts each time the alias is used
 DEEPEST = 50
 LONGEST_PLAIN = 2_000  # characters of a value without quotes; PyYAML takes minutes to read a long one as a number
-MOST_INTERPOLATED = 5_000  # maximum length of all values with an interpolation, whose grammar is parsed slowly
+MOST_INTERPOLATED = 5_000  # maximum total length of the values with an interpolation, whose grammar is parsed slowly
 MERGE = "<<"  # key that inserts the keys of other mappings; a mapping may have it several times
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

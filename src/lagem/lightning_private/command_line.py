@@ -22,14 +22,14 @@ class OpenCLI(LightningCLI):
     def check_settings(self) -> None:
         """Hook: check the parsed settings before anything is built.
 
-        It replaces Lightning's reading of settings from the checkpoint, which holds none of ours. Without this, a
-        missing checkpoint would be reported only after the model and the data are built.
+        It takes the place of a step in which Lightning reads settings from the checkpoint; our checkpoints hold none.
+        Without this, a missing checkpoint would be reported only after the model and the data are built.
         """
 
     def set_seed(self) -> None:
         """Hook: seed all generators.
 
-        Without this, describing an experiment, for which it is parsed, would change the random state of the process.
+        Without this, parsing an experiment only to describe it would change the random state of the process.
         """
         super()._set_seed()
 

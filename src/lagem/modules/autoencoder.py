@@ -35,10 +35,11 @@ class AutoencoderModule(RecipeModule):
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: Number of feature channels C of every attention block, a multiple of 64.
-        skip: `double`, as in the published weights, or `single`, Eq. 8 as printed.
+        skip: Whether the decoder adds the input of each upsampling block to the block's output. `double` adds it, as in
+            the published weights; `single` does not, as in Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, .... The highest of
-            the published 8 are finer than the spacing of the input points, and cause ridges if there are few training
-            shapes.
+            the published 8 have wavelengths shorter than the spacing of the input points, and cause ridges if there are
+            few training shapes.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
             near points belong together; or `anchored`, which is `local` with latents that start as the positions of
             their anchors (`lagem.models.initialisation`).
@@ -238,5 +239,8 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """Return what the weights' shapes depend on: width, skip, and the levels but for their num_latents (set to 1)."""
+    """Return what must be equal for networks to use the same weights: width, skip, and the levels but for num_latents.
+
+    Octaves are compared separately.
+    """
     return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip

@@ -18,8 +18,8 @@ class FrozenAutoencoder:
     """An autoencoder that encodes and decodes for a stage.
 
     It is not an nn.Module, so it is not trained, averaged or saved with the stage. It computes in float32 even under
-    autocast, as `lagem encode` does. It has the same attributes as a data module of cached latents, by which the stage
-    checks that the latents fit.
+    autocast, as `lagem encode` does. It has the same attributes as a data module of cached latents, so that the stage
+    can check that the latents fit.
 
     Args:
         path: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.

@@ -30,7 +30,7 @@ class NonFiniteLossError(ValueError):
 
 
 class RecipeModule(LightningModule):
-    """Base class of a training; a subclass provides the network and the steps.
+    """Base class of the training modules; a subclass provides the network and the steps.
 
     `AutoencoderModule` documents the arguments.
     """
@@ -128,7 +128,7 @@ class RecipeModule(LightningModule):
                 )
             optimizer = MuonAdamW(self, lr=peak_lr, betas=self.betas, weight_decay=self.weight_decay)
         else:
-            # Under mixed precision, Lightning does not clip gradients for a fused optimiser, which could unscale them.
+            # Under mixed precision, Lightning refuses to clip gradients for a fused optimiser.
             clips = self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision)
             optimizer = adamw(
                 self.parameters(),

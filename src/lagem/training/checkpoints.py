@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, of=path.name)
-        torch.save(checkpoint, content := io.BytesIO())  # saved to a file, it would contain the temporary name
+        torch.save(checkpoint, content := io.BytesIO())  # to a file, it would also store that file's temporary name
         write_bytes(path, content.getbuffer())  # Lightning would first write to the system's temporary folder
 
     def load_checkpoint(
@@ -56,18 +56,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> None:
     """Keep a checkpoint from making ModelCheckpoint overwrite or remove files outside a run.
 
-    The file records a folder of checkpoints, and paths of checkpoints. If the resumed run has that folder, it
-    overwrites the last checkpoint and removes the worst of the best ones by these paths, so they must lie in the
-    folder. The path of the best checkpoint is used whatever folder the run has. Lightning removes the file at this path
-    if the path seems to lie in the run's folder, or is in a store. So links in the path are resolved, and the path is
-    dropped if it is in a store.
+    A checkpoint records ModelCheckpoint's folder and the paths of other checkpoints. A resumed run with the same folder
+    overwrites or removes the files at these paths, so they must lie in the folder. The path of the best checkpoint is
+    an exception, because a run with another folder uses it too: Lightning removes the file at this path if the path is
+    in a store, or seems to lie in the run's folder. So its links are resolved, and it is dropped if it is in a store.
 
     Args:
         checkpoint: The loaded checkpoint, which is changed in place.
         source: Where it was loaded from, for the error message.
 
     Raises:
-        ValueError: If one of the other paths lies outside the folder.
+        ValueError: If a path other than that of the best checkpoint lies outside the folder.
     """
     states = checkpoint.get("callbacks")
     for state in states.values() if isinstance(states, dict) else ():

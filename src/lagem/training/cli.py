@@ -56,7 +56,7 @@ class TrainingCLI(OpenCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
-        """Set the defaults to load only plain data from checkpoints, and to keep no predictions in memory.
+        """By default, load only plain data from checkpoints, and keep no predictions in memory.
 
         Predictions need not be kept, because a callback writes each batch of them.
         """
@@ -65,7 +65,11 @@ class TrainingCLI(OpenCLI):
             parser.set_defaults(return_predictions=False)
 
     def check_settings(self) -> None:
-        """Check the kinds of the three parts, `weights_only` and `ckpt_path` before anything is built."""
+        """Check some settings before anything is built.
+
+        Trainer, model and data must be mappings, `weights_only` must be true, and the weights that the verb needs must be
+        given and exist.
+        """
         verb = self.config.get("subcommand")
         settings = self.config if verb is None else self.config[verb]
         for part in ("trainer", "model", "data"):
@@ -132,7 +136,7 @@ class TrainingCLI(OpenCLI):
         (saver,) = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, SaveOnSignal)]
         with self._run_folder_lock:
             try:
-                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # errors of loggers name no file
+                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # a logger's may name no file
                     self.trainer.fit(**settings)
             except (Exception, SIGTERMException) as error:
                 if saver.stopped_by is None:  # if it is set, the run has saved, and later errors do not matter
@@ -157,7 +161,7 @@ class TrainingCLI(OpenCLI):
             print(f"checkpoint  {Path(path)}")
         pictures = sorted(
             [*root.glob("meshes/step_*.png"), *root.glob("samples/step_*.png")],
-            key=lambda path: int(path.stem.removeprefix("step_")),  # times may be wrong if the clock has jumped
+            key=lambda path: int(path.stem.removeprefix("step_")),  # not by time, because the clock may have jumped
         )
         if pictures:
             print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
@@ -184,7 +188,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
         ValueError: If the configuration is wrong; the message is one line.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-    # what a value names is checked before it is imported; docs/security.md
+    # classes and functions that a configuration names are checked before they are imported; see docs/security.md
     set_parsing_settings(import_path_denylist=sorted(sys.stdlib_module_names), instantiate_subclass_spec_in_any=False)
     settings = {"parser_mode": MODE, "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}

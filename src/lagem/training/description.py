@@ -79,7 +79,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
 def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:
     num_queries = data.num_volume_queries + data.num_near_queries
     scores = num_queries * model.width * sum(level.num_latents for level in levels)
-    if scores > MOST_SCORES:  # the queries are traced in parts of a bounded number of scores
+    if scores > MOST_SCORES:  # queries are traced in parts of limited size, and each part takes time
         raise RuntimeError(f"{scores:,} products of queries, latents and width")
     cost = training_cost(
         levels=levels,

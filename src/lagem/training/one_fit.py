@@ -10,7 +10,7 @@ from lagem.training.stopping import was_requeued
 
 # How long the loading processes of a killed fit, which hold its lock, may take to exit; on Linux, they exit at once.
 SECONDS_TO_DIE = 10.0
-# How long SLURM may take to kill the processes of a requeued job's last start: twice its default KillWait.
+# How long SLURM may take to kill the processes of a requeued job's previous start: twice its default KillWait.
 SECONDS_TO_BE_KILLED = 60.0
 
 

@@ -58,7 +58,7 @@ def load_without_code(strategy: Strategy) -> None:
 
 def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def load_plain_data(path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        if (rest := Path(path) / "meta.pt").is_file():  # of a folder, what its shards do not hold
+        if (rest := Path(path) / "meta.pt").is_file():  # of a sharded checkpoint: everything that is not in its shards
             load_plain(rest)
         elif Path(path).is_file():
             check_undamaged(Path(path))
@@ -87,5 +87,5 @@ def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
             f"{type(callback).__name__} keeps a whole copy of the weights, but {type(strategy).__name__} shards them "
             "over the ranks. Remove the callback, or choose another strategy."
         )
-    # The warning is about networks that `configure_model` shards, which ours does only with strategies refused above.
+    # It warns of a `configure_model` that shards the network; ours does so only with strategies that are refused above.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")
