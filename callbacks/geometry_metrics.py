@@ -21,9 +21,9 @@ class LogGeometryMetrics(Callback):
     The metrics are defined as in 3DShape2VecSet's evaluation script. Marching cubes on a grid over [-1, 1]^3 extracts
     the reconstructed mesh. Points sampled on this mesh are compared with the stored surface points: the Chamfer
     distance is the sum of the mean Euclidean distances in both directions, and the F-score is the harmonic mean of
-    precision and recall at a distance threshold. The IoU is that of the uniform volume points. If the field of a shape
-    has no inside, its F-score is 0, and it is left out of the mean Chamfer distance; the number of such shapes is
-    logged as `empty`. The shapes are distributed over the ranks.
+    precision and recall at a distance threshold. The IoU is computed on the stored volume points, weighted as if they
+    were drawn uniformly. If the field of a shape has no inside, its F-score is 0, and it is left out of the mean
+    Chamfer distance; the number of such shapes is logged as `empty`. The shapes are distributed over the ranks.
 
     Args:
         num_shapes: Number of validation shapes to score.

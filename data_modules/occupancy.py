@@ -1,4 +1,7 @@
-"""The data module for prepared shapes; a sample is a random window of each pool of stored points of its shape.
+"""The data module for prepared shapes.
+
+A prepared shape has several pools of stored points, for example the inside points near its surface. A sample takes a
+window of each pool: consecutive points from a random start.
 
 Half of the volume queries of a sample are inside (LaGeM appendix D). If a thin shape has too few inside volume points,
 all of them are used, and inside near queries fill the rest of this half. So thin shapes are balanced too.
@@ -130,8 +133,8 @@ class PreparedShapes(ShapeSet):
     def _outside_window(self) -> int:
         """Maximum number of stored points to read for the outside volume queries of a sample.
 
-        With `outside_within`, only some of them lie close enough. The number is 1.5 times what a small shape needs, so
-        that usually enough of them do.
+        With `outside_within`, only some of the stored points lie close enough to the origin. So the number is 1.5 times
+        what a shape of small volume needs on average.
         """
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))

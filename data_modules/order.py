@@ -71,7 +71,7 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """Return n, even if an epoch is resumed, because Lightning adds the batches of the epoch that are done."""
+        """Return n, even if an epoch is resumed, because Lightning then counts the batches already done as read."""
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:

@@ -19,7 +19,7 @@ from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
 
-NEAR_SIGMAS = (0.005, 0.05)  # standard deviations of the jitter of either half of the near queries (LaGeM appendix A)
+NEAR_SIGMAS = (0.005, 0.05)  # standard deviations of the jitter, each for half of the near queries (LaGeM appendix A)
 
 
 class ProceduralDataModule(ShapeDataModule):

@@ -25,7 +25,7 @@ class AutoencoderSpec:
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: C, the number of feature channels of every block.
-        skip: How upsampled features enter a level, as in `Autoencoder`.
+        skip: Skip connections of the decoder, as in `Autoencoder`.
         octaves: Number of frequencies of the point embedding.
         num_surface_points: N, the number of points that the encoder was trained with; 0 before training.
     """
@@ -46,7 +46,7 @@ class AutoencoderSpec:
                 raise ValueError(f"{name} must be an integer of at least {least}, but {number!r} was given.")
         for name, most in (("octaves", MOST_OCTAVES), ("num_surface_points", MOST_SURFACE_POINTS)):
             if getattr(self, name) > most:
-                raise ValueError(f"{name} must be at most {most}; fetch the file again.")
+                raise ValueError(f"{name} must be at most {most}; lower it, or fetch the file again.")
 
     @classmethod
     def of(cls, autoencoder: Autoencoder, *, num_surface_points: int) -> "AutoencoderSpec":

@@ -155,7 +155,7 @@ def unreadable_refused(path: str | Path) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise refused(path, error) from error
     except Exception as error:  # torch raises many types for a file that it did not write
-        if "GLOBAL" in str(error):  # torch's advice to load the file all the same is not passed on
+        if "GLOBAL" in str(error):  # torch's message, which is not quoted, advises to load the file all the same
             raise refused(path, error) from error
         raise WeightsError(
             f"{path}: not a checkpoint, or a damaged one ({quoted(error)}); fetch the file again, or give another."
@@ -163,7 +163,7 @@ def unreadable_refused(path: str | Path) -> Iterator[None]:
 
 
 def quoted(error: BaseException) -> str:
-    """Return the beginning of what a library says in an error, or the error's type if it says nothing."""
+    """Return the beginning of the first line of a library's error, or the error's type if it has no message."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]
 
 

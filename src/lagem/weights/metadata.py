@@ -160,7 +160,7 @@ class _Index:
     """Makes torch's classes from records, and checks each field.
 
     Args:
-        most: Maximum number of records to read, so that one that a hostile file repeats cannot take for ever.
+        most: Maximum number of records to read, so that a hostile file cannot take for ever by repeating a record.
     """
 
     def __init__(self, most: int) -> None:

@@ -41,7 +41,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
 def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
 ) -> Autoencoder:
-    """Build an autoencoder from a state dict in the published layout, which counts levels from 0, the finest."""
+    """Build an autoencoder from a state dict in the published layout, whose `networks` run fine to coarse, from 0."""
     numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
     count = 1 + max(map(int, numbers), default=-1)
     if len(num_latents) != count:
