@@ -20,7 +20,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
         ("autoencoder/toy", lambda _, data: data.update(num_surface_points=10**30), "num_surface_points is"),
         ("autoencoder/toy", lambda _, data: data.update(batch_size=-1), "batch_size is -1"),
         ("cascade/toy/level_3", lambda model, _: model.update(width=2**62), "width is 4,"),
-        ("autoencoder/toy", lambda model, _: model.update(width=2**24), "fit no tensor"),
+        ("autoencoder/toy", lambda model, _: model.update(width=2**24), "too large to describe"),
         ("cascade/toy/level_3", lambda _, data: data.update(batch_size=2**53), "batch_size is"),
     ],
 )

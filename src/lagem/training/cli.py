@@ -67,8 +67,8 @@ class TrainingCLI(OpenCLI):
     def check_settings(self) -> None:
         """Check some settings before anything is built.
 
-        Trainer, model and data must be mappings, `weights_only` must be true, and the weights that the verb needs must be
-        given and exist.
+        Trainer, model and data must be mappings, `weights_only` must be true, and the weights that the verb needs must
+        be given and exist.
         """
         verb = self.config.get("subcommand")
         settings = self.config if verb is None else self.config[verb]

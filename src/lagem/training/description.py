@@ -72,8 +72,8 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         )
     try:
         return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}
-    except (RuntimeError, OverflowError) as error:  # of torch, for sizes that no tensor can have
-        raise ValueError(f"{config}: its sizes fit no tensor ({quoted(error)}); give others.") from error
+    except (RuntimeError, OverflowError) as error:  # torch raises them for sizes that no tensor can have
+        raise ValueError(f"{config}: its sizes are too large to describe ({quoted(error)}); give others.") from error
 
 
 def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:
