@@ -86,7 +86,7 @@ def test_a_resumed_checkpoint_runs_no_code(trained, tmp_path, capsys):
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
 def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb):
     assert "needs trained weights" in fails([verb, *small_fit(tmp_path)[1:]], capsys)
-    assert "holds no checkpoint" in fails([verb, *small_fit(tmp_path)[1:], "--ckpt_path=last"], capsys)
+    assert "holds no last checkpoint" in fails([verb, *small_fit(tmp_path)[1:], "--ckpt_path=last"], capsys)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Backbone(nn.Module):
         if conditioning_augmentation and level == len(self.levels):
             raise ValueError(
                 f"level {level} is the coarsest, so there are no coarser latents to put noise on. "
-                "Set conditioning_augmentation: false for this stage."
+                "For this stage, set conditioning_augmentation to false (in an experiment: max_coarser_sigma to 0)."
             )
         self.level = level
         own_dim = self.levels[level - 1].latent_dim
@@ -144,7 +144,8 @@ class Backbone(nn.Module):
         elif coarser_sigma is not None:
             raise ValueError(
                 f"stage {self.level} was made without conditioning_augmentation, but a noise level of the coarser "
-                "latents was given. Use 0, or train a stage with conditioning_augmentation."
+                "latents was given. Use 0, or train a stage with conditioning_augmentation (in an experiment: with a "
+                "max_coarser_sigma above 0)."
             )
         tokens = self._tokens(len(x), condition, drop)
         x = self.to_features(x)

@@ -87,7 +87,7 @@ class TrainingCLI(OpenCLI):
                 )
         elif path == "last":
             if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
-                raise ValueError(f"--ckpt_path last: {folder} holds no checkpoint; give the path of one.")
+                raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give the path of another.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
                 raise ValueError(f"--ckpt_path {path}: there is no such file and no complete sharded checkpoint.")
