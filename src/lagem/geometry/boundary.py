@@ -27,9 +27,9 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
     """Merge all faces that have the same three corners into one.
 
     Returns:
-        The mesh, in which each face has the orientation of most of the faces that were merged into it. And for each
-        face, (F,) int64, the number of these faces that have this orientation, minus the number that have the opposite
-        one. A face with the number 0 is a sheet that encloses nothing.
+        The mesh, in which each face has the orientation of the majority of the faces that were merged into it. And the
+        size of each face's majority, (F,) int64: the number of merged faces with its orientation, minus the number
+        with the opposite one. A face whose majority is 0 is a sheet that encloses nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
@@ -69,7 +69,7 @@ def parts_of(mesh: Mesh) -> NDArray[np.int64]:
     own = np.bincount(edge)[edge] == 2
     part = _connected(face, edge, own)
     parts = int(part.max()) + 1
-    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # numbers the pairs of an edge and a part
+    _, of_pair = np.unique(edge * parts + part[face], return_inverse=True)  # index of each pair (edge, part)
     closing = np.bincount(of_pair, weights=way)[of_pair] != 0
     return _connected(face, edge, own | closing) if closing.any() else part
 

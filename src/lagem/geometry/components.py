@@ -15,9 +15,9 @@ def largest_part(mesh: Mesh) -> Mesh:
 
 
 def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
-    """Collapse edges of a closed mesh until it has at most `faces` faces; edges that change it least come first.
+    """Collapse edges of a closed mesh until it has at most `faces` faces, first those that change its shape least.
 
-    No part vanishes or is opened, and no hole is filled, so a mesh with many parts or holes may keep more faces.
+    No part vanishes or is opened, and no tunnel is closed, so a mesh with many parts or tunnels may keep more faces.
 
     Args:
         mesh: A closed mesh with two faces at every edge, as `extract_surface` makes it.

@@ -1,4 +1,4 @@
-"""Exact distances from points to a mesh (by libigl's AABB tree), and a test which points are visible from outside."""
+"""Exact distances from points to a mesh (by libigl's AABB tree), and which points are visible from outside."""
 
 import numpy as np
 from numpy.typing import NDArray

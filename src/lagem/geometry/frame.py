@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Up = Literal["y", "z"]  # the axis that points up; a frame does not turn its source
+Up = Literal["y", "z"]  # the axis that points up; a frame keeps it, since it only moves and scales
 
 QUERY_BALL_RADIUS = math.sqrt(3)
 QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3

@@ -25,7 +25,7 @@ class SurfaceScore:
 
     chamfer: Chamfer distance, as `chamfer_distance` computes it.
     fscore: F-score at `threshold`, as `fscore` computes it.
-    floor: Chamfer distance expected of a perfect reconstruction, which is caused by sampling alone.
+    floor: expected Chamfer distance of a perfect reconstruction; it is not 0, since it compares random samples.
     """
 
     chamfer: float

@@ -17,9 +17,10 @@ from lagem.geometry.voxels import Grid
 
 CHUNK = 1 << 18  # number of points queried at a time
 PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell, since neighbours need the same part of the tree
-# Large faces would make clusters so large that few points are far from them, so longer edges are split (unit sphere).
+# Longer edges are split, since large faces make clusters so large that few points are far from them (unit sphere).
 LONGEST_EDGE = 0.1
-# Beyond this distance, in cluster radii, a cluster's expansion is used. Its error is below 0.1; the threshold is 0.5.
+# A cluster that is farther away than this, in cluster radii, is approximated by an expansion. The winding number then
+# errs by less than 0.1, which is harmless, since points are inside from 0.5 on.
 FAR = 1.5
 
 

@@ -25,7 +25,8 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> tuple[ND
     cumulative = np.cumsum(areas, dtype=np.float64)
     if len(areas) == 0 or not cumulative[-1] > 0:
         raise MeshError(f"a mesh of {len(areas)} faces has no area, so its surface cannot be sampled; check the mesh.")
-    # side="right" never chooses a face without area; a number that rounds up to the total area gets the last other face
+    # side="right" never chooses a face without area; a number that rounds up to the total area gets the last face that
+    # has an area
     last = np.flatnonzero(areas)[-1]
     chosen = np.minimum(np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right"), last)
     root, along = np.sqrt(rng.random((count, 1))), rng.random((count, 1))

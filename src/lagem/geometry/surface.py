@@ -1,9 +1,9 @@
 """Extraction of a mesh from a field of logits, by marching cubes on a grid over [-1, 1]^3.
 
 The method `coarse_to_fine` queries the field only near the surface. A cell counts as near if the signs of its corners
-differ, or if a seed (an input point) lies in it. The surface found there is followed from cell to cell, so every part
-that is found is exactly the same as from a dense grid. Memory grows with the area of the surface, not with the volume
-of the cube.
+differ, if a logit at a corner is close to 0, or if a seed (an input point) lies in it. The surface found there is
+followed from cell to cell, so every part that is found is exactly the same as from a dense grid. Memory grows with the
+area of the surface, not with the volume of the cube.
 """
 
 from collections.abc import Callable
@@ -67,12 +67,12 @@ def extract_surface(
     Args:
         query_logits: The field, which maps (Q, 3) float32 points to (Q,) logits; they are positive inside.
         resolution: R, number of cells along a side of the grid.
-        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. It loses a part that
-            neither the coarsest grid, nor the seeds, nor the audit find, unless the part touches one that was found.
+        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. A part of the surface
+            that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
         coarsest: Lower bound of the resolution that `coarse_to_fine` starts from. `resolution` is halved as long as it
             is even and its half is at least `coarsest`, so with an odd resolution every node is queried. None for 32
-            with seeds, and 64 without. If no inside is found, the search starts again from the next finer grid, whose
+            with seeds, and 64 without. If no node is inside, the search starts again from the next finer grid, whose
             nodes are all queried.
         chunk: Maximum number of points per call of `query_logits`.
         device: Device to which the query points are moved; None for the CPU.

@@ -59,7 +59,8 @@ def crossed_cells(mesh: Mesh, grid: Grid, near: float = NEAR) -> Mask:
     Returns:
         (R, R, R) bool, True for cells that hold a lattice point.
     """
-    along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing  # hypot(along, across) / 2 < near cells
+    # sides of a lattice cell; half its diagonal is less than `near` cells, since hypot(1.25, 0.75) / 2 < 1
+    along, across = 1.25 * near * grid.spacing, 0.75 * near * grid.spacing
     crossed = np.zeros((grid.cells,) * 3, dtype=np.bool_)
     corners = mesh.vertices[mesh.faces]
     lengths = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2)
@@ -109,12 +110,12 @@ def _lattice(
 
 
 def corners_of(cells: Mask) -> Mask:
-    """Return (R + 1, R + 1, R + 1) nodes, True for every corner of the True cells among (R, R, R)."""
+    """Return (R + 1, R + 1, R + 1) bool, True for nodes that are a corner of a True cell among (R, R, R) cells."""
     return any_corner(np.pad(cells, 1))
 
 
 def any_corner(nodes: Mask) -> Mask:
-    """Return (R, R, R) cells, True for cells with at least one True corner among (R + 1, R + 1, R + 1) nodes."""
+    """Return (R, R, R) bool, True for cells that have a True corner among (R + 1, R + 1, R + 1) nodes."""
     for axis in range(3):
         nodes = np.moveaxis(nodes, axis, 0)
         nodes = np.moveaxis(nodes[:-1] | nodes[1:], 0, axis)
@@ -149,7 +150,7 @@ def finer_cells(
 def cells_of_solid(
     mesh: Mesh, inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]], grid: Grid
 ) -> NDArray[np.int64]:
-    """Find cells that together hold the whole solid that a closed mesh bounds; only few of them hold none of it.
+    """Find cells that together hold the whole solid that a closed mesh bounds; few of them lie wholly outside it.
 
     Args:
         mesh: The mesh, inside the cube.

@@ -110,7 +110,7 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     inside = WindingNumber(result)
 
     bare = _bare_vertices(result, inside)
-    if bare.any():  # both sides of a sheet count as fronts, so they coincide: each is moved by half the thickness
+    if bare.any():  # sheets whose two sides both count as fronts, so they coincide: move each by half the thickness
         lift[bare] = np.maximum(lift[bare], thickness / 2)
         result = Mesh(nearest + lift[:, None] * direction, faces)
         inside = WindingNumber(result)

@@ -1,8 +1,8 @@
 """Audit of a sparse grid: an estimate of what was missed, from probes at the centres of the cells that were skipped.
 
-A cell is skipped if all its corners have the same sign. It can hide a part only if the field crosses 0 inside it. So a
-cell is the more suspicious, the closer to 0 the logit at one of its corners is, relative to the size of the cell. The
-most suspicious cells lie next to refined ones.
+All corners of a skipped cell have the same sign, so it can hide a part of the surface only if the field crosses 0
+between its corners. The closer to 0 the logit at a corner is, relative to the cell's size, the more suspicious is the
+cell. The most suspicious cells lie next to refined ones.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Audit:
 
     probes: Number of probes in all rounds.
     found: Number of probes whose sign differed from that of their cell's corners. What they found is part of the mesh.
-    skipped: S, number of cells that were not refined. The most suspicious ones are left out, since all were probed.
+    skipped: Number of cells that were not refined, without the most suspicious ones, which were all probed.
     missed: Bound on the number of skipped cells whose centre differs in sign from their corners; with 95% confidence,
         there are fewer.
     """
@@ -75,7 +75,7 @@ def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.
             grid.refine_all_of(dense_levels)
             dense_levels += 1
     rest, drawn = len(middle) - certain, count - certain
-    doubt = (1 - CONFIDENCE) / 2**round  # the audit may end by chance after any round; the sum is below 1 - CONFIDENCE
+    doubt = (1 - CONFIDENCE) / 2**round  # any round may end the audit by chance; doubts sum to below 1 - CONFIDENCE
     missed = int(np.ceil(rest * (1 - doubt ** (1 / drawn)))) if drawn else rest
     return Audit(probes=probes, found=found, skipped=rest, missed=min(missed, rest))
 

@@ -198,10 +198,10 @@ class Refined:
         return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
 
     def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
-        """Find the neighbours of parents into which a sign change leads that the coarser grid does not show.
+        """Find the neighbours that share a sign change with a parent, although the coarser grid does not show it.
 
-        This is the case if all coarser corners of a face or an edge have one sign, and the middle of the face or edge
-        has the other. Neighbours whose own corners differ in sign are refined anyway.
+        The sign change is on a shared face or edge whose corners in the coarser grid all have one sign, and whose
+        middle has the other. Neighbours whose own corners differ in sign are refined anyway.
 
         Args:
             parents: (P,) keys of the parents.

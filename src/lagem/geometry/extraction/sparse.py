@@ -73,8 +73,8 @@ class SparseGrid:
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
         """Return the crossed cells of the finest grid, padded with one layer of cells around the cube.
 
-        Each node of this layer gets a negative logit, computed from that of its neighbour on the cube's border. Its
-        size is chosen such that a surface cut off by the border closes `BEYOND` of a cell outside the cube.
+        Each node of this layer gets a negative logit, computed from that of its neighbour on the cube's border. This
+        logit makes a surface that the border cuts off close at a distance of `BEYOND` cells outside the cube.
 
         Returns:
             (K,) keys of the cells in the padded grid, and their (K, 8) corners, as `marching_cubes_of_cells` takes

@@ -19,7 +19,7 @@ TRIANGLES, STRIP, FAN = 4, 5, 6
 MOST_JOINTS = 8  # groups of joints per vertex, JOINTS_0 to JOINTS_7; each has four joints
 MOST_NODES = 100_000
 
-LARGEST_TURN = 1e6  # a quaternion should have length 1; lengths from the reciprocal of this to this are accepted
+LARGEST_TURN = 1e6  # a quaternion should have length 1; lengths between 1 / LARGEST_TURN and LARGEST_TURN are accepted
 
 Primitive = tuple[NDArray[np.float64], NDArray[np.int64]]  # (V, 3) vertices and (T, 3) triangles
 

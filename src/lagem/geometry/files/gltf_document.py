@@ -74,8 +74,8 @@ class Document:
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
             raise ValueError(
-                "its accessors hold far more numbers than the file, since they repeat its data or have none; save the "
-                "file again with each mesh stored once."
+                "its accessors hold far more numbers than the file, since they repeat its data or have no data; save "
+                "the file again with each mesh stored once."
             )
 
     def check_copies(self, count: int, what: str) -> None:
@@ -116,7 +116,7 @@ class Document:
         return _wrong(name, value, f"{count or 'a list of'} finite numbers")
 
     def indexed(self, kind: str, index: Any) -> dict[str, Any]:
-        """Return the entry at `index`, which may be any value, of the document's list `kind`, such as `nodes`."""
+        """Return the entry at `index`, which is checked, of the document's list `kind`, such as `nodes`."""
         entries = self.list(kind, self.root)
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
             raise ValueError(
@@ -133,7 +133,7 @@ class Document:
         Normalised integers are divided by the largest value of their type. Sparse values replace the items they name.
 
         Args:
-            index: Index of the accessor, which may be any value.
+            index: Index of the accessor, which is checked.
             kind: The type that the accessor must have, such as `VEC3`.
             indices: The values must be unsigned integers.
 

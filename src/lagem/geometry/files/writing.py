@@ -57,8 +57,8 @@ def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64], up: Up = "z"
     """Return a binary glTF 2.0 file with one node.
 
     Vertices are float32, relative to their centre. The node's translation moves them to the centre, in full precision.
-    A glTF scene is y-up, so if z points up in the mesh, the node also rotates it, so that it stands upright. A node
-    rotates before it translates.
+    A glTF scene is y-up, so if z points up in the mesh, the node also rotates the mesh upright. A node rotates before
+    it translates.
     """
     around, middle = centred(vertices)
     node = {"mesh": 0, "translation": middle.tolist()}
