@@ -1,7 +1,7 @@
 """Boxes, frusta, tori and balls: bounds, containment, and uniform points on their boundary.
 
-Letters: K points. In this file points are (3, K) float64. With a contiguous row for each axis, computing with them is
-several times faster.
+Letters: K points. In this file, points are (3, K) float64: computing is several times faster with a contiguous row for
+each axis.
 """
 
 from abc import ABC, abstractmethod

@@ -39,7 +39,7 @@ class Augmentation:
             raise ValueError(f"max_norm must lie in (0, 1], inside the unit sphere, but {self.max_norm} was given.")
 
     def draw(self, surface_points: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw the (3, 3) matrix that multiplies the points of a sample, as column vectors.
+        """Draw the (3, 3) matrix by which the points of a sample, as column vectors, are multiplied.
 
         Args:
             surface_points: (N, 3) surface points of the sample, which determine its scale.

@@ -50,7 +50,7 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def encoding_of(path: Path) -> str:
-    """Return the encoding that a file's byte order mark says, or UTF-8 if there is none."""
+    """Return the encoding that a file's byte order mark declares, or UTF-8 if there is no mark."""
     with regular(path).open("rb") as file:
         start = file.read(2)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

@@ -12,7 +12,7 @@ from lagem.geometry.files.loading import MESH_ENDINGS
 from lagem.sources.manifest import read_manifest
 from lagem.storage.names import LONGEST, is_plain
 
-TOLD_EVERY = 200_000  # print a message after this number of lines of a manifest, which takes a few seconds
+TOLD_EVERY = 200_000  # lines of a manifest between two messages; reading them takes a few seconds
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders, including linked folders, and read each folder only once.
 
-    A link is not followed, but printed, if it leads to a folder that is read anyway, which would yield files twice, or
-    to one that contains `folder`, which would never end.
+    A link is printed and skipped if it leads to a folder that is read anyway, since its files would occur twice, or to
+    one that contains `folder`, since the search would never end.
     """
     top = folder.resolve()
     read: set[Path] = set()
@@ -115,7 +115,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
     """Yield (path, id, category, split) for each row of a manifest; category and split are empty if not given.
 
-    A long manifest prints from time to time how many lines have been read.
+    For a long manifest, the number of lines read so far is printed from time to time.
     """
     for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:

@@ -1,6 +1,6 @@
 """Reads meshes and point clouds in a child process, within limits of time and memory.
 
-So if a file crashes the reader or needs too much, only that file is lost. One child reads all files for this process.
+If a file crashes the reader or exceeds a limit, only that file is refused. One child reads all files for this process.
 It starts when the first file is read, and is replaced if it dies.
 """
 
@@ -88,7 +88,7 @@ class Reader:
                 result = self._child.answer()
             except MeshError:
                 raise
-            except BaseException:  # as for an interrupt, nobody waits for the answer of this child
+            except BaseException:  # such as an interrupt, after which nobody waits for this child's answer
                 self.close()
                 raise
             if isinstance(result, Failure):

@@ -42,7 +42,7 @@ def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
 
     Args:
         path: The file.
-        up: The axis that points up, unless the format of the file says it; in a glTF file, y points up.
+        up: The axis that points up if the file does not say which one does; in a glTF file, it is always y.
 
     Raises:
         MeshError: If the file holds neither a mesh nor a point cloud that can be used.

@@ -1,7 +1,8 @@
 """Writing of files that exist whole or not at all, even after a kill or a power cut.
 
 A file is written under a hidden temporary name, flushed to the disk and renamed. Then the folder's list of names is
-flushed, too. A killed process leaves at most a temporary file named `.NAME.HEX.tmp`, which readers ignore.
+flushed, too. A killed process leaves at most a temporary file or folder, whose name begins with `.NAME.HEX.tmp`.
+Readers ignore it.
 """
 
 import errno

@@ -17,8 +17,8 @@ def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return the text of a table: a line of titles, then one line per row. None becomes an empty field."""
     lines: list[str] = []
     csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows([titles, *rows])
-    # the csv writer quotes a field that contains a character of its line end. A reader ends a line at \r or at \n, so
-    # rows are written with \r\n, for both to be quoted, and the line end is replaced here
+    # A reader ends a line at \r or at \n, so a field that contains either must be quoted. The csv writer quotes fields
+    # that contain a character of its line end. So its line end is \r\n, which is replaced here
     return "".join(line[:-2] + "\n" for line in lines)
 
 

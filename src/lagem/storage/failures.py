@@ -18,7 +18,7 @@ WHAT_TO_DO = {
 
 @contextmanager
 def failures_named(path: Path, *, only: Container[int] | None = None) -> Iterator[None]:
-    """Add a path to each OSError inside the `with` that names no file, as that of a full disk may not.
+    """Add a path to each OSError inside the `with` that names no file; the error of a full disk often names none.
 
     Args:
         path: The file or folder to name.

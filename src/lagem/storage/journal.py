@@ -19,7 +19,7 @@ JOURNAL_REMEDY = "remove it, and run the command again"
 
 
 class Journal:
-    """A journal of named values. Opening it drops the values of another kind of run, and all after a damaged line.
+    """A journal of named values. Opening it drops the values of another kind of run, and all from a damaged line on.
 
     values: the values so far, by name, in plain types.
 

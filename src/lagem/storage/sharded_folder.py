@@ -153,7 +153,7 @@ def damage_of(path: Path, open: Callable[[Path], Shard], *, every_byte: bool) ->
         shard = open(path)
         for row in range(len(shard.ids) if every_byte else 0):
             shard.verify(row)
-    except NameRefused:  # no damage by a disk: a name that leads out of the folder was written on purpose
+    except NameRefused:  # not damage: a name that leads out of the folder was written on purpose
         raise
     except ValueError as error:
         return str(error)

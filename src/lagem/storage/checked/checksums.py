@@ -2,9 +2,9 @@
 
 A large array is split into runs, which are blocks of consecutive rows, and each run has a checksum. The checksums of
 the runs of an array NAME are stored in the array `crc32.NAME`. All other checksums are stored in the description, in
-its entry `crc32`. Readers that do not know these ignore them. Files of earlier versions have no checksums and are read
-unchecked. CRC-32 finds every single flipped bit, and all but one in four billion of other changes. It does not protect
-against manipulation.
+its entry `crc32`. Readers that do not know checksums ignore them. Files of earlier versions have none and are read
+unchecked. CRC-32 detects every change of a single bit, and misses one in four billion of other changes. It does not
+protect against manipulation.
 """
 
 import json
@@ -71,7 +71,7 @@ class Checksums:
                 raise description.damaged(f"damaged: array {other[0][:100]!r} is missing, or has no checksum")
 
     def check(self, name: str, array: Array) -> None:
-        """Raise ValueError if an array does not match the checksum that the file has for it, or has none there.
+        """Raise ValueError if an array does not match its checksum in the file, or has no checksum there.
 
         Files without checksums pass.
 

@@ -115,8 +115,8 @@ class Description:
     def as_dataclass(self, kind: type[Result]) -> Result:
         """Return an instance of the dataclass `kind`, with its fields read from those of the same names.
 
-        Fields of type str, int, float, bool or Literal are read, also if they may be None. A missing field takes its
-        default if it has one. Fields of other types are not read, so they need a default.
+        Fields of type str, int, float or bool are read, also if they may be None; a missing field takes its default if
+        it has one. A field of type Literal must be present. Fields of other types are not read, so they need a default.
         """
         readers: dict[type[Any], Callable[[str], Any]] = {
             str: self.text,
