@@ -121,7 +121,7 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
 def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
     """Read the shape in a row of a shard; raises ValueError if it has another id than `id`.
 
-    The check matters because the source of a packed shape is removed.
+    The check matters because the file that holds the shape is removed once the shape is packed.
     """
     if row >= len(shard.ids) or shard.ids[row] != id:
         raise ValueError(

@@ -207,7 +207,7 @@ def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: 
 
 
 def check_unchanged(mesh: MeshSource, record: Record) -> None:
-    """Raise ValueError if an id that was prepared now names another mesh, or has another category or split."""
+    """Raise ValueError if a prepared id names another mesh than before, or has another category or split."""
     moved = os.path.exists(mesh.path) and not os.path.exists(record.source)
     if mesh.path != record.source and not moved and not same_file(mesh.path, record.source):
         raise ValueError(

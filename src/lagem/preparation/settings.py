@@ -12,7 +12,7 @@ THICKNESSES = (0.001, 0.1)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a preparation; the default counts are those of the paper.
+    """The settings of a preparation; by default, `surface`, `volume` and `near` are those of the paper.
 
     Args:
         surface: Number of surface points per shape.

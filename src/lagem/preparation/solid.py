@@ -111,7 +111,7 @@ def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
     """
     single, times = without_doubles(source)
     if not times.any():
-        return "each of its faces occurs once in each orientation, so it encloses nothing"
+        return "each of its faces occurs equally often in both orientations, so it encloses nothing"
     bounding = enclosing = single.with_faces(times > 0)
     if count := open_edges(bounding):
         enclosing = Mesh(single.vertices, np.repeat(single.faces, times, axis=0))  # two components may share a face

@@ -56,7 +56,7 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
         [describe(first_points(shards, index)) for index in track(range(len(shards)), "describing", transient=True)]
     )
     counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
-    # radius of the largest hole in a sampling; around a given point, it is larger with probability exp(-4 pi)
+    # radius of the largest gap between sampled points; a disc of this radius is empty with probability exp(-4 pi)
     uncovered = 2 * np.sqrt(areas / counts)
     near = cKDTree(descriptors).query_pairs(within + uncovered.max(), p=np.inf)
     pairs = np.array(sorted(near), dtype=np.int64).reshape(-1, 2)

@@ -1,8 +1,8 @@
 """Inspection of a prepared folder: what it holds, and which of its shapes are suspicious.
 
 Everything is read from the stored arrays, as in training, so the folder can be inspected without its meshes. The labels
-of near queries are checked by a second method, which is independent except that both use the surface: the normal of the
-nearest stored surface point says on which side of the surface a query lies. The labels come from winding numbers.
+of near queries, which come from winding numbers, are checked by a second method: the normal of the nearest stored
+surface point says on which side of the surface a query lies. The two methods have only the surface in common.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from lagem.randomness import sample_generator
 # lengths in unit-sphere units
 
 JUDGED_QUERIES = 2_000  # near queries per shape whose labels are checked
-UNJUDGED = 2.0  # in spacings of surface points: the normal of the nearest point cannot tell the side of closer queries
+UNJUDGED = 2.0  # in spacings of surface points; for closer queries, the nearest normal does not show the side
 LEAST_AGREEMENT = 0.97
 LEAST_INSIDE = 4e-4  # as a fraction of the ball; so 100 of the 250,000 volume queries that the authors draw are inside
 LEAST_THICKNESS = 0.01  # the default thickness of an open sheet
@@ -86,7 +86,7 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     Args:
         root: A folder that `lagem prepare` wrote.
         judged: Number of randomly chosen shapes whose labels are checked by the normals of nearby surface points.
-        within: Hausdorff distance up to which two shapes count as copies, in unit-sphere units.
+        within: Bound of `find_copies`, below which two shapes count as copies, in unit-sphere units.
         seed: Seed of the random choices.
 
     Raises:

@@ -52,8 +52,9 @@ class Record:
 
     source: absolute path of the mesh file.
     reason: why the mesh was refused; empty if it was prepared.
-    measures: None if the mesh was refused.
-    seconds: wall-clock time of loading, conversion, sampling and labelling.
+    measures: None if the mesh was refused, or if table.csv was lost and only the shape remained.
+    seconds: wall-clock time from loading the mesh to writing its shape, or the time limit if it was exceeded; 0 if the
+        time is not known.
     """
 
     id: str
