@@ -40,6 +40,19 @@ def test_they_are_at_most_12_megabytes_and_have_a_card(name, num_latents, points
     assert spec.num_surface_points == points
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*map(pretrained_autoencoder, AUTOENCODERS), pretrained_cascade("furniture") / "autoencoder.safetensors"],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_a_flipped_bit_of_their_weights_is_found(path, tmp_path):
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / "flipped.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"flipped\.safetensors: damaged: array .* does not match its checksum"):
+        load_autoencoder(tmp_path / "flipped.safetensors")
+
+
 def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert autoencoder_file("large") == pretrained_autoencoder("large")
