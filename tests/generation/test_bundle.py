@@ -235,20 +235,23 @@ def test_a_part_that_is_a_link_out_of_the_bundle_is_refused(bundle, tmp_path, ca
     assert "'level_1.safetensors' leads out of the folder" in read_refusal(capsys, bundle)
 
 
-def test_a_bundle_of_an_earlier_lagem_loads_and_warns_if_it_cannot_be_checked(files, bundle, tmp_path, recwarn):
+def test_a_bundle_of_an_earlier_lagem_loads_if_its_fingerprint_can_be_computed_again(bundle):
     altered(bundle, autoencoder_as_stored=None)
     load_bundle(bundle)
-    assert not recwarn
+
+
+def test_a_bundle_in_half_precision_without_the_fingerprint_of_what_it_stores_is_refused(files, tmp_path, capsys):
     write(files, tmp_path / "half", "--half")
     altered(tmp_path / "half", autoencoder_as_stored=None)
-    with pytest.warns(UserWarning, match="an earlier version of lagem made this bundle in half precision"):
-        load_bundle(tmp_path / "half")
+    line = read_refusal(capsys, tmp_path / "half")
+    assert f"{tmp_path / 'half' / 'cascade.json'}: lacks the field autoencoder_as_stored" in line
+    assert "make the bundle again" in line and "`lagem bundle --half`" in line
 
 
 @pytest.mark.parametrize("name", CASCADES)
-def test_the_cascades_that_ship_are_checked_without_a_warning(name, recwarn):
-    load_bundle(pretrained_cascade(name))
-    assert not recwarn
+def test_the_cascades_that_ship_name_the_fingerprint_of_what_they_store(name):
+    contents = json.loads((pretrained_cascade(name) / "cascade.json").read_text())
+    assert load_bundle(pretrained_cascade(name)).codec.fingerprint == contents["autoencoder_as_stored"]
 
 
 def test_a_stage_comes_back_from_its_file_as_it_was(tmp_path):

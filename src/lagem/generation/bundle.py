@@ -5,7 +5,6 @@ that a damaged bundle is noticed before it is used. It also records the fingerpr
 computes that fingerprint again from the weights.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -157,17 +156,17 @@ def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path
     """Raise ValueError unless the autoencoder's weights are those with which the bundle was made.
 
     Storing weights in half precision changes the autoencoder's fingerprint. Earlier versions of lagem recorded only the
-    fingerprint of the original weights, so their half-precision bundles cannot be checked and only cause a warning.
+    fingerprint of the original weights, so their half-precision bundles cannot be checked and are refused.
     """
-    recorded = contents.get("autoencoder_as_stored", contents["autoencoder"])
-    if "autoencoder_as_stored" in contents or contents.get("precision") != "float16":
-        check_fingerprint(codec.fingerprint, str(recorded), f"the bundle {folder}")
-    elif codec.fingerprint != recorded:
-        warnings.warn(
-            f"{folder}: an earlier version of lagem made this bundle in half precision, so lagem cannot check whether "
-            "the stages belong to the autoencoder; make the bundle again with `lagem bundle --half`.",
-            stacklevel=2,
+    recorded = str(contents.get("autoencoder_as_stored", contents["autoencoder"]))
+    is_unchecked = "autoencoder_as_stored" not in contents and contents.get("precision") == "float16"
+    if is_unchecked and codec.fingerprint != recorded:
+        raise BundleError(
+            f"{folder / CONTENTS}: lacks the field autoencoder_as_stored, as bundles in half precision of earlier "
+            "versions of lagem do, so lagem cannot check whether the stages belong to the autoencoder; make the bundle "
+            "again from the weights of the runs, with `lagem bundle --half`."
         )
+    check_fingerprint(codec.fingerprint, recorded, f"the bundle {folder}")
 
 
 def _contents(folder: Path) -> dict[str, Any]:
