@@ -2,13 +2,16 @@
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
 
+from flips import flipped_copies
 from lagem.weights.file import WeightsError
 from lagem.weights.metadata import read_metadata, values_of
 from lagem.weights.sharded import load_sharded
@@ -137,15 +140,56 @@ def test_every_cut_index_is_refused(folder):
             read_metadata(content[:length])
 
 
-def test_an_index_that_repeats_one_list_a_million_times_is_refused(folder):
-    """Ten kilobytes that describe a hundred million chunks."""
+def test_an_index_that_repeats_one_list_ten_thousand_times_is_refused(folder):
+    """A few hundred kilobytes that describe ten million chunks."""
     metadata = FileSystemReader(folder).read_metadata()
     entry = metadata.state_dict_metadata["state_dict.weight"]
-    entry.chunks = entry.chunks * 10_000
+    entry.size, entry.chunks = torch.Size((1_000, 1)), boxes(*((row, 0, 1, 1) for row in range(1_000)))
     metadata.state_dict_metadata = {f"{number}": entry for number in range(10_000)}
     content = pickle.dumps(metadata)
     with pytest.raises(ValueError, match="more objects than it has bytes"):
         read_metadata(content)
+
+
+def boxes(*rows: tuple[int, int, int, int]) -> list[ChunkStorageMetadata]:
+    """Chunks of a matrix: first row, first column, rows, columns."""
+    return [ChunkStorageMetadata(torch.Size((a, b)), torch.Size((c, d))) for a, b, c, d in rows]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "fit"),
+    [
+        (boxes((0, 0, 4, 6)), True),
+        (boxes((0, 0, 2, 6), (2, 0, 2, 6)), True),
+        (boxes((0, 0, 2, 6), (2, 0, 2, 6), (4, 0, 0, 6)), True),  # a rank without rows
+        (boxes((0, 0, 4, 2), (0, 2, 4, 1), (0, 3, 4, 3)), True),
+        (boxes((0, 0, 2, 4), (0, 4, 4, 2), (2, 0, 2, 4)), True),
+        (boxes(), False),
+        (boxes((0, 0, 4, 5)), False),
+        (boxes((0, 0, 2, 6), (0, 0, 2, 6)), False),
+        (boxes((0, 0, 2, 6), (1, 0, 2, 6)), False),
+        (boxes((0, 0, 2, 6), (64, 0, 2, 6)), False),
+        (boxes((0, 0, 4, 6), (0, 0, 4, 6)), False),
+        (boxes((0, 0, 2, 4), (0, 4, 4, 2), (1, 0, 2, 4)), False),
+    ],
+)
+def test_the_chunks_of_a_tensor_must_fill_it(folder, chunks, fit):
+    metadata = FileSystemReader(folder).read_metadata()
+    entry = metadata.state_dict_metadata["state_dict.weight"]
+    entry.size, entry.chunks = torch.Size((4, 6)), chunks
+    if fit:
+        assert read_metadata(pickle.dumps(metadata)).state_dict_metadata["state_dict.weight"].chunks == chunks
+    else:
+        with pytest.raises(ValueError, match="chunks that do not fill it"):
+            read_metadata(pickle.dumps(metadata))
+
+
+def test_two_entries_at_one_place_of_a_shard_are_refused(folder):
+    metadata = FileSystemReader(folder).read_metadata()
+    first, second, *_ = metadata.storage_data
+    metadata.storage_data[first] = replace(metadata.storage_data[second])
+    with pytest.raises(ValueError, match="two entries at one place"):
+        read_metadata(pickle.dumps(metadata))
 
 
 @pytest.mark.parametrize("name", ["../x.distcp", "/x.distcp", "a/b.distcp", "x", "..", "a\n.distcp", "\0.distcp", ""])
@@ -170,6 +214,36 @@ def test_a_checkpoint_of_another_model_is_refused(folder):
     state["state_dict"]["weight"] = torch.zeros(4, 4)
     with pytest.raises(WeightsError, match="of another model"):
         load_sharded(state, folder)
+
+
+def test_no_flipped_bit_changes_what_is_loaded(folder):
+    def loaded(_: Path) -> dict:
+        load_sharded(state := plain_state(0.0), folder)
+        return state
+
+    before = repr(loaded(folder))
+    assert before == repr(plain_state(1.0))
+    for file in (folder / ".metadata", *folder.glob("*.distcp")):
+        content = file.read_bytes()
+        for copy in flipped_copies(content, 400):
+            file.write_bytes(copy)
+            try:
+                assert repr(loaded(folder)) == before
+            except ValueError as error:
+                assert "\n" not in str(error) and "last.ckpt" in str(error)
+        file.write_bytes(content)
+
+
+def test_a_flipped_tensor_in_a_shard_is_refused_where_torch_accepts_it(folder):
+    (shard,) = folder.glob("*.distcp")
+    content = shard.read_bytes()
+    values = torch.ones(2, 3).numpy().tobytes()
+    assert content.count(values) == 1
+    shard.write_bytes(content.replace(values, (2 * torch.ones(2, 3)).numpy().tobytes()))
+    dcp.load(state := plain_state(0.0), checkpoint_id=folder, no_dist=True)
+    assert (state["optimizer_0"]["state"]["weight"]["exp_avg"] == 2).all()
+    with pytest.raises(WeightsError, match=rf"{shard.name}: damaged \(Bad CRC-32 for file .*copy the checkpoint again"):
+        load_sharded(plain_state(0.0), folder)
 
 
 def test_a_missing_shard_is_named(folder):

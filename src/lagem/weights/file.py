@@ -174,10 +174,10 @@ def check_undamaged(checkpoint: Path) -> None:
 
 
 def refused(path: str | Path, error: Exception) -> WeightsError:
-    """Return the error for a file whose loading would run code."""
+    """Return the error for a file or folder whose loading would run code."""
     _, found, name = str(error).partition("GLOBAL")
     reason = f"{found}{name}".splitlines()[0][:LONGEST_REASON] if found else "it is not a plain state dict"
-    return WeightsError(f"{path}: refused, because loading it would run code from the file ({reason}); give another.")
+    return WeightsError(f"{path}: refused, because loading it would run code from it ({reason}); give another.")
 
 
 def _check_is_file(path: Path) -> None:

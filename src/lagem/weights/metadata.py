@@ -6,8 +6,10 @@ calls nothing. Then it makes torch's classes from the records, and checks every 
 time and the memory that this takes.
 """
 
+import math
 import pickletools
 from dataclasses import dataclass
+from itertools import product
 from pathlib import PurePath
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch.distributed.checkpoint.metadata import (
 
 LARGEST = 2**28  # maximum size of the index in bytes; a chunk of a tensor takes about 150
 MOST_DIMENSIONS = 64  # as in torch
+MOST_CUT = 4  # axes along which a tensor may be divided into chunks
 CLASSES = "torch.distributed.checkpoint.metadata"
 STORAGE_INFO = ("torch.distributed.checkpoint.filesystem", "_StorageInfo")
 SIZE = ("torch", "Size")
@@ -170,6 +173,8 @@ class _Index:
         fields = self._fields(value, (CLASSES, "Metadata"))
         entries = {_text(name): self._entry(entry) for name, entry in _items(fields["state_dict_metadata"])}
         storage = {self._position(key): self._storage(info) for key, info in _items(fields["storage_data"])}
+        if len({(info.relative_path, info.offset) for info in storage.values()}) < len(storage):
+            raise ValueError("has two entries at one place of a shard")
         return Metadata(state_dict_metadata=entries, storage_data=storage)
 
     def _entry(self, value: Any) -> TensorStorageMetadata | BytesStorageMetadata:
@@ -180,11 +185,11 @@ class _Index:
         dtype, _, requires_grad, *_ = properties
         if dtype[0] != "torch" or dtype[1] not in DTYPES:
             raise ValueError("has a tensor of an unknown type")
-        return TensorStorageMetadata(
-            properties=TensorProperties(dtype=DTYPES[dtype[1]], requires_grad=requires_grad is True),
-            size=self._size(fields["size"]),
-            chunks=[self._chunk(chunk) for chunk in fields["chunks"]],
-        )
+        size, chunks = self._size(fields["size"]), [self._chunk(chunk) for chunk in fields["chunks"]]
+        if not _fill(chunks, size):
+            raise ValueError("has a tensor with chunks that do not fill it exactly once")
+        properties = TensorProperties(dtype=DTYPES[dtype[1]], requires_grad=requires_grad is True)
+        return TensorStorageMetadata(properties=properties, size=size, chunks=chunks)
 
     def _chunk(self, value: Any) -> ChunkStorageMetadata:
         fields = self._fields(value, (CLASSES, "ChunkStorageMetadata"))
@@ -227,6 +232,29 @@ class _Index:
         if not isinstance(value, Record) or value.name != name:
             raise ValueError(f"lacks a {name[1]} that it needs")
         return value
+
+
+def _fill(chunks: list[ChunkStorageMetadata], size: torch.Size) -> bool:
+    """Return whether chunks fill a tensor without gap or overlap; torch would leave out what no chunk holds.
+
+    They do if their volumes add up, and of the corners of all chunks only those of the tensor occur an odd number of
+    times.
+    """
+    boxes = [tuple(zip(chunk.offsets, chunk.sizes, strict=False)) for chunk in chunks]
+    if any(len(chunk.sizes) != len(size) or len(chunk.offsets) != len(size) for chunk in chunks):
+        return False
+    if any(offset + length > most for box in boxes for (offset, length), most in zip(box, size, strict=True)):
+        return False
+    if sum(math.prod(chunk.sizes) for chunk in chunks) != math.prod(size):
+        return False
+    cut = [axis for axis, most in enumerate(size) if any(box[axis] != (0, most) for box in boxes)]
+    if len(cut) > MOST_CUT:
+        return False
+    odd: set[tuple[int, ...]] = set()
+    for box in boxes:
+        for corner in product(*((box[axis][0], sum(box[axis])) for axis in cut)):
+            odd ^= {corner}
+    return odd == set(product(*((0, size[axis]) for axis in cut))) or math.prod(size) == 0
 
 
 def _items(value: Any) -> Any:

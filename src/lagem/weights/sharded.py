@@ -1,10 +1,10 @@
 """Loads a sharded checkpoint, which is a folder of torch.distributed.checkpoint, without running code from it.
 
-torch itself would unpickle the folder's index, and all entries of the shards that are not tensors.
+torch itself would unpickle the folder's index, and all entries of the shards that are not tensors. It would also ignore
+the checksums of the entries, each of which is a zip file inside a shard.
 """
 
 import pickle
-import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader, l
 from torch.distributed.checkpoint._nested_dict import set_element
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
-from torch.distributed.checkpoint.planner import ReadItem
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
+from torch.futures import Future
 
 from lagem.storage.names import inside
-from lagem.weights.file import WeightsError, quoted
+from lagem.weights.file import WeightsError, quoted, refused
 from lagem.weights.metadata import read_metadata
+from lagem.weights.zip_records import check_records
 
 INDEX = ".metadata"
 
@@ -43,27 +45,36 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
         load(state, storage_reader=_CheckedReader(folder, metadata), planner=_PlainPlanner())
     except CheckpointException as error:  # a BaseException that holds the exception of each rank that failed
         reason = next(iter(error.failures.values()))[0]
+        if isinstance(reason, WeightsError):
+            raise reason from error
         if isinstance(reason, pickle.UnpicklingError):
-            found = re.search(r"GLOBAL \S+", str(reason))
-            what = found[0] if found else "it is not plain data"
-            raise WeightsError(
-                f"{folder}: refused, because loading it would run code from the folder ({what})."
-            ) from error
+            raise refused(folder, reason) from error
         raise WeightsError(
             f"{folder}: damaged, or of another model ({quoted(reason)}); give another folder."
         ) from error
 
 
 class _CheckedReader(FileSystemReader):
-    """Reads the shards that the checked index names, instead of reading the index again."""
+    """Reads the shards that the checked index names, and verifies the checksums of what a rank reads from them."""
 
     def __init__(self, folder: Path, metadata: Metadata) -> None:
         super().__init__(folder)
-        self._metadata = metadata
+        self._folder, self._metadata = folder, metadata
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         self._metadata.storage_meta = StorageMeta(load_id=self.load_id)
         return self._metadata
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        entries = [self._metadata.storage_data[item.storage_index] for item in plan.items]
+        for name, offset, length in sorted({(entry.relative_path, entry.offset, entry.length) for entry in entries}):
+            file = self._folder / name
+            with file.open("rb") as shard:
+                shard.seek(offset)
+                content = BytesIO(shard.read(min(length, file.stat().st_size)))
+            if damage := check_records(content):
+                raise WeightsError(f"{file}: damaged ({damage}); copy the checkpoint again, or give another.")
+        return super().read_data(plan, planner)
 
 
 class _PlainPlanner(DefaultLoadPlanner):

@@ -5,7 +5,10 @@ A checkpoint is a zip file. Its record `data.pkl` holds names, shapes and number
 
 import struct
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 PICKLE = "/data.pkl"
 MOST_PICKLE = 256 * 2**20  # maximum size of this record in bytes
@@ -13,21 +16,24 @@ FOLDER = 0x10  # bit of the DOS attributes of a record that marks a folder
 CHUNK = 2**20
 
 
-def check_records(path: Path, *, pickle_only: bool = False) -> str:
+def check_records(source: Path | BytesIO, *, pickle_only: bool = False) -> str:
     """Return why a checkpoint is damaged, or an empty text if it is not.
 
     A file in torch's older format, which is no zip file, is not checked.
 
     Args:
-        path: The file.
+        source: The file, or its content.
         pickle_only: Whether to verify the checksum of `data.pkl` only, and not those of the tensors.
     """
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            return ""
-        size = file.seek(0, 2)
+    opened: AbstractContextManager[BinaryIO] = nullcontext(source) if isinstance(source, BytesIO) else source.open("rb")
+    with opened as file:
+        return _damage(file, pickle_only) if file.read(4) == b"PK\x03\x04" else ""
+
+
+def _damage(file: BinaryIO, pickle_only: bool) -> str:
+    size = file.seek(0, 2)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
             if any(record.compress_type != zipfile.ZIP_STORED for record in records):
                 return "a record is compressed, but torch never compresses records"
