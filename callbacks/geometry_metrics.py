@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.protocols import HasReferences, Reconstructs
 from lagem.geometry.metrics import iou, score_surface
 from lagem.geometry.surface import surface_or_none
@@ -42,6 +43,7 @@ class LogGeometryMetrics(Callback):
     ) -> None:
         super().__init__()
         self.num_shapes = num_shapes
+        check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
         self.resolution = resolution
         self.points = points
         self.threshold = threshold

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
+from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
@@ -40,6 +41,7 @@ class ExportMeshes(Callback):
     ) -> None:
         super().__init__()
         self.num_shapes = num_shapes
+        check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
         self.resolution = resolution
         self.format = format
         self.by_level = by_level

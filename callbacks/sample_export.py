@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
+from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.mesh_export import file_name
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
 from lagem.callbacks.trackers import show_meshes, show_picture
@@ -62,6 +63,7 @@ class ExportSamples(Callback):
             raise ValueError(f"every and num_shapes must be at least 1, but {every} and {num_shapes} were given.")
         self.every = every
         self.num_shapes = num_shapes
+        check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
         self.resolution = resolution
         self.format = format
         self.up: Literal["y", "z"] = up

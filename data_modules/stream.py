@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from lagem.bounds import MOST_WORKERS, check_bounds
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
 from lagem.lightning_private.trainer import batches_trained
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
@@ -134,6 +135,7 @@ class StreamDataModule(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but {batch_size} was given.")
+        check_bounds("num_workers", num_workers, least=0, most=MOST_WORKERS)
         self.seed, self.batch_size, self.num_workers, self.shuffle = seed, batch_size, num_workers, shuffle
 
     def train_dataloader(self) -> DataLoader[Any]:

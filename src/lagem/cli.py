@@ -13,8 +13,9 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from lagem.bounds import MOST_INTEGER, MOST_NUMBER
 from lagem.signals import (
     block_signals,
     signals_blocked,
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             raise SystemExit(code) from None
         if _is_of_unread_output(error):
             raise SystemExit(OUTPUT_CLOSED) from None
-        if not isinstance(error, ValueError | OSError | RuntimeError | MemoryError):
+        if not isinstance(error, Exception):
             raise
         message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
         if message is None or os.environ.get("LAGEM_TRACEBACK"):
@@ -99,11 +100,16 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 
 
 def _one_line(error: Exception, *, training: bool) -> str | None:
-    """Return a one-line message if memory ran out or the user made a mistake; None if the error is a bug of lagem."""
+    """Return a one-line message if memory ran out or the user made a mistake; None if the error is a bug of lagem.
+
+    Any type of error may say that a size is too large.
+    """
     if isinstance(error, FileExistsError):
         return f"{error.filename}: already exists; choose a new folder."
     if isinstance(error, OSError):
         return failure_line(error)
+    if isinstance(error, ImportError):
+        return None  # perhaps of torch
     from lagem.device import out_of_memory_message  # imports torch
 
     if (message := out_of_memory_message(error, training=training)) is not None:
@@ -169,12 +175,17 @@ def _printable(message: str) -> str:
 
 
 class ToolParser(argparse.ArgumentParser):
-    """A parser that reports a mistake in one line.
+    """A parser that reports a mistake in one line, and refuses numbers beyond any that makes sense.
 
     If a required argument is missing, the line also names the unknown options, since one may be its misspelling.
     """
 
     _words: Sequence[str] = ()
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.register("type", int, _integer)
+        self.register("type", float, _number)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Keep the arguments for `error`, and parse them as argparse does."""
@@ -189,6 +200,20 @@ class ToolParser(argparse.ArgumentParser):
         if unknown and "required" in message:
             message = f"unrecognized arguments: {' '.join(unknown)}; {message}"
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if abs(number) > MOST_INTEGER:
+        raise argparse.ArgumentTypeError(f"{text:.40} is not from {-MOST_INTEGER:,} to {MOST_INTEGER:,}")
+    return number
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not abs(number) <= MOST_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text:.40} is not from {-MOST_NUMBER:g} to {MOST_NUMBER:g}")
+    return number
 
 
 def tool_modules() -> dict[str, str]:

@@ -5,6 +5,16 @@ import re
 import torch
 
 SIGNS = ("out of memory", "can't allocate memory", "Unable to allocate", "ALLOC_FAILED", "killed by signal: Killed")
+TOO_LARGE = (  # what Python, numpy and torch say of sizes that no array can have
+    "too large to convert to C",
+    "cannot fit 'int' into an index-sized integer",
+    "Maximum allowed dimension exceeded",
+    "larger than the maximum possible size",
+    "Overflow when unpacking long",
+    "numel: integer multiplication overflow",
+    "Storage size calculation overflowed",
+    "Stride calculation overflowed",
+)
 FOR_TRAINING = (
     "Lower data.init_args.batch_size and raise trainer.accumulate_grad_batches by the same factor, which gives an "
     "equivalent training. Or save memory by trainer.precision bf16-mixed; by model.init_args.step leanest or "
@@ -33,13 +43,17 @@ def named_device(name: str) -> torch.device:
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:
-    """Return the message for an error that says that memory ran out, or None for any other error.
+    """Return the message for an error that says that memory ran out, or that no memory suffices; None for any other.
 
     Args:
-        error: Any error. Memory ran out if it is a MemoryError, or torch's RuntimeError with one of the `SIGNS`.
+        error: Any error. Memory ran out if it is a MemoryError, or has one of the `SIGNS`; no memory suffices if it has
+            one of those of `TOO_LARGE`.
         training: Whether the message names the settings of a training instead of the options of a tool.
     """
     text = " ".join(str(error).split())
+    if any(sign in text for sign in TOO_LARGE):
+        advice = FOR_TRAINING if training else FOR_TOOLS
+        return f"a number that was given asks for more memory than any machine has ({text:.200}). {advice}"
     if not isinstance(error, MemoryError) and not any(sign in text for sign in SIGNS):
         return None
     where = "the GPU" if "CUDA" in text or "CUBLAS" in text else "this machine"

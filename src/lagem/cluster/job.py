@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lagem.bounds import MOST_PARTS, check_bounds
 from lagem.cluster.profile import Profile
 
 TRAINING = ("fit", "validate", "test", "predict")
@@ -47,6 +48,7 @@ class Job:
             )
         if self.parts == 1 or self.parts < 0:
             raise ValueError(f"{self.name}: an array must have at least 2 parts, but {self.parts} was given.")
+        check_bounds(f"{self.name}: the number of parts of an array", self.parts, least=0, most=MOST_PARTS)
 
     @property
     def python_words(self) -> str:

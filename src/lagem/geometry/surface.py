@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.extraction.audit import Audit, audit
 from lagem.geometry.extraction.cubes import marching_cubes, marching_cubes_of_cells
 from lagem.geometry.extraction.levels import nodes_of
@@ -66,7 +67,7 @@ def extract_surface(
 
     Args:
         query_logits: The field, which maps (Q, 3) float32 points to (Q,) logits; they are positive inside.
-        resolution: R, number of cells along a side of the grid.
+        resolution: R, number of cells along a side of the grid, at most MOST_RESOLUTION.
         method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. A part of the surface
             that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
@@ -93,6 +94,7 @@ def extract_surface(
             "resolution must be at least 2, and coarsest and chunk at least 1, but "
             f"{resolution}, {coarsest} and {chunk} were given."
         )
+    check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"method must be `coarse_to_fine` or `dense`, but `{method}` was given.")
     asked = _Queries(query_logits, chunk, device)

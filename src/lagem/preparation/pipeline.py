@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from lagem.bounds import MOST_WORKERS, check_bounds
 from lagem.preparation.damage import remove_damaged
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
@@ -72,8 +73,7 @@ def prepare(
     Returns:
         The records of these meshes, sorted by id. They include records that earlier calls wrote.
     """
-    if workers < 1:
-        raise ValueError(f"--workers is {workers}, but must be at least 1.")
+    check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
     if time_limit <= 0:
         raise ValueError(f"--time-limit is {time_limit}, but must be positive.")
     if memory_limit <= 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lagem.bounds import MOST_SHAPES, check_bounds
 from lagem.procedural.furniture import CATEGORIES
 from lagem.procedural.solids import ProceduralShape
 from lagem.randomness import sample_generator
@@ -12,12 +13,13 @@ class Collection:
 
     Args:
         split: Name of the split. It is part of the ids, so no shape is in two splits.
-        count: Number of shapes.
+        count: Number of shapes, at most MOST_SHAPES.
         seed: Seed of the shapes.
         categories: Names of categories in `CATEGORIES`; None for all.
     """
 
     def __init__(self, *, split: str, count: int, seed: int, categories: Sequence[str] | None = None) -> None:
+        check_bounds(f"the number of procedural shapes in {split}", count, least=0, most=MOST_SHAPES)
         self.split, self._count, self._seed = split, count, seed
         self._categories = list(CATEGORIES) if categories is None else list(categories)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lagem.geometry.frame import Frame
 from lagem.procedural.collection import Collection
 
-SPELLING = re.compile(r"procedural:(\d+)\+(\d+)")
+SPELLING = re.compile(r"procedural:(\d{1,18})\+(\d{1,18})")
 
 
 class ProceduralSurfaces:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lagem.bounds import MOST_WORKERS, check_bounds
 from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.card import print_generation_summary, write_generation_card
 from lagem.evaluation.generation.matching import MatchedSets, indices_by_group, match_sets
@@ -58,6 +59,7 @@ def evaluate_generation(
             "points and workers must be at least 1, the seed at least 0 and EMD points from 0 to the number of points, "
             f"but {points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
         )
+    check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
     samples = samples_of(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
     if training is not None and split == TRAINING and TRAINING in references.splits:
