@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from lagem.geometry.files.polygons import MOST_WORK, Polygons, clip_ears, strips_to_triangles
+from lagem.geometry.files.polygons import (
+    LARGEST_FAN,
+    MOST_WORK,
+    Polygons,
+    clip_ears,
+    fan,
+    halved,
+    strips_to_triangles,
+)
 
 
 def area_of(points, triangles):
@@ -53,6 +61,29 @@ def test_convex_faces_become_fans_in_the_order_of_the_faces():
     points = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (0, 1, 1)], dtype=float)
     made = Polygons(points, np.array([0, 1, 2, 3, 4, 5, 6, 3, 2, 1, 0]), np.array([4, 3, 4])).triangles()
     np.testing.assert_array_equal(made, [[0, 1, 2], [0, 2, 3], [4, 5, 6], [3, 2, 1], [3, 1, 0]])
+
+
+@pytest.mark.parametrize("cut", [fan, halved])
+def test_a_convex_polygon_is_covered_once(cut):
+    for n in [*range(3, 70), 1000, 1001]:
+        angles = 2 * np.pi * np.arange(n) / n
+        outline = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        made = cut(n)
+        a, b, c = (outline[made[:, k]] for k in range(3))
+        signed = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
+        assert len(made) == n - 2 and signed.min() > 0
+        assert signed.sum() == pytest.approx(n / 2 * np.sin(2 * np.pi / n))
+
+
+@pytest.mark.parametrize("corners", [LARGEST_FAN, LARGEST_FAN + 1, 400_000])
+def test_few_triangles_of_a_large_convex_face_meet_at_a_corner(corners):
+    """In a fan all of them do, and lie so close to each other that preparing the face took minutes."""
+    angles = 2 * np.pi * np.arange(corners) / corners
+    points = np.stack([np.cos(angles), np.sin(angles), np.zeros(corners)], axis=1)
+    made = Polygons(points, np.arange(corners), np.array([corners])).triangles()
+    assert area_of(points, made) == pytest.approx(np.pi, rel=1e-5)
+    most = np.bincount(made.ravel()).max()
+    assert most == corners - 2 if corners <= LARGEST_FAN else most <= 2 * np.log2(corners)
 
 
 def test_a_reflex_quad_is_cut_at_its_reflex_corner():

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 # Limit on the sum of n (n + 100) over the non-convex faces. One face of 3,400 corners reaches it; it takes up to 20 s.
 MOST_WORK = 12_000_000
 CORNERS_AT_ONCE = 2**20  # number of corners of the faces that are cut at once; it bounds the memory
+# A larger convex face becomes triangles that halve it. Thousands of thin triangles with a corner in common would all be
+# close to each other, so every search for the nearest one would take long.
+LARGEST_FAN = 1_000
 ROUNDING = 1e-9  # areas and turns below this fraction of a polygon's squared size count as zero
 
 
@@ -55,8 +58,9 @@ class Polygons:
     def triangles(self) -> NDArray[np.int64]:
         """Cut the faces into (T, 3) triangles, in the order of the faces; a face of n corners gives n - 2 triangles.
 
-        A convex face is cut into a fan from its first corner. Any other face is cut by ear clipping, in the plane that
-        is perpendicular to its area vector, so the triangles of a planar face stay inside the face.
+        A convex face is cut into a fan from its first corner, or halved repeatedly if it is large. Any other is cut
+        by ear clipping, in the plane that is perpendicular to its area vector, so the triangles of a planar face stay
+        inside the face.
 
         Raises:
             ValueError: If a face crosses itself, or is not convex and has too many corners.
@@ -69,7 +73,7 @@ class Polygons:
         work = 0
         for size in np.unique(self.sizes).tolist():
             rounds = np.arange(size - 2)
-            local = np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)  # (n - 2, 3), a fan
+            local = fan(size) if size <= LARGEST_FAN else halved(size)
             of_size = np.flatnonzero(self.sizes == size)
             for chosen in np.array_split(of_size, len(of_size) * size // CORNERS_AT_ONCE + 1):
                 corners = self.corners[starts[chosen][:, None] + np.arange(size)]
@@ -102,6 +106,23 @@ class Polygons:
                 "triangulate the face in the program that made the mesh."
             )
         return local
+
+
+def fan(n: int) -> NDArray[np.int64]:
+    """Return the (n - 2, 3) triangles that join the first of n corners with every two neighbours among the others."""
+    rounds = np.arange(n - 2)
+    return np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)
+
+
+def halved(n: int) -> NDArray[np.int64]:
+    """Return (n - 2, 3) triangles of a convex polygon of n corners, which cut off every other corner repeatedly."""
+    ring, triangles = np.arange(n), []
+    while len(ring) > 2:
+        first = ring[: 2 * (len(ring) // 2) : 2] if len(ring) > 3 else ring[:1]
+        cut, after = ring[1 : 2 * len(first) : 2], np.roll(ring, -2)[: 2 * len(first) : 2]
+        triangles.append(np.stack([first, cut, after], axis=1))
+        ring = ring[::2] if len(ring) > 3 else ring[:0]
+    return np.concatenate(triangles)
 
 
 def strips_to_triangles(indices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
