@@ -1,5 +1,6 @@
 """Which meshes are found, under which id, category and split."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,25 @@ def test_folders_that_link_to_one_another_are_read_once(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "first").symlink_to(tmp_path / "disk" / "0")
     assert len(find_meshes([tmp_path / "data"], val_share=0)) == 20
+
+
+def long_manifest(path: Path, rows: int, *, comment: str = "") -> Path:
+    lines = (f"meshes/{number:07d}.ply,{number:07d},chair,train,{comment}\n" for number in range(rows))
+    path.write_text("file,id,category,split,comment\n" + "".join(lines))
+    return path
+
+
+def test_the_memory_of_a_manifest_is_that_of_the_fields_that_are_kept(tmp_path):
+    """Half a gigabyte for a million rows, whatever else is in them."""
+
+    def peak(rows: int, comment: str) -> int:
+        manifest = long_manifest(tmp_path / "list.csv", rows, comment=comment)
+        tracemalloc.start()
+        try:
+            assert len(find_meshes([manifest], val_share=0)) == rows
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    for comment in ("", "x" * 2000):
+        assert peak(4000, comment) - peak(2000, comment) < 500 * 2000

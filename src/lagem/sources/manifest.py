@@ -6,31 +6,49 @@ UTF-16 with a byte order mark.
 
 import codecs
 import csv
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from lagem.storage.names import regular
 
 NEEDED = ("file", "id")
 DELIMITERS = ",;\t"
-LONGEST_LINE = 2**20  # maximum length of the line of titles, in characters
+MOST_BYTES = 2**30  # size of a manifest; memory is needed for its fields, about 400 bytes a row
+TOLD_EVERY = 50_000  # print a message after this number of lines, which takes a second or two
+LONGEST_ROW = 2**20  # maximum length of a row, in characters
 SHOWN = 80  # how many characters of the titles a message quotes
 
 
 def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number of each row, and its fields by title; missing fields are empty.
 
+    For a long manifest, the number of lines read and their rate are printed from time to time.
+
     Raises:
         ValueError: If the file is not such a table; the message is one line and says what was found.
     """
     encoding = encoding_of(path)
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(
+            f"{path}: has {size:,} bytes, more than the limit of {MOST_BYTES:,} for a manifest; split it into several."
+        )
     with path.open(newline="", encoding=encoding) as file:
+        lines = _Lines(file)
         try:
-            head = file.readline(LONGEST_LINE)
+            head = file.readline(LONGEST_ROW)
             delimiter, titles = titles_of(head, path)
-            rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+            rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+            told, start = 0, time.monotonic()
             for fields in rows:
-                line = rows.line_num + 1  # the titles are line 1
+                lines.used, line = 0, lines.number
+                if line // TOLD_EVERY > told:
+                    told = line // TOLD_EVERY
+                    rate = line / max(time.monotonic() - start, 1e-9)
+                    print(f"{path}: {line:,} lines read, {rate:,.0f}/s", file=sys.stderr, flush=True)
                 values = [field.strip() for field in fields]
                 if any(values[len(titles) :]):
                     raise ValueError(
@@ -41,12 +59,38 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     yield line, dict.fromkeys(titles, "") | dict(zip(titles, values, strict=False))
         except csv.Error as error:
             raise ValueError(
-                f"{path}: line {rows.line_num + 1}: {error}; close the quotes in this line, or shorten its fields."
+                f"{path}: line {lines.number}: {error}; close the quotes in this line, or shorten its fields."
             ) from None
         except UnicodeError:
             raise ValueError(
                 f"{path}: is not text in {encoding.removesuffix('-sig').upper()}; save the file as CSV in UTF-8."
             ) from None
+
+
+@dataclass
+class _Lines:
+    """The lines of a file; raises csv.Error if those of one row have too many characters.
+
+    used: Number of characters of the current row so far; the caller sets it to 0 after each row.
+    number: Number of the last line; the titles are line 1.
+    """
+
+    file: TextIO
+    used: int = 0
+    number: int = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(LONGEST_ROW)
+        self.used += len(line)
+        self.number += bool(line)
+        if self.used >= LONGEST_ROW:
+            raise csv.Error(f"a row of more than {LONGEST_ROW:,} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def encoding_of(path: Path) -> str:

@@ -12,10 +12,8 @@ from lagem.geometry.files.loading import MESH_ENDINGS
 from lagem.sources.manifest import read_manifest
 from lagem.storage.names import LONGEST, is_plain
 
-TOLD_EVERY = 200_000  # lines of a manifest between two messages; reading them takes a few seconds
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MeshSource:
     """A mesh file with the id, the category and the split of its shape."""
 
@@ -59,9 +57,9 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
             absolute = os.path.abspath(path)
             mesh = MeshSource(
                 path=absolute,
-                id=checked_id(id, path),
-                category=category or own_category or os.path.basename(os.path.dirname(absolute)),
-                split=split or ("val" if hash_fraction(id) < val_share else "train"),
+                id=checked_new_id(id, path),
+                category=sys.intern(category or own_category or os.path.basename(os.path.dirname(absolute))),
+                split=sys.intern(split or ("val" if hash_fraction(id) < val_share else "train")),
             )
             other = found.setdefault(id, mesh)
             if other.path != mesh.path:
@@ -120,13 +118,11 @@ def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
     for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:
             raise ValueError(f"{manifest}: line {line} lacks the file or the id; complete the line, or remove it.")
-        if line % TOLD_EVERY == 0:
-            print(f"{manifest}: {line:,} lines read", file=sys.stderr, flush=True)
         yield os.path.join(manifest.parent, row["file"]), row["id"], row.get("category", ""), row.get("split", "")
 
 
-def checked_id(id: str, path: str | Path) -> str:
-    """Return the id; raises ValueError if it cannot be used in a file name."""
+def checked_new_id(id: str, path: str | Path) -> str:
+    """Return the id that a new shape gets; raises ValueError if it cannot be used in a file name."""
     if not is_plain(id):
         raise ValueError(
             f"{path}: {id!r} cannot be an id. An id must have only printable characters, no slash, no leading dot and "
