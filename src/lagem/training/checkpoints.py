@@ -93,15 +93,40 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 class FinalCheckpoint(Callback):
-    """Saves `last.ckpt` once more when training ends, before averaged weights replace those of the model."""
+    """Makes `last.ckpt` the checkpoint of the end of training, for every ModelCheckpoint that keeps such a file."""
+
+    def __init__(self) -> None:
+        self._has_trained = False
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the last checkpoint of every ModelCheckpoint that keeps one."""
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
-                path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
-                mark_last_saved(callback, path)
-                trainer.save_checkpoint(path)
+        """Save `last.ckpt` once more, before averaged weights replace those of the model."""
+        self._has_trained = True
+        for path in _mark_last_checkpoints(trainer):
+            trainer.save_checkpoint(path)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """If the fit was resumed from the end of its training, copy the checkpoint that it was resumed from.
+
+        Then Lightning calls no hook of training, and `last.ckpt` may be older, because a fault prevented the last save.
+        """
+        resumed = Path(trainer.ckpt_path or "")
+        if self._has_trained or not trainer.is_global_zero or not resumed.is_file():
+            return
+        for path in _mark_last_checkpoints(trainer):
+            if "://" not in path and Path(path).resolve() != resumed.resolve():
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(Path(path), resumed.read_bytes())
+
+
+def _mark_last_checkpoints(trainer: Trainer) -> list[str]:
+    """Return the path of `last.ckpt` of each ModelCheckpoint that keeps one, and mark it as saved by that callback."""
+    paths = []
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
+            path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
+            mark_last_saved(callback, path)
+            paths.append(path)
+    return paths
 
 
 def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path], *, requeued: bool) -> str | None:
