@@ -1,6 +1,7 @@
 """`ShapeCodec`: any form of a shape in, a mesh in the same coordinates out, and the same result as the command's."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,11 @@ def test_a_file_of_anything_else_holds_no_latents(codec, box, tmp_path):
     for name in ("weights.safetensors", "garbage.safetensors", "absent.safetensors"):
         with pytest.raises(ValueError, match=name):
             Latents.load(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match=r"pipe.safetensors: is a pipe, but a file is needed"):
+        Latents.load(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match="is a folder, but a file is needed"):
+        Latents.load(tmp_path)
     with pytest.raises(ValueError, match="rename"):
         codec.encode(box).save(tmp_path / "box.pt")
 

@@ -9,6 +9,7 @@ import torch
 
 from lagem.cli import main
 from lagem.training.checkpoints import AtomicCheckpointIO, starting_checkpoint
+from small_run import small_fit
 
 
 def save(path: Path, step: int, **more) -> None:
@@ -173,12 +174,18 @@ def test_a_run_in_a_relative_folder_loads(tmp_path, monkeypatch, root):
 
 def test_a_pipe_is_no_experiment_and_is_not_opened(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.yaml")
-    for arguments in (["--config", str(tmp_path / "pipe.yaml")], [f"--config={tmp_path}"]):
+    pipe, needed = tmp_path / "pipe.yaml", "but a file is needed"
+    for arguments, reason in (
+        (["fit", "--config", str(pipe)], f"{pipe}: is a pipe, {needed}"),
+        (["fit", f"--config={tmp_path}"], f"Path is not a file: '{tmp_path}'"),
+        (["describe", str(pipe)], f"{pipe}: is a pipe, {needed}"),
+        (["describe", str(tmp_path)], f"{tmp_path}: is a folder, {needed}"),
+    ):
         with pytest.raises(SystemExit) as stop:
-            main(["fit", *arguments])
+            main(arguments)
         assert stop.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert "but a file is needed" in line
+        assert reason in line
 
 
 def test_a_pipe_is_no_checkpoint_and_is_not_opened(run):
@@ -199,3 +206,19 @@ def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
         AtomicCheckpointIO().load_checkpoint(short)
     with pytest.raises(FileNotFoundError):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")
+
+
+@pytest.mark.parametrize("last", ["older", "missing"])
+def test_a_fit_resumed_from_the_end_of_its_training_brings_the_last_checkpoint_there(last, tmp_path):
+    """A full disk may prevent the very last save; then only the save before holds the end of the training."""
+    main(small_fit(tmp_path / "older", steps=2))
+    main(small_fit(tmp_path / "run", steps=4))
+    folder = tmp_path / "run" / "checkpoints"
+    (end,) = folder.glob("*step=4.ckpt")
+    if last == "older":
+        (folder / "last.ckpt").write_bytes((tmp_path / "older" / "checkpoints" / "last.ckpt").read_bytes())
+    else:
+        (folder / "last.ckpt").unlink()
+    main(small_fit(tmp_path / "run", "--ckpt_path=last", steps=4))
+    assert {path.name for path in folder.iterdir()} == {"last.ckpt", end.name}
+    assert (folder / "last.ckpt").read_bytes() == end.read_bytes()

@@ -50,10 +50,11 @@ class Latents:
     def load(cls, path: str | Path) -> "Latents":
         """Read latents from a file that `save` wrote; raises ValueError naming the file if it holds anything else."""
         path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path}: there is no such file.")
         what = "latents of one shape, as `Latents.save` writes them"
-        file = ArrayFile(path, entry="lagem", what=what, remedy="give a file of `Latents.save`")
+        try:
+            file = ArrayFile(path, entry="lagem", what=what, remedy="give a file of `Latents.save`")
+        except FileNotFoundError:
+            raise ValueError(f"{path}: there is no such file.") from None
         file.description.text("format", choices=(FORMAT,))
         file.verify_description()
         center, scale = file.array("center", "F64", (3,)), file.array("scale", "F64", ())

@@ -34,7 +34,7 @@ from lagem.storage.names import regular
 from lagem.training.checkpoints import is_whole, starting_checkpoint
 from lagem.training.mistakes import innermost_reason
 from lagem.training.one_fit import only_fit_in
-from lagem.training.run_record import RunRecord, configs_of
+from lagem.training.run_record import RunRecord
 from lagem.training.stopping import exit_after_lost_rank, exit_after_signal, is_lost_rank, was_requeued
 from lagem.training.tracking import finish_runs, log_configuration
 from lagem.training.trainer import (
@@ -193,9 +193,6 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     settings = {"parser_mode": MODE, "exit_on_error": False, "allow_abbrev": False}
     per_verb = {verb: dict(settings) for verb in LightningCLI.subcommands()} if run else {}
     try:
-        for config in configs_of(sys.argv[1:] if argv is None else argv):
-            with suppress(OSError):  # settings in place of a file, or a missing file, which the parser reports
-                regular(config)
         with checked_configurations(read_yaml_text, check_yaml):
             return cli(
                 LightningModule,
@@ -234,8 +231,10 @@ def parse_experiment(config: Path) -> Namespace:
     Raises:
         ValueError: If the file is missing or wrong; the message is one line.
     """
-    if not config.is_file():
-        raise ValueError(f"{config}: there is no such file.")
+    try:
+        regular(config)
+    except FileNotFoundError:
+        raise ValueError(f"{config}: there is no such file.") from None
     try:
         return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
     except ValueError as error:
