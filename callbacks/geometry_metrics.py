@@ -6,8 +6,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.protocols import HasReferences, Reconstructs
+from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.metrics import iou, score_surface
 from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator

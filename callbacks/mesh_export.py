@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs
 from lagem.callbacks.trackers import show_meshes, show_picture
+from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
 from lagem.geometry.surface import surface_or_none
 

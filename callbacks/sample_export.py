@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from lagem.bounds import MOST_RESOLUTION, check_bounds
 from lagem.callbacks.mesh_export import file_name
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
 from lagem.callbacks.trackers import show_meshes, show_picture
+from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.surface import surface_or_none

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lagem.bounds import MOST_WORKERS, check_bounds
+from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
 from lagem.lightning_private.trainer import batches_trained
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape

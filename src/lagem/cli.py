@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lagem.bounds import MOST_INTEGER, MOST_NUMBER
+from lagem.configuration.bounds import MOST_INTEGER, MOST_NUMBER
 from lagem.signals import (
     block_signals,
     signals_blocked,

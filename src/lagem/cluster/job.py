@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagem.bounds import MOST_PARTS, check_bounds
 from lagem.cluster.profile import Profile
+from lagem.configuration.bounds import MOST_PARTS, check_bounds
 
 TRAINING = ("fit", "validate", "test", "predict")
 RESUMABLE = ("prepare", "encode", "evaluate", "evaluate-generation", "levels")

@@ -1,1 +1,1 @@
-"""Checks of the YAML configurations that people write, made before a parser reads them."""
+"""What people may configure: checks of YAML files before a parser reads them, and bounds on numbers."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.bounds import MOST_RESOLUTION, check_bounds
+from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.extraction.audit import Audit, audit
 from lagem.geometry.extraction.cubes import marching_cubes, marching_cubes_of_cells
 from lagem.geometry.extraction.levels import nodes_of
@@ -89,11 +89,8 @@ def extract_surface(
     points = _checked_seeds(seeds)
     if coarsest is None:
         coarsest = COARSEST if len(points) else COARSEST_WITHOUT_SEEDS
-    if resolution < 2 or coarsest < 1 or chunk < 1:
-        raise ValueError(
-            "resolution must be at least 2, and coarsest and chunk at least 1, but "
-            f"{resolution}, {coarsest} and {chunk} were given."
-        )
+    if coarsest < 1 or chunk < 1:
+        raise ValueError(f"coarsest and chunk must be at least 1, but {coarsest} and {chunk} were given.")
     check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
     if method not in ("coarse_to_fine", "dense"):
         raise ValueError(f"method must be `coarse_to_fine` or `dense`, but `{method}` was given.")

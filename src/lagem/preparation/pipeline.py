@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lagem.bounds import MOST_WORKERS, check_bounds
+from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.preparation.damage import remove_damaged
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lagem.bounds import MOST_SHAPES, check_bounds
+from lagem.configuration.bounds import MOST_SHAPES, check_bounds
 from lagem.procedural.furniture import CATEGORIES
 from lagem.procedural.solids import ProceduralShape
 from lagem.randomness import sample_generator

@@ -111,10 +111,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
-    """Yield (path, id, category, split) for each row of a manifest; category and split are empty if not given.
-
-    For a long manifest, the number of lines read so far is printed from time to time.
-    """
+    """Yield (path, id, category, split) for each row of a manifest; category and split are empty if not given."""
     for line, row in read_manifest(manifest):
         if not row["file"] or not row["id"]:
             raise ValueError(f"{manifest}: line {line} lacks the file or the id; complete the line, or remove it.")

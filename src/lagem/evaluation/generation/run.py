@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lagem.bounds import MOST_WORKERS, check_bounds
+from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.card import print_generation_summary, write_generation_card
 from lagem.evaluation.generation.matching import MatchedSets, indices_by_group, match_sets

@@ -3,14 +3,22 @@
 import argparse
 import importlib
 
+import lightning.pytorch  # noqa: F401 - its log keeps the error stream of the moment when it is imported
 import numpy as np
 import pytest
 import torch
 
 import small_run
 from lagem import cli
-from lagem.bounds import MOST_INTEGER, MOST_PARTS, MOST_RESOLUTION, MOST_SHAPES, MOST_WORKERS, check_bounds
 from lagem.cli import main
+from lagem.configuration.bounds import (
+    MOST_INTEGER,
+    MOST_PARTS,
+    MOST_RESOLUTION,
+    MOST_SHAPES,
+    MOST_WORKERS,
+    check_bounds,
+)
 from lagem.device import out_of_memory_message
 
 
