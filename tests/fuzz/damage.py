@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from numpy.random import Generator
@@ -18,6 +19,7 @@ VALUES: list[Any] = [None, True, -1, 0, 1, 2, 255, 2**31, 2**53, 2**62, 10**30, 
 VALUES += ["a", "\ud800", "\0", [], {}, [[]], [0], {"a": 0}, [1e300] * 16, [0.0] * 4, 5125, 5126, 0.5, "x" * 5000]
 VALUES += ["%00", "../a", "data:;base64,AAAA", CANARY, f"../{CANARY}", "a/b", ".", "..", "lagem-stage-1", 10**5, 10**7]
 INTEGERS = [0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+MOST_PLACES = 100_000  # fields that are considered; a list of lists repeated again and again has billions
 NESTING = 50_000  # levels of brackets; Python's parsers give up at about 1,000
 
 
@@ -91,7 +93,7 @@ def copied(value: Any) -> Any:
 
 def in_tree(tree: Any, rng: Generator) -> Any:
     """Damage one field of nested dicts and lists, in place; the damaged tree."""
-    if rng.random() < 0.03 or not (places := list(_places(tree))):
+    if rng.random() < 0.03 or not (places := list(islice(_places(tree), MOST_PLACES))):
         return chosen(VALUES, rng)
     holder, key = chosen(places, rng)
     _change(holder, key, rng, [holder[key] for holder, key in places])
