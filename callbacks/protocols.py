@@ -17,7 +17,7 @@ class DecodedBatch(Protocol):
 class Reconstructs(Protocol):
     """A module that reconstructs B shapes from (B, N, 3) surface points.
 
-    `reconstruct` returns their fields, decoded from the levels from `finest` to the coarsest.
+    `reconstruct` returns their fields, decoded from level `finest` and all coarser levels.
     """
 
     @property
@@ -45,6 +45,6 @@ class SamplesLevel(Protocol):
 
 
 class HasReferences(Protocol):
-    """A data module that has the ground truth of its validation shapes; `reference_shapes` returns a fixed set."""
+    """A data module with ground truth of its validation shapes; `reference_shapes` returns a fixed choice of them."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]: ...

@@ -1,4 +1,4 @@
-"""A callback that writes samples of a stage of the cascade: latents and, with an autoencoder, meshes and a picture.
+"""A callback that writes samples of a stage of the cascade: latents, and also meshes if it has an autoencoder.
 
 Letters: B shapes; M_i latents with D_i channels on level i, the level of the stage.
 """
@@ -152,7 +152,8 @@ class ExportSamples(Callback):
         """Write the latents of a batch and, if there is an autoencoder, its meshes.
 
         Returns:
-            The meshes in the unit sphere, None for a shape whose field has no inside. Empty without an autoencoder.
+            The meshes in the unit sphere, with None for each shape whose field has no inside. Without an autoencoder,
+            the list is empty.
         """
         folder.mkdir(parents=True, exist_ok=True)
         content = latents_file(module, batch, sampled)
@@ -166,7 +167,10 @@ class ExportSamples(Callback):
         return meshes
 
     def _meshes(self, fields: DecodedBatch | None, count: int, device: torch.device) -> list[Mesh | None]:
-        """Return a mesh for each of `count` shapes, None if its field has no inside; an empty list without fields."""
+        """Return `count` meshes, with None for each shape whose field has no inside.
+
+        If `fields` is None, return an empty list.
+        """
         if fields is None:
             return []
         return [

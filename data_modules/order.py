@@ -1,10 +1,11 @@
 """The order of samples: which shape is in which batch of which rank, in training and in validation.
 
 The training order is one endless stream of global batches; a global batch is the batches of all ranks in one step.
-Pass e over the data is a permutation keyed by (seed, e). Global batch t is batch t mod n of pass t div n. A run's
-position in the stream is the number of batches that it has trained on, which Lightning saves in its checkpoints. So a
-run that resumes in the middle of an epoch continues with the next batch (Lightning alone would restart the epoch's
-data), and a run that resumes at the end of an epoch starts the next epoch. Neither reads the batches that it skips.
+Pass e over the data is a permutation keyed by (seed, e). With n global batches in a pass, global batch t is number t
+mod n of pass t div n. A run's position in the stream is the number of batches that it has trained on, which Lightning
+saves in its checkpoints. So a run that resumes in the middle of an epoch continues with the next batch (Lightning alone
+would restart the epoch's data), and a run that resumes at the end of an epoch starts the next epoch. Neither run reads
+the batches that were already trained on.
 
 If a machine cannot hold all shards at once, a pass can visit them one after another: see `in_lanes`.
 

@@ -83,7 +83,7 @@ class ProceduralDataModule(ShapeDataModule):
 
 
 class ProceduralShapes(ShapeSet):
-    """The `count` shapes of a split, of each category in turn; other arguments as for `ProceduralDataModule`."""
+    """The `count` shapes of a split; the categories take turns. `ProceduralDataModule` explains the other arguments."""
 
     def __init__(
         self,

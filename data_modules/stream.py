@@ -69,7 +69,7 @@ def augmented(
 ) -> dict[str, Tensor]:
     """Return the (·, 3) arrays of a sample as tensors, all multiplied by one random matrix if there is augmentation.
 
-    The augmentation draws the matrix given the array `surface_points`.
+    The matrix depends on the array `surface_points`.
     """
     if augment is not None:
         matrix = augment.draw(arrays["surface_points"], rng)

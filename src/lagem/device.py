@@ -46,8 +46,8 @@ def out_of_memory_message(error: Exception, *, training: bool) -> str | None:
     """Return the message for an error that says that memory ran out, or that no memory suffices; None for any other.
 
     Args:
-        error: Any error. Memory ran out if it is a MemoryError, or has one of the `SIGNS`; no memory suffices if it has
-            one of those of `TOO_LARGE`.
+        error: Any error. If it is a MemoryError or its text has one of the `SIGNS`, memory ran out. If its text has one
+            of the phrases in `TOO_LARGE`, no memory suffices.
         training: Whether the message names the settings of a training instead of the options of a tool.
     """
     text = " ".join(str(error).split())

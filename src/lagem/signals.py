@@ -113,7 +113,7 @@ def stop_postponed() -> Iterator[None]:
     """Postpone signals until the block has ended, and let none ever reach the processes that the block starts.
 
     Without this, a signal could stop the block after it has started a process and before it has stored the handle, so
-    that nothing would end the process. With it, only their parent ends these processes.
+    that nothing would end the process. With it, such a process is ended only by its parent.
     """
     global _postponed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it

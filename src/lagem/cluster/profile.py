@@ -24,8 +24,8 @@ class Profile:
             a minute earlier.
         python: Shell words that start Python on the nodes; None for the interpreter that submits the job.
         environment: Shell lines to run before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
-        sbatch: More options of sbatch by name, without dashes, such as {constraint: a100}; an option without a value
-            is true.
+        sbatch: More options of sbatch by name, without dashes, such as {constraint: a100}. The value of an option that
+            takes none is true.
     """
 
     partition: str | None = None

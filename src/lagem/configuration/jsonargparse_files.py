@@ -18,13 +18,13 @@ MODE = "omegaconf+"  # the parser mode that resolves interpolations, after a loa
 class RefusedConfigurationError(Exception):
     """Raised for a refused configuration.
 
-    It is no ValueError, because jsonargparse would take that for a value of the wrong type.
+    It is not a ValueError, because to jsonargparse a ValueError means that a value has the wrong type.
     """
 
 
 @contextmanager
 def checked_configurations(read: Callable[[Path], str], check: Callable[[str, str], None]) -> Iterator[None]:
-    """Let jsonargparse read and check every configuration inside the `with` by these functions.
+    """Inside the `with`, let jsonargparse read and check every configuration by these functions.
 
     Args:
         read: Returns the text of a file; raises ValueError to refuse the file.

@@ -47,8 +47,8 @@ def write_bundle(
         The folder.
 
     Raises:
-        ValueError: If the files do not belong together, in which case the message names the wrong file, or if the
-            folder already exists.
+        ValueError: If the files do not belong together (the message names the wrong file), or if the folder already
+            exists.
     """
     output = Path(output)
     if output.exists():
@@ -78,10 +78,10 @@ def write_bundle(
 def load_bundle(path: str | Path) -> CascadedGenerator:
     """Read a bundle without running code from it.
 
-    A bundle may lack its autoencoder if that is the autoencoder which ships with the package.
+    A bundle may lack its autoencoder if this autoencoder ships with the package.
 
     Raises:
-        ValueError: If the folder is not a bundle, or a file is damaged; the message names it.
+        ValueError: If the folder is not a bundle, or a file in it is damaged; the message names the folder or the file.
     """
     folder = Path(path)
     contents = _contents(folder)
@@ -162,9 +162,9 @@ def _check_autoencoder(codec: ShapeCodec, contents: dict[str, Any], folder: Path
     is_unchecked = "autoencoder_as_stored" not in contents and contents.get("precision") == "float16"
     if is_unchecked and codec.fingerprint != recorded:
         raise BundleError(
-            f"{folder / CONTENTS}: lacks the field autoencoder_as_stored, as bundles in half precision of earlier "
-            "versions of lagem do, so lagem cannot check whether the stages belong to the autoencoder; make the bundle "
-            "again from the weights of the runs, with `lagem bundle --half`."
+            f"{folder / CONTENTS}: lacks the field autoencoder_as_stored, so lagem cannot check whether the stages "
+            "belong to the autoencoder. Earlier versions of lagem wrote such bundles in half precision. Make the "
+            "bundle again from the weights of the runs, with `lagem bundle --half`."
         )
     check_fingerprint(codec.fingerprint, recorded, f"the bundle {folder}")
 

@@ -34,7 +34,7 @@ class GeneratedShape:
     """One sample.
 
     index: Index of the sample, from 0.
-    seed: Seed of the sample's noise. The latents depend only on this, the condition, the given latents and the
+    seed: Seed of the sample's noise. The latents depend only on this seed, the condition, the given latents and the
         sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
     mesh: Mesh in the unit sphere; None if the decoded field has no surface.

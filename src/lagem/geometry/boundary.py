@@ -151,7 +151,8 @@ def sample_boundary(
     """Draw points uniformly on those regions of a surface across which occupancy changes.
 
     From the front of a face to its back, the winding number grows by one or more. If it is 0 in front, the back is
-    inside. If it is positive in front, the surface is buried. Only if it is negative in front must the back be queried.
+    inside. If it is positive in front, the surface is buried. The back must be queried only if the number in front is
+    negative.
 
     Args:
         mesh: A mesh without open edges, in the unit sphere.

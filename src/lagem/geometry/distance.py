@@ -41,7 +41,9 @@ class DistanceTo:
 def exposed(
     mesh: Mesh, points: NDArray[np.float64], normals: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Decide which points on a surface can be seen from outside: at least one of 32 random rays meets nothing.
+    """Decide which points on a surface can be seen from outside.
+
+    These are the points from which at least one of 32 random rays meets nothing.
 
     Args:
         mesh: The mesh, in the unit sphere.

@@ -86,20 +86,20 @@ class Mesh:
     def save(self, path: str | Path, *, up: Up | None = None) -> None:
         """Write a ply, obj or off file (float64), or a glb or stl file (float32), whole or not at all.
 
-        In a glb file, vertices are stored relative to their centre, so it is as accurate for a mesh far from the origin
-        as for one near it. An stl file cannot do this. There is a warning if rounding moves a vertex by more than 1e-4
-        of the mesh's extent. Missing folders are created.
+        A glb file stores vertices relative to their centre, so the file is as accurate for a mesh far from the origin
+        as for a mesh near the origin. An stl file cannot do this. There is a warning if rounding moves a vertex by more
+        than 1e-4 of the mesh's extent. Missing folders are created.
 
         In a glb file, y points up by specification. If z points up in the mesh, the file contains a rotation, so that
-        the mesh stands upright in a viewer. Read back, the mesh has y up. The other formats do not say which axis
-        points up, so the coordinates are written unchanged.
+        the mesh stands upright in a viewer. A mesh that is read from this file has y up. The other formats do not say
+        which axis points up, so the coordinates are written unchanged.
 
         Args:
-            path: The file; its ending names the format.
+            path: The file; its extension names the format.
             up: The axis that points up; None for that of the mesh.
 
         Raises:
-            ValueError: If the ending is none of these, or float32 cannot hold the coordinates.
+            ValueError: If the extension is none of these, or float32 cannot hold the coordinates.
         """
         path = Path(path)
         ending = path.suffix.lower()

@@ -152,7 +152,7 @@ def _shaded(
 
 
 def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:
-    """The text; if it is wider than `width` pixels, cut to fit and ended with dots."""
+    """Return the text; if it is wider than `width` pixels, it is cut to fit and ends with dots."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

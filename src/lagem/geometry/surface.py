@@ -72,8 +72,8 @@ def extract_surface(
             that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
         coarsest: Lower bound of the resolution that `coarse_to_fine` starts from. `resolution` is halved as long as it
-            is even and its half is at least `coarsest`, so with an odd resolution every node is queried. None for 32
-            with seeds, and 64 without. If no node is inside, the search starts again from the next finer grid, whose
+            is even and its half is at least `coarsest`, so with an odd resolution every node is queried. None takes 32
+            if there are seeds, else 64. If no node is inside, the search starts again from the next finer grid, whose
             nodes are all queried.
         chunk: Maximum number of points per call of `query_logits`.
         device: Device to which the query points are moved; None for the CPU.

@@ -128,7 +128,7 @@ def finer_cells(
     inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
     distance_to: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> tuple[NDArray[np.int64], Grid]:
-    """Split cells into eighths, and keep those that may hold some of a solid.
+    """Split cells into eighths, and keep the eighths that may hold some of a solid.
 
     Args:
         cells: (N, 3) cells that together hold the solid, as `cells_of_solid` returns them.

@@ -143,8 +143,8 @@ def _outside_the_wall(
 
     A vertex lies on an edge between an outside node and a wall node. Near a sheet that is thinner than a cell, the
     distance to the input is not linear along such an edge, so the vertex may lie beyond the sheet. It is therefore
-    moved to a safe point on the edge. The distance from the outside node to this point is the distance of the node from
-    the input, minus the distance within which nodes belong to the wall.
+    moved to a safe point on the edge: from the outside node, it goes as far as that node is from the input, less the
+    distance within which nodes belong to the wall.
     """
     low, high = np.floor(vertices).astype(np.int64), np.ceil(vertices).astype(np.int64)
     high_is_outside = outside[tuple(high.T)][:, None]
@@ -182,7 +182,8 @@ def _solid_behind(
 def _bare_vertices(mesh: Mesh, inside: WindingNumber) -> NDArray[np.bool_]:
     """Mark the vertices of faces whose front and back are both outside the solid.
 
-    To save time, some of the faces are checked first; if almost none of them is like this, no vertex is marked.
+    To save time, some of the faces are checked first; if almost none of them has outside on both sides, no vertex is
+    marked.
 
     Returns:
         (K,) bool, one for each vertex of the mesh.

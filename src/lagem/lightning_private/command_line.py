@@ -15,15 +15,16 @@ class OpenCLI(LightningCLI):
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
         """Hook: change the parser of a verb.
 
-        `add_arguments_to_parser` runs before the verb's arguments exist; without this, their defaults cannot be
+        `add_arguments_to_parser` runs before the verb's arguments exist; without this hook, their defaults cannot be
         changed.
         """
 
     def check_settings(self) -> None:
         """Hook: check the parsed settings before anything is built.
 
-        It takes the place of a step in which Lightning reads settings from the checkpoint; our checkpoints hold none.
-        Without this, a missing checkpoint would be reported only after the model and the data are built.
+        It replaces Lightning's `_parse_ckpt_path`, which reads settings from the checkpoint; our checkpoints hold none.
+        `_parse_ckpt_path` ignores a missing checkpoint, so without this hook the mistake would be reported only after
+        the model and the data are built.
         """
 
     def set_seed(self) -> None:

@@ -16,7 +16,7 @@ FREQUENCIES = 128
 
 
 class NoiseEmbedding(nn.Module):
-    """Embeds a number by 128 cosines and 128 sines of it, then two linear layers, each followed by SiLU.
+    """Embeds a number: two linear layers, each followed by SiLU, map 128 cosines and 128 sines of it to the embedding.
 
     Args:
         width: C, the number of channels of the embedding.

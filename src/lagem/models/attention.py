@@ -139,8 +139,8 @@ class Block(nn.Module):
     Args:
         width: C, the number of channels, a multiple of 64.
         cross: Whether vectors attend to another set, the context, instead of to each other.
-        step: How much the backward pass recomputes to save memory: `plain` nothing, `lean` some, `leanest` most. It is
-            passed to `Attention` and `FeedForward`, which say what each choice keeps.
+        step: How much the backward pass recomputes to save memory: nothing (`plain`), some (`lean`) or most
+            (`leanest`). `Attention` and `FeedForward` say what each choice keeps.
     """
 
     def __init__(self, *, width: int, cross: bool, step: Step = "plain") -> None:

@@ -48,8 +48,8 @@ class Autoencoder(nn.Module):
             in the published weights: F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)), with cross attention CA,
             feed-forward layer FF and self-attention blocks SAs. `single` does not, as in Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
-        fps: Furthest point sampling backend. `auto` chooses among installed backends: torch_cluster, then triton, on
-            CUDA, and quickfps on the CPU (`furthest_point_order`).
+        fps: Furthest point sampling backend. `auto` takes torch_cluster or else triton on CUDA, quickfps on the CPU,
+            and a slow torch loop if these are not installed (`furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
             layer. `lean` folds the attention to and from points (`lagem.models.queries.decoder`), and recomputes in
             the backward pass everything that takes no matrix product. It needs about half the memory of `plain`, and

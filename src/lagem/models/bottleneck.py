@@ -40,7 +40,8 @@ class StandardisedBottleneck(nn.Module):
             generators: Unused; this bottleneck draws nothing.
 
         Returns:
-            (B, M, D) latents Z_i, with zero mean and unit variance over the last axis, and None instead of a KL term.
+            (B, M, D) latents Z_i, which have zero mean and unit variance over the last axis; and None, because there is
+            no KL term.
         """
         return standardise(self.down(features)), None
 

@@ -19,9 +19,9 @@ from lagem.models.condition import ConditionEmbedding
 
 
 class DenoiserBlock(nn.Module):
-    """A block of adaptive self attention, cross attention to the condition if there is one, and feed-forward.
+    """A block of adaptive residual layers: self attention, cross attention to the condition, and feed-forward.
 
-    All three layers are residual.
+    Without a condition, there is no cross attention.
 
     Args:
         width: C, the number of channels.

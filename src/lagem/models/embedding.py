@@ -4,7 +4,7 @@ One embedding serves the encoder's points, its anchors and the decoder's queries
 
 An embedded point is W e(p). The vector e(p) holds the sines and cosines of the point p, its coordinates and a 1; the
 matrix W holds the weight and bias. LayerNorm subtracts the mean over channels, which leaves W~ e(p), and divides by one
-number per point, 1 / r(p). With the weight gamma and bias beta of the LayerNorm, its output is N psi(p), with
+number per point, 1 / r(p). If the LayerNorm has weight gamma and bias beta, its output is N psi(p). Here
 psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. A linear map of that output can therefore be multiplied by N in
 advance, once for all points.
 
@@ -22,7 +22,9 @@ OCTAVES = 8  # as in the published weights
 
 
 class PointEmbedding(nn.Module):
-    """Embeds points by sines and cosines at the frequencies pi * 2^k, k = 0, 1, ..., and a linear map to C channels.
+    """Embeds points in C channels by a linear map of their coordinates, and of the sines and cosines of these.
+
+    The frequencies of the sines and cosines are pi * 2^k for k = 0, 1, ....
 
     Args:
         width: C, the number of channels of the result.
@@ -75,7 +77,7 @@ def centred_weight(embedding: PointEmbedding, dtype: torch.dtype) -> Tensor:
 
 
 def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> PointFeatures:
-    """Return the features of points, which are differentiable in points and weights, and float32 under autocast.
+    """Return the features of points, computed without autocast. Gradients reach the points and the weights.
 
     Args:
         embedding: The point embedding.
@@ -91,6 +93,9 @@ def point_features(embedding: PointEmbedding, points: Tensor, eps: float) -> Poi
 
 
 def normed_map(norm: nn.LayerNorm, directions: Tensor) -> Tensor:
-    """Return [gamma * directions | beta], (C, E + 1), for (C, E) directions. If these are W~, the result is N."""
+    """Return [gamma * directions | beta], (C, E + 1), for (C, E) directions.
+
+    With W~ as directions, this is the matrix N (see the top of this file).
+    """
     gamma, beta = norm.weight.to(directions.dtype), norm.bias.to(directions.dtype)
     return torch.cat([gamma.unsqueeze(1) * directions, beta.unsqueeze(1)], dim=1)

@@ -1,8 +1,8 @@
 """Training of the autoencoder (LaGeM §4.1, appendix E).
 
-The loss is the binary cross entropy on volume queries, half of them inside, plus 0.1 times that on near-surface queries
-(Eq. 15). The optimiser is AdamW, with one warm-up, a cosine schedule and clipped gradients. Options beyond this
-published recipe are off by default: Muon, local or anchored initial weights, and level dropout.
+The loss is the binary cross entropy on volume queries, half of which are inside, plus 0.1 times the same on
+near-surface queries (Eq. 15). The optimiser is AdamW, with one warm-up, a cosine schedule and clipped gradients.
+Options beyond this published recipe are off by default: Muon, local or anchored initial weights, and level dropout.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,8 +55,8 @@ class AutoencoderModule(RecipeModule):
             tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend. `auto` chooses among installed backends: torch_cluster, then triton, on
-            CUDA, and quickfps on the CPU.
+        fps: Furthest point sampling backend. `auto` takes torch_cluster or else triton on CUDA, quickfps on the CPU,
+            and a slow torch loop if these are not installed.
         step: How a training step is computed; all ways give the same result up to rounding. `lean` takes about half the
             memory of `plain`, and less time. `leanest` takes about a quarter of the memory, and about the same time.
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, which takes the least
@@ -136,7 +136,7 @@ class AutoencoderModule(RecipeModule):
         return self.mean_loss(batch.ids, losses)
 
     def validation_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        """Log the loss, and the IoU over queries of which half are inside, as means over shapes."""
+        """Log two means over shapes: the loss, and the IoU on volume queries, half of which are inside."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
@@ -239,8 +239,8 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """Return what must be equal for networks to use the same weights: width, skip, and the levels but for num_latents.
+    """Return what must be equal for networks to use the same weights.
 
-    Octaves are compared separately.
+    These are the width, the skip, and the levels apart from their num_latents. Octaves are compared separately.
     """
     return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip

@@ -153,7 +153,7 @@ class CascadeStageModule(RecipeModule):
         return self.mean_loss(batch.ids, self.loss(self.denoiser, latents, generators=generators, **given))
 
     def validation_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """Log the losses at fixed noise levels, `loss_sigma_1` at the lowest; every validation has the same noise."""
+        """Log the losses at fixed noise levels (`loss_sigma_1` at the lowest); all validations use the same noise."""
         self._evaluate(batch, "val")
 
     def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:

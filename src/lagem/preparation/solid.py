@@ -103,7 +103,7 @@ def surface_error(source: Mesh, result: Mesh, rng: np.random.Generator) -> NDArr
 
 
 def own_solid(source: Mesh, rng: np.random.Generator) -> Solid | str:
-    """Return the solid that the surface of a mesh encloses, or the reason, as a text, why it encloses none.
+    """Return the solid that the surface of a mesh encloses, or a text that says why it encloses none.
 
     Args:
         source: The mesh, in its file's coordinates.

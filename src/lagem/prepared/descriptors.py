@@ -8,7 +8,7 @@ from lagem.prepared.shards import Shards
 from lagem.randomness import sample_generator
 
 PROBES = 64
-COMPARED_POINTS = 16_384  # most points of a surface that are used
+COMPARED_POINTS = 16_384  # maximum number of points of a surface that are used
 
 
 def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -15,8 +15,8 @@ from lagem.prepared.shards import Shards, unread_splits
 from lagem.randomness import sample_generator
 from lagem.storage.csv_table import write_csv
 
-LISTED = 30  # most shapes listed on the terminal, those with most suspicions first; inspection.csv lists all
-PICTURED, COLUMNS = 24, 8  # most shapes on a picture, and the number of shapes in a row of it
+LISTED = 30  # maximum number of shapes on the terminal, those with most suspicions first; inspection.csv lists all
+PICTURED, COLUMNS = 24, 8  # maximum number of shapes on a picture, and of shapes in one of its rows
 PICTURE_SIZE = 220  # pixels along a side of one shape's picture
 SHAPE_COLUMNS = ["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"]
 COPY_COLUMNS = ["first", "first_split", "second", "second_split", "chamfer", "floor"]

@@ -78,8 +78,8 @@ def reconstruct_files(
 
     A file that cannot be reconstructed does not stop the others.
 
-    `up` is the axis that points up in inputs other than glTF files. A glb result is turned by it, so that the shape
-    stands in a viewer.
+    `up` is the axis that points up in inputs other than glTF files. A glb result is turned so that the shape stands
+    upright in a viewer.
 
     Yields:
         Each file with its result, or with the reason why it has none.

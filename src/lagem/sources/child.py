@@ -194,7 +194,7 @@ def serve(handle: int, parent: int) -> None:
 def memory_limited(memory: float) -> Iterator[None]:
     """Raise MemoryError inside the `with` if this process needs more memory than it has now plus `memory` bytes.
 
-    Without effect on systems other than Linux, which do not limit the address space of a process.
+    Does nothing on systems other than Linux, because they do not limit the address space of a process.
     """
     if math.isinf(memory) or sys.platform != "linux":
         yield

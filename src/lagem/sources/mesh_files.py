@@ -26,10 +26,10 @@ class MeshSource:
 def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: str | None = None) -> list[MeshSource]:
     """List the meshes of files, folders and manifests, sorted by id.
 
-    Folders are searched recursively, including linked folders; files with a hidden name or an unknown ending are
+    Folders are searched recursively, including linked folders; files with a hidden name or an unknown extension are
     skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__' and without the
-    ending, unless two paths differ only in the ending. Its category is the name of the folder that holds the file. A
-    manifest is a .csv file with the columns `file` (a path relative to the manifest) and `id`, and optionally
+    extension, unless two paths differ only in the extension. Its category is the name of the folder that holds the
+    file. A manifest is a .csv file with the columns `file` (a path relative to the manifest) and `id`, and optionally
     `category` and `split`; see `read_manifest`.
 
     Args:
@@ -84,8 +84,8 @@ def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders, including linked folders, and read each folder only once.
 
-    A link is printed and skipped if it leads to a folder that is read anyway, since its files would occur twice, or to
-    one that contains `folder`, since the search would never end.
+    A link is printed and skipped if its target is read anyway or contains `folder`. Otherwise, files would occur twice,
+    or the search would never end.
     """
     top = folder.resolve()
     read: set[Path] = set()

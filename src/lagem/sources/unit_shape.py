@@ -20,7 +20,7 @@ from lagem.geometry.sampling import sample_surface
 class UnitShape:
     """A mesh or a point cloud in the unit sphere.
 
-    name: Name of the file without its ending, or a general name for a shape that is not from a file.
+    name: Name of the file without its extension, or a general name for a shape that is not from a file.
     frame: The frame, which maps the source's coordinates to the unit sphere and back.
     surface: The mesh; None for a point cloud.
     draw: Function of `count` and a random generator that draws (count, 3) float64 points of the surface; from a point

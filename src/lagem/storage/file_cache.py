@@ -85,7 +85,8 @@ class FileCache:
         """Download a file, and return its locked copy.
 
         Returns:
-            None if the copy exists by now, or after waiting for room or for another process. The caller tries again.
+            The copy; None if the copy exists by now, or if this call has waited for room or for another process. If it
+            is None, the caller tries again.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")

@@ -2,7 +2,7 @@
 
 A folder may come from anybody. So a text in its index, shards, tables or cards may be `../../x` or `/etc/x`, and a file
 in it may be a symbolic link or a pipe. A name is accepted only if it leads to a regular file inside the same folder,
-also after all links are followed. Everything else is refused with a message of one line.
+even after all links are followed. Everything else is refused with a message of one line.
 """
 
 import os
@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-LONGEST = 200  # most bytes of an id or a name; a file name adds an ending to it
+LONGEST = 200  # most bytes of an id or a name; a file name is longer by its extension
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -42,7 +42,7 @@ def checked_name(text: object, source: str | Path, *, row: int | None = None) ->
     Args:
         text: The text that was read.
         source: The file that it was read from, for messages.
-        row: Its row in a table, from 1, or in a shard, from 0, for messages.
+        row: Its row, for messages: counted from 1 in a table, from 0 in a shard.
     """
     if isinstance(text, str) and is_plain(text):
         return text

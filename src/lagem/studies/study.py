@@ -128,7 +128,7 @@ class StartingShape:
 
     latents: (M_i, D_i), fine to coarse, on the CPU.
     decoded: mesh decoded from the latents, in the unit sphere; None if their field has no inside.
-    pictured: the mesh in the file if the file holds one, else `decoded`.
+    pictured: if the shape comes from a file that holds a mesh, this mesh; else `decoded`.
     """
 
     name: str

@@ -75,8 +75,8 @@ def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
 def _refuse(*arguments: object, **more: object) -> None:
     path = next((given for given in arguments if isinstance(given, str | Path)), "the checkpoint")
     raise ValueError(
-        f"{path}: refused, because DeepSpeed (or FSDP1, for a sharded checkpoint) would run code from it; resume with "
-        "DDP or --config experiments/layers/fsdp.yaml."
+        f"{path}: refused, because DeepSpeed would run code from any checkpoint, and FSDP1 from a sharded one. Resume "
+        "with FSDP2 (--config experiments/layers/fsdp.yaml) or, if the checkpoint is one file, with DDP."
     )
 
 
@@ -87,5 +87,6 @@ def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
             f"{type(callback).__name__} keeps a whole copy of the weights, but {type(strategy).__name__} shards them "
             "over the ranks. Remove the callback, or choose another strategy."
         )
-    # It warns of a `configure_model` that shards the network; ours does so only with strategies that are refused above.
+    # The callback warns of a `configure_model` that shards the network. Ours does so only with strategies that are
+    # refused above.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")

@@ -1,8 +1,8 @@
 """The fingerprint of an autoencoder: a short hash of its architecture and weights.
 
-Latent caches, stages and bundles record the fingerprint of the autoencoder that they were made with. If it is not that
-of the autoencoder in use, they are refused before anything is computed. A fingerprint does not depend on the kind of
-file or on the machine: a checkpoint and a safetensors file of the same weights have the same fingerprint.
+Latent caches, stages and bundles record the fingerprint of the autoencoder that they were made with. If the autoencoder
+in use has another fingerprint, they are refused before anything is computed. A fingerprint does not depend on the kind
+of file or on the machine: a checkpoint and a safetensors file of the same weights have the same fingerprint.
 """
 
 import hashlib

@@ -83,7 +83,8 @@ def values_of(content: bytes) -> Any:
     The result of a hostile file may contain itself, or the same object many times.
 
     Raises:
-        ValueError: If the pickle holds an instruction, or the name of a class, that an index does not need.
+        ValueError: If the pickle contains an instruction, a class, a function or a type of dict key that torch does not
+            need to write the index of a sharded checkpoint.
     """
     stack: list[Any] = []
     marks: list[int] = []
@@ -237,8 +238,8 @@ class _Index:
 def _fill(chunks: list[ChunkStorageMetadata], size: torch.Size) -> bool:
     """Return whether chunks fill a tensor without gap or overlap; torch would leave out what no chunk holds.
 
-    They do if their volumes add up, and of the corners of all chunks only those of the tensor occur an odd number of
-    times.
+    They do if their volumes add up to that of the tensor and, among the corners of all chunks, exactly the corners of
+    the tensor occur an odd number of times.
     """
     boxes = [tuple(zip(chunk.offsets, chunk.sizes, strict=False)) for chunk in chunks]
     if any(len(chunk.sizes) != len(size) or len(chunk.offsets) != len(size) for chunk in chunks):

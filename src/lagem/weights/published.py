@@ -41,7 +41,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
 def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
 ) -> Autoencoder:
-    """Build an autoencoder from a state dict in the published layout, whose `networks` run fine to coarse, from 0."""
+    """Build an autoencoder from a state dict in the published layout, in which `networks.0` is the finest level."""
     numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
     count = 1 + max(map(int, numbers), default=-1)
     if len(num_latents) != count:
@@ -63,7 +63,7 @@ def from_published_state(
 
 
 def _our_name(name: str, num_levels: int) -> str:
-    """Return the name in `Autoencoder` of a parameter, given its published name."""
+    """Translate the published name of a parameter to its name in `Autoencoder`."""
     rules: list[tuple[str, str]] = [
         (r"^point_embed\.mlp\.", "point_embedding.linear."),
         (r"^to_outputs\.", "to_logits."),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "generate new shapes with a cascade, of chosen categories if it is conditional on them"
+SUMMARY = "generate new shapes with a cascade; if it is conditional on categories, choose some of them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--latents",
         metavar="CACHE",
-        help="folder of `lagem encode` with real shapes, at most --count of each category, whose levels --keep takes",
+        help="folder of `lagem encode`; --keep takes levels of its shapes, at most --count shapes of each category",
     )
     add(
         "--keep",

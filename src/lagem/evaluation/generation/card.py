@@ -1,4 +1,7 @@
-"""The card of generated shapes: the files generation.csv, generation.json, and generation.md with the definitions."""
+"""The card of an evaluation of generated shapes.
+
+It consists of three files: generation.csv, generation.json, and generation.md, which also defines the scores.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -11,7 +11,7 @@ from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 
 @dataclass(frozen=True)
 class MatchedSets:
-    """The n references and n generated shapes that are compared, in the same order of categories, and all other shapes.
+    """The n references and n generated shapes that are compared, both in the same order of categories; and all others.
 
     groups: category of each of the n shapes of a set; empty strings if the samples have no category.
     more: generated shapes with a surface that are not among the n.
@@ -40,7 +40,7 @@ def indices_by_group(references: SurfaceSource, split: str, categories: set[str]
         categories: Categories of the samples.
 
     Raises:
-        ValueError: If no reference is in the split, or none has one of the categories.
+        ValueError: If the split has no reference, or no reference of the categories.
     """
     chosen = [index for index, other in enumerate(references.splits) if other in (split, EVERY_SPLIT)]
     if not chosen:

@@ -25,9 +25,9 @@ Matrix = NDArray[np.float64]
 class ChamferDistances:
     """Computes two Chamfer distances between two clouds, one from distances and one from squared distances.
 
-    Each is the mean from one cloud to the nearest points of the other, plus the mean in the other direction. The first
-    is `lagem.geometry.chamfer_distance`; the second is that of Achlioptas et al. 2018 and PointFlow. A pair of clouds
-    of 2,048 points takes about 4 ms.
+    Each is the mean from the points of one cloud to the nearest points of the other, plus the mean in the other
+    direction. The first is `lagem.geometry.chamfer_distance`; the second is that of Achlioptas et al. 2018 and
+    PointFlow. A pair of clouds of 2,048 points takes about 4 ms.
 
     Args:
         clouds: N clouds, (P, 3) each.
@@ -113,7 +113,7 @@ def pair_distances(
 
 
 def _distances_of(journal: Journal, row: int, count: int) -> Matrix:
-    """Return one row of a journal as a (count, number of distances) matrix; raises ValueError if it is not."""
+    """Return one row of a journal as a (count, number of distances) matrix; raises ValueError if it is damaged."""
     try:
         found = np.array(journal.values[str(row)], dtype=np.float64)
         if len(found) == count and (count == 0 or found.ndim == 2) and np.isfinite(found).all():

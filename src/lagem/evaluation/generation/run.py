@@ -151,7 +151,7 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
 def _distances(
     shapes: Sequence[JudgedShape], n: int, journals: dict[str, Path], *, points: int, emd_points: int, workers: int
 ) -> dict[str, list[Matrix]]:
-    """Return the distances, by name: Chamfer, and earth mover's if it is measured.
+    """Return the distances by name: Chamfer distances and, if they are measured, earth mover's distances.
 
     The first 2 n shapes, n references and n generated, are all compared with each other. The other generated shapes
     are compared with the references, by Chamfer distance only.

@@ -1,4 +1,4 @@
-"""The card of an evaluation of reconstructions: scores.csv, card.json and, with definitions, card.md."""
+"""The card of an evaluation of reconstructions: scores.csv, card.json, and card.md, which also defines the scores."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -83,7 +83,7 @@ class AutoencoderMethod:
         return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """Return a method with the same network that decodes the latents which `change` returns."""
+        """Return a method that uses the same network, but decodes the latents that `change` returns."""
         changed = copy.copy(self)
         changed._change = change
         return changed
@@ -116,7 +116,7 @@ class AutoencoderMethod:
 
 
 class RetrievalMethod:
-    """The baseline that returns the nearest training shape, given as its stored points and normals.
+    """The baseline that returns the nearest training shape, in the form of its stored points and normals.
 
     A network that scores lower does worse than a lookup in its training set. There is no IoU, because the training
     shape has no labels at the queries of the evaluated shape.

@@ -46,8 +46,8 @@ def evaluate(
     Args:
         weights: A checkpoint of `lagem fit`, or a safetensors file; None for the retrieval baseline, which returns the
             nearest training shape.
-        data: A folder of `lagem prepare`, whose stored surfaces and labels are the truth, or raw meshes, whose surfaces
-            are the truth; without labels there is no IoU.
+        data: A folder of `lagem prepare`, or raw meshes. The truth is the stored surfaces and labels, or the surfaces
+            of the meshes; meshes have no labels, so they give no IoU.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
         num_surface_points: N, the number of points given to the encoder; None takes the number used in training.

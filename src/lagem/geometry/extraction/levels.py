@@ -81,7 +81,7 @@ class Base:
 
 
 class Refined:
-    """A grid of 2R cells per side. It is known inside the coarser cells that `refine` was given, or reached from those.
+    """A grid of 2R cells per side. It is known inside the coarser cells that `refine` was given or reached.
 
     Args:
         coarser: The next coarser grid, of R cells per side.

@@ -40,7 +40,7 @@ class SparseGrid:
         self.base = Base(base)
         self._start, corners = _crossed(self.base)
         variation = float(np.median(np.ptp(corners, axis=1))) if len(corners) else 0.0
-        near = []  # for each grid, coarsest first: a corner whose logit is closer to 0 makes a cell nearly crossed
+        near = []  # for each grid, coarsest first: a cell is nearly crossed if the logit at a corner is closer to 0
         for number in range(doublings + 1):
             cells = self.base.cells << number
             near.append((MARGIN if cells >= 64 else COARSE_MARGIN) * variation * self.base.cells / cells)
@@ -73,8 +73,8 @@ class SparseGrid:
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
         """Return the crossed cells of the finest grid, padded with one layer of cells around the cube.
 
-        Each node of this layer gets a negative logit, computed from that of its neighbour on the cube's border. This
-        logit makes a surface that the border cuts off close at a distance of `BEYOND` cells outside the cube.
+        Each node of this layer gets a negative logit, computed from that of its neighbour on the cube's border. With
+        this logit, a surface that the border cuts off is closed `BEYOND` cells outside the cube.
 
         Returns:
             (K,) keys of the cells in the padded grid, and their (K, 8) corners, as `marching_cubes_of_cells` takes

@@ -21,11 +21,11 @@ class MeshError(ValueError):
 
 
 def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
-    """Check that a path leads to a regular file that is not empty, is not too large, and has one of the endings.
+    """Check that a path leads to a regular file that is not empty, is not too large, and has an accepted extension.
 
     Args:
         path: The path.
-        endings: The endings that are accepted.
+        endings: The file extensions that are accepted, such as `.ply`.
         what: What such files hold, for messages, such as `meshes`.
 
     Returns:
@@ -44,7 +44,7 @@ def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
         raise MeshError(f"{path}: {found}, but a file is needed; check the path.")
     ending, size = path.suffix.lower(), path.stat().st_size
     if ending not in endings:
-        raise MeshError(f"{path}: the ending `{path.suffix}` is unknown; {what} are read from {', '.join(endings)}.")
+        raise MeshError(f"{path}: the extension `{path.suffix}` is unknown; {what} are read from {', '.join(endings)}.")
     if size == 0:
         raise MeshError(f"{path}: is empty (0 bytes); fetch or save it again.")
     if size > MOST_BYTES[ending]:

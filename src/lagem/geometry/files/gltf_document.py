@@ -83,8 +83,9 @@ class Document:
         check_count(count, what)
         if count > max(MOST_COPIED, self._bytes):
             raise ValueError(
-                f"places {count} {what} by copies of {self._bytes} bytes of data, more than the limit of "
-                f"{max(MOST_COPIED, self._bytes)}; simplify it."
+                f"has at least {count} {what}, counted once for each place where a mesh is used; the limit for "
+                f"{self._bytes} bytes of data is {max(MOST_COPIED, self._bytes)}. Simplify its meshes, or place them "
+                "fewer times."
             )
 
     # Methods that read a field and check its type; `where` is the object that holds the field.
@@ -212,7 +213,7 @@ class Document:
                 _wrong("uri", uri, "the name of a buffer's file")
             if len(data) < declared:
                 raise ValueError(
-                    f"declares {declared} bytes in buffer {index}, but it has only {len(data)}; it was cut off."
+                    f"declares {declared} bytes in buffer {index}, but only {len(data)} were found; it was cut off."
                 )
             self._buffers[index] = data[:declared]
         return self._buffers[index]

@@ -169,7 +169,7 @@ def _table(path: Path) -> NDArray[np.float64]:
     text = decoded(path.read_bytes())
     rows = [row for line in lines_of(text) if (row := line.partition("#")[0].split())]
     if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
-        raise ValueError("is not a table with three or more columns, and the same number in each row; repair it.")
+        raise ValueError("is not a table of at least three columns, with equally many in each row; repair it.")
     return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)
 
 

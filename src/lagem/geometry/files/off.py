@@ -33,7 +33,7 @@ def read_off(path: Path) -> Polygons:
         )
     header = HEADER.match(first)
     if header is None:
-        raise ValueError("does not begin with `OFF`, so it is not an off file; check its ending.")
+        raise ValueError("does not begin with `OFF`, so it is not an off file; check its file extension.")
     # the counts are on the same line as `OFF`, or on the next line
     rest = first[header.end() :].split()
     rows = [rest, *lines[1:]] if rest else lines[1:]

@@ -58,7 +58,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
     """
     begin = re.match(rb"ply[ \t]*(\r?\n|\r)", data)
     if begin is None:
-        raise ValueError("does not begin with `ply`, so it is not a ply file; check its ending.")
+        raise ValueError("does not begin with `ply`, so it is not a ply file; check its file extension.")
     # if the first line ends with CR alone, so does the last line; an LF after it is the first byte of the data
     line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
     end = re.compile(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)").search(data, 0, MOST_HEADER)

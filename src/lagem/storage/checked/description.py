@@ -103,7 +103,7 @@ class Description:
         return [float(item) for item in found]
 
     def lists_of_numbers(self, field: str, *, length: int) -> list[list[float]]:
-        """Return `length` lists of finite numbers; the field must be a list of this many."""
+        """Return `length` lists of finite numbers; the field must hold exactly this many."""
         items = {f"{field}[{index}]": item for index, item in enumerate(self._list(field, length))}
         inner = Description(self.name, items, remedy=self._remedy, prefix=self._prefix)
         return [inner.numbers(name) for name in items]
