@@ -145,6 +145,8 @@ def test_an_experiment_for_other_devices_is_noted(profile_file, capsys):
         ({"gpus_per_node": -1}, "gpus_per_node is -1"),
         ({"environment": "module load x"}, "environment is 'module load x', but must be list"),
         ({"sbatch": {"qos": None}}, "sbatch is {'qos': None}"),
+        ({"hours": float("inf")}, "hours is inf, but must be above 0"),
+        ({"hours": float("nan")}, "hours is nan, but must be above 0"),
         ({"hours": 0.02}, "the job would be signalled to stop before it began"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
@@ -43,14 +44,31 @@ def test_no_flipped_bit_of_a_shard_changes_what_is_read(shard):
     assert accepted(shard, copies, content_of, whole.__eq__) < 20
 
 
-def test_a_shard_without_checksums_is_read(shard):
-    whole, content = content_of(shard), shard.read_bytes()
+def without_checksums(shard: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a shard again with these arrays, as earlier versions did."""
+    content = shard.read_bytes()
     words = json.loads(json.loads(content[8 : header_length(content)])["__metadata__"]["lagem"])
     del words["crc32"]
-    arrays = {name: array for name, array in load_file(shard).items() if not name.startswith("crc32.")}
-    shard.write_bytes(save(arrays, metadata={"lagem": json.dumps(words)}))
+    kept = {name: array for name, array in arrays.items() if not name.startswith("crc32.")}
+    shard.write_bytes(save(kept, metadata={"lagem": json.dumps(words)}))
+
+
+def test_a_shard_without_checksums_is_read(shard):
+    whole = content_of(shard)
+    without_checksums(shard, load_file(shard))
     assert content_of(shard) == whole
     assert not LatentShard(shard).has_checksums
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_latents_that_are_not_finite_are_refused(shard, value):
+    arrays = load_file(shard)
+    arrays["level_2"][1, 0, 0, 0] = value
+    without_checksums(shard, arrays)
+    opened = LatentShard(shard)
+    opened.latents(0, 0)
+    with pytest.raises(ValueError, match=f"level 2 of the latents of {opened.ids[1]} is not finite"):
+        opened.latents(1, 0)
 
 
 @pytest.mark.parametrize("verify", [False, True])

@@ -6,6 +6,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+MOST_HOURS = 100_000  # eleven years
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -46,6 +48,8 @@ class Profile:
                 raise ValueError(f"{name} is {getattr(self, name)}, but at least 1 is needed.")
         if self.gpus_per_node < 0:
             raise ValueError(f"gpus_per_node is {self.gpus_per_node}, but must not be negative.")
+        if not 0 < self.hours <= MOST_HOURS:
+            raise ValueError(f"hours is {self.hours:g}, but must be above 0 and at most {MOST_HOURS:,}.")
         if self.minutes * 60 <= self.signal_seconds:
             raise ValueError(
                 f"hours is {self.hours:g}, which is no longer than signal_seconds ({self.signal_seconds} s), so the "

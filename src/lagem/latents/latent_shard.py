@@ -125,13 +125,15 @@ class LatentShard:
         """Return the latents of one subset of a shape: for each level i, (M_i, D_i), fine to coarse.
 
         Raises:
-            ValueError: If the latents do not match their checksums.
+            ValueError: If the latents do not match their checksums, or are not finite.
         """
         found, run = [], row * self.subsets + subset
-        for level, runs in zip(self._levels, self._runs, strict=True):
+        for number, (level, runs) in enumerate(zip(self._levels, self._runs, strict=True), start=1):
             stored = level[row : row + 1, subset : subset + 1]
             if runs is not None and not runs.are_verified(run, run + 1):
                 runs.check(run, [stored], self.ids[row])
+            if not np.isfinite(stored).all():
+                raise self._about.damaged(f"level {number} of the latents of {self.ids[row]} is not finite")
             found.append(stored[0, 0].astype(np.float32))
         return found
 
