@@ -1,7 +1,6 @@
 """The weights that come with the package: small, plain data, and good for any mesh without naming them."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +14,7 @@ from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.metrics import chamfer_distance
 from lagem.geometry.sampling import sample_surface
-from lagem.pretrained import (
-    AUTOENCODERS,
-    CASCADES,
-    autoencoder_file,
-    cascade_folder,
-    pretrained_autoencoder,
-    pretrained_cascade,
-)
+from lagem.pretrained import AUTOENCODERS, CASCADES, pretrained_autoencoder, pretrained_cascade
 from lagem.weights.autoencoder import load_autoencoder
 from lagem.weights.fingerprint import fingerprint_of
 
@@ -51,34 +43,6 @@ def test_a_flipped_bit_of_their_weights_is_found(path, tmp_path):
     (tmp_path / "flipped.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match=r"flipped\.safetensors: damaged: array .* does not match its checksum"):
         load_autoencoder(tmp_path / "flipped.safetensors")
-
-
-def test_large_weights_are_named_unless_there_is_such_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert autoencoder_file("large") == pretrained_autoencoder("large")
-    (tmp_path / "large").mkdir()
-    assert autoencoder_file("large") == pretrained_autoencoder("large"), "a folder, as of results, is no weights"
-    (tmp_path / "large").rmdir()
-    (tmp_path / "large").touch()
-    assert autoencoder_file("large").resolve() == tmp_path / "large"
-    assert autoencoder_file("other.ckpt") == Path("other.ckpt")
-
-
-def test_a_folder_of_a_run_of_a_bundle_or_of_weights_is_named_like_its_file(tmp_path):
-    for folder, file in (
-        ("run", "checkpoints/last.ckpt"),
-        ("bundle", "autoencoder.safetensors"),
-        ("weights", "mine.safetensors"),
-    ):
-        (tmp_path / folder / file).parent.mkdir(parents=True)
-        (tmp_path / folder / file).touch()
-        assert autoencoder_file(tmp_path / folder) == tmp_path / folder / file
-    (tmp_path / "bundle" / "level_1.safetensors").touch()
-    assert autoencoder_file(tmp_path / "bundle") == tmp_path / "bundle" / "autoencoder.safetensors"
-    (tmp_path / "weights" / ".last.ckpt.0123456789abcdef.tmp.ckpt").touch()  # of a killed save
-    assert autoencoder_file(tmp_path / "weights") == tmp_path / "weights" / "mine.safetensors"
-    (tmp_path / "weights" / "others.safetensors").touch()
-    assert autoencoder_file(tmp_path / "weights") == tmp_path / "weights", "which of the two is not known"
 
 
 def test_the_large_weights_reconstruct_a_box_better_than_the_others(tmp_path):
@@ -135,16 +99,7 @@ def test_furniture_is_what_is_made_without_naming_a_cascade(tmp_path):
 def test_the_cascade_of_meshes_decodes_by_the_autoencoder_that_comes_with_the_package(tmp_path):
     assert not (pretrained_cascade("meshes") / "autoencoder.safetensors").exists()
     shipped, _ = load_autoencoder(pretrained_autoencoder())
-    assert {spec.autoencoder for spec in load_bundle(cascade_folder("meshes")).specs} == {fingerprint_of(shipped)}
+    assert {spec.autoencoder for spec in load_bundle(pretrained_cascade("meshes")).specs} == {fingerprint_of(shipped)}
     out = tmp_path / "out"
     main(["generate", "meshes", "--category", "vessel", "--count", "2", "--resolution", "32", "--output", str(out)])
     assert len(list(out.glob("*.ply"))) == 2
-
-
-def test_a_bundle_of_ones_own_comes_before_one_of_the_package_and_another_folder_does_not(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "meshes").mkdir()
-    assert cascade_folder("meshes") == pretrained_cascade("meshes")
-    (tmp_path / "meshes" / "cascade.json").touch()
-    assert cascade_folder("meshes").resolve() == tmp_path / "meshes"
-    assert cascade_folder("furniture") == pretrained_cascade("furniture")

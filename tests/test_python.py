@@ -50,17 +50,3 @@ def test_names_are_loaded_when_they_are_first_used():
 def test_a_wrong_guess_is_answered_with_the_right_calls(name):
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'. .*lagem.load_codec .*lagem.load_cascade"):
         getattr(lagem, name)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("furnitures", "there is no cascade 'furnitures': give 'furniture' or 'meshes', or the folder of a bundle"),
-        ("large", r"'large' is an autoencoder, not a cascade; load it with lagem.load_codec\('large'\)"),
-        (".", r"not a bundle of `lagem bundle` \(there is no cascade.json in it\)"),
-    ],
-)
-def test_a_name_without_a_cascade_is_answered_with_those_there_are(tmp_path, monkeypatch, name, expected):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=expected):
-        lagem.load_cascade(name)

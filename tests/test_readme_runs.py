@@ -33,9 +33,11 @@ SMALLER = [
 PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_points")
 LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--model.init_args.base_lr=0.25"]
 ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
+OF_THE_PACKAGE = [word for word in ON_SHARDS if word not in LONG_ENOUGH and not re.search("levels|width", word)]
+OF_THE_PACKAGE += ["--trainer.accelerator=cpu", "--trainer.precision=32-true", "--data.init_args.num_workers=0"]
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
 STAGE = [LEVELS_OPTION, "--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
-ON_LATENTS = [*STAGE, "--model.init_args.num_categories=1", "--data.init_args.batch_size=4"]
+ON_LATENTS = [*STAGE, "--data.init_args.batch_size=4"]
 SMOKE = {
     "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2", "--inside", "200"],
     "inspect": ["--judged", "5"],
@@ -96,7 +98,9 @@ def run(arguments: list[str], folder: Path) -> None:
 
 
 def smoke_of_training(verb: str, command: str) -> list[str]:
-    if "autoencoder/meshes" in command:
+    if "fine_tuned" in command:
+        smoke = OF_THE_PACKAGE
+    elif "autoencoder/meshes" in command:
         smoke = ON_SHARDS
     else:
         smoke = ON_LATENTS if "cascade" in command else ON_FURNITURE

@@ -182,20 +182,6 @@ def test_a_codec_is_loaded_by_a_file_or_the_folder_of_a_run(codec, tmp_path):
         assert (loaded.spec, loaded.fingerprint) == (codec.spec, codec.fingerprint)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("huge", "there are no weights 'huge': give 'autoencoder' or 'large', or the path"),
-        ("furniture", r"'furniture' is a cascade; load it with lagem.load_cascade\('furniture'\)"),
-        (".", "there are no weights '.'"),
-    ],
-)
-def test_a_name_without_weights_is_answered_with_those_there_are(tmp_path, monkeypatch, name, expected):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=expected):
-        load_codec(name)
-
-
 def test_the_written_mesh_reads_back_in_every_format(codec, box, tmp_path):
     mesh = codec.decode(codec.encode(box), resolution=16)
     for ending in ("ply", "obj", "stl", "glb"):

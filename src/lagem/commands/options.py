@@ -3,20 +3,20 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from lagem.pretrained import AUTOENCODERS, CASCADES, autoencoder_file
+from lagem.pretrained import AUTOENCODERS, CASCADES
 from lagem.storage.parts import Part
 
 if TYPE_CHECKING:
     from lagem.generation.settings import SamplerSettings
 
 WEIGHTS = (
-    "checkpoint of `lagem fit`, a safetensors file, the folder of a run, or weights that ship with the package: "
-    + ", ".join(AUTOENCODERS)
+    "checkpoint of `lagem fit`, a safetensors file, the folder of a run or of a bundle, or weights that ship with the "
+    f"package: {', '.join(AUTOENCODERS)}, or the autoencoder of {' or '.join(CASCADES)}"
 )
 
 
 def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, default: str | None = None) -> None:
-    """Add the argument for the autoencoder to use; its parsed value is a path.
+    """Add the argument for the autoencoder to use; a name or a path.
 
     Args:
         parser: Parser of the verb.
@@ -24,10 +24,10 @@ def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, defau
         default: Default of an option; None for a positional argument.
     """
     if default is None:
-        parser.add_argument(name, type=autoencoder_file, metavar="CKPT", help=WEIGHTS)
+        parser.add_argument(name, metavar="CKPT", help=WEIGHTS)
     else:
         text = f"{WEIGHTS} (default: {default})"
-        parser.add_argument(name, type=autoencoder_file, default=default, metavar="CKPT", help=text)
+        parser.add_argument(name, default=default, metavar="CKPT", help=text)
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from lagem.device import named_device
 from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
-from lagem.pretrained import AUTOENCODERS, CASCADES, cascade_folder, pretrained_autoencoder
+from lagem.pretrained import pretrained_autoencoder
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.atomic import new_folder, write_json
 from lagem.storage.checked.description import read_description
@@ -21,11 +21,10 @@ from lagem.storage.checked.digest import sha256_of
 from lagem.storage.names import checked_name, inside
 from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.named import AUTOENCODER, CONTENTS, cascade_folder
 from lagem.weights.stage import StageSpec, load_stage, save_stage
 
 FORMAT = "lagem-cascade-1"
-CONTENTS = "cascade.json"
-AUTOENCODER = "autoencoder.safetensors"
 
 
 class BundleError(ValueError):
@@ -38,8 +37,9 @@ def write_bundle(
     """Write a bundle, whole or not at all.
 
     Args:
-        autoencoder: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
-        stages: Weights of one stage for each level, in any order.
+        autoencoder: Name or path of the autoencoder, as `load_codec` takes it.
+        stages: For each level, the weights of one stage, in any order: a checkpoint of `lagem fit`, a safetensors
+            file, or the folder of a run.
         output: Folder to create.
         half: Store the weights as float16, which halves the size and changes samples in the last digits.
 
@@ -118,14 +118,7 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
     Raises:
         ValueError: If there is no such cascade, it is damaged, or the device cannot be used.
     """
-    folder = cascade_folder(name)
-    if str(name) in AUTOENCODERS and not folder.exists():
-        raise BundleError(f"{name!r} is an autoencoder, not a cascade; load it with lagem.load_codec({name!r}).")
-    if not folder.exists():
-        raise BundleError(
-            f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, or the folder of a bundle."
-        )
-    return load_bundle(folder).to(named_device(device))
+    return load_bundle(cascade_folder(name)).to(named_device(device))
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:

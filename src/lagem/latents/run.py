@@ -35,7 +35,7 @@ def encode_data(
     """Encode shapes into a latent cache.
 
     Args:
-        weights: A checkpoint of `lagem fit`, or a safetensors file.
+        weights: Name or path of the weights, as `load_codec` takes it.
         data: A folder that `lagem prepare` wrote, or `procedural:TRAIN+VAL`.
         output: Folder of the latent cache; an encoding that was started there is resumed.
         num_surface_points: Number of input points of the encoder; None for the number used in training.

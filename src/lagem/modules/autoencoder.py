@@ -62,9 +62,10 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, which takes the least
             memory.
         compile: Compile the network with torch.compile.
-        init_from: Weights to start from: a checkpoint of `lagem fit` or a safetensors file. Their architecture must be
-            the configured one, but it may differ in num_latents, on which no weight depends, and it may have more
-            octaves, of which the lowest are then used.
+        init_from: Weights to start from: a checkpoint of `lagem fit`, a safetensors file, the folder of a run, or the
+            name of weights in the package, such as `large`. Their architecture must be the configured one, but it may
+            differ in num_latents, on which no weight depends, and it may have more octaves, of which the lowest are
+            then used.
         on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
             message names the step and the shapes.
     """
@@ -90,7 +91,7 @@ class AutoencoderModule(RecipeModule):
         step: Step = "lean",
         checkpoint_activations: bool = False,
         compile: bool = False,
-        init_from: Path | None = None,
+        init_from: str | Path | None = None,
         on_non_finite: OnNonFinite = "stop",
     ) -> None:
         super().__init__(
@@ -220,12 +221,12 @@ class AutoencoderModule(RecipeModule):
             finest.append(rng.integers(2, self.num_levels + 1) if rng.random() < self.level_dropout else 1)
         return torch.tensor(finest, device=batch.surface_points.device)
 
-    def _start_from(self, path: Path) -> None:
-        given, spec = load_autoencoder(path)
+    def _start_from(self, name: str | Path) -> None:
+        given, spec = load_autoencoder(name)
         octaves = self.spec.octaves
         if _all_but_num_latents(spec) != _all_but_num_latents(self.spec) or spec.octaves < octaves:
             raise ValueError(
-                f"init_from {path}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
+                f"init_from {name}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
                 f"octaves {spec.octaves}) is not the one configured; only num_latents may differ, and fewer octaves "
                 "may be configured."
             )

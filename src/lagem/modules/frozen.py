@@ -22,11 +22,11 @@ class FrozenAutoencoder:
     can check that the latents fit.
 
     Args:
-        path: Weights of the autoencoder: a checkpoint of `lagem fit` or a safetensors file.
+        name: Name or path of the weights, as `load_codec` takes it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._autoencoder, spec = load_autoencoder(path)
+    def __init__(self, name: str | Path) -> None:
+        self._autoencoder, spec = load_autoencoder(name)
         self.levels: Sequence[LevelSpec] = spec.levels
         self.fingerprint = fingerprint_of(self._autoencoder)
         self.category_names: Sequence[str] = ()

@@ -24,7 +24,6 @@ from lagem.device import named_device
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import ExtractionMethod, QueryLogits, extract_surface
 from lagem.models.autoencoder import Autoencoder
-from lagem.pretrained import AUTOENCODERS, CASCADES, autoencoder_file
 from lagem.randomness import sample_generator
 from lagem.reconstruction.latents import Latents
 from lagem.sources.unit_shape import ShapeLike, unit_shape
@@ -164,17 +163,10 @@ def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> Shap
     Args:
         name: `autoencoder` or `large`, which ship with the package; a checkpoint of `lagem fit` or a safetensors file;
             or the folder of a run (which uses its checkpoints/last.ckpt), of a bundle, or with a single weights file.
+            A cascade stands for its autoencoder.
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:
         ValueError: If no weights are found under that name, or the device cannot be used.
     """
-    path = autoencoder_file(name)
-    if not path.is_file() and str(name) in CASCADES:
-        raise ValueError(f"{str(name)!r} is a cascade; load it with lagem.load_cascade({name!r}) and use its `codec`.")
-    if not path.is_file():
-        raise ValueError(
-            f"there are no weights {str(name)!r}: give {' or '.join(map(repr, AUTOENCODERS))}, or the path of a "
-            "checkpoint, a safetensors file or the folder of a run."
-        )
-    return ShapeCodec(*load_autoencoder(path)).to(named_device(device))
+    return ShapeCodec(*load_autoencoder(name)).to(named_device(device))

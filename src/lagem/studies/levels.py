@@ -93,7 +93,7 @@ class LevelScores:
 
 
 def study_levels(
-    weights: Path,
+    weights: str | Path,
     data: Path,
     output: Path,
     *,
@@ -107,7 +107,7 @@ def study_levels(
     """Score every variant of the latents on every shape, and write levels.json, levels.md and levels.png.
 
     Args:
-        weights: A checkpoint of `lagem fit`, or a safetensors file.
+        weights: Name or path of the weights, as `load_codec` takes it.
         data: A folder of `lagem prepare`.
         output: Folder of the results; a killed study with the same settings resumes there.
         split: Split of the prepared folder.

@@ -12,6 +12,7 @@ from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
+from lagem.weights.named import autoencoder_file
 
 FORMAT = "lagem-autoencoder-1"
 MOST_OCTAVES = 1_000  # the frequency 2^1024 exceeds float64
@@ -127,10 +128,11 @@ def save_autoencoder(
     write_weights(autoencoder, path, kind="autoencoder", description=spec.as_plain(), half=half)
 
 
-def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
-    """Read an autoencoder from a checkpoint of `lagem fit`, or from our safetensors file.
+def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
+    """Read an autoencoder. If a run averaged its weights, its checkpoints give the averaged weights.
 
-    If the run averaged its weights, the checkpoint gives the averaged weights.
+    Args:
+        name: Name or path of the weights, as `autoencoder_file` takes it.
 
     Returns:
         The network in evaluation mode, and its spec.
@@ -138,6 +140,7 @@ def load_autoencoder(path: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     Raises:
         WeightsError: If the file is absent, unreadable or of another kind.
     """
+    path = autoencoder_file(name)
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     try:
         spec = AutoencoderSpec.from_plain(file.description)

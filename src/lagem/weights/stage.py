@@ -9,6 +9,7 @@ from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
 from lagem.storage.checked.description import Description
 from lagem.weights.file import WeightsError, read_weights, write_weights
+from lagem.weights.named import stage_file
 
 FORMAT = "lagem-stage-1"
 
@@ -105,10 +106,11 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
     write_weights(backbone, path, kind="stage", description=spec.as_plain(), half=half)
 
 
-def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
-    """Read a stage from a checkpoint of `lagem fit`, or from our safetensors file.
+def load_stage(name: str | Path) -> tuple[Backbone, StageSpec]:
+    """Read a stage. If a run averaged its weights, its checkpoints give the averaged weights.
 
-    If the run averaged its weights, the checkpoint gives the averaged weights.
+    Args:
+        name: Path of the weights, as `stage_file` takes it.
 
     Returns:
         The network in evaluation mode, and its spec.
@@ -116,6 +118,7 @@ def load_stage(path: str | Path) -> tuple[Backbone, StageSpec]:
     Raises:
         WeightsError: If the file is absent, unreadable or of another kind.
     """
+    path = stage_file(name)
     file = read_weights(path, kind="stage", format=FORMAT)
     try:
         about = Description(str(path), file.description, remedy="fetch the file again, or give another")

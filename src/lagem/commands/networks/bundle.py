@@ -14,10 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_weights(parser, "autoencoder")
     add(
         "stages",
-        type=Path,
         nargs="+",
         metavar="STAGE",
-        help="checkpoints of stages, one for each level, in any order",
+        help="stages, one for each level, in any order: checkpoints, safetensors files, or folders of runs",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder to create")
     add(

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from lagem.commands import options
-from lagem.pretrained import autoencoder_file
 
 SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average over all shapes"
 RETRIEVAL = "retrieval"
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from lagem.evaluation.reconstruction.run import evaluate
     from lagem.evaluation.reconstruction.status import evaluation_status
 
-    weights = None if args.weights == RETRIEVAL else autoencoder_file(args.weights)
+    weights = None if args.weights == RETRIEVAL else args.weights
     if args.status:
         status = evaluation_status(
             weights,

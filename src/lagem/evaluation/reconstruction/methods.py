@@ -21,6 +21,7 @@ from lagem.prepared.shards import Shards
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.checked.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
+from lagem.weights.named import autoencoder_file
 
 # Takes the latents of all levels of a shape, fine to coarse, and the shape's id; returns latents to decode instead.
 ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]
@@ -48,7 +49,7 @@ class AutoencoderMethod:
     """An autoencoder that encodes and decodes the surface points of a shape.
 
     Args:
-        weights: A checkpoint of `lagem fit`, or a safetensors file.
+        weights: Name or path of the weights, as `load_codec` takes it.
         num_surface_points: N, the number of input points; None takes the number used in training.
         points: Number of points drawn on the result's surface.
         resolution: Number of cells along a side of the grid.
@@ -58,7 +59,7 @@ class AutoencoderMethod:
 
     def __init__(
         self,
-        weights: Path,
+        weights: str | Path,
         *,
         num_surface_points: int | None,
         points: int,
@@ -66,13 +67,14 @@ class AutoencoderMethod:
         device: str,
         seed: int,
     ) -> None:
-        self._codec = ShapeCodec(*load_autoencoder(weights)).to(named_device(device))
+        file = autoencoder_file(weights)
+        self._codec = ShapeCodec(*load_autoencoder(file)).to(named_device(device))
         self._points, self._resolution, self._seed = points, resolution, seed
         self._change: ChangeLatents | None = None
         self.num_surface_points = num_surface_points or self._codec.spec.num_surface_points
         self.head = ReconstructionHead(
-            weights=str(weights),
-            weights_sha256=sha256_of(weights),
+            weights=str(file),
+            weights_sha256=sha256_of(file),
             surface_points_given=self.num_surface_points,
             resolution=resolution,
         )

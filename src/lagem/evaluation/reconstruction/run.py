@@ -28,7 +28,7 @@ from lagem.storage.parts import Part, locked, status_line
 
 
 def evaluate(
-    weights: Path | None,
+    weights: str | Path | None,
     data: Path,
     output: Path,
     *,
@@ -44,8 +44,8 @@ def evaluate(
     """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
     Args:
-        weights: A checkpoint of `lagem fit`, or a safetensors file; None for the retrieval baseline, which returns the
-            nearest training shape.
+        weights: Name or path of the weights, as `load_codec` takes it; None for the retrieval baseline, which returns
+            the nearest training shape.
         data: A folder of `lagem prepare`, or raw meshes. The truth is the stored surfaces and labels, or the surfaces
             of the meshes; meshes have no labels, so they give no IoU.
         output: Folder of the card; a killed evaluation with the same settings resumes there.

@@ -11,10 +11,11 @@ from lagem.storage.checked.description import Description
 from lagem.storage.checked.digest import sha256_of
 from lagem.storage.journal import JOURNAL_REMEDY, read_journal
 from lagem.storage.parts import status_line
+from lagem.weights.named import autoencoder_file
 
 
 def evaluation_status(
-    weights: Path | None,
+    weights: str | Path | None,
     data: Path,
     output: Path,
     *,
@@ -34,7 +35,7 @@ def evaluation_status(
     if weights is None:
         wanted = replace(wanted, weights=NO_WEIGHTS)
     else:
-        sha256 = sha256_of(weights)
+        sha256 = sha256_of(autoencoder_file(weights))
         wanted = replace(wanted, weights_sha256=sha256, surface_points_given=num_surface_points, resolution=resolution)
     reasons = _reasons_by_id(output, wanted)
     refused = sum(bool(reasons.get(id)) for id in shapes.ids)

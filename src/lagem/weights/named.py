@@ -1,0 +1,95 @@
+"""The weights that a user names: a file, a folder, or weights that ship with the package.
+
+Every command, setting and function that takes weights takes these names. What is in the current folder comes before
+weights of the same name in the package.
+"""
+
+from pathlib import Path
+
+from lagem.pretrained import AUTOENCODERS, CASCADES, pretrained_autoencoder, pretrained_cascade
+from lagem.weights.file import WeightsError
+
+CONTENTS = "cascade.json"
+AUTOENCODER = "autoencoder.safetensors"
+LAST = Path("checkpoints", "last.ckpt")
+
+
+def autoencoder_file(name: str | Path) -> Path:
+    """Return the file of the autoencoder that a user names.
+
+    Args:
+        name: A checkpoint of `lagem fit` or a safetensors file; the folder of a run (for its checkpoints/last.ckpt), of
+            a bundle, or with a single file of weights; or one of `AUTOENCODERS` or `CASCADES`, of which a cascade
+            stands for its autoencoder.
+
+    Raises:
+        WeightsError: If there are no such weights.
+    """
+    path = Path(name)
+    if _is_no_folder(path):
+        return path
+    if found := _in_folder(path, LAST, Path(AUTOENCODER)):
+        return found
+    if str(name) in AUTOENCODERS:
+        return pretrained_autoencoder(str(name))
+    if str(name) in CASCADES:
+        own = pretrained_cascade(str(name)) / AUTOENCODER
+        return own if own.exists() else pretrained_autoencoder()
+    names = ", ".join((*AUTOENCODERS, *CASCADES))
+    raise _no_weights(path, f"a checkpoint, a safetensors file, the folder of a run, or one of {names}")
+
+
+def stage_file(name: str | Path) -> Path:
+    """Return the file of the stage that a user names.
+
+    Args:
+        name: A checkpoint of `lagem fit` or a safetensors file; or the folder of a run, or with a single file of
+            weights.
+
+    Raises:
+        WeightsError: If there are no such weights.
+    """
+    path = Path(name)
+    if _is_no_folder(path):
+        return path
+    if found := _in_folder(path, LAST):
+        return found
+    raise _no_weights(path, "a checkpoint, a safetensors file, or the folder of a run")
+
+
+def cascade_folder(name: str | Path) -> Path:
+    """Return the folder of the cascade that a user names: a folder of `lagem bundle`, or one of `CASCADES`.
+
+    Raises:
+        WeightsError: If there is no such cascade.
+    """
+    path = Path(name)
+    if str(name) in CASCADES and not (path / CONTENTS).exists():
+        return pretrained_cascade(str(name))
+    if path.exists():
+        return path
+    if str(name) in AUTOENCODERS:
+        raise WeightsError(f"{str(name)!r} is an autoencoder, not a cascade; load it with lagem.load_codec({name!r}).")
+    raise WeightsError(
+        f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, or the folder of a bundle."
+    )
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Return whether something that is no folder has this path; a pipe or a device is refused when it is read."""
+    return path.exists() and not path.is_dir()
+
+
+def _in_folder(folder: Path, *known: Path) -> Path | None:
+    """Return the first of the known files that a folder holds, else its only file of weights."""
+    for file in known:
+        if (folder / file).is_file():
+            return folder / file
+    found = [*folder.glob("[!.]*.safetensors"), *folder.glob("[!.]*.ckpt")]
+    return found[0] if len(found) == 1 else None
+
+
+def _no_weights(path: Path, choices: str) -> WeightsError:
+    if path.is_dir():
+        return WeightsError(f"{path}: the folder holds no weights, or several; give the file.")
+    return WeightsError(f"{path}: there is no such file, and no weights of this name; give {choices}.")
