@@ -34,12 +34,12 @@ class ExportSamples(Callback):
     """Write samples of a stage, given the true latents of the coarser levels.
 
     A validation writes latents to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors`. Outside a fit, this name
-    has `validate` in place of `step_<k>`. `predict` writes latents to `<run>/predictions/`. If the stage has
-    `model.init_args.autoencoder`, meshes in the source's coordinates are written next to the latents as
-    `<id>.<format>`. A validation then also writes the picture `<run>/samples/step_<k>.png`, which shows each shape
-    twice: decoded from its true latents, and with the sampled latents of this level. The picture is also logged to
-    TensorBoard and W&B, and the sampled meshes (in the unit sphere) to W&B. Sampling a batch takes 35 evaluations of
-    the network.
+    has `validate` in place of `step_<k>`. `predict` writes latents to `<run>/predictions/`. If the stage has an
+    autoencoder (`model.init_args.autoencoder`, or that of the latent cache), meshes in the source's coordinates are
+    written next to the latents as `<id>.<format>`. A validation then also writes the picture
+    `<run>/samples/step_<k>.png`, which shows each shape twice: decoded from its true latents, and with the sampled
+    latents of this level. The picture is also logged to TensorBoard and W&B, and the sampled meshes (in the unit
+    sphere) to W&B. Sampling a batch takes 35 evaluations of the network.
 
     Args:
         every: Number of validations from one export to the next.

@@ -4,6 +4,9 @@ The cache holds the latents of several random subsets of each shape's points. A 
 subset, drawn anew in every epoch.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ class LatentDataModule(StreamDataModule):
     `setup` sets these attributes:
     levels: Sizes of the autoencoder's levels, fine to coarse.
     fingerprint: Fingerprint of the autoencoder.
+    autoencoder_file: Yields the path of the autoencoder's weights in a `with` block; see `LatentCache`.
     category_names: Names of the categories in use, sorted. The index of a category is its position in this list.
     num_categories: Number of categories in use if the condition is the category, else None.
     condition_dim: Number of channels of the condition if it is an embedding, else None.
@@ -35,6 +39,7 @@ class LatentDataModule(StreamDataModule):
 
     levels: tuple[LevelSpec, ...]
     fingerprint: str
+    autoencoder_file: Callable[[], AbstractContextManager[Path | None]]
     category_names: list[str]
     num_categories: int | None
     condition_dim: int | None
@@ -79,7 +84,7 @@ class LatentDataModule(StreamDataModule):
                 f"{self.root}: holds no shapes of the splits train, val or test (in the chosen categories, if any were "
                 "chosen); encode at least one of these splits, or choose other categories."
             )
-        self.levels, self.fingerprint = cache.levels, cache.fingerprint
+        self.levels, self.fingerprint, self.autoencoder_file = cache.levels, cache.fingerprint, cache.autoencoder_file
         self.category_names = sorted(cache.categories.names[code] for code in np.unique(cache.categories.codes[used]))
         self.num_categories = self.condition_dim = None
         condition: dict[str, int] | Embeddings | None = None

@@ -92,11 +92,16 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
     assert named == str(path)
 
 
-@pytest.mark.parametrize("path", STAGES, ids=str)
-def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment(path):
+def levels_of_autoencoder(path: Path) -> list[dict]:
+    """The levels of the autoencoder's experiment of a stage."""
     name = AUTOENCODER_OF.get(path.parent.name, path.parent.name)
+    return model_of(Path("experiments", "autoencoder", f"{name}.yaml"))["levels"]
+
+
+@pytest.mark.parametrize("path", STAGES, ids=str)
+def test_a_stage_is_made_for_the_levels_of_its_autoencoders_experiment_or_those_of_its_data(path):
     stage = model_of(path)
-    assert stage["levels"] == model_of(Path("experiments", "autoencoder", f"{name}.yaml"))["levels"]
+    assert stage.get("levels", levels_of_autoencoder(path)) == levels_of_autoencoder(path)
     assert path.stem == f"level_{stage['level']}"
 
 
@@ -123,7 +128,7 @@ def test_an_experiment_can_go_on_from_the_checkpoint_of_its_first_part(path):
 @pytest.mark.parametrize("folder", sorted({path.parent for path in STAGES}), ids=str)
 def test_a_cascade_has_a_stage_for_each_level(folder):
     stages = [model_of(path) for path in sorted((ROOT / folder).glob("*.yaml"))]
-    assert [stage["level"] for stage in stages] == list(range(1, len(stages[0]["levels"]) + 1))
+    assert [stage["level"] for stage in stages] == list(range(1, len(levels_of_autoencoder(folder / "_")) + 1))
     for name in ("num_categories", "condition_dim"):
         assert len({stage.get(name) for stage in stages}) == 1
 
@@ -191,8 +196,8 @@ def shrunk(path: Path, folder: Path) -> dict:
         part.update({name: value for name, value in SMALLER.items() if name in part})
     for callback in trainer["callbacks"]:
         callback["init_args"].update(SMALLER_SCORES.get(callback["class_path"], {}))
-    for number, level in enumerate(reversed(model["levels"]), start=1):
-        level.update(num_latents=4**number, latent_dim=4, depth=min(level["depth"], 1))
+    if "levels" in model:
+        model["levels"] = smaller(model["levels"])
     if is_stage(path):
         data["init_args"]["root"] = str(folder.parent / "latents")
         if "num_categories" in model:
@@ -205,6 +210,15 @@ def shrunk(path: Path, folder: Path) -> dict:
     trainer.update(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", max_steps=2, val_check_interval=2)
     trainer.update(check_val_every_n_epoch=None, enable_progress_bar=False, default_root_dir=str(folder))
     return settings
+
+
+def smaller(levels: list[dict]) -> list[dict]:
+    """Levels of fewer and narrower latents."""
+    sizes = [4**number for number in range(len(levels), 0, -1)]
+    return [
+        {**level, "num_latents": size, "latent_dim": 4, "depth": min(level["depth"], 1)}
+        for level, size in zip(levels, sizes, strict=True)
+    ]
 
 
 PATHS = ("default_root_dir", "root", "init_from")
@@ -253,7 +267,7 @@ def small_run_of(tmp_path_factory) -> SmallRun:
         (folder / "small.yaml").write_text(yaml.safe_dump(settings))
         if is_stage(path):
             autoencoder = Autoencoder(
-                levels=[LevelSpec(**level) for level in settings["model"]["init_args"]["levels"]], width=64
+                levels=[LevelSpec(**level) for level in smaller(levels_of_autoencoder(path))], width=64
             )
             surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
             encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))

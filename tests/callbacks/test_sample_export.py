@@ -1,6 +1,7 @@
 """Exported samples are the stage's own, with names and frames, and exporting changes nothing of a training."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,15 +23,15 @@ from lagem.latents.cache import LatentCache
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.modules.stage import CascadeStageModule
 from lagem.samples import LatentBatch
-from lagem.weights.autoencoder import save_autoencoder
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Latents, with the weights of the autoencoder next to them."""
+    """Latents without the autoencoder, whose weights are next to the folder."""
     folder = tmp_path_factory.mktemp("cache")
-    save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
-    return small.make_cache(folder / "latents", small.make_autoencoder())
+    latents = small.make_cache(folder / "latents", small.make_autoencoder())
+    (latents / "autoencoder.safetensors").rename(folder / "autoencoder.safetensors")
+    return latents
 
 
 def data(cache: Path) -> LatentDataModule:
@@ -76,11 +77,16 @@ def test_predict_writes_each_sample_with_its_id_and_frame(cache, tmp_path):
     for id, (_, center, scale) in found.items():
         frame = held.frame(held.ids.index(id))
         assert np.array_equal(center, frame.center) and scale == frame.scale
-    assert not list(tmp_path.rglob("*.ply"))  # no autoencoder was named
+    assert not list(tmp_path.rglob("*.ply"))
 
 
-def test_a_named_autoencoder_gives_meshes_of_the_sampled_latents_and_a_picture(cache, tmp_path):
-    module = stage(autoencoder=cache.parent / "autoencoder.safetensors")
+@pytest.mark.parametrize("source", ["named", "in the cache"])
+def test_an_autoencoder_gives_meshes_of_the_sampled_latents_and_a_picture(cache, tmp_path, source):
+    weights = cache.parent / "autoencoder.safetensors"
+    module = stage(autoencoder=weights if source == "named" else None)
+    if source == "in the cache":
+        cache = shutil.copytree(cache, tmp_path / "latents")
+        shutil.copy(weights, cache)
     export = ExportSamples(num_shapes=6, resolution=16)  # a batch and a half
     trainer(tmp_path, export).validate(module, data(cache), verbose=False)
     folder = tmp_path / "samples" / "validate"

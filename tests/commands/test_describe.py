@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import small_cascade as small
 from lagem.cli import main
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
@@ -34,6 +35,20 @@ def test_a_stage_is_described_with_the_cost_of_an_evaluation(capsys):
     main(["describe", str(stage)])
     printed = capsys.readouterr().out
     assert "makes level 2, given one of 8 categories" in printed and "one evaluation" in printed
+
+
+def test_a_stage_that_takes_its_sizes_from_the_latents_is_described_with_them(capsys, tmp_path, monkeypatch):
+    stage = str(EXPERIMENTS / "cascade" / "meshes" / "level_2.yaml")
+    monkeypatch.setenv("LAGEM_LATENTS", str(tmp_path / "latents"))
+    with pytest.raises(SystemExit):
+        main(["describe", stage])
+    assert f"{tmp_path / 'latents'}: there is no such folder; encode shapes with" in capsys.readouterr().err
+    small.make_cache(tmp_path / "latents", small.make_autoencoder())
+    capsys.readouterr()
+    main(["describe", stage, "--json"])
+    assert [level["num_latents"] for level in json.loads(capsys.readouterr().out)["levels"]] == [16, 8, 4]
+    main(["describe", stage])
+    assert "given one of 8 categories" in capsys.readouterr().out
 
 
 def test_a_missing_file_is_one_line(capsys):

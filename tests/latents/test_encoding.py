@@ -10,6 +10,7 @@ from safetensors import safe_open
 from lagem.latents.cache import LatentCache
 from lagem.latents.encoding import EncodeSettings
 from lagem.latents.pipeline import encode
+from lagem.reconstruction.codec import load_codec
 from lagem.sources.augmentation import Augmentation
 from lagem.sources.surfaces import PreparedSurfaces
 from lagem.weights.fingerprint import fingerprint_of
@@ -53,6 +54,7 @@ def test_files_are_plain_and_as_documented(prepared, tmp_path, autoencoder):
     assert (header["format"], header["version"]) == ("lagem-latents", 1)
     assert header["fingerprint"] == fingerprint_of(autoencoder)
     assert [level["num_latents"] for level in header["levels"]] == [16, 4]
+    assert load_codec(tmp_path / "out").fingerprint == header["fingerprint"], "the autoencoder is in the folder"
     with (tmp_path / "out" / "index.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "category", "split", "shard", "row"]

@@ -1,6 +1,7 @@
 """Training of a stage: what its loss depends on, what it refuses, and that a run resumes as if undisturbed."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,12 @@ def data(cache: Path, *, condition: str = "category") -> LatentDataModule:
 
 
 def stage(level: int, **changes) -> CascadeStageModule:
-    """A stage of known weights whose output is not zero."""
+    """A stage of known weights, whose output is not zero if all its sizes are given."""
     torch.manual_seed(level)
     settings = {"levels": small.LEVELS, "width": 64, "depth": 1, "num_categories": 8, "base_lr": 0.064, **changes}
     module = CascadeStageModule(level=level, **settings)
-    torch.nn.init.normal_(module.denoiser.backbone.to_latents.weight, std=0.1)
+    if hasattr(module, "denoiser"):
+        torch.nn.init.normal_(module.denoiser.backbone.to_latents.weight, std=0.1)
     return module
 
 
@@ -111,11 +113,45 @@ def test_data_that_are_not_the_stages_are_refused(cache, tmp_path, changes, expe
         trainer(tmp_path).fit(stage(1, **changes), data(cache))
 
 
-def test_a_stage_without_a_condition_ignores_that_of_the_data(cache, tmp_path):
-    free = stage(1, num_categories=None)
-    assert validated(tmp_path, free, data(cache)) == validated(tmp_path, free, data(cache, condition="none"))
+@pytest.mark.parametrize("averaged", [False, True])
+def test_sizes_that_are_not_given_are_those_of_the_latents_and_give_the_same_weights(cache, tmp_path, averaged):
+    """Also if something else draws from torch's generator between construction and setup."""
+    given = stage(2)
+    torch.manual_seed(2)
+    taken = CascadeStageModule(level=2, width=64, depth=1, base_lr=0.064)
+    torch.rand(7)
+    torch.nn.init.zeros_(given.denoiser.backbone.to_latents.weight)
+    for module in (given, taken):
+        callbacks = [EMAWeightAveraging(decay=0.5)] if averaged else []
+        trainer(tmp_path, callbacks=callbacks).fit(module, data(cache))
+    assert taken.spec == given.spec == small.make_spec(2, small.make_autoencoder(), drop_condition=0.0)
+    for name, tensor in given.state_dict().items():
+        assert torch.equal(taken.state_dict()[name], tensor), name
+
+
+def test_latents_without_a_condition_make_an_unconditional_stage(cache, tmp_path):
+    free = stage(1, num_categories=None, levels=None)
+    trainer(tmp_path).fit(free, data(cache, condition="none"))
+    assert not free.spec.is_conditional and free.spec.category_names == ()
     with pytest.raises(ValueError, match=r"drop_condition 0.1 needs a condition to drop"):
-        stage(1, num_categories=None, drop_condition=0.1)
+        trainer(tmp_path).fit(stage(1, num_categories=None, drop_condition=0.1), data(cache, condition="none"))
+
+
+def test_samples_are_decoded_by_the_autoencoder_that_the_latents_came_with(cache, tmp_path):
+    shapes = first_batch(cache)
+    module, without = stage(1), stage(1)
+    trainer(tmp_path).fit(module, data(cache))
+    points = torch.rand(len(shapes), 5, 3)
+    fields = small.make_autoencoder().decode(shapes.latents)
+    torch.testing.assert_close(module.fields(shapes)(points), fields(points))
+    older = tmp_path / "older"
+    shutil.copytree(cache, older)
+    (older / "autoencoder.safetensors").unlink()  # as earlier versions of lagem wrote caches
+    trainer(tmp_path).fit(without, data(older))
+    assert without.fields(shapes) is None
+    save_autoencoder(small.make_autoencoder(1), older / "autoencoder.safetensors", num_surface_points=64)
+    with pytest.raises(ValueError, match=r"autoencoder.safetensors does not belong to this autoencoder"):
+        without.fields(shapes)
 
 
 def test_shapes_need_an_autoencoder(tmp_path):
@@ -141,8 +177,9 @@ def furniture() -> ProceduralDataModule:
 def test_shapes_are_encoded_in_the_step_by_weights_that_stay_as_they_are(tmp_path):
     network = small.make_autoencoder()
     save_autoencoder(network, tmp_path / "weights.safetensors", num_surface_points=64)
-    module = stage(1, autoencoder=tmp_path / "weights.safetensors")
+    module = stage(1, autoencoder=tmp_path / "weights.safetensors", levels=None)
     trainer(tmp_path, precision="bf16-mixed").fit(module, furniture())
+    assert module.spec.levels == network.levels
     source = furniture()
     batch = next(iter(source.train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -4,6 +4,8 @@ A shape is encoded several times, each time from another random sampling of its 
 and can be read separately.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from lagem.latents.latent_shard import LATENTS, LatentShard
 from lagem.levels import levels_from_plain
 from lagem.storage.file_cache import FileCache
 from lagem.storage.sharded_folder import ShardedFolder
+from lagem.weights.named import AUTOENCODER
 
 
 class LatentCache(ShardedFolder[LatentShard]):
@@ -45,6 +48,19 @@ class LatentCache(ShardedFolder[LatentShard]):
         """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)
+
+    @contextmanager
+    def autoencoder_file(self) -> Iterator[Path | None]:
+        """Yield the path of the autoencoder's weights, which must be read inside the `with` block.
+
+        It is None for a cache of an earlier version of lagem, which did not store the autoencoder.
+        """
+        with ExitStack() as held:
+            try:
+                path = held.enter_context(self.stored.held(AUTOENCODER))
+            except FileNotFoundError:
+                path = None
+            yield path
 
     def _open_latents(self, path: Path) -> LatentShard:
         shard = LatentShard(path)

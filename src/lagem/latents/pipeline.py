@@ -2,8 +2,8 @@
 
 The shapes are sorted by id and cut into runs of neighbours, each of which becomes a shard. A shard is named by its
 number and a hash of its ids, and is done once its file exists. Which clouds are encoded together depends on the run
-alone, so a resumed encoding writes the same bytes as an uninterrupted one. index.csv names the valid shards and is
-written last.
+alone, so a resumed encoding writes the same bytes as an uninterrupted one. The autoencoder is stored with its latents.
+index.csv names the valid shards and is written last.
 """
 
 import hashlib
@@ -26,7 +26,9 @@ from lagem.storage.names import check_own_folder, inside
 from lagem.storage.parts import Part, locked, status_line
 from lagem.storage.sharded_folder import damage_of, shard_name
 from lagem.storage.stored_folder import LocalFolder
+from lagem.weights.autoencoder import save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.named import AUTOENCODER
 
 SHAPES_PER_SHARD = 64
 COLUMNS = ["id", "category", "split", "shard", "row"]
@@ -91,6 +93,7 @@ def encode(
                 progress.update(task, refused=refused)
         if part is not None:
             return [shape for path, _ in own for shape in LatentShard(path).refused]
+        save_autoencoder(autoencoder, root / AUTOENCODER, num_surface_points=settings.num_surface_points)
         return write_index(root, [path.name for path, _ in planned])
 
 

@@ -6,9 +6,11 @@ the paper are off by default: dropped conditions for classifier-free guidance, a
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from lagem.diffusion.cascade import Cascade, Stage
@@ -44,20 +46,22 @@ class CascadeStageModule(RecipeModule):
     Args:
         level: Number of the level that this stage generates; 1 is the finest. The coarsest is generated from noise
             only.
-        levels: Levels of the autoencoder, fine to coarse, as in the experiment that trained it.
+        levels: Levels of the autoencoder, fine to coarse; None takes those of the latent cache or of `autoencoder`.
         width: Number of feature channels C of the denoiser, a multiple of 64; the paper has 768.
         depth: Number of blocks of the denoiser; the paper has 12 for ShapeNet and 24 for Objaverse-10k.
         num_categories: Number of categories, if the condition is a category.
         condition_dim: Number of channels of the condition, if it is an embedding. If neither this nor `num_categories`
-            is given, the stage is unconditional.
+            is given, the condition is that of the data: `data.init_args.condition` of a latent cache, and none for
+            shapes that are encoded in every step.
         drop_condition: Fraction of the shapes in each step that train without their condition; 0 as in the paper.
             Guidance needs more than 0, usually 0.1.
         max_coarser_sigma: Upper limit of the conditioning augmentation. Noise of up to this standard deviation is added
             to coarser latents, and the network receives the standard deviation as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
         p_std: Standard deviation of ln sigma.
-        autoencoder: Weights of the autoencoder. It encodes the shapes of an occupancy or procedural data module in
-            every step, and decodes samples for `ExportSamples`. Training on cached latents does not need it.
+        autoencoder: Weights of the autoencoder, named as for `init_from` of the autoencoder's training. It encodes the
+            shapes of an occupancy or procedural data module in every step, and decodes samples for `ExportSamples`.
+            None takes the autoencoder that the latent cache holds.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
         base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
             base_lr * (batch size * accumulation * ranks) / 256.
@@ -74,7 +78,7 @@ class CascadeStageModule(RecipeModule):
         self,
         *,
         level: int,
-        levels: Sequence[LevelSpec],
+        levels: Sequence[LevelSpec] | None = None,
         width: int = 768,
         depth: int = 12,
         num_categories: int | None = None,
@@ -83,7 +87,7 @@ class CascadeStageModule(RecipeModule):
         max_coarser_sigma: float = 0.0,
         p_mean: float = -1.2,
         p_std: float = 1.2,
-        autoencoder: Path | None = None,
+        autoencoder: str | Path | None = None,
         optimizer: OptimizerName = "adamw",
         base_lr: float = 1e-4,
         min_lr: float = 1e-6,
@@ -104,47 +108,49 @@ class CascadeStageModule(RecipeModule):
         self.loss = EDMLoss(
             p_mean=p_mean, p_std=p_std, drop_condition=drop_condition, max_coarser_sigma=max_coarser_sigma
         )
-        self.spec = StageSpec(
-            levels=check_levels(levels),
+        self._spec_with = partial(
+            StageSpec,
             level=level,
             width=width,
             depth=depth,
-            num_categories=num_categories,
-            condition_dim=condition_dim,
             drop_condition=drop_condition,
             max_coarser_sigma=max_coarser_sigma,
         )
-        if drop_condition and not self.spec.is_conditional:
-            raise ValueError(
-                f"drop_condition {drop_condition} needs a condition to drop, but the stage is unconditional. Set it to "
-                "0, or give num_categories or condition_dim."
-            )
-        self.denoiser = Denoiser(self.spec.backbone())
+        self._levels = None if levels is None else check_levels(levels)
+        self._num_categories, self._condition_dim = num_categories, condition_dim
+        self._random_state = torch.get_rng_state()
+        if self._levels is not None and (num_categories is not None or condition_dim is not None):
+            self._make_network(self._levels, num_categories, condition_dim)
         self._autoencoder = None if autoencoder is None else FrozenAutoencoder(autoencoder)
 
     @property
     def network(self) -> nn.Module:
-        """The denoiser."""
+        """The denoiser. Sizes that the arguments leave to the data are known after `setup`, which then makes it."""
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Raise a one-line error if the data's levels, autoencoder or condition differ from those of this stage."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        source: LatentSource = datamodule
-        if not hasattr(datamodule, "fingerprint"):
-            if self._autoencoder is None:
-                raise ValueError(
-                    "a stage trains on the latents of LatentDataModule, or on shapes that "
-                    f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
-                    "autoencoder is null. Change one of the two."
-                )
-            self._autoencoder.take_categories_from(datamodule)
-            source = self._autoencoder
-        elif self._autoencoder is not None:
-            check_fingerprint(self._autoencoder.fingerprint, source.fingerprint, f"the latent cache {datamodule.root}")
+        """Take the sizes that were not given from the data.
+
+        Raises:
+            ValueError: If the data's levels, autoencoder or condition differ from those that were given.
+        """
+        source = self._source()
+        if not hasattr(self, "denoiser"):
+            condition = self._num_categories, self._condition_dim
+            if condition == (None, None) and source is not self._autoencoder:
+                condition = source.num_categories, source.condition_dim
+            with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+                torch.set_rng_state(self._random_state)  # for the weights that the constructor would have drawn
+                self._make_network(source.levels if self._levels is None else self._levels, *condition)
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()
         self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
+
+    def configure_model(self) -> None:
+        """Shard the weights, as `RecipeModule` does. Lightning's weight averaging calls this before `setup`."""
+        if not hasattr(self, "denoiser"):
+            self.setup("fit")
+        super().configure_model()
 
     def training_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch (Eq. 10 in EDM's form)."""
@@ -190,12 +196,13 @@ class CascadeStageModule(RecipeModule):
 
         If `sampled` is given, it replaces the latents of this level.
         """
-        if self._autoencoder is None:
+        autoencoder = self._decoder()
+        if autoencoder is None:
             return None
         latents = list(self._encoded(batch).latents)
         if sampled is not None:
             latents[self.level - 1] = sampled
-        return self._autoencoder.decode(latents)
+        return autoencoder.decode(latents)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the stage's specification in plain types, so that the weights can be used without this module."""
@@ -205,6 +212,44 @@ class CascadeStageModule(RecipeModule):
         """Raise a one-line error if the checkpoint holds another stage."""
         if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
             raise ValueError(f"the checkpoint holds another stage: {differing}.")
+
+    def _make_network(self, levels: Sequence[LevelSpec], num_categories: int | None, condition_dim: int | None) -> None:
+        self.spec = self._spec_with(levels=tuple(levels), num_categories=num_categories, condition_dim=condition_dim)
+        if self.spec.drop_condition and not self.spec.is_conditional:
+            raise ValueError(
+                f"drop_condition {self.spec.drop_condition} needs a condition to drop, but the stage is unconditional. "
+                "Set it to 0, set data.init_args.condition, or give num_categories or condition_dim."
+            )
+        self.denoiser = Denoiser(self.spec.backbone())
+
+    def _source(self) -> LatentSource:
+        """Return what gives the latents: the data module of a latent cache, or the autoencoder that encodes shapes."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if hasattr(datamodule, "fingerprint"):
+            source: LatentSource = datamodule
+            if self._autoencoder is not None:
+                what = f"the latent cache {datamodule.root}"
+                check_fingerprint(self._autoencoder.fingerprint, source.fingerprint, what)
+            return source
+        if self._autoencoder is None:
+            raise ValueError(
+                "a stage trains on the latents of LatentDataModule, or on shapes that "
+                f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
+                "autoencoder is null. Change one of the two."
+            )
+        self._autoencoder.take_categories_from(datamodule)
+        return self._autoencoder
+
+    def _decoder(self) -> FrozenAutoencoder | None:
+        """Return the autoencoder; if none was given, the latent cache's, if it holds one."""
+        if self._autoencoder is None:
+            datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+            with datamodule.autoencoder_file() as file:
+                if file is not None:
+                    loaded = FrozenAutoencoder(file)
+                    check_fingerprint(self.fingerprint, loaded.fingerprint, f"the autoencoder {file}")
+                    self._autoencoder = loaded
+        return self._autoencoder
 
     def _evaluate(self, batch: LatentBatch | OccupancyBatch, stage: str) -> None:
         latents, given = self._inputs(batch)
@@ -235,7 +280,7 @@ def _check_source(spec: StageSpec, source: LatentSource) -> None:
     if tuple(source.levels) != spec.levels:
         raise ValueError(
             f"the latents have levels {list(source.levels)}, but the stage is configured for {list(spec.levels)}. "
-            "Copy the levels of the autoencoder's experiment to model.init_args.levels."
+            "Leave model.init_args.levels out, and the stage takes those of the latents."
         )
     for name in ("num_categories", "condition_dim"):
         wanted, found = getattr(spec, name), getattr(source, name)

@@ -48,6 +48,9 @@ def describe_experiment(config: Path) -> dict[str, Any]:
             f"{config}: only autoencoders and stages of a cascade can be described, but the model is "
             f"{settings.model.class_path}."
         )
+    is_stage = kind == "CascadeStageModule"
+    if is_stage:
+        _take_from_data(model, settings.data)
     levels = [level if isinstance(level, LevelSpec) else LevelSpec(**vars(level)) for level in model.levels]
     common = {
         "config": str(config),
@@ -64,7 +67,6 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     for name, size in sizes:
         if name in (*SIZES, "num_latents", "latent_dim") and size is not None and not 0 <= size <= MOST_SIZE:
             raise ValueError(f"{config}: {name} is {size:,}, but must be from 0 to {MOST_SIZE:,} here; choose another.")
-    is_stage = kind == "CascadeStageModule"
     blocks = model.depth if is_stage else sum(level.depth for level in levels)
     if blocks > MOST_BLOCKS:
         raise ValueError(
@@ -74,6 +76,25 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}
     except (RuntimeError, OverflowError) as error:  # torch raises them for sizes that no tensor can have
         raise ValueError(f"{config}: its sizes are too large to describe ({quoted(error)}); give others.") from error
+
+
+def _take_from_data(model: Any, data: Any) -> None:
+    """Put into the settings of a stage what it takes from its data, as its training does."""
+    from lagem.data_modules.latents import LatentDataModule
+    from lagem.weights.autoencoder import load_autoencoder
+
+    if data.class_path.rpartition(".")[2] == "LatentDataModule":
+        settings = data.init_args
+        has_condition = settings.condition == "none" or (model.num_categories, model.condition_dim) != (None, None)
+        if model.levels is not None and has_condition:
+            return
+        latents = LatentDataModule(root=settings.root, condition=settings.condition, categories=settings.categories)
+        latents.setup("fit")
+        if not has_condition:
+            model.num_categories, model.condition_dim = latents.num_categories, latents.condition_dim
+        model.levels = latents.levels if model.levels is None else model.levels
+    elif model.levels is None and model.autoencoder is not None:
+        model.levels = load_autoencoder(model.autoencoder)[1].levels
 
 
 def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: bool) -> dict[str, Any]:
