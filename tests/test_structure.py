@@ -90,7 +90,10 @@ MAY_IMPORT = {
 }
 WITHOUT_TRAINING = ("storage", "geometry", "models", "diffusion", "weights", "prepared", "procedural", "sources")
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
-HEAVY_OR_OPTIONAL = ("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils")
+HEAVY_OR_OPTIONAL = (
+    *("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils"),
+    "huggingface_hub",
+)
 TRITON_KERNEL = "lagem.models.furthest_points_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")
 READ_FOREIGN_MESHES = {

@@ -130,7 +130,7 @@ def test_a_bundle_is_not_written_over(files, bundle, capsys):
     assert {path: path.read_bytes() for path in bundle.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", ["autoencoder.safetensors", "level_1.safetensors", "level_3.safetensors"])
+@pytest.mark.parametrize("name", ["model.safetensors", "level_1.safetensors", "level_3.safetensors"])
 @pytest.mark.parametrize("damage", ["truncated", "altered", "removed"])
 def test_a_damaged_file_is_named_in_one_line(bundle, capsys, name, damage):
     content = bytearray((bundle / name).read_bytes())
@@ -142,34 +142,34 @@ def test_a_damaged_file_is_named_in_one_line(bundle, capsys, name, damage):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"format": "lagem-cascade-1"}', '{"format": "lagem-cascade-9"}']
+    "text", ["", "{", "[]", "{}", '{"format": "lagem-weights-1"}', '{"format": "lagem-weights-9"}']
 )
 def test_a_damaged_list_of_contents_is_named_in_one_line(bundle, capsys, text):
-    (bundle / "cascade.json").write_text(text)
-    assert str(bundle / "cascade.json") in read_refusal(capsys, bundle)
+    (bundle / "config.json").write_text(text)
+    assert str(bundle / "config.json") in read_refusal(capsys, bundle)
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
     absent, empty = tmp_path / "absent", tmp_path / "empty"
     empty.mkdir()
     assert f"there is no cascade '{absent}': give 'furniture' or 'meshes', or" in read_refusal(capsys, absent)
-    assert "there is no cascade.json in it" in read_refusal(capsys, empty)
-    assert "there is no cascade.json in it" in read_refusal(capsys, tmp_path)
+    assert "there is no config.json in it" in read_refusal(capsys, empty)
+    assert "there is no config.json in it" in read_refusal(capsys, tmp_path)
 
 
 def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, capsys):
-    contents = json.loads((bundle / "cascade.json").read_text())
+    contents = json.loads((bundle / "config.json").read_text())
     del contents["sha256"]["level_2.safetensors"]
-    (bundle / "cascade.json").write_text(json.dumps(contents))
+    (bundle / "config.json").write_text(json.dumps(contents))
     (bundle / "level_2.safetensors").unlink()
-    assert "cascade.json: lacks the sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
+    assert "config.json: lacks the sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
 
 
 def altered(bundle: Path, **changes: object) -> None:
     """Write entries of the contents anew; None removes one."""
-    contents = {**json.loads((bundle / "cascade.json").read_text()), **changes}
+    contents = {**json.loads((bundle / "config.json").read_text()), **changes}
     contents = {name: value for name, value in contents.items() if value is not None}
-    (bundle / "cascade.json").write_text(json.dumps(contents))
+    (bundle / "config.json").write_text(json.dumps(contents))
 
 
 def with_digests(bundle: Path) -> None:
@@ -183,14 +183,14 @@ def test_another_autoencoder_is_refused_although_its_sha256_is_right(files, tmp_
     bundle = tmp_path / "cascade"
     write(files, bundle, *options)
     load_bundle(bundle)
-    autoencoder, spec = load_autoencoder(bundle / "autoencoder.safetensors")
+    autoencoder, spec = load_autoencoder(bundle / "model.safetensors")
     if change == "another":
         autoencoder = small.make_autoencoder(seed=1)
     else:
         next(autoencoder.parameters()).data.view(-1)[0] += 0.25
     save_autoencoder(
         autoencoder,
-        bundle / "autoencoder.safetensors",
+        bundle / "model.safetensors",
         num_surface_points=spec.num_surface_points,
         half=bool(options),
     )
@@ -211,10 +211,10 @@ def test_a_stage_under_the_name_of_another_is_refused(bundle, capsys):
     assert "level_1.safetensors: this stage makes level 2, not 1" in read_refusal(capsys, bundle)
 
 
-@pytest.mark.parametrize("name", ["autoencoder.safetensors", "level_3.safetensors"])
+@pytest.mark.parametrize("name", ["model.safetensors", "level_3.safetensors"])
 @pytest.mark.parametrize("digest", [None, "", "0" * 64, 7])
 def test_a_part_without_its_sha256_is_refused(bundle, capsys, name, digest):
-    contents = json.loads((bundle / "cascade.json").read_text())["sha256"]
+    contents = json.loads((bundle / "config.json").read_text())["sha256"]
     contents[name] = digest
     altered(bundle, sha256={key: value for key, value in contents.items() if value is not None})
     assert name in read_refusal(capsys, bundle)
@@ -223,9 +223,9 @@ def test_a_part_without_its_sha256_is_refused(bundle, capsys, name, digest):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_part_whose_name_is_a_path_is_refused(bundle, tmp_path, capsys, name):
     (tmp_path / "x").write_bytes(b"")
-    contents = json.loads((bundle / "cascade.json").read_text())["sha256"]
+    contents = json.loads((bundle / "config.json").read_text())["sha256"]
     altered(bundle, sha256={**contents, name: sha256_of(tmp_path / "x")})
-    assert f"{bundle / 'cascade.json'}: " in (line := read_refusal(capsys, bundle))
+    assert f"{bundle / 'config.json'}: " in (line := read_refusal(capsys, bundle))
     assert "is not the name of a file" in line
 
 
@@ -244,7 +244,7 @@ def test_a_bundle_in_half_precision_without_the_fingerprint_of_what_it_stores_is
     write(files, tmp_path / "half", "--half")
     altered(tmp_path / "half", autoencoder_as_stored=None)
     line = read_refusal(capsys, tmp_path / "half")
-    assert f"{tmp_path / 'half' / 'cascade.json'}: lacks the field autoencoder_as_stored" in line
+    assert f"{tmp_path / 'half' / 'config.json'}: lacks the field autoencoder_as_stored" in line
     assert "make the bundle again" in line and "`lagem bundle --half`" in line
 
 
@@ -252,6 +252,35 @@ def test_a_bundle_in_half_precision_without_the_fingerprint_of_what_it_stores_is
 def test_the_cascades_that_ship_name_the_fingerprint_of_what_they_store(name):
     contents = json.loads((pretrained_cascade(name) / "cascade.json").read_text())
     assert load_bundle(pretrained_cascade(name)).codec.fingerprint == contents["autoencoder_as_stored"]
+
+
+def test_a_bundle_of_an_earlier_lagem_is_the_same_cascade(bundle, tmp_path):
+    older = Path(shutil.copytree(bundle, tmp_path / "older"))
+    altered(older, format="lagem-cascade-1", architecture=None)
+    (older / "config.json").rename(older / "cascade.json")
+    (older / "model.safetensors").rename(older / "autoencoder.safetensors")
+    contents = json.loads((older / "cascade.json").read_text())
+    contents["sha256"]["autoencoder.safetensors"] = contents["sha256"].pop("model.safetensors")
+    (older / "cascade.json").write_text(json.dumps(contents))
+    one, other = load_bundle(bundle), load_bundle(older)
+    assert (one.codec.fingerprint, one.specs) == (other.codec.fingerprint, other.specs)
+    (older / "autoencoder.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"autoencoder.safetensors: missing or damaged"):
+        load_bundle(older)
+
+
+def test_a_cascade_that_is_saved_is_the_bundle_of_its_files(bundle, files, tmp_path):
+    load_bundle(bundle).save(tmp_path / "again")
+    for path in bundle.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+    write(files, tmp_path / "half", "--half")
+    load_bundle(tmp_path / "half").save(tmp_path / "half again", half=True)
+    load_bundle(tmp_path / "half again")
+
+
+def test_a_folder_of_an_autoencoder_alone_is_no_cascade(files, tmp_path, capsys):
+    write(files[:1], tmp_path / "codec")
+    assert "config.json: holds an autoencoder without stages; load it with" in read_refusal(capsys, tmp_path / "codec")
 
 
 def test_a_stage_comes_back_from_its_file_as_it_was(tmp_path):

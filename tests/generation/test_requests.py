@@ -90,7 +90,7 @@ def test_all_leaves_out_categories_that_the_split_lacks(generate, tmp_path):
 def test_a_bundle_in_half_precision_takes_the_caches_of_both_its_autoencoders(tmp_path, cache):
     autoencoder, *stages = small.write_cascade(tmp_path)
     half = write_bundle(autoencoder, stages, tmp_path / "half", half=True)
-    rounded = small.make_cache(tmp_path / "rounded", load_autoencoder(half / "autoencoder.safetensors")[0])
+    rounded = small.make_cache(tmp_path / "rounded", load_autoencoder(half)[0])
     for name, latents in (("before", cache), ("after", rounded)):
         words = ["generate", str(half), "--category", "chair", "--latents", str(latents), "--keep", "3", "--steps", "2"]
         main([*words, "--resolution", "16", "--output", str(tmp_path / name)])

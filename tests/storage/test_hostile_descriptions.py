@@ -81,6 +81,9 @@ CACHE = written(
 )
 CARD = written("card.json", {"about": {"seed": 1}, "scores": [{"id": "a", "category": "b"}]})
 BUNDLE = written("cascade.json", {"format": "lagem-cascade-1", "autoencoder": "0", "sha256": {"a": "0"}})
+WEIGHTS = written(
+    "config.json", {"format": "lagem-weights-1", "autoencoder": "0", "architecture": {}, "sha256": {"a": "0"}}
+)
 SHARD_FIELDS = ["format", "version", "ids", "categories", "splits"]
 STAGE_FIELDS = ["levels", "level", "width", "depth", "drop_condition", "max_coarser_sigma", "category_names"]
 
@@ -122,6 +125,13 @@ KINDS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], Any], list[
         },
     ),
     "card": (CARD, "", lambda path: read_card(path.parent), ["about", "scores"], {"about": [{"a": {"a": 1}}]}),
+    "folder of weights": (
+        WEIGHTS,
+        "",
+        lambda path: load_bundle(path.parent),
+        ["format", "autoencoder", "architecture", "sha256"],
+        {"autoencoder": ["other"], "architecture": [{"a": {"a": 1}}]},
+    ),
     "bundle": (
         BUNDLE,
         "",

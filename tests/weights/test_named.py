@@ -31,8 +31,8 @@ def test_weights_of_the_package_are_named_unless_there_are_such_weights_here(her
     assert autoencoder_file("large") == pretrained_autoencoder("large")
     (here / "large").mkdir()
     assert autoencoder_file("large") == pretrained_autoencoder("large"), "a folder, as of results, is no weights"
-    (here / "large" / "model.safetensors").touch()
-    assert autoencoder_file("large") == Path("large", "model.safetensors")
+    (here / "large" / "mine.safetensors").touch()
+    assert autoencoder_file("large") == Path("large", "mine.safetensors")
     shutil.rmtree(here / "large")
     (here / "large").touch()
     assert autoencoder_file("large") == Path("large")
@@ -72,7 +72,7 @@ def test_a_folder_with_several_files_of_which_none_is_known_is_refused(here):
 def test_a_bundle_of_ones_own_comes_before_one_of_the_package_and_another_folder_does_not(here):
     (here / "meshes").mkdir()
     assert cascade_folder("meshes") == pretrained_cascade("meshes")
-    (here / "meshes" / "cascade.json").touch()
+    (here / "meshes" / "config.json").touch()
     assert cascade_folder("meshes") == Path("meshes")
     assert cascade_folder("furniture") == pretrained_cascade("furniture")
 
@@ -83,7 +83,7 @@ def test_a_bundle_of_ones_own_comes_before_one_of_the_package_and_another_folder
         (load_codec, "huge", "huge: there is no such file, and no weights of this name; .* autoencoder, large, furn"),
         (load_codec, ".", r"^\.: the folder holds no weights, or several"),
         (load_stage, "large", "large: there is no such file, .* give a checkpoint"),
-        (load_cascade, "furnitures", "there is no cascade 'furnitures': give 'furniture' or 'meshes', or the folder"),
+        (load_cascade, "furnitures", "there is no cascade 'furnitures': give 'furniture' or 'meshes', a folder"),
         (load_cascade, "large", r"'large' is an autoencoder, not a cascade; load it with lagem.load_codec\('large'\)"),
     ],
 )

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from lagem.generation.settings import SamplerSettings
 
 WEIGHTS = (
-    "checkpoint of `lagem fit`, a safetensors file, the folder of a run or of a bundle, or weights that ship with the "
-    f"package: {', '.join(AUTOENCODERS)}, or the autoencoder of {' or '.join(CASCADES)}"
+    "checkpoint of `lagem fit`, a safetensors file, the folder of a run or of `lagem bundle`, hf://OWNER/NAME on the "
+    f"Hugging Face Hub, or weights in the package: {', '.join(AUTOENCODERS)}, or the autoencoder of "
+    f"{' or '.join(CASCADES)}"
 )
 
 
@@ -37,7 +38,8 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=CASCADES[0],
         metavar="BUNDLE",
-        help=f"folder of `lagem bundle`, or a cascade that ships with the package: {', '.join(CASCADES)} "
+        help=f"folder of `lagem bundle`, hf://OWNER/NAME on the Hugging Face Hub, or a cascade in the package: "
+        f"{', '.join(CASCADES)} "
         "(default: %(default)s)",
     )
 

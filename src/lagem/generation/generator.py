@@ -11,6 +11,8 @@ Letters: B samples, M_i latents of level i with D_i channels, L levels, T condit
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -26,6 +28,8 @@ from lagem.models.bottleneck import standardise
 from lagem.models.denoiser import Backbone
 from lagem.randomness import sample_seed
 from lagem.reconstruction.codec import ShapeCodec
+from lagem.weights.hub import pushed
+from lagem.weights.saving import save_weights
 from lagem.weights.stage import StageSpec
 
 
@@ -80,6 +84,29 @@ class CascadedGenerator:
         for denoiser in self.denoisers:
             denoiser.to(device)
         return self
+
+    def save(self, folder: str | Path, *, half: bool = False) -> Path:
+        """Write a folder of weights, which `load_cascade` reads, and `load_codec` for its autoencoder.
+
+        Args:
+            folder: Folder to create.
+            half: Store the weights as float16, which halves the size and changes samples in the last digits.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: If the folder already exists.
+        """
+        stages = [(denoiser.backbone, spec) for denoiser, spec in zip(self.denoisers, self.specs, strict=True)]
+        return save_weights(self.codec.autoencoder, self.codec.spec, stages, folder, half=half)
+
+    def push_to_hub(self, name: str, *, half: bool = False, private: bool = False) -> str:
+        """Save a folder of weights to the Hugging Face Hub; `load_cascade("hf://owner/name")` reads it.
+
+        The arguments, the result and the errors are those of `ShapeCodec.push_to_hub`.
+        """
+        return pushed(partial(self.save, half=half), name, private=private)
 
     def generate(
         self,

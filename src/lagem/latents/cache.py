@@ -16,7 +16,7 @@ from lagem.latents.latent_shard import LATENTS, LatentShard
 from lagem.levels import levels_from_plain
 from lagem.storage.file_cache import FileCache
 from lagem.storage.sharded_folder import ShardedFolder
-from lagem.weights.named import AUTOENCODER
+from lagem.weights.named import OF_LATENTS
 
 
 class LatentCache(ShardedFolder[LatentShard]):
@@ -57,7 +57,7 @@ class LatentCache(ShardedFolder[LatentShard]):
         """
         with ExitStack() as held:
             try:
-                path = held.enter_context(self.stored.held(AUTOENCODER))
+                path = held.enter_context(self.stored.held(OF_LATENTS))
             except FileNotFoundError:
                 path = None
             yield path

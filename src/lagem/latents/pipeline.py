@@ -28,7 +28,7 @@ from lagem.storage.sharded_folder import damage_of, shard_name
 from lagem.storage.stored_folder import LocalFolder
 from lagem.weights.autoencoder import save_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
-from lagem.weights.named import AUTOENCODER
+from lagem.weights.named import OF_LATENTS
 
 SHAPES_PER_SHARD = 64
 COLUMNS = ["id", "category", "split", "shard", "row"]
@@ -93,7 +93,7 @@ def encode(
                 progress.update(task, refused=refused)
         if part is not None:
             return [shape for path, _ in own for shape in LatentShard(path).refused]
-        save_autoencoder(autoencoder, root / AUTOENCODER, num_surface_points=settings.num_surface_points)
+        save_autoencoder(autoencoder, root / OF_LATENTS, num_surface_points=settings.num_surface_points)
         return write_index(root, [path.name for path, _ in planned])
 
 

@@ -11,7 +11,7 @@ Letters: N points, L levels, M_i latents of level i with D_i channels.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +29,8 @@ from lagem.reconstruction.latents import Latents
 from lagem.sources.unit_shape import ShapeLike, unit_shape
 from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder
 from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.hub import pushed
+from lagem.weights.saving import save_weights
 
 
 class ShapeCodec:
@@ -61,6 +63,38 @@ class ShapeCodec:
     def fingerprint(self) -> str:
         """Fingerprint of the autoencoder, which is stored with its latents."""
         return fingerprint_of(self.autoencoder)
+
+    def save(self, folder: str | Path, *, half: bool = False) -> Path:
+        """Write a folder of weights, which `load_codec` reads: config.json, model.safetensors and a card, README.md.
+
+        Args:
+            folder: Folder to create.
+            half: Store the weights as float16, which halves the size and changes results in the last digits. Latents of
+                this codec then do not belong to the codec in the folder.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: If the folder already exists.
+        """
+        return save_weights(self.autoencoder, self.spec, [], folder, half=half)
+
+    def push_to_hub(self, name: str, *, half: bool = False, private: bool = False) -> str:
+        """Save a folder of weights to the Hugging Face Hub; `load_codec("hf://owner/name")` reads it.
+
+        Args:
+            name: Repository, as `owner/name`; it is created if it does not exist. A card that it already has is kept.
+            half: Store the weights as float16, as in `save`.
+            private: Whether a new repository is private.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            ValueError: If the package huggingface_hub is missing, or the upload fails.
+        """
+        return pushed(partial(self.save, half=half), name, private=private)
 
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
         """Return the latents of a shape, with its frame.
@@ -162,8 +196,9 @@ def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> Shap
 
     Args:
         name: `autoencoder` or `large`, which ship with the package; a checkpoint of `lagem fit` or a safetensors file;
-            or the folder of a run (which uses its checkpoints/last.ckpt), of a bundle, or with a single weights file.
-            A cascade stands for its autoencoder.
+            a folder that `save` or `lagem bundle` wrote, of a run (for its checkpoints/last.ckpt), of latents, or with
+            a single weights file; or `hf://owner/name`, a folder of weights on the Hugging Face Hub. A cascade stands
+            for its autoencoder.
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The weights that a user names: a file, a folder, or weights that ship with the package.
+"""The weights that a user names: a file, a folder, a repository of the Hub, or weights that ship with the package.
 
 Every command, setting and function that takes weights takes these names. What is in the current folder comes before
 weights of the same name in the package.
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lagem.pretrained import AUTOENCODERS, CASCADES, pretrained_autoencoder, pretrained_cascade
 from lagem.weights.file import WeightsError
+from lagem.weights.folder import WeightsFolder, is_weights_folder
+from lagem.weights.hub import fetched, is_on_hub
 
-CONTENTS = "cascade.json"
-AUTOENCODER = "autoencoder.safetensors"
+OF_LATENTS = "autoencoder.safetensors"  # name of the autoencoder's file in a latent cache
 LAST = Path("checkpoints", "last.ckpt")
 
 
@@ -18,25 +19,26 @@ def autoencoder_file(name: str | Path) -> Path:
     """Return the file of the autoencoder that a user names.
 
     Args:
-        name: A checkpoint of `lagem fit` or a safetensors file; the folder of a run (for its checkpoints/last.ckpt), of
-            a bundle, or with a single file of weights; or one of `AUTOENCODERS` or `CASCADES`, of which a cascade
-            stands for its autoencoder.
+        name: A checkpoint of `lagem fit` or a safetensors file; a folder of weights, or the folder of a run (for its
+            checkpoints/last.ckpt), of latents, or with a single file of weights; `hf://owner/name`; or one of
+            `AUTOENCODERS` or `CASCADES`. A cascade stands for its autoencoder.
 
     Raises:
         WeightsError: If there are no such weights.
     """
-    path = Path(name)
+    path = fetched(name) if is_on_hub(name) else Path(name)
     if _is_no_folder(path):
         return path
-    if found := _in_folder(path, LAST, Path(AUTOENCODER)):
+    if is_weights_folder(path):
+        return WeightsFolder(path).autoencoder()
+    if found := _in_folder(path, LAST, Path(OF_LATENTS)):
         return found
     if str(name) in AUTOENCODERS:
         return pretrained_autoencoder(str(name))
     if str(name) in CASCADES:
-        own = pretrained_cascade(str(name)) / AUTOENCODER
-        return own if own.exists() else pretrained_autoencoder()
+        return WeightsFolder(pretrained_cascade(str(name))).autoencoder()
     names = ", ".join((*AUTOENCODERS, *CASCADES))
-    raise _no_weights(path, f"a checkpoint, a safetensors file, the folder of a run, or one of {names}")
+    raise _no_weights(path, f"a checkpoint, a safetensors file, a folder, hf://OWNER/NAME, or one of {names}")
 
 
 def stage_file(name: str | Path) -> Path:
@@ -58,20 +60,24 @@ def stage_file(name: str | Path) -> Path:
 
 
 def cascade_folder(name: str | Path) -> Path:
-    """Return the folder of the cascade that a user names: a folder of `lagem bundle`, or one of `CASCADES`.
+    """Return the folder of the cascade that a user names.
+
+    Args:
+        name: A folder of weights, `hf://owner/name`, or one of `CASCADES`.
 
     Raises:
         WeightsError: If there is no such cascade.
     """
-    path = Path(name)
-    if str(name) in CASCADES and not (path / CONTENTS).exists():
+    path = fetched(name) if is_on_hub(name) else Path(name)
+    if str(name) in CASCADES and not is_weights_folder(path):
         return pretrained_cascade(str(name))
     if path.exists():
         return path
     if str(name) in AUTOENCODERS:
         raise WeightsError(f"{str(name)!r} is an autoencoder, not a cascade; load it with lagem.load_codec({name!r}).")
     raise WeightsError(
-        f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, or the folder of a bundle."
+        f"there is no cascade {str(name)!r}: give {' or '.join(map(repr, CASCADES))}, a folder that lagem saved, or "
+        "hf://OWNER/NAME."
     )
 
 

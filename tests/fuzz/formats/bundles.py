@@ -30,7 +30,7 @@ def sound() -> Files:
 def rehashed(files: Files, rng: Generator) -> Files:
     """Most often the hashes of the damaged files, as somebody would write them who changed a bundle on purpose."""
     files = unchecked(files, rng)
-    contents = files.get("cascade/cascade.json")
+    contents = files.get("cascade/config.json")
     if contents is None or rng.random() < 0.3:
         return files
     with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -38,7 +38,7 @@ def rehashed(files: Files, rng: Generator) -> Files:
         for name in list(tree["sha256"]):
             if f"cascade/{name}" in files:
                 tree["sha256"][name] = sha256(files[f"cascade/{name}"]).hexdigest()
-        return files | {"cascade/cascade.json": json.dumps(tree).encode()}
+        return files | {"cascade/config.json": json.dumps(tree).encode()}
     return files
 
 
@@ -56,7 +56,7 @@ def generate(folder: Path) -> None:
 def formats() -> Iterator[Format]:
     """The description and the weights of a bundle."""
     doors = {"load_bundle": load, "generate": generate}
-    for name, targets in (("cascade.json", r".*\.json"), ("bundled weights", r".*\.safetensors")):
+    for name, targets in (("config.json", r".*\.json"), ("bundled weights", r".*\.safetensors")):
         yield Format(
             name=name, sound=lambda _: dict(sound()), doors=doors, targets=targets, repair=rehashed, weight=0.7
         )

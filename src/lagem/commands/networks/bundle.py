@@ -1,11 +1,11 @@
-"""`lagem bundle`: put an autoencoder and the stages of its cascade into one folder."""
+"""`lagem bundle`: put an autoencoder, and the stages of its cascade if there are any, into one folder."""
 
 import argparse
 from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "put an autoencoder and the stages of its cascade into one folder, after checking that they belong together"
+SUMMARY = "put an autoencoder, and the stages of its cascade, into one folder, after checking that they belong together"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,9 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_weights(parser, "autoencoder")
     add(
         "stages",
-        nargs="+",
+        nargs="*",
         metavar="STAGE",
-        help="stages, one for each level, in any order: checkpoints, safetensors files, or folders of runs",
+        help="stages, one for each level, in any order: checkpoints, safetensors files, or folders of runs; none to "
+        "save an autoencoder alone",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder to create")
     add(
