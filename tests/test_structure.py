@@ -53,6 +53,7 @@ MAY_IMPORT = {
         "geometry",
         "weights",
     ],
+    "export": ["weights", "models", "storage.atomic"],
     "studies": ["evaluation", "generation", "sources", "diffusion", "geometry", "storage"],
     "lightning_private": [],
     "modules": ["lightning_private", "weights", "diffusion", "models"],
@@ -92,7 +93,7 @@ WITHOUT_TRAINING = ("storage", "geometry", "models", "diffusion", "weights", "pr
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
 HEAVY_OR_OPTIONAL = (
     *("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils"),
-    "huggingface_hub",
+    *("huggingface_hub", "onnx", "onnxruntime"),
 )
 TRITON_KERNEL = "lagem.models.furthest_points_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")

@@ -96,7 +96,7 @@ def test_double_skip_adds_the_features_once_more_before_self_attention():
     features = double.bottlenecks[0].to_features(latents[0])
     resampled = double.upsample[0](features, double.bottlenecks[1].to_features(latents[1]))
     for model, expected in ((single, resampled), (double, features + resampled)):
-        keys, values = model.decode(latents)._keys_values[0]
+        keys, values = model.decode(latents).keys_values[0]
         expected_keys, expected_values = model.query_attention[0].keys_values(expected)
         torch.testing.assert_close(keys, expected_keys)
         torch.testing.assert_close(values, expected_values)

@@ -44,14 +44,14 @@ def furthest_apart(folded: torch.Tensor, plain: torch.Tensor) -> float:
 def uses_softmax(model: Autoencoder, latents: list[torch.Tensor]) -> list[list[torch.Tensor]]:
     """The levels of each shape whose bound is too large."""
     field = model.decode(latents)
-    return [shape._levels for shape in fold_shapes(field._decoder, field._keys_values)]
+    return [shape._levels for shape in fold_shapes(field.decoder, field.keys_values)]
 
 
 def bounds_of(model: Autoencoder, latents: list[torch.Tensor]) -> list[torch.Tensor]:
     """Of each level, (B, H): what no score less its mean over latents exceeds."""
     field = model.decode(latents)
     basis = torch.linalg.qr(centred_weight(model.point_embedding, torch.float64)).Q * model.width**0.5
-    return [score_bound(centred(level.rows)) for level in field._decoder.fold(field._keys_values, basis)]
+    return [score_bound(centred(level.rows)) for level in field.decoder.fold(field.keys_values, basis)]
 
 
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS)
@@ -128,7 +128,7 @@ def test_scores_beyond_the_largest_exponent_are_shifted_and_right(cloud, query_p
 def test_no_score_of_any_point_of_space_exceeds_its_bound(model, cloud):
     latents = [z.double() for z in model.double().encode(cloud.double())]
     points = torch.randn(2, 4000, 3, dtype=torch.float64) * torch.tensor([0.01, 1.0, 100.0, 1e4]).repeat(1000)[:, None]
-    keys_values = model.decode(latents)._keys_values
+    keys_values = model.decode(latents).keys_values
     embedded = model.point_embedding(points)
     for attention, (keys, _), bound in zip(model.query_attention, keys_values, bounds_of(model, latents), strict=True):
         queries = attention.to_q(attention.norm(embedded)).unflatten(-1, (-1, 64)).transpose(1, 2)

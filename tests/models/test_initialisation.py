@@ -46,7 +46,7 @@ def share_of_queries_within(autoencoder: Autoencoder, radius: float) -> float:
     """Of the finest level's attention, from queries at the anchors to latents."""
     points = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
     field = autoencoder.decode(autoencoder.encode(points, anchor_indices=torch.arange(64)[None]))
-    keys, _ = field._keys_values[0]
+    keys, _ = field.keys_values[0]
     embedded = autoencoder.point_embedding(points)
     return share_within(autoencoder.query_attention[0], embedded, keys, points, radius)
 

@@ -154,10 +154,11 @@ class Autoencoder(nn.Module):
                     features = block(features)
             keys_values.append(cast(Attention, self.query_attention[index]).keys_values(features))
             coarser = features
-        return Field(self._decoder, keys_values[::-1], fold=fold)
+        return Field(self.query_decoder, keys_values[::-1], fold=fold)
 
     @property
-    def _decoder(self) -> QueryDecoder:
+    def query_decoder(self) -> QueryDecoder:
+        """The layers that answer queries, shared with this network."""
         return QueryDecoder(self.point_embedding, cast(Sequence[Attention], self.query_attention), self.to_logits)
 
     def _encode(
@@ -173,7 +174,7 @@ class Autoencoder(nn.Module):
             embedded = context = self.point_embedding(surface_points)
             anchors = _gathered(embedded, anchor_indices)
         else:
-            context = point_features(self.point_embedding, surface_points, self._decoder.eps)
+            context = point_features(self.point_embedding, surface_points, self.query_decoder.eps)
             anchors = self.point_embedding(_gathered(surface_points, anchor_indices))
         latents = []
         kl = torch.zeros(len(surface_points), device=surface_points.device)

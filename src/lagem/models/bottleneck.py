@@ -17,7 +17,8 @@ from lagem.levels import LevelSpec
 
 def standardise(latents: Tensor) -> Tensor:
     """Shift and scale each vector of (..., D) latents to zero mean and unit variance (Eq. 6, appendix C)."""
-    return F.layer_norm(latents, latents.shape[-1:], eps=1e-6)
+    width = int(latents.shape[-1])  # a constant, also in a traced graph
+    return F.layer_norm(latents, [width], eps=1e-6)
 
 
 class StandardisedBottleneck(nn.Module):

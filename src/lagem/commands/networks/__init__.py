@@ -1,1 +1,1 @@
-"""The verbs for networks and their weights: describe, import-weights and bundle."""
+"""The verbs for networks and their weights: describe, import-weights, bundle and export."""

@@ -83,7 +83,7 @@ class QueryDecoder:
             logits = self.to_logits.bias.to(psi.dtype)
             for rows, values, constant in self.fold(keys_values, centred):
                 chunk = max(1, SCORES_AT_ONCE // values[0].numel())
-                parts = [recomputed(_attended, part, rows, values) for part in psi.split(chunk, dim=1)]
+                parts = [recomputed(attended, part, rows, values) for part in psi.split(chunk, dim=1)]
                 logits = logits + constant + torch.cat(parts, dim=1)
         return logits
 
@@ -96,8 +96,8 @@ def _fold_level(attention: Attention, keys_values: KeysValues, directions: Tenso
     return FoldedLevel(rows, (values.to(dtype) @ read).squeeze(-1), readout @ attention.to_out.bias.to(dtype))
 
 
-def _attended(psi: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+def attended(psi: Tensor, rows: Tensor, values: Tensor) -> Tensor:
     """Return (B, P): for each point, the sum of `values` over heads and latents, weighted by each head's softmax."""
-    scores = psi @ rows.flatten(1, 2).mT  # (B, P, H M)
+    scores = psi @ rows.flatten(1, 2).transpose(1, 2)  # (B, P, H M)
     weights = scores.unflatten(-1, values.shape[1:]).softmax(dim=-1)
     return (weights.flatten(-2) @ values.flatten(1).unsqueeze(-1)).squeeze(-1)

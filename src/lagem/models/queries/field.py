@@ -34,8 +34,8 @@ class Field:
     """
 
     def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:
-        self._decoder = decoder
-        self._keys_values = keys_values
+        self.decoder = decoder
+        self.keys_values = keys_values
         self._fold = fold
         self._shapes: list[FoldedShape] | None = None
 
@@ -49,24 +49,24 @@ class Field:
         Returns:
             (B, Q) logits.
         """
-        num_shapes = len(self._keys_values[0][0])
+        num_shapes = len(self.keys_values[0][0])
         if len(query_points) != num_shapes:
             raise ValueError(
                 f"the field has {num_shapes} shapes, but queries for {len(query_points)} shapes were given."
             )
         if self._fold and not torch.is_grad_enabled():
             if self._shapes is None:
-                self._shapes = fold_shapes(self._decoder, self._keys_values)
+                self._shapes = fold_shapes(self.decoder, self.keys_values)
             return torch.stack(
                 [shape(points, chunk=chunk) for shape, points in zip(self._shapes, query_points, strict=True)]
             )
-        answer = self._decoder.folded if self._fold else self._decoder.plain
-        return torch.cat([answer(part, self._keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
+        answer = self.decoder.folded if self._fold else self.decoder.plain
+        return torch.cat([answer(part, self.keys_values) for part in query_points.split(chunk, dim=1)], dim=1)
 
     def select(self, index: int) -> Callable[[Tensor], Tensor]:
         """Return the field of one shape of the batch, which maps (Q, 3) points to (Q,) logits."""
         one = slice(index, index + 1)
-        own = Field(self._decoder, [(keys[one], values[one]) for keys, values in self._keys_values], fold=self._fold)
+        own = Field(self.decoder, [(keys[one], values[one]) for keys, values in self.keys_values], fold=self._fold)
         return lambda points: own(points.unsqueeze(0)).squeeze(0)
 
 

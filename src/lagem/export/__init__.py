@@ -1,0 +1,1 @@
+"""Export of an autoencoder to formats that other programs run."""
