@@ -18,6 +18,7 @@ FOLDED = [step for step in get_args(Step) if step != "plain"]
 NETWORKS = {
     "three levels": {"levels": LEVELS, "width": 128, "octaves": 4},
     "VecSet": {"levels": [LevelSpec(24, 8, depth=2, bottleneck="kl")], "width": 64, "skip": "single"},
+    "single heads": {"levels": LEVELS, "width": 128, "single_head_cross": True},
     "blocks recomputed": {"levels": LEVELS, "width": 64, "checkpoint_activations": True},
 }
 # The 512-latent setting of the paper with a quarter of its latents, points, queries and width.

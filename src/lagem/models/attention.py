@@ -1,6 +1,6 @@
 """Attention between vector sets, and the transformer block of which the networks are built.
 
-Letters: B shapes, Q vectors that attend, M vectors of the context, C feature channels, H heads.
+Letters: B shapes, Q vectors that attend, M vectors of the context, C feature channels, H heads, W channels of a head.
 """
 
 from typing import Literal, cast
@@ -19,19 +19,25 @@ Step = Literal["plain", "lean", "leanest"]
 
 
 class Attention(nn.Module):
-    """Pre-LayerNorm softmax attention with heads of 64 channels.
+    """Pre-LayerNorm softmax attention with heads of 64 channels, or with a single head.
+
+    head_width: W, the number of channels of a head.
 
     Args:
         width: C, the number of channels, a multiple of 64.
         cross: Whether the context is another set, which then has a separate LayerNorm.
+        single_head: Whether there is one head of C channels.
         normed: Whether this layer has the LayerNorms; if not, the caller must normalise, e.g. adaptively.
         step: `plain` keeps normalised vectors for the backward pass; `lean` and `leanest` recompute them.
     """
 
-    def __init__(self, *, width: int, cross: bool, normed: bool = True, step: Step = "plain") -> None:
+    def __init__(
+        self, *, width: int, cross: bool, single_head: bool = False, normed: bool = True, step: Step = "plain"
+    ) -> None:
         super().__init__()
         if width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH} (the head width), but {width} was given.")
+        self.head_width = width if single_head else HEAD_WIDTH
         self.step: Step = step
         self.norm = _norm(width, normed)
         self.norm_context = _norm(width, normed) if cross else None
@@ -62,7 +68,7 @@ class Attention(nn.Module):
         return self._attend(queries, self._split(keys_values))
 
     def keys_values(self, context: Tensor) -> KeysValues:
-        """Return the keys and values of a (B, M, C) context, each (B, H, M, 64); `attend` can use them repeatedly."""
+        """Return the keys and values of a (B, M, C) context, each (B, H, M, W); `attend` can use them repeatedly."""
         assert self.norm_context is not None, "only cross attention has a context"
         return self._split(self._projected(self.norm_context, self.to_kv, context))
 
@@ -77,10 +83,14 @@ class Attention(nn.Module):
 
     def _split(self, keys_values: Tensor) -> KeysValues:
         keys, values = keys_values.chunk(2, dim=-1)
-        return _heads(keys), _heads(values)
+        return self._heads(keys), self._heads(values)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Reshape (B, M, C) vectors to (B, H, M, W); heads are contiguous groups of channels."""
+        return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
     def _attend(self, projected: Tensor, keys_values: KeysValues) -> Tensor:
-        queries, (keys, values) = _heads(projected), keys_values
+        queries, (keys, values) = self._heads(projected), keys_values
         # Stored keys and values may have been computed under autocast, and the queries without it.
         attended = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values).to(queries.dtype)
         return self.to_out(attended.transpose(1, 2).flatten(-2))
@@ -89,17 +99,17 @@ class Attention(nn.Module):
         """Attend to embedded points without computing their keys and values.
 
         Keys and values are linear in psi, the vector that `lagem.models.embedding` defines for each point. So queries
-        are mapped from 64 channels to the E + 1 channels of psi, and the attention-weighted mean of psi is mapped back
-        to 64 channels. As all heads share psi, they are computed as one head with H times as many queries.
+        are mapped from W channels to the E + 1 channels of psi, and the attention-weighted mean of psi is mapped back
+        to W channels. As all heads share psi, they are computed as one head with H times as many queries.
         """
-        queries = _heads(self._projected(self.norm, self.to_q, x))
+        queries = self._heads(self._projected(self.norm, self.to_q, x))
         with torch.autocast(x.device.type, enabled=False):
             normed = normed_map(cast(nn.LayerNorm, self.norm_context), points.centred)
-            keys, values = (self.to_kv.weight.to(normed.dtype) @ normed).unflatten(0, (2, -1, HEAD_WIDTH))
+            keys, values = (self.to_kv.weight.to(normed.dtype) @ normed).unflatten(0, (2, -1, self.head_width))
         asked = queries @ keys.to(queries.dtype)  # (B, H, Q, E + 1)
         psi = points.psi.to(queries.dtype).unsqueeze(1)
         attended = F.scaled_dot_product_attention(
-            asked.flatten(1, 2).unsqueeze(1), psi, psi, scale=HEAD_WIDTH**-0.5
+            asked.flatten(1, 2).unsqueeze(1), psi, psi, scale=self.head_width**-0.5
         ).view_as(asked)
         return self.to_out((attended @ values.mT.to(queries.dtype)).transpose(1, 2).flatten(-2))
 
@@ -139,13 +149,14 @@ class Block(nn.Module):
     Args:
         width: C, the number of channels, a multiple of 64.
         cross: Whether vectors attend to another set, the context, instead of to each other.
+        single_head: Whether the attention has one head of C channels.
         step: How much the backward pass recomputes to save memory: nothing (`plain`), some (`lean`) or most
             (`leanest`). `Attention` and `FeedForward` say what each choice keeps.
     """
 
-    def __init__(self, *, width: int, cross: bool, step: Step = "plain") -> None:
+    def __init__(self, *, width: int, cross: bool, single_head: bool = False, step: Step = "plain") -> None:
         super().__init__()
-        self.attention = Attention(width=width, cross=cross, step=step)
+        self.attention = Attention(width=width, cross=cross, single_head=single_head, step=step)
         self.feed_forward = FeedForward(width=width, step=step)
 
     def forward(self, x: Tensor, context: Tensor | PointFeatures | None = None) -> Tensor:
@@ -156,11 +167,6 @@ class Block(nn.Module):
 
 def _norm(width: int, normed: bool) -> nn.Module:
     return nn.LayerNorm(width) if normed else nn.Identity()
-
-
-def _heads(x: Tensor) -> Tensor:
-    """Reshape (B, M, C) vectors to (B, H, M, 64); heads are contiguous groups of channels."""
-    return x.unflatten(-1, (-1, HEAD_WIDTH)).transpose(1, 2)
 
 
 def _norm_of(norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,8 @@ class Autoencoder(nn.Module):
             in the published weights: F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)), with cross attention CA,
             feed-forward layer FF and self-attention blocks SAs. `single` does not, as in Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
+        single_head_cross: Whether cross attention has one head of C channels, as in the published weights of VecSet,
+            instead of heads of 64 channels.
         fps: Furthest point sampling backend. `auto` takes torch_cluster or else triton on CUDA, quickfps on the CPU,
             and a slow torch loop if these are not installed (`furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
@@ -65,6 +67,7 @@ class Autoencoder(nn.Module):
         width: int = 512,
         skip: Skip = "double",
         octaves: int = OCTAVES,
+        single_head_cross: bool = False,
         fps: FPSBackend = "auto",
         step: Step = "lean",
         checkpoint_activations: bool = False,
@@ -76,19 +79,21 @@ class Autoencoder(nn.Module):
         self.width = width
         self.skip = skip
         self.octaves = octaves
+        self.single_head_cross = single_head_cross
         self.fps: FPSBackend = fps
         self.step: Step = step
         self.checkpoint_activations = checkpoint_activations
         self.point_embedding = PointEmbedding(width=width, octaves=octaves)
-        self.downsample = nn.ModuleList(Block(width=width, cross=True, step=step) for _ in self.levels)
+        cross = {"width": width, "cross": True, "single_head": single_head_cross, "step": step}
+        self.downsample = nn.ModuleList(Block(**cross) for _ in self.levels)
         self.bottlenecks = nn.ModuleList(make_bottleneck(level, width=width) for level in self.levels)
-        self.upsample = nn.ModuleList(Block(width=width, cross=True, step=step) for _ in self.levels[1:])
+        self.upsample = nn.ModuleList(Block(**cross) for _ in self.levels[1:])
         in_blocks: Step = "plain" if checkpoint_activations else step
         self.self_attention = nn.ModuleList(
             nn.ModuleList(Block(width=width, cross=False, step=in_blocks) for _ in range(level.depth))
             for level in self.levels
         )
-        self.query_attention = nn.ModuleList(Attention(width=width, cross=True, step=step) for _ in self.levels)
+        self.query_attention = nn.ModuleList(Attention(**cross) for _ in self.levels)
         self.to_logits = nn.Linear(len(self.levels) * width, 1)
 
     def forward(

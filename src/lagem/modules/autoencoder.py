@@ -6,7 +6,7 @@ Options beyond this published recipe are off by default: Muon, local or anchored
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class AutoencoderModule(RecipeModule):
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, .... The highest of
             the published 8 have wavelengths shorter than the spacing of the input points, and cause ridges if there are
             few training shapes.
+        single_head_cross: Cross attention with one head instead of heads of 64 channels, as in the published weights of
+            VecSet, which `init_from` then takes.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
             near points belong together; or `anchored`, which is `local` with latents that start as the positions of
             their anchors (`lagem.models.initialisation`).
@@ -77,6 +79,7 @@ class AutoencoderModule(RecipeModule):
         width: int = 512,
         skip: Skip = "double",
         octaves: int = OCTAVES,
+        single_head_cross: bool = False,
         start: Literal["published", "local", "anchored"] = "published",
         near_weight: float = 0.1,
         kl_weight: float = 1e-3,
@@ -103,7 +106,9 @@ class AutoencoderModule(RecipeModule):
             betas=betas,
             on_non_finite=on_non_finite,
         )
-        self.spec = AutoencoderSpec(levels=check_levels(levels), width=width, skip=skip, octaves=octaves)
+        self.spec = AutoencoderSpec(
+            levels=check_levels(levels), width=width, skip=skip, octaves=octaves, single_head_cross=single_head_cross
+        )
         self.autoencoder = self.spec.autoencoder(fps=fps, step=step, checkpoint_activations=checkpoint_activations)
         if not 0 <= level_dropout <= 1:
             raise ValueError(f"level_dropout must be a fraction in [0, 1], but {level_dropout} was given.")
@@ -174,7 +179,7 @@ class AutoencoderModule(RecipeModule):
             raise ValueError("the checkpoint holds no autoencoder; give the checkpoint of an autoencoder's training.")
         found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
         ours = replace(self.spec, num_surface_points=found.num_surface_points)
-        if differing := differences(found.as_plain(), ours.as_plain()):
+        if differing := differences(asdict(found), asdict(ours)):
             raise ValueError(f"the checkpoint holds another autoencoder: {differing}.")
         self.spec = ours
 
@@ -227,8 +232,8 @@ class AutoencoderModule(RecipeModule):
         if _all_but_num_latents(spec) != _all_but_num_latents(self.spec) or spec.octaves < octaves:
             raise ValueError(
                 f"init_from {name}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
-                f"octaves {spec.octaves}) is not the one configured; only num_latents may differ, and fewer octaves "
-                "may be configured."
+                f"octaves {spec.octaves}, single_head_cross {spec.single_head_cross}) is not the one configured; only "
+                "num_latents may differ, and fewer octaves may be configured."
             )
         embedding = {"point_embedding.linear.weight": given.point_embedding.weight_of_lowest(octaves)}
         self.autoencoder.load_state_dict(given.state_dict() | embedding)
@@ -242,6 +247,8 @@ class AutoencoderModule(RecipeModule):
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
     """Return what must be equal for networks to use the same weights.
 
-    These are the width, the skip, and the levels apart from their num_latents. Octaves are compared separately.
+    These are the width, the skip, the heads, and the levels apart from their num_latents. Octaves are compared
+    separately.
     """
-    return [replace(level, num_latents=1) for level in spec.levels], spec.width, spec.skip
+    levels = [replace(level, num_latents=1) for level in spec.levels]
+    return levels, spec.width, spec.skip, spec.single_head_cross

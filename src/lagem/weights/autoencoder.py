@@ -28,6 +28,7 @@ class AutoencoderSpec:
         width: C, the number of feature channels of every block.
         skip: Skip connections of the decoder, as in `Autoencoder`.
         octaves: Number of frequencies of the point embedding.
+        single_head_cross: Whether cross attention has a single head, as in the published weights of VecSet.
         num_surface_points: N, the number of points that the encoder was trained with; 0 before training.
     """
 
@@ -35,12 +36,15 @@ class AutoencoderSpec:
     width: int = 512
     skip: Skip = "double"
     octaves: int = OCTAVES
+    single_head_cross: bool = False
     num_surface_points: int = 0
 
     def __post_init__(self) -> None:
         check_levels(self.levels)
         if self.skip not in get_args(Skip):
             raise ValueError(f"skip must be one of {', '.join(get_args(Skip))}, but {self.skip!r} was given.")
+        if type(self.single_head_cross) is not bool:
+            raise ValueError(f"single_head_cross must be true or false, but {self.single_head_cross!r} was given.")
         for name, least in (("width", 1), ("octaves", 1), ("num_surface_points", 0)):
             number = getattr(self, name)
             if type(number) is not int or number < least:
@@ -57,6 +61,7 @@ class AutoencoderSpec:
             width=autoencoder.width,
             skip=autoencoder.skip,
             octaves=autoencoder.octaves,
+            single_head_cross=autoencoder.single_head_cross,
             num_surface_points=num_surface_points,
         )
 
@@ -72,6 +77,7 @@ class AutoencoderSpec:
             width=self.width,
             skip=self.skip,
             octaves=self.octaves,
+            single_head_cross=self.single_head_cross,
             fps=fps,
             step=step,
             checkpoint_activations=checkpoint_activations,
@@ -79,7 +85,10 @@ class AutoencoderSpec:
 
     def as_plain(self) -> dict[str, Any]:
         """Return the spec in plain types, as files store it."""
-        return {"format": FORMAT, **asdict(self), "levels": [asdict(level) for level in self.levels]}
+        plain = {"format": FORMAT, **asdict(self), "levels": [asdict(level) for level in self.levels]}
+        if not self.single_head_cross:
+            del plain["single_head_cross"]  # earlier versions do not know it
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Any) -> "AutoencoderSpec":
@@ -98,6 +107,7 @@ class AutoencoderSpec:
             width=plain["width"],
             skip=plain["skip"],
             octaves=plain.get("octaves", OCTAVES),  # older files lack this field
+            single_head_cross=plain.get("single_head_cross", False),
             num_surface_points=plain["num_surface_points"],
         )
 

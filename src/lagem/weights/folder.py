@@ -106,7 +106,8 @@ class WeightsFolder:
     def _check_architecture(self, file: Path) -> None:
         assert self._architecture is not None
         described = ArrayFile(file, entry="autoencoder", what="a safetensors file", remedy=REMEDY).description.values
-        ours = {name: value for name, value in described.items() if name != ENTRY}
+        ours = {**dict.fromkeys(self._architecture), **described}
+        ours.pop(ENTRY, None)
         if differing := differences(self._architecture, ours):
             raise WeightsError(
                 f"{self.config}: its architecture is not that of {file.name} ({differing}); {REMEDY}. The architecture "

@@ -1,7 +1,7 @@
-"""Import of the authors' published checkpoint."""
+"""Import of the checkpoints that the authors published: LaGeM, and VecSet (3DShape2VecSet) with a KL bottleneck."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -11,17 +11,25 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import WeightsFile, is_dense, load_plain, load_state
 
+LAGEM_LATENTS, VECSET_LATENTS = (2048, 512, 128), (512,)
+LAGEM_POINTS, VECSET_POINTS = 8192, 2048
 
-def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 512, 128)) -> Autoencoder:
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+
+
+def import_published(path: str | Path, *, num_latents: Sequence[int] | None = None) -> Autoencoder:
     """Read a checkpoint in the authors' `.pth` layout, without running code pickled in it.
 
     Args:
         path: The published checkpoint, a dict whose entry `model` is the state dict.
         num_latents: M_i, the number of latents of each level, fine to coarse. The weights do not depend on these
-            numbers, so the file does not hold them.
+            numbers, so the file does not hold them. None takes those of the published models.
 
     Returns:
-        The network in evaluation mode.
+        The network in evaluation mode. VecSet has one level.
+
+    Raises:
+        WeightsError: If the file is damaged, or in another layout.
     """
     path = Path(path)
     loaded = load_plain(path)
@@ -39,48 +47,85 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] = (2048, 51
 
 
 def from_published_state(
-    published: Mapping[str, Tensor], *, num_latents: Sequence[int], source: str | Path = "state dict"
+    published: Mapping[str, Tensor], *, num_latents: Sequence[int] | None = None, source: str | Path = "state dict"
 ) -> Autoencoder:
-    """Build an autoencoder from a state dict in the published layout, in which `networks.0` is the finest level."""
-    numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
-    count = 1 + max(map(int, numbers), default=-1)
-    if len(num_latents) != count:
-        raise WeightsError(
-            f"{source}: has {count} levels, but num_latents has {len(num_latents)} numbers; give {count}."
+    """Build an autoencoder from a state dict in one of the published layouts; the arguments are those of the import."""
+    is_vecset = any(name.startswith("cross_attend_blocks.") for name in published)
+    if is_vecset:
+        if "mean_fc.weight" not in published:
+            raise WeightsError(f"{source}: this VecSet has no KL bottleneck; give the checkpoint of one that has.")
+        prefixes, latents_weight = ["layers"], ["mean_fc.weight"]
+    else:
+        numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
+        levels_in_file = range(1 + max(map(int, numbers), default=-1))
+        prefixes = [f"networks.{index}.layers" for index in levels_in_file]
+        latents_weight = [f"networks.{index}.pre_bottleneck_proj.weight" for index in levels_in_file]
+    given = (VECSET_LATENTS if is_vecset else LAGEM_LATENTS) if num_latents is None else num_latents
+    count = len(prefixes)
+    if len(given) != count:
+        raise WeightsError(f"{source}: has {count} levels, but num_latents has {len(given)} numbers; give {count}.")
+    levels = [
+        LevelSpec(
+            num_latents=number,
+            latent_dim=len(published[weight]),
+            depth=len({match[1] for name in published if (match := re.match(rf"{prefix}\.(\d+)\.", name))}),
+            bottleneck="kl" if is_vecset else "standardised",
         )
-    levels = []
-    for index, latents in enumerate(num_latents):
-        blocks = {match[1] for name in published if (match := re.match(rf"networks\.{index}\.layers\.(\d+)\.", name))}
-        latent_dim = len(published[f"networks.{index}.pre_bottleneck_proj.weight"])
-        levels.append(LevelSpec(num_latents=latents, latent_dim=latent_dim, depth=len(blocks)))
+        for number, prefix, weight in zip(given, prefixes, latents_weight, strict=True)
+    ]
     width = len(published["point_embed.mlp.weight"])
     held = WeightsFile(Path(source), {}, dict(published))
     held.check_holds(width * sum(level.depth * width + level.latent_dim for level in levels))
-    autoencoder = Autoencoder(levels=levels, width=width)
-    state = {_our_name(name, count): tensor for name, tensor in published.items() if name != "point_embed.basis"}
+    autoencoder = Autoencoder(levels=levels, width=width, single_head_cross=is_vecset)
+    rules = [*(_vecset_rules() if is_vecset else _lagem_rules(count)), *_common_rules()]
+    state = {_renamed(name, rules): tensor for name, tensor in published.items() if name != "point_embed.basis"}
     load_state(autoencoder, state, source)
     return autoencoder.eval()
 
 
-def _our_name(name: str, num_levels: int) -> str:
-    """Translate the published name of a parameter to its name in `Autoencoder`."""
-    rules: list[tuple[str, str]] = [
-        (r"^point_embed\.mlp\.", "point_embedding.linear."),
-        (r"^to_outputs\.", "to_logits."),
+def published_points(autoencoder: Autoencoder) -> int:
+    """Return the number of surface points with which a published network was trained."""
+    return VECSET_POINTS if autoencoder.single_head_cross else LAGEM_POINTS
+
+
+def _lagem_rules(num_levels: int) -> list[Rule]:
+    """Return how names of LaGeM, which counts levels from 0, the finest, become names of `Autoencoder`."""
+    return [
         (r"^networks\.(\d+)\.(gamma|beta)$", r"bottlenecks.\1.\2"),
         (r"^networks\.(\d+)\.pre_bottleneck_proj\.", r"bottlenecks.\1.down."),
         (r"^networks\.(\d+)\.post_bottleneck_proj\.", r"bottlenecks.\1.up."),
         (r"^networks\.(\d+)\.cross_attend_blocks\.", r"downsample.\1."),
         (r"^networks\.(\d+)\.layers\.", r"self_attention.\1."),
         # The published names of these two count levels from the coarsest, ours from the finest.
-        (r"^upsample_blocks\.(\d+)\.", lambda m: f"upsample.{num_levels - 2 - int(m[1])}."),  # type: ignore[list-item]
-        (r"^decoder_cross_attn\.(\d+)\.", lambda m: f"query_attention.{num_levels - 1 - int(m[1])}."),  # type: ignore[list-item]
+        (r"^upsample_blocks\.(\d+)\.", lambda match: f"upsample.{num_levels - 2 - int(match[1])}."),
+        (r"^decoder_cross_attn\.(\d+)\.", lambda match: f"query_attention.{num_levels - 1 - int(match[1])}."),
+    ]
+
+
+def _vecset_rules() -> list[Rule]:
+    return [
+        (r"^cross_attend_blocks\.", "downsample.0."),
+        (r"^layers\.", "self_attention.0."),
+        (r"^decoder_cross_attn\.", "query_attention.0."),
+        (r"^mean_fc\.", "bottlenecks.0.mean."),
+        (r"^logvar_fc\.", "bottlenecks.0.log_variance."),
+        (r"^proj\.", "bottlenecks.0.up."),
+    ]
+
+
+def _common_rules() -> list[Rule]:
+    return [
+        (r"^point_embed\.mlp\.", "point_embedding.linear."),
+        (r"^to_outputs\.", "to_logits."),
         (r"^(downsample\.\d+|upsample\.\d+|self_attention\.\d+\.\d+)\.0\.", r"\1.attention."),
         (r"^(downsample\.\d+|upsample\.\d+|self_attention\.\d+\.\d+)\.1\.", r"\1.feed_forward."),
         (r"\.fn\.net\.0\.", ".expand."),
         (r"\.fn\.net\.2\.", ".contract."),
         (r"\.fn\.to_", ".to_"),
     ]
+
+
+def _renamed(name: str, rules: Sequence[Rule]) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name

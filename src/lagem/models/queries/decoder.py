@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from lagem.models.attention import HEAD_WIDTH, Attention, KeysValues
+from lagem.models.attention import Attention, KeysValues
 from lagem.models.embedding import PointEmbedding, normed_map, point_features
 from lagem.models.recomputation import recomputed
 
@@ -89,10 +89,10 @@ class QueryDecoder:
 
 
 def _fold_level(attention: Attention, keys_values: KeysValues, directions: Tensor, readout: Tensor) -> FoldedLevel:
-    dtype, (keys, values) = directions.dtype, keys_values
+    dtype, head_width, (keys, values) = directions.dtype, attention.head_width, keys_values
     projected = attention.to_q.weight.to(dtype) @ normed_map(cast(nn.LayerNorm, attention.norm), directions)
-    rows = keys.to(dtype) @ (projected.unflatten(0, (-1, HEAD_WIDTH)) / HEAD_WIDTH**0.5)
-    read = (readout @ attention.to_out.weight.to(dtype)).unflatten(0, (-1, HEAD_WIDTH, 1))
+    rows = keys.to(dtype) @ (projected.unflatten(0, (-1, head_width)) / head_width**0.5)
+    read = (readout @ attention.to_out.weight.to(dtype)).unflatten(0, (-1, head_width, 1))
     return FoldedLevel(rows, (values.to(dtype) @ read).squeeze(-1), readout @ attention.to_out.bias.to(dtype))
 
 
