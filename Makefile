@@ -31,7 +31,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture lint format typecheck constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,24 @@ fuzz: setup ## Give everything that reads files damaged ones, and count what com
 benchmark: setup ## Run a benchmark on an otherwise idle machine: make benchmark NAME=loading (or preparation, …)
 	@test -f benchmarks/$(NAME).py || { echo "NAME=$(NAME): there is no benchmarks/$(NAME).py" >&2; exit 2; }
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 IGL_NUM_THREADS=1 $(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+# The part of three.js that reports use, and the program that bundles it.
+THREE := three@0.187.0
+ESBUILD := esbuild@0.28.2
+VIEWER := src/lagem/reports/page/viewer
+three: ## Bundle three.js for the 3D views of reports (needs npm)
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cp $(VIEWER)/three.entry.js $$folder && \
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $$folder $(THREE) $(ESBUILD) && \
+	$$folder/node_modules/.bin/esbuild $$folder/three.entry.js --bundle --minify --target=es2022 --format=iife --global-name=THREE \
+	--banner:js='/*! $(THREE), MIT licence (three.LICENSE.txt), bundled by $(ESBUILD): make three */' --outfile=$(VIEWER)/three.min.js && \
+	cp $$folder/node_modules/three/LICENSE $(VIEWER)/three.LICENSE.txt
+
+CHROMIUM ?= chromium
+report-picture: setup ## Draw docs/report.png: the report of make demo's run, in Chromium
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(BIN)/lagem report $(RUNS)/demo_$(SEED) --output $$folder/report.html && \
+	$(CHROMIUM) --headless=new --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars \
+	--user-data-dir=$$folder/profile --window-size=1200,1500 --virtual-time-budget=20000 --screenshot=docs/report.png \
+	$$folder/report.html 2>/dev/null
 
 lint: setup ## Check style and formatting (ruff)
 	$(BIN)/ruff check .

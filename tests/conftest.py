@@ -19,7 +19,14 @@ import torch
 FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")
 FOREIGN_NAMES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
-ALLOWED_SKIPS = ("needs ../shared", "needs torch-cluster", "needs torch-quickfps", "needs CUDA", "needs SLURM")
+ALLOWED_SKIPS = (
+    "needs ../shared",
+    "needs torch-cluster",
+    "needs torch-quickfps",
+    "needs CUDA",
+    "needs SLURM",
+    "needs Chromium",
+)
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
 
@@ -61,6 +68,8 @@ def objection_to_skip(reason: str) -> str | None:
         return "../shared is there, so its tests must run"
     if reason.startswith("needs torch-cluster") and os.environ.get("CI") == "true":
         return ".ci/run installs torch-cluster, so its tests must run"
+    if reason.startswith("needs Chromium") and os.environ.get("CI") == "true":
+        return ".ci/run installs Chromium, so its tests must run"
     if reason.startswith("needs SLURM") and os.environ.get("CI") == "true":
         return "make test-cluster installs SLURM, so its tests must run"
     if reason.startswith("needs CUDA") and torch.cuda.is_available():

@@ -52,6 +52,8 @@ SMOKE = {
     "encode": ["--subsets", "2"],
     "bundle": [],
     "evaluate-generation": ["--points", "200"],
+    "report": ["--resolution", "16"],
+    "view": [],
 }
 
 

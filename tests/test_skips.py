@@ -69,6 +69,13 @@ def test_slurm_skip_fails_in_ci(outcomes, monkeypatch):
     assert outcomes(source) == {"failed": 1}
 
 
+def test_chromium_skip_fails_in_ci(outcomes, monkeypatch):
+    source = SKIPS_AT_RUN.format("needs Chromium")
+    assert outcomes(source) == {"skipped": 1}
+    monkeypatch.setenv("CI", "true")
+    assert outcomes(source) == {"failed": 1}
+
+
 def test_cuda_skip_fails_where_cuda_is(outcomes, monkeypatch):
     source = "import pytest\n@pytest.mark.gpu\ndef test_it():\n    pytest.skip('needs CUDA')\n"
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -55,6 +55,17 @@ MAY_IMPORT = {
     ],
     "export": ["weights", "models", "storage.atomic"],
     "studies": ["evaluation", "generation", "sources", "diffusion", "geometry", "storage"],
+    "reports": [
+        "studies",
+        "evaluation",
+        "reconstruction",
+        "sources",
+        "procedural",
+        "configuration.yaml_text",
+        "geometry",
+        "storage",
+        "pretrained",
+    ],
     "lightning_private": [],
     "modules": ["lightning_private", "weights", "diffusion", "models"],
     "data_modules": [

@@ -81,6 +81,8 @@ def calls(tmp_path) -> list[list[str]]:
         ["vary", here("cascade"), "--category", "chair", "--noise", "0.5", "--output", here("varied"), "--steps", "1",
          "--resolution", "16", "--groups", "2"],
         ["reconstruct", here("0.ply"), "--weights", str(autoencoder), "--output", here("back"), "--resolution", "8"],
+        ["report", here("one"), "--resolution", "8"],
+        ["view", here("0.ply"), "--output", here("view.html")],
         ["submit", "--dry-run", "--", *prepare],
     ]  # fmt: skip
 

@@ -39,6 +39,13 @@ def prepare_toys(folder: Path, *, settings: Settings = SETTINGS, training: bool 
     return folder / "out"
 
 
+def write_meshes(folder: Path) -> None:
+    """Write a ball, a brick and a torus as ply files."""
+    made = {"ball": trimesh.creation.icosphere(3), "brick": TRAINING["brick"], "torus": VALIDATION["torus"]}
+    for name, mesh in made.items():
+        Mesh(mesh.vertices, mesh.faces).save(folder / f"{name}.ply")
+
+
 def damage_shard(folder: Path, id: str) -> Path:
     """Cut the last byte off the shard of a shape."""
     rows = [line.split(",") for line in (folder / "index.csv").read_text().splitlines()]

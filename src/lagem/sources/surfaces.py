@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, random_window
 from lagem.sources.mesh_files import find_meshes
@@ -83,8 +84,12 @@ class MeshSurfaces:
         Raises:
             ValueError: If the file cannot be read, or the mesh has no surface.
         """
+        return sample_surface(self.unit_mesh(index), count, rng)[0].astype(np.float32)
+
+    def unit_mesh(self, index: int) -> Mesh:
+        """Return mesh `index` in the unit-sphere frame; raises ValueError if the file cannot be read."""
         mesh = read_mesh(self._paths[index])
-        return sample_surface(mesh.in_frame(Frame.of(mesh.vertices)), count, rng)[0].astype(np.float32)
+        return mesh.in_frame(Frame.of(mesh.vertices))
 
     def frame(self, index: int) -> Frame:
         """Return the frame of mesh `index`, which maps its file's coordinates to the unit sphere and back."""

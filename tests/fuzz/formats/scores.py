@@ -55,6 +55,12 @@ def finish(folder: Path) -> None:
     main([*ARGUMENTS, "--output", "part"])
 
 
+def report(folder: Path) -> None:
+    """`lagem report` of the card."""
+    main(["report", "card"])
+    assert b"<script>" not in (folder / "card" / "report.html").read_bytes(), "a script on a page without shapes"
+
+
 def in_scores(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
     """Damage one field of a JSON document or of one line of a journal, or the file."""
     if rng.random() < 0.3:
@@ -71,7 +77,7 @@ def formats() -> Iterator[Format]:
     """Cards, journals and the cache."""
     doors: dict[str, Door] = {"status": status, "evaluate, resumed": resume}
     for name, targets, more, weight in (
-        ("card.json", r"card/card\.json", {"compare": paired}, 0.5),
+        ("card.json", r"card/card\.json", {"compare": paired, "report": report}, 0.5),
         ("journal", r"part/\.scores.*", {}, 0.5),
         ("nearest", r"data/\.nearest.*", {"evaluate": finish}, 0.1),
     ):

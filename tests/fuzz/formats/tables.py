@@ -82,6 +82,24 @@ def compare(folder: Path) -> None:
     main(["evaluate-generation", "samples", "procedural:0+2", "--points", "16", "--output", "out"])
 
 
+def report(folder: Path) -> None:
+    """`lagem report` of the samples."""
+    main(["report", "samples"])
+
+
+def sound_run(_: object) -> Files:
+    rows = "epoch,step,train/loss,val/loss\n0,1,0.5,\n0,2,0.25,\n0,2,,0.375\n"
+    start = '[{"time": "2026-01-01", "command": "lagem fit", "versions": {"torch": "2.13"}}]'
+    config = "seed_everything: 0\ndata: {class_path: OccupancyDataModule, init_args: {root: x}}\n"
+    files = {"logs/version_0/metrics.csv": rows, "run.json": start, "config.yaml": config}
+    return {f"run/{name}": text.encode() for name, text in files.items()}
+
+
+def report_of_run(folder: Path) -> None:
+    """`lagem report` of a run without checkpoints."""
+    main(["report", "run"])
+
+
 def formats() -> Iterator[Format]:
     """Manifests, lists of ids and tables of samples."""
     doors = {"find_meshes": meshes, "evaluate": evaluate, "MeshSurfaces": references}
@@ -90,5 +108,6 @@ def formats() -> Iterator[Format]:
         name="ids.txt", sound=lambda _: dict(ids()), doors={"read_ids": listed}, targets=r".*\.txt", weight=0.4
     )
     yield Format(name="ids.csv", sound=lambda _: dict(ids()), doors={"select-ids": select}, targets=r".*\.csv")
-    doors = {"samples_of": samples, "evaluate-generation": compare}
+    doors = {"samples_of": samples, "evaluate-generation": compare, "report": report}
     yield Format(name="samples.csv", sound=sound_samples, doors=doors, targets=r".*\.csv", weight=0.7)
+    yield Format(name="run", sound=sound_run, doors={"report": report_of_run}, weight=0.4)

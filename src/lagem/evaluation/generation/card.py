@@ -13,9 +13,11 @@ from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import ShareOfSamples
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, GenerationSummary, GroupScores
+from lagem.evaluation.means import Mean
 from lagem.evaluation.report import print_plain, write_report
 from lagem.evaluation.tables import TITLES, Rows, csv_of_records, formatted_mean, markdown_table, terminal_table
 from lagem.storage.atomic import write_text
+from lagem.storage.checked.description import Description, read_description
 
 SHARES = {
     "surface": "with a surface",
@@ -61,6 +63,37 @@ def write_generation_card(
     write_text(folder / "generation.csv", csv_of_records(records))
     content = {"about": head.to_card(), **asdict(summary), "shapes": records}
     write_report(folder, "generation", _markdown_lines(summary, head), content)
+
+
+def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummary]:
+    """Read the card of generated shapes: its head, and the summary.
+
+    Raises:
+        ValueError: If the card is missing or damaged.
+    """
+    path = folder / "generation.json"
+    content = read_description(path, remedy=f"evaluate again with --output {folder}")
+    try:
+        head = GenerationHead.from_card(content.object("about").values)
+    except ValueError as error:
+        raise content.damaged(str(error)) from None
+    groups, left_out, unread = (content.object(name) for name in ("by_category", "left_out", "unread"))
+    failures = content.object("failures")
+    return head, GenerationSummary(
+        overall=_group_of(content.object("overall")),
+        by_category={name: _group_of(groups.object(name)) for name in groups.values},
+        left_out={name: left_out.text(name) for name in left_out.values},
+        failures={reason: failures.integer(reason) for reason in failures.values},
+        unread={id: unread.text(id) for id in unread.values},
+    )
+
+
+def _group_of(content: Description) -> GroupScores:
+    means, shares = content.object("means"), content.object("shares")
+    return GroupScores(
+        means={name: means.object(name).as_dataclass(Mean) for name in means.values if name in TITLES},
+        shares={name: shares.object(name).as_dataclass(ShareOfSamples) for name in shares.values if name in SHARES},
+    )
 
 
 def print_generation_summary(summary: GenerationSummary, folder: Path, *, compared: int) -> None:

@@ -93,12 +93,16 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
     return rows
 
 
+def definition_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
+    """Return what the columns of the table mean."""
+    lines = [DEFINITION.format(points=head.points)]
+    lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
+    return [*lines, NEAREST] if summary.nearest else lines
+
+
 def _markdown_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
     lines = ["# Evaluation", "", *head.lines(), ""]
-    lines += [*markdown_table(summary_rows(summary, intervals=True)), "", DEFINITION.format(points=head.points)]
-    lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
-    if summary.nearest:
-        lines.append(NEAREST)
+    lines += [*markdown_table(summary_rows(summary, intervals=True)), "", *definition_lines(summary, head)]
     if summary.failed:
         lines += ["", f"{len(summary.failed)} without a result:", ""]
         lines += [f"- {id}: {reason}" for id, reason in summary.failed.items()]

@@ -1,0 +1,57 @@
+"""`lagem report`: write a page about a folder of results."""
+
+import argparse
+from pathlib import Path
+
+from lagem.commands import options
+from lagem.pretrained import autoencoder_file
+
+SUMMARY = "write one HTML file about a training run, an evaluation, samples or a study, with shapes that can be turned"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    add = parser.add_argument
+    add(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of a run of `lagem fit`, or of `evaluate`, `evaluate-generation`, `generate`, `levels` or `vary`",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the page, replaced if it exists (default: report.html in the folder)",
+    )
+    add(
+        "--weights",
+        type=autoencoder_file,
+        metavar="CKPT",
+        help="autoencoder whose reconstructions are shown (default: that of the run, or that which was evaluated)",
+    )
+    add(
+        "--data",
+        metavar="DATA",
+        help="shapes to reconstruct: a folder of `lagem prepare`, meshes, or, for a run, procedural:TRAIN+VAL "
+        "(default: those of the run, or those that were evaluated)",
+    )
+    options.add_resolution(parser, 64)
+    options.add_device(parser)
+    add(
+        "--up",
+        choices=["y", "z"],
+        default="z",
+        help="axis that points up in shapes that do not say it (default: z)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from lagem.reports.reconstructions import ShapeSettings
+    from lagem.reports.report import report
+
+    settings = ShapeSettings(
+        weights=args.weights, data=args.data, resolution=args.resolution, device=args.device, up=args.up
+    )
+    report(args.folder, args.output, settings)

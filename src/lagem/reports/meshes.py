@@ -1,0 +1,45 @@
+"""Galleries of mesh files. A file that cannot be read has the reason in its place."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lagem.geometry.frame import Frame, Up
+from lagem.geometry.mesh import Mesh
+from lagem.progress import long_progress
+from lagem.reports.page.content import Gallery, View
+from lagem.reports.page.packed import faces_of_each, packed
+from lagem.sources.reading import read_surface
+from lagem.storage.failures import raise_failure_behind
+
+MOST_SHOWN = 200
+
+
+def gallery_of(files: Sequence[tuple[str, Path | str]], *, up: Up) -> tuple[Gallery, str]:
+    """Read files, and return their gallery.
+
+    Args:
+        files: Pairs of a title and either the path of a mesh or point cloud, or the reason why there is none.
+        up: The axis that points up in files that do not say it.
+
+    Returns:
+        The gallery of the first 200 files, and a sentence that says how many are left out; it starts with a space, and
+        is empty if none is.
+    """
+    shown = files[:MOST_SHOWN]
+    most_faces = faces_of_each(len(shown))
+    with long_progress() as progress:
+        views = [_view(*file, most_faces, up) for file in progress.track(shown, description="reading")]
+    hidden = f" Of {len(files):,} shapes, the first {len(shown)} are shown." if len(shown) < len(files) else ""
+    return Gallery(views), hidden
+
+
+def _view(title: str, file: Path | str, most_faces: int, up: Up) -> View:
+    if isinstance(file, str):
+        return View(title, None, note=file)
+    try:
+        surface = read_surface(file, up=up)
+        frame = Frame.of(surface.vertices if isinstance(surface, Mesh) else surface)
+    except ValueError as error:
+        raise_failure_behind(error, file)
+        return View(title, None, note=str(error).removeprefix(f"{file}: "))
+    return View(title, packed(surface, frame, most_faces=most_faces, up=up))

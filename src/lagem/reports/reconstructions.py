@@ -1,0 +1,127 @@
+"""Rows of a page that show an input beside its reconstructions: from the coarsest level alone, up to all levels.
+
+Letters: M_i latents of level i with D_i channels.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lagem.geometry.frame import Frame, Up
+from lagem.geometry.surface import surface_or_none
+from lagem.progress import long_progress
+from lagem.randomness import sample_generator
+from lagem.reconstruction.codec import ShapeCodec
+from lagem.reports.page.content import Row, View
+from lagem.reports.page.packed import PackedShape, faces_of_each, packed
+from lagem.sources.surfaces import MeshSurfaces, SurfaceSource
+from lagem.storage.failures import raise_failure_behind
+from lagem.studies.levels import Variant
+
+UNIT = Frame(center=np.zeros(3), scale=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeSettings:
+    """How a report finds and shows reconstructions.
+
+    weights: Weights of the autoencoder; None for those that the folder names.
+    data: The shapes, as a DATA argument; None for those that the folder names.
+    resolution: Number of cells along a side of the grid from which meshes are extracted.
+    device: Device of the network.
+    up: The axis that points up in shapes that do not say it.
+    """
+
+    weights: Path | None = None
+    data: str | None = None
+    resolution: int = 64
+    device: str = "cpu"
+    up: Up = "z"
+
+
+@dataclass(frozen=True)
+class ShownShape:
+    """A shape of a source to show, under a title."""
+
+    index: int
+    title: str
+
+
+def reconstruction_rows(
+    codec: ShapeCodec,
+    source: SurfaceSource,
+    shown: Sequence[ShownShape],
+    settings: ShapeSettings,
+    *,
+    num_surface_points: int | None = None,
+    seed: int = 0,
+) -> list[Row]:
+    """Return a row for each shape: the input, then the mesh from the coarsest level, the two coarsest, and so on.
+
+    The encoded points are those that `lagem evaluate` encodes.
+
+    Args:
+        codec: The autoencoder.
+        source: The shapes.
+        shown: Which of them to show.
+        settings: Resolution and up axis.
+        num_surface_points: Number of points to encode; None for as many as in training.
+        seed: Seed of the draw of these points, also keyed by the shape's id.
+    """
+    levels = len(codec.spec.levels)
+    most_faces = faces_of_each(len(shown) * (1 + levels))
+    count = codec.count_of_points(num_surface_points)
+    rows = []
+    with long_progress() as progress:
+        for shape in progress.track(shown, description="reconstructing"):
+            id = source.ids[shape.index]
+            try:
+                points = source.draw(shape.index, count, sample_generator(seed, 0, id))
+                input_shape, up = _input(source, shape.index, most_faces, settings.up)
+            except ValueError as error:
+                raise_failure_behind(error, id)
+                rows.append(Row(shape.title, [View("input", None, note=str(error), kind="input")]))
+                continue
+            views = [View("input", input_shape, kind="input")]
+            latents = codec.latents_of(torch.from_numpy(points))
+            for finest in range(levels, 0, -1):
+                field = codec.field_of(Variant(finest=finest).change(latents, id, seed=seed))
+                mesh = surface_or_none(field, resolution=settings.resolution, seeds=points, device=codec.device)
+                title = level_title(finest, levels)
+                if mesh is None:
+                    views.append(View(title, None, note="no surface"))
+                else:
+                    views.append(View(title, packed(replace(mesh, up=up), UNIT, most_faces=most_faces)))
+            rows.append(Row(shape.title, views))
+    return rows
+
+
+def level_title(finest: int, num_levels: int) -> str:
+    """Return the title of a reconstruction from the levels down to `finest`."""
+    if num_levels == 1:
+        return "reconstruction"
+    return "all levels" if finest == 1 else " + ".join(f"Z{level}" for level in range(num_levels, finest - 1, -1))
+
+
+def varied(source: SurfaceSource, indices: Iterable[int], count: int) -> list[int]:
+    """Return at most `count` of the indices: the first shape of each category, then the second, and so on."""
+    turns: Counter[str] = Counter()
+    ordered = []
+    for index in indices:
+        category = source.categories[index]
+        ordered.append((turns[category], index))
+        turns[category] += 1
+    return sorted(index for _, index in sorted(ordered)[:count])
+
+
+def _input(source: SurfaceSource, index: int, most_faces: int, up: Up) -> tuple[PackedShape, Up]:
+    """Return the true shape, as a mesh or else as points of its surface, and the axis that points up in it."""
+    if isinstance(source, MeshSurfaces):
+        mesh = source.unit_mesh(index)
+        return packed(mesh, UNIT, most_faces=most_faces), mesh.up
+    points = source.draw(index, most_faces, sample_generator(0, 0, f"{source.ids[index]} on a page"))
+    return packed(points.astype(np.float64), UNIT, most_faces=most_faces, up=up), up

@@ -1,0 +1,108 @@
+"""The sections of a report on a run of `lagem fit`: its starts, its curves, and what it makes."""
+
+from pathlib import Path
+from typing import Any
+
+from lagem.configuration.yaml_text import read_yaml
+from lagem.pretrained import autoencoder_file
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.reconstruction.codec import load_codec
+from lagem.reports.curves import charts_of, metrics_files
+from lagem.reports.meshes import gallery_of
+from lagem.reports.page.content import Block, Charts, Facts, Paragraph, Section
+from lagem.reports.reconstructions import ShapeSettings, ShownShape, reconstruction_rows, varied
+from lagem.sources.data import resolve_data
+from lagem.sources.surfaces import SurfaceSource
+from lagem.storage.checked.description import Description, parse_json
+from lagem.storage.names import inside, regular
+
+SHOWN = 8  # maximum number of validation shapes
+MOST_PROCEDURAL = 1_024  # validation shapes to choose from
+EXPORTED = ("meshes", "samples")  # folders of ExportMeshes and ExportSamples
+MESH_ENDINGS = (".ply", ".glb")
+REMEDY = "copy the run's folder again"
+
+
+def run_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
+    """Return the sections; an empty list if the folder is not that of a run."""
+    files = metrics_files(folder)
+    starts = inside(folder, "run.json")
+    if not files and not starts.is_file():
+        return []
+    sections = [Section("Training", [*_facts(starts), *_charts(files)])]
+    blocks = _shapes(folder, settings)
+    return [*sections, Section("Reconstructions" if len(blocks) > 1 else "Shapes", blocks)] if blocks else sections
+
+
+def _facts(path: Path) -> list[Block]:
+    """Return what run.json says about the last start."""
+    if not path.is_file():
+        return []
+    starts = parse_json(regular(path).read_bytes(), str(path), remedy=REMEDY)
+    if not isinstance(starts, list) or not starts or not isinstance(starts[-1], dict):
+        raise ValueError(f"{path}: holds no list of starts; {REMEDY}.")
+    last = Description(str(path), starts[-1], remedy=REMEDY)
+    entries = [("starts", str(len(starts)))]
+    entries += [(name, last.text(name)) for name in ("time", "command", "python", "platform") if name in last]
+    if "versions" in last:
+        versions = last.object("versions")
+        entries.append(("versions", ", ".join(f"{name} {versions.text(name)}" for name in versions.values)))
+    return [Facts(entries)]
+
+
+def _charts(files: list[Path]) -> list[Block]:
+    charts = charts_of(files)
+    return [Charts(charts)] if charts else [Paragraph("Nothing has been logged yet.")]
+
+
+def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
+    """Return rows of reconstructions by the run's autoencoder, or else the meshes that the run exported last."""
+    weights = settings.weights or autoencoder_file(folder)
+    path = inside(folder, "config.yaml")
+    config = read_yaml(path, dict) if path.is_file() else {}
+    source = _source(config, settings)
+    if source is not None and (settings.weights or (weights.is_file() and _trains_autoencoder(config))):
+        unseen = (index for index, split in enumerate(source.splits) if split != "train")
+        indices = varied(source, unseen, SHOWN)
+        shown = [ShownShape(index, source.ids[index]) for index in indices]
+        text = f"Shapes that were not trained on, extracted on {settings.resolution} cells a side."
+        rows = reconstruction_rows(load_codec(weights, device=settings.device), source, shown, settings)
+        return [Paragraph(text), *rows]
+    return _exported(folder, settings)
+
+
+def _source(config: dict[Any, Any], settings: ShapeSettings) -> SurfaceSource | None:
+    """Return the shapes that the user or else the configuration names; None if there are none on this machine."""
+    if settings.data is not None:
+        return resolve_data(settings.data, seed=0)
+    data = config.get("data")
+    given = data.get("init_args") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(given, dict):
+        return None
+    name = str(data.get("class_path")).rpartition(".")[2]
+    if name == "ProceduralDataModule" and given.get("categories") is None:
+        count, seed = given.get("num_val"), config.get("seed_everything")
+        if type(count) is int and type(seed) is int and count >= 0 and seed >= 0:
+            return ProceduralSurfaces(num_train=0, num_val=min(count, MOST_PROCEDURAL), seed=seed)
+    root = given.get("root")
+    if name == "OccupancyDataModule" and isinstance(root, str) and (Path(root) / "format.json").is_file():
+        return resolve_data(root, seed=0, accepted=("prepared",))
+    return None
+
+
+def _trains_autoencoder(config: dict[Any, Any]) -> bool:
+    model = config.get("model")
+    return isinstance(model, dict) and str(model.get("class_path")).endswith("AutoencoderModule")
+
+
+def _exported(folder: Path, settings: ShapeSettings) -> list[Block]:
+    """Return a gallery of the meshes of the last step at which a callback wrote any."""
+    for kind in EXPORTED:
+        steps = [path for path in (folder / kind).glob("step_*") if path.name[5:].isdecimal()]
+        for step in sorted(steps, key=lambda path: -int(path.name[5:])):
+            names = sorted(path.name for path in step.glob("*") if path.suffix in MESH_ENDINGS)
+            if names:
+                files = [(name, inside(folder, f"{kind}/{step.name}/{name}")) for name in names]
+                gallery, hidden = gallery_of(files, up=settings.up)
+                return [Paragraph(f"Meshes that the run exported after step {int(step.name[5:]):,}.{hidden}"), gallery]
+    return []

@@ -1,0 +1,57 @@
+"""The work of `lagem view`: a page with the shapes of some files, which the browser opens."""
+
+import tempfile
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from lagem.geometry.frame import Up
+from lagem.reports.meshes import gallery_of
+from lagem.reports.page.content import Page, Section
+from lagem.reports.report import written
+from lagem.sources.mesh_files import find_meshes
+from lagem.storage.atomic import check_folder
+
+
+def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
+    """Write a page, and open it in the browser if no output is given.
+
+    Args:
+        paths: Meshes and point clouds, folders of meshes, and manifests.
+        output: The page; None for a new one in the folder for temporary files.
+        up: The axis that points up in files that do not say it.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: If a path is missing, or no file can be read.
+    """
+    files: list[tuple[str, Path | str]] = []
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".csv":
+            files += [(mesh.id, Path(mesh.path)) for mesh in find_meshes([path], val_share=0)]
+        elif path.exists():
+            files.append((path.name, path))
+        else:
+            raise ValueError(
+                f"{path}: there is no such file or folder; give meshes, point clouds or folders of meshes."
+            )
+    if output is not None:
+        check_folder(output.parent)
+    gallery, hidden = gallery_of(files, up=up)
+    if all(view.shape is None for view in gallery.views):
+        raise ValueError(f"none of {len(files)} files can be read. {files[0][0]}: {gallery.views[0].note}")
+    for shown in gallery.views:
+        if shown.shape is None:
+            print(f"{shown.title}: {shown.note}")
+    title = files[0][0] if len(files) == 1 else f"{files[0][0]} and {len(files) - 1} more"
+    page = Page(
+        title, f"{len(files):,} {'shape' if len(files) == 1 else 'shapes'}.{hidden}", [Section("Shapes", [gallery])]
+    )
+    if output is not None:
+        return written(page, output)
+    path = written(page, Path(tempfile.mkdtemp(prefix="lagem-view-")) / "view.html")
+    if not webbrowser.open(path.as_uri()):
+        print("No browser was found here.")
+    return path
