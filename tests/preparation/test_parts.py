@@ -93,7 +93,7 @@ def test_a_finished_part_is_not_done_again_in_other_parts(folder, tmp_path, smal
     out = tmp_path / "parts"
     for number in range(2):
         prepare([folder], out, small, part=Part(number, 2))
-    monkeypatch.setattr(pipeline, "prepare_one", None)
+    monkeypatch.setattr(pipeline, "run_in_processes", None)
     for number in range(3):
         prepare([folder], out, small, part=Part(number, 3))
 

@@ -112,7 +112,7 @@ def test_meshes_added_later_give_the_bytes_of_one_batch(folder, tmp_path, small,
 
 
 def test_a_finished_folder_is_not_prepared_again(folder, tmp_path, small, undisturbed, payload, monkeypatch):
-    monkeypatch.setattr(pipeline, "prepare_one", None)
+    monkeypatch.setattr(pipeline, "run_in_processes", None)
     records = prepare([folder], tmp_path / "undisturbed", small)
     assert [record.status for record in records].count("prepared") == 7
     assert payload(tmp_path / "undisturbed") == undisturbed

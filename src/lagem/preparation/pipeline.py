@@ -4,22 +4,23 @@ If it is killed, only the work on the meshes in progress is lost.
 """
 
 import functools
-import os
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.preparation.damage import remove_damaged
+from lagem.preparation.identity import check_unchanged, possible_ids, wanted, with_recorded_ids
 from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import require_manifold
 from lagem.prepared.records import Measures, Record, read_records, write_record
-from lagem.prepared.shard_file import OCCUPANCY, write_shard
+from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, write_shard
 from lagem.prepared.shards import unread_splits
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
@@ -73,15 +74,50 @@ def prepare(
     Returns:
         The records of these meshes, sorted by id. They include records that earlier calls wrote.
     """
+    if settings.watertight == "manifold":
+        require_manifold()
+    meshes = find_meshes(sources, val_share=settings.val_share, category=category)
+    return fill_folder(
+        meshes,
+        Path(output),
+        functools.partial(prepare_one, root=Path(output), settings=settings),
+        settings=asdict(settings),
+        workers=workers,
+        retry_refused=retry_refused,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+        part=part,
+        verify=verify,
+    )
+
+
+def fill_folder(
+    meshes: list[MeshSource],
+    root: Path,
+    job: Callable[[MeshSource], Record],
+    *,
+    settings: Mapping[str, Any],
+    workers: int,
+    retry_refused: bool,
+    time_limit: float,
+    memory_limit: float,
+    part: Part | None,
+    verify: bool,
+) -> list[Record]:
+    """Do a job for each mesh that a folder does not have yet, and pack the folder; see `prepare`.
+
+    Args:
+        meshes: The meshes, or other files with one shape each.
+        root: The prepared folder; created if missing.
+        job: Writes the shape of a mesh, unless it is refused, and then its record; called in child processes.
+        settings: What format.json states as settings.
+        workers, retry_refused, time_limit, memory_limit, part, verify: As in `prepare`.
+    """
     check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
     if time_limit <= 0:
         raise ValueError(f"--time-limit is {time_limit}, but must be positive.")
     if memory_limit <= 0:
         raise ValueError(f"--memory-limit is {memory_limit}, but must be positive.")
-    if settings.watertight == "manifold":
-        require_manifold()
-    root = Path(output)
-    meshes = find_meshes(sources, val_share=settings.val_share, category=category)
     start_folder(root, settings)
     if warning := unread_splits(mesh.split for mesh in meshes):
         print(warning, flush=True)
@@ -105,7 +141,7 @@ def prepare(
         left = {mesh.id for mesh in todo}
         kept = f"{{}} of {len(meshes)} meshes are prepared or refused, and kept; the same command resumes."
         with kept_on_stop(lambda: kept.format(len(meshes) - len(left))):
-            with closing(prepare_each(todo, root, settings, workers, time_limit, memory_limit)) as results:
+            with closing(prepare_each(todo, root, job, workers, time_limit, memory_limit)) as results:
                 for record in results:
                     records[record.id] = record
                     left.discard(record.id)
@@ -128,7 +164,12 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 
 
 def prepare_each(
-    todo: list[MeshSource], root: Path, settings: Settings, workers: int, time_limit: float, memory_limit: float
+    todo: list[MeshSource],
+    root: Path,
+    job: Callable[[MeshSource], Record],
+    workers: int,
+    time_limit: float,
+    memory_limit: float,
 ) -> Generator[Record, None, None]:
     """Prepare meshes in child processes, show a progress bar, and yield each record once it is on the disk."""
     if not todo:
@@ -140,7 +181,6 @@ def prepare_each(
     with long_progress("{task.fields[refused]} refused") as progress:
         task = progress.add_task("preparing", total=len(todo), refused=0)
         refused = 0
-        job = functools.partial(prepare_one, root=root, settings=settings)
         results = run_in_processes(job, todo, workers=min(workers, len(todo)), limits=limits)
         with closing(results):  # closing ends the child processes
             for mesh, result in results:
@@ -164,9 +204,14 @@ def reason_of(failure: Failure) -> str:
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
     """Prepare one mesh; called in a child process. Write its shape, unless the mesh is refused, and then its record."""
+    return store_one(mesh, root, lambda mesh: prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings))
+
+
+def store_one(mesh: MeshSource, root: Path, made: Callable[[MeshSource], tuple[ShapeArrays, Measures]]) -> Record:
+    """Write the shape that a function makes of a mesh, unless it raises an error, and then the record of the mesh."""
     start, reason, measures = time.monotonic(), "", None
     try:
-        shape, measures = prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings)
+        shape, measures = made(mesh)
     except ImportError as error:  # a problem of the installation, not of the mesh
         raise ValueError(str(error)) from error
     except MemoryError:  # the memory limit was reached; the parent process reports it
@@ -182,93 +227,12 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
     return record
 
 
-def start_folder(root: Path, settings: Settings) -> None:
+def start_folder(root: Path, settings: Mapping[str, Any]) -> None:
     """Create a folder with its format.json, or check that an existing one was prepared with the same settings."""
-    OCCUPANCY.begin(root, settings=asdict(settings), optional=["up"])
+    OCCUPANCY.begin(root, settings=settings, optional=["up"])
     for folder in (root / "shapes", root / "shards"):
         check_own_folder(folder)
         folder.mkdir(exist_ok=True)
-
-
-def wanted(mesh: MeshSource, record: Record | None, there: bool, retry_refused: bool) -> bool:
-    """Return whether a mesh has yet to be prepared.
-
-    Args:
-        mesh: The mesh.
-        record: Its record; None if there is none.
-        there: Whether the folder holds the prepared shape.
-        retry_refused: Retry a mesh that was refused.
-    """
-    if record is None:
-        return True
-    if record.status == "refused":
-        return retry_refused or record.source != mesh.path
-    return not there
-
-
-def check_unchanged(mesh: MeshSource, record: Record) -> None:
-    """Raise ValueError if a prepared id names another mesh than before, or has another category or split."""
-    moved = os.path.exists(mesh.path) and not os.path.exists(record.source)
-    if mesh.path != record.source and not moved and not same_file(mesh.path, record.source):
-        raise ValueError(
-            f"id {mesh.id!r} was prepared from {record.source}, but now names {mesh.path}; "
-            "give different ids in a manifest (a .csv with columns file and id), or another --output."
-        )
-    if (mesh.category, mesh.split) != (record.category, record.split):
-        raise ValueError(
-            f"{mesh.id!r} was prepared as category {record.category!r}, split {record.split!r}, but now has category "
-            f"{mesh.category!r}, split {mesh.split!r}; give another --output."
-        )
-
-
-def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
-    """Return the meshes sorted by id; a mesh whose file has a record gets the id that was recorded.
-
-    The recorded id may differ, because an id contains the extension of its file only if another file has the same path
-    with a different extension, and such a file may be added or removed between two calls. A manifest may give a file
-    several ids.
-
-    Raises:
-        ValueError: If a file was recorded under an id that it no longer has; its shape would be stored twice.
-    """
-    recorded: dict[str, list[str]] = {}
-    for record in records.values():
-        recorded.setdefault(record.source, []).append(record.id)
-    listed: dict[str, set[str]] = {}
-    for mesh in meshes:
-        listed.setdefault(mesh.path, set()).add(without_ending(mesh.id, mesh.path))
-    found = []
-    for mesh in meshes:
-        known = recorded.get(mesh.path, [])
-        if gone := [id for id in known if without_ending(id, mesh.path) not in listed[mesh.path]]:
-            raise ValueError(
-                f"{mesh.path}: has the id {mesh.id!r}, but was prepared as {gone[0]!r}; give it the earlier id in a "
-                "manifest (a .csv with columns file and id), or give another --output."
-            )
-        own = without_ending(mesh.id, mesh.path)
-        same = [id for id in known if without_ending(id, mesh.path) == own]
-        found.append(mesh if mesh.id in same or not same else replace(mesh, id=same[0]))
-    return sorted(found, key=lambda mesh: mesh.id)
-
-
-def without_ending(id: str, path: str) -> str:
-    """Return an id without the extension of its file."""
-    return id.removesuffix(os.path.splitext(path)[1])
-
-
-def possible_ids(meshes: list[MeshSource]) -> set[str]:
-    """Return all ids under which these meshes may be recorded, both with and without the extension of the file."""
-    found = set()
-    for mesh in meshes:
-        ending = Path(mesh.path).suffix
-        plain = mesh.id.removesuffix(ending)
-        found |= {mesh.id, plain, f"{plain}{ending}"}
-    return found
-
-
-def same_file(one: str, other: str) -> bool:
-    """Return whether two paths lead to the same existing file."""
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def record_of(mesh: MeshSource, *, reason: str = "", measures: Measures | None = None, seconds: float = 0.0) -> Record:
