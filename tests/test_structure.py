@@ -32,6 +32,15 @@ MAY_IMPORT = {
     "procedural": ["configuration.bounds", "geometry"],
     "sources": ["prepared", "procedural", "storage", "geometry"],
     "preparation": ["configuration.bounds", "sources", "prepared", "storage", "geometry"],
+    "importing": [
+        "preparation",
+        "sources",
+        "prepared",
+        "configuration.bounds",
+        "configuration.yaml_text",
+        "storage",
+        "geometry",
+    ],
     "latents": ["sources", "storage", "geometry", "weights", "models"],
     "reconstruction": ["sources", "storage", "geometry", "weights", "models"],
     "generation": [

@@ -217,12 +217,12 @@ def _number(text: str) -> float:
 
 
 def tool_modules() -> dict[str, str]:
-    """Return the name of the module of each tool, by verb."""
+    """Return the name of the module of each tool, by verb; a module whose verb is a Python keyword ends in `_`."""
     from lagem import commands
 
     found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
     names = [module.name for module in found if not module.ispkg and module.name != "lagem.commands.options"]
-    return {name.rpartition(".")[2].replace("_", "-"): name for name in names}
+    return {name.rpartition(".")[2].rstrip("_").replace("_", "-"): name for name in names}
 
 
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:

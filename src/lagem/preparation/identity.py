@@ -42,8 +42,8 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
     """Return the meshes sorted by id; a mesh whose file has a record gets the id that was recorded.
 
-    The recorded id may differ, because an id contains the ending of its file only if another file has the same path
-    with a different ending, and such a file may be added or removed between two calls. A manifest may give a file
+    The recorded id may differ, because an id contains the extension of its file only if another file has the same path
+    with a different extension, and such a file may be added or removed between two calls. A manifest may give a file
     several ids.
 
     Raises:
@@ -70,12 +70,12 @@ def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> l
 
 
 def without_ending(id: str, path: str) -> str:
-    """Return an id without the ending of its file."""
+    """Return an id without the extension of its file."""
     return id.removesuffix(os.path.splitext(path)[1])
 
 
 def possible_ids(meshes: list[MeshSource]) -> set[str]:
-    """Return all ids under which these meshes may be recorded, both with and without the ending of the file."""
+    """Return all ids under which these meshes may be recorded, both with and without the extension of the file."""
     found = set()
     for mesh in meshes:
         ending = Path(mesh.path).suffix

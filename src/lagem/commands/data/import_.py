@@ -1,0 +1,74 @@
+"""`lagem import`: take over data that others have prepared."""
+
+import argparse
+from pathlib import Path
+
+from lagem.commands import options
+
+SUMMARY = "import data that others prepared, after testing its labels"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this verb's arguments."""
+    from lagem.importing.settings import ImportSettings
+
+    paper = ImportSettings()
+    add = parser.add_argument
+    add(
+        "layout",
+        metavar="LAYOUT",
+        help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), "
+        "or a .yaml file that names the arrays of other npz files",
+    )
+    add("source", type=Path, metavar="SOURCE", help="folder of the data; with a .yaml layout also a manifest (.csv)")
+    add("--output", type=Path, required=True, metavar="DIR", help="prepared folder; an unfinished one is resumed")
+    add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
+    most = {
+        "surface": "most surface points per shape",
+        "volume": "most draws from the ball that the volume queries of a shape stand for",
+        "near": "most near queries per shape",
+        "inside": "more inside queries are kept, up to this number, if the draws give fewer",
+        "shapes-per-shard": "shapes per shard file",
+    }
+    for name, text in most.items():
+        default = getattr(paper, name.replace("-", "_"))
+        add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
+    add(
+        "--val-share",
+        type=float,
+        default=paper.val_share,
+        metavar="SHARE",
+        help="fraction of shapes used for validation, if the data do not give their split (default: %(default)s)",
+    )
+    options.add_seed(parser)
+    options.add_retry_refused(parser)
+    options.add_verify(parser)
+    options.add_part(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Import the data and print the report."""
+    from lagem.importing.report import show
+    from lagem.importing.run import import_data
+    from lagem.importing.settings import ImportSettings
+
+    settings = ImportSettings(
+        surface=args.surface,
+        volume=args.volume,
+        near=args.near,
+        inside=args.inside,
+        seed=args.seed,
+        val_share=args.val_share,
+        shapes_per_shard=args.shapes_per_shard,
+    )
+    records = import_data(
+        args.layout,
+        args.source,
+        args.output,
+        settings,
+        args.workers,
+        retry_refused=args.retry_refused,
+        part=args.part,
+        verify=args.verify,
+    )
+    show(records, args.output, args.part)

@@ -1,0 +1,1 @@
+"""Import of other people's prepared data into our format."""

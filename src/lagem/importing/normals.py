@@ -1,0 +1,59 @@
+"""Normals of a surface that is given by points only, estimated from the points and the labels near them.
+
+The direction is that of least variance among neighbouring points. Which way is out follows from the near queries: each
+votes for the surface point nearest to it, and neighbours count less with their distance.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+# N surface points, Q queries, K neighbours
+
+NEIGHBOURS = 12
+AT_ONCE = 1 << 15  # surface points handled at once, to bound memory
+
+
+def outward_votes(
+    points: NDArray[np.float64],
+    queries: NDArray[np.float64],
+    inside: NDArray[np.bool_],
+    nearest: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return for each surface point which way is out, as (N, 3) vectors; zero if no query is nearest to the point.
+
+    Args:
+        points: (N, 3) points on the surface.
+        queries: (Q, 3) points near the surface.
+        inside: (Q,) their labels.
+        nearest: (Q,) index of the surface point that is nearest to each query.
+    """
+    away = queries - points[nearest]
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+    away[inside] *= -1
+    return np.stack([np.bincount(nearest, away[:, axis], minlength=len(points)) for axis in range(3)], axis=1)
+
+
+def estimate_normals(points: NDArray[np.float64], tree: cKDTree, votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the outward normals of a surface.
+
+    Args:
+        points: (N, 3) points on the surface.
+        tree: The tree of these points.
+        votes: (N, 3) what `outward_votes` returns.
+
+    Returns:
+        (N, 3) normals of unit length.
+    """
+    count = min(NEIGHBOURS, len(points))
+    normals = np.empty_like(points)
+    for start in range(0, len(points), AT_ONCE):
+        distance, neighbours = tree.query(points[start : start + AT_ONCE], k=count, workers=1)
+        around = points[neighbours]
+        around -= around.mean(axis=1, keepdims=True)
+        direction = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))[1][:, :, 0]
+        reach = np.maximum(distance[:, 1:].mean(axis=1, keepdims=True), 1e-12)
+        weight = np.exp(-2 * (distance / reach) ** 2)
+        outward = np.einsum("nk,nki,ni->n", weight, votes[neighbours], direction)
+        normals[start : start + AT_ONCE] = np.where(outward[:, None] < 0, -direction, direction)
+    return normals

@@ -1,0 +1,43 @@
+"""The settings of an import, which decide the content of the folder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lagem.configuration.bounds import MOST_INTEGER, check_bounds
+from lagem.importing.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSettings:
+    """The settings of an import. The counts are upper limits: a shape with fewer points keeps all.
+
+    Args:
+        surface: Number of surface points per shape.
+        volume: Number of uniform draws from the ball that the volume queries of a shape stand for.
+        near: Number of near queries per shape.
+        inside: If fewer of these draws are inside, more of the shape's inside queries are kept, up to this number.
+        seed: Seed of all random choices.
+        val_share: Fraction of the shapes without a given split that is used for validation.
+        shapes_per_shard: Number of shapes in one shard file.
+    """
+
+    surface: int = 125_000
+    volume: int = 250_000
+    near: int = 250_000
+    inside: int = 10_000
+    seed: int = 0
+    val_share: float = 0.05
+    shapes_per_shard: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("surface", "volume", "near", "shapes_per_shard", "inside", "seed"):
+            least = 0 if name in ("inside", "seed") else 1
+            check_bounds(f"--{name.replace('_', '-')}", getattr(self, name), least=least, most=MOST_INTEGER)
+        if not 0 <= self.val_share <= 1:
+            raise ValueError(f"--val-share is {self.val_share}, but must lie between 0 and 1.")
+
+    def stored(self, name: str, layout: Layout) -> dict[str, Any]:
+        """Return what format.json states as settings, for the layout of this name."""
+        counts = {name: getattr(self, name) for name in ("surface", "volume", "near", "inside", "seed", "val_share")}
+        about = {"name": name, **layout.description()}
+        return {**counts, "shapes_per_shard": self.shapes_per_shard, "up": layout.up, "layout": about}

@@ -1,0 +1,105 @@
+"""Folders in the layouts of published releases, made from meshes whose inside and distance are known."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from lagem.geometry.distance import DistanceTo
+from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
+from lagem.geometry.sampling import sample_surface
+from lagem.preparation.queries import draw_in_ball
+
+SYNSETS = {"chair": "03001627", "table": "04379243"}
+
+
+@dataclass
+class Points:
+    """Labelled points of one closed mesh, as others store them; tests damage its arrays.
+
+    surface: (N, 3), normals: (N, 3), volume and near: (Q, 3), with signed distances, negative inside.
+    frame: maps the mesh to these points.
+    """
+
+    surface: np.ndarray
+    normals: np.ndarray
+    volume: np.ndarray
+    volume_sdf: np.ndarray
+    near: np.ndarray
+    near_sdf: np.ndarray
+    frame: Frame
+
+
+def toy_meshes() -> dict[str, Mesh]:
+    """A ring, a slab, a bumpy ball and two legs under a board, each closed."""
+    ball = trimesh.creation.icosphere(4)
+    bumps = 1 + 0.2 * np.sin(5 * ball.vertices[:, 0]) * np.cos(4 * ball.vertices[:, 1])
+    made = {
+        "ring": trimesh.creation.torus(1, 0.3),
+        "slab": trimesh.creation.box((1.6, 1.0, 0.12)),
+        "bumpy": trimesh.Trimesh(ball.vertices * bumps[:, None], ball.faces),
+        "legs": trimesh.util.concatenate(
+            [
+                trimesh.creation.box((1.4, 0.8, 0.1)),
+                *(trimesh.creation.box((0.12, 0.12, 0.8)).apply_translation((x, 0, -0.44)) for x in (-0.5, 0.5)),
+            ]
+        ),
+    }
+    return {name: Mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces)) for name, mesh in made.items()}
+
+
+def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int = 16000, near: int = 8000) -> Points:
+    """Sample a closed mesh as the releases do, in the unit sphere, or in the box [-0.99, 0.99]^3 with a cube around."""
+    rng = np.random.default_rng(len(mesh.faces))
+    frame = Frame.of(mesh.vertices)
+    if box:
+        frame = Frame(frame.center, 0.99 / float(np.abs(mesh.vertices - frame.center).max()))
+    placed = Mesh(frame.to_unit(mesh.vertices), mesh.faces)
+    inside, distance = WindingNumber(placed), DistanceTo(placed)
+    points, normals = sample_surface(placed, surface, rng)
+    sigmas = np.repeat([0.005, 0.05], near // 2)[:, None]
+    around = points[rng.integers(len(points), size=len(sigmas))] + sigmas * rng.standard_normal((len(sigmas), 3))
+    queries = rng.uniform(-1, 1, (volume, 3)) if box else draw_in_ball(volume, rng)
+    signed = [np.where(inside(q), -1, 1) * distance(q) for q in (queries, around)]
+    return Points(points, normals, queries, signed[0], around, signed[1], frame)
+
+
+def save_vecset(root: Path, split: str, category: str, name: str, points: Points, **changed: np.ndarray) -> None:
+    """Add one shape to a folder in the layout of 3DILG; `changed` replaces arrays of its files."""
+    synset = SYNSETS[category]
+    folder, surface = root / "ShapeNetV2_point" / synset, root / "ShapeNetV2_watertight" / synset / "4_pointcloud"
+    folder.mkdir(parents=True, exist_ok=True)
+    surface.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "vol_points": points.volume.astype(np.float32),
+        "vol_label": points.volume_sdf < 0,
+        "near_points": points.near.astype(np.float32),
+        "near_label": points.near_sdf < 0,
+    }
+    np.savez(folder / f"{name}.npz", **(arrays | changed))
+    np.save(folder / f"{name}.npy", np.float64(points.frame.scale))
+    np.savez(surface / f"{name}.npz", points=(points.surface / points.frame.scale).astype(np.float32))
+    with (folder / f"{split}.lst").open("a") as file:
+        file.write(f"{name}\n")
+
+
+def save_lagem(root: Path, split: str, shard: str, uid: str, caption: str, points: Points, **changed: object) -> None:
+    """Add one shape to a folder in the layout of LaGeM; `changed` replaces arrays of its file."""
+    (root / shard).mkdir(parents=True, exist_ok=True)
+    arrays: Mapping[str, object] = {
+        "vol_points": points.volume.astype(np.float32),
+        "vol_sdf": points.volume_sdf.astype(np.float32),
+        "near_points": points.near.astype(np.float32),
+        "near_sdf": points.near_sdf.astype(np.float32),
+        "surface_points": points.surface.astype(np.float32),
+        "shifts": points.frame.center,
+        "scale": np.float64(points.frame.scale),
+    }
+    np.savez(root / shard / f"{uid}.npz", **(dict(arrays) | changed))
+    with (root / f"{split}.csv").open("a", newline="") as file:
+        csv.writer(file).writerow([shard, uid, caption])
