@@ -121,6 +121,7 @@ READ_FOREIGN_MESHES = {
     "lagem.sources.reading",  # names the functions that a child process runs
     "lagem.preparation.shape",  # runs in a child process
     "lagem.sources.unit_shape",  # the Python interface
+    "lagem.importing.furniture",  # runs in a child process
 }
 MAX_FILES = 14
 MAX_LOOSE_MODULES = 9

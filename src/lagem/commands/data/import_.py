@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "layout",
         metavar="LAYOUT",
-        help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), "
-        "or a .yaml file that names the arrays of other npz files",
+        help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), sweethome3d "
+        "(furniture; writes meshes and a manifest for `lagem prepare`), or a .yaml file that names the arrays of other "
+        "npz files",
     )
     add("source", type=Path, metavar="SOURCE", help="folder of the data; with a .yaml layout also a manifest (.csv)")
     add("--output", type=Path, required=True, metavar="DIR", help="prepared folder; an unfinished one is resumed")
@@ -48,10 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import the data and print the report."""
+    from lagem.importing.furniture import import_furniture
     from lagem.importing.report import show
     from lagem.importing.run import import_data
     from lagem.importing.settings import ImportSettings
 
+    if args.layout == "sweethome3d":
+        print(import_furniture(args.source, args.output, args.workers))
+        return
     settings = ImportSettings(
         surface=args.surface,
         volume=args.volume,
