@@ -1,0 +1,110 @@
+"""An export is read back to the same shapes, and by a reader that follows the published layout to the letter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagem.importing.export import export_data
+from lagem.importing.run import import_data
+from lagem.importing.settings import ImportSettings
+from lagem.prepared.shards import Shards, labelled
+from releases import Points, save_lagem
+
+SMALL = ImportSettings(surface=4000, volume=8000, near=6000, inside=500, shapes_per_shard=3)
+
+
+@pytest.fixture
+def data(tmp_path: Path, spheres: dict[str, Points], in_this_process: None) -> Path:
+    for name, points in spheres.items():
+        save_lagem(tmp_path / "release", "val" if name == "legs" else "train", "000-000", name, "", points)
+    import_data("lagem", tmp_path / "release", tmp_path / "data", SMALL)
+    return tmp_path / "data"
+
+
+def published_reader(root: Path, category: str, split: str) -> dict[str, dict[str, np.ndarray]]:
+    """What the authors' loader of 3DShape2VecSet does with a category, without its random choices."""
+    found = {}
+    for name in (root / "ShapeNetV2_point" / category / f"{split}.lst").read_text().split("\n"):
+        path = root / "ShapeNetV2_point" / category / f"{name}.npz"
+        with np.load(path) as file:
+            shape = dict(file)
+        scale = np.load(path.with_suffix(".npy")).item()
+        with np.load(root / "ShapeNetV2_watertight" / category / "4_pointcloud" / f"{name}.npz") as file:
+            found[name] = {**shape, "surface": file["points"].astype(np.float32) * scale}
+    return found
+
+
+def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path):
+    export_data(data, tmp_path / "out", "vecset")
+    train = published_reader(tmp_path / "out", "objaverse", "train")
+    assert sorted(train) == ["bumpy", "ring", "slab"]
+    assert sorted(published_reader(tmp_path / "out", "objaverse", "val")) == ["legs"]
+    for shape in train.values():
+        assert np.abs(shape["surface"]).max() == pytest.approx(0.99, abs=1e-4)
+        assert np.abs(shape["vol_points"]).max() <= 1
+        for kind in ("vol", "near"):
+            assert len(shape[f"{kind}_points"]) == len(shape[f"{kind}_label"])
+            assert set(np.unique(shape[f"{kind}_label"])) == {0, 1}
+
+
+def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):
+    """Also inside a thin shape, of which the prepared folder holds more queries than elsewhere."""
+    export_data(data, tmp_path / "out", "vecset")
+    slab = published_reader(tmp_path / "out", "objaverse", "train")["slab"]
+    inside = slab["vol_label"].mean()
+    sides = np.ptp(slab["surface"], axis=0)
+    expected = np.prod(sides) / 8
+    assert abs(inside - expected) < 5 * np.sqrt(expected / len(slab["vol_label"]))
+
+
+def test_rows_are_in_random_order(data: Path, tmp_path: Path):
+    """Readers take windows of consecutive rows."""
+    export_data(data, tmp_path / "out", "vecset")
+    for shape in published_reader(tmp_path / "out", "objaverse", "train").values():
+        label = shape["near_label"]
+        first, second = label[: len(label) // 2].mean(), label[len(label) // 2 :].mean()
+        assert abs(first - second) < 5 / np.sqrt(len(label))
+
+
+@pytest.mark.parametrize("layout", ["vecset", "npz"])
+def test_an_export_is_imported_again_with_the_same_labels(layout: str, data: Path, tmp_path: Path):
+    export_data(data, tmp_path / "out", layout)
+    if layout == "npz":
+        mapping, source = str(tmp_path / "out" / "layout.yaml"), tmp_path / "out" / "manifest.csv"
+    else:
+        mapping, source = "vecset", tmp_path / "out"
+    import_data(mapping, source, tmp_path / "again", SMALL)
+    before, after = Shards(data), Shards(tmp_path / "again")
+    assert sorted(after.splits) == sorted(before.splits)
+    for index, id in enumerate(before.ids):
+        twin = [name.rpartition("__")[2] for name in after.ids].index(id)
+        (old, old_inside), (new, new_inside) = labelled(before, index, "near"), labelled(after, twin, "near")
+        gap = np.linalg.norm(new[:300, None] - old[None] * norm_of(before, index, layout), axis=2)
+        close = gap.min(axis=1) < 2e-3
+        assert close.mean() > 0.95
+        agree = old_inside[gap.argmin(axis=1)] == new_inside[:300]
+        assert agree[gap.min(axis=1) < 1e-4].all() if layout == "npz" else agree[close].mean() > 0.95
+
+
+def norm_of(shards: Shards, index: int, layout: str) -> float:
+    """The factor by which the import of a box scales a shape, whose sampled points miss the farthest one."""
+    if layout == "npz":
+        return 1.0
+    points = shards.read(index, "surface_points")
+    center = (points.min(axis=0) + points.max(axis=0)) / 2
+    return float(1 / np.linalg.norm(points - center, axis=1).max())
+
+
+def test_an_export_resumes_and_does_not_mix_data(data: Path, tmp_path: Path):
+    export_data(data, tmp_path / "out", "npz")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.npz")}
+    next(iter(before)).unlink()
+    export_data(data, tmp_path / "out", "npz")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.npz")} == before
+    with pytest.raises(ValueError, match="other data or in another layout"):
+        export_data(data, tmp_path / "out", "vecset")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    with pytest.raises(ValueError, match="not empty"):
+        export_data(data, tmp_path / "full", "npz")
