@@ -24,7 +24,7 @@ def small_network(**changes) -> Autoencoder:
 
 def exported(autoencoder: Autoencoder, folder: Path) -> Path:
     save_autoencoder(autoencoder, folder / "weights.safetensors", num_surface_points=64)
-    main(["export", "--onnx", str(folder / "weights.safetensors"), str(folder / "graphs")])
+    main(["export", "--onnx", str(folder / "weights.safetensors"), "--output", str(folder / "graphs")])
     return folder / "graphs"
 
 
@@ -61,7 +61,7 @@ def test_the_graphs_give_the_latents_and_logits_of_the_network_for_any_numbers(t
 
 
 def test_weights_of_the_package_are_exported_by_their_name(tmp_path):
-    main(["export", "--onnx", "autoencoder", str(tmp_path / "graphs")])
+    main(["export", "--onnx", "autoencoder", "--output", str(tmp_path / "graphs")])
     codec = load_codec("autoencoder")
     points = torch.nn.functional.normalize(torch.randn(1, codec.spec.num_surface_points, 3), dim=-1)
     assert_agree(load_autoencoder("autoencoder")[0], tmp_path / "graphs", points, torch.rand(1, 500, 3) * 2 - 1)
@@ -70,5 +70,5 @@ def test_weights_of_the_package_are_exported_by_their_name(tmp_path):
 def test_a_folder_is_not_written_over(tmp_path, capsys):
     exported(small_network(), tmp_path)
     with pytest.raises(SystemExit) as stop:
-        main(["export", "--onnx", "large", str(tmp_path / "graphs")])
+        main(["export", "--onnx", "large", "--output", str(tmp_path / "graphs")])
     assert stop.value.code == 2 and "graphs already exists" in capsys.readouterr().err
