@@ -94,7 +94,7 @@ class ExportSamples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Sample shapes and write them on rank zero, until there are `num_shapes` of this validation."""
+        """Sample and write shapes, both on rank zero only, until this validation has sampled `num_shapes`."""
         due = trainer.state.fn != "fit" or self._validations % self.every == 0
         missing = self.num_shapes - len(self._ids)
         if trainer.sanity_checking or not trainer.is_global_zero or not due or missing <= 0:

@@ -48,7 +48,7 @@ class SaveOnSignal(Checkpoint):
             self._save_if_signalled(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let a validation that follows the step finish."""
+        """Postpone a stop until the validation that starts now has ended."""
         end_after_batch(trainer, False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -92,12 +92,12 @@ def write_latent_shard(
 class LatentShard:
     """A shard that is open for reading; only the requested latents are copied from the memory map.
 
-    The description and the small arrays are verified when the shard is opened, and the latents of a subset when they
-    are first read.
+    The description and the small arrays are verified when the shard is opened. If the shard has checksums, each subset
+    of a shape is verified when its latents are first read.
 
     ids, categories, splits: one entry per encoded shape.
     refused: the other shapes of the shard, which could not be encoded.
-    subsets: K.
+    subsets: K, number of subsets of each shape.
     sizes: (M_i, D_i) of each level, fine to coarse.
     has_checksums: whether the shard has checksums; shards of earlier versions have none.
     """

@@ -58,7 +58,8 @@ def compare(folders: Sequence[Path]) -> list[Comparison]:
         folders: At least two folders that `lagem evaluate` wrote.
 
     Raises:
-        ValueError: If a folder has no card, or cards measure different things.
+        ValueError: If fewer than two folders are given, a folder has no card, or two evaluations differ in settings or
+            data, or share no shape.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two evaluations, but {len(folders)} was given.")
