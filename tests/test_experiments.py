@@ -214,11 +214,8 @@ def shrunk(path: Path, folder: Path) -> dict:
 
 def smaller(levels: list[dict]) -> list[dict]:
     """Levels of fewer and narrower latents."""
-    sizes = [4**number for number in range(len(levels), 0, -1)]
-    return [
-        {**level, "num_latents": size, "latent_dim": 4, "depth": min(level["depth"], 1)}
-        for level, size in zip(levels, sizes, strict=True)
-    ]
+    sized = zip(levels, [4**number for number in range(len(levels), 0, -1)], strict=True)
+    return [{**level, "num_latents": size, "latent_dim": 4, "depth": min(level["depth"], 1)} for level, size in sized]
 
 
 PATHS = ("default_root_dir", "root", "init_from")
@@ -266,9 +263,8 @@ def small_run_of(tmp_path_factory) -> SmallRun:
         settings = shrunk(path, folder / "run")
         (folder / "small.yaml").write_text(yaml.safe_dump(settings))
         if is_stage(path):
-            autoencoder = Autoencoder(
-                levels=[LevelSpec(**level) for level in smaller(levels_of_autoencoder(path))], width=64
-            )
+            levels = [LevelSpec(**level) for level in smaller(levels_of_autoencoder(path))]
+            autoencoder = Autoencoder(levels=levels, width=64)
             surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
             encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
         if path in CONTINUED:

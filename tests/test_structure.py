@@ -73,7 +73,6 @@ MAY_IMPORT = {
         "configuration.yaml_text",
         "geometry",
         "storage",
-        "pretrained",
     ],
     "lightning_private": [],
     "modules": ["lightning_private", "weights", "diffusion", "models"],

@@ -152,7 +152,7 @@ def test_a_damaged_list_of_contents_is_named_in_one_line(bundle, capsys, text):
 def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
     absent, empty = tmp_path / "absent", tmp_path / "empty"
     empty.mkdir()
-    assert f"there is no cascade '{absent}': give 'furniture' or 'meshes', or" in read_refusal(capsys, absent)
+    assert f"there is no cascade '{absent}': give 'furniture' or 'meshes', a" in read_refusal(capsys, absent)
     assert "there is no config.json in it" in read_refusal(capsys, empty)
     assert "there is no config.json in it" in read_refusal(capsys, tmp_path)
 
@@ -245,7 +245,7 @@ def test_a_bundle_in_half_precision_without_the_fingerprint_of_what_it_stores_is
     altered(tmp_path / "half", autoencoder_as_stored=None)
     line = read_refusal(capsys, tmp_path / "half")
     assert f"{tmp_path / 'half' / 'config.json'}: lacks the field autoencoder_as_stored" in line
-    assert "make the bundle again" in line and "`lagem bundle --half`" in line
+    assert "Make the bundle again" in line and "`lagem bundle --half`" in line
 
 
 @pytest.mark.parametrize("name", CASCADES)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lagem.commands import options
-from lagem.pretrained import autoencoder_file
+from lagem.weights.named import autoencoder_file
 
 SUMMARY = "write one HTML file about a training run, an evaluation, samples or a study, with shapes that can be turned"
 

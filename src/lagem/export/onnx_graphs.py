@@ -100,7 +100,7 @@ class _Field(nn.Module):
 
     def forward(self, queries: Tensor, *folded: Tensor) -> Tensor:
         psi, _ = point_features(self.embedding, queries, self.eps)
-        logits = self.constant
+        logits: Tensor = self.constant
         for rows, values in zip(folded[::2], folded[1::2], strict=True):
             logits = logits + attended(psi, rows, values)
         return logits

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -98,7 +99,9 @@ class CascadedGenerator:
         Raises:
             ValueError: If the folder already exists.
         """
-        stages = [(denoiser.backbone, spec) for denoiser, spec in zip(self.denoisers, self.specs, strict=True)]
+        stages = [
+            (cast(Backbone, denoiser.backbone), spec) for denoiser, spec in zip(self.denoisers, self.specs, strict=True)
+        ]
         return save_weights(self.codec.autoencoder, self.codec.spec, stages, folder, half=half)
 
     def push_to_hub(self, name: str, *, half: bool = False, private: bool = False) -> str:

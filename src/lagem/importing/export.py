@@ -6,6 +6,7 @@ the folder holds. The rows of each array are in random order, so a reader may ta
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,7 @@ def _write_npz(shards: Shards, index: int, output: Path) -> None:
     volume, inside = _uniform_volume(shards, index, random)
     near, near_inside = _shuffled(*labelled(shards, index, "near"), random)
     frame = shards.frame(index)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "surface_points": shards.read(index, "surface_points"),
         "surface_normals": shards.read(index, "surface_normals"),
         "volume_points": volume,

@@ -6,6 +6,7 @@ L levels, Q query points. Every sequence over levels runs fine to coarse: `laten
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast, get_args
 
 import torch
@@ -84,16 +85,18 @@ class Autoencoder(nn.Module):
         self.step: Step = step
         self.checkpoint_activations = checkpoint_activations
         self.point_embedding = PointEmbedding(width=width, octaves=octaves)
-        cross = {"width": width, "cross": True, "single_head": single_head_cross, "step": step}
-        self.downsample = nn.ModuleList(Block(**cross) for _ in self.levels)
+        cross_block = partial(Block, width=width, cross=True, single_head=single_head_cross, step=step)
+        self.downsample = nn.ModuleList(cross_block() for _ in self.levels)
         self.bottlenecks = nn.ModuleList(make_bottleneck(level, width=width) for level in self.levels)
-        self.upsample = nn.ModuleList(Block(**cross) for _ in self.levels[1:])
+        self.upsample = nn.ModuleList(cross_block() for _ in self.levels[1:])
         in_blocks: Step = "plain" if checkpoint_activations else step
         self.self_attention = nn.ModuleList(
             nn.ModuleList(Block(width=width, cross=False, step=in_blocks) for _ in range(level.depth))
             for level in self.levels
         )
-        self.query_attention = nn.ModuleList(Attention(**cross) for _ in self.levels)
+        self.query_attention = nn.ModuleList(
+            Attention(width=width, cross=True, single_head=single_head_cross, step=step) for _ in self.levels
+        )
         self.to_logits = nn.Linear(len(self.levels) * width, 1)
 
     def forward(

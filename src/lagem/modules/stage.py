@@ -74,6 +74,9 @@ class CascadeStageModule(RecipeModule):
             message names the step and the shapes.
     """
 
+    spec: StageSpec
+    denoiser: Denoiser
+
     def __init__(
         self,
         *,

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from lagem.configuration.yaml_text import read_yaml
-from lagem.pretrained import autoencoder_file
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.reconstruction.codec import load_codec
 from lagem.reports.curves import charts_of, metrics_files
@@ -57,7 +56,7 @@ def _charts(files: list[Path]) -> list[Block]:
 
 def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
     """Return rows of reconstructions by the run's autoencoder, or else the meshes that the run exported last."""
-    weights = settings.weights or autoencoder_file(folder)
+    weights = settings.weights or inside(folder, "checkpoints/last.ckpt")
     path = inside(folder, "config.yaml")
     config = read_yaml(path, dict) if path.is_file() else {}
     source = _source(config, settings)

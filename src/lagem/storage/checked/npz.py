@@ -62,7 +62,7 @@ def read_npy(path: Path) -> NDArray[Any]:
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an npz file without compression, whole or not at all."""
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(content, allow_pickle=False, **arrays)
     write_bytes(path, content.getbuffer())
 
 
