@@ -123,8 +123,11 @@ three: ## Bundle three.js for the 3D views of reports (needs npm)
 	cp $$folder/node_modules/three/LICENSE $(VIEWER)/three.LICENSE.txt
 
 CHROMIUM ?= chromium
-report-picture: setup ## Draw docs/report.png: the report of make demo's run, in Chromium
-	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(BIN)/lagem report $(RUNS)/demo_$(SEED) --output $$folder/report.html && \
+report-picture: setup ## Draw docs/report.png in Chromium: the report of an evaluation of weights in the package
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cd $$folder && PATH="$(abspath $(BIN)):$$PATH" && \
+	cp $(CURDIR)/src/lagem/pretrained/large.safetensors . && lagem generate --category all --count 1 --output shapes && \
+	lagem evaluate large.safetensors shapes --resolution 64 --output evaluation && \
+	lagem report evaluation --data shapes --output report.html && cd - >/dev/null && \
 	$(CHROMIUM) --headless=new --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars \
 	--user-data-dir=$$folder/profile --window-size=1200,1500 --virtual-time-budget=20000 --screenshot=docs/report.png \
 	$$folder/report.html 2>/dev/null

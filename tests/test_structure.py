@@ -73,6 +73,7 @@ MAY_IMPORT = {
         "configuration.yaml_text",
         "geometry",
         "storage",
+        "weights",
     ],
     "lightning_private": [],
     "modules": ["lightning_private", "weights", "diffusion", "models"],

@@ -195,7 +195,7 @@ def test_another_autoencoder_is_refused_although_its_sha256_is_right(files, tmp_
         half=bool(options),
     )
     with_digests(bundle)
-    assert f"the bundle {bundle} does not belong to this autoencoder" in read_refusal(capsys, bundle)
+    assert f"the folder {bundle} does not belong to this autoencoder" in read_refusal(capsys, bundle)
 
 
 def test_a_stage_of_another_autoencoder_is_refused_when_a_bundle_is_read(bundle, capsys):

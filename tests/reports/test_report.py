@@ -115,7 +115,7 @@ def test_data_that_the_user_names_are_shown(results, weights, tmp_path):
 
 def test_an_evaluation_shows_its_table_with_intervals_and_its_shapes(results):
     first, *others = evaluation_sections(results / "evaluation", FAST)
-    (table,) = tables_of([first])
+    table = tables_of([first])[0]
     assert table[1][0] == "mean over shapes" and re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]", table[1][2])
     rows = rows_of(others)
     assert sorted(row.title.split(":")[0] for row in rows) == ["again", "nearly", "torus"]

@@ -18,6 +18,7 @@ from PIL import Image
 
 from deadlines import HANG
 
+NEAR = 300  # pixels around the window in which shapes are drawn, as viewer.js has it
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run",
@@ -88,7 +89,7 @@ class Browser:
         return message["result"]
 
     def open(self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Open a page, and wait until every shape in view is drawn."""
+        """Open a page, and wait until every shape in view, or near it, is drawn."""
         self.requests.clear()
         self.messages.clear()
         self.size(width, height)
@@ -106,10 +107,11 @@ class Browser:
         """Wait until the page has drawn all that it wants to draw."""
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.run(
+            f"var NEAR = {NEAR};"
             """new Promise(done => {
               const shown = () => [...document.querySelectorAll('canvas')].filter(canvas => {
                 const box = canvas.getBoundingClientRect();
-                return box.bottom > 0 && box.top < innerHeight;
+                return box.bottom > -NEAR && box.top < innerHeight + NEAR;
               });
               const look = () => shown().every(canvas => canvas.dataset.drawn) ? done() : requestAnimationFrame(look);
               look();

@@ -193,6 +193,12 @@ def test_a_pipe_is_no_checkpoint_and_is_not_opened(run):
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
 
 
+def test_a_pipe_in_place_of_the_last_checkpoint_is_refused_when_it_is_loaded(tmp_path):
+    os.mkfifo(tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="is a pipe"):
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")
+
+
 def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
     """Checksums find no fault in it: only a record is shorter than `data.pkl` says."""
     sound, short = tmp_path / "sound.ckpt", tmp_path / "short.ckpt"

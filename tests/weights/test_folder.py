@@ -66,6 +66,16 @@ def test_a_folder_is_not_written_over(codec, folder):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_folder_with_another_autoencoder_is_refused_even_if_the_hash_fits(codec, folder):
+    other = ShapeCodec(small.make_autoencoder(seed=1), codec.spec).save(folder.with_name("other"))
+    shutil.copy(other / "model.safetensors", folder)
+    own, theirs = (json.loads((one / "config.json").read_text()) for one in (folder, other))
+    (folder / "config.json").write_text(json.dumps({**own, "sha256": theirs["sha256"]}))
+    with pytest.raises(ValueError, match="does not belong to this autoencoder"):
+        load_codec(folder)
+    assert load_codec(other).fingerprint != codec.fingerprint
+
+
 def altered(folder: Path, change) -> None:
     config = json.loads((folder / "config.json").read_text())
     change(config)

@@ -12,7 +12,7 @@ from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.fingerprint import check_fingerprint, check_recorded_autoencoder, fingerprint_of
 from lagem.weights.folder import REMEDY, WeightsFolder
 from lagem.weights.named import cascade_folder
 from lagem.weights.saving import save_weights
@@ -62,7 +62,7 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     if not folder.has_stages:
         raise BundleError(f"{folder.config}: holds an autoencoder without stages; load it with lagem.load_codec.")
     codec = ShapeCodec(*load_autoencoder(folder.autoencoder()))
-    _check_autoencoder(codec, folder)
+    check_recorded_autoencoder(codec.fingerprint, folder)
     files = [folder.stage(level) for level in range(1, len(codec.spec.levels) + 1)]
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(file) for file in files]
     for level, (file, (_, spec)) in enumerate(zip(files, stages, strict=True), 1):
@@ -109,19 +109,3 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
         by_level[spec.level] = path
     if missing := [level for level in range(1, len(levels) + 1) if level not in by_level]:
         raise BundleError(f"no stage makes level {', '.join(map(str, missing))}; give one stage for each level.")
-
-
-def _check_autoencoder(codec: ShapeCodec, folder: WeightsFolder) -> None:
-    """Raise ValueError unless the autoencoder's weights are those with which the folder was made.
-
-    Storing weights in half precision changes the autoencoder's fingerprint. Earlier versions of lagem recorded only the
-    fingerprint of the original weights, so their half-precision bundles cannot be checked and are refused.
-    """
-    recorded = folder.fingerprint if folder.as_stored is None else folder.as_stored
-    if folder.as_stored is None and folder.is_half and codec.fingerprint != recorded:
-        raise BundleError(
-            f"{folder.config}: lacks the field autoencoder_as_stored, so lagem cannot check whether the stages "
-            "belong to the autoencoder. Earlier versions of lagem wrote such bundles in half precision. Make the "
-            "bundle again from the weights of the runs, with `lagem bundle --half`."
-        )
-    check_fingerprint(codec.fingerprint, recorded, f"the bundle {folder.folder}")

@@ -14,6 +14,8 @@ from lagem.sources.data import resolve_data
 from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.checked.description import Description, parse_json
 from lagem.storage.names import inside, regular
+from lagem.weights.file import WeightsError
+from lagem.weights.named import autoencoder_file
 
 SHOWN = 8  # maximum number of validation shapes
 MOST_PROCEDURAL = 1_024  # validation shapes to choose from
@@ -56,11 +58,11 @@ def _charts(files: list[Path]) -> list[Block]:
 
 def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
     """Return rows of reconstructions by the run's autoencoder, or else the meshes that the run exported last."""
-    weights = settings.weights or inside(folder, "checkpoints/last.ckpt")
+    weights = settings.weights or _weights(folder)
     path = inside(folder, "config.yaml")
     config = read_yaml(path, dict) if path.is_file() else {}
     source = _source(config, settings)
-    if source is not None and (settings.weights or (weights.is_file() and _trains_autoencoder(config))):
+    if source is not None and weights is not None and (settings.weights or _trains_autoencoder(config)):
         unseen = (index for index, split in enumerate(source.splits) if split != "train")
         indices = varied(source, unseen, SHOWN)
         shown = [ShownShape(index, source.ids[index]) for index in indices]
@@ -68,6 +70,14 @@ def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
         rows = reconstruction_rows(load_codec(weights, device=settings.device), source, shown, settings)
         return [Paragraph(text), *rows]
     return _exported(folder, settings)
+
+
+def _weights(folder: Path) -> Path | None:
+    """Return the file of the run's weights; None if there is none."""
+    try:
+        return autoencoder_file(folder)
+    except WeightsError:
+        return None
 
 
 def _source(config: dict[Any, Any], settings: ShapeSettings) -> SurfaceSource | None:

@@ -43,8 +43,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ValueError(
                 f"{path}: a sharded checkpoint, which only FSDP2 can load; add --config experiments/layers/fsdp.yaml."
             )
-        if Path(path).is_file():
-            check_undamaged(Path(path))
+        if Path(path).exists():  # a path in a store does not
+            check_undamaged(regular(Path(path)))
         with unreadable_refused(path):
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
         if not isinstance(loaded, dict) or not isinstance(loaded.get("state_dict"), dict):

@@ -12,6 +12,7 @@ from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
+from lagem.weights.folder import WeightsFolder, is_weights_folder
 from lagem.weights.named import autoencoder_file
 
 FORMAT = "lagem-autoencoder-1"
@@ -149,7 +150,10 @@ def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
 
     Raises:
         WeightsError: If the file is absent, unreadable or of another kind.
+        ValueError: If a folder of weights holds another autoencoder than it was made with.
     """
+    from lagem.weights.fingerprint import check_recorded_autoencoder, fingerprint_of  # imports this module
+
     path = autoencoder_file(name)
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     try:
@@ -162,4 +166,6 @@ def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     except ValueError as error:
         raise WeightsError(f"{path}: its description of the autoencoder is damaged: {error}") from error
     file.load_into(autoencoder)
+    if path != Path(name) and is_weights_folder(path.parent):
+        check_recorded_autoencoder(fingerprint_of(autoencoder), WeightsFolder(path.parent))
     return autoencoder.eval(), spec

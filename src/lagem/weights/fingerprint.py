@@ -10,6 +10,8 @@ import json
 
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import AutoencoderSpec
+from lagem.weights.file import WeightsError
+from lagem.weights.folder import WeightsFolder
 
 
 def fingerprint_of(autoencoder: Autoencoder) -> str:
@@ -38,3 +40,23 @@ def check_fingerprint(expected: str, found: str, what: str) -> None:
             f"{what} does not belong to this autoencoder: it was made with autoencoder {found}, but the one in use is "
             f"{expected}. Use autoencoder {found}, or make {what} again with the one in use."
         )
+
+
+def check_recorded_autoencoder(fingerprint: str, folder: WeightsFolder) -> None:
+    """Raise ValueError unless an autoencoder is the one with which a folder of weights was made.
+
+    Storing weights in half precision changes the autoencoder's fingerprint. Earlier versions of lagem recorded only the
+    fingerprint of the original weights, so their half-precision folders cannot be checked and are refused.
+
+    Args:
+        fingerprint: Fingerprint of the autoencoder.
+        folder: The folder that holds it.
+    """
+    recorded = folder.fingerprint if folder.as_stored is None else folder.as_stored
+    if folder.as_stored is None and folder.is_half and fingerprint != recorded:
+        raise WeightsError(
+            f"{folder.config}: lacks the field autoencoder_as_stored, so lagem cannot check whether the stages "
+            "belong to the autoencoder. Earlier versions of lagem wrote such bundles in half precision. Make the "
+            "bundle again from the weights of the runs, with `lagem bundle --half`."
+        )
+    check_fingerprint(fingerprint, recorded, f"the folder {folder.folder}")

@@ -29,7 +29,7 @@ def cloud() -> PackedShape:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """A row of an input and two results, and further down a gallery of forty shapes."""
+    """A row of an input and two results, and further down a gallery of twelve shapes."""
     views = [
         View("input", cloud(), kind="input"),
         View("Z3", box(1)),
@@ -39,7 +39,7 @@ def page(tmp_path_factory) -> Path:
     table = [["", *["Chamfer ×100"] * 8], ["mean over shapes " + ATTACK, *["8.80 [5.03, 15.38]"] * 8]]
     chart = Chart("loss", {"train": [(step, 1 / step) for step in range(1, 99)], "val": [(50, 0.1)]})
     first = Section("Shapes", [Facts([("id", ATTACK)]), Charts([chart] * 3), Table(table), Row(ATTACK, views)])
-    last = Section("Gallery", [Gallery([View(f"{number}", box(1 + number / 20)) for number in range(40)])])
+    last = Section("Gallery", [Gallery([View(f"{number}", box(1 + number / 20)) for number in range(12)])])
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(html_of(Page("A page", ATTACK, [first, last])))
     return path
@@ -55,7 +55,7 @@ def canvas(number: int) -> str:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_every_shape_in_view_is_drawn_the_console_stays_empty_and_nothing_is_asked_for(browser, page, dark):
-    browser.open(page, height=1600, dark=dark)
+    browser.open(page, height=1100, dark=dark)
     for number in range(3):
         assert colours(browser.picture(canvas(number))) > 3
     assert browser.messages == [] and browser.requests == [page.as_uri()]
@@ -64,7 +64,7 @@ def test_every_shape_in_view_is_drawn_the_console_stays_empty_and_nothing_is_ask
 
 
 def test_a_shape_turns_when_it_is_dragged_and_those_of_its_row_turn_with_it(browser, page):
-    browser.open(page, height=1600)
+    browser.open(page, height=1100)
     before = [browser.picture(canvas(number)) for number in range(4)]
     browser.drag(canvas(1), by=(70, 20))
     after = [browser.picture(canvas(number)) for number in range(4)]
@@ -74,7 +74,7 @@ def test_a_shape_turns_when_it_is_dragged_and_those_of_its_row_turn_with_it(brow
 
 
 def test_shapes_of_a_gallery_turn_together_only_if_the_box_is_ticked(browser, page):
-    browser.open(page, height=1600)
+    browser.open(page, height=1100)
     browser.run(f"document.querySelector({canvas(3)!r}).scrollIntoView()")
     browser.settle()
     before = browser.picture(canvas(4))
@@ -86,7 +86,7 @@ def test_shapes_of_a_gallery_turn_together_only_if_the_box_is_ticked(browser, pa
 
 
 def test_the_keyboard_turns_zooms_and_a_double_click_resets(browser, page):
-    browser.open(page, height=1600)
+    browser.open(page, height=1100)
     selector = canvas(1)
     start = browser.picture(selector)
     browser.run(f"document.querySelector({selector!r}).focus({{focusVisible: false}})")
@@ -120,11 +120,11 @@ def test_the_policy_stops_a_script_that_gets_into_the_page(browser, page, tmp_pa
 
 def test_shapes_far_below_are_not_drawn_before_they_come_into_view(browser, page):
     browser.open(page, width=320, height=600)
-    last = f"document.querySelector({canvas(42)!r})"
+    last = f"document.querySelector({canvas(14)!r})"
     assert browser.run(f"{last}.dataset.drawn ?? null") is None
     browser.run(f"{last}.scrollIntoView()")
     browser.settle()
-    assert colours(browser.picture(canvas(42))) > 3
+    assert colours(browser.picture(canvas(14))) > 3
 
 
 def test_nothing_is_wider_than_the_window(browser, page):
@@ -139,7 +139,7 @@ def test_a_printed_page_has_every_shape(browser, page):
     browser.open(page)
     browser.run("window.dispatchEvent(new Event('beforeprint'))")
     drawn = browser.run("[...document.querySelectorAll('canvas')].filter(canvas => canvas.dataset.drawn).length")
-    assert drawn == 43 and browser.messages == []
+    assert drawn == 15 and browser.messages == []
 
 
 def test_without_webgl_the_page_says_so_and_keeps_the_rest(browser, page, tmp_path):
