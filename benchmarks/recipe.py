@@ -50,7 +50,7 @@ WIDTH = 128
 PEAK = 1e-3  # highest learning rate, at any batch size
 LATER_PEAK = 3e-4  # highest learning rate if training starts from trained weights
 WARM_UP = 0.02  # fraction of the CPU time
-OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}  # for VecSet, `anchored` is the same as `local`
+OURS = {"optimizer": "muon", "near_weight": 2.0, "start": "anchored"}
 LATER = {**OURS, "level_dropout": 0.05, "levels": MORE}
 MODEL: dict[str, dict[str, Any]] = {
     "published": {},
@@ -70,7 +70,8 @@ MODEL: dict[str, dict[str, Any]] = {
         **OURS,
         "levels": [LevelSpec(1024, 8, depth=1), LevelSpec(256, 16, depth=1), LevelSpec(64, 32, depth=1)],
     },
-    "ours, VecSet": {**OURS, "levels": VECSET},
+    "ours, VecSet": {**OURS, "levels": VECSET, "start": "local"},
+    "ours, VecSet, anchored start": {**OURS, "levels": VECSET},
     "ours, one level": {**OURS, "levels": ONE_LEVEL},
     "ours, AdamW": {**OURS, "optimizer": "adamw"},
     "ours, near weight 0.1": {**OURS, "near_weight": 0.1},

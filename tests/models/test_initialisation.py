@@ -1,7 +1,8 @@
-"""The local start: what is near is attended to before anything was learned."""
+"""The local and the anchored start: what is near is attended to, and latents are positions, before training."""
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -11,9 +12,12 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.models.initialisation import start_anchored, start_local
 
 
-def network(start: Callable[[Autoencoder], None] | None = None, dims: int = 8) -> Autoencoder:
+def network(
+    start: Callable[[Autoencoder], None] | None = None, dims: int = 8, bottleneck: str = "standardised", levels: int = 2
+) -> Autoencoder:
     torch.manual_seed(0)
-    made = Autoencoder(levels=[LevelSpec(64, dims, depth=1), LevelSpec(16, dims, depth=1)], width=128)
+    specs = [LevelSpec(count, dims, depth=1, bottleneck=bottleneck) for count in (64, 16)[:levels]]
+    made = Autoencoder(levels=specs, width=128)
     if start is not None:
         start(made)
     return made
@@ -51,15 +55,60 @@ def share_of_queries_within(autoencoder: Autoencoder, radius: float) -> float:
     return share_within(autoencoder.query_attention[0], embedded, keys, points, radius)
 
 
+KINDS = pytest.mark.parametrize("bottleneck", ["standardised", "kl"])
+
+
+@KINDS
 @torch.no_grad()
-def test_queries_begin_with_the_latents_around_them():
+def test_queries_begin_with_the_latents_around_them(bottleneck):
     """An even share over the 64 latents would be that of those within .4: about a tenth."""
-    assert share_of_queries_within(network(start_local), 0.4) < 0.15
-    assert share_of_queries_within(network(start_anchored), 0.4) > 0.3
+    assert share_of_queries_within(network(start_local, bottleneck=bottleneck), 0.4) < 0.15
+    assert share_of_queries_within(network(start_anchored, bottleneck=bottleneck), 0.4) > 0.3
 
 
-def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding():
-    assert all(torch.isfinite(tensor).all() for tensor in network(start_anchored, dims=96).state_dict().values())
+@KINDS
+def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding(bottleneck):
+    made = network(start_anchored, dims=96, bottleneck=bottleneck)
+    assert all(torch.isfinite(tensor).all() for tensor in made.state_dict().values())
+
+
+def points_decoded(autoencoder: Autoencoder, points: Tensor, generators: list[torch.Generator] | None) -> Tensor:
+    """For each anchor of each level, the point on a fine grid whose embedding is nearest to its decoded features."""
+    axis = torch.linspace(-0.6, 0.6, 25)
+    grid = torch.cartesian_prod(axis, axis, axis)
+    anchors = torch.arange(len(points))[None]
+    latents = autoencoder.encode(points[None], anchor_indices=anchors, generators=generators)
+    features = [b.to_features(z)[0] for b, z in zip(autoencoder.bottlenecks, latents, strict=True)]
+    return grid[torch.cdist(torch.cat(features), autoencoder.point_embedding(grid)).argmin(dim=-1)]
+
+
+@pytest.mark.parametrize("levels", [1, 2], ids=["VecSet", "two levels"])
+@torch.no_grad()
+def test_latents_of_kl_levels_start_as_the_positions_of_their_anchors_and_so_do_samples(levels):
+    points = torch.rand(64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
+    anchors = torch.cat([points, points[:16]][:levels])
+
+    def error(start: Callable[[Autoencoder], None], generators: list[torch.Generator] | None = None) -> float:
+        made = network(start, bottleneck="kl", levels=levels)
+        return float((points_decoded(made, points, generators) - anchors).norm(dim=-1).mean())
+
+    assert error(start_local) > 0.4
+    assert error(start_anchored) < 0.2
+    assert error(start_anchored, [torch.Generator().manual_seed(2)]) < 0.2
+
+
+@torch.no_grad()
+def test_the_noise_of_a_kl_level_starts_weaker_than_its_signal():
+    """Torch's defaults start the other way around."""
+    points = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
+    ratios = []
+    for start in (start_local, start_anchored):
+        made = network(start, bottleneck="kl", levels=1)
+        anchors = torch.arange(64)[None]
+        (mean,) = made.encode(points, anchor_indices=anchors)
+        (sample,) = made.encode(points, anchor_indices=anchors, generators=[torch.Generator().manual_seed(2)])
+        ratios.append(float((sample - mean).var() / mean.flatten(0, 1).var(dim=0).mean()))
+    assert ratios[0] > 5 and ratios[1] < 0.02
 
 
 @torch.no_grad()

@@ -10,12 +10,13 @@ import torch
 
 from lagem.models.attention import Attention
 from lagem.models.autoencoder import Autoencoder
-from lagem.models.bottleneck import StandardisedBottleneck
+from lagem.models.bottleneck import KLBottleneck
 
 OCTAVE_DECAY = 0.5  # octave k starts with 2^(-k / 2) times the weights of the first
 SHARPNESS = 1.5  # factor by which the initial queries and keys are multiplied, which makes attention sharper
 PLACE_SHARE = 0.75  # fraction of a latent's channels that start as the position of its anchor
 PLACE_RADIUS = 0.8  # radius of the ball of points whose embeddings those channels distinguish
+LOG_VARIANCE = -5.0  # of the posteriors of KL levels: noise of 1/150 of the power of those channels
 
 
 @torch.no_grad()
@@ -35,11 +36,13 @@ def start_local(autoencoder: Autoencoder) -> None:
 
 @torch.no_grad()
 def start_anchored(autoencoder: Autoencoder) -> None:
-    """Do the same as `start_local`, and let standardised latents start as the positions of their anchors.
+    """Do the same as `start_local`, and let latents start as the positions of their anchors.
 
-    Most channels of a latent start as the principal components of the point embedding over a ball, and are mapped back
-    to features along the same directions. So the decoded features of a latent start near the embedding of its anchor,
-    and from the first step queries attend to the latents near them, on every level.
+    Most channels of a latent (of the posterior's mean, for a KL level) start as the principal components of the point
+    embedding over a ball, and are mapped back to features along the same directions. So the decoded features of a
+    latent start near the embedding of its anchor, and from the first step queries attend to the latents near them, on
+    every level. Posteriors of KL levels start with little noise, because torch's defaults would draw noise of unit
+    variance around means that are smaller than that.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)
@@ -50,10 +53,13 @@ def start_anchored(autoencoder: Autoencoder) -> None:
     variances, components = torch.linalg.eigh((embedded - mean).T @ (embedded - mean) / len(embedded))  # ascending
     most = int((variances > 1e-4 * variances[-1]).sum())
     for bottleneck in autoencoder.bottlenecks:
-        if isinstance(bottleneck, StandardisedBottleneck):
-            count = min(round(PLACE_SHARE * bottleneck.gamma.numel()), most)
-            axes, deviations = components[:, -count:], variances[-count:].sqrt()
-            bottleneck.down.weight[:count] = (axes / deviations).T
-            bottleneck.down.bias[:count] = -bottleneck.down.weight[:count] @ mean
-            bottleneck.up.weight[:, :count] = axes * deviations
-            bottleneck.up.bias.copy_(mean)
+        down = bottleneck.mean if isinstance(bottleneck, KLBottleneck) else bottleneck.down
+        count = min(round(PLACE_SHARE * down.out_features), most)
+        axes, deviations = components[:, -count:], variances[-count:].sqrt()
+        down.weight[:count] = (axes / deviations).T
+        down.bias[:count] = -down.weight[:count] @ mean
+        bottleneck.up.weight[:, :count] = axes * deviations
+        bottleneck.up.bias.copy_(mean)
+        if isinstance(bottleneck, KLBottleneck):
+            bottleneck.log_variance.weight.zero_()
+            bottleneck.log_variance.bias.fill_(LOG_VARIANCE)
