@@ -11,6 +11,7 @@ MOST_DEPTH = 1_000  # maximum number of blocks; building millions would take hou
 MOST_LATENTS = 1_000_000
 
 BottleneckKind = Literal["standardised", "kl"]
+Posterior = Literal["mean", "sample"]  # which latents of KL levels are decoded in an evaluation
 
 
 @dataclass(frozen=True)

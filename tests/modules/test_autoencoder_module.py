@@ -81,10 +81,30 @@ def test_kl_noise_depends_on_the_shape_and_the_epoch_only(tmp_path):
     source = data()
     trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, source)
     batch = next(iter(source.train_dataloader()))
-    draws = [torch.randn(3, generator=generator) for generator in module._posterior_generators(batch)]
-    again = [torch.randn(3, generator=generator) for generator in module._posterior_generators(batch)]
+    draws, again, later = (
+        [torch.randn(3, generator=generator) for generator in module._posterior_generators(batch, epoch)]
+        for epoch in (0, 0, 1)
+    )
     assert all(torch.equal(one, other) for one, other in zip(draws, again, strict=True))
-    assert not torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], later[0])
+
+
+def test_validation_decodes_a_sample_of_the_posterior_only_if_asked(tmp_path):
+    """With a log-variance of -30 a sample is the mean; with one of 2 it is not, and validating again draws it again."""
+    found = {}
+    for log_variance in (-30.0, 2.0):
+        for posterior in ("mean", "sample", "sample"):
+            torch.manual_seed(0)
+            module = AutoencoderModule(levels=LEVELS, width=64, kl_weight=0.0, posterior=posterior)
+            bottleneck = module.autoencoder.bottlenecks[1]
+            torch.nn.init.zeros_(bottleneck.log_variance.weight)
+            torch.nn.init.constant_(bottleneck.log_variance.bias, log_variance)
+            (metrics,) = trainer(tmp_path).validate(module, data(), verbose=False)
+            found.setdefault((log_variance, posterior), set()).add(metrics["val/loss"])
+    assert all(len(losses) == 1 for losses in found.values())
+    losses = {key: loss for key, (loss,) in found.items()}
+    assert losses[-30.0, "sample"] == pytest.approx(losses[-30.0, "mean"], rel=1e-5)
+    assert losses[2.0, "sample"] != pytest.approx(losses[2.0, "mean"], rel=1e-5)
 
 
 def test_warmup_is_one_epoch_and_at_most_a_tenth_of_the_run(tmp_path):

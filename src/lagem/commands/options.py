@@ -68,6 +68,15 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--up", choices=["y", "z"], default="z", help=text)
 
 
+def add_posterior(parser: argparse.ArgumentParser) -> None:
+    """Add `--posterior`."""
+    text = (
+        "latents of KL levels, such as that of VecSet: the mean of the posterior or, as the authors of VecSet do, a "
+        "sample of it (default: mean)"
+    )
+    parser.add_argument("--posterior", choices=["mean", "sample"], default="mean", help=text)
+
+
 def add_points(parser: argparse.ArgumentParser, default: int = 100_000) -> None:
     """Add `--points`."""
     text = "number of points drawn on each surface to compare shapes (default: %(default)s)"

@@ -71,6 +71,7 @@ class ReconstructionHead(CardHead):
     weights: file of the network, or a description of a method without weights.
     weights_sha256: SHA-256 of that file.
     surface_points_given: N, the number of points that the encoder reads.
+    kl_levels: which latents of KL levels are decoded; None if there is no such level.
     resolution: number of cells along a side of the grid.
     data: the prepared folder, or the meshes.
     truth: what a result is compared with.
@@ -84,6 +85,7 @@ class ReconstructionHead(CardHead):
     weights: str | None = None
     weights_sha256: str | None = keyed("weights' sha256")
     surface_points_given: int | None = None
+    kl_levels: str | None = keyed("KL levels")
     resolution: int | None = None
     data: str | None = None
     truth: str | None = None

@@ -126,18 +126,25 @@ class Autoencoder(nn.Module):
         field = self.decode(used, fold=self.step != "plain")
         return AutoencoderOutput(logits=field(query_points), latents=latents, kl=kl)
 
-    def encode(self, surface_points: Tensor, *, anchor_indices: Tensor | None = None) -> list[Tensor]:
-        """Encode points to the latents of all levels; a KL level gives the mean of its posterior.
+    def encode(
+        self,
+        surface_points: Tensor,
+        *,
+        anchor_indices: Tensor | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> list[Tensor]:
+        """Encode points to the latents of all levels.
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame, for any N.
             anchor_indices: (B, M_1) indices of points to use as anchors instead of those that furthest point sampling
                 selects; level i uses the first M_i of them.
+            generators: As in `forward`.
 
         Returns:
             L tensors (B, M_i, D_i), the latents Z_i, fine to coarse.
         """
-        return self._encode(surface_points, anchor_indices, None)[0]
+        return self._encode(surface_points, anchor_indices, generators)[0]
 
     def decode(self, latents: Sequence[Tensor], *, fold: bool = True) -> Field:
         """Decode latents to a field, from the coarsest level to the finest (Eq. 7-9).

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lagem.diffusion.noise import torch_generator
-from lagem.levels import LevelSpec, check_levels
+from lagem.levels import LevelSpec, Posterior, check_levels
 from lagem.models.attention import Step
 from lagem.models.autoencoder import Skip
 from lagem.models.embedding import OCTAVES
@@ -47,6 +47,9 @@ class AutoencoderModule(RecipeModule):
             their anchors (`lagem.models.initialisation`).
         near_weight: Weight of the loss on near-surface queries.
         kl_weight: Weight of the KL term; it has no effect if all levels are standardised.
+        posterior: Latents of KL levels in validation and testing, for the loss and the balanced IoU: `mean` of the
+            posterior, or a `sample` of it, as the authors of VecSet evaluate. Training always samples; reconstructions
+            of callbacks always use the mean.
         level_dropout: Fraction of the shapes in each step that are decoded without one or more of the finest levels, so
             that the coarser levels learn to describe a shape by themselves.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
@@ -83,6 +86,7 @@ class AutoencoderModule(RecipeModule):
         start: Literal["published", "local", "anchored"] = "published",
         near_weight: float = 0.1,
         kl_weight: float = 1e-3,
+        posterior: Posterior = "mean",
         level_dropout: float = 0.0,
         optimizer: OptimizerName = "adamw",
         base_lr: float = 5e-5,
@@ -121,6 +125,7 @@ class AutoencoderModule(RecipeModule):
         self.near_weight = near_weight
         self.level_dropout = level_dropout
         self.kl_weight = kl_weight
+        self.posterior = posterior
         if init_from is not None:
             self._start_from(init_from)
         if compile:
@@ -134,8 +139,9 @@ class AutoencoderModule(RecipeModule):
     def training_step(self, batch: OccupancyBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch (Eq. 15)."""
         self._trained_with(batch.surface_points.shape[1])
+        generators = self._posterior_generators(batch, self.current_epoch)
         volume_loss, near_loss, kl, _ = self._losses(
-            batch, generators=self._posterior_generators(batch), finest=self._draw_finest_levels(batch)
+            batch, generators=generators, finest=self._draw_finest_levels(batch)
         )
         losses = volume_loss + self.near_weight * near_loss + self.kl_weight * kl
         self.log("train/near_loss", near_loss.mean(), batch_size=len(batch), sync_dist=True)
@@ -202,7 +208,8 @@ class AutoencoderModule(RecipeModule):
         return volume_loss, near_loss, result.kl, volume_logits
 
     def _evaluate(self, batch: OccupancyBatch, stage: str) -> None:
-        volume_loss, near_loss, kl, logits = self._losses(batch)
+        generators = self._posterior_generators(batch, 0) if self.posterior == "sample" else None
+        volume_loss, near_loss, kl, logits = self._losses(batch, generators=generators)
         losses = volume_loss + self.near_weight * near_loss + self.kl_weight * kl
         predicted, occupancy = logits > 0, batch.volume_occupancy > 0.5
         union = (predicted | occupancy).sum(dim=1)
@@ -210,11 +217,11 @@ class AutoencoderModule(RecipeModule):
         metrics = {f"{stage}/loss": losses.mean(), f"{stage}/iou_balanced": iou.mean()}
         self.log_means(metrics, len(batch), prog_bar=True)
 
-    def _posterior_generators(self, batch: OccupancyBatch) -> list[torch.Generator] | None:
+    def _posterior_generators(self, batch: OccupancyBatch, epoch: int) -> list[torch.Generator] | None:
         """Return a generator for each shape, to sample posteriors of KL levels; None if there is no such level."""
-        if all(level.bottleneck == "standardised" for level in self.autoencoder.levels):
+        if not self.spec.has_kl_levels:
             return None
-        return [torch_generator(self.seed, self.current_epoch, f"posterior:{name}") for name in batch.ids]
+        return [torch_generator(self.seed, epoch, f"posterior:{name}") for name in batch.ids]
 
     def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
         """Draw the number of the finest level from which each shape is decoded, (B,); None without level dropout."""

@@ -153,9 +153,16 @@ class ShapeCodec:
         return count
 
     @torch.no_grad()
-    def latents_of(self, points: Tensor) -> list[Tensor]:
-        """Encode (N, 3) points in the unit sphere to (M_i, D_i) latents, fine to coarse, on the codec's device."""
-        return [z[0] for z in self.autoencoder.encode(points.float().unsqueeze(0).to(self.device))]
+    def latents_of(self, points: Tensor, *, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Encode (N, 3) points in the unit sphere to (M_i, D_i) latents, fine to coarse, on the codec's device.
+
+        Args:
+            points: (N, 3) surface points.
+            generator: CPU generator from which posteriors of KL levels are sampled; None uses their means.
+        """
+        generators = None if generator is None else [generator]
+        encoded = self.autoencoder.encode(points.float().unsqueeze(0).to(self.device), generators=generators)
+        return [z[0] for z in encoded]
 
     @torch.no_grad()
     def field_of(self, latents: Sequence[Tensor]) -> QueryLogits:

@@ -66,6 +66,11 @@ class AutoencoderSpec:
             num_surface_points=num_surface_points,
         )
 
+    @property
+    def has_kl_levels(self) -> bool:
+        """Whether any level has a KL bottleneck."""
+        return any(level.bottleneck == "kl" for level in self.levels)
+
     def autoencoder(
         self, *, fps: FPSBackend = "auto", step: Step = "lean", checkpoint_activations: bool = False
     ) -> Autoencoder:

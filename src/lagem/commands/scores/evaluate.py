@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
     options.add_surface_points(parser)
+    options.add_posterior(parser)
     options.add_points(parser)
     options.add_resolution(parser)
     options.add_device(parser)
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
             args.output,
             split=args.split,
             num_surface_points=args.surface_points,
+            posterior=args.posterior,
             points=args.points,
             resolution=args.resolution,
             seed=args.seed,
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         split=args.split,
         num_surface_points=args.surface_points,
+        posterior=args.posterior,
         points=args.points,
         resolution=args.resolution,
         device=args.device,

@@ -16,8 +16,10 @@ from lagem.evaluation.reconstruction.truth import Truth
 from lagem.geometry.metrics import sampling_floor
 from lagem.geometry.picture import Picture, render_mesh, render_points
 from lagem.geometry.surface import QueryLogits, surface_or_none
+from lagem.levels import Posterior
 from lagem.prepared.records import read_records
 from lagem.prepared.shards import Shards
+from lagem.randomness import sample_seed
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.storage.checked.digest import sha256_of
 from lagem.weights.autoencoder import load_autoencoder
@@ -25,6 +27,10 @@ from lagem.weights.named import autoencoder_file
 
 # Takes the latents of all levels of a shape, fine to coarse, and the shape's id; returns latents to decode instead.
 ChangeLatents = Callable[[Sequence[Tensor], str], Sequence[Tensor]]
+KL_LEVELS: dict[Posterior, str] = {
+    "mean": "mean of the posterior",
+    "sample": "a sample of the posterior, as the authors of VecSet evaluate",
+}
 NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surface points"
 
 
@@ -54,7 +60,11 @@ class AutoencoderMethod:
         points: Number of points drawn on the result's surface.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of the draw of points on the result's surface.
+        seed: Seed of the draws of points on the result's surface, and of samples of the posterior.
+        posterior: Which latents of KL levels are decoded: the mean of the posterior, or a sample of it.
+
+    Raises:
+        ValueError: If a sample is asked for, and there is no KL level.
     """
 
     def __init__(
@@ -66,16 +76,23 @@ class AutoencoderMethod:
         resolution: int,
         device: str,
         seed: int,
+        posterior: Posterior = "mean",
     ) -> None:
         file = autoencoder_file(weights)
-        self._codec = ShapeCodec(*load_autoencoder(file)).to(named_device(device))
-        self._points, self._resolution, self._seed = points, resolution, seed
+        self._codec = ShapeCodec(*load_autoencoder(weights)).to(named_device(device))
+        self._points, self._resolution, self._seed, self._posterior = points, resolution, seed, posterior
         self._change: ChangeLatents | None = None
+        has_kl = self._codec.spec.has_kl_levels
+        if posterior == "sample" and not has_kl:
+            raise ValueError(
+                f"--posterior sample: {weights} has no KL level, so there is nothing to sample; leave the option out."
+            )
         self.num_surface_points = num_surface_points or self._codec.spec.num_surface_points
         self.head = ReconstructionHead(
             weights=str(file),
             weights_sha256=sha256_of(file),
             surface_points_given=self.num_surface_points,
+            kl_levels=KL_LEVELS[posterior] if has_kl else None,
             resolution=resolution,
         )
 
@@ -111,7 +128,11 @@ class AutoencoderMethod:
         return None if mesh is None else render_mesh(mesh, size=size, up=up)
 
     def _field(self, truth: Truth) -> QueryLogits:
-        latents: Sequence[Tensor] = self._codec.latents_of(torch.from_numpy(truth.surface_points))
+        generator = None
+        if self._posterior == "sample":
+            generator = torch.Generator().manual_seed(sample_seed(self._seed, 0, f"posterior:{truth.id}"))
+        points = torch.from_numpy(truth.surface_points)
+        latents: Sequence[Tensor] = self._codec.latents_of(points, generator=generator)
         if self._change is not None:
             latents = self._change(latents, truth.id)
         return self._codec.field_of(latents)

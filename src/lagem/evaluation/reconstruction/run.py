@@ -20,6 +20,7 @@ from lagem.evaluation.reconstruction.summary import Summary, summarise
 from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape
 from lagem.evaluation.report import print_plain
 from lagem.evaluation.tables import terminal_table
+from lagem.levels import Posterior
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
 from lagem.storage.atomic import remove_leftovers
@@ -34,6 +35,7 @@ def evaluate(
     *,
     split: str = "val",
     num_surface_points: int | None = None,
+    posterior: Posterior = "mean",
     points: int = 100_000,
     resolution: int = 128,
     device: str = "cpu",
@@ -51,6 +53,7 @@ def evaluate(
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
         num_surface_points: N, the number of points given to the encoder; None takes the number used in training.
+        posterior: Which latents of KL levels are decoded: the mean of the posterior, or a sample of it.
         points: Number of points drawn on each surface for the distances.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
@@ -71,7 +74,10 @@ def evaluate(
             resolution=resolution,
             device=device,
             seed=seed,
+            posterior=posterior,
         )
+    elif posterior == "sample":
+        raise ValueError("--posterior sample: retrieval has no latents to sample; leave the option out.")
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
     neighbours = Neighbours({}) if part and autoencoder else find_neighbours(shapes.shards, split, output)
     method: Method = autoencoder or RetrievalMethod(shapes.shards, neighbours, points=points)

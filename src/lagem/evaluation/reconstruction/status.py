@@ -6,7 +6,8 @@ from pathlib import Path
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
-from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
+from lagem.evaluation.reconstruction.methods import KL_LEVELS, NO_WEIGHTS
+from lagem.levels import Posterior
 from lagem.storage.checked.description import Description
 from lagem.storage.checked.digest import sha256_of
 from lagem.storage.journal import JOURNAL_REMEDY, read_journal
@@ -21,6 +22,7 @@ def evaluation_status(
     *,
     split: str = "val",
     num_surface_points: int | None = None,
+    posterior: Posterior = "mean",
     points: int = 100_000,
     resolution: int = 128,
     seed: int = 0,
@@ -37,6 +39,8 @@ def evaluation_status(
     else:
         sha256 = sha256_of(autoencoder_file(weights))
         wanted = replace(wanted, weights_sha256=sha256, surface_points_given=num_surface_points, resolution=resolution)
+        if posterior == "sample":
+            wanted = replace(wanted, kl_levels=KL_LEVELS["sample"])
     reasons = _reasons_by_id(output, wanted)
     refused = sum(bool(reasons.get(id)) for id in shapes.ids)
     done = sum(reasons.get(id) == "" for id in shapes.ids)
@@ -54,14 +58,20 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:
         card = read_card(output)
-        if wanted.agrees_with(card.head):
+        if _agrees(wanted, card.head):
             reasons = {id: score.reason for id, score in card.scores.items()}
     for path in journals:
         kind, scores = read_journal(path)
         journal = Description(str(path), scores, remedy=JOURNAL_REMEDY)
-        if isinstance(kind, dict) and wanted.agrees_with(_head_of(journal, kind)):
+        if isinstance(kind, dict) and _agrees(wanted, _head_of(journal, kind)):
             reasons |= {id: journal.object(id).text("reason") for id in scores}
     return reasons
+
+
+def _agrees(wanted: ReconstructionHead, found: ReconstructionHead) -> bool:
+    """Return whether scores with the head `found` are wanted; scores of sampled posteriors are only if named."""
+    is_sample = [head.kl_levels == KL_LEVELS["sample"] for head in (wanted, found)]
+    return wanted.agrees_with(found) and is_sample[0] == is_sample[1]
 
 
 def _head_of(journal: Description, kind: dict[str, object]) -> ReconstructionHead:
