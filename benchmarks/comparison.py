@@ -1,0 +1,217 @@
+"""Compares LaGeM with VecSet, fairly: at equal measured cost and at equal steps, with intervals over shapes and seeds.
+
+    make benchmark NAME=comparison ARGS="--data data/meshes"
+    make benchmark NAME=comparison ARGS="--data data/meshes --adamw --steps 2000"
+    make benchmark NAME=comparison ARGS="--data data/meshes --output runs/quick --quick"
+
+The sides are the files in `experiments/comparison/`, which differ only in their levels: LaGeM, VecSet, and one level
+with LaGeM's bottleneck. With `--adamw`, they are instead LaGeM trained by Muon, and LaGeM trained by AdamW at several
+learning rates. First, short trainings of the sides alternate, and the cost of a step is measured (on an otherwise idle
+machine). Then every side trains for as long as LaGeM by that cost, and also for as many steps, with every seed, by
+`lagem fit` on one thread. `lagem evaluate` scores the validation shapes; VecSet is decoded both from the mean of the
+posterior and, as its authors do, from a sample. `retrieval` is the baseline that returns the nearest training shape.
+
+The output folder keeps everything that is finished: the costs, the checkpoints, the scores. To resume after a stop, run
+the same command again. It may also be run with more seeds or other steps. Once the costs are measured, several calls
+with different seeds may run at the same time. After each training, the tables of the seeds that all sides have finished
+are written to levels.md and levels.json (adamw.md and adamw.json). More options of `lagem fit`, for all sides, follow
+after --.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from comparison_runs import EXPERIMENTS, Run, Side, evaluate, seconds_of_step, train
+from comparison_table import DEFINITION, Values, values_of, write_tables
+from interleaved import in_words, quartiles, ratios
+from rich.console import Console
+
+from lagem.evaluation.tables import terminal_table
+from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
+from lagem.storage.atomic import write_json
+from lagem.storage.checked.description import parse_json
+from lagem.storage.checked.digest import sha256_of
+
+RATES = (0.008, 0.016, 0.032, 0.064, 0.128, 0.256)  # base_lr; that of the experiments, for Muon, is 0.064
+LEVELS = (
+    Side("LaGeM", "lagem", "LaGeM"),
+    Side("VecSet", "vecset", "VecSet", posteriors=("mean", "sample")),
+    Side("one level", "one_level", "one level"),
+)
+
+
+def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
+    """Return LaGeM trained by Muon, and by AdamW at each base learning rate."""
+    return LEVELS[0], *(
+        Side(
+            f"AdamW {rate:g}",
+            "lagem",
+            "AdamW",
+            ("--model.init_args.optimizer=adamw", f"--model.init_args.base_lr={rate:g}"),
+        )
+        for rate in rates
+    )
+
+
+def step_costs(sides: Sequence[Side], args: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the seconds of a step in each round, by cost; measure them in turn unless they are kept."""
+    path = args.output / f"costs_{args.name}.json"
+    if not path.exists():
+        timed: dict[str, Side] = {}
+        for side in sides:
+            timed.setdefault(side.cost, side)
+        seconds: dict[str, list[float]] = {cost: [] for cost in timed}
+        for number in range(args.rounds):
+            for cost, side in timed.items():
+                seconds[cost].append(seconds_of_step(side, args))
+                cost_now = f"a step of {cost} costs {seconds[cost][-1]:.3f} s"
+                print(f"round {number + 1} of {args.rounds}: {cost_now}", flush=True)
+        write_json(path, seconds)
+    return parse_json(path.read_bytes(), str(path), remedy="remove it")
+
+
+def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int]:
+    """Return the number of steps that cost as much as `steps` of the first side, by cost."""
+    base = next(iter(costs.values()))
+    return {cost: max(1, round(steps / ratios(seconds, base)[1])) for cost, seconds in costs.items()}
+
+
+def check_settings(args: argparse.Namespace) -> None:
+    """Keep the settings that all runs in the output folder share; raises ValueError if it holds others."""
+    settings = {
+        "index.csv": sha256_of(args.data / "index.csv"),
+        "experiments": {path.name: sha256_of(path) for path in sorted(EXPERIMENTS.glob("*.yaml"))},
+        **{name: getattr(args, name) for name in ("options", "quick", "device", "points", "resolution")},
+    }
+    path = args.output / "settings.json"
+    if not path.exists():
+        args.output.mkdir(parents=True, exist_ok=True)
+        write_json(path, settings, indent=1)
+    kept = parse_json(path.read_bytes(), str(path), remedy="choose another --output")
+    if differing := [name for name, value in settings.items() if kept.get(name) != value]:
+        raise ValueError(
+            f"{args.output} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
+        )
+
+
+class Progress:
+    """Prints how much is trained, the rate and the time left; trainings are weighted with the cost of their steps."""
+
+    def __init__(self, runs: Sequence[Run], costs: dict[str, list[float]]) -> None:
+        self._runs, self._start = runs, time.monotonic()
+        self._costs = {cost: float(np.median(seconds)) for cost, seconds in costs.items()}
+        self._before = self._counts()
+
+    def _counts(self) -> tuple[int, float]:
+        done = [(run.done, self._costs[run.side.cost]) for run in self._runs]
+        return sum(steps for steps, _ in done), sum(steps * cost for steps, cost in done)
+
+    def show(self, run: Run) -> None:
+        """Print one line."""
+        steps, spent = self._counts()
+        total = sum(run.steps for run in self._runs)
+        left = sum(run.steps * self._costs[run.side.cost] for run in self._runs) - spent
+        elapsed = time.monotonic() - self._start
+        newly, work = steps - self._before[0], spent - self._before[1]
+        hours, minutes = divmod(round(left * (elapsed / work if work else 1) / 60), 60)
+        print(
+            f"{run.side.name}, seed {run.seed}: {run.done:,} of {run.steps:,} steps; in all {steps:,} of {total:,}, "
+            f"{newly / max(elapsed, 1e-9):.2f}/s, {hours} h {minutes:02} min left",
+            flush=True,
+        )
+
+
+def finish(run: Run, args: argparse.Namespace, progress: Progress) -> None:
+    """Train and evaluate a run, as far as that is missing."""
+    if run.done < run.steps:
+        progress.show(run)
+        train(run, args, lambda: progress.show(run))
+    for posterior in run.side.posteriors:
+        evaluate(str(run.checkpoint), run.card(posterior), args, f"--posterior={posterior}")
+
+
+def report(plans: dict[str, list[Run]], sides: Sequence[Side], args: argparse.Namespace) -> list[list[list[str]]]:
+    """Write the tables of the seeds that all sides have finished, and return their rows."""
+    tables: dict[str, dict[str, Values]] = {}
+    steps: dict[str, dict[str, int | None]] = {}
+    for basis, runs in plans.items():
+        seeds = [seed for seed in args.seeds if all(run.is_evaluated for run in runs if run.seed == seed)]
+        if not seeds:
+            continue
+        title = f"{basis}, seeds {' '.join(map(str, seeds))}"
+        tables[title], steps[title] = {}, {}
+        for side in sides:
+            own = [run for run in runs if run.side == side and run.seed in seeds]
+            for posterior in side.posteriors:
+                name = side.name if len(side.posteriors) == 1 else f"{side.name}, {posterior}"
+                tables[title][name] = values_of([run.card(posterior) for run in own])
+                steps[title][name] = own[0].steps
+        tables[title]["retrieval"] = values_of([args.output / "retrieval"] * len(seeds))
+        steps[title]["retrieval"] = None
+    about = f"Validation shapes of {args.data}, {args.points:,} points, {args.resolution} cells a side."
+    return write_tables(args.output, args.name, tables, steps, about) if tables else []
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Measure, train, evaluate and report what is missing."""
+    sides = LEVELS if args.adamw is None else adamw_sides(args.adamw or RATES)
+    check_settings(args)
+    costs = step_costs(sides, args)
+    base = costs[sides[0].cost]
+    for cost, seconds in costs.items():
+        relative = in_words(ratios(seconds, base))
+        print(f"a step of {cost} costs {in_words(quartiles(seconds), 3)} s, {relative} times that of {sides[0].name}")
+    equal = equal_cost_steps(args.steps, costs)
+    plans = {
+        "equal cost": [Run(side, seed, equal[side.cost], args.output) for seed in args.seeds for side in sides],
+        "equal steps": [Run(side, seed, args.steps, args.output) for seed in args.seeds for side in sides],
+    }
+    runs = list(dict.fromkeys(run for plan in plans.values() for run in plan))
+    progress = Progress(runs, costs)
+    evaluate("retrieval", args.output / "retrieval", args)
+    for run in runs:
+        if not run.is_evaluated:
+            finish(run, args, progress)
+            report(plans, sides, args)
+    for rows in report(plans, sides, args):
+        Console(width=220).print(terminal_table(rows))
+    print(f"{DEFINITION}\nwritten to {args.output / args.name}.md and .json")
+
+
+def main() -> None:
+    """Run the comparison; mistakes and stops are one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
+    add("--output", type=Path, default=Path("runs/comparison"), metavar="DIR", help="default: %(default)s")
+    add("--steps", type=int, default=6600, metavar="N", help="steps of LaGeM (default: %(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    rates = " ".join(map(str, RATES))
+    add("--adamw", type=float, nargs="*", metavar="RATE", help=f"compare AdamW at these base_lr (default: {rates})")
+    add("--rounds", type=int, default=7, metavar="K", help="rounds in which the cost is measured (default: 7)")
+    add("--timed-steps", type=int, default=20, metavar="N", help="timed steps of a side in a round (default: 20)")
+    add("--points", type=int, default=20_000, metavar="N", help="points on a surface, to score it (default: 20000)")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
+    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
+    args = parser.parse_args()
+    args.name = "levels" if args.adamw is None else "adamw"
+    if args.quick:
+        args.steps, args.rounds, args.timed_steps, args.points, args.resolution = 4, 2, 2, 300, 16
+    stop_on_signals()
+    try:
+        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
+            compare(args)
+    except (KeyboardInterrupt, ValueError, OSError) as error:
+        line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)
+        parser.exit(code, f"comparison: {line}\n")
+    finally:
+        stops_no_more()
+
+
+if __name__ == "__main__":
+    main()

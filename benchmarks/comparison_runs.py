@@ -1,0 +1,138 @@
+"""The commands of `lagem` that `comparison.py` runs: short timed trainings, trainings, and evaluations."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comparison_clock import WARM_UP
+
+from lagem.training.checkpoints import steps_of
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "experiments" / "comparison"
+REPORT_EVERY = 60.0  # seconds
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS")}
+QUICK = (
+    *("--model.init_args.width=64", "--model.init_args.warmup_steps=2", "--data.init_args.batch_size=2"),
+    *("--data.init_args.num_surface_points=256", "--data.init_args.num_volume_queries=32"),
+    "--data.init_args.num_near_queries=32",
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side: an experiment, and options of `lagem fit` that change it.
+
+    cost: Name under which the cost of a step is kept; sides whose steps cost the same share it.
+    posteriors: Values of `--posterior` with which the side is evaluated.
+    """
+
+    name: str
+    experiment: str
+    cost: str
+    options: tuple[str, ...] = ()
+    posteriors: tuple[str, ...] = ("mean",)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The training of one side with one seed and a number of steps; its folder is in the output folder."""
+
+    side: Side
+    seed: int
+    steps: int
+    output: Path
+
+    @property
+    def folder(self) -> Path:
+        """Run folder of `lagem fit`."""
+        return self.output / self.side.name.lower().replace(" ", "_") / f"{self.steps}_steps_seed_{self.seed}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def done(self) -> int:
+        """Number of steps of the last checkpoint."""
+        return (steps_of(self.checkpoint) or 0) if self.checkpoint.is_file() else 0
+
+    def card(self, posterior: str) -> Path:
+        """Folder of the evaluation with one value of `--posterior`."""
+        return self.folder / f"evaluation_{posterior}"
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the run is trained and scored."""
+        return all((self.card(posterior) / "card.json").is_file() for posterior in self.side.posteriors)
+
+
+def run_lagem(words: Sequence[str], log: Path, watch: Callable[[], None] = lambda: None) -> None:
+    """Run a command of `lagem` in a process with one thread.
+
+    Args:
+        words: The command line.
+        log: File to which its output is appended.
+        watch: Called now and then while the command runs.
+
+    Raises:
+        ValueError: If the command fails.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    searched = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])  # for `comparison_clock`
+    variables = {**os.environ, **ONE_THREAD, "PYTHONPATH": searched}
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lagem", *words], env=variables, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(REPORT_EVERY)
+                except subprocess.TimeoutExpired:
+                    watch()
+        finally:
+            process.terminate()  # a fit saves before it exits
+            process.wait()
+    if process.returncode:
+        last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        raise ValueError(f"`lagem {words[0]}` failed with exit code {process.returncode}; see {log}. It ends: {last}")
+
+
+def fit_words(side: Side, args: argparse.Namespace, *more: str) -> list[str]:
+    """Return the command line of a training without validation; later options override earlier ones."""
+    return [
+        *("fit", f"--config={EXPERIMENTS / side.experiment}.yaml", f"--data.init_args.root={args.data}"),
+        *(f"--trainer.accelerator={'cpu' if args.device == 'cpu' else 'gpu'}", "--trainer.limit_val_batches=0"),
+        *("--trainer.enable_progress_bar=false", *(QUICK if args.quick else ()), *args.options, *side.options, *more),
+    ]
+
+
+def seconds_of_step(side: Side, args: argparse.Namespace) -> float:
+    """Train for a few steps, and return the cost of one."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "seconds.txt"
+        clock = f"{{class_path: comparison_clock.StepClock, init_args: {{output: {output}}}}}"
+        steps = [f"--trainer.max_steps={WARM_UP + args.timed_steps}", f"--trainer.callbacks+={clock}"]
+        run_lagem(fit_words(side, args, f"--trainer.default_root_dir={folder}/run", *steps), args.output / "costs.log")
+        return float(output.read_text())
+
+
+def train(run: Run, args: argparse.Namespace, watch: Callable[[], None]) -> None:
+    """Train a run to its end, from its last checkpoint if there is one."""
+    more = [f"--seed_everything={run.seed}", f"--trainer.max_steps={run.steps}", "--ckpt_path=last"]
+    words = fit_words(run.side, args, f"--trainer.default_root_dir={run.folder}", *more)
+    run_lagem(words, run.folder / "fit.log", watch)
+
+
+def evaluate(weights: str, card: Path, args: argparse.Namespace, *more: str) -> None:
+    """Write a card unless it is there."""
+    if not (card / "card.json").is_file():
+        scored = [f"--points={args.points}", f"--resolution={args.resolution}", f"--device={args.device}"]
+        run_lagem(["evaluate", weights, str(args.data), f"--output={card}", *scored, *more], card / "evaluate.log")

@@ -1,0 +1,116 @@
+"""The table of `comparison.py`: means of each side and paired differences, with intervals over shapes and seeds.
+
+Letters: S seeds, N shapes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagem.evaluation.means import Mean, mean_over_seeds
+from lagem.evaluation.reconstruction.card import read_card
+from lagem.evaluation.report import write_report
+from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table
+
+MEASURES = ("chamfer", "fscore_010", "fscore_020", "iou", "iou_near", "normal_consistency")
+DEFINITION = """\
+Brackets: 95% interval for new shapes and new training seeds: a studentised bootstrap over shapes, joined with a
+t-interval over seeds; with one seed, over shapes alone. Differences are paired by shape and seed. A shape that has no
+surface on a side, with any seed, counts as 0 in F-score and normals, and is left out of the Chamfer distance."""
+
+Values = dict[str, NDArray[np.float64]]  # by measure, (S, N); NaN if undefined
+Means = dict[str, Mean | None]
+
+
+def values_of(cards: Sequence[Path]) -> Values:
+    """Read the cards of one side, one folder for each seed.
+
+    Raises:
+        ValueError: If a card is missing, damaged, or of other shapes than the first.
+    """
+    scores = [read_card(card).scores for card in cards]
+    ids = sorted(scores[0])
+    for card, of_seed in zip(cards, scores, strict=True):
+        if sorted(of_seed) != ids:
+            raise ValueError(f"{card}: holds other shapes than {cards[0]}; remove the folder and run this again.")
+    return {
+        measure: np.array([[getattr(of_seed[id], measure) for id in ids] for of_seed in scores], dtype=np.float64)
+        for measure in MEASURES
+    }
+
+
+def means_of(values: Values) -> Means:
+    """Return the mean of each measure over the shapes that have a value with every seed; None if none has."""
+    known = {measure: of[:, ~np.isnan(of).any(axis=0)] for measure, of in values.items()}
+    return {measure: mean_over_seeds(of, 0) if of.size else None for measure, of in known.items()}
+
+
+def differences(first: Values, second: Values) -> Means:
+    """Return the means of first minus second, paired by shape and seed."""
+    return means_of({measure: first[measure] - second[measure] for measure in MEASURES})
+
+
+def rows_of(title: str, sides: Mapping[str, Values], steps: Mapping[str, int | None]) -> list[list[str]]:
+    """Return the rows of the table, header first; the first side is compared with each of the others.
+
+    Args:
+        title: Head of the first column.
+        sides: Values by name of the side.
+        steps: Number of training steps by name of the side; None for a side without training.
+    """
+    (reference, base), *_ = sides.items()
+    rows = [[title, "steps", "without surface", *(TITLES[measure][0] for measure in MEASURES)]]
+    for name, values in sides.items():
+        count = steps[name]
+        empty = np.isnan(values["chamfer"]).sum(axis=1).mean()
+        rows.append([name, "–" if count is None else f"{count:,}", f"{empty:.1f}", *_cells(means_of(values))])
+        if name != reference:
+            rows.append([f"{reference} minus {name}", "", "", *_cells(differences(base, values), sign=True)])
+    return rows
+
+
+def write_tables(
+    folder: Path,
+    name: str,
+    tables: Mapping[str, Mapping[str, Values]],
+    steps: Mapping[str, Mapping[str, int | None]],
+    about: str,
+) -> list[list[list[str]]]:
+    """Write the tables as Markdown and as JSON, and return the rows of each.
+
+    Args:
+        folder: Output folder.
+        name: Name of both files, without the extension.
+        tables: Values by title of the table and name of the side.
+        steps: Numbers of steps, likewise.
+        about: A sentence that names the shapes and the seeds.
+    """
+    found = {title: rows_of(title, sides, steps[title]) for title, sides in tables.items()}
+    lines = ["# Comparison", "", about]
+    for rows in found.values():
+        lines += ["", *markdown_table(rows)]
+    content = [
+        {
+            "table": title,
+            "side": side,
+            "steps": steps[title][side],
+            "means": _plain(means_of(values)),
+            "first_minus_this": _plain(differences(next(iter(sides.values())), values)),
+        }
+        for title, sides in tables.items()
+        for side, values in sides.items()
+    ]
+    write_report(folder, name, [*lines, "", DEFINITION], content)
+    return list(found.values())
+
+
+def _cells(means: Means, *, sign: bool = False) -> list[str]:
+    return [formatted_mean(measure, means[measure], interval=True, sign=sign) for measure in MEASURES]
+
+
+def _plain(means: Means) -> dict[str, Any]:
+    return {measure: None if mean is None else asdict(mean) for measure, mean in means.items()}
