@@ -6,11 +6,13 @@ belong together and where each latent is. Only the initial values differ here: t
 can learn, are the published ones.
 """
 
+from typing import cast
+
 import torch
 
 from lagem.models.attention import Attention
 from lagem.models.autoencoder import Autoencoder
-from lagem.models.bottleneck import KLBottleneck
+from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck
 
 OCTAVE_DECAY = 0.5  # octave k starts with 2^(-k / 2) times the weights of the first
 SHARPNESS = 1.5  # factor by which the initial queries and keys are multiplied, which makes attention sharper
@@ -52,7 +54,8 @@ def start_anchored(autoencoder: Autoencoder) -> None:
     mean = embedded.mean(dim=0)
     variances, components = torch.linalg.eigh((embedded - mean).T @ (embedded - mean) / len(embedded))  # ascending
     most = int((variances > 1e-4 * variances[-1]).sum())
-    for bottleneck in autoencoder.bottlenecks:
+    for module in autoencoder.bottlenecks:
+        bottleneck = cast(KLBottleneck | StandardisedBottleneck, module)
         down = bottleneck.mean if isinstance(bottleneck, KLBottleneck) else bottleneck.down
         count = min(round(PLACE_SHARE * down.out_features), most)
         axes, deviations = components[:, -count:], variances[-count:].sqrt()
