@@ -32,7 +32,7 @@ SMALLER = [
 ]
 PROCEDURAL = ("num_train", "num_val", "reference_points", "reference_volume_points")
 LONG_ENOUGH = ["--trainer.max_steps=80", "--trainer.val_check_interval=80", "--model.init_args.base_lr=0.25"]
-ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)] + LONG_ENOUGH  # for a surface
+ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCEDURAL)]
 OF_THE_PACKAGE = [word for word in ON_SHARDS if word not in LONG_ENOUGH and not re.search("levels|width", word)]
 OF_THE_PACKAGE += ["--trainer.accelerator=cpu", "--trainer.precision=32-true", "--data.init_args.num_workers=0"]
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
@@ -103,7 +103,7 @@ def smoke_of_training(verb: str, command: str) -> list[str]:
     if "fine_tuned" in command:
         smoke = OF_THE_PACKAGE
     elif "autoencoder/meshes" in command:
-        smoke = ON_SHARDS
+        smoke = ON_SHARDS + (LONG_ENOUGH if "fewer_octaves" in command else [])  # long enough for a surface
     else:
         smoke = ON_LATENTS if "cascade" in command else ON_FURNITURE
     if verb == "fit":

@@ -84,6 +84,7 @@ def quick(data, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_quick_comparison_scores_every_side_and_does_nothing_twice(quick, tmp_path, capsys):
     first = quick()
     assert {words[0] for words in first} == {"fit", "evaluate"}
@@ -112,6 +113,7 @@ def test_other_settings_are_refused_in_one_line(quick, tmp_path, capsys):
     assert stop.value.code == 2 and len(error.splitlines()) == 1 and "quick" in error and "--output" in error
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_quick_sweep_of_adamw_is_compared_with_muon(quick, tmp_path):
     quick("--adamw", "0.01", "0.1")

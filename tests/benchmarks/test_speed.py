@@ -33,6 +33,7 @@ def rehearsal(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_all_that_is_measured_on_a_gpu_takes_less_than_8_minutes(rehearsal):
     names, codes, limits = zip(*summary_of(rehearsal), strict=True)
     assert names == COMMANDS and set(codes) == {"0"}
@@ -51,6 +52,7 @@ def test_a_machine_without_cuda_is_refused_in_one_line(tmp_path):
     assert "torch cannot use one" in run.stderr and not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_every_way_to_compute_a_step_is_measured_and_has_the_same_loss(rehearsal):
     rows = {(row["model"], row["step"]): row for row in json.loads((rehearsal / "table_3_small.json").read_text())}
     assert set(rows) == {(model, step) for model in ("LaGeM", "VecSet") for step in ("plain", "lean", "leanest")}
@@ -62,6 +64,7 @@ def test_every_way_to_compute_a_step_is_measured_and_has_the_same_loss(rehearsal
         assert ("to_vecset" in row) == (model == "LaGeM")
 
 
+@pytest.mark.slow
 def test_folded_queries_are_measured_against_plain_ones_and_give_the_same_logits(rehearsal):
     rows = json.loads((rehearsal / "decoding.json").read_text())
     assert [row["network"] for row in rows] == ["autoencoder", "large", "paper's size"]
@@ -70,12 +73,14 @@ def test_folded_queries_are_measured_against_plain_ones_and_give_the_same_logits
         assert set(row["seconds"]) == {"plain", "folded", "product"} and min(row["limit"]) > 0
 
 
+@pytest.mark.slow
 def test_extraction_is_measured_against_the_dense_grid_and_finds_the_same(rehearsal):
     (row,) = json.loads((rehearsal / "extraction.json").read_text())
     assert row["differing"] == row["lost"] == 0 and row["queries"] < 65**3
     assert 0 < row["unavoidable"] < 1 and 0 < row["in_queries"] < row["seconds"] < row["plain_dense"]
 
 
+@pytest.mark.slow
 def test_every_backend_selects_the_same_furthest_points(rehearsal):
     rows = json.loads((rehearsal / "furthest_points.json").read_text())
     assert rows[0]["side"] == "torch" and all(row["same_points"] for row in rows)

@@ -55,7 +55,8 @@ def test_the_stages_of_a_chain_are_made_for_the_levels_of_its_autoencoder(name):
     fits = [step.command for step in load_chain(SLURM_FILES / name) if step.command.startswith("fit ")]
     experiments = [yaml.safe_load((ROOT / re.findall(r"--config (\S+)", command)[0]).read_text()) for command in fits]
     models = [experiment["model"]["init_args"] for experiment in experiments]
-    assert [model["levels"] for model in models] == [models[0]["levels"]] * (1 + len(LEVELS))
+    levels = models[0]["levels"]
+    assert [model.get("levels", levels) for model in models] == [levels] * (1 + len(LEVELS))
     for model, command in zip(models, fits, strict=True):
         assert "init_from" not in model or "--model.init_args.init_from null" in command
 

@@ -42,6 +42,7 @@ def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int
     ]
 
 
+@pytest.mark.slow
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(cache, tmp_path):
     main(small_fit(cache, tmp_path / "whole"))
     command = small_fit(cache, tmp_path / "killed", "--ckpt_path=last", "--data.init_args.num_workers=1")
