@@ -61,11 +61,13 @@ def calls(tmp_path) -> list[list[str]]:
         return str(tmp_path / name)
 
     small = ["--points", "50", "--resolution", "8"]
-    counts = ["--surface", "200", "--volume", "400", "--near", "50", "--inside", "0"]
+    counts = ["--surface", "600", "--volume", "1200", "--near", "300", "--inside", "0"]
     prepare = ["prepare", here("list.csv"), "--output", here("prepared"), *counts]
     return [
         prepare,
         ["inspect", here("prepared"), "--judged", "1"],
+        ["export", here("prepared"), "--layout", "npz", "--output", here("npz")],
+        ["import", here("npz/layout.yaml"), here("npz/manifest.csv"), "--output", here("taken")],
         ["select-ids", here("list.csv"), "--count", "2", "--output", here("ids.txt")],
         ["import-weights", here("published.pth"), "--output", here("imported.safetensors"),
          "--num-latents", "256", "64", "16"],

@@ -57,8 +57,8 @@ def captions(source: Path) -> Iterator[tuple[str, str]]:
 def npz_entries(source: Path, val_share: float) -> Iterator[MeshSource]:
     """Yield the npz files of a folder or a manifest.
 
-    The id of a file in a folder is its path without the ending, with '/' written as '__'. If the path begins with the
-    folder `train`, `val` or `test`, that is its split. The category is the name of the folder that holds the file.
+    The id of a file in a folder is its path without the extension, with '/' written as '__'. If the path begins with
+    the folder `train`, `val` or `test`, that is its split. The category is the name of the folder that holds the file.
     A manifest is a .csv file as for `lagem prepare`.
 
     Args:
