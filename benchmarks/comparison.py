@@ -177,7 +177,7 @@ def compare(args: argparse.Namespace) -> None:
             finish(run, args, progress)
             report(plans, sides, args)
     for rows in report(plans, sides, args):
-        Console(width=220).print(terminal_table(rows))
+        Console(width=400).print(terminal_table(rows))
     print(f"{DEFINITION}\nwritten to {args.output / args.name}.md and .json")
 
 

@@ -54,6 +54,12 @@ def test_an_interval_reaches_farther_towards_the_long_tail():
     assert mean.high - mean.value > 1.2 * (mean.value - mean.low)
 
 
+def test_few_shapes_have_a_finite_interval():
+    """With three shapes, a ninth of the resamplings draw one shape alone, which varies by rounding at most."""
+    mean = mean_over_seeds(np.array([[0.1, 0.2, 0.7]]), 0)
+    assert mean.value - 20 < mean.low < mean.value < mean.high < mean.value + 20
+
+
 def test_one_shape_and_one_training_have_no_interval():
     mean = mean_over_seeds(np.array([[2.0]]), 0)
     assert (mean.value, mean.low, mean.high, mean.count) == (2.0, 2.0, 2.0, 1)

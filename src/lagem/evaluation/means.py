@@ -53,14 +53,12 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int) -> Mean:
     trainings, count = values.shape
     of_shapes, mean = values.mean(axis=0), float(values.mean())
     below = above = 0.0
-    if count > 1:
+    if count > 1 and (error := of_shapes.std(ddof=1) / np.sqrt(count)) > 0:
         rng = sample_generator(seed, 0, "bootstrap")
         resampled = of_shapes[rng.integers(count, size=(RESAMPLINGS, count))]
         errors = resampled.std(axis=1, ddof=1) / np.sqrt(count)
-        apart = resampled.mean(axis=1) - mean
-        studentised = np.divide(apart, errors, out=np.zeros_like(apart), where=errors > 0)
-        low, high = np.quantile(studentised, INTERVAL)
-        error = of_shapes.std(ddof=1) / np.sqrt(count)
+        varied = errors > 1e-6 * error  # not one shape again and again, as often happens if there are few
+        low, high = np.quantile((resampled.mean(axis=1) - mean)[varied] / errors[varied], INTERVAL)
         below, above = high * error, -low * error
     if trainings > 1:
         of_trainings = values.mean(axis=1, keepdims=True)
