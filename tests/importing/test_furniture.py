@@ -81,18 +81,21 @@ def test_unusable_models_are_refused_and_the_others_imported(tmp_path: Path):
                 ("/missing.obj", {}),
                 ("/words.obj", {}),
                 ("/room.dae", {}),
+                ("/beyond.obj", {}),
                 ("../../etc/passwd.obj", {}),
                 ("/good2.obj", {"modelRotation": "2 0 0 0 2 0 0 0 2"}),
             ]
         )
     )
     models = {"good.obj": CUBE, "good2.obj": CUBE, "words.obj": "v one two three\n", "room.dae": "<a/>"}
+    models["beyond.obj"] = CUBE + "f 1 2 3 9\n"
     catalogue(tmp_path / "a.sh3f", properties, models)
     import_furniture(tmp_path / "a.sh3f", tmp_path / "out")
     assert [row["id"] for row in manifest_of(tmp_path / "out")] == ["a__good"]
     with (tmp_path / "out" / "refused.csv").open(newline="") as file:
         refused = {row["id"]: row["reason"] for row in csv.DictReader(file)}
-    assert set(refused) == {"a__missing", "a__words", "a__room", "a__passwd", "a__good2"}
+    assert set(refused) == {"a__missing", "a__words", "a__room", "a__beyond", "a__passwd", "a__good2"}
+    assert "it has only 8 vertices" in refused["a__beyond"]
     assert "not a rotation" in refused["a__good2"] and "OBJ" in refused["a__room"]
     assert sorted(path.name for path in (tmp_path / "out" / "meshes").iterdir()) == ["a__good.ply"]
 

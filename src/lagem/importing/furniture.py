@@ -155,6 +155,7 @@ def _loaded(path: Path) -> Mesh:
         polygons = read_obj(path)
         starts = np.cumsum(polygons.sizes) - polygons.sizes
         usable = np.flatnonzero(polygons.sizes >= 3)
+        _faces(polygons, starts, usable).check()
         usable = usable[~np.isin(usable, _without_inside(polygons, starts, usable))]
         if not 0 < len(polygons.sizes) - len(usable) <= MOST_LEFT_OUT * len(polygons.sizes):
             raise error
