@@ -99,6 +99,13 @@ def test_damaged_distances_are_refused_with_a_measurement(
         convert(damage(spheres[name]), LAGEM)
 
 
+def test_volume_queries_that_miss_the_ball_are_refused(boxes: dict[str, Points]):
+    points = boxes["ring"]
+    far = replace(points, volume=1000 * points.volume, volume_sdf=np.full(len(points.volume), 1000.0))
+    with pytest.raises(ValueError, match="the volume queries cover a fraction of 0 of the ball"):
+        convert(far, VECSET)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_honest_occupancies_are_accepted(name: str, boxes: dict[str, Points]):
     convert(boxes[name], VECSET)

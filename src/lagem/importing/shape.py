@@ -24,6 +24,7 @@ from lagem.sources.mesh_files import MeshSource
 BALL_TOLERANCE = 1e-3
 ROUNDING = 1e-4  # near queries closer to the surface might change sides when they are rounded
 DRAWS_AT_ONCE = 1 << 18
+LEAST_SHARE = 1e-6  # of the ball of queries that the volume queries must cover; far less than the box of any solid
 
 
 def convert_shape(
@@ -206,6 +207,11 @@ def _volume_pools(
     Returns:
         The queries inside (N, 3) and outside (M, 3), and the number of draws from the ball that each stands for.
     """
+    if domain.share < LEAST_SHARE:
+        raise ValueError(
+            f"the volume queries cover a fraction of {domain.share:.3g} of the ball of radius sqrt(3) around the shape "
+            f"instead of at least {LEAST_SHARE:g}; they are flat, or they and the surface are in different frames."
+        )
     in_ball = np.linalg.norm(volume.points, axis=1) <= QUERY_BALL_RADIUS
     points, inside = volume.points[in_ball], volume.inside[in_ball]
     every = round(len(points) / domain.share)
