@@ -23,8 +23,8 @@ def image_of(path: Path) -> Block:
         with Picture.open(io.BytesIO(content), formats=["PNG"]) as picture:
             width, height = picture.size
             picture.verify()
-    except Exception as error:  # Pillow fails in many ways
-        return Paragraph(f"{path.name} is left out: it is not a picture in PNG format, or is damaged ({error}).")
+    except Exception:  # Pillow fails in many ways, and names an address in memory, which is another in each page
+        return Paragraph(f"{path.name} is left out: it is not a picture in PNG format, or is damaged.")
     if width * height > MOST_PIXELS:
         return Paragraph(f"{path.name} is left out: it has {width} × {height} pixels.")
     return Image(content, path.stem.replace("_", " "))
