@@ -19,7 +19,7 @@ from tries import Door, Format, Outcome, Try, make_try
 from worker import Worker
 
 TRIES = 300
-SLOW = ("config.json", "bundled weights", "experiment")
+SLOW = ("config.json", "bundled weights", "cascade.json", "earlier weights", "experiment")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Bundles of a cascade, with hashes that fit their files or not."""
+"""Folders of weights, with hashes that fit their files or not."""
 
 import json
 from collections.abc import Iterator
@@ -8,37 +8,52 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from numpy.random import Generator
 
 from containers import unchecked
 from damage import Files
 from formats.prepared import files_below
-from formats.weights import stages, tiny_weights
+from formats.weights import POINTS, stages, tiny_weights
 from lagem.cli import main
 from lagem.generation.bundle import load_bundle, write_bundle
+from lagem.reconstruction.codec import load_codec
+from lagem.weights.folder import AUTOENCODER, CONFIG, EARLIER_AUTOENCODER, EARLIER_CONFIG, EARLIER_FORMAT
 from tries import Format
 
 
 @cache
-def sound() -> Files:
-    """A bundle of the tiny autoencoder and its two stages."""
+def sound(*, half: bool = False) -> Files:
+    """A folder of the tiny autoencoder and its two stages."""
     with TemporaryDirectory() as scratch:
-        write_bundle(tiny_weights(), list(stages().values()), Path(scratch) / "cascade")
+        write_bundle(tiny_weights(), list(stages().values()), Path(scratch) / "cascade", half=half)
         return files_below(Path(scratch))
 
 
+@cache
+def earlier() -> Files:
+    """The same cascade, as earlier versions of lagem wrote it."""
+    files = dict(sound())
+    config = json.loads(files.pop("cascade/config.json"))
+    del config["architecture"]
+    config["format"] = EARLIER_FORMAT
+    config["sha256"][EARLIER_AUTOENCODER] = config["sha256"].pop(AUTOENCODER)
+    files[f"cascade/{EARLIER_AUTOENCODER}"] = files.pop(f"cascade/{AUTOENCODER}")
+    return files | {f"cascade/{EARLIER_CONFIG}": json.dumps(config).encode()}
+
+
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Most often the hashes of the damaged files, as somebody would write them who changed a bundle on purpose."""
+    """Most often the hashes of the damaged files, as somebody would write them who changed a folder on purpose."""
     files = unchecked(files, rng)
-    contents = files.get("cascade/config.json")
-    if contents is None or rng.random() < 0.3:
+    if rng.random() < 0.3:
         return files
-    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        tree = json.loads(contents)
-        for name in list(tree["sha256"]):
-            if f"cascade/{name}" in files:
-                tree["sha256"][name] = sha256(files[f"cascade/{name}"]).hexdigest()
-        return files | {"cascade/config.json": json.dumps(tree).encode()}
+    for config in (f"cascade/{CONFIG}", f"cascade/{EARLIER_CONFIG}"):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            tree = json.loads(files[config])
+            for name in list(tree["sha256"]):
+                if f"cascade/{name}" in files:
+                    tree["sha256"][name] = sha256(files[f"cascade/{name}"]).hexdigest()
+            return files | {config: json.dumps(tree).encode()}
     return files
 
 
@@ -48,15 +63,30 @@ def load(folder: Path) -> None:
     assert all(len(spec.levels) == 2 for spec in generator.specs), "another number of levels"
 
 
+def encode(folder: Path) -> None:
+    """`load_codec` of the folder: latents of the sizes that the folder states."""
+    codec = load_codec(folder / "cascade")
+    latents = codec.encode(np.linspace(-1, 1, 3 * POINTS).reshape(POINTS, 3) ** [1, 2, 3]).levels
+    sizes = [(level.num_latents, level.latent_dim) for level in codec.spec.levels]
+    assert [tuple(z.shape) for z in latents] == sizes, "latents of other sizes"
+
+
 def generate(folder: Path) -> None:
     """`lagem generate` of one sample."""
     main(["generate", "cascade", "--category", "flat", "--steps", "1", "--resolution", "8", "--output", "samples"])
 
 
 def formats() -> Iterator[Format]:
-    """The description and the weights of a bundle."""
-    doors = {"load_bundle": load, "generate": generate}
-    for name, targets in (("config.json", r".*\.json"), ("bundled weights", r".*\.safetensors")):
-        yield Format(
-            name=name, sound=lambda _: dict(sound()), doors=doors, targets=targets, repair=rehashed, weight=0.7
-        )
+    """The description and the weights of a folder, also of one that an earlier version wrote."""
+    doors = {"load_bundle": load, "generate": generate, "load_codec": encode}
+
+    def now(rng: Generator) -> Files:
+        return dict(sound(half=rng.random() < 0.3))
+
+    for name, files, targets in (
+        ("config.json", now, r".*\.json"),
+        ("bundled weights", now, r".*\.safetensors"),
+        ("cascade.json", lambda _: dict(earlier()), r".*\.json"),
+        ("earlier weights", lambda _: dict(earlier()), r".*\.safetensors"),
+    ):
+        yield Format(name=name, sound=files, doors=doors, targets=targets, repair=rehashed, weight=0.7)
