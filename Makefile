@@ -31,7 +31,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture docs lint format typecheck constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -132,6 +132,11 @@ report-picture: setup ## Draw docs/report.png in Chromium: the report of an eval
 	--user-data-dir=$$folder/profile --window-size=1200,1500 --virtual-time-budget=20000 --screenshot=docs/report.png \
 	$$folder/report.html 2>/dev/null
 
+# Pages of the code are written to docs/reference. -W: a warning, for example of a link that leads nowhere, is an error.
+docs: setup ## Build the documentation as a site: open build/docs/docs/index.html
+	$(BIN)/sphinx-build -q -W --keep-going -c docs/site . build/docs $(ARGS)
+	@echo "Open build/docs/docs/index.html"
+
 lint: setup ## Check style and formatting (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -153,5 +158,5 @@ constraints: torch-cluster ## Write .venv's versions to constraints.txt, after u
 	mv $(CONSTRAINTS).new $(CONSTRAINTS)
 
 clean: ## Remove build products and caches, but not .venv and runs/
-	rm -rf build dist lagem.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/reference lagem.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

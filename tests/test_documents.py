@@ -64,6 +64,17 @@ def missing_benchmarks(words: list[str], root: Path) -> list[str]:
     return [name for name in names if not (root / "benchmarks" / f"{name}.py").exists()]
 
 
+def dead_links(path: Path, root: Path) -> list[str]:
+    """Links of a document that lead to no file of this repository, and so nowhere on a code host."""
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    inside = [link for link in links if "://" not in link]
+    return [
+        link
+        for link in inside
+        if not (path.parent / link).exists() or not (path.parent / link).resolve().is_relative_to(root.resolve())
+    ]
+
+
 def unlabelled_blocks(markdown: str) -> int:
     """Fenced blocks that name no language, whose commands would be overlooked."""
     return sum(fence.strip() == "```" for fence in re.findall(r"^```.*$", markdown, flags=re.MULTILINE)[::2])
@@ -127,6 +138,11 @@ def test_every_block_of_the_documents_names_its_language():
     assert {name: count for name, count in found.items() if count} == {}
 
 
+def test_links_of_the_documents_lead_to_files():
+    found = {str(path.relative_to(ROOT)): dead_links(path, ROOT) for path in DOCUMENTS}
+    assert {name: links for name, links in found.items() if links} == {}
+
+
 @pytest.mark.parametrize("promised", PROMISED, ids=" ".join)
 def test_readme_shows_the_promised_command(promised):
     assert promised in [tuple(words[:2]) for words in commands_in((ROOT / "README.md").read_text())]
@@ -154,6 +170,11 @@ def test_commands_are_found_in_bash_blocks_only():
     block = "A=1 lagem fit \\\n  --config x.yaml  # slow\n\n.venv/bin/lagem a && make b"
     markdown = f"`make no`\n```bash\n{block}\n```\n```\nmake no\n```\n"
     assert commands_in(markdown) == [["lagem", "fit", "--config", "x.yaml"], ["lagem", "a"], ["make", "b"]]
+
+
+def test_a_dead_link_is_found(tmp_path):
+    (tmp_path / "a.md").write_text("[a](a.md#b) [b](b.md) ![c](c.png) [out](../a.md) [net](https://example.com/a.md)")
+    assert dead_links(tmp_path / "a.md", tmp_path) == ["b.md", "c.png", "../a.md"]
 
 
 def test_an_unlabelled_block_is_found():
