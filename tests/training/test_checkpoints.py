@@ -193,6 +193,19 @@ def test_a_pipe_is_no_checkpoint_and_is_not_opened(run):
     assert start(run, "last") == str(run / "checkpoints" / "last.ckpt")
 
 
+class Runs:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_the_last_checkpoint_is_refused_without_advice_to_load_it_if_it_would_run_code(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"global_step": Runs()}, run / "checkpoints" / "last.ckpt")
+    with pytest.raises(ValueError, match="refused") as caught:
+        start(run, "last")
+    assert "torch.load" not in str(caught.value) and not Path("executed").exists()
+
+
 def test_a_pipe_in_place_of_the_last_checkpoint_is_refused_when_it_is_loaded(tmp_path):
     os.mkfifo(tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match="is a pipe"):

@@ -5,6 +5,7 @@ A run folder holds only one run, so it is never ambiguous from which checkpoint 
 
 import io
 import os
+import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
-from lagem.weights.file import WeightsError, check_undamaged, unreadable_refused
+from lagem.weights.file import WeightsError, check_undamaged, quoted, refused, unreadable_refused
 from lagem.weights.zip_records import check_records
 
 
@@ -179,5 +180,9 @@ def steps_of(checkpoint: Path) -> int | None:
             raise ValueError(damage)
         saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
         return int(saved["global_step"]) if saved.get(state) is not None else None
+    except pickle.UnpicklingError as error:
+        raise refused(file, error) from error
     except Exception as error:  # torch raises many types for a file that it did not write
-        raise ValueError(f"{checkpoint}: not a checkpoint, or a damaged one ({error}); move it away.") from error
+        raise ValueError(
+            f"{checkpoint}: not a checkpoint, or a damaged one ({quoted(error)}); move it away."
+        ) from error
