@@ -124,7 +124,8 @@ def load_stage(name: str | Path) -> tuple[Backbone, StageSpec]:
         about = Description(str(path), file.description, remedy="fetch the file again, or give another")
         spec = StageSpec.from_plain(about)
         embedded = (spec.num_categories or 0) + (spec.condition_dim or 0)
-        file.check_holds(spec.width * (spec.depth * spec.width + embedded))
+        channels = sum(level.latent_dim for level in spec.levels[spec.level - 1 :])
+        file.check_holds(spec.width * (spec.depth * spec.width + embedded + channels))
         backbone = spec.backbone()
     except ValueError as error:
         named = "" if str(path) in str(error) else f"{path}: its description of the stage is damaged: "
