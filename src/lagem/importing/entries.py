@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lagem.importing.synsets import SYNSETS
-from lagem.sources.mesh_files import MeshSource, checked_new_id, files_below, hash_fraction, in_manifest
+from lagem.sources.mesh_files import MeshSource, checked_new_id, files_below, in_manifest, source_of
 from lagem.storage.names import checked_name, regular
 
 SPLITS = ("train", "val", "test")
@@ -72,13 +72,7 @@ def npz_entries(source: Path, val_share: float) -> Iterator[MeshSource]:
     else:
         raise ValueError(f"{source}: is neither a folder nor a manifest (.csv); give one of these.")
     for path, id, category, split in listed:
-        absolute = os.path.abspath(path)
-        yield MeshSource(
-            path=absolute,
-            id=checked_new_id(id, path),
-            category=sys.intern(category or os.path.basename(os.path.dirname(absolute))),
-            split=sys.intern(split or ("val" if hash_fraction(id) < val_share else "train")),
-        )
+        yield source_of(path, id=id, category=category, split=split, val_share=val_share)
 
 
 def _npz_files(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:

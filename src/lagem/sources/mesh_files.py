@@ -54,13 +54,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
         else:
             listed = iter([(source, source.stem, "", "")])
         for path, id, own_category, split in listed:
-            absolute = os.path.abspath(path)
-            mesh = MeshSource(
-                path=absolute,
-                id=checked_new_id(id, path),
-                category=sys.intern(category or own_category or os.path.basename(os.path.dirname(absolute))),
-                split=sys.intern(split or ("val" if hash_fraction(id) < val_share else "train")),
-            )
+            mesh = source_of(path, id=id, category=category or own_category, split=split, val_share=val_share)
             other = found.setdefault(id, mesh)
             if other.path != mesh.path:
                 raise ValueError(
@@ -70,6 +64,25 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
     if not found:
         raise ValueError(f"no mesh found; give files that end in {', '.join(sorted(MESH_ENDINGS))}.")
     return [found[id] for id in sorted(found)]
+
+
+def source_of(path: str | Path, *, id: str, category: str, split: str, val_share: float) -> MeshSource:
+    """Return the source of a file; raises ValueError if the id cannot be used in a file name.
+
+    Args:
+        path: The file.
+        id: Its id.
+        category: Its category; empty for the name of the folder that holds it.
+        split: Its split; empty to choose it by the id.
+        val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
+    """
+    absolute = os.path.abspath(path)
+    return MeshSource(
+        path=absolute,
+        id=checked_new_id(id, path),
+        category=sys.intern(category or os.path.basename(os.path.dirname(absolute))),
+        split=sys.intern(split or ("val" if hash_fraction(id) < val_share else "train")),
+    )
 
 
 def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
