@@ -23,6 +23,8 @@ from lagem.storage.csv_table import write_csv
 from lagem.storage.names import checked_name
 from lagem.storage.parts import locked
 
+Labelled = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (Q, 3) queries, and whether each is inside
+
 BOX_REACH = 0.99  # largest absolute coordinate of the surface in the box of the layout vecset
 POINT, SURFACE, OTHER_SURFACE = "ShapeNetV2_point", "ShapeNetV2_watertight", "ShapeNetV2_surface"
 SYNSET_OF = {name: synset for synset, name in SYNSETS.items()}
@@ -88,12 +90,10 @@ def _write_vecset(shards: Shards, index: int, output: Path) -> None:
         return
     points.mkdir(parents=True, exist_ok=True)
     surface.mkdir(parents=True, exist_ok=True)
-    random = sample_generator(0, 0, id)
     cloud = shards.read(index, "surface_points")
     factor = BOX_REACH / float(np.abs(cloud).max())
-    volume, inside = _uniform_volume(shards, index, random)
+    (volume, inside), (near, near_inside) = _queries(shards, index)
     in_box = (np.abs(volume * factor) <= 1).all(axis=1)
-    near, near_inside = _shuffled(*labelled(shards, index, "near"), random)
     write_npz(surface / f"{id}.npz", {"points": cloud, "normals": shards.read(index, "surface_normals")})
     pools = {
         "vol_points": (volume[in_box] * factor).astype(np.float32),
@@ -107,11 +107,13 @@ def _write_vecset(shards: Shards, index: int, output: Path) -> None:
 
 def _finish_vecset(shards: Shards, output: Path) -> None:
     """Write the lists of the splits, and a link that gives the surface its other name."""
+    listed: dict[tuple[str, str], list[str]] = {}
+    for id, category, split in zip(shards.ids, shards.categories, shards.splits, strict=True):
+        listed.setdefault((category, split), []).append(id)
     for category in sorted(set(shards.categories)):
         for split in sorted({"train", "val", "test"} | set(shards.splits)):
-            of_both = zip(shards.ids, shards.categories, shards.splits, strict=True)
-            ids = [id for id, *other in of_both if other == [category, split]]
             name = f"{checked_name(split, shards.root)}.lst"
+            ids = listed.get((category, split), [])
             write_text(output / POINT / _folder_of(category, shards) / name, "\n".join(ids))
     if not os.path.lexists(output / OTHER_SURFACE):
         (output / OTHER_SURFACE).symlink_to(SURFACE)
@@ -128,9 +130,7 @@ def _write_npz(shards: Shards, index: int, output: Path) -> None:
     folder.mkdir(exist_ok=True)
     if (path := folder / f"{checked_name(shards.ids[index], shards.root)}.npz").exists():
         return
-    random = sample_generator(0, 0, shards.ids[index])
-    volume, inside = _uniform_volume(shards, index, random)
-    near, near_inside = _shuffled(*labelled(shards, index, "near"), random)
+    (volume, inside), (near, near_inside) = _queries(shards, index)
     frame = shards.frame(index)
     arrays: dict[str, NDArray[Any]] = {
         "surface_points": shards.read(index, "surface_points"),
@@ -152,9 +152,13 @@ def _finish_npz(shards: Shards, output: Path) -> None:
     write_text(output / "layout.yaml", MAPPING + (f"up: {shards.up}\n" if shards.up else ""))
 
 
-def _uniform_volume(
-    shards: Shards, index: int, random: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _queries(shards: Shards, index: int) -> tuple[Labelled, Labelled]:
+    """Return the uniform volume queries and the near queries of a shape with their labels, in random order."""
+    random = sample_generator(0, 0, shards.ids[index])
+    return _uniform_volume(shards, index, random), _shuffled(*labelled(shards, index, "near"), random)
+
+
+def _uniform_volume(shards: Shards, index: int, random: np.random.Generator) -> Labelled:
     """Return volume queries that are uniform in the ball, and their labels.
 
     For a thin shape, more queries were drawn inside than outside; those that exceed the common density are left out.
@@ -168,8 +172,6 @@ def _uniform_volume(
     return _shuffled(points[keep], inside[keep], random)
 
 
-def _shuffled(
-    points: NDArray[np.float32], inside: NDArray[np.bool_], random: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _shuffled(points: NDArray[np.float32], inside: NDArray[np.bool_], random: np.random.Generator) -> Labelled:
     order = random.permutation(len(points))
     return points[order], inside[order]
