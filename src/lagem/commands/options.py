@@ -62,10 +62,9 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
 
 
-def add_up(parser: argparse.ArgumentParser) -> None:
-    """Add `--up`, for verbs whose shapes are stored without the axis that points up."""
-    text = "axis that points up in the pictures (default: z)"
-    parser.add_argument("--up", choices=["y", "z"], default="z", help=text)
+def add_up(parser: argparse.ArgumentParser, text: str = "axis that points up in the pictures") -> None:
+    """Add `--up`, which is z by default; `text` says for which shapes."""
+    parser.add_argument("--up", choices=["y", "z"], default="z", help=f"{text} (default: z)")
 
 
 def add_posterior(parser: argparse.ArgumentParser) -> None:

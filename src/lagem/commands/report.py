@@ -38,11 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_resolution(parser, 64)
     options.add_device(parser)
-    add(
-        "--up",
-        choices=["y", "z"],
-        default="z",
-        help="axis that points up in shapes that do not say it (default: z)",
+    options.add_up(
+        parser,
+        "axis that points up in shapes that do not say it",
     )
 
 

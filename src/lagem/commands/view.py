@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lagem.commands import options
+
 SUMMARY = "show meshes and point clouds in the browser, as shapes that can be turned"
 
 
@@ -22,11 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write this HTML file, replaced if it exists, and open no browser (default: a temporary file)",
     )
-    add(
-        "--up",
-        choices=["y", "z"],
-        default="z",
-        help="axis that points up in files that do not say it; glTF is always y-up (default: z)",
+    options.add_up(
+        parser,
+        "axis that points up in files that do not say it; glTF is always y-up",
     )
 
 

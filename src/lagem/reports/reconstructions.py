@@ -1,4 +1,4 @@
-"""Rows of a page that show an input beside its reconstructions: from the coarsest level alone, up to all levels.
+"""Rows of a page, each with an input and its reconstructions: from the coarsest level alone, up to all levels.
 
 Letters: M_i latents of level i with D_i channels.
 """

@@ -48,11 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_format(parser)
     options.add_batch_size(parser, 16)
     options.add_device(parser)
-    add(
-        "--up",
-        choices=["y", "z"],
-        default="z",
-        help="axis that points up in the shapes, which the picture and glb files show upright (default: z)",
+    options.add_up(
+        parser,
+        "axis that points up in the shapes, which the picture and glb files show upright",
     )
 
 

@@ -26,12 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_format(parser)
     options.add_device(parser)
     options.add_seed(parser)
-    add(
-        "--up",
-        choices=["y", "z"],
-        default="z",
-        help="axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show "
-        "shapes upright (default: z)",
+    options.add_up(
+        parser,
+        "axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show "
+        "shapes upright",
     )
 
 
