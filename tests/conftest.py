@@ -6,6 +6,7 @@ A skip is a test that did not run, so it fails unless its reason is on `ALLOWED_
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ os.environ["WANDB_ERROR_REPORTING"] = "false"
 # The tests sync some ten thousand files and folders, which costs a disk milliseconds each and memory nothing.
 IN_MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 4 << 30:
-    os.environ["TMPDIR"] = str(IN_MEMORY)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)  # pytest has already asked for the folder
 os.environ["COLUMNS"] = "120"  # tables and help texts wrap alike on every terminal and on none
 torch.set_num_threads(1)
 # A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
