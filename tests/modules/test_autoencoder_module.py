@@ -143,6 +143,25 @@ def test_level_dropout_depends_on_the_shape_and_the_epoch_only_and_has_its_share
     assert torch.equal(turned, finest.flip(0))
 
 
+def test_level_dropout_begins_at_its_step_also_with_accumulation(tmp_path):
+    module = AutoencoderModule(levels=LEVELS, width=64, level_dropout=1.0, level_dropout_start=2)
+    drawn = DrawnLevels()
+    trainer(tmp_path, max_steps=3, limit_val_batches=0, accumulate_grad_batches=2, callbacks=[drawn]).fit(
+        module, data()
+    )
+    assert drawn.dropped == [False] * 4 + [True] * 2
+
+
+class DrawnLevels(Callback):
+    """Keeps whether each batch was decoded without its finest level."""
+
+    def __init__(self):
+        self.dropped = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.dropped.append(pl_module._draw_finest_levels(batch) is not None)
+
+
 def test_level_dropout_needs_more_than_one_level():
     with pytest.raises(ValueError, match="there is only one level"):
         AutoencoderModule(levels=LEVELS[:1], width=64, level_dropout=0.5)

@@ -52,6 +52,8 @@ class AutoencoderModule(RecipeModule):
             of callbacks always use the mean.
         level_dropout: Fraction of the shapes in each step that are decoded without one or more of the finest levels, so
             that the coarser levels learn to describe a shape by themselves.
+        level_dropout_start: First optimiser step with level dropout. Dropout from the start takes steps that the finest
+            level needs.
         optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
         base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
             base_lr * (batch size * accumulation * ranks) / 256.
@@ -88,6 +90,7 @@ class AutoencoderModule(RecipeModule):
         kl_weight: float = 1e-3,
         posterior: Posterior = "mean",
         level_dropout: float = 0.0,
+        level_dropout_start: int = 0,
         optimizer: OptimizerName = "adamw",
         base_lr: float = 5e-5,
         min_lr: float = 1e-6,
@@ -118,12 +121,15 @@ class AutoencoderModule(RecipeModule):
             raise ValueError(f"level_dropout must be a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:
             raise ValueError(f"level_dropout {level_dropout} needs finer levels to drop, but there is only one level.")
+        if level_dropout_start < 0:
+            raise ValueError(f"level_dropout_start must be a step, 0 or later, but {level_dropout_start} was given.")
         if start == "local":
             start_local(self.autoencoder)
         elif start == "anchored":
             start_anchored(self.autoencoder)
         self.near_weight = near_weight
         self.level_dropout = level_dropout
+        self.level_dropout_start = level_dropout_start
         self.kl_weight = kl_weight
         self.posterior = posterior
         if init_from is not None:
@@ -225,7 +231,7 @@ class AutoencoderModule(RecipeModule):
 
     def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
         """Draw the number of the finest level from which each shape is decoded, (B,); None without level dropout."""
-        if not self.level_dropout:
+        if not self.level_dropout or self.global_step < self.level_dropout_start:
             return None
         finest = []
         for name in batch.ids:
