@@ -63,7 +63,7 @@ def nearest_points(
     for name, cloud in zip(("first", "second"), clouds, strict=True):
         if len(cloud) == 0 or not np.isfinite(cloud).all():
             raise ValueError(
-                f"the {name} cloud has {len(cloud)} points, but distances need at least one, and only finite ones."
+                f"the {name} cloud has no points, or some that are not finite (points in all: {len(cloud)})."
             )
     of_a, of_b = (cKDTree(cloud) for cloud in clouds)
     return _nearest(of_a, of_b), _nearest(of_b, of_a)

@@ -128,7 +128,7 @@ def finer_cells(
     inside: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
     distance_to: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> tuple[NDArray[np.int64], Grid]:
-    """Split cells into eighths, and keep the eighths that may hold some of a solid.
+    """Split cells into eighths, and keep the eighths that may contain a part of a solid.
 
     Args:
         cells: (N, 3) cells that together hold the solid, as `cells_of_solid` returns them.
@@ -137,7 +137,7 @@ def finer_cells(
         distance_to: Maps (N, 3) points to their (N,) distances from the surface.
 
     Returns:
-        The kept cells, and their grid, which has 2R cells along a side.
+        The kept cells, and their grid, which has twice as many cells along a side.
     """
     finer = Grid(cells=2 * grid.cells, reach=grid.reach)
     eighths = (2 * cells[:, None] + np.indices((2, 2, 2)).reshape(3, 8).T).reshape(-1, 3)

@@ -101,7 +101,7 @@ def read_catalogue(path: Path) -> list[Piece]:
 
 
 def category_of(name: str) -> str:
-    """Return the category that the name of a piece states: that of its last noun before the first preposition."""
+    """Return the category of a piece by its name: the last known noun before the first preposition decides."""
     head = HEAD_ENDS.split(name.lower())[0]
     for word in reversed(re.findall(r"[a-z]+", head)):
         for form in (word, word.removesuffix("s"), word.removesuffix("es")):

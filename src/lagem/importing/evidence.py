@@ -30,7 +30,7 @@ def spacing_of(points: NDArray[np.float64], tree: cKDTree) -> float:
 
 
 def check_frame(points: NDArray[np.float64]) -> None:
-    """Raise ValueError unless surface points fill the unit sphere, with the bounding box centred."""
+    """Raise ValueError unless the largest norm of surface points is about 1, and their bounding box is centred."""
     radius = float(np.linalg.norm(points, axis=1).max())
     offset = float(np.abs(points.min(axis=0) + points.max(axis=0)).max() / 2)
     if abs(radius - 1) > FRAME_TOLERANCE or offset > FRAME_TOLERANCE:
@@ -167,8 +167,8 @@ def check_evenness(from_centre: NDArray[np.float64]) -> None:
     octant = (from_centre > 0) @ np.array([1, 2, 4])
     found = np.bincount(octant, minlength=8)
     expected = count / 8
-    if (worst := float(np.abs(found - expected).max())) > EVENNESS * expected + 6 * np.sqrt(expected):
+    if float(np.abs(found - expected).max()) > EVENNESS * expected + 6 * np.sqrt(expected):
         raise ValueError(
-            f"the volume queries are not uniform: an eighth of their domain holds {int(found.min())} to "
-            f"{int(found.max())} of them (expected {expected:.0f} ± {worst:.0f}); some are missing."
+            f"the volume queries are not uniform: the eighths of their domain hold {int(found.min())} to "
+            f"{int(found.max())} of them, but should hold about {expected:.0f} each; some are missing."
         )

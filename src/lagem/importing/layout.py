@@ -23,7 +23,7 @@ class Layout:
         surface: Points on the surface, (N, 3).
         volume_points: Queries in the volume, (V, 3), or (V, 4) with the labels in the last column.
         near_points: Queries near the surface, (Q, 3), or (Q, 4).
-        frame: `sphere` if the shape fills the unit sphere and the volume queries are uniform in the ball of radius
+        frame: `sphere` if the largest norm of the shape is 1, and the volume queries are uniform in the ball of radius
             sqrt(3); `box` if they are uniform in any box around the shape, which is then scaled into the unit sphere.
         sign: `occupancy` if a label is 1 inside and 0 outside; else the sign that a distance has inside.
         volume_labels: Labels of the volume queries, (V,); None if they are the last column of `volume_points`.

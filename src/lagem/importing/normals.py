@@ -1,7 +1,8 @@
 """Normals of a surface that is given by points only, estimated from the points and the labels near them.
 
-The direction is that of least variance among neighbouring points. Which way is out follows from the near queries: each
-votes for the surface point nearest to it, and neighbours count less with their distance.
+A normal has the direction of least variance among neighbouring points. Which of its two ends points out is decided by
+votes. Each near query has a vote at the surface point nearest to it: out is towards the query if the query is outside,
+away from it if it is inside. A normal counts the votes at its neighbours, and those at nearer neighbours count more.
 """
 
 import numpy as np

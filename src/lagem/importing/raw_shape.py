@@ -76,7 +76,10 @@ def read_vecset_shape(path: Path, layout: Layout) -> RawShape:
     """
     scale = np.asarray(read_npy(path.with_suffix(".npy")), dtype=np.float64)
     if scale.size != 1 or not np.isfinite(scale).all() or not (scale > 0).all():
-        raise ValueError(f"{path.with_suffix('.npy')}: holds {scale.size} numbers, but must hold one positive scale.")
+        raise ValueError(
+            f"{path.with_suffix('.npy')}: must hold one number, a positive scale, but holds "
+            f"{np.array2string(scale.reshape(-1), threshold=3, edgeitems=1)}."
+        )
     factor = float(scale.reshape(-1)[0])
     with NpzFile(path) as file:
         volume = _queries(file, layout.volume_points, layout.volume_labels, layout)

@@ -168,7 +168,7 @@ class _Domain:
             radius = np.linalg.norm(points, axis=1)
             if (beyond := float(radius.max())) > QUERY_BALL_RADIUS * (1 + BALL_TOLERANCE):
                 raise ValueError(
-                    f"a volume query has norm {beyond:.3f}, but they must lie in the ball of radius sqrt(3)."
+                    f"a volume query has norm {beyond:.3f}, but all must lie in the ball of radius sqrt(3)."
                 )
             evidence.check_evenness(points)
             middle = float(((radius / QUERY_BALL_RADIUS) ** 3).mean())

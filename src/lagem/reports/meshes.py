@@ -1,4 +1,4 @@
-"""Galleries of mesh files. A file that cannot be read has the reason in its place."""
+"""Galleries of mesh files. In the place of a file that cannot be read, the page says why."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -53,8 +53,8 @@ def check_precision(precision: object) -> None:
     """Raise ValueError if a precision overflows in ordinary trainings."""
     if str(precision) in ("16", "16-mixed"):
         raise ValueError(
-            "trainer.precision is 16-mixed, which overflows in ordinary trainings; an overflow would count as a loss "
-            "that is not finite. Use bf16-mixed."
+            "trainer.precision is 16-mixed, in which ordinary trainings overflow: the loss or its gradient becomes "
+            "infinite, and the run stops or skips the step. Use bf16-mixed."
         )
 
 

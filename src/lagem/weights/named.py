@@ -19,9 +19,9 @@ def autoencoder_file(name: str | Path) -> Path:
     """Return the file of the autoencoder that a user names.
 
     Args:
-        name: A checkpoint of `lagem fit` or a safetensors file; a folder of weights, or the folder of a run (for its
-            checkpoints/last.ckpt), of latents, or with a single file of weights; `hf://owner/name`; or one of
-            `AUTOENCODERS` or `CASCADES`. A cascade stands for its autoencoder.
+        name: A checkpoint of `lagem fit`; a safetensors file; a folder of weights; the folder of a run (its
+            checkpoints/last.ckpt is taken); a latent cache; another folder that holds only one file of weights;
+            `hf://owner/name`; or one of `AUTOENCODERS` or `CASCADES`. A cascade stands for its autoencoder.
 
     Raises:
         WeightsError: If there are no such weights.
@@ -45,8 +45,8 @@ def stage_file(name: str | Path) -> Path:
     """Return the file of the stage that a user names.
 
     Args:
-        name: A checkpoint of `lagem fit` or a safetensors file; or the folder of a run, or with a single file of
-            weights.
+        name: A checkpoint of `lagem fit`; a safetensors file; the folder of a run (its checkpoints/last.ckpt is
+            taken); or another folder that holds only one file of weights.
 
     Raises:
         WeightsError: If there are no such weights.

@@ -1,7 +1,7 @@
 """Loads a sharded checkpoint, which is a folder of torch.distributed.checkpoint, without running code from it.
 
-torch itself would unpickle the folder's index, and all entries of the shards that are not tensors. It would also ignore
-the checksums of the entries, each of which is a zip file inside a shard.
+torch itself would unpickle the folder's index, and all entries of the shards that are not tensors. Each entry is a zip
+file inside a shard; torch would also ignore the checksums in these zip files.
 """
 
 import pickle
