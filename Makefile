@@ -6,6 +6,8 @@ VENV ?= .venv
 # A wheel index for torch, e.g. PyTorch's index for one CUDA version or for CPU only; empty: pip's default.
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
+# The same versions with the hashes of their files; empty for an index that has other builds of these packages.
+HASHES ?= requirements.lock
 # Parent folder of the demos' outputs.
 RUNS ?= runs
 # Seed of the demos, and of `make fuzz`.
@@ -38,7 +40,7 @@ help: ## List all targets
 
 setup: $(VENV)/.installed ## Create .venv and install lagem with the tested versions (TORCH_INDEX=URL chooses the torch build)
 
-$(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
+$(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS) $(HASHES)
 	@$(PYTHON) -c $(PYTHON_IS_NEW_ENOUGH)
 	@if $(PIP) --version >/dev/null 2>&1; then :; \
 	elif $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
@@ -47,10 +49,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS)
 	else echo "$(PYTHON) cannot create a virtual environment: apt install python3-venv (or: pip install virtualenv)" >&2; exit 1; fi
 	@$(BIN)/python -c $(PYTHON_IS_NEW_ENOUGH)
 	@rm -rf build/lib
-	$(PIP) install -q -c $(CONSTRAINTS) setuptools wheel
-	@# torch first and without dependencies: an index of torch builds may lack the pinned versions of other packages
+	@# torch first, without dependencies: an index of torch builds may lack the others. Its builds differ, so it has no hash.
 	$(PIP) install --no-deps -c $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
+	$(PIP) install -q $(if $(HASHES),--no-deps --require-hashes -r $(HASHES),-c $(CONSTRAINTS) setuptools wheel)
+	@# what is missing now belongs to the build of torch, such as CUDA libraries
+	$(PIP) install -q -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
 	@touch $@
 
 torch-cluster: setup ## Install torch-cluster for furthest point sampling on GPUs (compiles for about 9 minutes the first time)
@@ -151,11 +154,20 @@ typecheck: setup ## mypy on an installed copy (the folder mapping is invisible t
 	@rm -rf build/lib
 	MYPYPATH=build/typecheck $(BIN)/mypy -p lagem
 
-constraints: torch-cluster ## Write .venv's versions to constraints.txt, after upgrading and testing them
+# Resolves the versions of constraints.txt for all systems, and finds the hashes of their files.
+UV := uv==0.13.9
+# Packages that belong to torch, whose builds differ from index to index.
+OF_TORCH := ^(nvidia|cuda|triton)
+constraints: torch-cluster ## Write .venv's versions to constraints.txt, and their hashes to requirements.lock, after testing them
 	@{ sed -n '/^#/p' $(CONSTRAINTS); \
 	$(PIP) freeze --all --exclude pip --exclude lagem --exclude-editable \
-	| grep -E '^[A-Za-z0-9._-]+==' | grep -vE '^(nvidia|cuda|triton)' | sed 's/+.*//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
+	| grep -E '^[A-Za-z0-9._-]+==' | grep -vE '$(OF_TORCH)' | sed 's/+.*//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
 	mv $(CONSTRAINTS).new $(CONSTRAINTS)
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(PIP) install -q --target $$folder $(UV) && \
+	echo wheel | $$folder/bin/uv pip compile -q - setup.cfg --extra dev -c $(CONSTRAINTS) --universal --python-version 3.11.5 \
+	--generate-hashes --no-header --no-annotate -o $$folder/lock >/dev/null && { sed -n '/^#/p' $(HASHES); \
+	awk '/^[^ ]/ { kept = !/$(OF_TORCH)|^torch==/ } kept' $$folder/lock; } > $(HASHES).new
+	mv $(HASHES).new $(HASHES)
 
 clean: ## Remove build products and caches, but not .venv and runs/
 	rm -rf build dist docs/reference lagem.egg-info .mypy_cache .pytest_cache .ruff_cache

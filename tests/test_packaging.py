@@ -1,13 +1,17 @@
 """The wheel holds what the source tree holds: every mapped folder, the `lagem` command and the licence."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from lagem import __version__
 from python_example import example, write_chair
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,6 +85,44 @@ def test_the_example_of_the_readme_runs_from_the_wheel_outside_of_the_repository
     assert run.returncode == 0, run.stderr
     assert Path(run.stdout.strip()).is_relative_to(tmp_path / "installed")
     assert (tmp_path / "elsewhere" / "chair.glb").is_file()
+
+
+EVERY_HELP = """
+import io, json, sys
+from contextlib import redirect_stdout
+from lagem.cli import TRAINING_VERBS, main, tool_modules
+
+def printed(*words):
+    with redirect_stdout(io.StringIO()) as text:
+        try:
+            main([*words, "--help"])
+        except SystemExit as stop:
+            assert not stop.code, words
+    return text.getvalue()
+
+verbs = [*tool_modules(), *TRAINING_VERBS]
+print(json.dumps({"lagem": printed(), **{verb: printed(verb) for verb in verbs}}))
+"""
+
+
+def test_the_installed_wheel_has_the_help_of_every_verb(wheel, tmp_path):
+    """In an environment of its own that has the dependencies of this one, but not this repository."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel.filename)], check=True, capture_output=True)
+    site, here = (
+        sysconfig.get_path("purelib", vars={"base": str(base)}) for base in (tmp_path / "venv", Path(sys.prefix))
+    )
+    Path(site, "dependencies.pth").write_text(f"{here}\n")
+    lagem = subprocess.run([python.with_name("lagem"), "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert lagem.stdout == f"lagem {__version__}\n", lagem.stderr
+    run = subprocess.run([python, "-c", EVERY_HELP], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    texts = json.loads(run.stdout)
+    verbs = texts.keys() - {"lagem"}
+    assert len(verbs) > 20 and {verb for verb in verbs if not re.search(rf"(?m)^    {verb}\s", texts["lagem"])} == set()
+    assert {verb for verb in verbs if "usage:" not in texts[verb]} == set()
 
 
 def test_package_left_out_of_the_list_is_found(tmp_path):

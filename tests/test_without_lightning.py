@@ -86,6 +86,7 @@ def calls(tmp_path) -> list[list[str]]:
         ["report", here("one"), "--resolution", "8"],
         ["view", here("0.ply"), "--output", here("view.html")],
         ["submit", "--dry-run", "--", *prepare],
+        ["completion", "bash"],
     ]  # fmt: skip
 
 

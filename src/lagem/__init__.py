@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lagem.reconstruction.codec import ShapeCodec, load_codec
     from lagem.reconstruction.latents import Latents
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["CascadedGenerator", "GeneratedShape", "Latents", "Mesh", "ShapeCodec", "load_cascade", "load_codec"]
 
 _DEFINED_IN = {

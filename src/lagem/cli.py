@@ -35,7 +35,10 @@ TRAINING_VERBS = {
     "test": "evaluate a model on the test set",
     "predict": "write reconstructions of the validation set, or samples of a stage given its coarser latents",
 }
+# Lightning's options for files, which the shell completes without importing Lightning.
+TRAINING_OPTIONS = {"--config": "an experiment file", "--ckpt_path": "a checkpoint to resume"}
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
+COMPLETING = "_ARGCOMPLETE"  # a variable that argcomplete's shell functions set
 
 LONGEST_MESSAGE = 2000  # characters
 
@@ -75,6 +78,8 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
     """
     words = sys.argv[1:] if argv is None else argv
     try:
+        if COMPLETING in os.environ:
+            complete()
         if words and words[0] in TRAINING_VERBS:
             with signals_blocked() if words[0] == "fit" else nullcontext():
                 from lagem.training.cli import run_training
@@ -231,6 +236,20 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     Returns:
         The function that runs the tool, and its parsed arguments.
     """
+    parser, run = tool_parser(next((word for word in argv if not word.startswith("-")), None))
+    arguments = parser.parse_args(argv)
+    if run is None:  # newer Pythons parse `lagem -- fit`
+        parser.error(f"{arguments.verb} is not the first word; write it directly after lagem")
+    return run, arguments
+
+
+def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Namespace], None] | None]:
+    """Return a parser of all verbs, and the function that runs one of them.
+
+    Args:
+        asked: The verb that has its arguments in the parser; the others only have their summaries. Any other word is
+            allowed, and then there is no function.
+    """
     from lagem import __version__
 
     parser = ToolParser(
@@ -239,14 +258,26 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     parser.add_argument("--version", action="version", version=f"lagem {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, summary in TRAINING_VERBS.items():
-        verbs.add_parser(name, help=summary)
-    asked = next((word for word in argv if not word.startswith("-")), None)
-    run = {}
+        training = verbs.add_parser(name, help=summary)
+        for option, text in TRAINING_OPTIONS.items():
+            training.add_argument(option, help=text)
+    run = None
     for verb, module_name in sorted(tool_modules().items()):
         command = importlib.import_module(module_name)
         tool = verbs.add_parser(verb, help=command.SUMMARY, description=command.SUMMARY)
         if verb == asked:
             command.add_arguments(tool)
-            run[verb] = command.run
-    arguments = parser.parse_args(argv)
-    return run[arguments.verb], arguments
+            run = command.run
+    return parser, run
+
+
+def complete() -> None:
+    """Print the possible ends of the word that the shell asks for by argcomplete's variables, and end the process.
+
+    The keys of experiments, which only Lightning knows, are not completed.
+    """
+    import argcomplete
+
+    verbs = {*TRAINING_VERBS, *tool_modules()}
+    parser, _ = tool_parser(next((word for word in os.environ["COMP_LINE"].split()[1:] if word in verbs), None))
+    argcomplete.autocomplete(parser)

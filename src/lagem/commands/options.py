@@ -25,15 +25,16 @@ def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, defau
         default: Default of an option; None for a positional argument.
     """
     if default is None:
-        parser.add_argument(name, metavar="CKPT", help=WEIGHTS)
+        action = parser.add_argument(name, metavar="CKPT", help=WEIGHTS)
     else:
         text = f"{WEIGHTS} (default: {default})"
-        parser.add_argument(name, default=default, metavar="CKPT", help=text)
+        action = parser.add_argument(name, default=default, metavar="CKPT", help=text)
+    complete_names(action, *AUTOENCODERS, *CASCADES)
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """Add the argument for the cascade to use."""
-    parser.add_argument(
+    action = parser.add_argument(
         "bundle",
         nargs="?",
         default=CASCADES[0],
@@ -42,6 +43,18 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
         f"{', '.join(CASCADES)} "
         "(default: %(default)s)",
     )
+    complete_names(action, *CASCADES)
+
+
+def complete_names(action: argparse.Action, *names: str) -> None:
+    """Let the shell complete an argument to one of some names, or to a file."""
+
+    def names_and_files(prefix: str, **_: object) -> list[str]:
+        from argcomplete.completers import FilesCompleter
+
+        return [*names, *FilesCompleter()(prefix)]
+
+    action.completer = names_and_files  # type: ignore[attr-defined]
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

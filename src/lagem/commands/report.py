@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lagem.commands import options
-from lagem.weights.named import autoencoder_file
+from lagem.pretrained import AUTOENCODERS, CASCADES
 
 SUMMARY = "write one HTML file about a training run, an evaluation, samples or a study, with shapes that can be turned"
 
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the page, replaced if it exists (default: report.html in the folder)",
     )
-    add(
+    weights = add(
         "--weights",
-        type=autoencoder_file,
         metavar="CKPT",
         help="autoencoder whose reconstructions are shown (default: that of the run, or that which was evaluated)",
     )
+    options.complete_names(weights, *AUTOENCODERS, *CASCADES)
     add(
         "--data",
         metavar="DATA",
@@ -48,8 +48,10 @@ def run(args: argparse.Namespace) -> None:
     """Write the page."""
     from lagem.reports.reconstructions import ShapeSettings
     from lagem.reports.report import report
+    from lagem.weights.named import autoencoder_file
 
+    weights = autoencoder_file(args.weights) if args.weights is not None else None
     settings = ShapeSettings(
-        weights=args.weights, data=args.data, resolution=args.resolution, device=args.device, up=args.up
+        weights=weights, data=args.data, resolution=args.resolution, device=args.device, up=args.up
     )
     report(args.folder, args.output, settings)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lagem.commands import options
+from lagem.pretrained import AUTOENCODERS, CASCADES
 
 SUMMARY = "score an autoencoder on prepared shapes or on meshes: by shape, by category and on average over all shapes"
 RETRIEVAL = "retrieval"
@@ -12,11 +13,12 @@ RETRIEVAL = "retrieval"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
-    add(
+    weights = add(
         "weights",
         metavar="CKPT",
         help=f"{options.WEIGHTS}; or `retrieval` for the baseline that returns the nearest training shape",
     )
+    options.complete_names(weights, *AUTOENCODERS, *CASCADES, RETRIEVAL)
     add("data", type=Path, metavar="DATA", help="folder of `lagem prepare`, or meshes: a file, a folder, a manifest")
     add(
         "--output",

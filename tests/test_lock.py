@@ -1,0 +1,64 @@
+"""requirements.lock gives the versions of constraints.txt with the hashes of their files."""
+
+import configparser
+import re
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from source_files import ROOT
+
+BUILT_DIFFERENTLY = {"torch", "torch-cluster"}  # each index has its own builds, so their hashes differ
+TESTED_ON = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux"}
+COMPROMISED = {"lightning": ("2.6.2", "2.6.3")}
+
+
+def pinned() -> dict[str, Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    return {canonicalize_name(pin.name): pin for pin in pins}
+
+
+def locked() -> dict[str, tuple[Requirement, list[str]]]:
+    """Each requirement of the lock file with its hashes, by name."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
+    found = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        requirement, *hashes = line.split(" --hash=")
+        parsed = Requirement(requirement)
+        found[canonicalize_name(parsed.name)] = parsed, [text.strip() for text in hashes]
+    return found
+
+
+def test_every_locked_version_is_that_of_the_constraints():
+    pins = pinned()
+    others = {
+        str(requirement)
+        for name, (requirement, _) in locked().items()
+        if name not in pins or requirement.specifier != pins[name].specifier
+    }
+    for_other_systems = {text for text in others if Requirement(text).marker}
+    assert others == for_other_systems, "run `make constraints`"
+    assert not [text for text in others if Requirement(text).marker.evaluate(TESTED_ON)]
+
+
+def test_every_constraint_is_locked_unless_indexes_have_different_builds_of_it():
+    assert pinned().keys() - locked().keys() == BUILT_DIFFERENTLY
+
+
+def test_every_locked_package_has_hashes():
+    wrong = {
+        name: hashes
+        for name, (_, hashes) in locked().items()
+        if not hashes or not all(re.fullmatch(r"sha256:[0-9a-f]{64}", text) for text in hashes)
+    }
+    assert wrong == {} and len(locked()) > 100
+
+
+def test_compromised_releases_are_excluded():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = [Requirement(line) for line in config["options"]["install_requires"].splitlines() if line]
+    by_name = {requirement.name: requirement.specifier for requirement in wanted}
+    for name, versions in COMPROMISED.items():
+        assert not [version for version in versions if version in by_name[name] or version in pinned()[name].specifier]
