@@ -4,6 +4,7 @@ The safetensors library checks that the arrays fill the file without overlap. Wh
 here: the size of the header, the description, and whether numpy supports the arrays' types and shapes.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from lagem.storage.names import NameRefused, regular
 
 MOST_HEADER = 16 * 2**20  # bytes; parsing takes up to 25 times as much memory
 MOST_SIZES, MOST_SIZE = 8, 2**40  # number of axes of an array, and its size along one axis
+NAMED = re.compile(" for tensor `.*?`", re.DOTALL)  # if several are wrong, safetensors names another one each time
 
 Shape = tuple[int | None, ...]  # None stands for any size
 
@@ -55,7 +57,8 @@ class ArrayFile:
         except (FileNotFoundError, NameRefused):
             raise
         except (SafetensorError, OSError, ValueError) as error:
-            raise ValueError(f"{path}: not {what}, or a damaged one ({error}); {remedy}.") from None
+            reason = NAMED.sub("", str(error))
+            raise ValueError(f"{path}: not {what}, or a damaged one ({reason}); {remedy}.") from None
         self.description: Description = parse_description(metadata.get(entry, "{}"), str(path), remedy=remedy)
 
     def verify_description(self) -> None:
