@@ -76,6 +76,11 @@ def test_a_part_that_was_never_done_is_done_by_the_whole(folder, tmp_path, small
     assert preparation_status([folder], out) == "10 meshes: 7 done, 3 refused, 0 missing"
 
 
+def test_the_status_of_a_missing_folder_is_refused_before_the_meshes_are_read(tmp_path):
+    with pytest.raises(ValueError, match="missing: there is no such folder"):
+        preparation_status([tmp_path / "no_manifest.csv"], tmp_path / "missing")
+
+
 def test_a_killed_part_loses_and_doubles_nothing(folder, tmp_path, small, undisturbed, payload):
     out = tmp_path / "killed"
     killed = subprocess.Popen([sys.executable, "-c", PART, folder, out, "0/2"], stderr=subprocess.DEVNULL)

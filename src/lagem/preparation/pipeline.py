@@ -155,8 +155,9 @@ def preparation_status(sources: Iterable[str | Path], output: str | Path) -> str
 
     It can be called while a preparation is running, without disturbing it.
     """
-    meshes, root = find_meshes(sources, val_share=0), Path(output)
-    OCCUPANCY.read(LocalFolder(root))
+    root = Path(output)
+    OCCUPANCY.read(LocalFolder(root))  # before the meshes, since a long manifest takes a while to read
+    meshes = find_meshes(sources, val_share=0)
     records = read_records(root)
     recorded = Counter(records[mesh.id].status for mesh in with_recorded_ids(meshes, records) if mesh.id in records)
     done, refused = recorded["prepared"], recorded["refused"]
