@@ -62,7 +62,7 @@ MAY_IMPORT = {
         "geometry",
         "weights",
     ],
-    "export": ["weights", "models", "storage.atomic"],
+    "export": ["importing.synsets", "prepared", "storage", "weights", "models"],
     "studies": ["evaluation", "generation", "sources", "diffusion", "geometry", "storage"],
     "reports": [
         "studies",

@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> None:
         for path in sorted(export_onnx(args.source, args.output).iterdir()):
             print(f"wrote {path}: {path.stat().st_size / 2**20:,.1f} MiB")
     else:
-        from lagem.importing.export import export_data
+        from lagem.export.layouts import export_data
 
         print(export_data(Path(args.source), args.output, args.layout))

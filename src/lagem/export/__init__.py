@@ -1,1 +1,1 @@
-"""Export of an autoencoder to formats that other programs run."""
+"""Export: autoencoders as other programs run them, and prepared data in the layouts that other trainers read."""

@@ -1,1 +1,1 @@
-"""Import of other people's prepared data into our format, and export to theirs."""
+"""Import of other people's prepared data into our format."""

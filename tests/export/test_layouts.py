@@ -1,25 +1,36 @@
 """An export is read back to the same shapes, and by a reader that follows the published layout to the letter."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lagem.importing.export import export_data
+from lagem.export.layouts import export_data
 from lagem.importing.run import import_data
 from lagem.importing.settings import ImportSettings
+from lagem.preparation import pipeline
 from lagem.prepared.shards import Shards, labelled
-from releases import Points, save_lagem
+from preparation_here import run_in_this_process
+from releases import sampled, save_lagem, toy_meshes
 
 SMALL = ImportSettings(surface=4000, volume=8000, near=6000, inside=500, shapes_per_shard=3)
 
 
-@pytest.fixture
-def data(tmp_path: Path, spheres: dict[str, Points], in_this_process: None) -> Path:
-    for name, points in spheres.items():
-        save_lagem(tmp_path / "release", "val" if name == "legs" else "train", "000-000", name, "", points)
-    import_data("lagem", tmp_path / "release", tmp_path / "data", SMALL)
-    return tmp_path / "data"
+@pytest.fixture(scope="module")
+def in_this_process() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "run_in_processes", run_in_this_process)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) -> Path:
+    folder = tmp_path_factory.mktemp("imported")
+    for name, mesh in toy_meshes().items():
+        save_lagem(folder / "release", "val" if name == "legs" else "train", "000-000", name, "", sampled(mesh))
+    import_data("lagem", folder / "release", folder / "data", SMALL)
+    return folder / "data"
 
 
 def published_reader(root: Path, category: str, split: str) -> dict[str, dict[str, np.ndarray]]:
