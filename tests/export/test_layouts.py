@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from lagem.export.layouts import export_data
+from lagem.geometry.mesh import Mesh
 from lagem.importing.run import import_data
 from lagem.importing.settings import ImportSettings
 from lagem.preparation import pipeline
+from lagem.preparation.settings import Settings
 from lagem.prepared.shards import Shards, labelled
-from preparation_here import run_in_this_process
+from preparation_here import prepare, run_in_this_process
 from releases import sampled, save_lagem, toy_meshes
 
 SMALL = ImportSettings(surface=4000, volume=8000, near=6000, inside=500, shapes_per_shard=3)
@@ -57,6 +60,16 @@ def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path
         for kind in ("vol", "near"):
             assert len(shape[f"{kind}_points"]) == len(shape[f"{kind}_label"])
             assert set(np.unique(shape[f"{kind}_label"])) == {0, 1}
+
+
+def test_a_category_under_its_name_and_its_synset_is_listed_once(tmp_path: Path):
+    box = trimesh.creation.box((1, 2, 3))
+    for category in ("chair", "03001627", "table"):
+        Mesh(np.asarray(box.vertices), np.asarray(box.faces)).save(tmp_path / "meshes" / category / f"a_{category}.ply")
+    prepare([tmp_path / "meshes"], tmp_path / "data", Settings(surface=60, volume=400, near=50, inside=0, val_share=0))
+    export_data(tmp_path / "data", tmp_path / "out", "vecset")
+    ids = {id for id in Shards(tmp_path / "data").ids if not id.endswith("table")}
+    assert len(ids) == 2 and set(published_reader(tmp_path / "out", "03001627", "train")) == ids
 
 
 def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):

@@ -107,14 +107,13 @@ def _write_vecset(shards: Shards, index: int, output: Path) -> None:
 
 def _finish_vecset(shards: Shards, output: Path) -> None:
     """Write the lists of the splits, and a link that gives the surface its other name."""
-    listed: dict[tuple[str, str], list[str]] = {}
+    listed: dict[str, dict[str, list[str]]] = {}  # by folder, since `chair` and `03001627` are the same category
     for id, category, split in zip(shards.ids, shards.categories, shards.splits, strict=True):
-        listed.setdefault((category, split), []).append(id)
-    for category in sorted(set(shards.categories)):
-        for split in sorted({"train", "val", "test"} | set(shards.splits)):
+        listed.setdefault(_folder_of(category, shards), {}).setdefault(split, []).append(id)
+    for folder, by_split in listed.items():
+        for split in sorted({"train", "val", "test"} | set(by_split)):
             name = f"{checked_name(split, shards.root)}.lst"
-            ids = listed.get((category, split), [])
-            write_text(output / POINT / _folder_of(category, shards) / name, "\n".join(ids))
+            write_text(output / POINT / folder / name, "\n".join(by_split.get(split, [])))
     if not os.path.lexists(output / OTHER_SURFACE):
         (output / OTHER_SURFACE).symlink_to(SURFACE)
 
