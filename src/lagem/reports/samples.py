@@ -1,6 +1,5 @@
 """The sections of a report on samples of `lagem generate`: their settings, counts and shapes."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -32,11 +31,4 @@ def _facts(folder: Path) -> list[Block]:
     if not path.is_file():
         return []
     file = ArrayFile(path, entry="generation", what="the latents of samples", remedy="generate the samples again")
-    values = file.description.values
-    return [Facts([(name, _in_words(value)) for name, value in values.items() if value is not None])]
-
-
-def _in_words(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return [Facts.of_json(file.description.values)]

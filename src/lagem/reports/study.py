@@ -1,6 +1,5 @@
 """The sections of a report on studies of `lagem levels` and `lagem vary`: their tables and pictures."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +31,7 @@ def study_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
     ]
     for name, rows_of, definition in studies:
         if (content := _read(folder, name)) is not None:
-            about = content.object("about").values
-            facts = Facts([(key, _in_words(value)) for key, value in about.items() if value not in (None, [])])
+            facts = Facts.of_json(content.object("about").values)
             table = Table(rows_of(content.objects("results")))
             blocks: list[Block] = [facts, table, Paragraph(f"{definition} {DISTANCE}"), *_images(folder, name)]
             sections.append(Section(name.capitalize(), blocks))
@@ -143,7 +141,3 @@ def _mean(content: Description, field: str) -> Mean | None:
 
 def _levels(content: Description, field: str) -> list[int]:
     return [int(number) for number in content.numbers(field)]
-
-
-def _in_words(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

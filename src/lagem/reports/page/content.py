@@ -1,6 +1,7 @@
 """What a page consists of: titles, facts, tables, charts, pictures, and shapes to turn."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,11 @@ class Facts:
     """Pairs of a name and a value."""
 
     entries: Sequence[tuple[str, str]]
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, object]) -> "Facts":
+        """Return the values of a JSON object as facts, except for null and empty lists."""
+        return cls([(name, _in_words(value)) for name, value in values.items() if value not in (None, [])])
 
 
 @dataclass(frozen=True)
@@ -105,3 +111,9 @@ class Page:
     title: str
     about: str
     sections: Sequence[Section] = field(default_factory=list)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value))
+    return value if isinstance(value, str) else json.dumps(value)
