@@ -1,6 +1,8 @@
 """The command-line options that several verbs share, each defined once."""
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lagem.pretrained import AUTOENCODERS, CASCADES
@@ -8,6 +10,8 @@ from lagem.storage.parts import Part
 
 if TYPE_CHECKING:
     from lagem.generation.settings import SamplerSettings
+    from lagem.importing.settings import ImportSettings
+    from lagem.preparation.settings import Settings
 
 WEIGHTS = (
     "checkpoint of `lagem fit`, a safetensors file, the folder of a run or of `lagem bundle`, hf://OWNER/NAME on the "
@@ -55,6 +59,35 @@ def complete_names(action: argparse.Action, *names: str) -> None:
         return [*names, *FilesCompleter()(prefix)]
 
     action.completer = names_and_files  # type: ignore[attr-defined]
+
+
+def add_prepared_folder(
+    parser: argparse.ArgumentParser, settings: "Settings | ImportSettings", counts: Mapping[str, str]
+) -> None:
+    """Add the options of all verbs that write a prepared folder.
+
+    Args:
+        parser: Parser of the verb.
+        settings: The defaults.
+        counts: What `surface`, `volume`, `near` and `inside` count, by these names.
+    """
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="prepared folder; an unfinished one is resumed")
+    add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
+    for name, text in {**counts, "shapes_per_shard": "shapes per shard file"}.items():
+        flag, text = f"--{name.replace('_', '-')}", f"{text} (default: %(default)s)"
+        add(flag, type=int, default=getattr(settings, name), metavar="N", help=text)
+    add(
+        "--val-share",
+        type=float,
+        default=settings.val_share,
+        metavar="SHARE",
+        help="fraction of the shapes without a given split that is used for validation (default: %(default)s)",
+    )
+    add_seed(parser)
+    add_retry_refused(parser)
+    add_verify(parser)
+    add_part(parser)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     from lagem.importing.settings import ImportSettings
 
-    paper = ImportSettings()
     add = parser.add_argument
     add(
         "layout",
@@ -22,29 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "npz files",
     )
     add("source", type=Path, metavar="SOURCE", help="folder of the data; with a .yaml layout also a manifest (.csv)")
-    add("--output", type=Path, required=True, metavar="DIR", help="prepared folder; an unfinished one is resumed")
-    add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
-    most = {
+    counts = {
         "surface": "most surface points per shape",
         "volume": "most draws from the ball that the volume queries of a shape stand for",
         "near": "most near queries per shape",
         "inside": "more inside queries are kept, up to this number, if the draws give fewer",
-        "shapes-per-shard": "shapes per shard file",
     }
-    for name, text in most.items():
-        default = getattr(paper, name.replace("-", "_"))
-        add(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default: %(default)s)")
-    add(
-        "--val-share",
-        type=float,
-        default=paper.val_share,
-        metavar="SHARE",
-        help="fraction of shapes used for validation, if the data do not give their split (default: %(default)s)",
-    )
-    options.add_seed(parser)
-    options.add_retry_refused(parser)
-    options.add_verify(parser)
-    options.add_part(parser)
+    options.add_prepared_folder(parser, ImportSettings(), counts)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -16,30 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     paper = Settings()
     add = parser.add_argument
     add("meshes", nargs="+", metavar="MESHES", help="mesh files, folders (searched recursively) or manifests (.csv)")
-    add("--output", required=True, metavar="DIR", help="folder of the shards; an unfinished one is resumed")
-    add("--workers", type=int, default=1, metavar="N", help="number of child processes (default: 1)")
-    add(
-        "--surface",
-        type=int,
-        default=paper.surface,
-        metavar="N",
-        help="surface points per shape (default: %(default)s)",
-    )
-    add("--volume", type=int, default=paper.volume, metavar="N", help="volume queries per shape (default: %(default)s)")
-    add(
-        "--near",
-        type=int,
-        default=paper.near,
-        metavar="N",
-        help="near queries per shape and sigma (default: %(default)s)",
-    )
-    add(
-        "--inside",
-        type=int,
-        default=paper.inside,
-        metavar="N",
-        help="minimum number of volume queries inside (default: %(default)s)",
-    )
+    counts = {
+        "surface": "surface points per shape",
+        "volume": "volume queries per shape",
+        "near": "near queries per shape and sigma",
+        "inside": "minimum number of volume queries inside",
+    }
+    options.add_prepared_folder(parser, paper, counts)
     add(
         "--watertight",
         choices=CONVERSIONS,
@@ -60,21 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=paper.thickness,
         metavar="T",
         help="thickness given to open sheets, if the unit sphere has radius 1 (default: %(default)s)",
-    )
-    options.add_seed(parser)
-    add(
-        "--shapes-per-shard",
-        type=int,
-        default=paper.shapes_per_shard,
-        metavar="N",
-        help="shapes per shard file (default: %(default)s)",
-    )
-    add(
-        "--val-share",
-        type=float,
-        default=paper.val_share,
-        metavar="SHARE",
-        help="fraction of shapes used for validation, if no manifest gives their split (default: %(default)s)",
     )
     add(
         "--category",
@@ -102,9 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="axis that points up in files that do not say it; glTF files, which are y-up, are turned so that this "
         "axis points up in them too (default: no file is turned)",
     )
-    options.add_retry_refused(parser)
-    options.add_verify(parser)
-    options.add_part(parser)
     options.add_status(parser)
 
 
