@@ -1,5 +1,6 @@
 """A training that asks for more memory than there is ends in one line that says what to change."""
 
+import re
 import sys
 
 import pytest
@@ -35,9 +36,17 @@ def names_what_helps(message: str) -> bool:
     return message.startswith("lagem: error:") and all(option in message for option in options)
 
 
-def test_a_network_that_is_too_large_for_memory_is_one_line(tmp_path, capsys):
-    message = complaint(small_run.small_fit(tmp_path, f"--model.init_args.width={64 * 2**30}"), capsys)
-    assert "this machine is out of memory, requested" in message and names_what_helps(message)
+@pytest.mark.parametrize(
+    ("width", "size"),
+    [
+        (64 * 2**13, r"has [\d,]+ weights, which need [\d,.]+ GiB, but"),
+        (64 * 2**30, r"has weights of shape \[\d+, \d+\], which fit into no machine;"),
+    ],
+)
+def test_a_network_that_is_too_large_for_memory_is_refused_with_its_size(tmp_path, capsys, width, size):
+    message = complaint(small_run.small_fit(tmp_path, f"--model.init_args.width={width}"), capsys)
+    assert re.search(rf"the network {size} this machine has [\d,.]+ GiB of memory\. Lower .*width", message), message
+    assert "batch_size" not in message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""The device that a user names, and the error message if its memory is full."""
+"""The device that a user names, the size of the memory, and the error message if it is full."""
 
+import os
 import re
 
 import torch
@@ -40,6 +41,11 @@ def named_device(name: str) -> torch.device:
     if device.type == "meta":
         raise ValueError(f"--device {name} stores no values, so it cannot compute; give cpu or cuda.")
     return device
+
+
+def memory_of_machine() -> int:
+    """Return the size of this machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:

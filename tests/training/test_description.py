@@ -16,12 +16,13 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
         ("autoencoder/toy", lambda model, _: model["levels"][0].update(depth=500), "502 blocks"),
         ("cascade/toy/level_3", lambda model, _: model.update(depth=10**7), "10,000,000 blocks"),
         ("autoencoder/toy", lambda model, _: model.update(width=2**62), "width"),
-        ("autoencoder/toy", lambda _, data: data.update(num_volume_queries=2**62), "num_volume_queries is"),
-        ("autoencoder/toy", lambda _, data: data.update(num_surface_points=10**30), "num_surface_points is"),
-        ("autoencoder/toy", lambda _, data: data.update(batch_size=-1), "batch_size is -1"),
-        ("cascade/toy/level_3", lambda model, _: model.update(width=2**62), "width is 4,"),
+        ("autoencoder/toy", lambda _, data: data.update(num_volume_queries=2**62), "num_volume_queries must be"),
+        ("autoencoder/toy", lambda _, data: data.update(num_surface_points=10**30), "num_surface_points must be"),
+        ("autoencoder/toy", lambda _, data: data.update(batch_size=-1), "batch_size must be .*, but -1 was"),
+        ("cascade/toy/level_3", lambda model, _: model.update(width=2**62), "width must be from 0 to"),
         ("autoencoder/toy", lambda model, _: model.update(width=2**24), "too large to describe"),
-        ("cascade/toy/level_3", lambda _, data: data.update(batch_size=2**53), "batch_size is"),
+        ("cascade/toy/level_3", lambda _, data: data.update(batch_size=2**53), "batch_size must be"),
+        ("autoencoder/toy", lambda _, data: data.update(num_train=10**18), "num_train must be from 0 to 10,000,000"),
     ],
 )
 def test_sizes_that_no_model_can_have_are_refused(name, change, reason, tmp_path):

@@ -7,6 +7,7 @@ Options beyond this published recipe are off by default: Muon, local or anchored
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.models.initialisation import start_anchored, start_local
 from lagem.models.queries.field import Field
+from lagem.models.size import built
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancyBatch
@@ -116,7 +118,9 @@ class AutoencoderModule(RecipeModule):
         self.spec = AutoencoderSpec(
             levels=check_levels(levels), width=width, skip=skip, octaves=octaves, single_head_cross=single_head_cross
         )
-        self.autoencoder = self.spec.autoencoder(fps=fps, step=step, checkpoint_activations=checkpoint_activations)
+        self.autoencoder = built(
+            partial(self.spec.autoencoder, fps=fps, step=step, checkpoint_activations=checkpoint_activations)
+        )
         if not 0 <= level_dropout <= 1:
             raise ValueError(f"level_dropout must be a fraction in [0, 1], but {level_dropout} was given.")
         if level_dropout and len(self.autoencoder.levels) == 1:

@@ -19,6 +19,7 @@ from lagem.diffusion.noise import torch_generator
 from lagem.diffusion.preconditioning import Denoiser
 from lagem.levels import LevelSpec, check_levels
 from lagem.models.queries.field import Field
+from lagem.models.size import built
 from lagem.modules.frozen import FrozenAutoencoder
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed
@@ -223,7 +224,7 @@ class CascadeStageModule(RecipeModule):
                 f"drop_condition {self.spec.drop_condition} needs a condition to drop, but the stage is unconditional. "
                 "Set it to 0, set data.init_args.condition, or give num_categories or condition_dim."
             )
-        self.denoiser = Denoiser(self.spec.backbone())
+        self.denoiser = Denoiser(built(self.spec.backbone))
 
     def _source(self) -> LatentSource:
         """Return what gives the latents: the data module of a latent cache, or the autoencoder that encodes shapes."""

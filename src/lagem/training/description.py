@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lagem.configuration.bounds import MOST_SHAPES, MOST_WORKERS, check_bounds
 from lagem.levels import LevelSpec
 from lagem.models.cost import stage_cost, training_cost
 from lagem.models.denoiser import Backbone
@@ -18,9 +19,13 @@ MOST_BLOCKS = 300  # of a model that is described; counting the operations of ea
 MOST_SIZE = 2**24
 MOST_SCORES = 2**38
 SIZES = (
-    *("width", "octaves", "num_categories", "condition_dim", "batch_size"),
+    *("width", "octaves", "num_categories", "condition_dim", "num_latents", "latent_dim", "batch_size"),
     *("num_surface_points", "num_volume_queries", "num_near_queries"),
 )
+MOST = {
+    **dict.fromkeys(SIZES, MOST_SIZE),
+    **{"num_train": MOST_SHAPES, "num_val": MOST_SHAPES, "num_workers": MOST_WORKERS},
+}
 
 
 def describe_experiment(config: Path) -> dict[str, Any]:
@@ -65,8 +70,8 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     }
     sizes = [*vars(model).items(), *vars(data).items(), *(item for level in levels for item in asdict(level).items())]
     for name, size in sizes:
-        if name in (*SIZES, "num_latents", "latent_dim") and size is not None and not 0 <= size <= MOST_SIZE:
-            raise ValueError(f"{config}: {name} is {size:,}, but must be from 0 to {MOST_SIZE:,} here; choose another.")
+        if name in MOST and size is not None:
+            check_bounds(f"{config}: {name}", size, least=0, most=MOST[name])
     blocks = model.depth if is_stage else sum(level.depth for level in levels)
     if blocks > MOST_BLOCKS:
         raise ValueError(
