@@ -99,7 +99,7 @@ def test_an_autoencoder_with_other_weights_is_refused(files, tmp_path, capsys):
     ("changes", "expected"),
     [
         ({"category_names": ("a", *small.CATEGORIES[1:])}, "has category_names ('a',"),
-        ({"num_categories": 9}, "has num_categories 9"),
+        ({"num_categories": 9, "category_names": (*small.CATEGORIES, "zebra")}, "has num_categories 9"),
         ({"num_categories": None, "condition_dim": 7, "category_names": ()}, "has num_categories None"),
         ({"levels": (LevelSpec(16, 4, depth=2), *small.LEVELS[1:])}, "made for the levels"),
     ],
@@ -175,6 +175,16 @@ def altered(bundle: Path, **changes: object) -> None:
 def with_digests(bundle: Path) -> None:
     """Make the contents agree with the files, as who replaces one knowingly would."""
     altered(bundle, sha256={path.name: sha256_of(path) for path in sorted(bundle.glob("*.safetensors"))})
+
+
+@pytest.mark.parametrize(
+    "names", [[], small.CATEGORIES[1:], small.CATEGORIES[::-1], [small.CATEGORIES[0]] * len(small.CATEGORIES)]
+)
+def test_other_categories_than_those_of_the_stages_are_refused(bundle, capsys, names):
+    altered(bundle, category_names=None)
+    load_bundle(bundle)
+    altered(bundle, category_names=list(names))
+    assert f"{bundle / 'config.json'}: category_names is" in read_refusal(capsys, bundle)
 
 
 @pytest.mark.parametrize("options", [[], ["--half"]], ids=["float32", "float16"])

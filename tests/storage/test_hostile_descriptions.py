@@ -129,8 +129,8 @@ KINDS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], Any], list[
         WEIGHTS,
         "",
         lambda path: load_bundle(path.parent),
-        ["format", "autoencoder", "architecture", "sha256"],
-        {"autoencoder": ["other"], "architecture": [{"a": {"a": 1}}]},
+        ["format", "autoencoder", "architecture", "category_names", "sha256"],
+        {"autoencoder": ["other"], "architecture": [{"a": {"a": 1}}], "category_names": [None, MISSING]},
     ),
     "bundle": (
         BUNDLE,

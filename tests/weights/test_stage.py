@@ -1,7 +1,7 @@
 """The description of a stage is checked against the size of its file before a network is built."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,20 @@ def path(tmp_path) -> Path:
     spec = StageSpec(levels=LEVELS, level=2, width=64, depth=1, **conditions, autoencoder="0123456789abcdef")
     save_stage(spec.backbone(), spec, tmp_path / "stage.safetensors")
     return tmp_path / "stage.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [((), "a list of 2 entries"), (("a", "b", "c"), "a list of 2 entries"), (("a", "a"), "a list without duplicates")],
+)
+def test_a_stage_needs_one_name_for_each_category(names, expected, path):
+    conditions = {"num_categories": 2, "condition_dim": None, "drop_condition": 0.0, "max_coarser_sigma": 0.0}
+    spec = StageSpec(levels=LEVELS, level=2, width=64, depth=1, **conditions, category_names=("a", "b"))
+    save_stage(spec.backbone(), spec, path)
+    assert load_stage(path)[1] == spec
+    save_stage(spec.backbone(), replace(spec, category_names=names), path)
+    with pytest.raises(WeightsError, match=rf"category_names is .*, but must be {expected}"):
+        load_stage(path)
 
 
 @pytest.mark.parametrize("number", [2, 3])

@@ -3,6 +3,7 @@
 Writing and reading such a folder check that its networks belong together.
 """
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
             raise BundleError(f"{file}: this stage makes level {spec.level}, not {level}; {REMEDY}.")
         check_fingerprint(folder.fingerprint, spec.autoencoder, f"the stage {file}")
     _check_together(codec.spec.levels, [(file, spec) for file, (_, spec) in zip(files, stages, strict=True)])
+    stated, names = folder.category_names, list(stages[0][1].category_names)
+    if stated is not None and stated != names:
+        raise BundleError(
+            f"{folder.config}: category_names is {reprlib.repr(stated)}, but the stages have {reprlib.repr(names)}; "
+            f"{REMEDY}. The categories of trained stages cannot be edited."
+        )
     return CascadedGenerator(codec, stages)
 
 

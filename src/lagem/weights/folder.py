@@ -45,6 +45,7 @@ class WeightsFolder:
     fingerprint: fingerprint of the autoencoder when the folder was made; the stages record it.
     as_stored: fingerprint of the autoencoder in the folder, which half precision changes; None if it is not recorded.
     is_half: whether the weights are stored as float16.
+    category_names: names of the categories of its stages; None if they are not stated.
     has_stages: whether the folder holds a cascade.
 
     Args:
@@ -73,6 +74,7 @@ class WeightsFolder:
         self.fingerprint = about.text("autoencoder")
         self.as_stored = about.optional(about.text, "autoencoder_as_stored")
         self.is_half = about.optional(about.text, "precision") == "float16"
+        self.category_names = about.optional(about.texts, "category_names")
         self._architecture = None if self._is_earlier else about.object("architecture").values
         hashes = about.object("sha256")
         self._hashes = {checked_name(name, self.config): hashes.text(name) for name in hashes.values}

@@ -80,16 +80,20 @@ class StageSpec:
             about.refuse("drop_condition", "a number from 0 to 1")
         if (sigma := about.number("max_coarser_sigma")) < 0:
             about.refuse("max_coarser_sigma", "a number of at least 0")
+        num_categories = about.optional(partial(about.integer, at_least=1), "num_categories")
+        names = about.texts("category_names", length=num_categories or 0)
+        if len(set(names)) < len(names):
+            about.refuse("category_names", "a list without duplicates")
         return cls(
             levels=levels,
             level=about.integer("level", at_least=1, at_most=len(levels)),
             width=about.integer("width", at_least=1),
             depth=about.integer("depth", at_least=0),
-            num_categories=about.optional(partial(about.integer, at_least=1), "num_categories"),
+            num_categories=num_categories,
             condition_dim=about.optional(partial(about.integer, at_least=1), "condition_dim"),
             drop_condition=drop,
             max_coarser_sigma=sigma,
-            category_names=tuple(about.texts("category_names")),
+            category_names=tuple(names),
             autoencoder=about.text("autoencoder"),
         )
 
