@@ -13,7 +13,7 @@ from lagem.levels import LevelSpec
 from lagem.models.denoiser import Backbone
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.fingerprint import check_fingerprint, check_recorded_autoencoder, fingerprint_of
+from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
 from lagem.weights.folder import REMEDY, WeightsFolder
 from lagem.weights.named import cascade_folder
 from lagem.weights.saving import save_weights
@@ -62,8 +62,7 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     folder = WeightsFolder(Path(path))
     if not folder.has_stages:
         raise BundleError(f"{folder.config}: holds an autoencoder without stages; load it with lagem.load_codec.")
-    codec = ShapeCodec(*load_autoencoder(folder.autoencoder()))
-    check_recorded_autoencoder(codec.fingerprint, folder)
+    codec = ShapeCodec(*load_autoencoder(folder))
     files = [folder.stage(level) for level in range(1, len(codec.spec.levels) + 1)]
     stages: list[tuple[Backbone, StageSpec]] = [load_stage(file) for file in files]
     for level, (file, (_, spec)) in enumerate(zip(files, stages, strict=True), 1):

@@ -12,8 +12,8 @@ from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
 from lagem.weights.file import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
-from lagem.weights.folder import WeightsFolder, is_weights_folder
-from lagem.weights.named import autoencoder_file
+from lagem.weights.folder import WeightsFolder
+from lagem.weights.named import located_autoencoder
 
 FORMAT = "lagem-autoencoder-1"
 MOST_OCTAVES = 1_000  # the frequency 2^1024 exceeds float64
@@ -144,11 +144,11 @@ def save_autoencoder(
     write_weights(autoencoder, path, kind="autoencoder", description=spec.as_plain(), half=half)
 
 
-def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
+def load_autoencoder(name: str | Path | WeightsFolder) -> tuple[Autoencoder, AutoencoderSpec]:
     """Read an autoencoder. If a run averaged its weights, its checkpoints give the averaged weights.
 
     Args:
-        name: Name or path of the weights, as `autoencoder_file` takes it.
+        name: Name or path of the weights, as `located_autoencoder` takes it; or a folder of weights.
 
     Returns:
         The network in evaluation mode, and its spec.
@@ -159,7 +159,7 @@ def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     """
     from lagem.weights.fingerprint import check_recorded_autoencoder, fingerprint_of  # imports this module
 
-    path = autoencoder_file(name)
+    path, folder = (name.autoencoder(), name) if isinstance(name, WeightsFolder) else located_autoencoder(name)
     file = read_weights(path, kind="autoencoder", format=FORMAT)
     try:
         spec = AutoencoderSpec.from_plain(file.description)
@@ -171,6 +171,6 @@ def load_autoencoder(name: str | Path) -> tuple[Autoencoder, AutoencoderSpec]:
     except ValueError as error:
         raise WeightsError(f"{path}: its description of the autoencoder is damaged: {error}") from error
     file.load_into(autoencoder)
-    if path != Path(name) and is_weights_folder(path.parent):
-        check_recorded_autoencoder(fingerprint_of(autoencoder), WeightsFolder(path.parent))
+    if folder is not None:
+        check_recorded_autoencoder(fingerprint_of(autoencoder), folder)
     return autoencoder.eval(), spec

@@ -16,7 +16,12 @@ LAST = Path("checkpoints", "last.ckpt")
 
 
 def autoencoder_file(name: str | Path) -> Path:
-    """Return the file of the autoencoder that a user names.
+    """Return the file of the autoencoder that a user names; see `located_autoencoder`."""
+    return located_autoencoder(name)[0]
+
+
+def located_autoencoder(name: str | Path) -> tuple[Path, WeightsFolder | None]:
+    """Return the file of the autoencoder that a user names, and the folder of weights that it was found in, if any.
 
     Args:
         name: A checkpoint of `lagem fit`; a safetensors file; a folder of weights; the folder of a run (its
@@ -28,15 +33,17 @@ def autoencoder_file(name: str | Path) -> Path:
     """
     path = fetched(name) if is_on_hub(name) else Path(name)
     if _is_no_folder(path):
-        return path
+        return path, None
     if is_weights_folder(path):
-        return WeightsFolder(path).autoencoder()
+        folder = WeightsFolder(path)
+        return folder.autoencoder(), folder
     if found := _in_folder(path, LAST, Path(OF_LATENTS)):
-        return found
+        return found, None
     if str(name) in AUTOENCODERS:
-        return pretrained_autoencoder(str(name))
+        return pretrained_autoencoder(str(name)), None
     if str(name) in CASCADES:
-        return WeightsFolder(pretrained_cascade(str(name))).autoencoder()
+        folder = WeightsFolder(pretrained_cascade(str(name)))
+        return folder.autoencoder(), folder
     names = ", ".join((*AUTOENCODERS, *CASCADES))
     raise _no_weights(path, f"a checkpoint, a safetensors file, a folder, hf://OWNER/NAME, or one of {names}")
 
