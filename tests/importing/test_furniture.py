@@ -145,6 +145,29 @@ def test_the_category_is_that_of_the_head_noun(name: str, category: str):
     assert category_of(name) == category
 
 
+def test_ids_are_unique_and_short_whatever_the_models_are_called(tmp_path: Path):
+    names = ["a-3", "a", "a", f"{'椅' * 100}", f"{'椅' * 100}"]
+    properties = "".join(piece(n, "Chair", f"/{n}/{name}.obj") for n, name in enumerate(names, 1))
+    properties = properties.encode("ascii", "backslashreplace").decode()
+    models = {f"{n}/{name}.obj": CUBE for n, name in enumerate(names, 1)}
+    import_furniture(catalogue(tmp_path / "a.sh3f", properties, models), tmp_path / "out")
+    ids = [row["id"] for row in manifest_of(tmp_path / "out")]
+    assert len(set(ids)) == len(names)
+    assert {"a__a-3", "a__a", "a__a-3-3"} < set(ids)
+    assert all(len(id.encode()) <= 200 for id in ids)
+
+
+def test_a_number_that_java_would_not_write_is_no_piece(tmp_path: Path):
+    properties = piece(1, "Chair", "/c.obj") + "model#01=/c.obj\nmodel#\\u0663=/c.obj\n"
+    import_furniture(catalogue(tmp_path / "a.sh3f", properties, {"c.obj": CUBE}), tmp_path / "out")
+    assert [row["id"] for row in manifest_of(tmp_path / "out")] == ["a__c"]
+
+
+def test_the_end_of_a_very_long_property_is_left_out():
+    continued = "a\\\n" * 200_000
+    assert parse_properties(f"x={'b' * 10**6}\ny={continued}\nz=1\n") == {"x": "b" * 1998, "y": "a" * 1998, "z": "1"}
+
+
 def test_properties_are_read_as_java_reads_them():
     text = "# no\n! no\na=1\n b : two words \nc\\=d=x\\\n   y\ne f\nu=\\u00e9\\t.\nempty=\n"
     assert parse_properties(text) == {"a": "1", "b": "two words ", "c=d": "xy", "e": "f", "u": "é\t.", "empty": ""}

@@ -13,7 +13,9 @@ from lagem.storage.checked.zip_file import ZipMembers
 PROPERTIES = "PluginFurnitureCatalog.properties"
 MOST_PROPERTIES = 16 * 2**20  # bytes
 MOST_PIECES = 20_000
+LONGEST_PROPERTY = 2_000  # characters of a key with its value; the rest is left out
 LONGEST_TEXT = 500  # characters of a name, a creator or a licence
+LONGEST_STEM = 80  # bytes of the name of a model in an id
 OTHER = "other"
 
 # the head noun of a piece's name, by category
@@ -69,7 +71,7 @@ def read_catalogue(path: Path) -> list[Piece]:
     """List the pieces of a .sh3f file that have a model; raises ValueError if it is not such a file."""
     with ZipMembers(path) as members:
         values = parse_properties(members.read(PROPERTIES, at_most=MOST_PROPERTIES).decode("latin-1"))
-    numbers = sorted(int(key[6:]) for key in values if re.fullmatch(r"model#\d{1,6}", key))
+    numbers = sorted(int(key[6:]) for key in values if re.fullmatch("model#(0|[1-9][0-9]{0,5})", key))
     if len(numbers) > MOST_PIECES:
         raise ValueError(f"{path}: lists {len(numbers)} pieces, but at most {MOST_PIECES} are read.")
     pieces, stems = [], set()
@@ -79,8 +81,8 @@ def read_catalogue(path: Path) -> list[Piece]:
             return " ".join(values.get(f"{key}#{number}", default).split())[:LONGEST_TEXT]
 
         member = values[f"model#{number}"].strip().lstrip("/")
-        stem = re.sub(r"[^\w-]+", "-", Path(member).stem)[:80] or "piece"
-        if stem in stems:
+        stem = re.sub(r"[^\w-]+", "-", Path(member).stem).encode()[:LONGEST_STEM].decode(errors="ignore") or "piece"
+        while stem in stems:
             stem = f"{stem}-{number}"
         stems.add(stem)
         pieces.append(
@@ -118,9 +120,9 @@ def parse_properties(text: str) -> dict[str, str]:
         line = line.lstrip()
         if not whole and line[:1] in ("", "#", "!"):
             continue
-        whole += line
-        if (len(whole) - len(whole.rstrip("\\"))) % 2:
-            whole = whole[:-1]
+        continues = (len(line) - len(line.rstrip("\\"))) % 2
+        whole = (whole + (line[:-1] if continues else line))[:LONGEST_PROPERTY]
+        if continues:
             continue
         found = re.match(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", whole)
         if found is not None:
