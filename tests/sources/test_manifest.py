@@ -61,6 +61,13 @@ def test_a_manifest_over_the_limit_of_its_size_is_refused_unread(tmp_path):
         next(read_manifest(tmp_path / "list.csv"))
 
 
+def test_many_titles_take_little_time_for_short_rows(tmp_path):
+    """A dict with every title for every row would have 10^10 entries."""
+    titles = ",".join(map(str, range(100_000)))
+    (tmp_path / "list.csv").write_text(f"file,id,{titles}\n" + "a.obj,a\n" * 100_000)
+    assert sum(len(row) for _, row in read_manifest(tmp_path / "list.csv")) == 200_000
+
+
 @pytest.mark.parametrize("row", ["a.obj,a{}\n", '"a.obj\n",a{}\n', "\n"], ids=["plain", "of two lines", "blank"])
 def test_a_long_manifest_tells_its_lines_and_their_rate_while_it_is_read(row, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(manifest, "TOLD_EVERY", 100)

@@ -17,7 +17,24 @@ def test_rows_come_back_as_texts_by_title(tmp_path):
 
 def test_byte_order_mark_short_rows_and_long_rows_are_read(tmp_path):
     (tmp_path / "table.csv").write_bytes("\ufeffid,x\r\na\r\nb,1,2,3\r\n".encode())
-    assert list(read_csv(tmp_path / "table.csv", ["id"])) == [{"id": "a", "x": ""}, {"id": "b", "x": "1"}]
+    assert list(read_csv(tmp_path / "table.csv", ["id"])) == [{"id": "a"}, {"id": "b", "x": "1"}]
+    assert list(read_csv(tmp_path / "table.csv", ["id", "x"])) == [{"id": "a", "x": ""}, {"id": "b", "x": "1"}]
+
+
+def test_many_titles_take_little_time_for_short_rows(tmp_path):
+    """A dict with every title for every row would have 10^10 entries."""
+    (tmp_path / "table.csv").write_text("id," + ",".join(map(str, range(100_000))) + "\n" + "a\n" * 100_000)
+    assert sum(len(row) for row in read_csv(tmp_path / "table.csv", ["id"])) == 100_000
+
+
+def test_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+    with (tmp_path / "table.csv").open("wb") as file:
+        file.write(b"id,x\na,1\n")
+        file.truncate(2**40)  # a hole, which takes no space
+    rows = read_csv(tmp_path / "table.csv", ["id"])
+    assert next(rows) == {"id": "a", "x": "1"}
+    with pytest.raises(ValueError, match="damaged one .*(1,048,576 characters|NUL)"):
+        next(rows)
 
 
 @pytest.mark.parametrize("content", [b"", b"name,file\na,b\n"])

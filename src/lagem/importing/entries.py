@@ -8,9 +8,11 @@ from pathlib import Path
 
 from lagem.importing.synsets import SYNSETS
 from lagem.sources.mesh_files import MeshSource, checked_new_id, files_below, in_manifest, source_of
+from lagem.storage.csv_table import bounded_rows
 from lagem.storage.names import checked_name, regular
 
 SPLITS = ("train", "val", "test")
+LONGEST_LINE = 1_000  # characters of a name; a longer line is no name
 LONGEST_CAPTION = 10_000  # characters
 OBJAVERSE = "objaverse"  # the category of all shapes of the LaGeM release, which gives none
 
@@ -95,7 +97,7 @@ def _lagem_rows(source: Path) -> Iterator[tuple[str, str, str, str]]:
             continue
         try:
             with regular(path).open(newline="", encoding="utf-8-sig") as file:
-                for number, row in enumerate(csv.reader(file), 1):
+                for number, row in enumerate(bounded_rows(file), 1):
                     if len(row) not in (2, 3) or len(row[-1]) > LONGEST_CAPTION:
                         raise ValueError(f"{path}: row {number} has {len(row)} fields, but must be shard,uid,caption.")
                     shard, uid = (checked_name(text, path, row=number) for text in row[:2])
@@ -113,6 +115,6 @@ def _folders(root: Path) -> list[str]:
 def _lines(path: Path) -> Iterator[str]:
     try:
         with regular(path).open(encoding="utf-8-sig") as file:
-            yield from file
+            yield from iter(lambda: file.readline(LONGEST_LINE), "")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text in UTF-8 ({error}); fetch it again.") from None

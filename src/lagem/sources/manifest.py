@@ -8,23 +8,23 @@ import codecs
 import csv
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
+from lagem.storage.csv_table import LONGEST_ROW, BoundedLines
 from lagem.storage.names import regular
 
 NEEDED = ("file", "id")
+KNOWN = (*NEEDED, "category", "split")
 DELIMITERS = ",;\t"
 MOST_BYTES = 2**30  # size of a manifest; memory is needed for its fields, about 400 bytes a row
 TOLD_EVERY = 50_000  # print a message after this number of lines, which takes a second or two
-LONGEST_ROW = 2**20  # maximum length of a row, in characters
 SHOWN = 80  # how many characters of the titles a message quotes
 
 
 def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number of each row, and its fields by title; missing fields are empty.
+    """Yield the line number of each row, and its fields by title; missing fields of the known columns are empty.
 
     For a long manifest, the number of lines read and their rate are printed from time to time.
 
@@ -37,11 +37,12 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             f"{path}: has {size:,} bytes, more than the limit of {MOST_BYTES:,} for a manifest; split it into several."
         )
     with path.open(newline="", encoding=encoding) as file:
-        lines = _Lines(file)
+        lines = BoundedLines(file, number=1)
         try:
             head = file.readline(LONGEST_ROW)
             delimiter, titles = titles_of(head, path)
             rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+            empty = dict.fromkeys((title for title in titles if title in KNOWN), "")
             told, start = 0, time.monotonic()
             for fields in rows:
                 lines.used, line = 0, lines.number
@@ -56,7 +57,7 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                         "put fields that contain a separator in quotes."
                     )
                 if any(values):
-                    yield line, dict.fromkeys(titles, "") | dict(zip(titles, values, strict=False))
+                    yield line, empty | dict(zip(titles, values, strict=False))
         except csv.Error as error:
             raise ValueError(
                 f"{path}: line {lines.number}: {error}; close the quotes in this line, or shorten its fields."
@@ -65,32 +66,6 @@ def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise ValueError(
                 f"{path}: is not text in {encoding.removesuffix('-sig').upper()}; save the file as CSV in UTF-8."
             ) from None
-
-
-@dataclass
-class _Lines:
-    """The lines of a file; raises csv.Error if those of one row have too many characters.
-
-    used: Number of characters of the current row so far; the caller sets it to 0 after each row.
-    number: Number of the last line; the titles are line 1.
-    """
-
-    file: TextIO
-    used: int = 0
-    number: int = 1
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self.file.readline(LONGEST_ROW)
-        self.used += len(line)
-        self.number += bool(line)
-        if self.used >= LONGEST_ROW:
-            raise csv.Error(f"a row of more than {LONGEST_ROW:,} characters")
-        if not line:
-            raise StopIteration
-        return line
 
 
 def encoding_of(path: Path) -> str:
@@ -113,7 +88,7 @@ def titles_of(head: str, path: Path) -> tuple[str, list[str]]:
             continue
         titles = [field.strip() for field in fields]
         if set(NEEDED) <= set(titles):
-            if doubled := [title for title in titles if title and titles.count(title) > 1]:
+            if doubled := [title for title, count in Counter(titles).items() if title and count > 1]:
                 raise ValueError(f"{path}: has the column {doubled[0]!r} more than once; remove the others.")
             return delimiter, titles
     found = head.strip()

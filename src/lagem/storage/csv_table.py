@@ -5,12 +5,16 @@ They are written with the same line end on every system, and checked when they a
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TextIO
 
 from lagem.storage.atomic import write_text
 from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
+
+LONGEST_ROW = 2**20  # maximum length of a row, in characters
 
 
 def csv_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -30,7 +34,8 @@ def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]
 def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield the rows of a table, each as a dict from titles to fields.
 
-    A field that is missing at the end of a row is empty. A byte order mark at the start of the file is skipped.
+    A needed field that is missing at the end of a row is empty; another one is missing from the dict, since a short
+    file could else fill the memory. A byte order mark at the start of the file is skipped.
 
     Args:
         path: The file.
@@ -41,11 +46,46 @@ def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     """
     with failures_named(path), regular(path).open(newline="", encoding="utf-8-sig") as file:
         try:
-            rows = csv.DictReader(file, restval="")
-            if missing := [title for title in needed if title not in (rows.fieldnames or ())]:
+            rows = bounded_rows(file)
+            titles = next(rows, [])
+            if missing := [title for title in needed if title not in titles]:
                 raise ValueError(f"{path}: needs the columns {', '.join(needed)}; missing: {', '.join(missing)}.")
-            for row in rows:
-                row.pop(None, None)  # fields beyond the last title
-                yield row
+            for fields in rows:
+                if fields:
+                    yield dict.fromkeys(needed, "") | dict(zip(titles, fields, strict=False))
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not a CSV table in UTF-8, or a damaged one ({error}); write it again.") from None
+
+
+def bounded_rows(file: TextIO) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file; raises csv.Error if one has more than `LONGEST_ROW` characters."""
+    lines = BoundedLines(file)
+    for fields in csv.reader(lines):
+        lines.used = 0
+        yield fields
+
+
+@dataclass
+class BoundedLines:
+    """The lines of a CSV file; raises csv.Error if those of one row have more than `LONGEST_ROW` characters.
+
+    used: Number of characters of the current row so far; the caller sets it to 0 after each row.
+    number: Number of the last line, from 1.
+    """
+
+    file: TextIO
+    used: int = 0
+    number: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(LONGEST_ROW)
+        self.used += len(line)
+        self.number += bool(line)
+        if self.used >= LONGEST_ROW:
+            raise csv.Error(f"a row of more than {LONGEST_ROW:,} characters")
+        if not line:
+            raise StopIteration
+        return line
