@@ -5,8 +5,7 @@ from typing import Literal
 
 import pytest
 
-from lagem.storage.checked import description as module
-from lagem.storage.checked.description import Description, parse_description, read_description
+from lagem.storage.checked.description import Description, parse_description, read_description, read_json
 
 ABOUT = Description(
     "a.json", {"n": 3, "t": "x", "f": 1.5, "l": ["a"], "o": {"n": "no"}, "null": None}, remedy="copy it"
@@ -31,11 +30,15 @@ def test_other_texts_than_one_plain_object_are_refused_by_file(text, expected):
     assert "\n" not in str(refusal.value) and str(refusal.value).endswith("copy it again.")
 
 
-def test_a_file_is_read_no_further_than_its_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_BYTES", 10)
-    (tmp_path / "long.json").write_text('{"a": "0123456789"}')
-    with pytest.raises(ValueError, match="long.json: has 11 bytes of JSON, but at most 10 are read"):
-        read_description(tmp_path / "long.json", remedy="copy it again")
+@pytest.mark.parametrize("read", [read_description, read_json])
+def test_a_file_is_read_no_further_than_its_bound(tmp_path, read):
+    with (tmp_path / "long.json").open("wb") as file:
+        file.truncate(2**40)  # a hole, which takes no space
+    with pytest.raises(ValueError, match="long.json: has more than 16,777,216 bytes of JSON, which are not read"):
+        read(tmp_path / "long.json", remedy="copy it again")
+    (tmp_path / "short.json").write_text('{"a": "0123456789"}')
+    with pytest.raises(ValueError, match="short.json: has more than 10 bytes"):
+        read_description(tmp_path / "short.json", remedy="copy it again", at_most=10)
 
 
 @pytest.mark.parametrize(

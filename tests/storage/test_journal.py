@@ -38,6 +38,14 @@ def test_values_before_a_damaged_line_are_resumed_and_the_line_is_dropped(tmp_pa
     assert path.read_bytes() == content
 
 
+def test_a_line_without_end_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "journal"
+    Journal(path, "kind").add("a", 1)
+    with path.open("ab") as file:
+        file.truncate(2**40)  # a hole, which takes no space
+    assert Journal(path, "kind").values == {"a": 1}
+
+
 def test_borrowed_values_are_those_of_other_journals_of_the_same_kind(tmp_path):
     Journal(tmp_path / "other", "kind").add("a", 1)
     Journal(tmp_path / "stranger", "other kind").add("b", 2)

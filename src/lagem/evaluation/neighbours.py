@@ -23,7 +23,7 @@ from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
 from lagem.prepared.shards import Shards
 from lagem.progress import long_progress
 from lagem.storage.atomic import write_json
-from lagem.storage.checked.description import read_description
+from lagem.storage.checked.description import MOST_BYTES_OF_CARD, read_description
 from lagem.storage.checked.digest import sha256_of
 
 TRAINING = "train"
@@ -92,7 +92,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 def _read_cache(path: Path, of: dict[str, Any], shards: Shards, split: str) -> dict[str, Neighbour] | None:
     """Return the cached result if it is readable, complete, and of the same shapes and search, else None."""
     try:
-        content = read_description(path, remedy="remove it")
+        content = read_description(path, remedy="remove it", at_most=MOST_BYTES_OF_CARD)
         if content.object("of").values != of:
             return None
         nearest = content.object("nearest")

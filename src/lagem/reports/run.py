@@ -12,8 +12,8 @@ from lagem.reports.page.content import Block, Charts, Facts, Paragraph, Section
 from lagem.reports.reconstructions import ShapeSettings, ShownShape, reconstruction_rows, varied
 from lagem.sources.data import resolve_data
 from lagem.sources.surfaces import SurfaceSource
-from lagem.storage.checked.description import Description, parse_json
-from lagem.storage.names import inside, regular
+from lagem.storage.checked.description import Description, read_json
+from lagem.storage.names import inside
 from lagem.weights.file import WeightsError
 from lagem.weights.named import autoencoder_file
 
@@ -39,7 +39,7 @@ def _facts(path: Path) -> list[Block]:
     """Return what run.json says about the last start."""
     if not path.is_file():
         return []
-    starts = parse_json(regular(path).read_bytes(), str(path), remedy=REMEDY)
+    starts = read_json(path, remedy=REMEDY)
     if not isinstance(starts, list) or not starts or not isinstance(starts[-1], dict):
         raise ValueError(f"{path}: holds no list of starts; {REMEDY}.")
     last = Description(str(path), starts[-1], remedy=REMEDY)

@@ -7,11 +7,13 @@ but a power cut may lose the newest values, which the resumed run computes again
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lagem.storage.atomic import write_text
-from lagem.storage.checked.description import Description, parse_json
+from lagem.storage.checked.description import MOST_BYTES, Description, parse_json
 from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
@@ -69,19 +71,17 @@ def read_journal(path: Path) -> tuple[Any, dict[str, Any]]:
         The kind of run, and the values by name. If the file is missing or its first line is damaged, the kind is None
         and there are no values.
     """
-    with failures_named(path):
-        first, *lines = (
-            regular(path).read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else [""]
-        )
     kind: Any = None
     values: dict[str, Any] = {}
-    try:
-        kind = parse_json(first, str(path), remedy=JOURNAL_REMEDY)
-        for line in lines[:-1]:  # what follows the last line end is empty or cut off
-            name, value = parse_json(line, str(path), remedy=JOURNAL_REMEDY)
-            if not isinstance(name, str):
-                break
-            values[name] = value
-    except (ValueError, TypeError):  # a damaged line
-        pass
+    if not path.exists():
+        return kind, values
+    with failures_named(path), regular(path).open(encoding="utf-8", errors="replace") as file:
+        lines = iter(partial(file.readline, MOST_BYTES), "")
+        with suppress(ValueError, TypeError):  # a damaged line
+            kind = parse_json(next(lines, ""), str(path), remedy=JOURNAL_REMEDY)
+            for line in lines:
+                name, value = parse_json(line, str(path), remedy=JOURNAL_REMEDY)
+                if not isinstance(name, str) or not line.endswith("\n"):  # the end may be cut off
+                    break
+                values[name] = value
     return kind, values

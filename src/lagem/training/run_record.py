@@ -21,8 +21,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lagem.storage.atomic import new_folder, write_json, write_text
-from lagem.storage.checked.description import parse_json
-from lagem.storage.names import regular
+from lagem.storage.checked.description import read_json
 
 PACKAGES = (
     "lagem",
@@ -83,7 +82,7 @@ def write_sources(folder: Path, configs: list[Path]) -> None:
 def read_starts(root: Path) -> list[dict[str, Any]]:
     """Return the entries of the earlier starts of a run from run.json; an empty list if it is missing or damaged."""
     try:
-        starts = parse_json(regular(root / "run.json").read_bytes(), str(root / "run.json"), remedy="move it away")
+        starts = read_json(root / "run.json", remedy="move it away")
         return [start for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []
     except (FileNotFoundError, ValueError):
         return []

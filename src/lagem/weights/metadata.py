@@ -70,7 +70,7 @@ def read_metadata(content: bytes) -> Metadata:
             the caller to put after the file's name.
     """
     if len(content) > LARGEST:
-        raise ValueError(f"has {len(content):,} bytes, more than the limit of {LARGEST:,}")
+        raise ValueError(f"has more bytes than the limit of {LARGEST:,}")
     try:
         return _Index(len(content)).metadata(values_of(content))
     except (TypeError, IndexError, KeyError, AttributeError, UnicodeError) as error:

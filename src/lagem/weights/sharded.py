@@ -17,9 +17,9 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.futures import Future
 
-from lagem.storage.names import inside
+from lagem.storage.names import inside, regular
 from lagem.weights.file import WeightsError, quoted, refused
-from lagem.weights.metadata import read_metadata
+from lagem.weights.metadata import LARGEST, read_metadata
 from lagem.weights.zip_records import check_records
 
 INDEX = ".metadata"
@@ -35,7 +35,8 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
     if not index.is_file():
         raise WeightsError(f"{folder}: not a sharded checkpoint, because it has no file {INDEX}; give another folder.")
     try:
-        metadata = read_metadata(index.read_bytes())
+        with regular(index).open("rb") as file:
+            metadata = read_metadata(file.read(LARGEST + 1))
     except ValueError as error:
         raise WeightsError(f"{index}: refused, because the file {error}; loading it could run code.") from error
     for file in sorted({info.relative_path for info in metadata.storage_data.values()}):

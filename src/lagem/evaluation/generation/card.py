@@ -17,7 +17,7 @@ from lagem.evaluation.means import Mean
 from lagem.evaluation.report import print_plain, write_report
 from lagem.evaluation.tables import TITLES, Rows, csv_of_records, formatted_mean, markdown_table, terminal_table
 from lagem.storage.atomic import write_text
-from lagem.storage.checked.description import Description, read_description
+from lagem.storage.checked.description import MOST_BYTES_OF_CARD, Description, read_description
 
 SHARES = {
     "surface": "with a surface",
@@ -72,7 +72,7 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
         ValueError: If the card is missing or damaged.
     """
     path = folder / "generation.json"
-    content = read_description(path, remedy=f"evaluate again with --output {folder}")
+    content = read_description(path, remedy=f"evaluate again with --output {folder}", at_most=MOST_BYTES_OF_CARD)
     try:
         head = GenerationHead.from_card(content.object("about").values)
     except ValueError as error:

@@ -10,7 +10,7 @@ from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.report import write_report
 from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
 from lagem.storage.atomic import write_text
-from lagem.storage.checked.description import read_description
+from lagem.storage.checked.description import MOST_BYTES_OF_CARD, read_description
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
@@ -62,7 +62,7 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / "card.json"
     try:
-        content = read_description(path, remedy=f"evaluate again with --output {folder}")
+        content = read_description(path, remedy=f"evaluate again with --output {folder}", at_most=MOST_BYTES_OF_CARD)
     except FileNotFoundError:
         raise ValueError(f"{folder}: has no card.json; write it with `lagem evaluate ... --output {folder}`.") from None
     scores = [score.as_dataclass(ShapeScore) for score in content.objects("scores")]

@@ -18,7 +18,8 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_ty
 from lagem.storage.failures import failures_named
 from lagem.storage.names import regular
 
-MOST_BYTES = 256 * 2**20  # enough for the card of a million shapes
+MOST_BYTES = 16 * 2**20  # parsing takes up to 25 times as much memory
+MOST_BYTES_OF_CARD = 256 * 2**20  # enough for a million shapes
 MOST_NESTING = 32
 MOST_CHARACTERS = 2**16  # in one text; a CSV field may have twice as many
 MOST_INTEGER = 2**63 - 1
@@ -153,28 +154,29 @@ class Description:
         return Description(self.name, values, remedy=self._remedy, prefix=f"{self._prefix}{place}.")
 
 
-def parse_description(text: str | bytes, name: str, *, remedy: str) -> Description:
+def parse_description(text: str | bytes, name: str, *, remedy: str, at_most: int = MOST_BYTES) -> Description:
     """Parse a JSON object.
 
     Args:
         text: The JSON text; bytes must be UTF-8.
         name: The file's name in messages.
         remedy: What a user can do if the file is damaged.
+        at_most: The largest accepted size in bytes.
 
     Raises:
         ValueError: If the text is not one JSON object, exceeds a bound, or gives a field twice. NaN and infinities are
             accepted here, but refused when they are read as a number.
     """
-    found = parse_json(text, name, remedy=remedy)
+    found = parse_json(text, name, remedy=remedy, at_most=at_most)
     if not isinstance(found, dict):
         raise ValueError(f"{name}: holds {reprlib.repr(found)}, but must hold a JSON object; {remedy}.")
     return Description(name, found, remedy=remedy)
 
 
-def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
+def parse_json(text: str | bytes, name: str, *, remedy: str, at_most: int = MOST_BYTES) -> Any:
     """Parse a JSON value of any type, with the checks and arguments of `parse_description`."""
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"{name}: has {len(text):,} bytes of JSON, but at most {MOST_BYTES:,} are read; {remedy}.")
+    if len(text) > at_most:
+        raise ValueError(f"{name}: has more than {at_most:,} bytes of JSON, which are not read; {remedy}.")
     try:
         plain = text.decode("utf-8") if isinstance(text, bytes) else text
         found = json.loads(plain, object_pairs_hook=_object)
@@ -186,20 +188,29 @@ def parse_json(text: str | bytes, name: str, *, remedy: str) -> Any:
     return found
 
 
-def read_description(path: Path, *, remedy: str, name: str | None = None) -> Description:
+def read_description(path: Path, *, remedy: str, name: str | None = None, at_most: int = MOST_BYTES) -> Description:
     """Parse a file that holds a JSON object.
 
     Args:
         path: The file.
         remedy: What a user can do if the file is damaged.
         name: The file's name in messages; None for its path.
+        at_most: The largest accepted size in bytes.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged.
     """
     with failures_named(path), regular(path).open("rb") as file:
-        return parse_description(file.read(MOST_BYTES + 1), name or str(path), remedy=remedy)
+        content = file.read(at_most + 1)
+    return parse_description(content, name or str(path), remedy=remedy, at_most=at_most)
+
+
+def read_json(path: Path, *, remedy: str) -> Any:
+    """Parse a file that holds a JSON value of any type, with the errors of `read_description`."""
+    with failures_named(path), regular(path).open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    return parse_json(content, str(path), remedy=remedy)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
