@@ -1,6 +1,7 @@
 """An export is read back to the same shapes, and by a reader that follows the published layout to the letter."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lagem.importing.run import import_data
 from lagem.importing.settings import ImportSettings
 from lagem.preparation import pipeline
 from lagem.preparation.settings import Settings
+from lagem.prepared.shard_file import ShardFile, write_shard
 from lagem.prepared.shards import Shards, labelled
 from preparation_here import prepare, run_in_this_process
 from releases import sampled, save_lagem, toy_meshes
@@ -62,14 +64,52 @@ def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path
             assert set(np.unique(shape[f"{kind}_label"])) == {0, 1}
 
 
-def test_a_category_under_its_name_and_its_synset_is_listed_once(tmp_path: Path):
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A box in each of three categories, two of which are the same."""
     box = trimesh.creation.box((1, 2, 3))
-    for category in ("chair", "03001627", "table"):
+    for category in ("chair", "03001627", "thing"):
         Mesh(np.asarray(box.vertices), np.asarray(box.faces)).save(tmp_path / "meshes" / category / f"a_{category}.ply")
     prepare([tmp_path / "meshes"], tmp_path / "data", Settings(surface=60, volume=400, near=50, inside=0, val_share=0))
-    export_data(tmp_path / "data", tmp_path / "out", "vecset")
-    ids = {id for id in Shards(tmp_path / "data").ids if not id.endswith("table")}
+    return tmp_path / "data"
+
+
+def test_a_category_under_its_name_and_its_synset_is_listed_once(boxes: Path, tmp_path: Path):
+    export_data(boxes, tmp_path / "out", "vecset")
+    ids = {id for id in Shards(boxes).ids if not id.endswith("thing")}
     assert len(ids) == 2 and set(published_reader(tmp_path / "out", "03001627", "train")) == ids
+
+
+@pytest.mark.parametrize(
+    ("layout", "link"),
+    [
+        ("npz", "shapes"),
+        ("vecset", "ShapeNetV2_point"),
+        ("vecset", "ShapeNetV2_point/thing"),
+        ("vecset", "ShapeNetV2_watertight/thing/4_pointcloud"),
+    ],
+)
+def test_a_link_in_an_unfinished_export_leads_nothing_out_of_it(layout: str, link: str, boxes: Path, tmp_path: Path):
+    export_data(boxes, tmp_path / "out", layout)
+    outside = tmp_path / "outside"
+    (tmp_path / "out" / link).rename(outside)
+    (tmp_path / "out" / link).symlink_to(outside)
+    for path in [path for path in outside.rglob("*") if path.is_file()]:
+        path.unlink()
+    before = sorted(outside.rglob("*"))
+    with pytest.raises(ValueError, match="leads out of the folder"):
+        export_data(boxes, tmp_path / "out", layout)
+    assert sorted(outside.rglob("*")) == before
+
+
+def test_a_surface_without_extent_is_refused(boxes: Path, tmp_path: Path):
+    (path,) = (boxes / "shards").iterdir()
+    shard = ShardFile(path)
+    shapes = [shard.shape(row) for row in range(len(shard.ids))]
+    point = np.zeros_like(shapes[0].pools["surface_points"])
+    write_shard(path, [replace(shape, pools=shape.pools | {"surface_points": point}) for shape in shapes])
+    with pytest.raises(ValueError, match=r"the surface of shape '.*' is a single point"):
+        export_data(boxes, tmp_path / "out", "vecset")
 
 
 def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):

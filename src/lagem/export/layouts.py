@@ -20,7 +20,7 @@ from lagem.storage.checked.description import read_description
 from lagem.storage.checked.digest import sha256_of
 from lagem.storage.checked.npz import write_npy, write_npz
 from lagem.storage.csv_table import write_csv
-from lagem.storage.names import checked_name
+from lagem.storage.names import checked_name, inside
 from lagem.storage.parts import locked
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (Q, 3) queries, and whether each is inside
@@ -85,19 +85,22 @@ def _begin(output: Path, about: dict[str, str]) -> None:
 def _write_vecset(shards: Shards, index: int, output: Path) -> None:
     """Write one shape in the box frame, with the volume queries that lie in the box [-1, 1]^3."""
     category, id = _folder_of(shards.categories[index], shards), checked_name(shards.ids[index], shards.root)
-    points, surface = output / POINT / category, output / SURFACE / category / "4_pointcloud"
+    points = inside(output, f"{POINT}/{category}")
+    surface = inside(output, f"{SURFACE}/{category}/4_pointcloud")
     if (last := points / f"{id}.npy").exists():
         return
     points.mkdir(parents=True, exist_ok=True)
     surface.mkdir(parents=True, exist_ok=True)
     cloud = shards.read(index, "surface_points")
+    if not cloud.any():
+        raise ValueError(f"{shards.root}: the surface of shape {id!r} is a single point; prepare the data again.")
     factor = BOX_REACH / float(np.abs(cloud).max())
-    (volume, inside), (near, near_inside) = _queries(shards, index)
+    (volume, volume_inside), (near, near_inside) = _queries(shards, index)
     in_box = (np.abs(volume * factor) <= 1).all(axis=1)
     write_npz(surface / f"{id}.npz", {"points": cloud, "normals": shards.read(index, "surface_normals")})
     pools = {
         "vol_points": (volume[in_box] * factor).astype(np.float32),
-        "vol_label": inside[in_box].astype(np.uint8),
+        "vol_label": volume_inside[in_box].astype(np.uint8),
         "near_points": (near * factor).astype(np.float32),
         "near_label": near_inside.astype(np.uint8),
     }
@@ -113,7 +116,7 @@ def _finish_vecset(shards: Shards, output: Path) -> None:
     for folder, by_split in listed.items():
         for split in sorted({"train", "val", "test"} | set(by_split)):
             name = f"{checked_name(split, shards.root)}.lst"
-            write_text(output / POINT / folder / name, "\n".join(by_split.get(split, [])))
+            write_text(inside(output, f"{POINT}/{folder}") / name, "\n".join(by_split.get(split, [])))
     if not os.path.lexists(output / OTHER_SURFACE):
         (output / OTHER_SURFACE).symlink_to(SURFACE)
 
@@ -125,17 +128,17 @@ def _folder_of(category: str, shards: Shards) -> str:
 
 def _write_npz(shards: Shards, index: int, output: Path) -> None:
     """Write one shape in the unit sphere, with its frame."""
-    folder = output / "shapes"
+    folder = inside(output, "shapes")
     folder.mkdir(exist_ok=True)
     if (path := folder / f"{checked_name(shards.ids[index], shards.root)}.npz").exists():
         return
-    (volume, inside), (near, near_inside) = _queries(shards, index)
+    (volume, volume_inside), (near, near_inside) = _queries(shards, index)
     frame = shards.frame(index)
     arrays: dict[str, NDArray[Any]] = {
         "surface_points": shards.read(index, "surface_points"),
         "surface_normals": shards.read(index, "surface_normals"),
         "volume_points": volume,
-        "volume_occupancy": inside.astype(np.uint8),
+        "volume_occupancy": volume_inside.astype(np.uint8),
         "near_points": near,
         "near_occupancy": near_inside.astype(np.uint8),
         "center": frame.center,
