@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from lagem.geometry.frame import QUERY_BALL_RADIUS
+from lagem.geometry.mesh import Mesh
+from lagem.geometry.occupancy import WindingNumber
 from lagem.importing.layout import LAGEM, VECSET, Layout
 from lagem.importing.raw_shape import RawQueries, RawShape
 from lagem.importing.settings import ImportSettings
@@ -104,6 +106,26 @@ def test_volume_queries_that_miss_the_ball_are_refused(boxes: dict[str, Points])
     far = replace(points, volume=1000 * points.volume, volume_sdf=np.full(len(points.volume), 1000.0))
     with pytest.raises(ValueError, match="the volume queries cover a fraction of 0 of the ball"):
         convert(far, VECSET)
+
+
+def in_cube(points: Points, half: float, *, within: float, seed: int = 0) -> Points:
+    """Points in the unit sphere with volume queries that are uniform in a cube, but for those thinned in the ball."""
+    rng = np.random.default_rng(seed)
+    queries = rng.uniform(-half, half, (40_000, 3))
+    queries = queries[(np.linalg.norm(queries, axis=1) > QUERY_BALL_RADIUS) | (rng.random(len(queries)) < within)]
+    ring = toy_meshes()["ring"]
+    inside = WindingNumber(Mesh(points.frame.to_unit(ring.vertices), ring.faces))
+    return replace(points, volume=queries, volume_sdf=np.where(inside(queries), -1.0, 1.0))
+
+
+@pytest.mark.parametrize("seed", range(4))  # more or fewer queries in the ball than expected
+def test_queries_in_a_box_around_the_whole_ball_are_accepted(seed: int, spheres: dict[str, Points]):
+    assert convert(in_cube(spheres["ring"], 2.0, within=1, seed=seed), VECSET).volume_drawn_outside == 8000
+
+
+def test_queries_that_leave_a_box_around_the_ball_empty_are_refused(spheres: dict[str, Points]):
+    with pytest.raises(ValueError, match="they are not uniform in their box"):
+        convert(in_cube(spheres["ring"], 0.999 * QUERY_BALL_RADIUS, within=0.3), VECSET)
 
 
 @pytest.mark.parametrize("name", NAMES)

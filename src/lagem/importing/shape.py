@@ -24,6 +24,9 @@ from lagem.sources.mesh_files import MeshSource
 BALL_TOLERANCE = 1e-3
 ROUNDING = 1e-4  # near queries closer to the surface might change sides when they are rounded
 DRAWS_AT_ONCE = 1 << 18
+MOST_ROUNDS = 200  # of draws; with an honest box, a few fill what it does not cover
+MOST_MISSING = 0.01  # fraction of the draws that may be missing after that
+LEAST_OF_WHOLE = 0.8  # estimate of the share of a box that covers the ball
 LEAST_SHARE = 1e-6  # of the ball of queries that the volume queries must cover; far less than the box of any solid
 
 
@@ -160,7 +163,9 @@ class _Domain:
             return cls(None, 1.0)
         box = np.stack([points.min(axis=0), points.max(axis=0)])
         in_ball = float((np.linalg.norm(points, axis=1) <= QUERY_BALL_RADIUS).mean())
-        return cls(box, float(np.prod(box[1] - box[0])) * in_ball / QUERY_BALL_VOLUME)
+        share = min(float(np.prod(box[1] - box[0])) * in_ball / QUERY_BALL_VOLUME, 1.0)
+        covers = (box[0] <= -QUERY_BALL_RADIUS).all() and (box[1] >= QUERY_BALL_RADIUS).all()
+        return cls(box, 1.0 if covers and share > LEAST_OF_WHOLE else share)
 
     def check(self, points: NDArray[np.float64], surface_points: NDArray[np.float64]) -> None:
         """Raise ValueError unless (V, 3) volume queries fill the domain evenly, and it contains the shape."""
@@ -220,10 +225,18 @@ def _volume_pools(
     within = inside[order]
     filled = [points[order[~within]]]
     wanted = drawn - len(order)
-    while wanted > 0:
+    for _ in range(MOST_ROUNDS):
+        if wanted <= 0:
+            break
         more = draw_in_ball(DRAWS_AT_ONCE, random)
         filled.append(more[~domain.contains(more)][:wanted])
         wanted -= len(filled[-1])
+    if wanted > MOST_MISSING * drawn:
+        raise ValueError(
+            f"the volume queries cover a fraction of {domain.share:.3g} of the ball of radius sqrt(3) by their number, "
+            "but nearly all of it by their extent; they are not uniform in their box."
+        )
+    drawn -= max(wanted, 0)
     outside = random.permutation(np.concatenate(filled))
     kept, drawn_inside = order[within], drawn
     available = random.permutation(np.flatnonzero(inside))
