@@ -133,6 +133,13 @@ def test_the_shapes_of_an_evaluation_are_shown_only_if_they_are_those_that_were_
         assert words in shapes.blocks[0].text and not rows_of([shapes])
 
 
+def test_weights_that_are_not_there_are_refused_with_the_reason(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path), "--weights", str(tmp_path / "absent")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and f"{tmp_path / 'absent'}: there is no such file" in line
+
+
 def test_other_weights_or_shapes_than_the_evaluated_are_refused(results, weights):
     stage = weights.with_name("stage_1.safetensors")
     with pytest.raises(ValueError, match="not the weights that were evaluated"):
