@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lagem.storage.checked.npz import NpzFile, read_npy
-from lagem.storage.checked.zip_file import ZipMembers
+from lagem.storage.checked.zip_file import MOST_MEMBERS, ZipMembers
 
 
 def npy(header: str, data: bytes = b"") -> bytes:
@@ -137,3 +137,15 @@ def test_a_missing_array_is_named_with_those_there(tmp_path: Path):
     np.savez(tmp_path / "a.npz", points=np.eye(3))
     with NpzFile(tmp_path / "a.npz") as file, pytest.raises(ValueError, match="has no array 'labels', only points"):
         file.array("labels")
+
+
+def test_more_members_than_the_file_states_are_refused(tmp_path: Path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for number in range(MOST_MEMBERS + 1):
+            file.writestr(zipfile.ZipInfo(f"{number}"), b"")
+    data = bytearray(content.getvalue())
+    data[-14:-10] = struct.pack("<HH", 1, 1)
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(ValueError, match="holds 50,001 members, but at most 50,000 are read"):
+        ZipMembers(tmp_path / "a.npz")

@@ -41,6 +41,9 @@ class ZipMembers:
             self._refuse(f"not a zip file, or a damaged one ({error})", error)
         self._members = {member.filename: member for member in self._zip.infolist()}
         self.names = list(self._members)
+        if len(self.names) > MOST_MEMBERS:  # the number that the file states may be a lie
+            self._zip.close()
+            self._refuse(f"holds {len(self.names):,} members, but at most {MOST_MEMBERS:,} are read")
         if len(self.names) < len(self._zip.infolist()):
             self._zip.close()
             self._refuse("holds several members of the same name")
