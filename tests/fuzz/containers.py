@@ -29,9 +29,11 @@ def in_safetensors(data: bytes, rng: Generator, other: bytes) -> bytes:
     """Damage the JSON header (its metadata, or a tensor's type, shape and place), its length, or the tensors."""
     length = int.from_bytes(data[:8], "little")
     header, body = data[8 : 8 + length], data[8 + length :]
-    kind = int(rng.integers(6))
+    kind = int(rng.integers(7))
     if kind == 0:
         return data[:8] + header + in_bytes(body, rng, other)
+    if kind == 6:
+        return data[:8] + header + filled(header, body, rng)
     if kind == 1:
         return (
             int(chosen([0, 1, length - 1, length + 1, 2**31, 2**62, 2**64 - 1], rng)).to_bytes(8, "little") + data[8:]
@@ -40,6 +42,13 @@ def in_safetensors(data: bytes, rng: Generator, other: bytes) -> bytes:
         return in_bytes(data, rng, other)
     header = in_metadata(header, rng) if kind < 5 and b"__metadata__" in header else in_json(header, rng)
     return len(header).to_bytes(8, "little") + header + body
+
+
+def filled(header: bytes, body: bytes, rng: Generator) -> bytes:
+    """The tensors, of which one has all its bytes replaced by the same one."""
+    tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+    begin, end = tensors[chosen(sorted(tensors), rng)]["data_offsets"]
+    return body[:begin] + bytes([chosen([0, 0, 1, 0x7F, 0x80, 0xFF], rng)]) * (end - begin) + body[end:]
 
 
 def in_metadata(header: bytes, rng: Generator) -> bytes:

@@ -15,12 +15,18 @@ WORDS = [b"nan", b"-inf", b"1e999", b"1e-320", b"-1", b"0", b"1.5", b"0x10", b"1
 WORDS += [b"4294967295", b"2147483648", b"-2147483649", b"99999999999999999999", b"9" * 5000, b"/", b"//1"]
 WORDS += [b"a" * 70_000, b'"', b",", b";", b"", b"\xff\xfe", b"\xef\xbb\xbf", b"\0", b"null", b"true", b"[", b"{"]
 WORDS += [CANARY.encode(), b"../../../canary/keep", b"a" * 200_000, b"train", b"Val", b"\xed\xa0\x80"]
+WORDS += [b"01", b"\\u0663", b"a\\\n" * 100_000]
 VALUES: list[Any] = [None, True, -1, 0, 1, 2, 255, 2**31, 2**53, 2**62, 10**30, 1e308, float("nan"), float("inf"), ""]
 VALUES += ["a", "\ud800", "\0", [], {}, [[]], [0], {"a": 0}, [1e300] * 16, [0.0] * 4, 5125, 5126, 0.5, "x" * 5000]
 VALUES += ["%00", "../a", "data:;base64,AAAA", CANARY, f"../{CANARY}", "a/b", ".", "..", "lagem-stage-1", 10**5, 10**7]
 INTEGERS = [0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 MOST_PLACES = 100_000  # fields that are considered; a list of lists repeated again and again has billions
+MANY = 50_000  # titles and rows of a table
 NESTING = 50_000  # levels of brackets; Python's parsers give up at about 1,000
+
+
+class Link(bytes):
+    """A file or folder that is a symbolic link to this path."""
 
 
 def chosen(options: Any, rng: Generator) -> Any:
@@ -48,7 +54,7 @@ def in_bytes(data: bytes, rng: Generator, other: bytes) -> bytes:
 def in_text(data: bytes, rng: Generator) -> bytes:
     """Replace a word, change the end of a line, double, drop or restart a line, or store the text in another code."""
     word = chosen(WORDS, rng)
-    kind = int(rng.integers(20))
+    kind = int(rng.integers(21))
     if kind < 10 and (words := list(re.finditer(rb"[-+.\w]+", data))):
         word_at = chosen(words, rng)
         return data[: word_at.start()] + word + data[word_at.end() :]
@@ -62,6 +68,9 @@ def in_text(data: bytes, rng: Generator) -> bytes:
         lines[at] = lines[at] + chosen([b" \\", b" ", b"\r", b" # x", b"\xc3\x85", b",", b",,,x"], rng)
     elif kind < 16:
         lines.insert(to, lines[at])
+    elif kind == 20:
+        titles = b",".join(b"%d" % number for number in range(MANY))
+        lines = [lines[0] + b"," + titles, *lines[1:], *[b"1"] * MANY]
     elif kind < 18:
         lines[at : at + 1] = [b" ".join([word, *lines[at].split()[1:]])]
     else:

@@ -83,7 +83,7 @@ class Report:
             shutil.rmtree(folder, ignore_errors=True)
             for path, content in one.files.items():
                 (folder / "input" / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / "input" / path).write_bytes(content)
+                (folder / "input" / path).write_bytes(content)  # of a link, its target
             about = f"seed {self._seed}, try {number}, {one.format.name}, {one.door}, {found.kind}\n{found.text}\n"
             (folder / "finding.txt").write_text(about, errors="backslashreplace")
 

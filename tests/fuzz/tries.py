@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from containers import MARKER, in_glb, in_safetensors, in_zip, unchecked
-from damage import CANARY, Files, chosen, in_bytes, in_json, in_text
+from damage import CANARY, Files, Link, chosen, in_bytes, in_json, in_text
 from lagem import cli
 from lagem.sources.reading import Reader
 
@@ -100,7 +100,18 @@ def damaged(format: Format, rng: Generator) -> Files:
             name = chosen(names, rng)
     if len(files) > 1 and rng.random() < 0.02:
         files.pop(chosen(list(files), rng))
-    return format.repair(files, rng)
+    files = format.repair(files, rng)
+    return linked(files, rng) if rng.random() < 0.02 else files
+
+
+def linked(files: Files, rng: Generator) -> Files:
+    """The files, with a link out of the folder in place of one, or of a folder that users do not name themselves."""
+    parts = chosen(list(files), rng).split("/")
+    depth = int(rng.integers(min(2, len(parts)), len(parts) + 1))
+    target = CANARY if depth == len(parts) else os.path.dirname(CANARY)
+    name = "/".join(parts[:depth])
+    others = {path: content for path, content in files.items() if path != name and not path.startswith(f"{name}/")}
+    return others | {name: Link(("../" * (depth - 1) + target).encode())}
 
 
 def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
@@ -129,7 +140,7 @@ def attempt(one: Try, folder: Path) -> Outcome:
     place, canary = folder / "try", folder / "try" / CANARY
     for path, content in [(place / name, content) for name, content in one.files.items()] + [(canary, b"alive")]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.symlink_to(content.decode()) if isinstance(content, Link) else path.write_bytes(content)
     found = outcome(one.format.doors[one.door], place)
     if (place / MARKER).exists():
         return Outcome("execution", f"{one.door} ran code from the file\n{found.text}")

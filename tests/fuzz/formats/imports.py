@@ -137,7 +137,7 @@ def damaged_array(array: NDArray[Any], rng: Generator) -> NDArray[Any]:
         lambda: array[: int(chosen([0, 1, len(array) // 2, len(array) - 1], rng))],
         lambda: array.astype(chosen(["f2", "f4", ">f8", "c8", "i1", "?", "U3", "M8[s]", "f4,f4"], rng)),
         lambda: np.full_like(array, chosen([float("nan"), float("inf"), 1e300, 1e6, 5e-324, 0, 1], rng)),
-        lambda: array * chosen([-1, 1000, 1e-3, 1e-300, 0], rng),
+        lambda: array * chosen([-1, 1.8, 1000, 1e-3, 1e-300, 0], rng),
         lambda: array + chosen([0.1, 1, 1e5], rng),
         lambda: 1 - array,
         lambda: rng.permutation(array),
