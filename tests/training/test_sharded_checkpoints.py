@@ -17,6 +17,7 @@ import small_run
 from deadlines import HANG
 from lagem.training.checkpoints import AtomicCheckpointIO
 from lagem.training.strategies import load_without_code, tune
+from lagem.weights.sharded import load_sharded
 
 # One process for all, since it stays a rank of a process group. A run of lagem writes whole files, so the folder is
 # written by Lightning's default.
@@ -133,7 +134,7 @@ def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
     else:
         dcp.save({"model": strategy.model.state_dict()}, checkpoint_id=tmp_path / "a.ckpt", no_dist=True)
         torch.save({}, tmp_path / "a.ckpt" / "meta.pt")
-    with pytest.raises(ValueError, match="would run code"):
+    with pytest.raises(ValueError, match="would run code" if kind == "file" else "sharded checkpoint of FSDP1"):
         strategy.load_checkpoint(tmp_path / "a.ckpt")
     assert not (tmp_path / "marker").exists()
 
@@ -152,6 +153,37 @@ def test_sharded_strategies_name_a_damaged_file(tmp_path, damaged):
         strategy.load_checkpoint(tmp_path / "a.ckpt")
 
 
+@pytest.fixture
+def of_fsdp1(tmp_path) -> Path:
+    """A folder in the layout of FSDP1, which cannot run without a GPU."""
+    torch.manual_seed(0)
+    folder, network = tmp_path / "fsdp1", torch.nn.Linear(2, 3)
+    dcp.save({"model": network.state_dict(), "optimizer_0": {"lr": 0.5}}, checkpoint_id=folder, no_dist=True)
+    torch.save({"global_step": 2}, folder / "meta.pt")
+    return folder
+
+
+@pytest.mark.parametrize("way", ["one device", "FSDP2", "DeepSpeed"])
+def test_a_folder_of_fsdp1_is_refused_with_what_to_do(way, of_fsdp1):
+    deepspeed = DeepSpeedStrategy.__new__(DeepSpeedStrategy)
+    load_without_code(deepspeed)
+    loads = {
+        "one device": AtomicCheckpointIO().load_checkpoint,
+        "FSDP2": lambda folder: load_sharded({"state_dict": torch.nn.Linear(2, 3).state_dict()}, folder),
+        "DeepSpeed": deepspeed.load_checkpoint,
+    }
+    with pytest.raises(ValueError, match="fsdp1: a sharded checkpoint of FSDP1, .*consolidate_checkpoint .*fsdp1"):
+        loads[way](of_fsdp1)
+
+
+def test_what_to_do_with_a_folder_of_fsdp1_makes_a_file_with_its_weights(of_fsdp1):
+    command = [sys.executable, "-m", "lightning.pytorch.utilities.consolidate_checkpoint", str(of_fsdp1)]
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG)
+    loaded = AtomicCheckpointIO().load_checkpoint(of_fsdp1.with_name("fsdp1.consolidated"))
+    torch.manual_seed(0)
+    assert torch.equal(loaded["state_dict"]["weight"], torch.nn.Linear(2, 3).weight)
+
+
 def test_deepspeed_loads_no_checkpoint():
     strategy = DeepSpeedStrategy.__new__(DeepSpeedStrategy)  # the package is not installed
     load_without_code(strategy)
@@ -160,8 +192,10 @@ def test_deepspeed_loads_no_checkpoint():
 
 
 def test_one_device_names_what_loads_a_folder(tmp_path):
+    folder = tmp_path / "folder"
+    dcp.save({"state_dict": {"weight": torch.ones(2)}}, checkpoint_id=folder, no_dist=True)
     with pytest.raises(ValueError, match="a sharded checkpoint, which only FSDP2 can load"):
-        AtomicCheckpointIO().load_checkpoint(tmp_path)
+        AtomicCheckpointIO().load_checkpoint(folder)
     (tmp_path / "a.ckpt").write_bytes(pickle.dumps(Payload(tmp_path / "marker")))
     with pytest.raises(ValueError):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "a.ckpt")

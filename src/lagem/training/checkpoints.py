@@ -19,6 +19,7 @@ from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
 from lagem.weights.file import WeightsError, check_undamaged, quoted, refused, unreadable_refused
+from lagem.weights.sharded import check_not_of_fsdp1
 from lagem.weights.zip_records import check_records
 
 
@@ -41,6 +42,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint; refuse one that is damaged or holds more than plain data, even if Lightning trusts it."""
         if Path(path).is_dir():
+            check_not_of_fsdp1(Path(path))
             raise ValueError(
                 f"{path}: a sharded checkpoint, which only FSDP2 can load; add --config experiments/layers/fsdp.yaml."
             )

@@ -20,7 +20,7 @@ from lagem.lightning_private.trainer import (
 )
 from lagem.training.checkpoints import confine_recorded_paths
 from lagem.weights.file import check_undamaged, load_plain, refused
-from lagem.weights.sharded import load_sharded
+from lagem.weights.sharded import check_not_of_fsdp1, load_sharded
 
 LONGEST_SILENCE = timedelta(minutes=10)  # how long ranks wait for another rank before they exit; Lightning's is 30
 SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
@@ -74,6 +74,8 @@ def _plain(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
 
 def _refuse(*arguments: object, **more: object) -> None:
     path = next((given for given in arguments if isinstance(given, str | Path)), "the checkpoint")
+    if Path(path).is_dir():
+        check_not_of_fsdp1(Path(path))
     raise ValueError(
         f"{path}: refused, because DeepSpeed would run code from any checkpoint, and FSDP1 from a sharded one. Resume "
         "with FSDP2 (--config experiments/layers/fsdp.yaml) or, if the checkpoint is one file, with DDP."

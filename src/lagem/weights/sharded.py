@@ -23,6 +23,7 @@ from lagem.weights.metadata import LARGEST, read_metadata
 from lagem.weights.zip_records import check_records
 
 INDEX = ".metadata"
+OF_FSDP1, OF_FSDP2 = "model", "state_dict"  # what Lightning calls the weights of a module
 
 
 def load_sharded(state: dict[str, Any], folder: Path) -> None:
@@ -31,16 +32,9 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
     Raises:
         WeightsError: If the folder is damaged, holds anything but plain data, or is of another model.
     """
-    index = folder / INDEX
-    if not index.is_file():
-        raise WeightsError(f"{folder}: not a sharded checkpoint, because it has no file {INDEX}; give another folder.")
-    try:
-        with regular(index).open("rb") as file:
-            metadata = read_metadata(file.read(LARGEST + 1))
-    except ValueError as error:
-        raise WeightsError(f"{index}: refused, because the file {error}; loading it could run code.") from error
+    metadata = _metadata_of(folder)
     for file in sorted({info.relative_path for info in metadata.storage_data.values()}):
-        if not inside(folder, file, source=index).is_file():
+        if not inside(folder, file, source=folder / INDEX).is_file():
             raise WeightsError(f"{folder / file}: the shard is missing; copy the checkpoint again, or give another.")
     try:
         load(state, storage_reader=_CheckedReader(folder, metadata), planner=_PlainPlanner())
@@ -53,6 +47,29 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
         raise WeightsError(
             f"{folder}: damaged, or of another model ({quoted(reason)}); give another folder."
         ) from error
+
+
+def check_not_of_fsdp1(folder: Path) -> None:
+    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or it is damaged; lagem loads only those of FSDP2."""
+    _metadata_of(folder)
+
+
+def _metadata_of(folder: Path) -> Metadata:
+    index = folder / INDEX
+    if not index.is_file():
+        raise WeightsError(f"{folder}: not a sharded checkpoint, because it has no file {INDEX}; give another folder.")
+    try:
+        with regular(index).open("rb") as file:
+            metadata = read_metadata(file.read(LARGEST + 1))
+    except ValueError as error:
+        raise WeightsError(f"{index}: refused, because the file {error}; loading it could run code.") from error
+    entries = {name.partition(".")[0] for name in metadata.state_dict_metadata}
+    if OF_FSDP1 in entries and OF_FSDP2 not in entries:
+        raise WeightsError(
+            f"{folder}: a sharded checkpoint of FSDP1, which lagem does not load. If you trust the folder, make it one "
+            f"file with `python -m lightning.pytorch.utilities.consolidate_checkpoint {folder}`, and give that file."
+        )
+    return metadata
 
 
 class _CheckedReader(FileSystemReader):
