@@ -15,9 +15,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lagem.data_modules.embeddings import Embeddings
 from lagem.data_modules.order import Key
 from lagem.data_modules.stream import SampleSet, Shuffle, StreamDataModule
+from lagem.embeddings.file import Embeddings
 from lagem.latents.cache import LatentCache
 from lagem.levels import LevelSpec
 from lagem.randomness import sample_generator
@@ -35,6 +35,7 @@ class LatentDataModule(StreamDataModule):
     category_names: Names of the categories in use, sorted. The index of a category is its position in this list.
     num_categories: Number of categories in use if the condition is the category, else None.
     condition_dim: Number of channels of the condition if it is an embedding, else None.
+    encoder: What made the embeddings, if `lagem embed` did, else "".
     """
 
     levels: tuple[LevelSpec, ...]
@@ -43,6 +44,7 @@ class LatentDataModule(StreamDataModule):
     category_names: list[str]
     num_categories: int | None
     condition_dim: int | None
+    encoder: str
     batch_type = LatentBatch
 
     def __init__(
@@ -64,7 +66,9 @@ class LatentDataModule(StreamDataModule):
             seed: Seed of the order of the shapes, and of the choice among the subsets of a shape.
             batch_size: Number of shapes in a batch on one rank.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
-            condition: `none`, `category`, or a safetensors file with an embedding for each shape, named by its id.
+            condition: `none`, `category`, or a file that `lagem embed` wrote; or another safetensors file with an
+                embedding for each shape, named by its id. If a shape has several embeddings, training draws one of them
+                anew in every epoch.
             categories: Categories to use; null for all.
             cache: Settings of the local copies of files, if the root is in a store; null for the defaults. Not used for
                 a local folder.
@@ -87,13 +91,14 @@ class LatentDataModule(StreamDataModule):
         self.levels, self.fingerprint, self.autoencoder_file = cache.levels, cache.fingerprint, cache.autoencoder_file
         self.category_names = sorted(cache.categories.names[code] for code in np.unique(cache.categories.codes[used]))
         self.num_categories = self.condition_dim = None
+        self.encoder = ""
         condition: dict[str, int] | Embeddings | None = None
         if self.condition == "category":
             condition = {name: number for number, name in enumerate(self.category_names)}
             self.num_categories = len(condition)
         elif self.condition != "none":
             condition = Embeddings(self.condition, [cache.ids[index] for index in used])
-            self.condition_dim = condition.dim
+            self.condition_dim, self.encoder = condition.dim, condition.encoder
         self.train_shapes = CachedShapes(cache, members["train"], condition, self.seed)
         self.val_shapes = CachedShapes(cache, members["val"], condition, None)
         tests = members["test"] if len(members["test"]) else members["val"]
@@ -139,12 +144,15 @@ class CachedShapes(SampleSet):
         return LatentSample(
             id=id,
             category=category,
-            condition=self._condition_of(id, category),
+            condition=self._condition_of(epoch, id, category),
             latents=[torch.from_numpy(level) for level in self._cache.latents(shape, subset)],
             frame=self._cache.frame(shape),
         )
 
-    def _condition_of(self, id: str, category: str) -> Tensor | None:
+    def _condition_of(self, epoch: int, id: str, category: str) -> Tensor | None:
         if isinstance(self._condition, Embeddings):
-            return self._condition[id]
+            view = 0
+            if self._seed is not None and self._condition.views > 1:
+                view = int(sample_generator(self._seed, epoch, f"{id}/view").integers(self._condition.views))
+            return self._condition.view(id, view)
         return None if self._condition is None else torch.tensor(self._condition[category])

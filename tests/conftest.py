@@ -27,6 +27,7 @@ ALLOWED_SKIPS = (
     "needs CUDA",
     "needs SLURM",
     "needs Chromium",
+    "needs transformers",
 )
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"

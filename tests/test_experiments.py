@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import small_cascade
 import small_run
 from lagem.cli import main
 from lagem.latents.encoding import EncodeSettings
@@ -37,10 +38,8 @@ PUBLISHED_PARAMETERS = {
     "vecset_objaverse": 424_242_305,
 }
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
-
-
 # of a cascade whose folder is not named like it
-AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves"}
+AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves", "completion": "toy"}
 
 
 def settings_of(path: Path) -> dict:
@@ -175,9 +174,8 @@ def test_the_costs_in_the_head_of_a_stage_are_those_of_describe(path):
 
 
 SMALLER = {
-    "every_n_train_steps": 2,
     "width": 64, "depth": 1, "batch_size": 4, "num_surface_points": 64, "num_volume_queries": 16,
-    "num_near_queries": 16, "num_workers": 0,
+    "num_near_queries": 16, "num_workers": 0, "every_n_train_steps": 2,
 }  # fmt: skip
 
 
@@ -200,6 +198,8 @@ def shrunk(path: Path, folder: Path) -> dict:
         model["levels"] = smaller(model["levels"])
     if is_stage(path):
         data["init_args"]["root"] = str(folder.parent / "latents")
+        if "embeddings" in data["init_args"]["condition"]:
+            data["init_args"]["condition"] = str(folder.parent / "embeddings.safetensors")
         if "num_categories" in model:
             model["num_categories"] = len(CATEGORIES)
     else:
@@ -267,6 +267,8 @@ def small_run_of(tmp_path_factory) -> SmallRun:
             autoencoder = Autoencoder(levels=levels, width=64)
             surfaces = ProceduralSurfaces(num_train=16, num_val=4, seed=0)
             encode(autoencoder, surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=1))
+            if "embeddings" in settings["data"]["init_args"]["condition"]:
+                small_cascade.write_clouds(folder / "embeddings.safetensors", autoencoder, surfaces)
         if path in CONTINUED:
             first, _ = run(first_part_of(path))
             options = (*options, f"--model.init_args.init_from={first / 'checkpoints' / 'last.ckpt'}")

@@ -42,9 +42,11 @@ MAY_IMPORT = {
         "geometry",
     ],
     "latents": ["sources", "storage", "geometry", "weights", "models"],
+    "embeddings": ["sources", "storage", "geometry", "weights", "models"],
     "reconstruction": ["sources", "storage", "geometry", "weights", "models"],
     "generation": [
         "reconstruction",
+        "embeddings.file",
         "latents.cache",
         "weights",
         "diffusion",
@@ -53,6 +55,7 @@ MAY_IMPORT = {
         "storage",
         "pretrained",
     ],
+    "completion": ["embeddings", "generation", "sources", "storage", "geometry"],
     "evaluation": [
         "configuration.bounds",
         "reconstruction",
@@ -82,6 +85,7 @@ MAY_IMPORT = {
         "lightning_private",
         "geometry.frame",
         "latents.cache",
+        "embeddings.file",
         "sources",
         "prepared",
         "procedural",
@@ -113,7 +117,7 @@ WITHOUT_TRAINING = ("storage", "geometry", "models", "diffusion", "weights", "pr
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "wandb", "omegaconf")
 HEAVY_OR_OPTIONAL = (
     *("torch_cluster", "torch_quickfps", "triton", "mcubes", "wandb", "embreex", "point_cloud_utils"),
-    *("huggingface_hub", "onnx", "onnxruntime"),
+    *("huggingface_hub", "onnx", "onnxruntime", "transformers"),
 )
 TRITON_KERNEL = "lagem.models.furthest_points_triton"
 HEAVY_FOR_A_VERSION = ("torch", "lightning", "numpy", "scipy", "trimesh", "igl", "wandb")

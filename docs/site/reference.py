@@ -23,6 +23,8 @@ PACKAGES = (
     "lagem.models",
     "lagem.diffusion",
     "lagem.latents",
+    "lagem.embeddings",
+    "lagem.completion",
     "lagem.prepared",
     "lagem.preparation",
     "lagem.pretrained",

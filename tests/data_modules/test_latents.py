@@ -150,12 +150,36 @@ def test_embeddings_come_with_their_shapes(tmp_path, root, size, num_workers):
         assert [ids[int(place)] for place in batch.condition.flatten(1)[:, 0]] == batch.ids
 
 
+def test_training_draws_among_all_views_anew_in_every_epoch_and_validation_sees_the_first(tmp_path, root):
+    ids = LatentCache(root).ids
+    views = torch.arange(3.0)[:, None, None].expand(3, 4, 5).contiguous()  # view v is full of v
+    save_file({id: views.clone() for id in ids}, tmp_path / "views.safetensors")
+
+    def drawn(seed: int) -> np.ndarray:
+        shapes = module(root, condition=str(tmp_path / "views.safetensors"), seed=seed).train_shapes
+        return np.array([[shapes[epoch, index].condition.unique().item() for index in range(20)] for epoch in range(9)])
+
+    assert np.bincount(drawn(0).astype(int).ravel(), minlength=3).min() > 30  # of 60 expected
+    assert not (drawn(0)[1:] == drawn(0)[0]).all(axis=1).any()
+    assert (drawn(0) == drawn(0)).all() and (drawn(0) != drawn(1)).any()
+    shapes = module(root, condition=str(tmp_path / "views.safetensors")).val_shapes
+    assert {shapes[epoch, index].condition.max().item() for epoch in (0, 1) for index in range(5)} == {0.0}
+    assert shapes[0, 0].condition.shape == (4, 5)
+
+
+def test_views_do_not_change_which_subsets_are_drawn(tmp_path, root):
+    save_file({id: torch.zeros(3, 4, 5) for id in LatentCache(root).ids}, tmp_path / "views.safetensors")
+    with_views = module(root, condition=str(tmp_path / "views.safetensors")).train_shapes
+    for key in [(0, 0), (3, 7)]:
+        assert torch.equal(with_views[key].latents[0], module(root).train_shapes[key].latents[0])
+
+
 def test_embeddings_that_do_not_serve_are_refused(tmp_path, root):
     gone = LatentCache(root).ids[7]
     with pytest.raises(ValueError, match=f"no embedding of 1 of 25 shapes, for example of '{gone}'"):
         module(root, condition=embeddings(tmp_path, root, without=(gone,)))
-    with pytest.raises(ValueError, match=r"an embedding must be \(dim,\) or \(tokens, dim\), but \(2, 2, 2\)"):
-        module(root, condition=embeddings(tmp_path, root, (2, 2, 2)))
+    with pytest.raises(ValueError, match=r"an embedding must be .* or \(views, tokens, dim\), but \(2, 2, 2, 2\)"):
+        module(root, condition=embeddings(tmp_path, root, (2, 2, 2, 2)))
     path = embeddings(tmp_path, root)
     save_file({id: torch.zeros(3 + (id == gone)) for id in LatentCache(root).ids}, path)
     with pytest.raises(ValueError, match=r"one size, but there are \(\d,\) of .* and \(\d,\) of"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hostile_names import HOSTILE
-from lagem.data_modules.embeddings import Embeddings
+from lagem.embeddings.file import Embeddings
 from lagem.evaluation.reconstruction.card import read_card
 from lagem.latents.latent_shard import LatentShard
 from lagem.latents.selection import read_ids

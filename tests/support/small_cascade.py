@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from lagem.embeddings.file import write_embeddings
+from lagem.embeddings.partial import embedded_clouds, encoder_of
 from lagem.latents.encoding import EncodeSettings
 from lagem.latents.pipeline import encode
 from lagem.levels import LevelSpec
@@ -34,6 +36,13 @@ def make_cache(folder: Path, autoencoder: Autoencoder) -> Path:
     surfaces = ProceduralSurfaces(num_train=32, num_val=8, seed=0)
     encode(autoencoder, surfaces, folder, EncodeSettings(num_surface_points=POINTS, subsets=2))
     return folder
+
+
+def write_clouds(path: Path, autoencoder: Autoencoder, surfaces: ProceduralSurfaces) -> None:
+    """Embeddings of two partial clouds of each shape."""
+    chosen = range(len(surfaces.ids))
+    clouds = embedded_clouds(autoencoder, surfaces, chosen, views=2, num_surface_points=POINTS, seed=0)
+    write_embeddings(path, clouds, encoder=encoder_of(fingerprint_of(autoencoder)))
 
 
 def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:

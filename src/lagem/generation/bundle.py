@@ -102,7 +102,7 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
                 f"{path}: this stage was made for the levels {list(spec.levels)}, but the autoencoder has the levels "
                 f"{list(levels)}; give a stage of this autoencoder."
             )
-        for name in ("num_categories", "category_names", "condition_dim"):
+        for name in ("num_categories", "category_names", "condition_dim", "encoder"):
             (first_path, first), found = specs[0], getattr(spec, name)
             if found != getattr(first, name):
                 raise BundleError(

@@ -36,7 +36,8 @@ class GenerationReport:
         up: The axis that points up in the shapes.
         about: Settings of the samples, in plain types; they are stored with the latents.
         num_categories: Number of categories, which share the rows of the picture.
-        sources: By the index of a sample, the id of the real shape whose coarse latents were kept.
+        sources: By the index of a sample, the id of the real shape whose coarse latents were kept, or of the embedding
+            that was the condition.
 
     num_meshes: number of samples with a mesh so far.
     """

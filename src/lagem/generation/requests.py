@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lagem.embeddings.file import Embeddings
 from lagem.generation.generator import CascadedGenerator
 from lagem.latents.cache import LatentCache
 from lagem.weights.fingerprint import check_fingerprint
@@ -21,19 +22,41 @@ class Request:
 
     category: Name of the category; None for a cascade without categories.
     first: Index of the first sample; it does not depend on the number of samples of other categories.
-    sources: For each sample, the id of the real shape whose coarse latents are kept; "" if none are.
+    sources: For each sample, the id of the real shape whose coarse latents are kept, or of the embedding that is its
+        condition; "" if there is neither.
     given: The kept latents by the level's number, each (len(sources), M_i, D_i).
+    condition: (D,) or (T, D) embedding; None for a cascade without embeddings.
     """
 
     category: str | None
     first: int
     sources: list[str]
     given: dict[int, Tensor]
+    condition: Tensor | None = None
 
 
 def free_requests(categories: Sequence[str | None], count: int) -> list[Request]:
     """Return one request for each category, each for `count` samples whose levels are all sampled."""
     return [Request(name, index * count, [""] * count, {}) for index, name in enumerate(categories)]
+
+
+def embedded_requests(path: str, generator: CascadedGenerator, *, count: int) -> list[Request]:
+    """Return one request for each shape in a file of embeddings, each for `count` samples; the first view is used.
+
+    Raises:
+        ValueError: If the file cannot be read, or its embeddings are not those that the cascade was trained on.
+    """
+    embeddings, spec = Embeddings(path), generator.specs[0]
+    if spec.condition_dim is None:
+        raise ValueError(f"{path}: this cascade takes no embeddings as its condition; leave out --embeddings.")
+    if "" not in (spec.encoder, embeddings.encoder) and spec.encoder != embeddings.encoder:
+        raise ValueError(
+            f"{path}: holds embeddings by {embeddings.encoder!r}, but the cascade was trained on those by "
+            f"{spec.encoder!r}; embed with that model."
+        )
+    return [
+        Request(None, index * count, [id] * count, {}, embeddings.view(id)) for index, id in enumerate(embeddings.ids)
+    ]
 
 
 def forced_requests(

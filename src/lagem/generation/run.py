@@ -9,7 +9,7 @@ from typing import Any, Literal
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.report import TABLE, GenerationReport
-from lagem.generation.requests import Request, forced_requests, free_requests
+from lagem.generation.requests import Request, embedded_requests, forced_requests, free_requests
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.latents.cache import LatentCache
 from lagem.storage.atomic import check_folder
@@ -23,6 +23,7 @@ def generate(
     *,
     categories: Sequence[str] | None,
     count: int,
+    embeddings: str | None,
     latents: str | None,
     split: str | None,
     keep: Sequence[int],
@@ -40,7 +41,8 @@ def generate(
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
         output: Folder of the results.
         categories: Names of categories, or only `all`; None for a cascade without categories.
-        count: Number of shapes of each category.
+        count: Number of shapes of each category, or of each embedding.
+        embeddings: File of `lagem embed`, for a cascade whose condition is an embedding; None for none.
         latents: Latent cache that `lagem encode` wrote. The levels in `keep` are taken from its shapes instead of being
             sampled; None samples all levels.
         split: Split of these shapes; None for val.
@@ -61,11 +63,20 @@ def generate(
         raise ValueError(
             "--keep and --split need the shapes of --latents CACHE; add --latents, or leave out --keep and --split."
         )
+    if embeddings is not None and (categories or latents):
+        raise ValueError(
+            "--embeddings cannot be combined with --category or --latents: its embeddings are the whole condition. "
+            "Leave out the others."
+        )
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}
     if latents is not None:
         about |= {"latents": latents, "split": split or "val", "keep": keep}
-    requests = _requests(generator, categories, count, latents, split or "val", keep)
+    if embeddings is not None:
+        about |= {"embeddings": embeddings}
+        requests = embedded_requests(embeddings, generator, count=count)
+    else:
+        requests = _requests(generator, categories, count, latents, split or "val", keep)
     report = GenerationReport(
         output=output,
         total=sum(len(request.sources) for request in requests),
@@ -81,6 +92,7 @@ def generate(
         generator.stream(
             count=len(request.sources),
             category=request.category,
+            condition=request.condition,
             given=request.given,
             seed=seed,
             first=request.first,

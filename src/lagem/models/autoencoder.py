@@ -4,7 +4,7 @@ Letters: B shapes, N input points, M_i latents of level i with D_i channels, C f
 L levels, Q query points. Every sequence over levels runs fine to coarse: `latents[i - 1]` is Z_i.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast, get_args
@@ -146,6 +146,17 @@ class Autoencoder(nn.Module):
         """
         return self._encode(surface_points, anchor_indices, generators)[0]
 
+    def features(self, surface_points: Tensor) -> list[Tensor]:
+        """Encode points to the features of all levels, from which the bottlenecks make the latents.
+
+        Args:
+            surface_points: As in `encode`.
+
+        Returns:
+            L tensors (B, M_i, C), the features X_i, fine to coarse.
+        """
+        return list(self._features(surface_points, None))
+
     def decode(self, latents: Sequence[Tensor], *, fold: bool = True) -> Field:
         """Decode latents to a field, from the coarsest level to the finest (Eq. 7-9).
 
@@ -182,6 +193,17 @@ class Autoencoder(nn.Module):
         anchor_indices: Tensor | None,
         generators: Sequence[torch.Generator] | None,
     ) -> tuple[list[Tensor], Tensor]:
+        latents = []
+        kl = torch.zeros(len(surface_points), device=surface_points.device)
+        for features, bottleneck in zip(self._features(surface_points, anchor_indices), self.bottlenecks, strict=True):
+            drawn, divergence = cast(Bottleneck, bottleneck).to_latents(features, generators)
+            latents.append(drawn)
+            if divergence is not None:
+                kl = kl + divergence
+        return latents, kl
+
+    def _features(self, surface_points: Tensor, anchor_indices: Tensor | None) -> Iterator[Tensor]:
+        """Yield X_i of each level, fine to coarse: CA(P_i, P_0) at the finest, then CA(P_i, X_{i-1})."""
         if anchor_indices is None:
             anchor_indices = furthest_point_order(surface_points, self.levels[0].num_latents, backend=self.fps)
         context: Tensor | PointFeatures
@@ -191,16 +213,10 @@ class Autoencoder(nn.Module):
         else:
             context = point_features(self.point_embedding, surface_points, self.query_decoder.eps)
             anchors = self.point_embedding(_gathered(surface_points, anchor_indices))
-        latents = []
-        kl = torch.zeros(len(surface_points), device=surface_points.device)
-        for level, downsample, bottleneck in zip(self.levels, self.downsample, self.bottlenecks, strict=True):
-            features = downsample(anchors[:, : level.num_latents], context)  # X_i: CA(P_i, P_0), then CA(P_i, X_{i-1})
+        for level, downsample in zip(self.levels, self.downsample, strict=True):
+            features: Tensor = downsample(anchors[:, : level.num_latents], context)
+            yield features
             context = features
-            drawn, divergence = cast(Bottleneck, bottleneck).to_latents(features, generators)
-            latents.append(drawn)
-            if divergence is not None:
-                kl = kl + divergence
-        return latents, kl
 
 
 def _gathered(vectors: Tensor, indices: Tensor) -> Tensor:

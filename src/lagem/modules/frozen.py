@@ -32,6 +32,7 @@ class FrozenAutoencoder:
         self.category_names: Sequence[str] = ()
         self.num_categories: int | None = None
         self.condition_dim: int | None = None
+        self.encoder = ""
 
     def take_categories_from(self, datamodule: Any) -> None:
         """Use the categories of the shapes of a data module."""

@@ -39,6 +39,7 @@ class LatentSource(Protocol):
     category_names: Sequence[str]
     num_categories: int | None
     condition_dim: int | None
+    encoder: str
 
 
 class CascadeStageModule(RecipeModule):
@@ -148,7 +149,8 @@ class CascadeStageModule(RecipeModule):
                 self._make_network(source.levels if self._levels is None else self._levels, *condition)
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()
-        self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names)
+        encoder = source.encoder if self.spec.condition_dim is not None else ""
+        self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names, encoder=encoder)
 
     def configure_model(self) -> None:
         """Shard the weights, as `RecipeModule` does. Lightning's weight averaging calls this before `setup`."""

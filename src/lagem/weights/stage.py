@@ -30,6 +30,8 @@ class StageSpec:
             conditioning augmentation.
         category_names: Names of the categories, in the order of their indices; empty unless they are the condition.
         autoencoder: Fingerprint of the autoencoder whose latents the stage learned; empty before training.
+        encoder: What made the embeddings that are the condition, as `lagem embed` records it; empty if they are not the
+            condition, or another program made them.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -42,6 +44,7 @@ class StageSpec:
     max_coarser_sigma: float
     category_names: tuple[str, ...] = ()
     autoencoder: str = ""
+    encoder: str = ""
 
     @property
     def is_conditional(self) -> bool:
@@ -63,6 +66,8 @@ class StageSpec:
     def as_plain(self) -> dict[str, Any]:
         """Return the spec in plain types, as files store it."""
         plain = {"format": FORMAT, **asdict(self)}
+        if not self.encoder:
+            del plain["encoder"]
         return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
 
     @classmethod
@@ -95,6 +100,7 @@ class StageSpec:
             max_coarser_sigma=sigma,
             category_names=tuple(names),
             autoencoder=about.text("autoencoder"),
+            encoder=about.text("encoder") if "encoder" in about else "",
         )
 
 

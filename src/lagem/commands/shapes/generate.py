@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for meshes, latents.safetensors, samples.csv and picture.png",
     )
     add(
+        "--embeddings",
+        metavar="FILE",
+        help="file of `lagem embed`, for a cascade that was trained on embeddings; --count shapes are made for each",
+    )
+    add(
         "--latents",
         metavar="CACHE",
         help="folder of `lagem encode`; --keep takes levels of its shapes, at most --count shapes of each category",
@@ -64,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         categories=args.category,
         count=args.count,
+        embeddings=args.embeddings,
         latents=args.latents,
         split=args.split,
         keep=args.keep,

@@ -1,0 +1,193 @@
+"""Measures completions of partial clouds against retrieval: the nearest training shape instead of a sampled one.
+
+    make benchmark NAME=completion ARGS="cascade procedural:4096+256 --count 60 --output runs/completion"
+
+Each unseen shape is looked at from a random direction, so that a third of its surface is seen. Both sides get the same
+points, in a frame that says nothing about the whole shape, and both fit their shape to the points in the same way. The
+completion is the one of `--samples` samples that fits best; the retrieved shape is the one of all training shapes that
+fits best.
+
+The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape: the mean distance of the
+unseen true points to the predicted surface, plus the mean distance of the unseen part of the predicted surface, seen
+from the same direction, to the true surface. Intervals are 95% bootstrap intervals over shapes; the difference is
+paired by shape.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from scipy.spatial import cKDTree
+
+from lagem.completion.alignment import WholeSurface
+from lagem.completion.completer import complete_shape
+from lagem.embeddings.partial import SHARE, partial_cloud
+from lagem.embeddings.visibility import seen_points
+from lagem.evaluation.means import Mean, mean_of
+from lagem.evaluation.tables import markdown_table, terminal_table
+from lagem.generation.bundle import load_cascade
+from lagem.generation.generator import CascadedGenerator
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.frame import Frame
+from lagem.geometry.picture import contact_sheet, render_points, save_picture
+from lagem.geometry.sampling import sample_surface
+from lagem.randomness import sample_generator
+from lagem.sources.data import resolve_data
+from lagem.sources.surfaces import SurfaceSource
+from lagem.storage.atomic import write_json, write_text
+
+Points = NDArray[np.floating]
+
+SIDES = ("completion", "retrieval")
+MEASURED_POINTS = 12_288  # of a whole surface
+PART_POINTS = 1_024  # of those that were seen, which both sides get
+RETRIEVED = 32  # number of training shapes that are fitted, after a rough comparison with all
+PICTURED = 8
+
+
+@dataclass(frozen=True)
+class PartlySeen:
+    """An unseen shape of which a part was looked at.
+
+    id: Id of the shape.
+    points: (N, 3) points on its surface, in its unit sphere.
+    seen: (N,) True for the points that were seen.
+    direction: (3,) direction to the camera.
+    """
+
+    id: str
+    points: Points
+    seen: NDArray[np.bool_]
+    direction: Points
+
+    @cached_property
+    def part(self) -> Points:
+        """Points that were seen, in their own unit sphere."""
+        return self.frame.to_unit(self.points[self.seen][:PART_POINTS])
+
+    @cached_property
+    def frame(self) -> Frame:
+        """Maps the unit sphere of the whole shape to that of the part."""
+        return Frame.of(self.points[self.seen][:PART_POINTS])
+
+    def error(self, predicted: Points) -> float:
+        """Return the Chamfer distance of the unseen part to (P, 3) points in the unit sphere of the part."""
+        predicted = self.frame.to_source(predicted)
+        unseen = ~seen_points(predicted, self.direction, SHARE)
+        missed, _ = cKDTree(predicted).query(self.points[~self.seen])
+        wrong, _ = cKDTree(self.points).query(predicted[unseen])
+        return float(missed.mean() + wrong.mean())
+
+
+class Retrieval:
+    """Returns the training shape that fits a partial cloud best."""
+
+    def __init__(self, surfaces: SurfaceSource, seed: int) -> None:
+        self._surfaces, self._seed = surfaces, seed
+        self._members = [index for index, split in enumerate(surfaces.splits) if split == "train"]
+        self._whole = [
+            WholeSurface(self._draw(index, 2_048), share=SHARE)
+            for index in track(self._members, "reading training shapes")
+        ]
+
+    def nearest(self, part: Points) -> tuple[str, Points]:
+        """Return the id of the best training shape, and points on its surface, in the unit sphere of the part."""
+        rough = np.array([whole.rough_distance(part) for whole in self._whole])
+        fits = {number: self._whole[number].fit(part) for number in np.argsort(rough)[:RETRIEVED]}
+        best = min(fits, key=lambda number: fits[number].distance)
+        index = self._members[best]
+        return self._surfaces.ids[index], fits[best].frame.to_source(self._draw(index, MEASURED_POINTS))
+
+    def _draw(self, index: int, count: int) -> Points:
+        return self._surfaces.draw(index, count, sample_generator(self._seed, count, f"{self._surfaces.ids[index]}/r"))
+
+
+def main() -> None:
+    """Complete and retrieve, print the table and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
+    add("data", metavar="DATA", help="the training shapes, and unseen ones in the split val")
+    add("--output", type=Path, default=Path("runs/completion"), metavar="DIR", help="folder (default: runs/completion)")
+    add("--count", type=int, default=60, metavar="N", help="unseen shapes (default: 60)")
+    add("--samples", type=int, default=4, metavar="N", help="samples of each, the best fit counts (default: 4)")
+    add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
+    add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: 0)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    generator = load_cascade(args.bundle)
+    surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
+    unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][: args.count]
+    retrieval = Retrieval(surfaces, args.seed)
+    rows, pictures = [], []
+    for index in track(unseen, "completing"):
+        shape = partly_seen(surfaces, index, args.seed)
+        completed = completion_of(generator, shape, args)
+        name, retrieved = retrieval.nearest(shape.part)
+        errors = dict(zip(SIDES, map(shape.error, (completed, retrieved)), strict=True))
+        rows.append({"id": shape.id, "retrieved": name, **errors})
+        if len(pictures) < PICTURED:
+            clouds = (shape.part, completed, retrieved, shape.frame.to_unit(shape.points))
+            pictures.append([render_points(shape.frame.to_source(cloud), size=240) for cloud in clouds])
+    args.output.mkdir(parents=True, exist_ok=True)
+    ids = [row["id"] for row in rows[:PICTURED]]
+    sheet = contact_sheet(pictures, column_titles=["seen", *SIDES, "truth"], row_titles=ids)
+    save_picture(sheet, args.output / "completion.png")
+    table = rows_of(rows, args.seed)
+    write_text(args.output / "completion.md", "\n".join(markdown_table(table)) + "\n")
+    write_json(args.output / "completion.json", {"settings": vars(args) | {"output": str(args.output)}, "shapes": rows})
+    Console(width=160).print(terminal_table(table))
+    print(f"completion.md, completion.json and completion.png are in {args.output}")
+
+
+def partly_seen(surfaces: SurfaceSource, index: int, seed: int) -> PartlySeen:
+    """Look at a shape from a random direction, keyed by the seed and the id of the shape."""
+    rng = sample_generator(seed, 0, f"{surfaces.ids[index]}/completion")
+    points, seen, direction = partial_cloud(surfaces, index, round(MEASURED_POINTS * SHARE), rng)
+    return PartlySeen(surfaces.ids[index], points, seen, direction)
+
+
+def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argparse.Namespace) -> Points:
+    """Return points on the completion, in the unit sphere of the part; those of the part if no sample has a surface."""
+    found = complete_shape(
+        generator,
+        shape.part,
+        count=args.samples,
+        seed=args.seed,
+        sampler=SamplerSettings(guidance=args.guidance),
+        surface=SurfaceSettings(resolution=args.resolution),
+    )
+    if not found:
+        return shape.part
+    return sample_surface(found[0].mesh, MEASURED_POINTS, sample_generator(args.seed, 0, shape.id))[0]
+
+
+def rows_of(rows: Sequence[dict[str, Any]], seed: int) -> list[list[str]]:
+    """Return the rows of the table, header first: the mean of each side, and the paired difference."""
+    completion, retrieval = (np.array([row[side] for row in rows]) for side in SIDES)
+    better = int((completion < retrieval).sum())
+    return [
+        ["", f"Chamfer x100 of the unseen part, {len(rows)} shapes"],
+        ["completion", shown(mean_of(completion, seed))],
+        ["retrieval", shown(mean_of(retrieval, seed))],
+        ["difference", shown(mean_of(completion - retrieval, seed))],
+        ["completion is better", f"{better} of {len(rows)}"],
+    ]
+
+
+def shown(mean: Mean) -> str:
+    """Return a mean and its interval, times 100, as text."""
+    return f"{100 * mean.value:.2f} [{100 * mean.low:.2f}, {100 * mean.high:.2f}]"
+
+
+if __name__ == "__main__":
+    main()

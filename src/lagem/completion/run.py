@@ -1,0 +1,154 @@
+"""The work of `lagem complete`: from the names of a cascade and of files to meshes, a table and a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from lagem.completion.completer import Completion, check_completes, complete_shape
+from lagem.generation.bundle import load_cascade
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.frame import Frame, Up
+from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
+from lagem.randomness import sample_generator
+from lagem.signals import kept_on_stop
+from lagem.sources.reading import read_surface
+from lagem.sources.unit_shape import UnitShape, shape_of
+from lagem.storage.atomic import check_folder, write_text
+from lagem.storage.csv_table import csv_table
+
+TABLE = "completions.csv"
+TITLES = ["name", "rank", "file", "sample", "seed", "distance", "reason"]
+PICTURED, COLUMNS, POINTS = 12, 6, 20_000  # maximum numbers of files, of completions of a file, and of drawn points
+PIXELS = 240  # side of a picture
+
+
+def complete(
+    bundle: str,
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    count: int,
+    sampler: SamplerSettings,
+    surface: SurfaceSettings,
+    format: str,
+    batch_size: int,
+    device: str,
+    seed: int,
+    up: Up,
+) -> None:
+    """Complete files as `output/<name>_<rank>.<format>` in the coordinates of each file, the best fit with rank 1.
+
+    A file that cannot be completed does not stop the others.
+
+    Args:
+        bundle: Name or folder of a cascade, as `load_cascade` takes it.
+        paths: Meshes and point clouds.
+        output: Folder of the results.
+        count: Number of completions of each file.
+        sampler: How latents are sampled.
+        surface: How fields become meshes.
+        format: File extension of the meshes.
+        batch_size: Number of samples that are made at once.
+        device: Device of the networks.
+        seed: Seed of all draws.
+        up: The axis that points up in files that do not say it; in glTF files it is y.
+
+    Raises:
+        ValueError: If the cascade cannot complete shapes, two files have one name, no file could be completed, or the
+            folder cannot be written to.
+    """
+    check_folder(output)
+    if len({path.stem for path in paths}) < len(paths):
+        raise ValueError(
+            "two of the files have the same name without extension, so their results would have one name; rename one."
+        )
+    generator = load_cascade(bundle, device=device)
+    check_completes(generator)
+    report = _Report(output, format, total=len(paths))
+    with kept_on_stop(lambda: f"the meshes so far are in {output}, but no {TABLE}; the same command starts again."):
+        for path in paths:
+            try:
+                part = shape_of(path, read_surface(path, up=up), up=up)
+                found = complete_shape(
+                    generator, part, count=count, seed=seed, batch_size=batch_size, sampler=sampler, surface=surface
+                )
+            except ValueError as error:
+                report.refuse(path, str(error))
+                continue
+            report.add(part, found)
+        report.write()
+    if not report.completed:
+        raise ValueError(
+            f"none of {len(paths)} files could be completed; the reasons are above and in {output / TABLE}."
+        )
+
+
+class _Report:
+    """Writes meshes as they are made, and the table and the picture at the end.
+
+    completed: number of files with a completion so far.
+    """
+
+    def __init__(self, output: Path, format: str, *, total: int) -> None:
+        self._output, self._format, self._total = output, format, total
+        self._rows: list[list[Any]] = []
+        self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
+        self._console = Console(highlight=False, soft_wrap=True)
+        self.completed = 0
+
+    def add(self, part: UnitShape, completions: Sequence[Completion]) -> None:
+        """Write the completions of one part, the best first."""
+        if not completions:
+            self._refuse(part.name, "no sample has a surface")
+            return
+        self.completed += 1
+        for rank, completion in enumerate(completions, start=1):
+            file = f"{part.name}_{rank}.{self._format}"
+            completion.mesh.save(self._output / file)
+            self._rows.append([part.name, rank, file, completion.index, completion.seed, completion.distance, ""])
+        if len(self._pictures) < PICTURED:
+            self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
+        self._say(
+            f"{part.name}: {len(completions)} completions, the best {100 * completions[0].distance:.2f}% of the part's "
+            "radius from the points that were seen"
+        )
+
+    def refuse(self, path: Path, reason: str) -> None:
+        """Record why a file has no completion."""
+        self._refuse(path.stem, reason)
+
+    def write(self) -> None:
+        """Write the table and the picture."""
+        self._output.mkdir(parents=True, exist_ok=True)
+        write_text(self._output / TABLE, csv_table(TITLES, self._rows))
+        if self._pictures:
+            columns = max(map(len, self._pictures.values()))
+            sheet = contact_sheet(
+                [[*row, *[None] * (columns - len(row))] for row in self._pictures.values()],
+                column_titles=["seen", *map(str, range(1, columns))],
+                row_titles=list(self._pictures),
+            )
+            save_picture(sheet, self._output / "picture.png")
+        self._say(f"completions of {self.completed} of {self._total} files are in {self._output}")
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self._rows.append([name, "", "", "", "", "", reason])
+        self._say(f"{name}: {reason}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+
+def _drawn(part: UnitShape, completions: Sequence[Completion]) -> list[NDArray[np.uint8]]:
+    """Draw the part and its completions, all of them in the unit sphere of the best completion."""
+    frame = Frame.of(completions[0].mesh.vertices)
+    points = part.frame.to_source(part.draw(POINTS, sample_generator(0, 0, part.name)))
+    meshes = [completion.mesh.in_frame(frame) for completion in completions]
+    return [
+        render_points(frame.to_unit(points), size=PIXELS, up=part.up),
+        *(render_mesh(mesh, size=PIXELS, up=part.up) for mesh in meshes),
+    ]

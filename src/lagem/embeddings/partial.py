@@ -1,0 +1,103 @@
+"""Embeddings of partial point clouds, by the encoder of the autoencoder itself.
+
+A cloud holds the third of a shape's surface that is seen from one direction. It is moved and scaled into the unit
+sphere by itself, because the frame of the whole shape is not known to somebody who sees only a part. Its tokens are the
+features of one level, each with zero mean and unit variance over its channels.
+
+Letters: V views, N points of a cloud, P points of a whole surface, T tokens, C feature channels.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import layer_norm
+
+from lagem.embeddings.visibility import seen_points
+from lagem.geometry.frame import Frame
+from lagem.models.autoencoder import Autoencoder
+from lagem.randomness import sample_generator
+from lagem.sources.surfaces import SurfaceSource
+
+SHARE = 1 / 3  # of the surface that is seen
+DENSE_POINTS = 12_288  # on a whole surface: enough that a thin plate hides its other side
+LEVEL = 2  # whose features are the tokens: few enough for attention to be cheap, and each knows its neighbourhood
+
+
+def encoder_of(fingerprint: str) -> str:
+    """Return the name of this encoder in files, given the fingerprint of the autoencoder."""
+    return f"partial cloud, autoencoder {fingerprint}"
+
+
+def partial_cloud(
+    surfaces: SurfaceSource, index: int, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
+    """Draw points on a shape, and look at them from a random direction.
+
+    Args:
+        surfaces: The shapes.
+        index: Index of the shape.
+        count: Smallest number of points that are seen.
+        rng: Source of all random numbers.
+
+    Returns:
+        (P, 3) points in the unit sphere of the whole shape, in random order, (P,) True for the third of them that is
+        seen, and the (3,) direction to the camera.
+    """
+    direction = rng.standard_normal(3)
+    points = surfaces.draw(index, max(DENSE_POINTS, round(count / SHARE)), rng)
+    return points, seen_points(points, direction, SHARE), direction
+
+
+@torch.no_grad()
+def tokens_of(autoencoder: Autoencoder, clouds: Tensor) -> Tensor:
+    """Encode partial clouds.
+
+    Args:
+        autoencoder: The network.
+        clouds: (B, N, 3), each in its own unit sphere.
+
+    Returns:
+        (B, T, C) tokens.
+    """
+    features = autoencoder.features(clouds)[min(LEVEL, len(autoencoder.levels)) - 1]
+    return layer_norm(features.float(), features.shape[-1:])
+
+
+def embedded_clouds(
+    autoencoder: Autoencoder,
+    surfaces: SurfaceSource,
+    chosen: Sequence[int],
+    *,
+    views: int,
+    num_surface_points: int,
+    seed: int,
+) -> Iterator[tuple[str, NDArray[np.float16]]]:
+    """Embed partial clouds of shapes.
+
+    View v of a shape is drawn by a generator keyed by (seed, v, `<id>/partial`).
+
+    Args:
+        autoencoder: The network, on the device to use.
+        surfaces: The shapes.
+        chosen: Indices of the shapes to embed.
+        views: V, number of directions from which each shape is seen.
+        num_surface_points: N, number of points that are seen.
+        seed: Seed of the directions and the points.
+
+    Yields:
+        The id of each shape, and its (V, T, C) tokens.
+    """
+    device = next(autoencoder.parameters()).device
+    for index in chosen:
+        id, clouds = surfaces.ids[index], []
+        for view in range(views):
+            points, seen, _ = partial_cloud(
+                surfaces, index, num_surface_points, sample_generator(seed, view, f"{id}/partial")
+            )
+            cloud = points[seen][:num_surface_points]
+            clouds.append(Frame.of(cloud).to_unit(cloud).astype(np.float32))
+        tokens = tokens_of(autoencoder, torch.from_numpy(np.stack(clouds)).to(device))
+        yield id, tokens.cpu().half().numpy()

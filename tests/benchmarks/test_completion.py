@@ -1,0 +1,63 @@
+"""The comparison of completions with retrieval: its measure, and its table from a tiny cascade."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import small_cascade as small
+from lagem.embeddings.partial import encoder_of
+from lagem.generation.bundle import write_bundle
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.weights.fingerprint import fingerprint_of
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "completion.py"
+SHAPES = ProceduralSurfaces(num_train=4, num_val=4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("completion_benchmark", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_true_shape_has_almost_no_error_and_its_part_alone_a_large_one(benchmark):
+    shape = benchmark.partly_seen(SHAPES, 6, seed=0)
+    whole = SHAPES.draw(6, 12_288, np.random.default_rng(1))
+    assert shape.seen.mean() == pytest.approx(1 / 3, abs=0.001)
+    assert shape.error(shape.frame.to_unit(whole)) < 0.05  # twice the distance of two samples of one surface
+    assert shape.error(shape.part) > 0.1
+
+
+def test_what_is_added_to_the_seen_part_alone_does_not_count(benchmark):
+    shape = benchmark.partly_seen(SHAPES, 4, seed=0)
+    whole = shape.frame.to_unit(SHAPES.draw(4, 12_288, np.random.default_rng(1)))
+    assert shape.error(np.concatenate([whole, shape.part])) < shape.error(whole) + 0.02
+
+
+def test_retrieval_of_a_training_shape_finds_it(benchmark):
+    retrieval = benchmark.Retrieval(SHAPES, 0)
+    for index in range(2):
+        shape = benchmark.partly_seen(SHAPES, index, seed=0)
+        found, points = retrieval.nearest(shape.part)
+        assert found == shape.id and shape.error(points) < 0.06
+
+
+def test_the_table_has_both_sides_and_their_paired_difference(benchmark, tmp_path, monkeypatch):
+    changes = {"num_categories": None, "category_names": (), "condition_dim": 64}
+    encoder = encoder_of(fingerprint_of(small.make_autoencoder()))
+    autoencoder, *stages = small.write_cascade(tmp_path, **changes, encoder=encoder)
+    bundle = write_bundle(autoencoder, stages, tmp_path / "cascade")
+    given = [str(bundle), "procedural:4+4", "--count", "2", "--samples", "1", "--resolution", "24"]
+    monkeypatch.setattr("sys.argv", ["completion.py", *given, "--output", str(tmp_path / "out")])
+    benchmark.main()
+    shapes = json.loads((tmp_path / "out" / "completion.json").read_text())["shapes"]
+    assert [shape["id"] for shape in shapes] == SHAPES.ids[4:6]
+    table = (tmp_path / "out" / "completion.md").read_text()
+    difference = np.mean([shape["completion"] - shape["retrieval"] for shape in shapes])
+    assert f"difference | {100 * difference:.2f} [" in table
+    assert (tmp_path / "out" / "completion.png").exists()

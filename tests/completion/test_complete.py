@@ -1,0 +1,117 @@
+"""`lagem complete` and its Python form: whole shapes in the coordinates of the part."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import small_cascade as small
+from lagem.cli import main
+from lagem.completion.completer import complete_shape
+from lagem.embeddings.partial import SHARE, encoder_of, partial_cloud
+from lagem.generation.bundle import load_bundle, write_bundle
+from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.files.loading import load_mesh
+from lagem.procedural.surfaces import ProceduralSurfaces
+from lagem.weights.fingerprint import fingerprint_of
+
+QUICK = {"sampler": SamplerSettings(steps=[3]), "surface": SurfaceSettings(resolution=24)}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cascade")
+    autoencoder, *stages = small.write_cascade(
+        folder,
+        num_categories=None,
+        category_names=(),
+        condition_dim=64,
+        encoder=encoder_of(fingerprint_of(small.make_autoencoder())),
+    )
+    return write_bundle(autoencoder, stages, folder / "cascade")
+
+
+@pytest.fixture(scope="module")
+def part() -> np.ndarray:
+    """Points at multiples of 1/1024, so that the other coordinates of the tests are exact."""
+    points, seen, _ = partial_cloud(
+        ProceduralSurfaces(num_train=0, num_val=8, seed=0), 2, 256, np.random.default_rng(0)
+    )
+    assert seen.mean() == pytest.approx(SHARE, abs=0.01)
+    return np.round(1024 * points[seen][:256].astype(np.float64)) / 1024
+
+
+def test_completions_move_and_grow_with_the_part(bundle, part):
+    generator = load_bundle(bundle)
+    there = complete_shape(generator, part, count=2, **QUICK)
+    moved = complete_shape(generator, 64 * part + [1024, -256, 4], count=2, **QUICK)
+    assert len(there) == len(moved) == 2
+    for one, other in zip(there, moved, strict=True):
+        assert (one.index, one.distance) == (other.index, pytest.approx(other.distance))
+        assert 64 * one.mesh.vertices + [1024, -256, 4] == pytest.approx(other.mesh.vertices)
+
+
+def test_the_best_fit_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
+    generator = load_bundle(bundle)
+    few, many = (complete_shape(generator, part, count=count, **QUICK) for count in (1, 3))
+    assert [found.distance for found in many] == sorted(found.distance for found in many)
+    (same,) = (found for found in many if found.index == 0)
+    assert same.seed == few[0].seed and same.distance == pytest.approx(few[0].distance, rel=0.05)
+
+
+def test_the_part_decides_the_samples(bundle, part):
+    generator = load_bundle(bundle)
+    one, other = (complete_shape(generator, cloud, count=1, **QUICK)[0] for cloud in (part, part[:, [1, 0, 2]]))
+    assert one.seed == other.seed
+    assert one.mesh.vertices.shape != other.mesh.vertices.shape
+
+
+def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_path, capsys):
+    np.save(tmp_path / "chair.npy", part)
+    (tmp_path / "text.xyz").write_text("no points")
+    words = ["complete", str(tmp_path / "chair.npy"), str(tmp_path / "text.xyz"), "--cascade", str(bundle)]
+    main([*words, "--count", "2", "--steps", "3", "--resolution", "24", "--output", str(tmp_path / "out")])
+    with (tmp_path / "out" / "completions.csv").open() as file:
+        first, second, refused = csv.DictReader(file)
+    assert [first["file"], second["file"], refused["file"]] == ["chair_1.ply", "chair_2.ply", ""]
+    assert float(first["distance"]) <= float(second["distance"]) and "text.xyz" in refused["reason"]
+    low, high = part.min(axis=0), part.max(axis=0)
+    for row in (first, second):
+        mesh = load_mesh(tmp_path / "out" / row["file"])
+        assert (np.abs(mesh.vertices.mean(axis=0) - (low + high) / 2) < 2 * (high - low).max()).all()
+    assert (tmp_path / "out" / "picture.png").exists()
+    assert "completions of 1 of 2 files are in" in capsys.readouterr().out
+
+
+def refusal(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["complete", *words])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_cascade_that_cannot_complete_is_refused_with_its_condition(tmp_path, part, capsys):
+    np.save(tmp_path / "part.npy", part)
+    for name, (found, changes) in enumerate(
+        [
+            ("the category", {}),
+            ("nothing", {"num_categories": None, "category_names": (), "drop_condition": 0.0}),
+            ("other embeddings", {"num_categories": None, "category_names": (), "condition_dim": 64}),
+        ]
+    ):
+        folder = tmp_path / str(name)
+        folder.mkdir()
+        autoencoder, *stages = small.write_cascade(folder, **changes)
+        cascade = write_bundle(autoencoder, stages, folder / "cascade")
+        line = refusal(capsys, str(tmp_path / "part.npy"), "--cascade", str(cascade), "--output", str(tmp_path / "out"))
+        assert f"cannot complete shapes: its condition is {found}" in line and "lagem embed --partial" in line
+
+
+def test_stages_with_conditions_of_different_encoders_make_no_cascade(tmp_path):
+    changes = {"num_categories": None, "category_names": (), "condition_dim": 64}
+    autoencoder, *stages = small.write_cascade(tmp_path, **changes, encoder="one")
+    small.write_stage(tmp_path, small.make_spec(2, small.make_autoencoder(), **changes, encoder="other"))
+    with pytest.raises(ValueError, match="has encoder 'other', but .* has 'one'|has encoder other, but .* has one"):
+        write_bundle(autoencoder, stages, tmp_path / "cascade")
