@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "storage",
         "pretrained",
     ],
+    "downloads": ["latents.selection", "storage"],
     "completion": ["embeddings", "generation", "sources", "storage", "geometry"],
     "evaluation": [
         "configuration.bounds",

@@ -1,0 +1,1 @@
+"""Public collections of meshes, downloaded by the packages of their makers."""

@@ -1,0 +1,67 @@
+"""What a collection of meshes offers, and the meshes that were downloaded from it."""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from types import ModuleType
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadedMesh:
+    """A mesh on the disk.
+
+    file: Path of the file.
+    category: Category in the collection; "" if it has none.
+    license: Licence of the mesh, in the words of the collection.
+    author: Name of the author; the licence may require it to be given.
+    """
+
+    id: str
+    file: str
+    category: str
+    license: str
+    author: str
+
+
+class Collection(Protocol):
+    """A collection of meshes.
+
+    name: Name of the collection, which is that of its package.
+    """
+
+    name: str
+
+    def ids(self) -> list[str]:
+        """Return the ids of all meshes."""
+
+    def fetch(self, ids: Sequence[str]) -> Iterator[DownloadedMesh]:
+        """Yield the meshes with these ids, and download those that are not on the disk yet."""
+
+
+def package(name: str) -> ModuleType:
+    """Import the package of a collection.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ValueError(f"{name}: its package is not installed; run `pip install {name}`.") from None
+
+
+@contextmanager
+def quiet_and_named(name: str) -> Iterator[None]:
+    """Hide what a package prints, and raise ValueError in one line if it fails: mostly, without a network."""
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    except Exception as error:  # of its HTTP client, of its readers and of the disk
+        text = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{name}: cannot be downloaded ({type(error).__name__}: {text}); check the network and the disk. The same "
+            "command resumes."
+        ) from error
