@@ -102,6 +102,8 @@ MAY_IMPORT = {
         "weights",
         "models",
         "storage",
+        "prepared.shard_file",  # for the message that a data folder is missing, before Lightning is imported
+        "latents.latent_shard",
     ],
     "configuration": ["storage.names"],
     "cluster": [

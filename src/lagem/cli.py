@@ -82,6 +82,9 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             complete()
         if words and words[0] in TRAINING_VERBS:
             with signals_blocked() if words[0] == "fit" else nullcontext():
+                from lagem.training.command_line import check_command_line
+
+                check_command_line(words)
                 from lagem.training.cli import run_training
 
                 return run_training(argv)
@@ -115,7 +118,7 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
         return failure_line(error)
     if isinstance(error, ImportError):
         return None  # perhaps of torch
-    from lagem.device import out_of_memory_message  # imports torch
+    from lagem.device import out_of_memory_message
 
     if (message := out_of_memory_message(error, training=training)) is not None:
         return message
@@ -226,7 +229,8 @@ def tool_modules() -> dict[str, str]:
     from lagem import commands
 
     found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
-    names = [module.name for module in found if not module.ispkg and module.name != "lagem.commands.options"]
+    shared = ("lagem.commands.checks", "lagem.commands.options")
+    names = [module.name for module in found if not module.ispkg and module.name not in shared]
     return {name.rpartition(".")[2].rstrip("_").replace("_", "-"): name for name in names}
 
 

@@ -2,8 +2,10 @@
 
 import os
 import re
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 SIGNS = ("out of memory", "can't allocate memory", "Unable to allocate", "ALLOC_FAILED", "killed by signal: Killed")
 TOO_LARGE = (  # what Python, numpy and torch say of sizes that no array can have
@@ -26,12 +28,14 @@ FOR_TRAINING = (
 FOR_TOOLS = "Use smaller settings: `--help` lists the options, such as --batch-size or --resolution."
 
 
-def named_device(name: str) -> torch.device:
+def named_device(name: str) -> "torch.device":
     """Return the torch device with a name; `auto` names a GPU if there is one, else the CPU.
 
     Raises:
         ValueError: If the device cannot be used on this machine.
     """
+    import torch  # imported here, so that messages about memory do not need it
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

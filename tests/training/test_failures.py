@@ -104,7 +104,7 @@ def test_an_untrained_network_is_not_evaluated_in_silence(tmp_path, capsys, verb
         (["--model.init_args.levels=[{num_latents: 4, latent_dims: 4}]"], "Option 'latent_dims' is not accepted"),
         (["--data.init_args.batch_size=many"], "data.batch_size"),
         (["--model.init_args.width=-64"], "width must be an integer of at least 1"),
-        (["--config=absent.yaml"], "File does not exist"),
+        (["--config=absent.yaml"], "there is no such file"),
         (["--trainer.max_step=3"], "--trainer.max_step"),
     ],
 )  # fmt: skip

@@ -15,7 +15,8 @@ from lagem.cli import main
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import FORMAT, AutoencoderSpec, load_autoencoder, save_autoencoder
-from lagem.weights.file import WeightsError, unreadable_refused, write_weights
+from lagem.weights.errors import WeightsError
+from lagem.weights.file import unreadable_refused, write_weights
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.published import from_published_state, import_published
 from published import published_state

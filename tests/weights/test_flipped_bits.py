@@ -15,7 +15,7 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.reconstruction.latents import Latents
 from lagem.training.checkpoints import AtomicCheckpointIO, steps_of
 from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder, save_autoencoder
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 
 COPIES = 150
 

@@ -13,7 +13,7 @@ from lagem.generation.bundle import load_cascade
 from lagem.pretrained import pretrained_autoencoder
 from lagem.reconstruction.codec import ShapeCodec, load_codec
 from lagem.weights.autoencoder import AutoencoderSpec
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.folder import WeightsFolder
 
 

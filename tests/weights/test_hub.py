@@ -18,7 +18,7 @@ import small_cascade as small
 from deadlines import HANG
 from lagem.generation.bundle import load_bundle, write_bundle
 from lagem.reconstruction.codec import load_codec
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

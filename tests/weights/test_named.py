@@ -15,7 +15,7 @@ from lagem.modules.frozen import FrozenAutoencoder
 from lagem.pretrained import AUTOENCODERS, CASCADES, pretrained_autoencoder, pretrained_cascade
 from lagem.reconstruction.codec import load_codec
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.named import autoencoder_file, cascade_folder, stage_file
 from lagem.weights.stage import load_stage

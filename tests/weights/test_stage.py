@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lagem.levels import LevelSpec
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.stage import StageSpec, load_stage, save_stage
 
 LEVELS = (LevelSpec(8, 4, 0), LevelSpec(4, 6, 0), LevelSpec(2, 8, 0))

@@ -10,7 +10,7 @@ from torch import Tensor
 from lagem.cli import main
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.published import from_published_state, import_published
 
 WIDTH, LATENT_DIM, DEPTH, ANCHORS = 128, 8, 2, 16

@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Export, and print what was written."""
     if args.onnx:
+        from lagem.commands import checks
+
+        checks.check_autoencoder(args.source)
         from lagem.export.onnx_graphs import export_onnx
 
         for path in sorted(export_onnx(args.source, args.output).iterdir()):

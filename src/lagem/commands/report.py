@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
+    from lagem.commands import checks
+
+    checks.check_there([args.folder], "give the folder of a run, an evaluation, samples or a study")
     from lagem.reports.reconstructions import ShapeSettings
     from lagem.reports.report import report
     from lagem.weights.named import autoencoder_file

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page, and open it unless --output is given."""
+    from lagem.commands import checks
+
+    checks.check_there(args.files, "give meshes, point clouds or folders of meshes")
     from lagem.reports.view import view
 
     view(args.files, args.output, up=args.up)

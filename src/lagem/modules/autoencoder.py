@@ -28,7 +28,7 @@ from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancyBatch
 from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder
-from lagem.weights.file import differences
+from lagem.weights.errors import differences
 
 
 class AutoencoderModule(RecipeModule):

@@ -24,7 +24,7 @@ from lagem.modules.frozen import FrozenAutoencoder
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed
 from lagem.samples import LatentBatch, OccupancyBatch
-from lagem.weights.file import differences
+from lagem.weights.errors import differences
 from lagem.weights.fingerprint import check_fingerprint
 from lagem.weights.stage import StageSpec
 

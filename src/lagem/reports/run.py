@@ -14,7 +14,7 @@ from lagem.sources.data import resolve_data
 from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.checked.description import Description, read_json
 from lagem.storage.names import inside
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.named import autoencoder_file
 
 SHOWN = 8  # maximum number of validation shapes

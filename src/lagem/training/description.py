@@ -13,7 +13,7 @@ from lagem.configuration.bounds import MOST_SHAPES, MOST_WORKERS, check_bounds
 from lagem.levels import LevelSpec
 from lagem.models.cost import stage_cost, training_cost
 from lagem.models.denoiser import Backbone
-from lagem.weights.file import quoted
+from lagem.weights.errors import quoted
 
 MOST_BLOCKS = 300  # of a model that is described; counting the operations of each takes some milliseconds
 MOST_SIZE = 2**24

@@ -5,6 +5,11 @@ import re
 GIVE_AN_EXPERIMENT = "Give an experiment as --config, for example experiments/autoencoder/toy.yaml."
 
 
+def no_checkpoint(path: str) -> str:
+    """Return the message for a --ckpt_path at which there is no checkpoint."""
+    return f"--ckpt_path {path}: there is no such file and no complete sharded checkpoint."
+
+
 def innermost_reason(message: str) -> str:
     """Return the part of a report that says what is wrong, in one line that starts with the key of the setting.
 

@@ -22,6 +22,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from lagem.storage.atomic import new_folder, write_json, write_text
 from lagem.storage.checked.description import read_json
+from lagem.training.command_line import configs_of
 
 PACKAGES = (
     "lagem",
@@ -55,20 +56,9 @@ class RunRecord(SaveConfigCallback):
         root = Path(trainer.default_root_dir)
         root.mkdir(parents=True, exist_ok=True)
         write_text(root / "config.yaml", self.parser.dump(self.config, skip_unset=False))
-        write_sources(root / "sources", configs_of(self.command))
+        write_sources(root / "sources", list(map(Path, configs_of(self.command))))
         starts = read_starts(root)
         write_json(root / "run.json", [*starts, start_now(self.command)], indent=2, ensure_ascii=True)
-
-
-def configs_of(command: Sequence[str]) -> list[Path]:
-    """Return the configuration files that a command line names, since the parsed settings do not name them."""
-    found = []
-    for word, after in zip(command, [*command[1:], ""], strict=True):
-        if word in ("--config", "-c"):
-            found.append(Path(after))
-        elif word.startswith("--config="):
-            found.append(Path(word.removeprefix("--config=")))
-    return found
 
 
 def write_sources(folder: Path, configs: list[Path]) -> None:

@@ -10,7 +10,7 @@ from lagem.models.attention import Step
 from lagem.models.autoencoder import Autoencoder, Skip
 from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
-from lagem.weights.file import WeightsError as WeightsError
+from lagem.weights.errors import WeightsError as WeightsError
 from lagem.weights.file import read_weights, write_weights
 from lagem.weights.folder import WeightsFolder
 from lagem.weights.named import located_autoencoder

@@ -24,6 +24,7 @@ from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.checked.arrays import ArrayFile
 from lagem.storage.checked.checksums import with_checksums
 from lagem.storage.names import NameRefused, regular
+from lagem.weights.errors import LONGEST_REASON, WeightsError, quoted
 from lagem.weights.zip_records import check_records
 
 Kind = Literal["autoencoder", "stage"]
@@ -32,11 +33,6 @@ IN_CHECKPOINT = {"autoencoder": "autoencoder.", "stage": "denoiser.backbone."}  
 
 FLOATS = ("F32", "F16", "BF16", "F64")
 REMEDY = "fetch the file again, or give another"
-LONGEST_REASON = 200  # characters that an error quotes from torch
-
-
-class WeightsError(ValueError):
-    """Raised for a file without usable weights; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +127,6 @@ def is_dense(value: Any) -> bool:
     )
 
 
-def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """Return how a description differs from ours, for example `width 64, not 128; ...`; empty if they agree."""
-    return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
-
-
 def load_plain(path: Path) -> Any:
     """Read what torch saved to a file; raises WeightsError if the file is damaged or holds more than plain data."""
     _check_is_file(path)
@@ -160,11 +151,6 @@ def unreadable_refused(path: str | Path) -> Iterator[None]:
         raise WeightsError(
             f"{path}: not a checkpoint, or a damaged one ({quoted(error)}); fetch the file again, or give another."
         ) from error
-
-
-def quoted(error: BaseException) -> str:
-    """Return the beginning of the first line of a library's error, or the error's type if it has no message."""
-    return next(iter(str(error).splitlines()), type(error).__name__)[:LONGEST_REASON]
 
 
 def check_undamaged(checkpoint: Path) -> None:

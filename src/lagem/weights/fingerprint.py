@@ -10,7 +10,7 @@ import json
 
 from lagem.models.autoencoder import Autoencoder
 from lagem.weights.autoencoder import AutoencoderSpec
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.folder import WeightsFolder
 
 

@@ -17,7 +17,7 @@ from lagem.storage.checked.checksums import ENTRY
 from lagem.storage.checked.description import read_description
 from lagem.storage.checked.digest import sha256_of
 from lagem.storage.names import checked_name, inside
-from lagem.weights.file import WeightsError, differences
+from lagem.weights.errors import WeightsError, differences
 
 FORMAT, EARLIER_FORMAT = "lagem-weights-1", "lagem-cascade-1"
 CONFIG, EARLIER_CONFIG = "config.json", "cascade.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lagem.weights.file import WeightsError, quoted
+from lagem.weights.errors import WeightsError, quoted
 from lagem.weights.folder import CARD, CONFIG
 
 PREFIX = "hf://"

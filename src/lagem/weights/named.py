@@ -7,7 +7,7 @@ weights of the same name in the package.
 from pathlib import Path
 
 from lagem.pretrained import AUTOENCODERS, CASCADES, pretrained_autoencoder, pretrained_cascade
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.folder import WeightsFolder, is_weights_folder
 from lagem.weights.hub import fetched, is_on_hub
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
-from lagem.weights.file import WeightsError as WeightsError
+from lagem.weights.errors import WeightsError as WeightsError
 from lagem.weights.file import WeightsFile, is_dense, load_plain, load_state
 
 LAGEM_LATENTS, VECSET_LATENTS = (2048, 512, 128), (512,)

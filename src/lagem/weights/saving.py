@@ -8,7 +8,7 @@ from lagem.models.denoiser import Backbone
 from lagem.storage.atomic import new_folder, write_json, write_text
 from lagem.storage.checked.digest import sha256_of
 from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder, save_autoencoder
-from lagem.weights.file import WeightsError
+from lagem.weights.errors import WeightsError
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.folder import AUTOENCODER, CARD, CONFIG, FORMAT, stage_name
 from lagem.weights.stage import StageSpec, save_stage

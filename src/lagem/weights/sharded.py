@@ -18,7 +18,8 @@ from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.futures import Future
 
 from lagem.storage.names import inside, regular
-from lagem.weights.file import WeightsError, quoted, refused
+from lagem.weights.errors import WeightsError, quoted
+from lagem.weights.file import refused
 from lagem.weights.metadata import LARGEST, read_metadata
 from lagem.weights.zip_records import check_records
 

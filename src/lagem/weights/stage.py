@@ -8,7 +8,8 @@ from typing import Any
 from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
 from lagem.storage.checked.description import Description
-from lagem.weights.file import WeightsError, read_weights, write_weights
+from lagem.weights.errors import WeightsError
+from lagem.weights.file import read_weights, write_weights
 from lagem.weights.named import stage_file
 
 FORMAT = "lagem-stage-1"

@@ -46,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode the shapes and print the report, or print the status."""
+    from lagem.commands import checks
+
+    checks.check_data(args.data, "prepared", "procedural")
+    checks.check_autoencoder(args.weights)
     from lagem.latents.report import show
     from lagem.latents.run import encode_data, status_of_data
 

@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the bundle, and print the number of its stages and its size."""
+    from lagem.commands import checks
+
+    checks.check_autoencoder(args.autoencoder)
+    checks.check_stages(args.stages)
     from lagem.generation.bundle import write_bundle
 
     folder = write_bundle(args.autoencoder, args.stages, args.output, half=args.half)

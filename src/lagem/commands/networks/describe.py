@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the description of the experiment."""
+    from lagem.training.command_line import read_settings
+
+    read_settings(str(args.config))
     from lagem.training.description import describe_experiment, print_description
 
     description = describe_experiment(args.config)

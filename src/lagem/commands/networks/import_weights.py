@@ -26,11 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import the weights, and print the numbers of levels and parameters."""
-    from lagem.weights.autoencoder import save_autoencoder
-    from lagem.weights.published import import_published, published_points
+    from lagem.commands import checks
 
     if args.output.suffix != ".safetensors":
         raise ValueError(f"--output must end in .safetensors, but {args.output} was given.")
+    checks.check_there([args.checkpoint], "give a checkpoint that the authors published")
+    from lagem.weights.autoencoder import save_autoencoder
+    from lagem.weights.published import import_published, published_points
+
     autoencoder = import_published(args.checkpoint, num_latents=args.num_latents)
     points = published_points(autoencoder) if args.num_surface_points is None else args.num_surface_points
     save_autoencoder(autoencoder, args.output, num_surface_points=points)

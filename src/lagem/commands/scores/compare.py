@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare the evaluations, print the tables, and write them to --output if it is given."""
+    from lagem.commands import checks
+
+    checks.check_there([args.first, *args.others], "give folders that `lagem evaluate` wrote")
     from lagem.evaluation.reconstruction.comparison_report import report_comparisons
 
     report_comparisons([args.first, *args.others], args.output)

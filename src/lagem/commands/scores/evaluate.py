@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the tables and write the results, or print the status."""
+    from lagem.commands import checks
+
+    checks.check_data(args.data, "prepared", "meshes")
+    if args.weights != RETRIEVAL:
+        checks.check_autoencoder(args.weights)
+    checks.check_output(args.output)
     from lagem.evaluation.reconstruction.run import evaluate
     from lagem.evaluation.reconstruction.status import evaluation_status
 

@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the tables and write the card."""
+    from lagem.commands import checks
+
+    checks.check_there([args.generated], "give a folder that `lagem generate` wrote")
+    checks.check_data(args.references, "prepared", "procedural", "meshes")
+    checks.check_output(args.output)
     from lagem.evaluation.generation.run import evaluate_generation
     from lagem.sources.data import resolve_data
 

@@ -24,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Study the levels, print the tables, and write the results."""
+    from lagem.commands import checks
+
+    checks.check_data(args.data, "prepared", "meshes")
+    checks.check_autoencoder(args.weights)
+    checks.check_output(args.output)
     from lagem.studies.levels import study_levels
 
     study_levels(

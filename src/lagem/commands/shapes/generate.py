@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Generate the shapes."""
+    from lagem.commands import checks
+
+    checks.check_output(args.output)
+    checks.check_cascade(args.bundle)
     from lagem.generation.run import generate
     from lagem.generation.settings import SurfaceSettings
 

@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct the files."""
+    from lagem.commands import checks
+
+    checks.check_output(args.output)
+    checks.check_autoencoder(args.weights)
+    if not any(path.exists() for path in args.meshes):  # a single missing file is listed in scores.csv
+        checks.check_there(args.meshes, "give meshes or point clouds")
     from lagem.reconstruction.run import reconstruct
 
     reconstruct(

@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run one study, print its table, and write its files."""
+    from lagem.commands import checks
+
+    checks.check_output(args.output)
+    checks.check_cascade(args.bundle)
+    checks.check_there(args.mesh, "give meshes")
     from lagem.studies.run import vary
 
     vary(

@@ -1,0 +1,118 @@
+"""Typical mistakes in the command line of a training, found before Lightning is imported, which takes seconds.
+
+All other mistakes are found when LightningCLI has parsed the command line. Nothing is refused here that it accepts.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.parser import ParserError
+from yaml.reader import ReaderError
+from yaml.scanner import ScannerError
+
+from lagem.configuration.yaml_text import check_yaml, read_yaml_text
+from lagem.latents.latent_shard import LATENTS
+from lagem.prepared.shard_file import OCCUPANCY
+from lagem.storage.stored_folder import LocalFolder
+from lagem.training.mistakes import GIVE_AN_EXPERIMENT, no_checkpoint
+
+FORMATS = {"OccupancyDataModule": OCCUPANCY, "LatentDataModule": LATENTS}
+FROM_ENVIRONMENT = re.compile(r"\$\{oc\.env:(\w+)(?:,([^$}]*))?\}")
+CONFIG, CHECKPOINT, ROOT = ("--config", "-c"), "--ckpt_path", ("--data.init_args.root", "--data.root")
+WHOLE_DATA = ("--data", "--data.class_path", "--data.init_args")
+
+
+def check_command_line(words: Sequence[str]) -> None:
+    """Refuse a missing experiment, one that is not YAML, and a missing data folder or checkpoint.
+
+    Args:
+        words: The verb and its arguments.
+
+    Raises:
+        ValueError: If there is such a mistake; the message is one line.
+    """
+    options = list(options_of(words[1:]))
+    if any(name in ("-h", "--help") or name.startswith(("--help.", "--print_config")) for name, _ in options):
+        for path in configs_of(words):
+            read_settings(path)
+        return
+    if not any(name in CONFIG or name.startswith("--model") for name, _ in options):
+        raise ValueError(f"no model is given. {GIVE_AN_EXPERIMENT}")
+    data: Mapping[str, Any] = {}
+    is_known = True
+    for name, value in options:
+        if name in CONFIG:
+            settings = read_settings(value)
+            is_known = is_known and settings is not None
+            data = _merged(data, (settings or {}).get("data"))
+        elif name in ROOT:
+            data = {**data, "root": value}
+        elif name in WHOLE_DATA:
+            is_known = False
+        elif name == CHECKPOINT and not (value in ("last", "best", "hpc") or "://" in value or Path(value).exists()):
+            raise ValueError(no_checkpoint(value))
+    if is_known:
+        _check_data(data)
+
+
+def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each option, given as `--name value` or `--name=value`."""
+    for word, after in pairwise([*words, ""]):
+        if word.startswith("-"):
+            name, equals, value = word.partition("=")
+            yield name, value if equals else after
+
+
+def configs_of(words: Sequence[str]) -> list[str]:
+    """Return the configurations that a command line gives, in order; the parsed settings do not name them."""
+    return [value for name, value in options_of(words) if name in CONFIG]
+
+
+def read_settings(config: str) -> dict[str, Any] | None:
+    """Return the settings of a configuration, unresolved; None if only LightningCLI can read it.
+
+    Args:
+        config: The path of a file. LightningCLI also allows a URL, and the settings themselves.
+
+    Raises:
+        ValueError: If the file is missing, refused or not YAML; the message is one line.
+    """
+    if config in ("", "-") or "://" in config or "\n" in config or "{" in config:
+        return None
+    text = read_yaml_text(Path(config).expanduser())
+    check_yaml(text, config)
+    try:
+        settings = yaml.load(text, Loader=yaml.SafeLoader)
+    except (ScannerError, ParserError, ReaderError) as error:
+        raise ValueError(f"{config}: not valid YAML ({error}).") from None
+    except (yaml.YAMLError, ValueError):  # of a value, which LightningCLI may read in another way
+        return None
+    return settings if isinstance(settings, dict) else None
+
+
+def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
+    """Return the name of the data module and its root after one more configuration."""
+    if not isinstance(more, dict):
+        return data
+    kind = more.get("class_path", data.get("kind"))
+    settings = more.get("init_args")
+    root = settings.get("root") if isinstance(settings, dict) else None
+    kept = data.get("root") if kind == data.get("kind") else None
+    return {"kind": kind, "root": kept if root is None else root}
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    """Refuse a local folder without shapes, if the data module is one of ours and only the environment names it."""
+    kind, root = str(data.get("kind")), data.get("root")
+    named = kind.removeprefix("lagem.data_modules.")
+    if not isinstance(root, str) or named not in FORMATS:
+        return
+    if found := FROM_ENVIRONMENT.fullmatch(root):
+        root = os.environ.get(found[1], found[2])
+    if root is not None and "${" not in root and "://" not in root:
+        FORMATS[named].read(LocalFolder(root))
