@@ -1,0 +1,145 @@
+"""The progress of `lagem fit | validate | test | predict`, in place of Lightning's progress bar."""
+
+import math
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import TaskID
+
+from lagem.progress import LongProgress, long_progress
+
+SECONDS_BETWEEN_UPDATES = 0.2  # to read a loss waits for the device, so not every step does it
+
+
+class RunProgress(ProgressBar):
+    """Shows the optimiser steps of a training, and the batches of a validation, a test or a prediction.
+
+    Steps count from the beginning of the training, also after a resume. Validations are shown in place of the
+    training, and change neither its count nor its rate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._progress: LongProgress | None = None
+        self._steps: TaskID | None = None
+        self._batches: TaskID | None = None
+        self._updated = self._paused_at = -float("inf")
+        self._paused = 0.0
+
+    def disable(self) -> None:
+        """Show nothing; Lightning calls this on all ranks but rank zero."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show the progress again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the steps, counted from those before a resume."""
+        if (progress := self._shown()) is not None:
+            steps = trainer.estimated_stepping_batches
+            total = steps if math.isfinite(steps) else None
+            self._steps = progress.add_task("train", total=total, completed=trainer.global_step, doing="")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update the number of steps and the loss, if the last update is not recent."""
+        if time.monotonic() - self._updated > SECONDS_BETWEEN_UPDATES:
+            self._update_steps(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the last step."""
+        self._update_steps(trainer)
+        self._stop()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the batches of a validation in place of the steps."""
+        sanity = trainer.sanity_checking
+        batches = trainer.num_sanity_val_batches if sanity else trainer.num_val_batches
+        if self._steps is not None and self._progress is not None:
+            self._update_steps(trainer)
+            self._progress.update(self._steps, visible=False)
+            self._paused_at = time.monotonic()
+        self._start_batches("check" if sanity else "validate", batches)
+
+    def on_validation_batch_end(self, *arguments: Any) -> None:
+        """Count a batch."""
+        self._advance()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the steps again."""
+        self._end_batches(keep=trainer.state.fn == "validate")
+        if self._steps is not None and self._progress is not None:
+            self._paused += time.monotonic() - self._paused_at
+            self._progress.update(self._steps, visible=True, paused=self._paused)
+        elif trainer.state.fn == "validate":
+            self._stop()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the batches of the test."""
+        self._start_batches("test", trainer.num_test_batches)
+
+    def on_test_batch_end(self, *arguments: Any) -> None:
+        """Count a batch."""
+        self._advance()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the last batch."""
+        self._stop()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the batches of the prediction."""
+        self._start_batches("predict", trainer.num_predict_batches)
+
+    def on_predict_batch_end(self, *arguments: Any) -> None:
+        """Count a batch."""
+        self._advance()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the last batch."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal in order."""
+        self._stop()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the terminal in order."""
+        self._stop()
+
+    def _shown(self) -> LongProgress | None:
+        """Return the progress, started if it was not; None if nothing is to be shown."""
+        if self._enabled and self._progress is None:
+            self._progress = long_progress("{task.fields[doing]}")
+            self._progress.start()
+        return self._progress if self._enabled else None
+
+    def _update_steps(self, trainer: Trainer) -> None:
+        if self._progress is None or self._steps is None:
+            return
+        shown = {name: value for name, value in trainer.progress_bar_metrics.items() if not name.startswith("val/")}
+        doing = " ".join(f"{name.removeprefix('train/')} {value:.4g}" for name, value in shown.items())
+        self._progress.update(self._steps, completed=trainer.global_step, doing=doing)
+        self._updated = time.monotonic()
+
+    def _start_batches(self, name: str, batches: list[int | float] | list[int]) -> None:
+        if (progress := self._shown()) is not None:
+            self._batches = progress.add_task(name, total=sum(batches), doing="")
+
+    def _advance(self) -> None:
+        if self._progress is not None and self._batches is not None:
+            self._progress.advance(self._batches)
+
+    def _end_batches(self, *, keep: bool) -> None:
+        if self._progress is not None and self._batches is not None and not keep:
+            self._progress.remove_task(self._batches)
+            self._batches = None
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = self._steps = self._batches = None
