@@ -81,7 +81,7 @@ class SaveOnSignal(Checkpoint):
         self.saved = Path(keeper.last_model_path or f"{keeper.dirpath}/{keeper.CHECKPOINT_NAME_LAST}.ckpt")
         if keeper.save_last:
             keeper.last_model_path = str(self.saved)  # otherwise the next last checkpoint would be named last-v1
-        trainer.save_checkpoint(self.saved)
+        trainer.save_checkpoint(self.saved, weights_only=False)  # without the argument, Lightning prints a remark
 
 
 def _any_rank(trainer: Trainer, signalled: bool) -> bool:

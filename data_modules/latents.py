@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -103,10 +102,11 @@ class LatentDataModule(StreamDataModule):
         self.val_shapes = CachedShapes(cache, members["val"], condition, None)
         tests = members["test"] if len(members["test"]) else members["val"]
         self.test_shapes = CachedShapes(cache, tests, condition, None)
-        rank_zero_info(
-            f"{self.root}: latents of {len(members['train'])} shapes to train, {len(members['val'])} to validate, "
-            f"{cache.subsets} subset(s) each, of autoencoder {self.fingerprint}."
-        )
+        self.subsets = cache.subsets
+
+    def summary(self) -> str:
+        found = f"{self.root}: latents of {super().summary()}"
+        return f"{found}, {self.subsets} subset(s) each, of autoencoder {self.fingerprint}"
 
 
 class CachedShapes(SampleSet):

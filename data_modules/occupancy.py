@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from numpy.typing import NDArray
 
 from lagem.data_modules.order import Key
@@ -28,6 +27,8 @@ from lagem.storage.file_cache import FileCache
 
 class OccupancyDataModule(ShapeDataModule):
     """Shapes that `lagem prepare` wrote."""
+
+    train_shapes: "PreparedShapes"
 
     def __init__(
         self,
@@ -91,10 +92,10 @@ class OccupancyDataModule(ShapeDataModule):
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] if len(members["test"]) else members["val"]
         self.test_shapes = PreparedShapes(shards, tests, self.counts, self.seed, None)
-        rank_zero_info(
-            f"{self.root}: {len(members['train'])} shapes to train, {len(members['val'])} to validate; "
-            f"a sample reads at most {self.train_shapes.bytes_per_sample:,} bytes."
-        )
+
+    def summary(self) -> str:
+        bytes_read = self.train_shapes.bytes_per_sample
+        return f"{self.root}: {super().summary()}; a sample reads at most {bytes_read:,} bytes"
 
 
 class PreparedShapes(ShapeSet):

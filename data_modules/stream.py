@@ -138,6 +138,10 @@ class StreamDataModule(LightningDataModule):
         check_bounds("num_workers", num_workers, least=0, most=MOST_WORKERS)
         self.seed, self.batch_size, self.num_workers, self.shuffle = seed, batch_size, num_workers, shuffle
 
+    def summary(self) -> str:
+        """Return in words, after the setup, which shapes this module yields."""
+        return f"{len(self.train_shapes):,} shapes to train on, {len(self.val_shapes):,} to validate on"
+
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = self._rank()
         on_this_machine = 1 if self.trainer is None else self.trainer.num_devices

@@ -126,7 +126,7 @@ def test_outside_queries_farther_out_stand_in_where_too_few_are_near():
 
 
 @pytest.mark.parametrize(("outside_within", "outside"), [(None, 64), (1.0, 499)])
-def test_a_sample_reads_no_more_bytes_than_it_says(outside_within, outside, prepared, monkeypatch, caplog):
+def test_a_sample_reads_no_more_bytes_than_it_says(outside_within, outside, prepared, monkeypatch):
     read = []
     original = ShardFile.stored
 
@@ -136,13 +136,13 @@ def test_a_sample_reads_no_more_bytes_than_it_says(outside_within, outside, prep
         return found
 
     monkeypatch.setattr(ShardFile, "stored", counted)
-    with caplog.at_level("INFO"):
-        shapes = module(prepared, outside_within=outside_within).train_shapes
+    data = module(prepared, outside_within=outside_within)
+    shapes = data.train_shapes
     for key in ((0, 0), (3, 1)):
         read.clear()
         shapes[key]
         assert sum(read) == shapes.bytes_per_sample == 6 * (256 + 64 + outside + 100)
-    assert f"a sample reads at most {shapes.bytes_per_sample:,} bytes" in caplog.text
+    assert f"a sample reads at most {shapes.bytes_per_sample:,} bytes" in data.summary()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ class OpenCLI(LightningCLI):
         """
         return self._get(self.config, key)
 
+    def built(self, key: str) -> Any:
+        """Return a setting after its classes are built, None if it is not set.
+
+        Without this, callbacks could be added only without knowing which of them the configuration names.
+        """
+        return self._get(self.config_init, key)
+
     def parser_of(self, verb: str) -> LightningArgumentParser:
         """Return the parser of a verb; the attribute `parser` is for all verbs and cannot write the settings of one."""
         return self._parser(verb)

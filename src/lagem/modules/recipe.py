@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -33,7 +32,11 @@ class RecipeModule(LightningModule):
     """Base class of the training modules; a subclass provides the network and the steps.
 
     `AutoencoderModule` documents the arguments.
+
+    peak_lr: the highest learning rate, known once the optimiser is configured.
     """
+
+    peak_lr: float
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class RecipeModule(LightningModule):
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         effective_batch = datamodule.batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
         peak_lr = self.base_lr * effective_batch / 256
-        rank_zero_info(f"{effective_batch} shapes per step, so the peak learning rate is {peak_lr:.3g}")
+        self.peak_lr = peak_lr
         warmup_steps = self.warmup_steps
         if warmup_steps is None:
             set_up_training_data(self.trainer)  # only then is the length of an epoch known

@@ -18,7 +18,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lagem.lightning_private.trainer import mark_last_saved
 from lagem.storage.atomic import remove_leftovers, write_bytes
 from lagem.storage.names import regular
-from lagem.weights.file import WeightsError, check_undamaged, quoted, refused, unreadable_refused
+from lagem.weights.errors import WeightsError, quoted
+from lagem.weights.file import check_undamaged, refused, unreadable_refused
 from lagem.weights.sharded import check_not_of_fsdp1
 from lagem.weights.zip_records import check_records
 
@@ -105,7 +106,7 @@ class FinalCheckpoint(Callback):
         """Save `last.ckpt` once more, before averaged weights replace those of the model."""
         self._has_trained = True
         for path in _mark_last_checkpoints(trainer):
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(path, weights_only=False)  # without the argument, Lightning prints a remark
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """If the fit was resumed from the end of its training, copy the checkpoint that it was resumed from.

@@ -7,7 +7,6 @@ record that `run_record.py` writes.
 
 import json
 import sys
-import warnings
 import zipfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,10 +28,12 @@ from lagem.callbacks.save_on_signal import SaveOnSignal
 from lagem.configuration.jsonargparse_files import MODE, RefusedConfigurationError, checked_configurations
 from lagem.configuration.yaml_text import check_yaml, read_yaml_text
 from lagem.lightning_private.command_line import OpenCLI
+from lagem.lightning_private.messages import hide_useless_messages
 from lagem.storage.failures import FULL, failures_named
 from lagem.storage.names import regular
+from lagem.training.announcement import StartBlock, print_end, print_row
 from lagem.training.checkpoints import is_whole, starting_checkpoint
-from lagem.training.mistakes import innermost_reason
+from lagem.training.mistakes import innermost_reason, no_checkpoint
 from lagem.training.one_fit import only_fit_in
 from lagem.training.run_record import RunRecord
 from lagem.training.stopping import exit_after_lost_rank, exit_after_signal, is_lost_rank, was_requeued
@@ -43,6 +44,7 @@ from lagem.training.trainer import (
     check_predictions_are_written,
     precision_for,
     prepare_trainer,
+    with_progress,
 )
 
 
@@ -52,7 +54,8 @@ class TrainingCLI(OpenCLI):
     _run_folder_lock = ExitStack()  # closed when the fit ends
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Give the data module the run's seed."""
+        """Add `--quiet`, and give the data module the run's seed."""
+        parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
@@ -90,7 +93,7 @@ class TrainingCLI(OpenCLI):
                 raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give the path of another.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
-                raise ValueError(f"--ckpt_path {path}: there is no such file and no complete sharded checkpoint.")
+                raise ValueError(no_checkpoint(path))
             if Path(path).is_file() and not zipfile.is_zipfile(path):
                 raise ValueError(f"--ckpt_path {path}: not a checkpoint, or a damaged one; give another.")
 
@@ -100,6 +103,11 @@ class TrainingCLI(OpenCLI):
         check_precision(precision)
         if precision is None and not self.setting("trainer.plugins"):
             kwargs["precision"] = precision_for(self.setting("trainer.accelerator"))
+        quiet = self.setting("quiet")
+        if quiet:
+            kwargs["enable_progress_bar"] = False
+        elif self.setting("trainer.enable_progress_bar") is not False:
+            kwargs["callbacks"] = with_progress(self.built("trainer.callbacks"))
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except RuntimeError as error:
@@ -109,6 +117,8 @@ class TrainingCLI(OpenCLI):
         if self.config.get("subcommand") == "predict" and not self.config.predict.return_predictions:
             check_predictions_are_written(trainer)
         prepare_trainer(trainer, logger=self.setting("trainer.logger"))
+        if not quiet:
+            callbacks_of(trainer).insert(0, StartBlock())
         return trainer
 
     def before_fit(self) -> None:
@@ -151,26 +161,15 @@ class TrainingCLI(OpenCLI):
                 exit_after_signal(saver.stopped_by, saver.saved)
 
     def after_fit(self) -> None:
-        """Print the paths of the results, and the scores of the last validation."""
+        """Print where the results are, the scores of the last validation, and what to do next."""
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        root = Path(self.trainer.default_root_dir)
-        print(f"run folder  {root}")
-        checkpoints = [c for c in callbacks_of(self.trainer) if isinstance(c, ModelCheckpoint)]
-        for path in {c.last_model_path or c.best_model_path for c in checkpoints} - {""}:
-            print(f"checkpoint  {Path(path)}")
-        pictures = sorted(
-            [*root.glob("meshes/step_*.png"), *root.glob("samples/step_*.png")],
-            key=lambda path: int(path.stem.removeprefix("step_")),  # not by time, because the clock may have jumped
-        )
-        if pictures:
-            print(f"picture     {pictures[-1]}\nmeshes      {pictures[-1].with_suffix('')}/")
-        scores = {k: float(v) for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
-        for name, value in sorted(scores.items()):
-            times_100 = f"  (x100: {100 * value:.2f})" if name in ("val/chamfer", "val/fscore") else ""
-            print(f"{name:<18}{value:.4f}{times_100}")
+        quiet = self.setting("quiet")
+        if not quiet:
+            print_end(self.trainer, self.model, self.datamodule)
         for command in finish_runs(self.trainer.loggers):
-            print(f"upload      {command}")
+            if not quiet:
+                print_row("upload", command, wraps=False)
 
 
 def run_training(argv: list[str] | None, *, run: bool = True, cli: type[TrainingCLI] = TrainingCLI) -> TrainingCLI:
@@ -187,7 +186,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     Raises:
         ValueError: If the configuration is wrong; the message is one line.
     """
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+    hide_useless_messages()
     # classes and functions that a configuration names are checked before they are imported; see docs/security.md
     set_parsing_settings(import_path_denylist=sorted(sys.stdlib_module_names), instantiate_subclass_spec_in_any=False)
     settings = {"parser_mode": MODE, "exit_on_error": False, "allow_abbrev": False}
@@ -205,7 +204,7 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
                 save_config_callback=RunRecord,
                 save_config_kwargs={"overwrite": True, "command": sys.argv[1:] if argv is None else argv},
                 parser_kwargs={**settings, **per_verb},
-                trainer_defaults={"use_distributed_sampler": False},
+                trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
                 args=argv,
                 run=run,
             )

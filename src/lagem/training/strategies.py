@@ -1,7 +1,6 @@
 """How several devices train one model: what lagem sets in every distributed run, and what it refuses."""
 
 import pickle
-import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -89,6 +88,3 @@ def check_averaging(callback: WeightAveraging, strategy: Strategy) -> None:
             f"{type(callback).__name__} keeps a whole copy of the weights, but {type(strategy).__name__} shards them "
             "over the ranks. Remove the callback, or choose another strategy."
         )
-    # The callback warns of a `configure_model` that shards the network. Ours does so only with strategies that are
-    # refused above.
-    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback with a model that overrides")

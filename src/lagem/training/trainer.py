@@ -9,15 +9,22 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter, Callback, Checkpoint, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BasePredictionWriter,
+    Callback,
+    Checkpoint,
+    ModelCheckpoint,
+    ProgressBar,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info
 
 from lagem.callbacks.mesh_export import ExportMeshes
 from lagem.callbacks.sample_export import ExportSamples
 from lagem.callbacks.save_on_signal import SaveOnSignal
 from lagem.lightning_private.trainer import cluster_environment, keep_average_on
 from lagem.training.checkpoints import AtomicCheckpointIO, FinalCheckpoint
+from lagem.training.progress import RunProgress
 from lagem.training.strategies import check_averaging, tune
 from lagem.training.tracking import keep_run_id
 
@@ -49,6 +56,12 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
     return callbacks
 
 
+def with_progress(callbacks: Callback | list[Callback] | None) -> list[Callback]:
+    """Return configured callbacks, with our progress unless one of them shows the progress."""
+    given = [callbacks] if isinstance(callbacks, Callback) else callbacks or []
+    return given if any(isinstance(each, ProgressBar) for each in given) else [*given, RunProgress()]
+
+
 def check_precision(precision: object) -> None:
     """Raise ValueError if a precision overflows in ordinary trainings."""
     if str(precision) in ("16", "16-mixed"):
@@ -67,9 +80,7 @@ def precision_for(accelerator: object) -> str:
         accelerator: The value of the setting `trainer.accelerator`.
     """
     on_gpu = accelerator in (None, "auto", "gpu", "cuda") and torch.cuda.is_available()
-    precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    rank_zero_info(f"trainer.precision is not set; this device uses {precision}")
-    return precision
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
 
 
 def check_predictions_are_written(trainer: Trainer) -> None:

@@ -1,0 +1,56 @@
+"""Messages of Lightning that do not help the users of `lagem fit`, by their exact beginnings; all others are printed.
+
+Lightning has no setting for single messages. For each entry a test fails if Lightning changes the text.
+"""
+
+import logging
+import re
+import warnings
+
+# Beginning of the message, and why it is not printed.
+INFORMATION = {
+    "Seed set to ": "the seed is in the experiment and in the run's config.yaml",
+    "GPU available: ": "the start block names the device",
+    "TPU available: ": "nothing of lagem runs on a TPU",
+    "💡 Tip: ": "an advertisement",
+    "Using bfloat16 Automatic Mixed Precision (AMP)": "the start block names the precision",
+    "Loading `train_dataloader` to estimate number of stepping batches.": "it takes no noticeable time",
+    "`Trainer.fit` stopped: `max_steps=": "the training has ended as the start block said",
+    "`Trainer.fit` stopped: `max_epochs=": "the training has ended as the start block said",
+    "Restoring states from the checkpoint path at ": "the start block names the checkpoint",
+    "Restored all states from the checkpoint at ": "the start block names the checkpoint",
+    "Found current_model_state in the checkpoint. ": "a resumed run continues its average of the weights",
+}
+WARNINGS = {
+    "The `srun` command is available on your system but is not used.": (
+        "jobs of `lagem submit` use it, and any other fit is meant to run on this machine"
+    ),
+    "Checkpoint directory ": "only a resumed run finds one, because lagem refuses to mix two runs in a folder",
+    "`isinstance(treespec, LeafSpec)` is deprecated": "it is about Lightning's use of torch",
+    "LightningCLI's args parameter is intended to run from within Python": "that is how lagem.cli.main runs it",
+    "You're using the WeightAveraging callback, but loading a checkpoint outside the 'fit' stage.": (
+        "the weights of a checkpoint are the averaged ones"
+    ),
+    "You're using the WeightAveraging callback with a model that overrides the configure_model ": (
+        "ours shards the network only with strategies that refuse weight averaging"
+    ),
+}
+LOGGERS = (
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.utilities.rank_zero",
+)
+RANK = re.compile(r"\[rank: \d+\] ")
+
+
+def hide_useless_messages() -> None:
+    """From now on, print none of these messages in this process."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(is_useful)  # a logger keeps each filter once
+    for beginning in WARNINGS:
+        warnings.filterwarnings("ignore", message=re.escape(beginning))
+
+
+def is_useful(record: logging.LogRecord) -> bool:
+    """Return whether a message of Lightning is printed."""
+    return not RANK.sub("", record.getMessage(), count=1).startswith(tuple(INFORMATION))
