@@ -80,6 +80,7 @@ class ReconstructionHead(CardHead):
     points: number of points on each surface.
     seed: seed of all draws.
     nearest_training_shape: whether the nearest training shapes are known, and if not, why.
+    preset: name of the preset; None without one.
     """
 
     weights: str | None = None
@@ -94,6 +95,7 @@ class ReconstructionHead(CardHead):
     points: int | None = None
     seed: int | None = None
     nearest_training_shape: str | None = None
+    preset: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ class GenerationHead(CardHead):
     samples: number of generated shapes, with and without a surface.
     compared: n, the number of shapes from each set that are compared.
     seed: seed of all draws.
+    preset: name of the preset; None without one.
     """
 
     generated: str | None = None
@@ -120,3 +123,4 @@ class GenerationHead(CardHead):
     samples: int | None = None
     compared: int | None = keyed("compared of each set")
     seed: int | None = None
+    preset: str | None = None

@@ -25,6 +25,7 @@ TITLES = {
     "mmd_emd": ("MMD-EMD ×100", 100),
     "coverage_emd": ("COV-EMD ×100", 100),
     "one_nna_emd": ("1-NNA-EMD ×100", 100),
+    "jsd": ("JSD", 1),
     "diversity_generated": ("diversity ×100", 100),
     "diversity_references": ("references' diversity ×100", 100),
     "diversity_ratio": ("their ratio", 1),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.frame import BOX_REACH
 from lagem.importing.synsets import SYNSETS
 from lagem.prepared.shards import Shards, labelled
 from lagem.progress import long_progress
@@ -25,7 +26,6 @@ from lagem.storage.parts import locked
 
 Labelled = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (Q, 3) queries, and whether each is inside
 
-BOX_REACH = 0.99  # largest absolute coordinate of the surface in the box of the layout vecset
 POINT, SURFACE, OTHER_SURFACE = "ShapeNetV2_point", "ShapeNetV2_watertight", "ShapeNetV2_surface"
 SYNSET_OF = {name: synset for synset, name in SYNSETS.items()}
 MAPPING = """# How `lagem import layout.yaml . --output DATA` reads these files again.

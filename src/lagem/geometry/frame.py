@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Up = Literal["y", "z"]  # the axis that points up; a frame keeps it, since it only moves and scales
 
+BOX_REACH = 0.99  # largest coordinate of a surface in the box frame of 3DILG and 3DShape2VecSet
 QUERY_BALL_RADIUS = math.sqrt(3)
 QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from lagem.evaluation.card_head import CardHead, ReconstructionHead
-from lagem.evaluation.generation.card import DEFINITION as GENERATION_DEFINITION
-from lagem.evaluation.generation.card import read_generation_card, summary_remarks, summary_tables
+from lagem.evaluation.generation.card import definition_of, read_generation_card, summary_remarks, summary_tables
 from lagem.evaluation.reconstruction.card import definition_lines, read_card, summary_rows
 from lagem.evaluation.reconstruction.examples import examples
 from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
@@ -110,7 +109,7 @@ def _of_generated(folder: Path) -> Section:
     tables = [Table(rows) for rows in summary_tables(summary, intervals=True)]
     blocks: list[Block] = [facts_of(head), *tables]
     blocks += [Paragraph(line) for line in summary_remarks(summary)]
-    blocks.append(Paragraph(GENERATION_DEFINITION.format(points=head.points)))
+    blocks.append(Paragraph(definition_of(head)))
     return Section("Generated shapes", blocks)
 
 

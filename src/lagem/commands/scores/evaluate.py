@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for scores.csv, card.json, card.md, examples.png",
     )
     add("--split", default="val", metavar="NAME", help="split of a prepared folder (default: val)")
+    add(
+        "--preset",
+        choices=["vecset"],
+        help="score as the script of 3DShape2VecSet does: its box frame, 2,048 input points unless "
+        "--surface-points says otherwise, a dense grid of 129 nodes a side, a sample of KL levels (default: as the "
+        "card says)",
+    )
     options.add_surface_points(parser)
     options.add_posterior(parser)
     options.add_points(parser)
@@ -62,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
             points=args.points,
             resolution=args.resolution,
             seed=args.seed,
+            preset=args.preset,
         )
         print(status)
         return
@@ -78,4 +86,5 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         up=args.up,
         part=args.part,
+        preset=args.preset,
     )

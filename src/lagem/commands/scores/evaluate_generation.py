@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training set of the cascade: a prepared folder or `procedural:TRAIN+VAL`, of which the split `train` is "
         "used; adds the novelty, which is how far generated shapes are from the training set (default: no novelty)",
     )
+    add(
+        "--preset",
+        choices=["lion", "octfusion"],
+        help="compare as the script of LION or OctFusion does: its frame, its EMD, and all references with as many "
+        "samples, the first (default: as the card says)",
+    )
     options.add_points(parser, 2048)
     add(
         "--emd-points",
@@ -71,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
         emd_points=args.emd_points,
         workers=args.workers,
         seed=args.seed,
+        preset=args.preset,
         references_name=args.references,
         training_name=args.train or "not given",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lagem.evaluation.card_head import GenerationHead
+from lagem.evaluation.generation.presets import PRESETS
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import ShareOfSamples
 from lagem.evaluation.generation.summary import LEAST_REFERENCES, GenerationSummary, GroupScores
@@ -25,18 +26,23 @@ SHARES = {
     "recognised": "recognised",
     "classifier": "references recognised",
 }
-TABLES = ("mmd", "coverage", "one_nna"), ("diversity", "novelty")
+TABLES = ("mmd", "coverage", "one_nna", "jsd"), ("diversity", "novelty")
+OWN_SETS = """\
+Sets: in every category as many generated shapes as references, drawn by the seed; {points:,} points per shape,
+in the unit-sphere frame; generated shapes are not normalised again. EMD: mean distance under the best one-to-one
+assignment, exact."""
+PRESET_SETS = """\
+Preset {name}. Sets: in every category of the samples all references, and as many generated shapes, the first;
+{points:,} points per shape. {definition}"""
 DEFINITION = f"""\
-Sets: in every category as many generated shapes as references, drawn by the seed; {{points:,}} points per shape,
-in the unit-sphere frame; generated shapes are not normalised again. CD: squared distances to the nearest points, mean
-over one cloud plus mean over the other. EMD: mean distance under the best one-to-one assignment, exact. MMD: mean over
-references of the distance to the nearest generated shape. COV: fraction of the references that are nearest to some
+CD: squared distances to the nearest points, mean over one cloud plus mean over the other. MMD: mean over references of
+the distance to the nearest generated shape. COV: fraction of the references that are nearest to some
 generated shape. 1-NNA: fraction of all shapes whose nearest neighbour belongs to the same set; near 50 if both sets
 come from one distribution, 100 if they are far apart, below 50 if references are copied (PointFlow, Yang et al. 2019;
 COV and MMD: Achlioptas et al. 2018). All depend on the number of shapes: compare only values for equal numbers.
 Brackets: 95% intervals. Those of MMD, COV, 1-NNA and diversity come from the spread over random halves of both sets (no
-shape is drawn twice, because its copy would be its nearest neighbour), those of distances to the training set from the
-bootstrap, and those of proportions from Wilson's formula.
+shape is drawn twice, because its copy would be its nearest neighbour), those of distances to the training set from a
+studentised bootstrap, and those of proportions from Wilson's formula.
 Diversity: mean Chamfer distance (not squared) of pairs within a category, and the ratio of generated to references.
 To train: mean Chamfer distance (not squared, 16,384 points) to the nearest training shape, for generated shapes and
 for references; a generated set that is much nearer repeats its training set. generation.csv names that training shape.
@@ -86,6 +92,14 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
         failures={reason: failures.integer(reason) for reason in failures.values},
         unread={id: unread.text(id) for id in unread.values},
     )
+
+
+def definition_of(head: GenerationHead) -> str:
+    """Return what the measures of a card mean."""
+    preset = None if head.preset is None else PRESETS.get(head.preset)
+    if preset is None:
+        return f"{OWN_SETS.format(points=head.points)} {DEFINITION}"
+    return f"{PRESET_SETS.format(name=head.preset, points=head.points, definition=preset.definition)}\n{DEFINITION}"
 
 
 def _group_of(content: Description) -> GroupScores:
@@ -159,7 +173,7 @@ def _markdown_lines(summary: GenerationSummary, head: GenerationHead) -> list[st
     lines = ["# Generated shapes", "", *head.lines(), ""]
     for rows in summary_tables(summary, intervals=True):
         lines += [*markdown_table(rows), ""]
-    lines.append(DEFINITION.format(points=head.points))
+    lines.append(definition_of(head))
     if remarks := summary_remarks(summary):
         lines += ["", *(f"- {line}" for line in remarks)]
     return lines

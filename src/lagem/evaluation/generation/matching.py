@@ -63,6 +63,8 @@ def match_sets(
     read: Callable[[int], JudgedShape],
     id_of: Callable[[int], str],
     seed: int,
+    *,
+    all_references: bool = False,
 ) -> MatchedSets:
     """Draw both sets. The order in which shapes are drawn depends only on the seed and their ids.
 
@@ -72,21 +74,31 @@ def match_sets(
         read: Returns the reference at an index.
         id_of: Returns the id of the reference at an index, without reading it.
         seed: Seed of the draw.
+        all_references: Draw nothing: take all references and as many generated shapes, the first.
 
     Raises:
-        ValueError: If no pair of shapes can be compared.
+        ValueError: If no pair of shapes can be compared, or all references are asked for, and there are fewer
+            generated shapes.
     """
     with_surface = [shape for shape in generated if not shape.reason]
     sets = MatchedSets([], [], [], [], [shape for shape in generated if shape.reason], [], {})
     for group in sorted({shape.category for shape in generated} | set(references)):
         made = [shape for shape in with_surface if shape.category == group]
         drawn: list[JudgedShape] = []
-        for index in sorted(references.get(group, []), key=lambda index: sample_seed(seed, 0, f"draw {id_of(index)}")):
-            if len(drawn) == len(made):
+        candidates = references.get(group, []) if made or not all_references else []
+        if not all_references:
+            candidates = sorted(candidates, key=lambda index: sample_seed(seed, 0, f"draw {id_of(index)}"))
+            made.sort(key=lambda shape: sample_seed(seed, 0, f"draw {shape.id}"))
+        for index in candidates:
+            if len(drawn) == len(made) and not all_references:
                 break
             shape = read(index)
             (sets.unread if shape.reason else drawn).append(shape)
-        made.sort(key=lambda shape: sample_seed(seed, 0, f"draw {shape.id}"))
+        if len(drawn) > len(made):
+            raise ValueError(
+                f"the preset compares all {len(drawn)} references{f' of {group}' if group else ''} with as many "
+                f"generated shapes, but only {len(made)} have a surface; generate more."
+            )
         sets.references.extend(replace(shape, compared=True) for shape in drawn)
         sets.generated.extend(replace(shape, compared=True) for shape in made[: len(drawn)])
         sets.more.extend(made[len(drawn) :])

@@ -4,15 +4,24 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.evaluation.card_head import GenerationHead
 from lagem.evaluation.generation.card import print_generation_summary, write_generation_card
 from lagem.evaluation.generation.matching import MatchedSets, indices_by_group, match_sets
-from lagem.evaluation.generation.pairs import ChamferDistances, EarthMoversDistances, Matrix, pair_distances
+from lagem.evaluation.generation.pairs import ChamferDistances, Clouds, EarthMoversDistances, Matrix, pair_distances
+from lagem.evaluation.generation.presets import (
+    PRESETS,
+    ApproximateEarthMoversDistances,
+    Preset,
+    PresetName,
+    grid_occupancy,
+)
 from lagem.evaluation.generation.samples import Sample, samples_of
 from lagem.evaluation.generation.sets import ComparedSets, SetDistances
 from lagem.evaluation.generation.shapes import JudgedShape, ShapeReader
@@ -36,6 +45,7 @@ def evaluate_generation(
     emd_points: int = 0,
     workers: int = 1,
     seed: int = 0,
+    preset: PresetName | None = None,
     references_name: str | None = None,
     training_name: str | None = None,
 ) -> GenerationSummary:
@@ -51,6 +61,8 @@ def evaluate_generation(
         emd_points: Number of points per shape for the earth mover's distance, at most `points`; 0 to skip it.
         workers: Number of threads.
         seed: Seed of all draws: of shapes, of points, and of the halves from which intervals are computed.
+        preset: Compare as the script of LION or OctFusion does; see `lagem.evaluation.generation.presets`. All
+            references of the split are compared with as many generated shapes, the first.
         references_name: What the card calls the references.
         training_name: What the card calls the training set.
     """
@@ -60,6 +72,12 @@ def evaluate_generation(
             f"but {points} points, {workers} workers, seed {seed} and {emd_points} EMD points were given."
         )
     check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
+    rules = None if preset is None else PRESETS[preset]
+    if rules is not None and (points != rules.points or emd_points not in (0, rules.points)):
+        raise ValueError(
+            f"--preset {preset} compares {rules.points} points per shape, and also measures the EMD with as many or "
+            f"not at all, but --points {points} and --emd-points {emd_points} were given; change these options."
+        )
     samples = samples_of(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
     if training is not None and split == TRAINING and TRAINING in references.splits:
@@ -69,14 +87,18 @@ def evaluate_generation(
     output.mkdir(parents=True, exist_ok=True)
     journals = {name: output / f".{name}.jsonl" for name in ("nearest_train", "chamfer", "emd")}
     with kept_on_stop(lambda: "the distances so far are kept; the same command resumes."):
-        sets = _read_sets(samples, references, indices, training, journals["nearest_train"], points=points, seed=seed)
+        sets = _read_sets(
+            samples, references, indices, training, journals["nearest_train"], points=points, seed=seed, rules=rules
+        )
         ordered = [*sets.references, *sets.generated, *sets.more]
         n = len(sets.groups)
-        matrices = _distances(ordered, n, journals, points=points, emd_points=emd_points, workers=workers)
+        matrices = _distances(ordered, n, journals, points=points, emd_points=emd_points, workers=workers, rules=rules)
     plain, squared = matrices.pop("chamfer")
     published = {"chamfer": _set_distances(squared, n)}
-    published |= {name: _set_distances(emd, n) for name, (emd,) in matrices.items()}
-    compared = ComparedSets(np.array(sets.groups), _set_distances(plain, n), published)
+    # the second of two matrices of one name holds the distances in the other direction
+    published |= {name: _set_distances(np.tril(emd[0]) + np.triu(emd[-1]), n) for name, emd in matrices.items()}
+    histograms = _histograms(sets) if rules is not None and rules.jsd else None
+    compared = ComparedSets(np.array(sets.groups), _set_distances(plain, n), published, histograms)
     shapes = [*_recognised(ordered, plain, n), *sets.failed, *sets.unread]
     shapes.sort(key=lambda shape: (shape.set, shape.id))
     summary = summarise_generation(shapes, compared, sets.left_out, seed)
@@ -90,6 +112,7 @@ def evaluate_generation(
         samples=len(samples),
         compared=n,
         seed=seed,
+        preset=preset,
     )
     write_generation_card(output, shapes, summary, head)
     for path in journals.values():
@@ -107,27 +130,43 @@ def _read_sets(
     *,
     points: int,
     seed: int,
+    rules: Preset | None,
 ) -> MatchedSets:
     with long_progress() as progress:
         search, journal = None, None
         if training is not None:
             search = TrainingSearch(*_training_shapes(training, seed), progress)
             journal = Journal(journal_path, hashlib.sha256(search.descriptors.tobytes()).hexdigest())
-        reader = ShapeReader(points=points, seed=seed, search=search, journal=journal)
+        framed = None if rules is None else rules.framed
+        reader = ShapeReader(points=points, seed=seed, search=search, journal=journal, framed=framed)
         task = progress.add_task("reading generated shapes", total=len(samples))
         generated = []
         for sample in samples:
             generated.append(reader.generated(sample))
             progress.advance(task)
         with_surface = Counter(shape.category for shape in generated if not shape.reason)
-        needed = sum(min(len(found), with_surface[group]) for group, found in indices.items())
+        needed = sum(
+            len(found) if rules is not None and with_surface[group] else min(len(found), with_surface[group])
+            for group, found in indices.items()
+        )
         task = progress.add_task("reading references", total=needed)
 
         def read(index: int) -> JudgedShape:
             progress.advance(task)
             return reader.reference(references, index)
 
-        return match_sets(generated, indices, read, lambda index: references.ids[index], seed)
+        return match_sets(
+            generated, indices, read, lambda index: references.ids[index], seed, all_references=rules is not None
+        )
+
+
+def _histograms(sets: MatchedSets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the counts of the points of the compared shapes over LION's grid, generated shapes first."""
+    generated, references = (
+        np.stack([grid_occupancy(shape.points) for shape in shapes if shape.points is not None])
+        for shapes in (sets.generated, sets.references)
+    )
+    return generated, references
 
 
 def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Callable[[int, int], Points]]:
@@ -149,7 +188,14 @@ def _training_shapes(training: SurfaceSource, seed: int) -> tuple[list[str], Cal
 
 
 def _distances(
-    shapes: Sequence[JudgedShape], n: int, journals: dict[str, Path], *, points: int, emd_points: int, workers: int
+    shapes: Sequence[JudgedShape],
+    n: int,
+    journals: dict[str, Path],
+    *,
+    points: int,
+    emd_points: int,
+    workers: int,
+    rules: Preset | None,
 ) -> dict[str, list[Matrix]]:
     """Return the distances by name: Chamfer distances and, if they are measured, earth mover's distances.
 
@@ -157,15 +203,21 @@ def _distances(
     are compared with the references, by Chamfer distance only.
     """
     clouds = [shape.points for shape in shapes if shape.points is not None]
+    emd_of: Callable[[Clouds], Callable[[int, int], tuple[float, ...]]] = EarthMoversDistances
+    if rules is not None:
+        emd_of = partial(ApproximateEarthMoversDistances, references=n, squared=rules.squared_emd)
     found = {}
     for name, measure_of, size, reach in (
         ("chamfer", ChamferDistances, points, [*range(2 * n), *[n] * (len(shapes) - 2 * n)]),
-        ("emd", EarthMoversDistances, emd_points, [*range(2 * n)]),
+        ("emd", emd_of, emd_points, [*range(2 * n)]),
     ):
         if size:
             few = [cloud[:size] for cloud in clouds[: len(reach)]]
             digest = hashlib.sha256(np.stack(few).tobytes()).hexdigest()
-            journal = Journal(journals[name], {"points": digest, "reach": reach})
+            kind = {"points": digest, "reach": reach}
+            if name == "emd" and rules is not None:
+                kind["measure"] = f"approximate, {'squared' if rules.squared_emd else 'not squared'}"
+            journal = Journal(journals[name], kind)
             title = f"{name} distances"
             found[name] = pair_distances(measure_of(few), reach, journal=journal, workers=workers, title=title)
     return found

@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.evaluation.generation.pairs import Matrix
+from lagem.evaluation.generation.presets import jensen_shannon
 from lagem.evaluation.means import INTERVAL, Mean
 from lagem.randomness import sample_generator
 
 HALVES = 1_000
-PROPORTIONS = ("coverage", "one_nna")  # measures that are at most 1
+PROPORTIONS = ("coverage", "one_nna", "jsd")  # measures that are at most 1
 
 Indices = NDArray[np.int64]
 Measures = dict[str, float]
@@ -39,6 +40,8 @@ Measures = dict[str, float]
 @dataclass(frozen=True)
 class SetDistances:
     """Values of one kind of distance between all pairs of G generated shapes and R references.
+
+    If a distance depends on the order of two shapes of one set, row i holds the distances to shape i.
 
     generated: (G, G), between generated shapes.
     across: (G, R), between generated shapes and references.
@@ -107,23 +110,30 @@ class ComparedSets:
     groups: (n,) group of each generated shape, and also of the reference with the same index.
     plain: Chamfer distances, not squared, from which the diversity is computed.
     published: by name, the distances from which MMD, COV and 1-NNA are computed.
+    histograms: (n, C) counts of the points of generated shapes and of references in C cells, from which the JSD is
+        computed; None if it is not measured.
     """
 
     groups: NDArray[np.str_]
     plain: SetDistances
     published: dict[str, SetDistances]
+    histograms: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def of_group(self, group: str) -> "ComparedSets":
         """Return both sets reduced to the shapes of one group."""
         indices = np.flatnonzero(self.groups == group)
         published = {name: distances.chosen(indices, indices) for name, distances in self.published.items()}
-        return ComparedSets(self.groups[indices], self.plain.chosen(indices, indices), published)
+        histograms = self.histograms and (self.histograms[0][indices], self.histograms[1][indices])
+        return ComparedSets(self.groups[indices], self.plain.chosen(indices, indices), published, histograms)
 
     def measures(self, generated: Indices, references: Indices) -> Measures:
         """Return all measures of the shapes with these indices."""
         found: Measures = {}
         for name, distances in self.published.items():
             found |= published_measures(distances.chosen(generated, references), name)
+        if self.histograms is not None:
+            of_both = (counts[shapes] for counts, shapes in zip(self.histograms, (generated, references), strict=True))
+            found["jsd"] = jensen_shannon(*(counts.sum(axis=0) for counts in of_both))
         plain = self.plain.chosen(generated, references)
         of_generated = diversity(plain.generated, self.groups[generated])
         of_references = diversity(plain.references, self.groups[references])

@@ -1,6 +1,7 @@
 """Read generated meshes and references as point clouds, with what is known about each shape.
 
-All points are in the unit-sphere frame. Generated meshes are already in this frame and are not normalised again.
+Points are in the unit-sphere frame, unless a preset compares shapes in another one. Generated meshes are already in the
+unit-sphere frame and are not normalised again.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lagem.evaluation.generation.samples import Sample
 from lagem.evaluation.neighbours import Neighbour, TrainingSearch
@@ -35,7 +37,7 @@ class JudgedShape:
     recognised_as: category of the nearest compared reference other than the shape itself.
     nearest_reference, nearest_reference_distance: id and distance of that reference.
     nearest_train, nearest_train_distance: id and distance of the nearest training shape.
-    points: (P, 3) points of the surface.
+    points: (P, 3) points of the surface, in the frame in which shapes are compared.
     """
 
     set: Literal["generated", "reference"]
@@ -49,7 +51,7 @@ class JudgedShape:
     nearest_reference_distance: float | None = None
     nearest_train: str | None = None
     nearest_train_distance: float | None = None
-    points: Points | None = None
+    points: NDArray[np.floating] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return all fields except the points."""
@@ -66,10 +68,19 @@ class ShapeReader:
         seed: Seed of the draws, which are also keyed by a shape's set and id.
         search: Finds the nearest training shapes; None for no search.
         journal: Stores the results of the search, by a digest of the points for which it was made; None for no search.
+        framed: Maps the points of a shape into the frame in which shapes are compared; None for the unit sphere.
     """
 
-    def __init__(self, *, points: int, seed: int, search: TrainingSearch | None, journal: Journal | None) -> None:
-        self._points, self._seed, self._search, self._journal = points, seed, search, journal
+    def __init__(
+        self,
+        *,
+        points: int,
+        seed: int,
+        search: TrainingSearch | None,
+        journal: Journal | None,
+        framed: Callable[[Points], NDArray[np.float64]] | None = None,
+    ) -> None:
+        self._points, self._seed, self._search, self._journal, self._framed = points, seed, search, journal, framed
 
     def generated(self, sample: Sample) -> JudgedShape:
         """Read a sample; the result has no points if the sample has no surface."""
@@ -93,7 +104,8 @@ class ShapeReader:
 
     def _with_points(self, shape: JudgedShape, draw: Draw) -> JudgedShape:
         key = f"{shape.set}/{shape.id}"
-        shape = replace(shape, points=draw(self._points, sample_generator(self._seed, 0, key)))
+        points = draw(self._points, sample_generator(self._seed, 0, key))
+        shape = replace(shape, points=points if self._framed is None else self._framed(points))
         if self._search is None or self._journal is None:
             return shape
         many = draw(COMPARED_POINTS, sample_generator(self._seed, 0, f"{key}/train"))

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagem.evaluation.card_head import ReconstructionHead
+from lagem.evaluation.reconstruction import vecset
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.report import write_report
@@ -18,8 +19,9 @@ the result. F-score: harmonic mean of the two fractions of points, of truth and 
 surface is below the threshold. IoU: over queries uniform in the ball of radius √3 (unbiased), and over the near queries
 as stored; – if the truth is an input mesh.
 Normals: mean |cosine| between the normals of nearest points. Floor: Chamfer distance of two samplings of one surface.
-Unit-sphere frame: not comparable with values from a box frame. Brackets: 95% bootstrap interval. A shape without a
-surface counts as 0 in F-score and normals and is left out of the mean Chamfer distance."""
+Brackets: 95% interval for new shapes, by a studentised bootstrap. A shape without a surface counts as 0 in F-score and
+normals and is left out of the mean Chamfer distance."""
+FRAME = "Unit-sphere frame: not comparable with values from a box frame."
 GRID = "Marching cubes on {resolution} cells a side."
 RETRIEVED = """\
 Retrieved shapes have no IoU. They have only the points that are stored, so their floor is higher than that of a mesh.
@@ -95,7 +97,7 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
 
 def definition_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
     """Return what the columns of the table mean."""
-    lines = [DEFINITION.format(points=head.points)]
+    lines = [DEFINITION.format(points=head.points), FRAME if head.preset is None else vecset.DEFINITION]
     lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
     return [*lines, NEAREST] if summary.nearest else lines
 

@@ -13,7 +13,7 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import MEASURES, nearest_tenth
 
 # Scores are comparable only if these fields agree. Paths of the data may differ if their indexes are the same.
-COMPARED_FIELDS = ("truth", "index_sha256", "split", "points", "resolution", "seed")
+COMPARED_FIELDS = ("preset", "truth", "index_sha256", "split", "points", "resolution", "seed")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _check_comparable(first: Card, other: Card) -> None:
     by_path = first.head.index_sha256 is None and other.head.index_sha256 is None
     for name in (*COMPARED_FIELDS, *(("data",) if by_path else ())):
         one, two = getattr(first.head, name), getattr(other.head, name)
-        if one is not None and two is not None and one != two:
+        if one != two and (name == "preset" or None not in (one, two)):
             raise ValueError(
                 f"{first.folder} and {other.folder} cannot be compared: {ReconstructionHead.key_of(name)} is {one!r} "
                 f"in the first and {two!r} in the second; evaluate both with the same settings."

@@ -11,6 +11,7 @@ from torch import Tensor
 from lagem.device import named_device
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.neighbours import Neighbours
+from lagem.evaluation.reconstruction import vecset
 from lagem.evaluation.reconstruction.score import ShapeScore, score_points, score_shape
 from lagem.evaluation.reconstruction.truth import Truth
 from lagem.geometry.metrics import sampling_floor
@@ -62,6 +63,8 @@ class AutoencoderMethod:
         device: Device of the network.
         seed: Seed of the draws of points on the result's surface, and of samples of the posterior.
         posterior: Which latents of KL levels are decoded: the mean of the posterior, or a sample of it.
+        preset: Score as the script of 3DShape2VecSet does, with its numbers of points and resolution; KL levels decode
+            a sample.
 
     Raises:
         ValueError: If a sample is asked for, and there is no KL level.
@@ -77,9 +80,14 @@ class AutoencoderMethod:
         device: str,
         seed: int,
         posterior: Posterior = "mean",
+        preset: Literal["vecset"] | None = None,
     ) -> None:
         file = autoencoder_file(weights)
+        if preset is not None:
+            vecset.check_settings(points, resolution)
+            num_surface_points = num_surface_points or vecset.INPUT_POINTS
         self._codec = ShapeCodec(*load_autoencoder(weights)).to(named_device(device))
+        self._preset = preset
         self._points, self._resolution, self._seed, self._posterior = points, resolution, seed, posterior
         self._change: ChangeLatents | None = None
         has_kl = self._codec.spec.has_kl_levels
@@ -87,6 +95,8 @@ class AutoencoderMethod:
             raise ValueError(
                 f"--posterior sample: {weights} has no KL level, so there is nothing to sample; leave the option out."
             )
+        if preset is not None and has_kl:
+            self._posterior = posterior = "sample"
         self.num_surface_points = num_surface_points or self._codec.spec.num_surface_points
         self.head = ReconstructionHead(
             weights=str(file),
@@ -94,6 +104,7 @@ class AutoencoderMethod:
             surface_points_given=self.num_surface_points,
             kl_levels=KL_LEVELS[posterior] if has_kl else None,
             resolution=resolution,
+            preset=preset,
         )
 
     @property
@@ -109,7 +120,10 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def score(self, truth: Truth) -> ShapeScore:
-        """Score the field that the network decodes, by `score_shape`."""
+        """Score the field that the network decodes, by `score_shape` or as the preset says."""
+        if self._preset is not None:
+            truth = vecset.with_drawn_input(truth, self.num_surface_points, self._seed)
+            return vecset.score_as_vecset(truth, self._field(truth), seed=self._seed, device=self._codec.device)
         return score_shape(
             truth,
             self._field(truth),
@@ -121,7 +135,9 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """Return a picture of the mesh that is scored."""
+        """Return a picture of the mesh that is scored, in the unit-sphere frame."""
+        if self._preset is not None:
+            truth = vecset.with_drawn_input(truth, self.num_surface_points, self._seed)
         mesh = surface_or_none(
             self._field(truth), resolution=self._resolution, seeds=truth.surface_points, device=self._codec.device
         )

@@ -42,6 +42,7 @@ def evaluate(
     seed: int = 0,
     up: Literal["y", "z"] = "z",
     part: Part | None = None,
+    preset: Literal["vecset"] | None = None,
 ) -> Summary | None:
     """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
@@ -61,6 +62,7 @@ def evaluate(
         up: The axis that points up in the picture.
         part: Score only this part of the shapes, and write no card. Parts may run at the same time, on several
             machines. A call without a part then scores what is missing and writes the card.
+        preset: Score as the script of 3DShape2VecSet does; see `lagem.evaluation.reconstruction.vecset`.
 
     Returns:
         The means of the scores, with intervals; None for a part.
@@ -75,7 +77,10 @@ def evaluate(
             device=device,
             seed=seed,
             posterior=posterior,
+            preset=preset,
         )
+    elif preset is not None:
+        raise ValueError(f"--preset {preset}: the script scores networks, not retrieval; leave the option out.")
     elif posterior == "sample":
         raise ValueError("--posterior sample: retrieval has no latents to sample; leave the option out.")
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lagem.evaluation.reconstruction.truth import LabelledQueries, Truth
 from lagem.geometry.metrics import chamfer_of, fscore_of, iou, nearest_points, sampling_floor
 from lagem.geometry.sampling import sample_surface
-from lagem.geometry.surface import EmptySurfaceError, extract_surface
+from lagem.geometry.surface import EmptySurfaceError, ExtractionMethod, extract_surface
 from lagem.randomness import sample_generator
 
 
@@ -55,6 +55,8 @@ def score_shape(
     points: int,
     seed: int,
     device: torch.device,
+    method: ExtractionMethod = "coarse_to_fine",
+    zero_is_inside: bool = False,
 ) -> ShapeScore:
     """Score a decoded field against the truth.
 
@@ -65,10 +67,16 @@ def score_shape(
         points: Number of points drawn on the result's surface (published: 100,000).
         seed: Seed of that draw, keyed by the id.
         device: Device of the field.
+        method: How the surface is extracted.
+        zero_is_inside: Whether the IoU counts a logit of exactly 0 as inside.
     """
-    volume_iou, near_iou = (_iou(queries, query_logits, device) for queries in (truth.volume, truth.near))
+    volume_iou, near_iou = (
+        _iou(queries, query_logits, device, zero_is_inside) for queries in (truth.volume, truth.near)
+    )
     try:
-        mesh = extract_surface(query_logits, resolution=resolution, seeds=truth.surface_points, device=device)
+        mesh = extract_surface(
+            query_logits, resolution=resolution, method=method, seeds=truth.surface_points, device=device
+        )
     except EmptySurfaceError as error:
         return ShapeScore(id=truth.id, category=truth.category, iou=volume_iou, iou_near=near_iou, reason=str(error))
     predicted, normals = sample_surface(mesh, points, sample_generator(seed, 0, truth.id))
@@ -106,9 +114,13 @@ def score_points(
 
 @torch.no_grad()
 def _iou(
-    queries: LabelledQueries | None, query_logits: Callable[[Tensor], Tensor], device: torch.device
+    queries: LabelledQueries | None,
+    query_logits: Callable[[Tensor], Tensor],
+    device: torch.device,
+    zero_is_inside: bool,
 ) -> float | None:
     if queries is None:
         return None
-    predicted: NDArray[np.bool_] = (query_logits(torch.from_numpy(queries.points).to(device)) > 0).cpu().numpy()
+    logits = query_logits(torch.from_numpy(queries.points).to(device))
+    predicted: NDArray[np.bool_] = (logits >= 0 if zero_is_inside else logits > 0).cpu().numpy()
     return iou(predicted, queries.occupancy, queries.weight)

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from lagem.evaluation.card_head import ReconstructionHead
+from lagem.evaluation.reconstruction import vecset
 from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.methods import KL_LEVELS, NO_WEIGHTS
@@ -26,14 +28,18 @@ def evaluation_status(
     points: int = 100_000,
     resolution: int = 128,
     seed: int = 0,
+    preset: Literal["vecset"] | None = None,
 ) -> str:
     """Return the status as one line; only scores with the given settings count.
 
     The status comes from the card and the journals. A running evaluation is not disturbed. The arguments are those of
     `evaluate`; if `num_surface_points` is None, scores with any number of input points count.
     """
+    if preset is not None:
+        vecset.check_settings(points, resolution)
+        num_surface_points = num_surface_points or vecset.INPUT_POINTS
     shapes = EvaluationSet(data, split=split, points=points, seed=seed)
-    wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed))
+    wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed, preset=preset))
     if weights is None:
         wanted = replace(wanted, weights=NO_WEIGHTS)
     else:
@@ -69,7 +75,9 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
 
 
 def _agrees(wanted: ReconstructionHead, found: ReconstructionHead) -> bool:
-    """Return whether scores with the head `found` are wanted; scores of sampled posteriors are only if named."""
+    """Return whether scores with the head `found` are wanted; those of a preset or a sample only if named."""
+    if wanted.preset is not None or found.preset is not None:
+        return wanted.preset == found.preset and wanted.agrees_with(found)
     is_sample = [head.kl_levels == KL_LEVELS["sample"] for head in (wanted, found)]
     return wanted.agrees_with(found) and is_sample[0] == is_sample[1]
 
