@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lagem.evaluation.means import Mean, mean_over_seeds
+from lagem.evaluation.means import Mean
+from lagem.evaluation.reconstruction import trainings
 from lagem.evaluation.reconstruction.card import read_card
+from lagem.evaluation.reconstruction.trainings import Values, mean_of_known
 from lagem.evaluation.report import write_report
 from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table
 
@@ -22,7 +23,6 @@ Brackets: 95% interval for new shapes and new training seeds: a studentised boot
 t-interval over seeds; with one seed, over shapes alone. Differences are paired by shape and seed. A shape that has no
 surface on a side, with any seed, counts as 0 in F-score and normals, and is left out of the Chamfer distance."""
 
-Values = dict[str, NDArray[np.float64]]  # by measure, (S, N); NaN if undefined
 Means = dict[str, Mean | None]
 
 
@@ -32,21 +32,19 @@ def values_of(cards: Sequence[Path]) -> Values:
     Raises:
         ValueError: If a card is missing, damaged, or of other shapes than the first.
     """
-    scores = [read_card(card).scores for card in cards]
-    ids = sorted(scores[0])
-    for card, of_seed in zip(cards, scores, strict=True):
-        if sorted(of_seed) != ids:
-            raise ValueError(f"{card}: holds other shapes than {cards[0]}; remove the folder and run this again.")
-    return {
-        measure: np.array([[getattr(of_seed[id], measure) for id in ids] for of_seed in scores], dtype=np.float64)
-        for measure in MEASURES
-    }
+    read = [read_card(card) for card in cards]
+    ids = sorted(read[0].scores)
+    for card in read:
+        if sorted(card.scores) != ids:
+            raise ValueError(
+                f"{card.folder}: holds other shapes than {cards[0]}; remove the folder and run this again."
+            )
+    return trainings.values_of(read, ids, MEASURES)
 
 
 def means_of(values: Values) -> Means:
     """Return the mean of each measure over the shapes that have a value with every seed; None if none has."""
-    known = {measure: of[:, ~np.isnan(of).any(axis=0)] for measure, of in values.items()}
-    return {measure: mean_over_seeds(of, 0) if of.size else None for measure, of in known.items()}
+    return {measure: mean_of_known(of, 0) for measure, of in values.items()}
 
 
 def differences(first: Values, second: Values) -> Means:

@@ -6,8 +6,8 @@ A side is a recipe: the published one, or one with changes. Every side trains wi
 a separate process each time. The learning rate falls as a cosine over that time. The trained network then answers the
 queries of the validation shapes, also with each level replaced by noise. With `--reconstruct` (minutes per run), it
 reconstructs the shapes instead. The table shows the means of each side and their differences from `published`, or from
-the side given by `--against`. Differences are paired by shape after averaging over the seeds, and have 95% bootstrap
-intervals. The last column has the differences for each seed. The results of finished runs are stored in the output
+the side given by `--against`. Differences are paired by shape and seed, and have 95% intervals for new shapes and
+new seeds. The last column has the differences for each seed. The results of finished runs are stored in the output
 folder and not computed again, so use one output folder for each data folder. To compare LaGeM with VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from recipe_samples import RecipeData
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from lagem.evaluation.means import mean_of
 from lagem.evaluation.reconstruction.score import score_shape
+from lagem.evaluation.reconstruction.trainings import mean_of_known
 from lagem.evaluation.reconstruction.truth import UnreadableShape, truths_of_prepared
 from lagem.geometry.metrics import iou
 from lagem.modules.autoencoder import AutoencoderModule
@@ -109,13 +109,11 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
         cells = [side, str(len(by_seed))]
         for name in measures:
             own, base = _values(by_seed, name), _values(results[against], name)
-            differences = [of_shape[~np.isnan(of_shape)] for of_shape in (own - base).T]
-            change = np.array([each.mean() for each in differences if len(each)])
+            mean = mean_of_known(own - base, 0)
             cells.append("–" if np.isnan(own).all() else f"{np.nanmean(own):.4f}")
-            if side == against or not len(change):
+            if side == against or mean is None:
                 cells.append("–")
             else:
-                mean = mean_of(change, 0)
                 cells.append(f"{mean.value:+.4f} [{mean.low:+.4f}, {mean.high:+.4f}]")
         first = next(iter(measures))
         by_seed_alone = np.nanmean(_values(by_seed, first) - _values(results[against], first), axis=1)

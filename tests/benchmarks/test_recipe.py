@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import scipy.stats
+
 from lagem.levels import LevelSpec
 from lagem.modules.autoencoder import AutoencoderModule
 
@@ -18,12 +20,14 @@ def rows(shift: float, *, levels: int = 3) -> list[dict]:
     return [{"near_loss": shape + shift} | ({"noise_2": shift} if levels > 1 else {}) for shape in range(5)]
 
 
-def test_a_difference_is_the_mean_over_seeds_of_the_same_shapes():
+def test_a_difference_is_the_mean_over_seeds_of_the_same_shapes_with_an_interval_for_new_seeds():
     results = {"base": {0: rows(0.0), 1: rows(0.0)}, "other": {0: rows(0.1), 1: rows(0.3)}}
     head, base, other = table(results, "base", MEASURES)
     assert head[:4] == ["", "seeds", "near loss", "difference"]
     assert base[:4] == ["base", "2", "2.0000", "–"]
-    assert other[2:6] == ["2.2000", "+0.2000 [+0.2000, +0.2000]", "0.2000", "+0.2000 [+0.2000, +0.2000]"]
+    low, high = scipy.stats.t(1, 0.2, scipy.stats.sem([0.1, 0.3])).interval(0.95)
+    difference = f"+0.2000 [{low:+.4f}, {high:+.4f}]"
+    assert other[2:6] == ["2.2000", difference, "0.2000", difference]
     assert other[6] == "+0.1000 +0.3000"
 
 

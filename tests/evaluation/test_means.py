@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from lagem.evaluation.means import mean_over_seeds
+from lagem.evaluation.means import mean_of, mean_over_seeds
 
 SHAPES, TRAININGS, TRIES = 60, 3, 100
 
@@ -54,10 +55,19 @@ def test_an_interval_reaches_farther_towards_the_long_tail():
     assert mean.high - mean.value > 1.2 * (mean.value - mean.low)
 
 
-def test_few_shapes_have_a_finite_interval():
-    """With three shapes, a ninth of the resamplings draw one shape alone, which varies by rounding at most."""
-    mean = mean_over_seeds(np.array([[0.1, 0.2, 0.7]]), 0)
-    assert mean.value - 20 < mean.low < mean.value < mean.high < mean.value + 20
+@pytest.mark.parametrize("values", [[0.1, 0.2, 0.7], [*[1.0] * 9, 0.2]])
+def test_few_shapes_and_shapes_of_which_most_are_equal_have_the_interval_of_student(values):
+    """Many resamplings draw equal values alone, which do not vary."""
+    mean, expected = (
+        mean_of(np.array(values), 0),
+        scipy.stats.t(len(values) - 1, np.mean(values), scipy.stats.sem(values)),
+    )
+    assert (mean.low, mean.high) == pytest.approx(expected.interval(0.95))
+
+
+def test_an_interval_ends_at_the_limits():
+    mean = mean_of(np.array([0.9, 1.0, 0.2]), 0, limits=(0, 1))
+    assert (mean.low, mean.high) == (0, 1)
 
 
 def test_one_shape_and_one_training_have_no_interval():

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from lagem.cli import main
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.card import write_card
 from lagem.evaluation.reconstruction.comparison import compare
+from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import summarise
 
@@ -120,10 +122,42 @@ def test_every_other_evaluation_is_compared_with_the_first_and_written(tmp_path,
     assert "| F@0.02 ×100 | 3 | 0 | 10.00 | 40.00 | +30.00 [+30.00, +30.00] |" in text
 
 
+def test_several_trainings_are_paired_and_widen_the_interval_by_how_much_they_differ(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    hardness = rng.uniform(0.3, 0.6, size=50)
+    gains = (0.1, 0.2, 0.0)
+    for number, gain in enumerate(gains):
+        card(tmp_path / "first" / str(number), made(hardness))
+        card(tmp_path / "second" / str(number), made(hardness + gain), weights="b.ckpt")
+    (found,) = compare([tmp_path / "first", tmp_path / "second"])
+    difference = found.over_shapes["fscore_020"].difference
+    assert found.trainings == 3 and difference.value == pytest.approx(0.1) and difference.count == 50
+    half = scipy.stats.t.ppf(0.975, 2) * np.std(gains, ddof=1) / np.sqrt(3)
+    assert (difference.low, difference.high) == pytest.approx((0.1 - half, 0.1 + half))
+    main(["compare", str(tmp_path / "first"), str(tmp_path / "second")])
+    assert "3 trainings, 50 shapes in both" in " ".join(capsys.readouterr().out.split())
+
+
+def test_sides_with_different_numbers_of_trainings_are_refused_unless_one_is_not_trained(tmp_path):
+    for number in range(2):
+        card(tmp_path / "first" / str(number), made([0.5] * 3))
+    with pytest.raises(ValueError, match="has 2 trainings and .* has 1; compare equally many"):
+        compare([tmp_path / "first", card(tmp_path / "one", made([0.5] * 3))])
+    (found,) = compare([tmp_path / "first", card(tmp_path / "retrieval", made([0.7] * 3), weights=NO_WEIGHTS)])
+    assert found.over_shapes["fscore_020"].difference.value == pytest.approx(0.2) and found.trainings == 2
+
+
+def test_trainings_evaluated_with_other_settings_are_refused(tmp_path):
+    card(tmp_path / "first" / "0", made([0.5]))
+    card(tmp_path / "first" / "1", made([0.5]), resolution=32)
+    with pytest.raises(ValueError, match="resolution is 64 in the first and 32 in the second"):
+        compare([tmp_path / "first", tmp_path / "first"])
+
+
 def test_a_folder_without_a_card_and_a_damaged_card_are_one_line(tmp_path):
     first = card(tmp_path / "a", made([0.5]))
     with pytest.raises(ValueError, match="has no card.json; write it with `lagem evaluate"):
-        compare([first, tmp_path])
+        compare([first, tmp_path / "none"])
     (first / "card.json").write_text('{"scores": [{"id": "x"}]}')
     with pytest.raises(ValueError, match=r"card.json: scores\[0\].category is missing, but must be a text"):
         compare([first, first])

@@ -76,7 +76,7 @@ def test_means_over_shapes_and_over_categories_differ_as_they_should():
 
 
 def test_the_interval_is_that_of_the_mean():
-    values = np.random.default_rng(0).normal(size=400)
+    values = np.random.default_rng(0).normal(0.5, 0.1, size=400)
     summary = summarise([ShapeScore(id=str(n), category="c", fscore_020=value) for n, value in enumerate(values)])
     mean = summary.over_shapes["fscore_020"]
     assert mean.low < mean.value < mean.high

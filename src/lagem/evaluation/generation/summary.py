@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from lagem.evaluation.generation.sets import ComparedSets
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import ShareOfSamples, share_of
@@ -78,7 +80,7 @@ def _group_scores(shapes: Sequence[JudgedShape], sets: ComparedSets, known: set[
     references = [shape for shape in shapes if shape.set == "reference" and shape.compared]
     means = sets.measures_with_intervals(seed)
     for name, group in (("generated", samples), ("references", references)):
-        novelty = mean_of_defined((shape.nearest_train_distance for shape in group), seed)
+        novelty = mean_of_defined((shape.nearest_train_distance for shape in group), seed, limits=(0, np.inf))
         if novelty is not None:
             means[f"novelty_{name}"] = novelty
     shares = {

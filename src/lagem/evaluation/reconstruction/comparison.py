@@ -1,4 +1,9 @@
-"""Compare evaluations of the same shapes pair by pair, to tell which differences are more than chance."""
+"""Compare evaluations of the same shapes pair by pair, to tell which differences are more than chance.
+
+A side of a comparison is one evaluation, or one for each of several trainings that differ in their seeds.
+
+Letters: S trainings, N shapes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from lagem.evaluation.card_head import ReconstructionHead
-from lagem.evaluation.means import Mean, mean_of
-from lagem.evaluation.reconstruction.card import Card, read_card
+from lagem.evaluation.means import Mean
+from lagem.evaluation.reconstruction.card import Card
+from lagem.evaluation.reconstruction.methods import NO_WEIGHTS
 from lagem.evaluation.reconstruction.score import ShapeScore
-from lagem.evaluation.reconstruction.summary import MEASURES, nearest_tenth
+from lagem.evaluation.reconstruction.summary import LIMITS, nearest_tenth
+from lagem.evaluation.reconstruction.trainings import Values, mean_of_known, read_cards, values_of
 
 # Scores are comparable only if these fields agree. Paths of the data may differ if their indexes are the same.
 COMPARED_FIELDS = ("preset", "truth", "index_sha256", "split", "points", "resolution", "seed")
@@ -18,11 +25,11 @@ COMPARED_FIELDS = ("preset", "truth", "index_sha256", "split", "points", "resolu
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure of two evaluations, over the shapes that have a value in both.
+    """One measure of two sides, over the shapes that have a value in all evaluations.
 
     first, second: means over these shapes.
-    difference: second minus first, with the 95% interval of the paired bootstrap.
-    left_out: number of shapes without a value in one of the two; a result without a surface, for example, has no
+    difference: second minus first, with the 95% interval for new shapes and, if there are several, new trainings.
+    left_out: number of shapes without a value in some evaluation; a result without a surface, for example, has no
         Chamfer distance.
     """
 
@@ -34,17 +41,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two evaluations, compared on their common shapes.
+    """Two sides, compared on their common shapes.
 
-    first, second: folders of the two evaluations.
+    first, second: folders of the two sides.
+    trainings: S, the number of trainings; those of the two sides are paired in the order of their names.
     shapes: number of common shapes.
-    unpaired: number of shapes that only one of the two has.
+    unpaired: number of shapes that some evaluation lacks.
     over_shapes: differences by measure; a measure that no shape has in both evaluations is left out.
     without_nearest: differences by measure without the `nearest_tenth` of the shapes; empty if that is unknown.
     """
 
     first: str
     second: str
+    trainings: int
     shapes: int
     unpaired: int
     over_shapes: dict[str, Difference]
@@ -52,21 +61,22 @@ class Comparison:
 
 
 def compare(folders: Sequence[Path]) -> list[Comparison]:
-    """Compare each later evaluation with the first.
+    """Compare each later side with the first.
 
     Args:
-        folders: At least two folders that `lagem evaluate` wrote.
+        folders: At least two folders that `lagem evaluate` wrote, or that hold one such folder for each training.
 
     Raises:
         ValueError: If fewer than two folders are given, a folder has no card, or two evaluations differ in settings or
-            data, or share no shape.
+            data, or share no shape, or two sides have different numbers of trainings.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two evaluations, but {len(folders)} was given.")
-    first, *others = map(read_card, folders)
-    for other in others:
-        _check_comparable(first, other)
-    return [_compared(first, other) for other in others]
+    sides = [read_cards(folder) for folder in folders]
+    first = sides[0]
+    for card in [card for side in sides for card in side][1:]:
+        _check_comparable(first[0], card)
+    return [_compared(folders[0], first, folder, other) for folder, other in zip(folders[1:], sides[1:], strict=True)]
 
 
 def _check_comparable(first: Card, other: Card) -> None:
@@ -80,39 +90,58 @@ def _check_comparable(first: Card, other: Card) -> None:
             )
 
 
-def _compared(first: Card, second: Card) -> Comparison:
-    common = [id for id in first.scores if id in second.scores]
+def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, second: Sequence[Card]) -> Comparison:
+    trained = [side for side in (first, second) if side[0].head.weights != NO_WEIGHTS]
+    if len({len(side) for side in trained}) > 1:
+        raise ValueError(
+            f"{first_folder} has {len(first)} trainings and {second_folder} has {len(second)}; compare equally many."
+        )
+    cards = [*first, *second]
+    common = [id for id in first[0].scores if all(id in card.scores for card in cards)]
     if not common:
         raise ValueError(
-            f"{first.folder} and {second.folder} have no shape in common; evaluate both on the same shapes."
+            f"{first_folder} and {second_folder} have no shape in common; evaluate both on the same shapes."
         )
-    pairs = [(first.scores[id], second.scores[id]) for id in common]
-    nearest = nearest_tenth([pair[0] for pair in pairs]) or nearest_tenth([pair[1] for pair in pairs])
-    seed = first.head.seed or 0
+    nearest = next(filter(None, (nearest_tenth([card.scores[id] for id in common]) for card in cards)), set())
+    seed = first[0].head.seed or 0
+    others = [id for id in common if id not in nearest]
     return Comparison(
-        first=str(first.folder),
-        second=str(second.folder),
+        first=str(first_folder),
+        second=str(second_folder),
+        trainings=max(len(first), len(second)),
         shapes=len(common),
-        unpaired=len(first.scores.keys() ^ second.scores.keys()),
-        over_shapes=paired_differences(pairs, seed),
-        without_nearest=paired_differences([pair for pair in pairs if pair[0].id not in nearest], seed)
-        if nearest
-        else {},
+        unpaired=len({id for card in cards for id in card.scores} - set(common)),
+        over_shapes=differences(values_of(first, common), values_of(second, common), seed),
+        without_nearest=differences(values_of(first, others), values_of(second, others), seed) if nearest else {},
     )
 
 
 def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int) -> dict[str, Difference]:
     """Return the differences by measure; each pair holds two scores of the same shape."""
+    first, second = (
+        {measure: np.array([[getattr(pair[side], measure) for pair in pairs]], dtype=np.float64) for measure in LIMITS}
+        for side in (0, 1)
+    )
+    return differences(first, second, seed)
+
+
+def differences(first: Values, second: Values, seed: int) -> dict[str, Difference]:
+    """Return the differences by measure, second minus first, paired by training and shape.
+
+    A measure that no shape has in all evaluations is left out. If a side has one row, it is compared with each row of
+    the other.
+    """
     found = {}
-    for measure in MEASURES:
-        # None becomes nan
-        values = np.array([[getattr(score, measure) for score in pair] for pair in pairs], dtype=np.float64)
-        known = values[~np.isnan(values).any(axis=1)] if len(values) else values
-        if len(known):
+    for measure, values in first.items():
+        one, two = np.broadcast_arrays(values, second[measure])
+        most = LIMITS[measure][1]
+        mean = mean_of_known(two - one, seed, limits=(-most, most))
+        if mean is not None:
+            known = ~np.isnan(two - one).any(axis=0)
             found[measure] = Difference(
-                first=float(known[:, 0].mean()),
-                second=float(known[:, 1].mean()),
-                difference=mean_of(known[:, 1] - known[:, 0], seed),
-                left_out=len(values) - len(known),
+                first=float(one[:, known].mean()),
+                second=float(two[:, known].mean()),
+                difference=mean,
+                left_out=int((~known).sum()),
             )
     return found

@@ -11,9 +11,10 @@ from lagem.evaluation.report import print_plain, write_report
 from lagem.evaluation.tables import TITLES, formatted_mean, formatted_value, markdown_table, terminal_table
 
 DEFINITION = """\
-Difference: second minus first; in brackets the 95% interval of a paired bootstrap over the shapes. A shape without a
-surface counts as 0 in F-score and normals. Left out: shapes without a value in one of the two, such as the Chamfer
-distance of a result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training
+Difference: second minus first, paired by shape and by training; in brackets the 95% interval for new shapes by a
+studentised bootstrap, joined with a t-interval for new trainings if there are several. A shape without a surface counts
+as 0 in F-score and normals. Left out: shapes without a value in some evaluation, such as the Chamfer distance of a
+result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training
 shape; they may be leaks."""
 
 
@@ -70,4 +71,6 @@ def _cells(measure: str, found: Difference) -> list[str]:
 
 def _title(comparison: Comparison) -> str:
     unpaired = f", {comparison.unpaired} in only one" if comparison.unpaired else ""
-    return f"first {comparison.first}, second {comparison.second}: {comparison.shapes} shapes in both{unpaired}"
+    trainings = f"{comparison.trainings} trainings, " if comparison.trainings > 1 else ""
+    counted = f"{trainings}{comparison.shapes} shapes in both{unpaired}"
+    return f"first {comparison.first}, second {comparison.second}: {counted}"

@@ -1,4 +1,4 @@
-"""Means of shape scores over shapes and over categories, with bootstrap intervals."""
+"""Means of shape scores over shapes and over categories, with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,6 +10,7 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 
 NO_MEASURES = ("id", "category", "reason", "nearest_train", "nearest_train_distance")
 MEASURES = tuple(field.name for field in fields(ShapeScore) if field.name not in NO_MEASURES)
+LIMITS = {measure: (0.0, np.inf if measure in ("chamfer", "floor") else 1.0) for measure in MEASURES}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
     for measure in MEASURES:
         values = [means[measure].value for means in by_category.values() if measure in means]
         if values:
-            over_categories[measure] = mean_of(np.array(values), seed)
+            over_categories[measure] = mean_of(np.array(values), seed, limits=LIMITS[measure])
     nearest = nearest_tenth(scores)
     return Summary(
         over_shapes=_means(scores, seed),
@@ -76,5 +77,8 @@ def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
 
 
 def _means(scores: Sequence[ShapeScore], seed: int) -> dict[str, Mean]:
-    means = {measure: mean_of_defined((getattr(score, measure) for score in scores), seed) for measure in MEASURES}
+    means = {
+        measure: mean_of_defined((getattr(score, measure) for score in scores), seed, limits=LIMITS[measure])
+        for measure in MEASURES
+    }
     return {measure: mean for measure, mean in means.items() if mean is not None}
