@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.rays import Rays
 
-# N points
+# N points, F faces
 
 DIRECTIONS = 32  # number of rays from each point; a point is exposed if one of its rays meets nothing
+# (4, 3) barycentric coordinates of the points at which a face is tested: its middle, and near each corner
+TESTED = np.vstack([np.full(3, 1 / 3), 0.85 * np.eye(3) + 0.05])
 LIFT = 1e-4  # distance between the surface and the start of a ray, in unit-sphere units
 
 
@@ -64,3 +66,22 @@ def exposed(
         side = np.where(normals[hidden] @ direction < 0, -LIFT, LIFT)[:, None]
         found[hidden] = rays.first_hits(points[hidden] + side * normals[hidden], direction) < 0
     return found
+
+
+def outer_faces(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Decide which faces can be seen from outside, at four points of each.
+
+    Args:
+        mesh: The mesh, in the unit sphere.
+        rng: Draws the directions of the rays.
+
+    Returns:
+        (F,) bool; True for faces without area, which have no points to see.
+    """
+    normals, areas = mesh.normals_and_areas()
+    outer = areas <= 0
+    tested = np.flatnonzero(~outer)
+    points = np.einsum("tc,fcx->ftx", TESTED, mesh.vertices[mesh.faces[tested]]).reshape(-1, 3)
+    seen = exposed(mesh, points, np.repeat(normals[tested], len(TESTED), axis=0), rng)
+    outer[tested] = seen.reshape(-1, len(TESTED)).any(axis=1)
+    return outer

@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--surface-points says otherwise, a dense grid of 129 nodes a side, a sample of KL levels (default: as the "
         "card says)",
     )
+    add(
+        "--outer",
+        action="store_true",
+        help="leave out faces of raw meshes that cannot be seen from outside, and list them in inner_faces.csv",
+    )
     options.add_surface_points(parser)
     options.add_posterior(parser)
     options.add_points(parser)
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace) -> None:
             resolution=args.resolution,
             seed=args.seed,
             preset=args.preset,
+            outer=args.outer,
         )
         print(status)
         return
@@ -87,4 +93,5 @@ def run(args: argparse.Namespace) -> None:
         up=args.up,
         part=args.part,
         preset=args.preset,
+        outer=args.outer,
     )

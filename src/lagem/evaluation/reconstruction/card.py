@@ -1,6 +1,6 @@
 """The card of an evaluation of reconstructions: scores.csv, card.json, and card.md, which also defines the scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,10 +8,12 @@ from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction import vecset
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
+from lagem.evaluation.reconstruction.truth import InnerFaces
 from lagem.evaluation.report import write_report
 from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
 from lagem.storage.atomic import write_text
 from lagem.storage.checked.description import MOST_BYTES_OF_CARD, read_description
+from lagem.storage.csv_table import write_csv
 
 DEFINITION = """\
 Chamfer: mean distance from truth to result plus mean distance from result to truth, not squared, {points:,} points on
@@ -54,6 +56,16 @@ def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, hea
     write_text(folder / "scores.csv", csv_of_records(records))
     content = {"about": head.to_card(), **asdict(summary), "scores": records}
     write_report(folder, "card", _markdown_lines(summary, head), content)
+
+
+def write_inner_faces(path: Path, inner: Mapping[str, InnerFaces]) -> None:
+    """Write a table of the faces that were left out of each mesh, by id; their indices count from 0."""
+    titles = ["id", "faces", "inner faces", "inner fraction of the area", "indices"]
+    rows = (
+        [id, faces.total, len(faces.inner), f"{faces.area:.6g}", " ".join(map(str, faces.inner.tolist()))]
+        for id, faces in inner.items()
+    )
+    write_csv(path, titles, rows)
 
 
 def read_card(folder: Path) -> Card:

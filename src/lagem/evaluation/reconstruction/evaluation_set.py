@@ -4,11 +4,20 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from lagem.evaluation.card_head import ReconstructionHead
-from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape, truths_of_meshes, truths_of_prepared
+from lagem.evaluation.reconstruction.truth import (
+    InnerFaces,
+    Truth,
+    UnreadableShape,
+    truths_of_meshes,
+    truths_of_prepared,
+)
 from lagem.prepared.shards import Shards
 from lagem.sources.data import data_kind
 from lagem.sources.mesh_files import find_meshes
 from lagem.storage.checked.digest import sha256_of
+
+WHOLE = "input: the meshes' own surface"
+OUTER = f"{WHOLE}, without the faces that cannot be seen from outside, which inner_faces.csv lists"
 
 
 class EvaluationSet:
@@ -17,20 +26,25 @@ class EvaluationSet:
     shards: reader of the prepared folder; None for raw meshes.
     head: head of the card with the fields that describe the shapes.
     ids: ids of the shapes, in order.
+    inner: by id, the faces that were left out of the shapes that were yielded; empty without `outer`.
 
     Args:
         data: A folder of `lagem prepare`, or meshes: a file, a folder or a manifest.
         split: Split of a prepared folder.
         points: R, the number of points drawn on a raw mesh; for prepared shapes the stored points are used instead.
         seed: Seed of the draws.
+        outer: Leave out the faces of raw meshes that cannot be seen from outside.
 
     Raises:
-        ValueError: If there is no shape.
+        ValueError: If there is no shape, or `outer` is given for a prepared folder.
     """
 
-    def __init__(self, data: Path, *, split: str, points: int, seed: int) -> None:
-        self.data, self.split, self._points, self._seed = data, split, points, seed
+    def __init__(self, data: Path, *, split: str, points: int, seed: int, outer: bool = False) -> None:
+        self.data, self.split, self._points, self._seed, self._outer = data, split, points, seed, outer
+        self.inner: dict[str, InnerFaces] = {}
         self.shards = Shards(data) if data_kind(data, accepted=("prepared", "meshes")) == "prepared" else None
+        if self.shards and outer:
+            raise ValueError(f"{data}: is a prepared folder, but --outer needs raw meshes; leave the option out.")
         if self.shards:
             self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
             if not self.ids:
@@ -40,7 +54,7 @@ class EvaluationSet:
             self.head = ReconstructionHead(data=str(data), truth=truth, split=split, index_sha256=index_sha256)
         else:
             self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
-            self.head = ReconstructionHead(data=str(data), truth="input: the meshes' own surface", split="all")
+            self.head = ReconstructionHead(data=str(data), truth=OUTER if outer else WHOLE, split="all")
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | UnreadableShape]:
         """Yield the shapes in order.
@@ -53,10 +67,17 @@ class EvaluationSet:
             return truths_of_prepared(
                 self.data, split=self.split, num_surface_points=num_surface_points, seed=self._seed, only=only
             )
-        return truths_of_meshes(
+        return self._of_meshes(num_surface_points, only)
+
+    def _of_meshes(self, num_surface_points: int, only: Container[str] | None) -> Iterator[Truth | UnreadableShape]:
+        for truth in truths_of_meshes(
             [self.data],
             num_surface_points=num_surface_points,
             num_reference_points=self._points,
             seed=self._seed,
+            outer=self._outer,
             only=only,
-        )
+        ):
+            if isinstance(truth, Truth) and truth.inner is not None:
+                self.inner[truth.id] = truth.inner
+            yield truth

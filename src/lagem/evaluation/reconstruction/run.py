@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.neighbours import Neighbours, find_neighbours
-from lagem.evaluation.reconstruction.card import summary_rows, write_card
+from lagem.evaluation.reconstruction.card import summary_rows, write_card, write_inner_faces
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.examples import draw_examples
 from lagem.evaluation.reconstruction.methods import AutoencoderMethod, Method, RetrievalMethod
@@ -43,6 +43,7 @@ def evaluate(
     up: Literal["y", "z"] = "z",
     part: Part | None = None,
     preset: Literal["vecset"] | None = None,
+    outer: bool = False,
 ) -> Summary | None:
     """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
@@ -63,6 +64,7 @@ def evaluate(
         part: Score only this part of the shapes, and write no card. Parts may run at the same time, on several
             machines. A call without a part then scores what is missing and writes the card.
         preset: Score as the script of 3DShape2VecSet does; see `lagem.evaluation.reconstruction.vecset`.
+        outer: Leave out the faces of raw meshes that cannot be seen from outside, and list them in inner_faces.csv.
 
     Returns:
         The means of the scores, with intervals; None for a part.
@@ -83,7 +85,7 @@ def evaluate(
         raise ValueError(f"--preset {preset}: the script scores networks, not retrieval; leave the option out.")
     elif posterior == "sample":
         raise ValueError("--posterior sample: retrieval has no latents to sample; leave the option out.")
-    shapes = EvaluationSet(data, split=split, points=points, seed=seed)
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer)
     neighbours = Neighbours({}) if part and autoencoder else find_neighbours(shapes.shards, split, output)
     method: Method = autoencoder or RetrievalMethod(shapes.shards, neighbours, points=points)
     head = method.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))
@@ -103,6 +105,8 @@ def evaluate(
         scores = [_with_neighbour(score, neighbours) for score in scores]
         summary = summarise(scores, seed=seed)
         write_card(output, scores, summary, head)
+        if outer:
+            write_inner_faces(output / "inner_faces.csv", shapes.inner)
         if readable := [score for score in scores if score.id not in unreadable]:
             truths = partial(shapes.truths, method.num_surface_points)
             draw_examples(output / "examples.png", method, readable, truths, up=up)

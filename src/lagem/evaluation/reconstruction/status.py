@@ -29,6 +29,7 @@ def evaluation_status(
     resolution: int = 128,
     seed: int = 0,
     preset: Literal["vecset"] | None = None,
+    outer: bool = False,
 ) -> str:
     """Return the status as one line; only scores with the given settings count.
 
@@ -38,7 +39,7 @@ def evaluation_status(
     if preset is not None:
         vecset.check_settings(points, resolution)
         num_surface_points = num_surface_points or vecset.INPUT_POINTS
-    shapes = EvaluationSet(data, split=split, points=points, seed=seed)
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer)
     wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed, preset=preset))
     if weights is None:
         wanted = replace(wanted, weights=NO_WEIGHTS)

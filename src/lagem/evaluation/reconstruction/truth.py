@@ -11,7 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lagem.geometry.distance import outer_faces
 from lagem.geometry.frame import Frame
+from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, labelled
 from lagem.randomness import sample_generator
@@ -37,12 +39,27 @@ class LabelledQueries:
 
 
 @dataclass(frozen=True)
+class InnerFaces:
+    """The faces of a mesh that are left out, because they cannot be seen from outside.
+
+    total: number of faces of the mesh.
+    inner: (K,) indices of those that are left out, ascending.
+    area: fraction of the mesh's area that they have.
+    """
+
+    total: int
+    inner: NDArray[np.int64]
+    area: float
+
+
+@dataclass(frozen=True)
 class Truth:
     """One shape with its ground truth.
 
     surface_points: (N, 3), the network's input.
     reference_points, reference_normals: (R, 3) points on the true surface, and their normals.
     volume, near: queries in the volume and near the surface; None for a raw mesh, whose inside is unknown.
+    inner: the faces that are left out; None if all are used.
     """
 
     id: str
@@ -52,6 +69,7 @@ class Truth:
     reference_normals: Points
     volume: LabelledQueries | None
     near: LabelledQueries | None
+    inner: InnerFaces | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,7 @@ def truths_of_meshes(
     num_surface_points: int,
     num_reference_points: int,
     seed: int,
+    outer: bool = False,
     only: Container[str] | None = None,
 ) -> Iterator[Truth | UnreadableShape]:
     """Yield raw meshes, which are found as `lagem prepare` finds them.
@@ -100,6 +119,7 @@ def truths_of_meshes(
         num_surface_points: N, the number of input points drawn on each mesh.
         num_reference_points: R, the number of reference points drawn on each mesh.
         seed: Seed of the draws, which are also keyed by the shape's id.
+        outer: Draw points only on faces that can be seen from outside.
         only: Ids of the shapes to yield; None yields all.
     """
     for mesh in find_meshes(sources, val_share=0):
@@ -109,6 +129,9 @@ def truths_of_meshes(
         try:
             source = read_mesh(mesh.path)
             unit = source.in_frame(Frame.of(source.vertices))
+            inner = None
+            if outer:
+                unit, inner = _without_inner_faces(unit, sample_generator(seed, 0, f"outer:{mesh.id}"))
             surface_points, _ = sample_surface(unit, num_surface_points, rng)
             reference_points, normals = sample_surface(unit, num_reference_points, rng)
         except ValueError as error:
@@ -123,7 +146,15 @@ def truths_of_meshes(
             reference_normals=normals.astype(np.float32),
             volume=None,
             near=None,
+            inner=inner,
         )
+
+
+def _without_inner_faces(mesh: Mesh, rng: np.random.Generator) -> tuple[Mesh, InnerFaces]:
+    kept = outer_faces(mesh, rng)
+    outer = mesh.with_faces(kept)
+    area = 1 - outer.area / mesh.area if mesh.area > 0 else 0.0
+    return outer, InnerFaces(total=len(kept), inner=np.flatnonzero(~kept), area=area)
 
 
 def _truth_of_prepared(shards: Shards, index: int, num_surface_points: int, seed: int) -> Truth:
