@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from comparison_runs import EXPERIMENTS, Run, Side, evaluate, seconds_of_step, train
+from comparison_runs import Run, Side, check_settings, evaluate, seconds_of_step, train
 from comparison_table import DEFINITION, Values, values_of, write_tables
 from interleaved import in_words, quartiles, ratios
 from rich.console import Console
@@ -33,7 +33,6 @@ from lagem.evaluation.tables import terminal_table
 from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import parse_json
-from lagem.storage.checked.digest import sha256_of
 
 RATES = (0.008, 0.016, 0.032, 0.064, 0.128, 0.256)  # base_lr; that of the experiments, for Muon, is 0.064
 LEVELS = (
@@ -77,24 +76,6 @@ def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int
     """Return the number of steps that cost as much as `steps` of the first side, by cost."""
     base = next(iter(costs.values()))
     return {cost: max(1, round(steps / ratios(seconds, base)[1])) for cost, seconds in costs.items()}
-
-
-def check_settings(args: argparse.Namespace) -> None:
-    """Keep the settings that all runs in the output folder share; raises ValueError if it holds others."""
-    settings = {
-        "index.csv": sha256_of(args.data / "index.csv"),
-        "experiments": {path.name: sha256_of(path) for path in sorted(EXPERIMENTS.glob("*.yaml"))},
-        **{name: getattr(args, name) for name in ("options", "quick", "device", "points", "resolution")},
-    }
-    path = args.output / "settings.json"
-    if not path.exists():
-        args.output.mkdir(parents=True, exist_ok=True)
-        write_json(path, settings, indent=1)
-    kept = parse_json(path.read_bytes(), str(path), remedy="choose another --output")
-    if differing := [name for name, value in settings.items() if kept.get(name) != value]:
-        raise ValueError(
-            f"{args.output} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
-        )
 
 
 class Progress:

@@ -1,4 +1,4 @@
-"""The commands of `lagem` that `comparison.py` runs: short timed trainings, trainings, and evaluations."""
+"""The commands of `lagem` that the comparisons run: short timed trainings, trainings, and evaluations."""
 
 import argparse
 import os
@@ -8,9 +8,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from comparison_clock import WARM_UP
 
+from lagem.storage.atomic import write_json
+from lagem.storage.checked.description import parse_json
+from lagem.storage.checked.digest import sha256_of
 from lagem.training.checkpoints import steps_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,3 +140,27 @@ def evaluate(weights: str, card: Path, args: argparse.Namespace, *more: str) -> 
     if not (card / "card.json").is_file():
         scored = [f"--points={args.points}", f"--resolution={args.resolution}", f"--device={args.device}"]
         run_lagem(["evaluate", weights, str(args.data), f"--output={card}", *scored, *more], card / "evaluate.log")
+
+
+def check_settings(args: argparse.Namespace, **more: Any) -> None:
+    """Keep the settings that all runs in the output folder share; raises ValueError if it holds others.
+
+    Args:
+        args: The arguments of the benchmark.
+        more: Settings that only this benchmark has, in plain types.
+    """
+    settings = {
+        "index.csv": sha256_of(args.data / "index.csv"),
+        "experiments": {path.name: sha256_of(path) for path in sorted(EXPERIMENTS.glob("*.yaml"))},
+        **{name: getattr(args, name) for name in ("options", "quick", "device", "points", "resolution")},
+        **more,
+    }
+    path = args.output / "settings.json"
+    if not path.exists():
+        args.output.mkdir(parents=True, exist_ok=True)
+        write_json(path, settings, indent=1)
+    kept = parse_json(path.read_bytes(), str(path), remedy="choose another --output")
+    if differing := [name for name, value in settings.items() if kept.get(name) != value]:
+        raise ValueError(
+            f"{args.output} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
+        )

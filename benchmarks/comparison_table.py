@@ -1,4 +1,4 @@
-"""The table of `comparison.py`: means of each side and paired differences, with intervals over shapes and seeds.
+"""Tables of the comparisons: means of each side and paired differences, with intervals over shapes and seeds.
 
 Letters: S seeds, N shapes.
 """

@@ -81,6 +81,7 @@ class ReconstructionHead(CardHead):
     seed: seed of all draws.
     nearest_training_shape: whether the nearest training shapes are known, and if not, why.
     preset: name of the preset; None without one.
+    categories: the evaluated categories; None if all are.
     """
 
     weights: str | None = None
@@ -96,6 +97,7 @@ class ReconstructionHead(CardHead):
     seed: int | None = None
     nearest_training_shape: str | None = None
     preset: str | None = None
+    categories: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,3 +116,23 @@ def interrupted(*args):
 def test_an_unknown_split_names_the_known(with_training, weights, tmp_path):
     with pytest.raises(ValueError, match=r"no shape of split 'test'; use one of its splits: \['train', 'val'\]"):
         evaluate(weights, with_training, tmp_path / "card", split="test")
+
+
+@pytest.mark.parametrize("kind", ["prepared", "meshes"])
+def test_only_shapes_of_the_named_categories_are_scored(folder, meshes, weights, tmp_path, capsys, kind):
+    data, category, ids = (folder, "balls", ["ball"]) if kind == "prepared" else (meshes, "boxes", ["brick", "cube"])
+    words = ["evaluate", str(weights), str(data), "--output", str(tmp_path / "card"), "--split", "train", "--category"]
+    settings = ["--points", "500", "--resolution", "16"]
+    main([*words, category, *settings])
+    card = json.loads((tmp_path / "card" / "card.json").read_text())
+    assert sorted(score["id"].rpartition("__")[2] for score in card["scores"]) == ids
+    assert card["about"]["categories"] == category
+    capsys.readouterr()
+    main([*words, category, *settings, "--status"])
+    assert capsys.readouterr().out.endswith(" 0 missing\n")
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "chairs", *settings])
+    error = capsys.readouterr().err
+    assert (
+        stop.value.code == 2 and error.count("\n") == 1 and "no shape of category 'chairs' to evaluate; it has" in error
+    )

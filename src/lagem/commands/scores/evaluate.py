@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--surface-points says otherwise, a dense grid of 129 nodes a side, a sample of KL levels (default: as the "
         "card says)",
     )
+    add("--category", nargs="+", metavar="NAME", help="score only shapes of these categories (default: all)")
     add(
         "--outer",
         action="store_true",
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
             seed=args.seed,
             preset=args.preset,
             outer=args.outer,
+            categories=args.category,
         )
         print(status)
         return
@@ -94,4 +96,5 @@ def run(args: argparse.Namespace) -> None:
         part=args.part,
         preset=args.preset,
         outer=args.outer,
+        categories=args.category,
     )

@@ -1,6 +1,7 @@
 """The evaluated shapes: one split of a prepared folder, or raw meshes."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lagem.evaluation.card_head import ReconstructionHead
@@ -34,27 +35,48 @@ class EvaluationSet:
         points: R, the number of points drawn on a raw mesh; for prepared shapes the stored points are used instead.
         seed: Seed of the draws.
         outer: Leave out the faces of raw meshes that cannot be seen from outside.
+        categories: Categories to evaluate; None for all.
 
     Raises:
-        ValueError: If there is no shape, or `outer` is given for a prepared folder.
+        ValueError: If there is no shape, a category has none, or `outer` is given for a prepared folder.
     """
 
-    def __init__(self, data: Path, *, split: str, points: int, seed: int, outer: bool = False) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        split: str,
+        points: int,
+        seed: int,
+        outer: bool = False,
+        categories: Sequence[str] | None = None,
+    ) -> None:
         self.data, self.split, self._points, self._seed, self._outer = data, split, points, seed, outer
         self.inner: dict[str, InnerFaces] = {}
         self.shards = Shards(data) if data_kind(data, accepted=("prepared", "meshes")) == "prepared" else None
         if self.shards and outer:
             raise ValueError(f"{data}: is a prepared folder, but --outer needs raw meshes; leave the option out.")
         if self.shards:
-            self.ids = [id for id, of in zip(self.shards.ids, self.shards.splits, strict=True) if of == split]
-            if not self.ids:
+            members = zip(self.shards.ids, self.shards.categories, self.shards.splits, strict=True)
+            found = {id: category for id, category, of in members if of == split}
+            if not found:
                 known = sorted(set(self.shards.splits))
                 raise ValueError(f"{data}: holds no shape of split {split!r}; use one of its splits: {known}.")
             truth, index_sha256 = "prepared: the stored surface and labels", sha256_of(data / "index.csv")
             self.head = ReconstructionHead(data=str(data), truth=truth, split=split, index_sha256=index_sha256)
         else:
-            self.ids = [mesh.id for mesh in find_meshes([data], val_share=0)]
+            found = {mesh.id: mesh.category for mesh in find_meshes([data], val_share=0)}
             self.head = ReconstructionHead(data=str(data), truth=OUTER if outer else WHOLE, split="all")
+        self._all_categories = categories is None
+        self.ids = list(found)
+        if categories is not None:
+            if missing := sorted(set(categories) - set(found.values())):
+                raise ValueError(
+                    f"{data}: holds no shape of category {missing[0]!r} to evaluate; it has "
+                    f"{', '.join(sorted(set(found.values())))}."
+                )
+            self.ids = [id for id, category in found.items() if category in categories]
+            self.head = replace(self.head, categories=", ".join(sorted(set(categories))))
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | UnreadableShape]:
         """Yield the shapes in order.
@@ -63,6 +85,8 @@ class EvaluationSet:
             num_surface_points: N, the number of input points per shape.
             only: Ids of the shapes to yield; None yields all.
         """
+        if only is None and not self._all_categories:
+            only = set(self.ids)
         if self.shards:
             return truths_of_prepared(
                 self.data, split=self.split, num_surface_points=num_surface_points, seed=self._seed, only=only

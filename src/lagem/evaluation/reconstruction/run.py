@@ -44,6 +44,7 @@ def evaluate(
     part: Part | None = None,
     preset: Literal["vecset"] | None = None,
     outer: bool = False,
+    categories: Sequence[str] | None = None,
 ) -> Summary | None:
     """Score every shape of a data set, and write scores.csv, card.json, card.md and examples.png.
 
@@ -65,6 +66,7 @@ def evaluate(
             machines. A call without a part then scores what is missing and writes the card.
         preset: Score as the script of 3DShape2VecSet does; see `lagem.evaluation.reconstruction.vecset`.
         outer: Leave out the faces of raw meshes that cannot be seen from outside, and list them in inner_faces.csv.
+        categories: Score only shapes of these categories; None for all.
 
     Returns:
         The means of the scores, with intervals; None for a part.
@@ -85,7 +87,7 @@ def evaluate(
         raise ValueError(f"--preset {preset}: the script scores networks, not retrieval; leave the option out.")
     elif posterior == "sample":
         raise ValueError("--posterior sample: retrieval has no latents to sample; leave the option out.")
-    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer)
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer, categories=categories)
     neighbours = Neighbours({}) if part and autoencoder else find_neighbours(shapes.shards, split, output)
     method: Method = autoencoder or RetrievalMethod(shapes.shards, neighbours, points=points)
     head = method.head.joined(shapes.head, ReconstructionHead(points=points, seed=seed))

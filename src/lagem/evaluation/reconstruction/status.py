@@ -1,5 +1,6 @@
 """The status of an evaluation: how many shapes have a score, how many were refused, and how many are missing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ def evaluation_status(
     seed: int = 0,
     preset: Literal["vecset"] | None = None,
     outer: bool = False,
+    categories: Sequence[str] | None = None,
 ) -> str:
     """Return the status as one line; only scores with the given settings count.
 
@@ -39,7 +41,7 @@ def evaluation_status(
     if preset is not None:
         vecset.check_settings(points, resolution)
         num_surface_points = num_surface_points or vecset.INPUT_POINTS
-    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer)
+    shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer, categories=categories)
     wanted = shapes.head.joined(ReconstructionHead(points=points, seed=seed, preset=preset))
     if weights is None:
         wanted = replace(wanted, weights=NO_WEIGHTS)

@@ -1,0 +1,156 @@
+"""Table 4 of the paper in miniature: an autoencoder trained on one group of categories, and one trained on all.
+
+    make benchmark NAME=table4 ARGS="--data data/meshes"
+    make benchmark NAME=table4 ARGS="--data data/meshes --output runs/quick --quick"
+
+In the paper, VecSet and LaGeM trained on ShapeNet are compared with LaGeM trained on all of Objaverse, on ShapeNet's
+test shapes. Here the group stands for ShapeNet, and all categories stand for Objaverse. The sides are the experiments
+in `experiments/comparison/`, trained for equally many steps. `lagem evaluate` scores the validation shapes of the group
+only. The first table has the form of Table 4: means of each category, and their mean. The second has the means over
+shapes, with differences paired by shape and seed and 95% intervals.
+
+The output folder keeps everything that is finished. To resume after a stop, run the same command again. It may also be
+run with more seeds. More options of `lagem fit`, for all sides, follow after --.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from comparison_runs import Run, Side, check_settings, evaluate, train
+from comparison_table import DEFINITION, values_of, write_tables
+from rich.console import Console
+
+from lagem.evaluation.reconstruction.card import read_card
+from lagem.evaluation.tables import TITLES, formatted_value, markdown_table, terminal_table
+from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
+from lagem.storage.atomic import write_text
+
+GROUP = ("container", "furniture", "vessel")  # the three largest categories of experiments/meshes/manifest.csv
+MEASURES = ("chamfer", "fscore_020")
+TITLE = "Table 4 in miniature"
+
+
+def sides_of(group: Sequence[str]) -> tuple[Side, ...]:
+    """Return VecSet on the group, LaGeM on the group, and LaGeM on all categories, as in Table 4."""
+    on_group = (f"--data.init_args.categories=[{','.join(group)}]",)
+    return (
+        Side("VecSet on the group", "vecset", "VecSet", on_group),
+        Side("LaGeM on the group", "lagem", "LaGeM", on_group),
+        Side("LaGeM on all", "lagem", "LaGeM"),
+    )
+
+
+def category_rows(cards: dict[str, list[Path]]) -> list[list[str]]:
+    """Return the rows of Table 4, header first: means of categories over shapes and seeds, and the categories' mean.
+
+    Args:
+        cards: Folders of the evaluations, one for each seed, by name of the side. Later sides are compared with the
+            first.
+    """
+    scores = {side: [list(read_card(card).scores.values()) for card in folders] for side, folders in cards.items()}
+    categories = sorted({score.category for seeds in scores.values() for of_seed in seeds for score in of_seed})
+    sides = list(scores)
+    header = [f"{TITLES[measure][0]}: {name}" for measure in MEASURES for name in _with_differences(sides)]
+    rows = [["", *header]]
+    found = {}
+    for measure in MEASURES:
+        for side, seeds in scores.items():
+            for category in categories:
+                values = [
+                    value
+                    for of_seed in seeds
+                    for score in of_seed
+                    if score.category == category and (value := getattr(score, measure)) is not None
+                ]
+                found[measure, side, category] = float(np.mean(values)) if values else np.nan
+            found[measure, side, "mean"] = float(np.mean([found[measure, side, category] for category in categories]))
+    for category in (*categories, "mean"):
+        cells = [category]
+        for measure in MEASURES:
+            first = found[measure, sides[0], category]
+            cells.append(formatted_value(measure, first))
+            for side in sides[1:]:
+                value = found[measure, side, category]
+                cells += [formatted_value(measure, value), formatted_value(measure, value - first, sign=True)]
+        rows.append(cells)
+    return rows
+
+
+def _with_differences(sides: Sequence[str]) -> list[str]:
+    return [sides[0], *(title for side in sides[1:] for title in (side, "Δ"))]
+
+
+def report(runs: Sequence[Run], sides: Sequence[Side], args: argparse.Namespace) -> list[list[list[str]]]:
+    """Write the tables of the seeds that all sides have finished, and return their rows."""
+    seeds = [seed for seed in args.seeds if all(run.is_evaluated for run in runs if run.seed == seed)]
+    if not seeds:
+        return []
+    cards = {
+        side.name: [run.card("mean") for run in runs if run.side == side and run.seed in seeds]
+        for side in reversed(sides)
+    }
+    about = (
+        f"Validation shapes of {', '.join(args.group)} in {args.data}, {args.points:,} points, {args.resolution} cells "
+        f"a side, {args.steps:,} steps, seeds {' '.join(map(str, seeds))}."
+    )
+    over_shapes = write_tables(
+        args.output,
+        "table4",
+        {TITLE: {name: values_of(folders) for name, folders in cards.items()}},
+        {TITLE: dict.fromkeys(cards, args.steps)},
+        about,
+    )
+    of_categories = category_rows(dict(reversed(cards.items())))
+    path = args.output / "table4.md"
+    text = path.read_text()
+    write_text(path, "\n".join([f"# {TITLE}", "", *markdown_table(of_categories), "", text]))
+    return [of_categories, *over_shapes]
+
+
+def run_table(args: argparse.Namespace) -> None:
+    """Train, evaluate and report what is missing."""
+    check_settings(args, group=args.group)
+    sides = sides_of(args.group)
+    runs = [Run(side, seed, args.steps, args.output) for seed in args.seeds for side in sides]
+    for run in runs:
+        if run.done < run.steps:
+            train(run, args, lambda run=run: print(f"{run.side.name}, seed {run.seed}: {run.done:,} steps", flush=True))
+        evaluate(str(run.checkpoint), run.card("mean"), args, "--category", *args.group)
+        report(runs, sides, args)
+    for rows in report(runs, sides, args):
+        Console(width=400).print(terminal_table(rows))
+    print(f"{DEFINITION}\nwritten to {args.output / 'table4.md'} and .json")
+
+
+def main() -> None:
+    """Make the table; mistakes and stops are one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
+    add("--group", nargs="+", default=list(GROUP), metavar="NAME", help=f"categories (default: {' '.join(GROUP)})")
+    add("--output", type=Path, default=Path("runs/table4"), metavar="DIR", help="default: %(default)s")
+    add("--steps", type=int, default=6600, metavar="N", help="steps of every side (default: %(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    add("--points", type=int, default=20_000, metavar="N", help="points on a surface, to score it (default: 20000)")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
+    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
+    args = parser.parse_args()
+    if args.quick:
+        args.steps, args.points, args.resolution = 4, 300, 16
+    stop_on_signals()
+    try:
+        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
+            run_table(args)
+    except (KeyboardInterrupt, ValueError, OSError) as error:
+        line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)
+        parser.exit(code, f"table4: {line}\n")
+    finally:
+        stops_no_more()
+
+
+if __name__ == "__main__":
+    main()
