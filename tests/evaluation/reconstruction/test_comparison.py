@@ -1,13 +1,16 @@
 """`lagem compare`: differences of pairs, their intervals, and evaluations that cannot be compared."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
+from PIL import Image
 
 from lagem.cli import main
+from lagem.evaluation.bar_chart import COLOURS, LENGTH
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.reconstruction.card import write_card
 from lagem.evaluation.reconstruction.comparison import compare
@@ -152,6 +155,29 @@ def test_trainings_evaluated_with_other_settings_are_refused(tmp_path):
     card(tmp_path / "first" / "1", made([0.5]), resolution=32)
     with pytest.raises(ValueError, match="resolution is 64 in the first and 32 in the second"):
         compare([tmp_path / "first", tmp_path / "first"])
+
+
+def test_every_category_has_a_row_and_a_bar_for_each_side(tmp_path):
+    def of_categories(value: float) -> list[ShapeScore]:
+        return [replace(score, category=f"c{number % 2}") for number, score in enumerate(made([value] * 4))]
+
+    folders = [card(tmp_path / name, of_categories(value)) for name, value in (("a", 0.2), ("b", 0.5), ("c", 1.0))]
+    main(["compare", *map(str, folders), "--output", str(tmp_path / "out")])
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content[0]["by_category"]["c1"]["fscore_020"]["difference"]["value"] == pytest.approx(0.3)
+    assert (
+        "| c1 | 2 | – | – | – | 20.00 | 50.00 | +30.00 [+30.00, +30.00] |"
+        in (tmp_path / "out" / "comparison.md").read_text()
+    )
+    picture = np.array(Image.open(tmp_path / "out" / "categories.png"))
+    lengths = [(picture[-len(picture) // 2 :] == colour).all(axis=2).sum(axis=1).max() for colour in COLOURS[:3]]
+    assert lengths == pytest.approx([0.2 * LENGTH, 0.5 * LENGTH, LENGTH], abs=3)
+
+
+def test_one_category_has_no_picture(tmp_path):
+    folders = [card(tmp_path / name, made([0.5] * 3)) for name in "ab"]
+    main(["compare", *map(str, folders), "--output", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["comparison.json", "comparison.md"]
 
 
 def test_a_folder_without_a_card_and_a_damaged_card_are_one_line(tmp_path):

@@ -23,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of `lagem evaluate`, of other weights or of the retrieval baseline, or folders with "
         "one for each training, which are paired in the order of their names",
     )
-    add("--output", type=Path, metavar="DIR", help="folder for comparison.md and comparison.json (default: none)")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for comparison.md, comparison.json and categories.png (default: none)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -49,6 +49,7 @@ class Comparison:
     unpaired: number of shapes that some evaluation lacks.
     over_shapes: differences by measure; a measure that no shape has in both evaluations is left out.
     without_nearest: differences by measure without the `nearest_tenth` of the shapes; empty if that is unknown.
+    by_category: differences by category and measure; empty if there is one category.
     """
 
     first: str
@@ -58,6 +59,7 @@ class Comparison:
     unpaired: int
     over_shapes: dict[str, Difference]
     without_nearest: dict[str, Difference]
+    by_category: dict[str, dict[str, Difference]]
 
 
 def compare(folders: Sequence[Path]) -> list[Comparison]:
@@ -105,6 +107,9 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
     nearest = next(filter(None, (nearest_tenth([card.scores[id] for id in common]) for card in cards)), set())
     seed = first[0].head.seed or 0
     others = [id for id in common if id not in nearest]
+    members: dict[str, list[str]] = {}
+    for id in common:
+        members.setdefault(first[0].scores[id].category, []).append(id)
     return Comparison(
         first=str(first_folder),
         second=str(second_folder),
@@ -113,6 +118,10 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
         unpaired=len({id for card in cards for id in card.scores} - set(common)),
         over_shapes=differences(values_of(first, common), values_of(second, common), seed),
         without_nearest=differences(values_of(first, others), values_of(second, others), seed) if nearest else {},
+        by_category={
+            category: differences(values_of(first, members[category]), values_of(second, members[category]), seed)
+            for category in (sorted(members) if len(members) > 1 else ())
+        },
     )
 
 

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from lagem.evaluation.bar_chart import bar_chart
 from lagem.evaluation.reconstruction.comparison import Comparison, Difference, compare
 from lagem.evaluation.report import print_plain, write_report
 from lagem.evaluation.tables import TITLES, formatted_mean, formatted_value, markdown_table, terminal_table
+from lagem.geometry.picture import Picture, save_picture
 
+BY_CATEGORY = ("chamfer", "fscore_020")
 DEFINITION = """\
 Difference: second minus first, paired by shape and by training; in brackets the 95% interval for new shapes by a
 studentised bootstrap, joined with a t-interval for new trainings if there are several. A shape without a surface counts
@@ -23,7 +27,8 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
 
     Args:
         folders: At least two folders that `lagem evaluate` wrote.
-        output: Folder for comparison.md and comparison.json, created if it does not exist; None to write nothing.
+        output: Folder for comparison.md and comparison.json and, if there are several categories, categories.png;
+            created if it does not exist. None to write nothing.
     """
     comparisons = compare(folders)
     console = Console(soft_wrap=True)
@@ -32,7 +37,11 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
     print_plain(console, [DEFINITION])
     if output:
         write_report(output, "comparison", _markdown_lines(comparisons), [asdict(one) for one in comparisons])
-        print_plain(console, [f"comparison.md and comparison.json are in {output}"])
+        written = "comparison.md and comparison.json"
+        if comparisons[0].by_category:
+            save_picture(categories_picture(comparisons), output / "categories.png")
+            written = "comparison.md, comparison.json and categories.png"
+        print_plain(console, [f"{written} are in {output}"])
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:
@@ -52,10 +61,43 @@ def comparison_rows(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
+def category_rows(comparison: Comparison) -> list[list[str]]:
+    """Return the rows of a table with a row for each category, titles first; empty if there is one category."""
+    if not comparison.by_category:
+        return []
+    titles = (f"{TITLES[measure][0]}: {name}" for measure in BY_CATEGORY for name in ("first", "second", "difference"))
+    rows = [["", "shapes", *titles]]
+    for category, differences in comparison.by_category.items():
+        cells = [cell for measure in BY_CATEGORY for cell in _category_cells(measure, differences.get(measure))]
+        rows.append([category, str(differences["fscore_020"].difference.count), *cells])
+    return rows
+
+
+def _category_cells(measure: str, found: Difference | None) -> list[str]:
+    return ["–"] * 3 if found is None else _cells(measure, found)[2:]
+
+
+def categories_picture(comparisons: Sequence[Comparison]) -> Picture:
+    """Draw the scores of all sides in each category, as Figure 7 of the paper does; charts are below one another."""
+    categories = list(comparisons[0].by_category)
+    charts = []
+    for measure in BY_CATEGORY:
+        title, factor = TITLES[measure]
+        bars: dict[str, list[float | None]] = {}
+        for comparison in comparisons:
+            found = [comparison.by_category.get(category, {}).get(measure) for category in categories]
+            bars.setdefault(comparison.first, [None if each is None else factor * each.first for each in found])
+            bars[comparison.second] = [None if each is None else factor * each.second for each in found]
+        charts.append(bar_chart(title, categories, bars))
+    return np.concatenate(charts)
+
+
 def _markdown_lines(comparisons: Sequence[Comparison]) -> list[str]:
     lines = ["# Comparison"]
     for comparison in comparisons:
         lines += ["", f"## {_title(comparison)}", "", *markdown_table(comparison_rows(comparison))]
+        if rows := category_rows(comparison):
+            lines += ["", *markdown_table(rows)]
     return [*lines, "", DEFINITION]
 
 
