@@ -33,7 +33,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture docs lint format typecheck constraints clean
+.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture curves docs lint format typecheck constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,6 +134,11 @@ report-picture: setup ## Draw docs/report.png in Chromium: the report of an eval
 	$(CHROMIUM) --headless=new --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars \
 	--user-data-dir=$$folder/profile --window-size=1200,1500 --virtual-time-budget=20000 --screenshot=docs/report.png \
 	$$folder/report.html 2>/dev/null
+
+# Folders of runs; the picture names them as they are given here.
+RUN ?= $(RUNS)/demo_$(SEED)
+curves: setup ## Draw docs/curves.svg: the curves of `make demo`, or of RUN="FOLDER ..."
+	$(BIN)/python docs/site/curves.py $(RUN) --output docs/curves.svg $(ARGS)
 
 # Pages of the code are written to docs/reference. -W: a warning, for example of a link that leads nowhere, is an error.
 docs: setup ## Build the documentation as a site: open build/docs/docs/index.html

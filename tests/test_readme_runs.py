@@ -1,4 +1,4 @@
-"""Every command of README and training page runs, in order, at a smoke size: its words, then the options below."""
+"""Every command of README, training page and tutorial runs, in order, at smoke size: its words, then options."""
 
 import json
 import os
@@ -36,8 +36,9 @@ ON_SHARDS = [word for word in SMALLER if not any(name in word for name in PROCED
 OF_THE_PACKAGE = [word for word in ON_SHARDS if word not in LONG_ENOUGH and not re.search("levels|width", word)]
 OF_THE_PACKAGE += ["--trainer.accelerator=cpu", "--trainer.precision=32-true", "--data.init_args.num_workers=0"]
 ON_FURNITURE = [*SMALLER, "--data.init_args.num_train=48", "--data.init_args.num_val=8"]
-STAGE = [LEVELS_OPTION, "--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
-ON_LATENTS = [*STAGE, "--data.init_args.batch_size=4"]
+ON_LATENTS = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--model.init_args.warmup_steps=1"]
+STAGE = [LEVELS_OPTION, *ON_LATENTS]
+ON_LATENTS += ["--data.init_args.batch_size=4"]
 SMOKE = {
     "prepare": ["--surface", "500", "--volume", "3000", "--near", "500", "--val-share", "0.2", "--inside", "200"],
     "inspect": ["--judged", "5"],
@@ -66,10 +67,10 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def commands() -> list[str]:
-    """Each command once; the README's come first, since the training page repeats some of them."""
-    pages = "".join((ROOT / name).read_text() for name in ("README.md", "docs/training.md"))
-    blocks = re.findall(r"```bash\n(.*?)```", pages, flags=re.DOTALL)
+def commands(*pages: str) -> list[str]:
+    """Each command of the pages once, in their order."""
+    text = "".join((ROOT / page).read_text() for page in pages)
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     return list(dict.fromkeys(line for line in lines if line.startswith(("make ", "lagem "))))
 
@@ -111,25 +112,40 @@ def smoke_of_training(verb: str, command: str) -> list[str]:
     return [word for word in smoke if "val_check_interval" not in word and "max_steps" not in word]
 
 
-def test_the_commands_of_readme_and_training_page_run_in_their_order(workplace):
+def run_in_order(lines: list[str], folder: Path) -> set[str]:
+    """Run commands in as few processes as possible, and return their verbs."""
     seen, waiting = set(), []
-    for command in commands():
+    for command in lines:
         program, verb, *arguments = shlex.split(command)
         if program != "lagem":
             continue
         smoke = SMOKE[verb] if verb in SMOKE else smoke_of_training(verb, command)
         words = [verb, *arguments, *smoke]
         if "ddp" in words:  # its launcher starts the program of the process once more
-            run([sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(waiting)], workplace)
-            run([sys.executable, "-m", "lagem", *words], workplace)
+            run([sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(waiting)], folder)
+            run([sys.executable, "-m", "lagem", *words], folder)
             waiting = []
         else:
             waiting.append(words)
         seen.add(verb)
-    run([sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(waiting)], workplace)
+    run([sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(waiting)], folder)
+    return seen
+
+
+def test_the_commands_of_readme_and_training_page_run_in_their_order(workplace):
+    # the README's come first, since the training page repeats some of them
+    seen = run_in_order(commands("README.md", "docs/training.md"), workplace)
     assert seen >= {*SMOKE, "fit", "validate", "predict"}
     assert (workplace / "reconstructed" / "mesh.ply").is_file()
     assert (workplace / "weights.safetensors").is_file()
+
+
+def test_the_tutorial_leads_from_meshes_to_a_report_and_new_shapes(workplace):
+    run_in_order(commands("docs/tutorial.md"), workplace)
+    assert (workplace / "runs" / "fine_tuned" / "checkpoints" / "last.ckpt").is_file()
+    assert (workplace / "runs" / "fine_tuned" / "report.html").is_file()
+    assert (workplace / "evaluation_after" / "report.html").is_file()
+    assert len((workplace / "samples" / "samples.csv").read_text().splitlines()) == 1 + 1
 
 
 def test_the_demos_run_at_a_smoke_size(tmp_path):

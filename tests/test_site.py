@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import posixpath
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -136,12 +138,17 @@ def test_keys_of_experiments_have_types_and_defaults(pages):
     assert "root (str, required) Folder that lagem prepare wrote" in text
 
 
-@pytest.fixture(scope="module")
-def docstrings() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docstrings", ROOT / "docs" / "site" / "docstrings.py")
+def of_the_site(name: str) -> ModuleType:
+    """A module of docs/site, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def docstrings() -> ModuleType:
+    return of_the_site("docstrings")
 
 
 @pytest.mark.parametrize(
@@ -162,3 +169,31 @@ def test_fields_of_a_class_become_paragraphs(docstrings):
 def test_indented_lines_of_a_module_are_code(docstrings):
     lines = docstrings.marked_up(["Use:", "", "    a * b", "    c", "", "End * of it."], is_module=True)
     assert lines == ["Use:", "", ".. code-block:: python", "", "    a * b", "    c", "", r"End \* of it."]
+
+
+def test_formulas_are_drawn_without_a_script(site):
+    html = (site / "docs" / "concepts.html").read_text()
+    assert r"\mathcal" not in html
+    blocks = re.findall(r'<div class="math".*?</div>', html, flags=re.DOTALL)
+    assert len(blocks) > 10 and all('<math xmlns="http://www.w3.org/1998/Math/MathML"' in block for block in blocks)
+    assert '<span class="eqno">(6)</span>' in html
+
+
+def test_an_unknown_formula_is_a_warning(caplog):
+    assert of_the_site("formulas").mathml_of(r"\no_such_command") == ""
+    assert r"\no_such_command" in caplog.text
+
+
+def test_curves_of_runs_are_one_picture(tmp_path):
+    for name in ("a", "b"):
+        log = tmp_path / name / "logs" / "version_0" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text(
+            "step,train/loss,val/loss,val/fscore\n" + "".join(f"{n},{9 - n},{9.5 - n},{n}\n" for n in range(8))
+        )
+    picture = ElementTree.fromstring(
+        of_the_site("curves").picture_of([tmp_path / "a", tmp_path / "b"], ["loss", "fscore", "not logged"])
+    )
+    charts = picture.findall("{*}svg")
+    assert [len(chart.findall("{*}polyline")) for chart in charts] == [2, 1, 2, 1]
+    assert len({(chart.get("x"), chart.get("y")) for chart in charts}) == 4

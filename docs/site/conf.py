@@ -14,6 +14,7 @@ ROOT = SITE.parents[1]
 sys.path.insert(0, str(SITE))
 
 from docstrings import mark_up_docstring  # noqa: E402
+from formulas import write_block, write_inline  # noqa: E402
 from reference import write_reference  # noqa: E402
 
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "experiments")
@@ -34,7 +35,8 @@ html_copy_source = False
 
 smartquotes = False  # an option keeps its two hyphens
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+html_math_renderer = "mathml"
 
 default_role = "code"  # single backquotes in docstrings
 autoclass_content = "both"  # the arguments are in the docstring of the class or of __init__
@@ -51,3 +53,4 @@ def setup(app):  # type: ignore[no-untyped-def]
     """Write the reference pages before Sphinx looks for pages, and mark up docstrings before napoleon reads them."""
     app.connect("config-inited", lambda app, config: write_reference(ROOT / "docs" / "reference"))
     app.connect("autodoc-process-docstring", mark_up_docstring, priority=100)
+    app.add_html_math_renderer("mathml", inline_renderers=(write_inline, None), block_renderers=(write_block, None))
