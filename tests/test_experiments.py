@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,8 +20,6 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.models.embedding import OCTAVES
 from lagem.procedural.furniture import CATEGORIES
 from lagem.procedural.surfaces import ProceduralSurfaces
-from lagem.sources.manifest import read_manifest
-from lagem.storage.checked.digest import sha256_of
 from lagem.training.cli import TrainingCLI
 from lagem.training.description import describe_experiment
 
@@ -301,24 +298,3 @@ def test_the_options_in_the_head_make_a_stage_unconditional(path, small_run_of):
 def test_one_seed_serves_training_and_data(tmp_path):
     cli = main(small_run.small_fit(tmp_path, "--seed_everything=7", steps=1))
     assert cli.datamodule.seed == 7
-
-
-MESH_LIST = ROOT / "experiments" / "meshes" / "manifest.csv"
-
-
-def test_the_list_of_meshes_is_a_manifest_with_a_source_a_licence_and_a_hash_of_each():
-    rows = [row for _, row in read_manifest(MESH_LIST)]
-    assert len({row["id"] for row in rows}) == len({row["file"] for row in rows}) == 945
-    assert Counter(row["split"] for row in rows) == {"train": 791, "val": 83, "hard": 71}
-    for row in rows:
-        assert row["category"] and row["license"] and row["source"].startswith(("github:", "pypi:"))
-        assert re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) and not Path(row["file"]).is_absolute()
-    explained = (ROOT / "docs" / "mesh-collection.md").read_text()
-    sources = {re.split(r"[ @/]", row["source"])[0] for row in rows}
-    assert [source for source in sources if source not in explained] == []
-
-
-def test_the_listed_hashes_are_those_of_the_meshes(shared_meshes):
-    rows = [row for _, row in read_manifest(MESH_LIST)]
-    wrong = [row["id"] for row in rows if sha256_of(shared_meshes / row["file"]) != row["sha256"]]
-    assert wrong == []

@@ -66,7 +66,7 @@ MAY_IMPORT = {
         "geometry",
         "weights",
     ],
-    "export": ["importing.synsets", "prepared", "storage", "weights", "models"],
+    "export": ["geometry.frame", "importing.synsets", "prepared", "storage", "weights", "models"],
     "studies": ["evaluation", "generation", "sources", "diffusion", "geometry", "storage"],
     "reports": [
         "studies",

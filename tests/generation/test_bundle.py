@@ -177,12 +177,8 @@ def with_digests(bundle: Path) -> None:
     altered(bundle, sha256={path.name: sha256_of(path) for path in sorted(bundle.glob("*.safetensors"))})
 
 
-@pytest.mark.parametrize(
-    "names", [[], small.CATEGORIES[1:], small.CATEGORIES[::-1], [small.CATEGORIES[0]] * len(small.CATEGORIES)]
-)
+@pytest.mark.parametrize("names", [[], small.CATEGORIES[1:], small.CATEGORIES[::-1], small.CATEGORIES[:1] * 2])
 def test_other_categories_than_those_of_the_stages_are_refused(bundle, capsys, names):
-    altered(bundle, category_names=None)
-    load_bundle(bundle)
     altered(bundle, category_names=list(names))
     assert f"{bundle / 'config.json'}: category_names is" in read_refusal(capsys, bundle)
 
