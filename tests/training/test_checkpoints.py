@@ -177,7 +177,7 @@ def test_a_pipe_is_no_experiment_and_is_not_opened(tmp_path, capsys):
     pipe, needed = tmp_path / "pipe.yaml", "but a file is needed"
     for arguments, reason in (
         (["fit", "--config", str(pipe)], f"{pipe}: is a pipe, {needed}"),
-        (["fit", f"--config={tmp_path}"], f"Path is not a file: '{tmp_path}'"),
+        (["fit", f"--config={tmp_path}"], f"{tmp_path}: is a folder, {needed}"),
         (["describe", str(pipe)], f"{pipe}: is a pipe, {needed}"),
         (["describe", str(tmp_path)], f"{tmp_path}: is a folder, {needed}"),
     ):

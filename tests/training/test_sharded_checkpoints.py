@@ -80,14 +80,14 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> SimpleNamespace:
-    """Runs with honest and hostile folders: their exit codes by name, their lines on stderr, and the folder."""
+    """Runs with honest and hostile folders: their exit codes by name, what they print, and the folder."""
     root = tmp_path_factory.mktemp("folders")
     script = textwrap.dedent(SCRIPT).format(root=str(root), support=str(Path(small_run.__file__).parent))
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG)
     codes = dict(line.split() for line in process.stdout.splitlines() if len(line.split()) == 2)
     errors = [line for line in process.stderr.splitlines() if line.startswith("lagem: error:")]
     assert process.returncode == 0, process.stderr[-3000:]
-    return SimpleNamespace(root=root, codes=codes, errors=errors, stderr=process.stderr)
+    return SimpleNamespace(root=root, codes=codes, errors=errors, stderr=process.stderr, stdout=process.stdout)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -97,7 +97,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_an_honest_folder_resumes_as_if_the_run_had_not_stopped(runs):
     assert (runs.codes["whole"], runs.codes["begun"], runs.codes["resumed"]) == ("0", "0", "0"), runs.stderr[-3000:]
     whole, resumed = weights(runs.root / "whole"), weights(runs.root / "run")
-    assert f"from the checkpoint path at {runs.root / 'run' / 'checkpoints' / 'epoch=0-step=2.ckpt'}" in runs.stderr
+    assert f"after step 2 from {runs.root / 'run' / 'checkpoints' / 'epoch=0-step=2.ckpt'}" in runs.stdout
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
