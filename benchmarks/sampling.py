@@ -176,7 +176,7 @@ def main() -> None:
     """Generate and measure the samples, print the tables and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("bundle", type=Path, metavar="BUNDLE", help="folder of `lagem bundle`")
+    add("bundle", type=Path, metavar="BUNDLE", help="folder that `lagem bundle` wrote")
     add("--output", type=Path, default=Path("runs/sampling"), metavar="DIR", help="folder (default: runs/sampling)")
     add("--category", nargs="+", metavar="NAME", help="categories to generate (default: all)")
     add("--count", type=int, default=8, metavar="N", help="samples per category (default: 8)")

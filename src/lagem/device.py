@@ -1,4 +1,4 @@
-"""The device that a user names, the size of the memory, and the error message if it is full."""
+"""The device that a user names, the size of this machine's memory, and the error message if memory runs out."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""Objaverse 1.0 (Deitke et al. 2023): 800,000 glb files with licences of their own, in the folder ~/.objaverse.
+"""Objaverse 1.0 (Deitke et al. 2023): 800,000 glb files, each with its own licence, in the folder ~/.objaverse.
 
-The package keeps every finished file, so a download that was stopped resumes.
+The package `objaverse` keeps every finished file, so a download that was stopped resumes.
 """
 
 from collections.abc import Iterator, Sequence

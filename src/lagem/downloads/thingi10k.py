@@ -1,6 +1,7 @@
-"""Thingi10K (Zhou and Jacobson 2016): 10,000 models for 3D printing with licences of their own.
+"""Thingi10K (Zhou and Jacobson 2016): 10,000 models for 3D printing, each with its own licence.
 
-The package downloads one archive of all original files, and keeps it unpacked in the cache of Hugging Face data sets.
+The package `thingi10k` downloads one archive of all original files, and keeps it unpacked in the cache of Hugging Face
+data sets.
 """
 
 from collections.abc import Iterator, Sequence

@@ -39,12 +39,12 @@ def partial_cloud(
     Args:
         surfaces: The shapes.
         index: Index of the shape.
-        count: Smallest number of points that are seen.
+        count: Least number of seen points to return.
         rng: Source of all random numbers.
 
     Returns:
-        (P, 3) points in the unit sphere of the whole shape, in random order, (P,) True for the third of them that is
-        seen, and the (3,) direction to the camera.
+        (P, 3) points in the unit sphere of the whole shape, in random order; a (P,) mask, which is True for the seen
+        points, a third of all points; and the (3,) direction to the camera.
     """
     direction = rng.standard_normal(3)
     points = surfaces.draw(index, max(DENSE_POINTS, round(count / SHARE)), rng)

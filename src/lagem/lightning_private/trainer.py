@@ -59,7 +59,7 @@ def restart_training_data(trainer: Trainer) -> None:
 def cluster_environment(trainer: Trainer) -> ClusterEnvironment | None:
     """Return the cluster environment that Lightning detected; None if there is none.
 
-    Without this, Lightning's own SLURM requeueing, which also handles SIGUSR1, could not be switched off.
+    It is needed to switch off Lightning's own SLURM requeueing, which would handle SIGUSR1 too.
     """
     return trainer._accelerator_connector.cluster_environment
 

@@ -166,7 +166,7 @@ class AutoencoderModule(RecipeModule):
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: OccupancyBatch, batch_idx: int) -> Field:
-        """Return the fields of the shapes of a batch."""
+        """Reconstruct the shapes of a batch, and return their fields of occupancy logits."""
         return self.reconstruct(batch.surface_points)
 
     def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> Field:

@@ -35,7 +35,10 @@ class FrozenAutoencoder:
         self.encoder = ""
 
     def take_categories_from(self, datamodule: Any) -> None:
-        """Use the categories of the shapes of a data module."""
+        """Collect the categories of the training and validation shapes of a data module.
+
+        The condition that `encode` gives for a shape is the position of its category in this sorted list.
+        """
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
         self.num_categories = len(self.category_names)

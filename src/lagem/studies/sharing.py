@@ -92,7 +92,7 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
 def measure_groups(
     kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: Sharing | None, seed: int
 ) -> Sharing:
-    """Measure the distances between the samples of each group.
+    """Measure the distances between the samples of each group, and their difference from those of `above`.
 
     Args:
         kept: Levels that the samples of a group share.

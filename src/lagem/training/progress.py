@@ -57,7 +57,7 @@ class RunProgress(ProgressBar):
         self._stop()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the batches of a validation in place of the steps."""
+        """Show progress through the batches of a validation, in place of the steps."""
         sanity = trainer.sanity_checking
         batches = trainer.num_sanity_val_batches if sanity else trainer.num_val_batches
         if self._steps is not None and self._progress is not None:
@@ -80,7 +80,7 @@ class RunProgress(ProgressBar):
             self._stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the batches of the test."""
+        """Show progress through the batches of the test."""
         self._start_batches("test", trainer.num_test_batches)
 
     def on_test_batch_end(self, *arguments: Any) -> None:
@@ -92,7 +92,7 @@ class RunProgress(ProgressBar):
         self._stop()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the batches of the prediction."""
+        """Show progress through the batches of the prediction."""
         self._start_batches("predict", trainer.num_predict_batches)
 
     def on_predict_batch_end(self, *arguments: Any) -> None:

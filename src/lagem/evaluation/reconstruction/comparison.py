@@ -96,7 +96,8 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
     trained = [side for side in (first, second) if side[0].head.weights != NO_WEIGHTS]
     if len({len(side) for side in trained}) > 1:
         raise ValueError(
-            f"{first_folder} has {len(first)} trainings and {second_folder} has {len(second)}; compare equally many."
+            f"{first_folder} has {len(first)} trainings and {second_folder} has {len(second)}; "
+            "compare equally many of each."
         )
     cards = [*first, *second]
     common = [id for id in first[0].scores if all(id in card.scores for card in cards)]

@@ -97,7 +97,10 @@ def load_points(path: str | Path) -> NDArray[np.float64]:
         except OSError as error:
             raise MeshError(f"{path}: cannot be read ({error.strerror}); check the file.") from error
     if len(points) == 0 or not np.isfinite(points).all():
-        raise MeshError(f"{path}: has {len(points)} points, but needs at least one, all finite; repair the file.")
+        raise MeshError(
+            f"{path}: has {len(points)} points; at least one is needed, and all coordinates must be finite. "
+            "Repair the file."
+        )
     return points
 
 
