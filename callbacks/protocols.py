@@ -1,5 +1,6 @@
 """What the callbacks need of a module and of a data module, as protocols, so that they depend on no concrete class."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -24,6 +25,14 @@ class Reconstructs(Protocol):
     def num_levels(self) -> int: ...
 
     def reconstruct(self, surface_points: Tensor, *, finest: int = 1) -> DecodedBatch: ...
+
+
+class EncodesShapes(Protocol):
+    """A network with latents of several levels, fine to coarse, that answers queries (B, Q, 3) by logits (B, Q)."""
+
+    def encode(self, surface_points: Tensor) -> list[Tensor]: ...
+
+    def decode(self, latents: Sequence[Tensor]) -> Callable[[Tensor], Tensor]: ...
 
 
 class SamplesLevel(Protocol):

@@ -124,6 +124,16 @@ class PreparedShapes(ShapeSet):
         return len(self._members)
 
     @property
+    def shards(self) -> Shards:
+        """The prepared folder."""
+        return self._shards
+
+    @property
+    def members(self) -> NDArray[np.integer[Any]]:
+        """Indices of the shapes in the folder."""
+        return self._members
+
+    @property
     def bytes_per_sample(self) -> int:
         """Maximum number of bytes that a sample reads from its shard, which is the stored size of its windows."""
         inside, outside = self._volume // 2, self._outside_window

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lagem.cli import main
+from lagem.cli import main, parse_tool
 from source_files import ROOT
 
 DOCUMENTS = [
@@ -118,6 +118,9 @@ def complaints_of(capsys, monkeypatch, tmp_path) -> Callable[[tuple[str, ...]], 
         if arguments[0] in TRAINER_VERBS:
             code, _, error = outcome([*arguments, "--print_config"], capsys)
             return [error] if code else []
+        if arguments[0] == "doctor":  # it takes the options of a fit
+            parsed = parse_tool(arguments)[1]
+            return complaints(("lagem", "fit", "--config", str(parsed.config), *parsed.settings))
         text = help_text(arguments[0])
         return [f"lagem {arguments[0]} --help fails"] if text is None else option_complaints(arguments[1:], text)
 

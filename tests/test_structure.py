@@ -105,6 +105,15 @@ MAY_IMPORT = {
         "prepared.shard_file",  # for the message that a data folder is missing, before Lightning is imported
         "latents.latent_shard",
     ],
+    "diagnosis": [  # trains a few steps, as `lagem fit` does
+        "training",
+        "modules",
+        "data_modules",
+        "models",
+        "prepared",
+        "storage",
+        "geometry",
+    ],
     "configuration": ["storage.names"],
     "cluster": [
         "storage.atomic",

@@ -24,7 +24,7 @@ def init(variant):
 def dataset():
     return [{"file_id": 0, "file_path": "/0.stl", "category": "Art", "license": "CC0", "author": "Ann"}]
 """  # in place of the package, which would need a network
-OF_TRAININGS = {"describe"}  # it parses an experiment
+OF_TRAININGS = {"describe", "doctor"}  # they parse an experiment
 PROGRAM = f"""
 import json, sys
 from contextlib import suppress

@@ -238,10 +238,15 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     """Parse the command line of a tool, and raise SystemExit if it is not valid.
 
     Returns:
-        The function that runs the tool, and its parsed arguments.
+        The function that runs the tool, and its parsed arguments; the list `settings`, if the tool has it, holds the
+        options that are not its own.
     """
     parser, run = tool_parser(next((word for word in argv if not word.startswith("-")), None))
-    arguments = parser.parse_args(argv)
+    arguments, settings = parser.parse_known_args(argv)
+    if settings and "settings" not in arguments:
+        parser.error(f"unrecognized arguments: {' '.join(settings)}")
+    if settings:
+        arguments.settings = settings
     if run is None:  # newer Pythons parse `lagem -- fit`
         parser.error(f"{arguments.verb} is not the first word; write it directly after lagem")
     return run, arguments

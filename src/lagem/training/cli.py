@@ -8,6 +8,7 @@ record that `run_record.py` writes.
 import json
 import sys
 import zipfile
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -224,8 +225,12 @@ class _ParsedOnly(TrainingCLI):
         """Leave model, data and trainer unbuilt."""
 
 
-def parse_experiment(config: Path) -> Namespace:
+def parse_experiment(config: Path, overrides: Sequence[str] = ()) -> Namespace:
     """Return the settings of an experiment file, checked and completed with defaults, without building anything.
+
+    Args:
+        config: The file.
+        overrides: Options as after `lagem fit --config FILE`, such as `--data.init_args.root DIR`.
 
     Raises:
         ValueError: If the file is missing or wrong; the message is one line.
@@ -235,7 +240,7 @@ def parse_experiment(config: Path) -> Namespace:
     except FileNotFoundError:
         raise ValueError(f"{config}: there is no such file.") from None
     try:
-        return run_training(["--config", str(config)], run=False, cli=_ParsedOnly).config
+        return run_training(["--config", str(config), *overrides], run=False, cli=_ParsedOnly).config
     except ValueError as error:
         reason = str(error).removeprefix(f"{config}: ").replace(" as --config", "")
         raise ValueError(f"{config}: {reason}") from error

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from lagem.callbacks.early_warnings import EarlyWarnings
 from lagem.callbacks.mesh_export import ExportMeshes
 from lagem.callbacks.sample_export import ExportSamples
 from lagem.callbacks.save_on_signal import SaveOnSignal
@@ -45,6 +46,7 @@ def prepare_trainer(trainer: Trainer, *, logger: object) -> None:
     disable_requeueing_by_lightning(trainer)
     save_the_end_of_training(trainer)
     save_on_signals(trainer)
+    warn_early(trainer)
     call_callbacks_in_a_safe_order(trainer)
     if logger is not False and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         log_to_run_folder(trainer, configured=[] if logger in (None, True) else trainer.loggers)
@@ -133,6 +135,12 @@ def save_on_signals(trainer: Trainer) -> None:
         raise ValueError(f"trainer.callbacks names SaveOnSignal {count} times, but a run needs only one. Keep one.")
     if count == 0:
         callbacks.append(SaveOnSignal())
+
+
+def warn_early(trainer: Trainer) -> None:
+    """Add the callback EarlyWarnings unless the configuration has it."""
+    if not any(isinstance(callback, EarlyWarnings) for callback in callbacks_of(trainer)):
+        callbacks_of(trainer).append(EarlyWarnings())
 
 
 def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:

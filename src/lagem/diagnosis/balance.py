@@ -1,0 +1,87 @@
+"""Are inside and outside balanced among the queries that are actually drawn?
+
+Half of the volume queries of a sample are inside (LaGeM appendix D). Near queries are jittered surface points, of which
+a good part falls on either side.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lagem.diagnosis.examined import ExaminedShape
+from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
+
+TOLERATED, SEVERE = 0.05, 0.2  # deviation of the fraction of volume queries inside from a half
+LEAST_NEAR = 0.12  # fraction of the near queries on either side, for the median shape
+MOST_REPEATED = 0.2  # fraction of a sample's volume queries of one side that occur twice
+
+
+def check_balance(shapes: Sequence[ExaminedShape]) -> list[Finding]:
+    """Find samples with too few queries of one side, split by split."""
+    findings = []
+    for split in sorted({shape.split for shape in shapes}):
+        drawn = [shape for shape in shapes if shape.split == split]
+        findings += [*_volume(split, drawn), *_near(split, drawn), *_repeated(split, drawn)]
+    return findings
+
+
+def _volume(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
+    share = np.array([shape.volume_inside.mean() for shape in shapes if len(shape.volume_inside)])
+    off = np.abs(share - 0.5)
+    if not len(share) or (abs(share.mean() - 0.5) <= TOLERATED and (off > SEVERE).mean() <= 0.02):
+        return []
+    bad = [shape.id for shape in shapes if abs(shape.volume_inside.mean() - 0.5) > TOLERATED]
+    return [
+        Finding(
+            check="balance",
+            severity="error" if off.mean() > SEVERE else "warning",
+            confidence=MOST_CONFIDENT,
+            what=f"{split}: {share.mean():.1%} of the volume queries drawn are inside (per shape from "
+            f"{share.min():.1%} to {share.max():.1%}) instead of half ({listed(bad)}).",
+            advice="Draw half of the volume queries on each side, as OccupancyDataModule does; otherwise the network "
+            "learns that everything is on the larger side.",
+            evidence={"split": split, "inside_share": float(share.mean()), "shapes": bad[:100]},
+        )
+    ]
+
+
+def _near(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
+    share = np.array([shape.near_inside.mean() for shape in shapes if len(shape.near_inside)])
+    if not len(share) or LEAST_NEAR <= np.median(share) <= 1 - LEAST_NEAR:
+        return []
+    return [
+        Finding(
+            check="balance",
+            severity="warning",
+            confidence=0.95,
+            what=f"{split}: the median shape has {np.median(share):.1%} of its near queries inside; jitter on "
+            "both sides of a surface gives between 20% and 50%.",
+            advice="Prepare the shapes again, and keep all near queries. If all shapes are thin sheets, prepare them "
+            "with a larger --thickness.",
+            evidence={"split": split, "median_inside_share": float(np.median(share)), "shapes_examined": len(share)},
+        )
+    ]
+
+
+def _repeated(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
+    repeated: dict[str, float] = {}
+    for shape in shapes:
+        for side in (True, False):
+            points = shape.volume_points[shape.volume_inside == side]
+            if len(points) >= 8:
+                share = 1 - len(np.unique(points, axis=0)) / len(points)
+                repeated[shape.id] = max(share, repeated.get(shape.id, 0.0))
+    bad = sorted((id for id, share in repeated.items() if share > MOST_REPEATED), key=lambda id: -repeated[id])
+    if len(bad) <= 0.02 * len(shapes):
+        return []
+    return [
+        Finding(
+            check="balance",
+            severity="warning",
+            confidence=MOST_CONFIDENT,
+            what=f"{split}: {len(bad)} of {len(shapes)} shapes repeat the same volume queries within one sample, up to "
+            f"{repeated[bad[0]]:.0%} of one side ({listed(bad)}): too few points are stored.",
+            advice="Prepare these shapes with more queries (--volume, --inside, --near), or draw fewer.",
+            evidence={"split": split, "shapes": {id: round(repeated[id], 3) for id in bad[:100]}},
+        )
+    ]

@@ -1,0 +1,259 @@
+"""The diagnosis of an experiment: draw shapes, test them, train a few steps, and judge what was measured.
+
+Every part ends at its deadline, so a diagnosis takes less than five minutes on two cores; the result says how much was
+examined.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress
+
+from lagem.data_modules.stream import ShapeSet
+from lagem.diagnosis.balance import check_balance
+from lagem.diagnosis.examined import ExaminedShape, check_values, examined
+from lagem.diagnosis.finding import Finding
+from lagem.diagnosis.frame import frame_test, judge_augmented, judge_frames
+from lagem.diagnosis.labels import judge_labels, label_test
+from lagem.diagnosis.machine import check_memory, check_precision, judge_loader, seconds_per_batch
+from lagem.diagnosis.overfit import overfit
+from lagem.diagnosis.rate import Curve, judge_overfit, judge_rate
+from lagem.diagnosis.split import COMPARED_POINTS, SplitShape, check_split
+from lagem.diagnosis.stored import read_stored
+from lagem.diagnosis.subject import Subject, accelerator_here, batches, merged, more_training_shapes, singles
+from lagem.models.cost import TrainingCost, training_cost
+from lagem.progress import long_progress
+from lagem.randomness import sample_seed
+from lagem.samples import OccupancyBatch
+
+MOST_TRAIN, MOST_VAL, FIRST = 320, 160, 96  # shapes examined; FIRST of the training set are taken in its own order
+DRAWN = 96  # shapes drawn as in training, for the balance
+DRAWING_SECONDS, TESTING_SECONDS, PROBE_SECONDS, EIGHT_SECONDS = 55.0, 50.0, 25.0, 35.0
+PROBE_STEPS, EIGHT_STEPS, LEAST_STEPS = 80, 60, 20
+EIGHT = 8
+MOST_OPERATIONS = 1.5e12  # of a step on one shape, with which a CPU takes LEAST_STEPS in PROBE_SECONDS
+MOST_CATEGORIES_READ = 100_000
+
+
+@dataclass
+class Diagnosis:
+    """The result of a diagnosis.
+
+    config: The experiment file.
+    findings: What was found, the worst first.
+    examined: What was examined, in words, by check.
+    seconds: Wall-clock time.
+    """
+
+    config: str
+    findings: list[Finding] = field(default_factory=list)
+    examined: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> list[Finding]:
+        """The findings that are more than notes."""
+        return [finding for finding in self.findings if finding.is_fault]
+
+
+def diagnose(config: Path, overrides: Sequence[str] = ()) -> Diagnosis:
+    """Diagnose an experiment of an autoencoder.
+
+    Args:
+        config: Experiment file.
+        overrides: Options as for `lagem fit`, such as `--data.init_args.root DIR`.
+
+    Raises:
+        ValueError: If the experiment is wrong, or trains no autoencoder; the message is one line.
+    """
+    start = time.monotonic()
+    result = Diagnosis(str(config))
+    subject = Subject.of(config, overrides)
+    with long_progress() as progress:
+        drawn = list(batches(subject.data, "train", max(1, DRAWN // subject.batch_size)))
+        is_finite = _examine_data(subject, drawn, result, progress)
+        _examine_training(subject, drawn, result, progress, is_finite=is_finite)
+    order = {"error": 0, "warning": 1, "note": 2}
+    result.findings.sort(key=lambda finding: (order[finding.severity], -finding.confidence))
+    result.seconds = time.monotonic() - start
+    return result
+
+
+def _examine_data(
+    subject: Subject, batches_drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress
+) -> bool:
+    """Test the data; return whether all values are finite.
+
+    Args:
+        subject: The experiment.
+        batches_drawn: Training batches as they are configured.
+        result: Gets the findings.
+        progress: The progress bar.
+    """
+    deadline = time.monotonic() + DRAWING_SECONDS
+    task = progress.add_task("drawing shapes", total=MOST_TRAIN + MOST_VAL)
+    shapes: dict[tuple[str, str], ExaminedShape] = {}
+
+    def keep(drawn: Iterable[ExaminedShape], most: int, until: float) -> None:
+        for shape in drawn:
+            shapes.setdefault((shape.split, shape.id), shape)
+            progress.update(task, completed=len(shapes))
+            if time.monotonic() > until or len(shapes) >= most:
+                return
+
+    keep(examined(batches(subject.examined, "val", MOST_VAL), "val"), MOST_VAL, deadline - 0.7 * DRAWING_SECONDS)
+    num_val = len(shapes)
+    keep(examined(batches(subject.examined, "train", MOST_TRAIN), "train"), num_val + MOST_TRAIN - FIRST, deadline)
+    first = examined(more_training_shapes(subject.examined, range(FIRST)), "train")
+    keep(first, num_val + MOST_TRAIN, deadline)
+    progress.update(task, total=len(shapes), completed=len(shapes))
+
+    drawn = list(shapes.values())
+    result.findings += check_values(drawn)
+    finite = [shape for shape in drawn if not shape.not_finite]
+    counts = Counter(shape.split for shape in drawn)
+    result.examined["data"] = f"{counts['train']} training and {counts['val']} validation shapes"
+    task = progress.add_task("testing labels and frames", total=len(finite))
+    frames, labels, splits = {}, {}, {}
+    deadline = time.monotonic() + TESTING_SECONDS
+    for shape in sorted(finite, key=lambda shape: sample_seed(0, 0, shape.id)):
+        if time.monotonic() > deadline:
+            break
+        name = f"{shape.split}/{shape.id}" if shapes.get((_other(shape.split), shape.id)) else shape.id
+        frames[name], labels[name], splits[name] = frame_test(shape), label_test(shape), shape.split
+        progress.advance(task)
+    apart = [id for id, test in frames.items() if test.is_apart]
+    result.findings += judge_frames(frames, splits)
+    result.findings += judge_labels(labels, out_of_frame=apart)
+    judged = sum(test.judged for test in labels.values())
+    result.examined["labels"] = f"{judged:,} labels of {len(labels)} shapes"
+    _examine_drawn(subject, batches_drawn, result)
+    stored = None
+    if (shards := subject.shards) is not None:
+        members = (subject.data.train_shapes.members, subject.data.val_shapes.members)  # type: ignore[attr-defined]
+        stored = read_stored(shards, *members, drawn={shape.id for shape in drawn}, progress=progress)
+        result.findings += stored.findings
+        result.examined["stored"] = f"{stored.read} of {sum(map(len, members))} stored shapes"
+    _examine_split(subject, result, finite, [] if stored is None else stored.others)
+    return len(finite) == len(drawn)
+
+
+def _other(split: str) -> str:
+    return "val" if split == "train" else "train"
+
+
+def _examine_drawn(subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis) -> None:
+    """Judge the samples as training and validation draw them."""
+    of_val = batches(subject.data, "val", max(1, DRAWN // subject.batch_size))
+    samples = [*examined(drawn, "train"), *examined(of_val, "val")]
+    shapes = [shape for shape in samples if not shape.not_finite]
+    result.findings += check_balance(shapes)
+    norms = [float(np.linalg.norm(shape.surface_points, axis=1).max()) for shape in shapes if shape.split == "train"]
+    if not any(finding.check == "frame" for finding in result.findings):
+        result.findings += judge_augmented(norms)
+    result.examined["balance"] = f"{len(shapes)} samples as drawn"
+
+
+def _examine_split(
+    subject: Subject, result: Diagnosis, shapes: Sequence[ExaminedShape], stored: list[SplitShape]
+) -> None:
+    described: dict[str, list[SplitShape]] = {"train": [], "val": []}
+    for shape in shapes:
+        points = partial(np.asarray, shape.surface_points[:COMPARED_POINTS])
+        described[shape.split].append(SplitShape.of(shape.id, shape.category, points))
+    sets = [getattr(subject.data, f"{split}_shapes", None) for split in ("train", "val")]
+    counts = tuple(
+        len(found) if found is not None else len(described[split])
+        for split, found in zip(("train", "val"), sets, strict=True)
+    )
+    result.findings += check_split(
+        described["train"],
+        described["val"],
+        others=stored,
+        categories=(_categories(sets[0], described["train"]), _categories(sets[1], described["val"])),
+        counts=(counts[0], counts[1]),
+    )
+
+
+def _categories(shapes: Any, described: Sequence[SplitShape]) -> Counter[str]:
+    if isinstance(shapes, ShapeSet):
+        step = max(1, len(shapes) // MOST_CATEGORIES_READ)
+        return Counter(shapes.category(index) for index in range(0, len(shapes), step))
+    return Counter(shape.category for shape in described)
+
+
+def _examine_training(
+    subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress, *, is_finite: bool
+) -> None:
+    """Judge precision, memory and loading, then train a few steps on one shape and on eight."""
+    accelerator = accelerator_here(subject.settings)
+    trainer = subject.settings.trainer
+    wants_gpu = trainer.accelerator in ("gpu", "cuda")
+    cost = _cost(subject, drawn[0])
+    result.findings += check_memory(cost, accelerator=accelerator, wants_gpu=wants_gpu)
+    reason = ""
+    if not is_finite:
+        reason = "samples hold values that are not finite"
+    elif cost.operations / len(drawn[0]) > MOST_OPERATIONS and accelerator == "cpu":
+        reason = "a step on one shape takes too long on this CPU; diagnose it on a GPU"
+    if reason:
+        result.examined["training"] = f"not tried, because {reason}"
+        result.findings += judge_rate(*_rate_of(subject), None, None)
+        return
+    parts = [part for batch in drawn[:EIGHT] for part in singles(batch)][:EIGHT]
+    one, eight = parts[0], merged(parts)
+    result.findings += check_precision(trainer.precision, accelerator, subject.module.autoencoder, one)
+    task = progress.add_task("training on one shape", total=2 * PROBE_STEPS + EIGHT_STEPS)
+
+    def trained(batch: OccupancyBatch, most: int, seconds: float, factor: float = 1.0) -> tuple[Curve, float]:
+        deadline = time.monotonic() + 1.5 * seconds
+        _, second = overfit(subject, batch, steps=3, deadline=deadline)
+        steps = most if not second * most > seconds else max(LEAST_STEPS, int(seconds / second))
+        curve, second = overfit(subject, batch, steps=steps, factor=factor, deadline=deadline)
+        progress.advance(task, most)
+        return curve, second
+
+    curve, _ = trained(one, PROBE_STEPS, PROBE_SECONDS)
+    tenth, _ = trained(one, PROBE_STEPS, PROBE_SECONDS, factor=0.1)
+    rate = judge_rate(*_rate_of(subject), curve, tenth)
+    result.findings += rate
+    progress.update(task, description="training on eight shapes")
+    many, second = trained(eight, EIGHT_STEPS, EIGHT_SECONDS, factor=0.1 if rate else 1.0)
+    if not result.faults:
+        result.findings += judge_overfit(curve, many, rate_is_wrong=bool(rate))
+    result.examined["training"] = (
+        f"one shape: {len(curve.losses)} steps, loss {curve.losses[0]:.3f} to {curve.final:.3f} "
+        f"(at a tenth of the rate {tenth.final:.3f}); {len(eight)} shapes: {len(many.losses)} steps, "
+        f"{many.losses[0]:.3f} to {many.final:.3f}"
+    )
+    if not (wants_gpu and accelerator == "cpu"):
+        loading = seconds_per_batch(subject.data)
+        workers = int(getattr(subject.data, "num_workers", 0))
+        result.findings += judge_loader(loading, second * subject.batch_size / len(eight), workers=workers)
+        result.examined["loader"] = f"{loading:.3f} s a batch, {second * subject.batch_size / len(eight):.3f} s a step"
+
+
+def _rate_of(subject: Subject) -> tuple[str, float, float]:
+    module = subject.module
+    return module.optimizer, module.base_lr * subject.effective_batch / 256, module.base_lr
+
+
+def _cost(subject: Subject, batch: OccupancyBatch) -> TrainingCost:
+    network, spec = subject.module.autoencoder, subject.module.spec
+    return training_cost(
+        levels=spec.levels,
+        width=spec.width,
+        octaves=spec.octaves,
+        batch_size=len(batch),
+        num_surface_points=batch.surface_points.shape[1],
+        num_queries=batch.volume_points.shape[1] + batch.near_points.shape[1],
+        bfloat16=str(subject.settings.trainer.precision).startswith("bf16"),
+        step=network.step,
+        checkpoint_activations=network.checkpoint_activations,
+    )

@@ -1,0 +1,91 @@
+"""The shapes that a diagnosis examines: samples as the data module yields them, in numpy, with finite values.
+
+Letters: N surface points, Q volume queries, Q' near queries. Lengths are in unit-sphere units.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
+from lagem.samples import OccupancyBatch
+
+POINTS = ("surface_points", "volume_points", "near_points")
+Points = NDArray[np.float64]
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ExaminedShape:
+    """One sample of one shape.
+
+    surface_points, volume_points, near_points: (N, 3), (Q, 3) and (Q', 3).
+    volume_inside, near_inside: (Q,) and (Q',) labels.
+    not_finite: For each tensor of the sample, the number of its values that are NaN or infinite, or of its labels that
+        are neither 0 nor 1; tensors without any are left out.
+    """
+
+    id: str
+    category: str
+    split: str
+    surface_points: Points
+    volume_points: Points
+    near_points: Points
+    volume_inside: Labels
+    near_inside: Labels
+    not_finite: dict[str, int]
+
+    @property
+    def queries(self) -> Points:
+        """All queries, (Q + Q', 3)."""
+        return np.concatenate([self.volume_points, self.near_points])
+
+    @property
+    def inside(self) -> Labels:
+        """Labels of all queries, (Q + Q',)."""
+        return np.concatenate([self.volume_inside, self.near_inside])
+
+
+def examined(batches: Iterable[OccupancyBatch], split: str) -> Iterator[ExaminedShape]:
+    """Yield the shapes of batches one by one."""
+    for batch in batches:
+        tensors = {name: value.cpu() for name, value in vars(batch).items() if isinstance(value, Tensor)}
+        for row in range(len(batch)):
+            arrays = {name: tensor[row].double().numpy() for name, tensor in tensors.items() if len(tensor) > row}
+            bad = {name: int((~np.isfinite(array)).sum()) for name, array in arrays.items()}
+            for name in ("volume_occupancy", "near_occupancy"):
+                bad[name] = int((~np.isin(arrays[name], (0, 1))).sum())
+            yield ExaminedShape(
+                id=batch.ids[row],
+                category=batch.categories[row],
+                split=split,
+                **{name: arrays[name] for name in POINTS},
+                volume_inside=arrays["volume_occupancy"] > 0.5,
+                near_inside=arrays["near_occupancy"] > 0.5,
+                not_finite={name: count for name, count in bad.items() if count},
+            )
+
+
+def check_values(shapes: Sequence[ExaminedShape]) -> list[Finding]:
+    """Find NaN, infinite values, and labels that are neither 0 nor 1, in any tensor of any sample."""
+    names = sorted({name for shape in shapes for name in shape.not_finite})
+    findings = []
+    for name in names:
+        bad = [shape for shape in shapes if name in shape.not_finite]
+        values = sum(shape.not_finite[name] for shape in bad)
+        kind = "neither 0 nor 1" if "occupancy" in name else "not finite"
+        findings.append(
+            Finding(
+                check="normals" if "normal" in name else "values",
+                severity="error",
+                confidence=MOST_CONFIDENT,
+                what=f"{name}: {values:,} values are {kind}, in {len(bad)} of {len(shapes)} shapes "
+                f"({listed([shape.id for shape in bad])}).",
+                advice="Repair or remove these shapes; a single such value makes the loss of its batch NaN.",
+                evidence={"tensor": name, "values": values, "shapes": [shape.id for shape in bad][:100]},
+            )
+        )
+    return findings

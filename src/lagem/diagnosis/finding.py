@@ -1,0 +1,60 @@
+"""What a diagnosis finds: each finding says what is wrong, how sure that is, and what to change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Check = Literal[
+    "values",
+    "normals",
+    "labels",
+    "frame",
+    "balance",
+    "split",
+    "learning_rate",
+    "overfit",
+    "precision",
+    "loader",
+    "memory",
+]
+Severity = Literal["error", "warning", "note"]
+
+ALARM = 1e-6  # a test raises an alarm if a healthy data set would show its statistic with a smaller probability
+MOST_CONFIDENT = 0.999  # no test knows what its author did not think of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One fault, or one remark.
+
+    check: The check that found it.
+    severity: `error` for what spoils a training, `warning` for what probably does, `note` for what is worth knowing.
+        A diagnosis with only notes counts as healthy.
+    confidence: Probability that the finding is right, in [0, 1].
+    what: What is wrong, in one sentence, with what was measured.
+    advice: What to change.
+    evidence: The measured numbers, in plain types.
+    """
+
+    check: Check
+    severity: Severity
+    confidence: float
+    what: str
+    advice: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the finding is more than a note."""
+        return self.severity != "note"
+
+
+def confidence_of(p_value: float) -> float:
+    """Return the confidence in an alarm that a healthy data set would raise with this probability."""
+    return min(1 - p_value, MOST_CONFIDENT)
+
+
+def listed(ids: list[str], most: int = 5) -> str:
+    """Return the first ids in words, such as `a, b and 3 more`."""
+    shown = ", ".join(f"{id:.60}" for id in ids[:most])
+    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"

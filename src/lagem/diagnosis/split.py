@@ -1,0 +1,177 @@
+"""Do training and validation hold different shapes of the same kind?
+
+A shape in both sets makes validation meaningless, as does a validation set of other categories, or in another pose.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.stats import binom, chi2_contingency, mannwhitneyu
+
+from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, Severity, confidence_of, listed
+from lagem.geometry.metrics import chamfer_distance
+from lagem.prepared.descriptors import describe
+
+COMPARED_POINTS = 16_384  # surface points by which shapes are compared
+LEAST_VALIDATION = 4
+UNSEEN = 0.02  # fraction of validation shapes whose category a healthy random split can leave without training shapes
+LEAST_UNSEEN = 2
+MOST_VARIATION = 0.25  # total variation between the categories of both sets
+CANDIDATES = 4  # training shapes with which a validation shape is compared
+SAME_PROBES = 0.05  # largest difference of two descriptors that may still belong to the same surface
+SAME = 1.05  # of the Chamfer distance between two samplings of one surface; its standard deviation is about 0.01
+LEAST_AUC = 0.7
+TOLERATED_COPIES = 0.02  # fraction of the validation shapes; collections of real meshes hold some copies
+CATEGORY_ALARM = 1e-3
+UNLIKE_ALARM = 1e-4
+
+
+@dataclass(frozen=True)
+class SplitShape:
+    """What the comparison of two sets needs of a shape.
+
+    descriptor: (64,) distances from probe points to the surface.
+    points: Returns (N, 3) surface points. They are read again when they are needed, since all shapes together may not
+        fit into memory.
+    """
+
+    id: str
+    category: str
+    descriptor: NDArray[np.float64]
+    points: Callable[[], NDArray[np.floating]]
+
+    @classmethod
+    def of(cls, id: str, category: str, points: Callable[[], NDArray[np.floating]]) -> "SplitShape":
+        """Describe a shape by its surface points."""
+        return cls(id, category, describe(points()), points)
+
+
+def check_split(
+    train: Sequence[SplitShape],
+    val: Sequence[SplitShape],
+    *,
+    others: Sequence[SplitShape] = (),
+    categories: tuple[Counter[str], Counter[str]],
+    counts: tuple[int, int],
+) -> list[Finding]:
+    """Compare shapes of the training set with shapes of the validation set.
+
+    Args:
+        train: Shapes of the training set, perhaps not all.
+        val: Shapes of the validation set, perhaps not all.
+        others: More shapes of the training set, in which only copies of validation shapes are searched.
+        categories: Number of shapes of each category, in both sets.
+        counts: Numbers of shapes of both sets.
+    """
+    if counts[1] < LEAST_VALIDATION:
+        return [
+            _finding(
+                "warning",
+                MOST_CONFIDENT,
+                f"the validation set holds {counts[1]} shapes, too few to judge a training of {counts[0]} shapes.",
+                {"train": counts[0], "val": counts[1]},
+                "Prepare with a larger --val-share, or set the splits in the manifest.",
+            )
+        ]
+    return [*_overlap([*train, *others], val), *_categories(*categories), *_unlike(train, val)]
+
+
+def _overlap(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
+    ids = {shape.id for shape in train}
+    shared = [shape.id for shape in val if shape.id in ids]
+    copies = [
+        (a.id, b.id) for a, b in _close_pairs(train, val) if a.id != b.id and b.id not in shared and _is_copy(a, b)
+    ]
+    copied = sorted({b for _, b in copies})
+    share = (len(shared) + len(copied)) / len(val)
+    if not shared and not copied:
+        return []
+    few = not shared and len(copied) <= max(1, TOLERATED_COPIES * len(val))
+    pairs = [f"{b:.40} = {a:.40}" for a, b in copies]
+    return [
+        _finding(
+            "note" if few else "error",
+            MOST_CONFIDENT,
+            f"{share:.1%} of the {len(val)} validation shapes examined are also training shapes: "
+            f"{len(shared)} have the same id, {len(copied)} the same surface under another id "
+            f"({listed(shared + pairs)}).",
+            {"shared_ids": shared[:100], "copies": copies[:100], "share": share},
+            "Remove these shapes from one of the sets; `lagem inspect` lists all copies.",
+        )
+    ]
+
+
+def _close_pairs(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[tuple[SplitShape, SplitShape]]:
+    tree = cKDTree(np.stack([shape.descriptor for shape in train]))
+    of_val = np.stack([shape.descriptor for shape in val])
+    count = min(CANDIDATES, len(train))
+    gap, found = tree.query(of_val, k=range(1, count + 1), p=np.inf, distance_upper_bound=SAME_PROBES)
+    return [(train[found[row, rank]], val[row]) for row, rank in np.argwhere(np.isfinite(gap))]
+
+
+def _is_copy(a: SplitShape, b: SplitShape) -> bool:
+    """Whether two surfaces are as close to each other as two samplings of the first one."""
+    of_a, of_b = a.points(), b.points()
+    half = min(len(of_a), len(of_b)) // 2
+    return chamfer_distance(of_a[:half], of_b[:half]) < SAME * chamfer_distance(of_a[:half], of_a[half : 2 * half])
+
+
+def _categories(seen: Counter[str], other: Counter[str]) -> list[Finding]:
+    unseen = sum(count for name, count in other.items() if name not in seen)
+    p_unseen = float(binom.sf(unseen - 1, other.total(), UNSEEN)) if unseen >= LEAST_UNSEEN else 1.0
+    names = sorted({*seen, *other})
+    table = np.array([[counts[name] for name in names] for counts in (seen, other)])
+    variation = float(np.abs(table[0] / table[0].sum() - table[1] / table[1].sum()).sum() / 2)
+    p_table = float(chi2_contingency(table).pvalue) if len(names) > 1 else 1.0
+    differs = variation > MOST_VARIATION and p_table < CATEGORY_ALARM / 10
+    if p_unseen >= CATEGORY_ALARM and not differs:
+        return []
+    missing = sorted(name for name in other if name not in seen)
+    return [
+        _finding(
+            "error",
+            confidence_of(min(p_unseen, p_table)),
+            f"training and validation hold different categories: {unseen} of {other.total()} validation shapes are of "
+            f"categories without training shapes{f' ({listed(missing)})' if missing else ''}, and the total variation "
+            f"between both distributions is {variation:.2f}.",
+            {
+                "unseen": unseen,
+                "validation_shapes": other.total(),
+                "total_variation": variation,
+                "p": min(p_unseen, p_table),
+            },
+            "Split each category at random; without a given split, `lagem prepare` does this by a hash of the ids.",
+        )
+    ]
+
+
+def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
+    """Compare the distances from validation shapes to the nearest training shape with those among training shapes."""
+    known = np.stack([shape.descriptor for shape in train])
+    if len(known) < 20:
+        return []
+    tree = cKDTree(known)
+    to_train = tree.query(np.stack([shape.descriptor for shape in val]))[0]
+    among = tree.query(known, k=2)[0][:, 1]
+    statistic, p = mannwhitneyu(to_train, among, alternative="greater")
+    auc = float(statistic) / (len(to_train) * len(among))
+    if auc < LEAST_AUC or p > UNLIKE_ALARM:
+        return []
+    return [
+        _finding(
+            "error",
+            confidence_of(float(p)),
+            f"validation shapes are unlike training shapes: the nearest training shape is {np.median(to_train):.2f} "
+            f"away, among training shapes {np.median(among):.2f} (a random validation shape is farther in {auc:.0%}).",
+            {"to_train": float(np.median(to_train)), "among_train": float(np.median(among)), "auc": auc, "p": float(p)},
+            "Check that both sets are in the same pose and scale (which axis is up), and come from the same source.",
+        )
+    ]
+
+
+def _finding(severity: Severity, confidence: float, what: str, evidence: dict[str, object], advice: str) -> Finding:
+    return Finding(check="split", severity=severity, confidence=confidence, what=what, advice=advice, evidence=evidence)

@@ -1,0 +1,70 @@
+"""`lagem doctor` from the command line, on small data."""
+
+import json
+
+import pytest
+
+import small_run
+from lagem.cli import main
+
+SMALL = [
+    *("--data.init_args.num_train=40", "--data.init_args.num_val=16", "--data.init_args.num_workers=0"),
+    *small_run.SMALL_MODEL,
+]
+
+
+def doctor(path, *settings: str) -> tuple[int, dict]:
+    code = 0
+    try:
+        main(["doctor", str(small_run.TOY), "--json", str(path), *SMALL, *settings])
+    except SystemExit as stop:
+        code = stop.code
+    return code, json.loads(path.read_text())
+
+
+def test_a_healthy_experiment_exits_with_0(tmp_path, capsys):
+    code, report = doctor(tmp_path / "report.json")
+    assert code == 0 and report["healthy"], report["findings"]
+    assert "Nothing is wrong" in capsys.readouterr().out
+    assert report["seconds"] < 300
+
+
+def test_a_learning_rate_100_times_too_high_exits_with_1(tmp_path, capsys):
+    code, report = doctor(tmp_path / "report.json", "--model.init_args.base_lr", "3.2")
+    assert code == 1 and not report["healthy"]
+    assert [finding["check"] for finding in report["findings"]] == ["learning_rate"]
+    assert "Lower model.init_args.base_lr" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("fault", "strength", "check"), [("flip", 0.1, "labels"), ("not_a_number", 0.2, "values")])
+def test_a_fault_of_a_data_module_is_named(tmp_path, fault, strength, check):
+    code, report = doctor(
+        tmp_path / "report.json",
+        "--data.class_path=planted_data.PlantedData",
+        f"--data.init_args.fault={fault}",
+        f"--data.init_args.strength={strength}",
+    )
+    assert code == 1
+    assert check in [finding["check"] for finding in report["findings"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["no.yaml"], "there is no such file"),
+        ([str(small_run.ROOT / "experiments/cascade/toy/level_1.yaml")], "only autoencoders are diagnosed"),
+        ([str(small_run.TOY), "--model.init_args.widht=3"], "widht"),
+    ],
+)
+def test_a_mistake_is_one_line(words, reason, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", *words])
+    assert stop.value.code == 2
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 1 and reason in err[0]
+
+
+def test_other_tools_still_refuse_unknown_options(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["describe", str(small_run.TOY), "--data.init_args.seed", "1"])
+    assert stop.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err

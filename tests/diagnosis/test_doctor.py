@@ -1,0 +1,100 @@
+"""Planted faults are named, and healthy data raise no alarm: the data checks on procedural furniture."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from lagem.diagnosis.balance import check_balance
+from lagem.diagnosis.examined import ExaminedShape, check_values, examined
+from lagem.diagnosis.finding import Finding
+from lagem.diagnosis.frame import frame_test, judge_frames
+from lagem.diagnosis.labels import judge_labels, label_test
+from lagem.diagnosis.split import SplitShape, check_split
+from lagem.samples import OccupancyBatch
+from planted_data import PlantedData
+
+COUNTS = {"num_surface_points": 8192, "num_volume_queries": 2048, "num_near_queries": 2048}
+
+
+def shapes_of(data: PlantedData, most: int = 24) -> Iterator[ExaminedShape]:
+    for split in ("train", "val"):
+        shapes = getattr(data, f"{split}_shapes")
+        yield from islice(
+            examined((OccupancyBatch.collate([shapes[0, index]]) for index in range(len(shapes))), split), most
+        )
+
+
+def faults(fault: str, strength: float, *, seed: int = 0, num_train: int = 24, num_val: int = 16) -> list[Finding]:
+    """What the checks of the data find."""
+    data = PlantedData(
+        fault=fault, strength=strength, seed=seed, num_train=num_train, num_val=num_val, batch_size=1, **COUNTS
+    )
+    shapes = list(shapes_of(data, max(num_train, num_val)))
+    findings = check_values(shapes)
+    finite = [shape for shape in shapes if not shape.not_finite]
+    frames = {f"{shape.split}/{shape.id}": frame_test(shape) for shape in finite}
+    tests = {f"{shape.split}/{shape.id}": label_test(shape) for shape in finite}
+    findings += judge_frames(frames, {id: id.split("/")[0] for id in frames})
+    findings += judge_labels(tests, out_of_frame=[id for id, test in frames.items() if test.is_apart])
+    findings += check_balance(finite)
+    described = {
+        split: [
+            SplitShape.of(shape.id, shape.category, partial(np.asarray, shape.surface_points))
+            for shape in finite
+            if shape.split == split
+        ]
+        for split in ("train", "val")
+    }
+    categories = [Counter(shape.category for shape in described[split]) for split in ("train", "val")]
+    findings += check_split(
+        described["train"],
+        described["val"],
+        categories=(categories[0], categories[1]),
+        counts=(len(described["train"]), len(described["val"])),
+    )
+    return [finding for finding in findings if finding.is_fault]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_healthy_shapes_raise_no_alarm(seed):
+    assert faults("flip", 0.0, seed=seed) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "strength", "check"),
+    [
+        *(("flip", strength, "labels") for strength in (1.0, 0.1, 0.02)),
+        *(("flip_shapes", strength, "labels") for strength in (0.5, 0.1)),
+        *(("scale", strength, "frame") for strength in (0.5, 0.9, 0.97)),
+        *(("shift", strength, "frame") for strength in (0.5, 0.1, 0.03)),
+        *(("shift_surface", strength, "frame") for strength in (0.3, 0.05)),
+        ("shift_volume", 0.1, "frame"),
+        *(("swap_axes_of_surface", strength, "frame") for strength in (1.0, 0.2)),
+        *(("unbalance", strength, "balance") for strength in (0.02, 0.1, 0.4)),
+        *(("not_a_number", strength, "values") for strength in (1.0, 0.1)),
+        *(("copies", strength, "split") for strength in (1.0, 0.5, 0.125)),
+        *(("leak", strength, "split") for strength in (1.0, 0.5, 0.125)),
+    ],
+)
+def test_a_planted_fault_is_named(fault, strength, check):
+    found = faults(fault, strength)
+    assert check in {finding.check for finding in found}
+    for finding in found:
+        assert 0.5 <= finding.confidence < 1 and finding.advice and finding.evidence
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_a_turned_validation_set_is_named(strength):
+    assert "split" in {finding.check for finding in faults("turn", strength, num_train=96, num_val=48)}
+
+
+def test_labels_near_the_surface_are_judged_too():
+    data = PlantedData(fault="flip", strength=0.0, num_train=4, num_val=1, batch_size=1, **COUNTS)
+    for shape in shapes_of(data):
+        flipped = np.random.default_rng(0).random(len(shape.near_inside)) < 0.2
+        assert label_test(replace(shape, near_inside=shape.near_inside ^ flipped)).rate > label_test(shape).rate + 0.01
