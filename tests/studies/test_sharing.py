@@ -73,7 +73,7 @@ def test_each_mesh_gives_its_own_latents_to_a_group(bundle, box, tmp_path):
         (["--category", "chair", "--groups", "0"], "at least 1 group"),
         (["--category", "chair", "--variants", "8", "--mix"], "--variants is for groups that share levels"),
         (["--category", "chair", "--variants", "8", "--noise", "0.5"], "--variants is for groups that share levels"),
-        (["--category", "chair", "--groups", "8", "--mesh", "box.ply"], "but --mesh names the shapes"),
+        (["--category", "chair", "--groups", "8", "--mesh", __file__], "but --mesh names the shapes"),
         ([], "needs one of the categories"),
         (["--category", "chair", "--mesh", "absent.ply"], "absent.ply"),
     ],

@@ -88,6 +88,7 @@ class Bomb:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, verb):
     torch.save({"model": published_state(), "args": Bomb(tmp_path / "ran")}, tmp_path / "bad.pth")
     bad = str(tmp_path / "bad.pth")
+    (tmp_path / "mesh.ply").touch()
     arguments = [bad] if verb == "import-weights" else [str(tmp_path / "mesh.ply"), "--weights", bad]
     with pytest.raises(SystemExit) as stop:
         main([verb, *arguments, "--output", str(tmp_path / "out.safetensors")])
