@@ -3,7 +3,7 @@
     import lagem
     from lagem.completion.completer import complete_shape
 
-    completions = complete_shape(lagem.load_cascade("completion"), "scan.ply", count=4)
+    completions = complete_shape(lagem.load_cascade("runs/completion"), "scan.ply", count=4)
     completions[0].mesh.save("completed.ply")
 
 Each sample is a whole shape in its own unit sphere. It is fitted to the points that were seen, so the mesh comes back
