@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from lagem.cli import tool_modules
+
 HEAVY = ("torch", "lightning", "jsonargparse")
 PROGRAM = f"""
 import json, sys
@@ -74,8 +76,16 @@ def test_no_mistake_of_a_verb_that_trains_nothing_imports_torch(tmp_path, used):
         ["report", "absent"],
         ["view", "absent.ply"],
         ["describe", "absent.yaml"],
+        ["complete", "absent.ply", "--cascade", "furniture", *output],
+        ["complete", mesh, "--cascade", "absent", *output],
+        ["embed", "absent", "--partial", "large", *output],
+        ["embed", "procedural:8+4", "--partial", "absent.ckpt", *output],
+        ["embed", str(tmp_path), "--model", "absent", *output],
+        ["download", "nothing", *output],
+        ["completion", "fish"],
         ["submit", "--profile", "absent.yaml", "--", "prepare", "a", *output],
     ]
+    assert {words[0] for words in calls} == {"fitt", *tool_modules()}
     for words, code, errors, loaded in results(calls):
         assert (code, loaded) == (2, []), (words, errors)
         assert errors.startswith("lagem") and errors.count("\n") == 1, (words, errors)

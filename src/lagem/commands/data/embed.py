@@ -52,6 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the embeddings."""
+    from lagem.commands import checks
+
+    checks.check_output(args.output.parent)
+    if args.model is not None:
+        checks.check_there([args.model], "give the folder of a CLIP or DINOv2 model")
+        checks.check_there([Path(args.source)], "give a table of captions, images or meshes")
+    else:
+        checks.check_data(args.source, "prepared", "procedural")
+        checks.check_autoencoder(args.partial)
     from lagem.embeddings.run import embed_clouds, embed_known
 
     if args.model is not None:

@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Complete the files."""
+    from lagem.commands import checks
+
+    checks.check_output(args.output)
+    checks.check_cascade(args.cascade)
+    if not any(path.exists() for path in args.parts):  # a single missing file is listed in completions.csv
+        checks.check_there(args.parts, "give point clouds or meshes")
     from lagem.completion.run import complete
     from lagem.generation.settings import SurfaceSettings
 
