@@ -76,6 +76,7 @@ def test_no_mistake_of_a_verb_that_trains_nothing_imports_torch(tmp_path, used):
         ["report", "absent"],
         ["view", "absent.ply"],
         ["describe", "absent.yaml"],
+        ["doctor", "absent.yaml"],
         ["complete", "absent.ply", "--cascade", "furniture", *output],
         ["complete", mesh, "--cascade", "absent", *output],
         ["embed", "absent", "--partial", "large", *output],

@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the findings; exit with code 1 if something is wrong."""
+    from lagem.training.command_line import read_settings
+
+    read_settings(str(args.config))
     from lagem.diagnosis.examination import diagnose
     from lagem.diagnosis.report import print_report, write_report
 
