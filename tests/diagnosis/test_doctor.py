@@ -98,3 +98,12 @@ def test_labels_near_the_surface_are_judged_too():
     for shape in shapes_of(data):
         flipped = np.random.default_rng(0).random(len(shape.near_inside)) < 0.2
         assert label_test(replace(shape, near_inside=shape.near_inside ^ flipped)).rate > label_test(shape).rate + 0.01
+
+
+def test_points_that_are_drawn_repeatedly_contradict_no_label():
+    data = PlantedData(fault="flip", strength=0.0, num_train=4, num_val=1, batch_size=1, **COUNTS)
+    for shape in shapes_of(data):
+        once = replace(shape, surface_points=shape.surface_points[:2000])
+        repeated = replace(shape, surface_points=np.tile(shape.surface_points[:2000], (4, 1)))
+        assert label_test(repeated) == label_test(once)
+        assert label_test(repeated).rate < 0.01
