@@ -1,5 +1,6 @@
 """The stored arrays of a prepared folder: are all normals unit vectors, and are all queries still there?"""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from lagem.prepared.shards import Shards
 
 READING_SECONDS = 25.0
 NORMAL_TOLERANCE = 0.1  # of the length; rounding to 8 bits changes it by less than 0.01
+DEVIATIONS = 5  # of a share, that the randomness of draws may explain
 MOST_LOST = 0.005  # of the uniform draws that the stored pools stand for
 LEAST_NEAR = 0.98  # of the near queries that the settings promise
 
@@ -159,11 +161,14 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
 def lost_share(shards: Shards, index: int) -> float:
     """Return which fraction of the uniform draws that a shape's volume pools stand for is missing from them.
 
-    The pools inside and outside hold the draws of the whole ball, so their fractions add up to 1.
+    The pools inside and outside hold the draws of the whole ball, so their fractions add up to 1, but for the
+    randomness of those draws of which only one side was kept. What this randomness explains is left out.
     """
     inside, outside = (shards.count(index, f"volume_{side}") for side in ("inside", "outside"))
     drawn_inside, drawn_outside = shards.volume_drawn(index)
-    return 1 - inside / drawn_inside - outside / drawn_outside
+    lost, volume = 1 - inside / drawn_inside - outside / drawn_outside, min(inside / drawn_inside, 1.0)
+    deviation = (volume * (1 - volume) * abs(1 / drawn_inside - 1 / drawn_outside)) ** 0.5
+    return math.copysign(max(abs(lost) - DEVIATIONS * deviation, 0.0), lost)
 
 
 def judge_pools(lost: dict[str, float], near: dict[str, int], *, expected_near: int | None) -> list[Finding]:
