@@ -130,7 +130,7 @@ def test_a_job_that_another_partition_preempts_comes_back(slurm, undisturbed, tm
     assert slurm.wait(other)["JobState"] == "COMPLETED"
     slurm._run("scontrol", "update", f"jobid={job}", "starttime=now")
     assert slurm.wait(job, "RUNNING")["Restarts"] == "1"
-    slurm.wait_for_text(job, "Restored all states from the checkpoint at .*last.ckpt")
+    slurm.wait_for_text(job, r"resumed +after step \d.* from .*last\.ckpt")
     slurm.cancel(job)
     slurm.wait(job)
 
@@ -186,5 +186,5 @@ def test_twenty_preemptions_in_a_row_end_in_the_weights_of_an_undisturbed_run(sl
     print("preempted at steps", places)
     assert (known["JobState"], known["Restarts"]) == ("COMPLETED", str(preemptions)), slurm.log(job)[-3000:]
     assert all(earlier < later for earlier, later in zip(places, places[1:], strict=False)) and places[-1] < 140
-    assert slurm.log(job).count("Restored all states from the checkpoint") == preemptions
+    assert len(re.findall(r"^resumed +after step", slurm.log(job), re.MULTILINE)) == preemptions
     assert_same_run(tmp_path / "whole", tmp_path / "job")
