@@ -169,7 +169,7 @@ constraints: torch-cluster ## Write .venv's versions to constraints.txt, and the
 	| grep -E '^[A-Za-z0-9._-]+==' | grep -vE '$(OF_TORCH)' | sed 's/+.*//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
 	mv $(CONSTRAINTS).new $(CONSTRAINTS)
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && $(PIP) install -q --target $$folder $(UV) && \
-	echo wheel | $$folder/bin/uv pip compile -q - setup.cfg --extra dev -c $(CONSTRAINTS) --universal --python-version 3.11.5 \
+	echo wheel | $$folder/bin/uv pip compile -q - setup.cfg --extra dev -c $(CONSTRAINTS) --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate -o $$folder/lock >/dev/null && { sed -n '/^#/p' $(HASHES); \
 	awk '/^[^ ]/ { kept = !/$(OF_TORCH)|^torch==/ } kept' $$folder/lock; } > $(HASHES).new
 	mv $(HASHES).new $(HASHES)

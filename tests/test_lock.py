@@ -2,14 +2,17 @@
 
 import configparser
 import re
+from importlib.metadata import metadata
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from source_files import ROOT
 
 BUILT_DIFFERENTLY = {"torch", "torch-cluster"}  # each index has its own builds, so their hashes differ
 TESTED_ON = {"sys_platform": "linux", "platform_machine": "x86_64", "platform_system": "Linux"}
+OLDEST_PYTHON = "3.11.0"
 COMPROMISED = {"lightning": ("2.6.2", "2.6.3")}
 
 
@@ -53,6 +56,14 @@ def test_every_locked_package_has_hashes():
         if not hashes or not all(re.fullmatch(r"sha256:[0-9a-f]{64}", text) for text in hashes)
     }
     assert wrong == {} and len(locked()) > 100
+
+
+def test_every_pinned_package_runs_on_the_oldest_python():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert SpecifierSet(config["options"]["python_requires"]) == SpecifierSet(f">={OLDEST_PYTHON.removesuffix('.0')}")
+    wanted = {name: metadata(name)["Requires-Python"] for name in pinned().keys() - BUILT_DIFFERENTLY}
+    assert {name: text for name, text in wanted.items() if text and OLDEST_PYTHON not in SpecifierSet(text)} == {}
 
 
 def test_compromised_releases_are_excluded():
