@@ -21,16 +21,14 @@ after --.
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from comparison_runs import Run, Side, check_settings, evaluate, seconds_of_step, train
+from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end, seconds_of_step, train
 from comparison_table import DEFINITION, Values, values_of, write_tables
 from interleaved import in_words, quartiles, ratios
 from rich.console import Console
 
 from lagem.evaluation.tables import terminal_table
-from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import parse_json
 
@@ -166,32 +164,15 @@ def main() -> None:
     """Run the comparison; mistakes and stops are one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
-    add("--output", type=Path, default=Path("runs/comparison"), metavar="DIR", help="default: %(default)s")
-    add("--steps", type=int, default=6600, metavar="N", help="steps of LaGeM (default: %(default)s)")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     rates = " ".join(map(str, RATES))
     add("--adamw", type=float, nargs="*", metavar="RATE", help=f"compare AdamW at these base_lr (default: {rates})")
     add("--rounds", type=int, default=7, metavar="K", help="rounds in which the cost is measured (default: 7)")
     add("--timed-steps", type=int, default=20, metavar="N", help="timed steps of a side in a round (default: 20)")
-    add("--points", type=int, default=20_000, metavar="N", help="points on a surface, to score it (default: 20000)")
-    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
-    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
-    args = parser.parse_args()
+    args = parsed(parser, output="runs/comparison", steps_of="LaGeM")
     args.name = "levels" if args.adamw is None else "adamw"
     if args.quick:
-        args.steps, args.rounds, args.timed_steps, args.points, args.resolution = 4, 2, 2, 300, 16
-    stop_on_signals()
-    try:
-        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
-            compare(args)
-    except (KeyboardInterrupt, ValueError, OSError) as error:
-        line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)
-        parser.exit(code, f"comparison: {line}\n")
-    finally:
-        stops_no_more()
+        args.rounds = args.timed_steps = 2
+    run_to_its_end(parser, "comparison", lambda: compare(args))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands of `lagem` that the comparisons run: short timed trainings, trainings, and evaluations."""
+"""What the comparisons share: their command line, and the commands of `lagem` that they run."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from typing import Any
 
 from comparison_clock import WARM_UP
 
+from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import parse_json
 from lagem.storage.checked.digest import sha256_of
@@ -164,3 +165,40 @@ def check_settings(args: argparse.Namespace, **more: Any) -> None:
         raise ValueError(
             f"{args.output} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
         )
+
+
+def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> argparse.Namespace:
+    """Add the arguments that the comparisons share, parse the command line, and apply --quick.
+
+    Args:
+        parser: Parser with the arguments that only one comparison has.
+        output: Default of --output.
+        steps_of: The sides that --steps is about, in words.
+    """
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
+    add("--output", type=Path, default=Path(output), metavar="DIR", help="default: %(default)s")
+    add("--steps", type=int, default=6600, metavar="N", help=f"steps of {steps_of} (default: %(default)s)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    add("--points", type=int, default=20_000, metavar="N", help="points on a surface, to score it (default: 20000)")
+    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
+    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
+    args = parser.parse_args()
+    if args.quick:
+        args.steps, args.points, args.resolution = 4, 300, 16
+    return args
+
+
+def run_to_its_end(parser: argparse.ArgumentParser, name: str, compare: Callable[[], None]) -> None:
+    """Run a comparison; a mistake or a stop is one line."""
+    stop_on_signals()
+    try:
+        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
+            compare()
+    except (KeyboardInterrupt, ValueError, OSError) as error:
+        line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)
+        parser.exit(code, f"{name}: {line}\n")
+    finally:
+        stops_no_more()

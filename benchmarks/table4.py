@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from comparison_runs import Run, Side, check_settings, evaluate, train
+from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end, train
 from comparison_table import DEFINITION, values_of, write_tables
 from rich.console import Console
 
 from lagem.evaluation.reconstruction.card import read_card
 from lagem.evaluation.tables import TITLES, formatted_value, markdown_table, terminal_table
-from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
 from lagem.storage.atomic import write_text
 
 GROUP = ("container", "furniture", "vessel")  # the three largest categories of experiments/meshes/manifest.csv
@@ -127,29 +126,11 @@ def run_table(args: argparse.Namespace) -> None:
 def main() -> None:
     """Make the table; mistakes and stops are one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
-    add("--group", nargs="+", default=list(GROUP), metavar="NAME", help=f"categories (default: {' '.join(GROUP)})")
-    add("--output", type=Path, default=Path("runs/table4"), metavar="DIR", help="default: %(default)s")
-    add("--steps", type=int, default=6600, metavar="N", help="steps of every side (default: %(default)s)")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
-    add("--points", type=int, default=20_000, metavar="N", help="points on a surface, to score it (default: 20000)")
-    add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
-    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
-    args = parser.parse_args()
-    if args.quick:
-        args.steps, args.points, args.resolution = 4, 300, 16
-    stop_on_signals()
-    try:
-        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
-            run_table(args)
-    except (KeyboardInterrupt, ValueError, OSError) as error:
-        line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)
-        parser.exit(code, f"table4: {line}\n")
-    finally:
-        stops_no_more()
+    parser.add_argument(
+        "--group", nargs="+", default=list(GROUP), metavar="NAME", help=f"categories (default: {' '.join(GROUP)})"
+    )
+    args = parsed(parser, output="runs/table4", steps_of="every side")
+    run_to_its_end(parser, "table4", lambda: run_table(args))
 
 
 if __name__ == "__main__":

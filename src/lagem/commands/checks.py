@@ -41,6 +41,13 @@ def check_output(folder: Path) -> None:
     check_folder(folder)
 
 
+def check_any_there(paths: Iterable[Path], remedy: str) -> None:
+    """Raise ValueError if all files or folders are missing; the work itself lists a single missing one."""
+    paths = list(paths)
+    if not any(path.exists() for path in paths):
+        check_there(paths, remedy)
+
+
 def check_there(paths: Iterable[Path], remedy: str) -> None:
     """Raise ValueError, which ends in the remedy, if one of the files or folders is missing."""
     for path in paths:

@@ -9,7 +9,7 @@ from lagem.pretrained import AUTOENCODERS, CASCADES
 from lagem.storage.parts import Part
 
 if TYPE_CHECKING:
-    from lagem.generation.settings import SamplerSettings
+    from lagem.generation.settings import SamplerSettings, SurfaceSettings
     from lagem.importing.settings import ImportSettings
     from lagem.preparation.settings import Settings
 
@@ -17,6 +17,9 @@ WEIGHTS = (
     "checkpoint of `lagem fit`, a safetensors file, the folder of a run or of `lagem bundle`, hf://OWNER/NAME on the "
     f"Hugging Face Hub, or weights in the package: {', '.join(AUTOENCODERS)}, or the autoencoder of "
     f"{' or '.join(CASCADES)}"
+)
+UP_OF_FILES = (
+    "axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show shapes upright"
 )
 
 
@@ -231,3 +234,18 @@ def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
         coarser_sigma=args.coarser_sigma,
         standardise=args.standardise,
     )
+
+
+def add_surface(parser: argparse.ArgumentParser) -> None:
+    """Add `--resolution`, `--largest-component` and `--faces`."""
+    add_resolution(parser)
+    add = parser.add_argument
+    add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
+    add("--faces", type=int, metavar="N", help="maximum number of faces of a mesh (default: all)")
+
+
+def surface_of(args: argparse.Namespace) -> "SurfaceSettings":
+    """Return how fields become meshes, from the options that `add_surface` added."""
+    from lagem.generation.settings import SurfaceSettings
+
+    return SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)

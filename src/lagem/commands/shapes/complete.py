@@ -27,18 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--count", type=int, default=4, metavar="N", help="completions of each file (default: %(default)s)")
     options.add_sampler(parser)
-    options.add_resolution(parser)
-    add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
-    add("--faces", type=int, metavar="N", help="maximum number of faces of a mesh (default: all)")
+    options.add_surface(parser)
     options.add_format(parser)
     options.add_batch_size(parser, 16)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(
-        parser,
-        "axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show "
-        "shapes upright",
-    )
+    options.add_up(parser, options.UP_OF_FILES)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -47,10 +41,8 @@ def run(args: argparse.Namespace) -> None:
 
     checks.check_output(args.output)
     checks.check_cascade(args.cascade)
-    if not any(path.exists() for path in args.parts):  # a single missing file is listed in completions.csv
-        checks.check_there(args.parts, "give point clouds or meshes")
+    checks.check_any_there(args.parts, "give point clouds or meshes")
     from lagem.completion.run import complete
-    from lagem.generation.settings import SurfaceSettings
 
     complete(
         args.cascade,
@@ -58,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         count=args.count,
         sampler=options.sampler_of(args),
-        surface=SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces),
+        surface=options.surface_of(args),
         format=args.format,
         batch_size=args.batch_size,
         device=args.device,

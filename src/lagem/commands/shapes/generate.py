@@ -47,9 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--split", metavar="NAME", help="split of the shapes of --latents (default: val)")
     options.add_sampler(parser)
-    options.add_resolution(parser)
-    add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
-    add("--faces", type=int, metavar="N", help="maximum number of faces of a mesh (default: all)")
+    options.add_surface(parser)
     options.add_format(parser)
     options.add_batch_size(parser, 16)
     options.add_device(parser)
@@ -66,7 +64,6 @@ def run(args: argparse.Namespace) -> None:
     checks.check_output(args.output)
     checks.check_cascade(args.bundle)
     from lagem.generation.run import generate
-    from lagem.generation.settings import SurfaceSettings
 
     generate(
         args.bundle,
@@ -78,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         split=args.split,
         keep=args.keep,
         sampler=options.sampler_of(args),
-        surface=SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces),
+        surface=options.surface_of(args),
         format=args.format,
         batch_size=args.batch_size,
         device=args.device,

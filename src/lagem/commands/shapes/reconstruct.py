@@ -26,11 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_format(parser)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(
-        parser,
-        "axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show "
-        "shapes upright",
-    )
+    options.add_up(parser, options.UP_OF_FILES)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,8 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
     checks.check_output(args.output)
     checks.check_autoencoder(args.weights)
-    if not any(path.exists() for path in args.meshes):  # a single missing file is listed in scores.csv
-        checks.check_there(args.meshes, "give meshes or point clouds")
+    checks.check_any_there(args.meshes, "give meshes or point clouds")
     from lagem.reconstruction.run import reconstruct
 
     reconstruct(
