@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 
 from lagem.diagnosis.balance import check_balance
 from lagem.diagnosis.examined import ExaminedShape, check_values, examined
@@ -100,10 +101,39 @@ def test_labels_near_the_surface_are_judged_too():
         assert label_test(replace(shape, near_inside=shape.near_inside ^ flipped)).rate > label_test(shape).rate + 0.01
 
 
+def drawn_from_pools(seed: int, *, size: int = 4000) -> Iterator[ExaminedShape]:
+    """Shapes whose points are drawn from a pool that is smaller than the sample."""
+    data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
+    rng = np.random.default_rng(seed)
+    for index in range(8):
+        batch = OccupancyBatch.collate([data.train_shapes[0, index]])
+        rows = rng.integers(0, size, COUNTS["num_surface_points"])
+        yield from examined([replace(batch, surface_points=batch.surface_points[:, rows])], "train")
+
+
 def test_points_that_are_drawn_repeatedly_contradict_no_label():
-    data = PlantedData(fault="flip", strength=0.0, num_train=4, num_val=1, batch_size=1, **COUNTS)
-    for shape in shapes_of(data):
-        once = replace(shape, surface_points=shape.surface_points[:2000])
-        repeated = replace(shape, surface_points=np.tile(shape.surface_points[:2000], (4, 1)))
-        assert label_test(repeated) == label_test(once)
+    for repeated in drawn_from_pools(0):
+        assert len(repeated.surface_points) < 4000
         assert label_test(repeated).rate < 0.01
+        tiled = replace(repeated, surface_points=np.tile(repeated.surface_points, (4, 1)))
+        (again,) = examined([batch_of(tiled)], "train")
+        assert label_test(again) == label_test(repeated)
+
+
+def batch_of(shape: ExaminedShape) -> OccupancyBatch:
+    """The sample of an examined shape as a batch."""
+    data = PlantedData(fault="flip", strength=0.0, num_train=1, num_val=1, batch_size=1, **COUNTS)
+    arrays = {name: getattr(shape, name) for name in ("surface_points", "volume_points", "near_points")}
+    arrays |= {"volume_occupancy": shape.volume_inside, "near_occupancy": shape.near_inside}
+    tensors = {name: torch.from_numpy(array).float().unsqueeze(0) for name, array in arrays.items()}
+    return replace(OccupancyBatch.collate([data.train_shapes[0, 0]]), **tensors)
+
+
+def test_copies_are_found_although_points_are_drawn_repeatedly():
+    sets = [
+        [SplitShape.of(f"{name}_{shape.id}", "a", partial(np.asarray, shape.surface_points)) for shape in shapes]
+        for name, shapes in (("train", drawn_from_pools(0)), ("val", drawn_from_pools(1)))
+    ]
+    categories = (Counter({"a": 8}), Counter({"a": 8}))
+    (finding,) = check_split(*sets, categories=categories, counts=(8, 8))
+    assert finding.severity == "error" and len(finding.evidence["copies"]) == 8

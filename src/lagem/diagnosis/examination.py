@@ -1,7 +1,7 @@
 """The diagnosis of an experiment: draw shapes, test them, train a few steps, and judge what was measured.
 
-Every part ends at its deadline, so a diagnosis takes less than five minutes on two cores; the result says how much was
-examined.
+Drawing, testing and training have deadlines, so that a diagnosis takes less than five minutes on two cores; the result
+says how much was examined.
 """
 
 import time
@@ -24,10 +24,11 @@ from lagem.diagnosis.labels import judge_labels, label_test
 from lagem.diagnosis.machine import check_memory, check_precision, judge_loader, seconds_per_batch
 from lagem.diagnosis.overfit import overfit
 from lagem.diagnosis.rate import Curve, judge_overfit, judge_rate
-from lagem.diagnosis.split import COMPARED_POINTS, SplitShape, check_split
+from lagem.diagnosis.split import SplitShape, check_split
 from lagem.diagnosis.stored import read_stored
 from lagem.diagnosis.subject import Subject, accelerator_here, batches, merged, more_training_shapes, singles
 from lagem.models.cost import TrainingCost, training_cost
+from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.progress import long_progress
 from lagem.randomness import sample_seed
 from lagem.samples import OccupancyBatch

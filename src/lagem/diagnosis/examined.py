@@ -22,7 +22,8 @@ Labels = NDArray[np.bool_]
 class ExaminedShape:
     """One sample of one shape.
 
-    surface_points, volume_points, near_points: (N, 3), (Q, 3) and (Q', 3).
+    surface_points: (N, 3), in the order drawn. A small pool is drawn from repeatedly; each point is here once.
+    volume_points, near_points: (Q, 3) and (Q', 3).
     volume_inside, near_inside: (Q,) and (Q',) labels.
     not_finite: For each tensor of the sample, the number of its values that are NaN or infinite, or of its labels that
         are neither 0 nor 1; tensors without any are left out.
@@ -58,6 +59,7 @@ def examined(batches: Iterable[OccupancyBatch], split: str) -> Iterator[Examined
             bad = {name: int((~np.isfinite(array)).sum()) for name, array in arrays.items()}
             for name in ("volume_occupancy", "near_occupancy"):
                 bad[name] = int((~np.isin(arrays[name], (0, 1))).sum())
+            arrays["surface_points"] = _distinct(arrays["surface_points"])
             yield ExaminedShape(
                 id=batch.ids[row],
                 category=batch.categories[row],
@@ -67,6 +69,11 @@ def examined(batches: Iterable[OccupancyBatch], split: str) -> Iterator[Examined
                 near_inside=arrays["near_occupancy"] > 0.5,
                 not_finite={name: count for name, count in bad.items() if count},
             )
+
+
+def _distinct(points: Points) -> Points:
+    first = np.unique(points, axis=0, return_index=True)[1]
+    return points[np.sort(first)]
 
 
 def check_values(shapes: Sequence[ExaminedShape]) -> list[Finding]:

@@ -52,11 +52,9 @@ class LabelTest:
 
 def label_test(shape: ExaminedShape) -> LabelTest:
     """Test the labels of one shape against its surface."""
-    queries, inside = shape.queries, shape.inside
-    surface = np.unique(shape.surface_points, axis=0)  # a small pool is drawn from repeatedly; copies have no gaps
+    surface, queries, inside = shape.surface_points, shape.queries, shape.inside
     tree = cKDTree(surface)
-    some = surface[:: max(len(surface) // 1000, 1)]
-    gap = GAP * float(np.median(tree.query(some, k=2)[0][:, 1]))
+    gap = GAP * float(np.median(tree.query(surface[:1000], k=2)[0][:, 1]))
     distance = tree.query(queries)[0]
     beyond = ((queries < surface.min(axis=0) - gap) | (queries > surface.max(axis=0) + gap)).any(axis=1)
     kept = (distance > gap) | beyond

@@ -16,7 +16,6 @@ from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, Severity, confidenc
 from lagem.geometry.metrics import chamfer_distance
 from lagem.prepared.descriptors import describe
 
-COMPARED_POINTS = 16_384  # surface points by which shapes are compared
 LEAST_VALIDATION = 4
 UNSEEN = 0.02  # fraction of validation shapes whose category a healthy random split can leave without training shapes
 LEAST_UNSEEN = 2

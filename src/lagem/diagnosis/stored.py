@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
-from lagem.diagnosis.split import COMPARED_POINTS, SplitShape
+from lagem.diagnosis.split import SplitShape
 from lagem.prepared.descriptors import first_points
 from lagem.prepared.shards import Shards
 
@@ -70,7 +70,7 @@ def read_stored(
             lost[id] = lost_share(shards, index)
             near[id] = shards.count(index, "near_inside") + shards.count(index, "near_outside")
             if index in of_train and id not in drawn:
-                points = partial(first_points, shards, index, COMPARED_POINTS)
+                points = partial(first_points, shards, index)
                 others.append(SplitShape.of(id, shards.categories[index], points))
         except ValueError as error:
             damaged.append(str(error))

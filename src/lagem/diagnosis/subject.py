@@ -18,16 +18,17 @@ from torch import Tensor
 from lagem.data_modules.occupancy import PreparedShapes
 from lagem.data_modules.stream import StreamDataModule
 from lagem.modules.autoencoder import AutoencoderModule
+from lagem.prepared.descriptors import COMPARED_POINTS
 from lagem.prepared.shards import Shards
 from lagem.samples import OccupancyBatch
 from lagem.training.cli import TrainingCLI, parse_experiment, run_training
 
 ON_ONE_DEVICE = ("devices=1", "num_nodes=1", "strategy=auto", "precision=32-true", "callbacks=null", "logger=false")
-# how the data are drawn to be examined: more points than in training, no augmentation, each shape a batch of its own
+# how the data are drawn to be examined: more points than in training, no augmentation, one shape in each batch
 EXAMINED = {
     "batch_size": 1,
     "num_workers": 0,
-    "num_surface_points": 16384,
+    "num_surface_points": COMPARED_POINTS,
     "num_volume_queries": 4096,
     "num_near_queries": 4096,
     "outside_within": "null",
