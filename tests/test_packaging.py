@@ -107,7 +107,7 @@ print(json.dumps({"lagem": printed(), **{verb: printed(verb) for verb in verbs}}
 
 @pytest.mark.slow
 def test_the_installed_wheel_has_the_help_of_every_verb(wheel, tmp_path):
-    """In an environment of its own that has the dependencies of this one, but not this repository."""
+    """In a new environment that has the dependencies of this one, but not this repository."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]

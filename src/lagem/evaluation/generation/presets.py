@@ -140,7 +140,7 @@ PRESETS: dict[str, Preset] = {
         framed=in_sphere,
         squared_emd=False,
         jsd=False,
-        definition="Frame: each cloud around the centre of its own bounding box, with its farthest point at distance "
-        "1. " + EMD.format("(not squared)"),
+        definition="Frame: each cloud has the centre of its bounding box at 0 and its farthest point at distance 1. "
+        + EMD.format("(not squared)"),
     ),
 }
