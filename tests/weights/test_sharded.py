@@ -1,5 +1,7 @@
 """Sharded checkpoints: honest ones load exactly, and nothing in a folder runs."""
 
+import copyreg
+import io
 import os
 import pickle
 from dataclasses import replace
@@ -9,7 +11,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemReader
-from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, ChunkStorageMetadata
 
 from flips import flipped_copies
 from lagem.weights.errors import WeightsError
@@ -63,6 +65,19 @@ def test_the_index_is_read_as_torch_reads_it(folder):
     ours, torchs = read_metadata((folder / ".metadata").read_bytes()), FileSystemReader(folder).read_metadata()
     assert ours.state_dict_metadata == torchs.state_dict_metadata
     assert ours.storage_data == torchs.storage_data
+
+
+def test_the_index_that_an_early_python_3_11_wrote_is_read(folder):
+    """Until 3.11.3, an enum's member is pickled as a call of getattr."""
+    expected = FileSystemReader(folder).read_metadata()
+    written = io.BytesIO()
+    pickler = pickle.Pickler(written, protocol=4)
+    pickler.dispatch_table = copyreg.dispatch_table | {
+        _MEM_FORMAT_ENCODING: lambda member: (getattr, (_MEM_FORMAT_ENCODING, member.name))
+    }
+    pickler.dump(expected)
+    assert b"getattr" in written.getvalue()
+    assert read_metadata(written.getvalue()).state_dict_metadata == expected.state_dict_metadata
 
 
 def with_payload(folder: Path, part: str, payload: Payload) -> None:

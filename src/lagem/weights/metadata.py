@@ -48,6 +48,7 @@ KNOWN = {
     STORAGE_INFO,
     SIZE,
     ("torch.serialization", "_get_layout"),
+    ("builtins", "getattr"),  # in Python 3.11.0 to 3.11.3, which write an enum's member as getattr(enum, name)
 }
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 WITH_VALUE = ("BININT", "BININT1", "BININT2", "LONG1", "SHORT_BINUNICODE", "BINUNICODE")
