@@ -14,14 +14,14 @@ def rng():
 
 @pytest.fixture
 def cube():
-    """Side 2 around the origin, closed, faces outward."""
+    """A closed cube of side 2 around the origin, with its faces outward."""
     box = trimesh.creation.box(extents=(2, 2, 2))
     return Mesh(box.vertices, box.faces)
 
 
 @pytest.fixture
 def sphere():
-    """Radius 1 around the origin, closed, faces outward, area within 0.1% of 4 pi."""
+    """A closed sphere of radius 1 around the origin, with its faces outward and an area within 0.1% of 4 pi."""
     ball = trimesh.creation.icosphere(subdivisions=5)
     return Mesh(ball.vertices, ball.faces)
 

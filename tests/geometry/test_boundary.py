@@ -1,4 +1,4 @@
-"""What bounds a solid: doubled faces, buried surfaces, inside-out parts, hollows."""
+"""Which surfaces bound a solid, for meshes with doubled faces, buried surfaces, inside-out parts and hollows."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_layers_without_a_solid_between_them_are_bare():
 
 
 def test_points_of_an_inside_out_part_inside_a_hollow_are_surface_too():
-    """Where the winding number is negative in front of a face, its back decides."""
+    """If the winding number in front of a face is negative, the winding number behind it decides."""
     mesh = joined(ball(0.5, inward=True), ball(0.3, (2, 0, 0), inward=True), ball(0.2, (2, 0, 0), inward=True))
     points, normals, dropped = boundary(mesh)
     center = np.where(points[:, :1] > 1, [2.0, 0, 0], [0.0, 0, 0])
@@ -140,7 +140,7 @@ def moved(mesh: Mesh, shift: tuple[float, float, float], degrees: float = 0.0, a
 
 
 def merged(*meshes: Mesh) -> Mesh:
-    """Joined, with one vertex a position, as `load_mesh` gives it."""
+    """Join meshes into one, and merge vertices at the same position, as `load_mesh` does."""
     both = joined(*meshes)
     _, first, of_vertex = np.unique(both.vertices.round(9), axis=0, return_index=True, return_inverse=True)
     return Mesh(both.vertices[first], of_vertex.reshape(-1)[both.faces])
@@ -160,7 +160,7 @@ def test_parts_that_touch_in_an_edge_are_turned_alone():
 
 
 def test_what_only_closes_together_is_one_part():
-    """A box cut in two halves, and four wedges whose edges lie in the cut: each edge of the cut has four faces."""
+    """A box cut into two halves, and four wedges with edges in the cut, so that each edge of the cut has four faces."""
     whole = trimesh.creation.box(bounds=[[-1, -1, 0], [1, 1, 1]])
     half = Mesh(whole.vertices, whole.faces[whole.face_normals[:, 2] > -0.5])
     mirrored = Mesh(half.vertices * [1, 1, -1], half.faces[:, ::-1])

@@ -1,4 +1,4 @@
-"""Smaller meshes stay closed and keep their shape."""
+"""Meshes that are reduced to fewer faces stay closed and keep their shape."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The dominant share is that of a formula for balls, beside one another and within one another."""
+"""For balls side by side and balls inside each other, the dominant share equals that of a formula."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lagem.geometry.mesh import Mesh
 
 
 def ball(radius: float, x: float = 0.0, *, inward: bool = False) -> Mesh:
-    """Balls are similar, so their volumes are exactly as the cubes of their radii."""
+    """A mesh of a ball. All such meshes are similar, so their volumes are proportional to the cubes of their radii."""
     made = trimesh.creation.icosphere(3, radius=radius)
     return Mesh(made.vertices + np.array([x, 0, 0]), made.faces[:, ::-1] if inward else made.faces)
 

@@ -1,4 +1,4 @@
-"""The grid that is known only near the surface, with the dense grid as the oracle."""
+"""Extraction from a grid that is known only near the surface equals extraction from the dense grid."""
 
 import tracemalloc
 
@@ -25,7 +25,7 @@ def torus(points):
 
 
 def plate(points):
-    """Thinner than a cell of the coarsest grid, and oblique."""
+    """The field of an oblique plate that is thinner than a cell of the coarsest grid."""
     normal = torch.tensor([0.36, 0.48, 0.8], dtype=points.dtype)
     return torch.minimum(0.012 - (points @ normal).abs(), 0.7 - points.norm(dim=-1))
 
@@ -35,7 +35,7 @@ def union(*fields):
 
 
 def step(field):
-    """Without any hint beyond the surface: ±1."""
+    """Return a field with the same signs and the values 1 and -1, which do not show how near the surface is."""
     return lambda points: torch.where(field(points) > 0, 1.0, -1.0)
 
 
@@ -95,7 +95,7 @@ def test_seeds_outside_the_cube_count_to_its_border():
 
 
 def test_audit_finds_hidden_parts_in_95_of_100_trials(monkeypatch):
-    """Parts that no start sees, of 27 crossed cells and more; what is nearly crossed isn't refined."""
+    """A small ball crosses 27 cells or more. The coarsest grid misses it, and nearly crossed cells are not refined."""
     monkeypatch.setattr(sparse, "MARGIN", 0.0)
     monkeypatch.setattr(sparse, "COARSE_MARGIN", 0.0)
     rng, found, resolution = np.random.default_rng(0), 0, 64
@@ -142,7 +142,7 @@ def test_audit_asks_within_its_budget_and_its_bound_shrinks_with_it(monkeypatch)
 
 
 def test_bound_holds_for_parts_hidden_at_random():
-    """Single nodes on the other side, of which a start and an audit see some: more than 95 of 100 bounds hold."""
+    """Random nodes that the coarsest grid misses have the wrong sign; at least 95 of 100 bounds on them hold."""
     held = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Loading and judging meshes."""
+"""Meshes are loaded, or refused with a reason."""
 
 import json
 import struct

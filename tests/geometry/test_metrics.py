@@ -1,4 +1,4 @@
-"""Metrics equal loops and closed forms."""
+"""Metrics equal those computed by plain loops or by formulas."""
 
 import numpy as np
 import pytest

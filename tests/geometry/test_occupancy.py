@@ -1,4 +1,4 @@
-"""Inside and outside by winding number, against shapes with an exact answer."""
+"""Occupancy by winding numbers agrees with the exact occupancy of simple shapes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures without a display: where things land, not how they look."""
+"""Pictures are made without a display, and show shapes at the right positions."""
 
 import sys
 
@@ -17,7 +17,7 @@ def block(low, high):
 
 
 def centroid(picture):
-    """(right, down) of the shape's pixels, in [-1, 1]."""
+    """Return the centre (right, down) of the shape's pixels, each coordinate in [-1, 1]."""
     rows, columns = np.nonzero((picture < 250).any(axis=-1))
     size = picture.shape[0]
     return 2 * (columns.mean() + 0.5) / size - 1, 2 * (rows.mean() + 0.5) / size - 1

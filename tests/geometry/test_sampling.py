@@ -1,4 +1,4 @@
-"""Uniform sampling of surfaces."""
+"""Points are sampled uniformly on surfaces."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""Surfaces of fields with a known zero."""
+"""Surfaces are extracted from fields whose zero level is known."""
 
 import sys
 import types
@@ -25,7 +25,7 @@ def box(half):
 
 
 def is_closed(mesh):
-    """Every edge has two faces, which run through it in opposite directions."""
+    """Return whether every edge has two faces, which traverse it in opposite directions."""
     made = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     return made.is_watertight and made.is_winding_consistent
 
@@ -55,7 +55,7 @@ def test_coarse_to_fine_equals_dense_on_a_smooth_field():
 
 
 def spiked(points):
-    """A ball with a spike thinner than a coarsest cell, which only following the surface finds."""
+    """The field of a ball with a spike thinner than a coarsest cell, found only by following the surface."""
     spike = 0.012 - (points[:, 1:] - 0.01).norm(dim=-1)
     spike = torch.minimum(spike, torch.minimum(points[:, 0], 0.9 - points[:, 0]))
     return torch.maximum(0.3 - points.norm(dim=-1), spike)

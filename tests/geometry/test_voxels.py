@@ -1,4 +1,4 @@
-"""Cells that a surface crosses, held against exact distances."""
+"""The cells that a surface crosses agree with exact distances to the surface."""
 
 import numpy as np
 import pytest

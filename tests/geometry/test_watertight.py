@@ -1,4 +1,4 @@
-"""Conversion: always closed, on the input where that is solid, and a plate where it is a sheet."""
+"""A converted mesh is always closed. It lies on the input if that is solid, and is a plate if the input is a sheet."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def mesh_of(made: trimesh.Trimesh) -> Mesh:
 
 
 def exploded(mesh: Mesh) -> Mesh:
-    """Each face with corners of its own."""
+    """Return the mesh with three separate vertices for each face."""
     return Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(3 * len(mesh.faces)).reshape(-1, 3))
 
 

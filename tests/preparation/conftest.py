@@ -22,7 +22,7 @@ def small() -> Settings:
 
 @pytest.fixture
 def box() -> Mesh:
-    """A box of sides 1, 2, 3, turned, five times larger and far from the origin."""
+    """A box with sides 5, 10 and 15, turned and far from the origin."""
     mesh = trimesh.creation.box((1, 2, 3))
     turn = trimesh.transformations.random_rotation_matrix(np.array([0.1, 0.5, 0.8]))[:3, :3]
     return Mesh(mesh.vertices @ turn.T * 5 + [100, -40, 7], np.asarray(mesh.faces))
@@ -36,7 +36,7 @@ def sphere() -> Mesh:
 
 @pytest.fixture
 def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
-    """Seven closed meshes in two categories, and an open one, an empty one and one of words."""
+    """A folder with seven closed meshes in two categories, an open mesh, an empty file, and a text that is no mesh."""
     root = tmp_path / "meshes"
     for number in range(4):
         stretch = np.array([1, 1 + number / 2, 1])
@@ -51,20 +51,20 @@ def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prepare without child processes: spawning them takes longer than the meshes do."""
+    """Prepare meshes without child processes, because starting these takes longer than preparing the meshes."""
     monkeypatch.setattr(pipeline, "run_in_processes", run_in_this_process)
 
 
 @pytest.fixture
 def root(folder: Path, tmp_path: Path, small: Settings, in_this_process: None) -> Path:
-    """The prepared folder of these meshes."""
+    """The folder into which the meshes of `folder` were prepared."""
     pipeline.prepare([folder], tmp_path / "prepared", small)
     return tmp_path / "prepared"
 
 
 @pytest.fixture
 def payload() -> Callable[[Path], dict[str, bytes]]:
-    """Everything in a prepared folder by relative path, the seconds of table.csv left out."""
+    """A function that reads all files of a prepared folder, without the column `seconds` of table.csv."""
 
     def read(root: Path) -> dict[str, bytes]:
         files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

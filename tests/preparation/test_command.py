@@ -1,4 +1,4 @@
-"""`lagem prepare`: arguments in, report out."""
+"""`lagem prepare` takes its arguments and prints a report."""
 
 import argparse
 import io
@@ -78,8 +78,8 @@ def test_routes_and_errors_of_the_converted_are_summed_up(refused):
     flood = replace(own, route="flood", error_mean=0.002, error_p99=0.01, sheet_share=0.4)
     records = [replace(refused, status="prepared", reason="", measures=measures) for measures in (own, flood, flood)]
     assert (
-        "1 keep their own surface, 2 were converted: mean surface error 0.00200, "
-        "largest 99th percentile 0.0100, open sheets thickened in 2." in report(records).replace("\n", " ")
+        "meshes with their own surface: 1, converted meshes: 2 (mean surface error 0.00200, "
+        "largest 99th percentile 0.0100, with thickened sheets: 2)." in report(records).replace("\n", " ")
     )
 
 

@@ -24,7 +24,7 @@ def shard(root) -> Path:
 
 
 def content_of(path: Path) -> list:
-    """Everything that a shard gives, in plain types."""
+    """Return everything that can be read from a shard, in plain types."""
     file = ShardFile(path)
     rows = range(len(file.ids))
     shapes = [file.shape(row) for row in rows]
@@ -36,7 +36,7 @@ def content_of(path: Path) -> list:
 
 
 def flip_in(path: Path, array: str, row: int) -> None:
-    """Flip a bit of a row of an array."""
+    """Flip one bit in a row of an array in a shard."""
     content = bytearray(path.read_bytes())
     header = json.loads(content[8 : header_length(content)])
     content[header_length(content) + header[array]["data_offsets"][0] + 6 * row] ^= 4
@@ -44,7 +44,7 @@ def flip_in(path: Path, array: str, row: int) -> None:
 
 
 def without_checksums(path: Path) -> None:
-    """Write a shard as earlier versions did."""
+    """Rewrite a shard without checksums, as earlier versions wrote it."""
     content = path.read_bytes()
     words = json.loads(json.loads(content[8 : header_length(content)])["__metadata__"]["lagem"])
     del words["crc32"]
@@ -124,7 +124,7 @@ def test_inspect_lists_every_damaged_shape_and_fails(root, shard, capsys):
     printed = capsys.readouterr()
     name = ShardFile(shard).ids[0]
     assert f"{name}: {shard}: damaged: near_outside of shape '{name}' does not match" in printed.out.replace("\n", " ")
-    assert "1 shapes are damaged" in printed.err
+    assert "damaged shapes: 1;" in printed.err
 
 
 def test_a_frame_that_is_not_finite_is_refused_by_file_and_row(shard):

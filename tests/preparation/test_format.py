@@ -1,4 +1,4 @@
-"""The written format: what docs/data-format.md says, read without our reader."""
+"""The files have the format that docs/data-format.md describes; they are read without the reader of `lagem`."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ TYPES = {"I8": "<i1", "I16": "<i2", "I64": "<i8", "F64": "<f8"}
 
 
 def arrays_of(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """All arrays of a safetensors file and the words of its header, with json and numpy alone."""
+    """Read all arrays of a safetensors file and the texts in its header, by json and numpy only."""
     content = path.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])

@@ -1,4 +1,4 @@
-"""Whatever a prepared folder says, preparing into it and reading it touch nothing outside."""
+"""Whatever a prepared folder contains, preparing into it and reading it change no file outside the folder."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", s
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """Seven boxes in three shards."""
+    """A prepared folder with seven boxes in three shards."""
     root = tmp_path_factory.mktemp("boxes")
     for number in range(7):
         box = trimesh.creation.box((1, 1 + number, 2))
@@ -38,14 +38,14 @@ def prepared(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(prepared, tmp_path) -> Path:
-    """A copy of it, with a victim in the folder above and another in a folder next to it."""
+    """A copy of the prepared folder. Other files lie in the folder above it and in a folder next to it."""
     shutil.copytree(prepared / "prepared", tmp_path / "a" / "prepared")
     return tmp_path / "a" / "prepared"
 
 
 @pytest.fixture(autouse=True)
 def victims(tmp_path) -> Iterator[None]:
-    """Files outside, under the names that hostile ids lead to; they survive every test."""
+    """Make files outside the prepared folder, to which hostile ids lead. No test may change them."""
     paths = [tmp_path / "a" / "x.safetensors", tmp_path / "outside" / "x.safetensors", tmp_path / "outside" / "x.json"]
     for path in paths:
         path.parent.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ def victims(tmp_path) -> Iterator[None]:
 
 
 def rewritten(path: Path, number: int, **changes: str) -> None:
-    """Change fields of one row of a table, counted from 1."""
+    """Change fields of one row of a table; rows are counted from 1."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     rows[number - 1].update(changes)
@@ -137,7 +137,7 @@ def test_an_index_that_lies_about_a_row_removes_nothing(prepared, root, tmp_path
     rewritten(root / "index.csv", 3, row="0" if row != "0" else "1")
     shutil.copy(prepared / "meshes" / "box_0.ply", tmp_path / "a_new_one.ply")
     before = {path.name for path in root.glob("shards/*")}
-    with pytest.raises(ValueError, match="as index.csv says"):
+    with pytest.raises(ValueError, match="index.csv says that row"):
         preparation_here.prepare([prepared / "meshes", tmp_path / "a_new_one.ply"], root, SMALL)
     assert before <= {path.name for path in root.glob("shards/*")}
 
@@ -177,7 +177,7 @@ def test_splits_that_fit_does_not_read_are_named(prepared, tmp_path, capsys):
     manifest.write_text("file,id,split\n" + "".join(f"box_{n}.ply,{n},{split}\n" for n, split in enumerate(splits)))
     preparation_here.prepare([manifest], tmp_path / "out", SMALL)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning:")]
-    assert "train, val, test, but not 'Train' (1), 'validation' (2)" in line
+    assert "train, val, test, but not these (with the number of shapes): 'Train' (1), 'validation' (2)" in line
     main(["inspect", str(tmp_path / "out"), "--output", str(tmp_path / "inspected"), "--judged", "0"])
     assert line in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""`lagem inspect`: what it says of good folders, and that it notices each fault put into one."""
+"""`lagem inspect` summarises good folders, and notices each fault that is put into one."""
 
 import argparse
 import csv
@@ -50,7 +50,7 @@ def inspected(meshes, tmp_path, in_this_process) -> Callable[[], Inspection]:
 
 
 def rewritten(root: Path, id: str, change: Callable[[ShapeArrays], ShapeArrays]) -> None:
-    """Change one shape of a folder behind the back of whoever prepared it."""
+    """Change one stored shape of a prepared folder."""
     (path,) = (root / "shards").iterdir()
     file = ShardFile(path)
     shapes = [file.shape(row) for row in range(len(file.ids))]
@@ -152,7 +152,7 @@ def test_the_report_names_refused_and_suspicious(meshes, inspected):
     inspection_report.show(inspected(), console)
     text = console.file.getvalue()
     assert "4 (4 train), 1 refused" in text and "4 own" in text
-    assert "1 of 4 are suspicious" in text and "plate" in text and "0 close pairs" in text
+    assert "suspicious shapes: 1 of 4" in text and "plate" in text and "close shapes: 0" in text
 
 
 def test_the_command_writes_tables_and_pictures(meshes, tmp_path, in_this_process, capsys):

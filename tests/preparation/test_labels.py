@@ -1,4 +1,4 @@
-"""Labels of 50 prepared shapes against methods that share nothing with winding numbers.
+"""Labels of 50 prepared shapes agree with methods that do not use winding numbers.
 
 Convex polyhedra and unions of boxes have a formula; for closed real meshes, a ray is followed to infinity and its
 crossings are counted with their signs, in float64 and by a loop over faces that numpy spells out.
@@ -25,7 +25,7 @@ POOLS = ("volume_inside", "volume_outside", "near_inside", "near_outside")
 
 
 def union_of_boxes(rng: np.random.Generator) -> tuple[Mesh, list[tuple[np.ndarray, np.ndarray]]]:
-    """Two or three overlapping boxes as separate parts, some inside out, and their bounds."""
+    """Return a mesh of two or three overlapping boxes, some of them inside out, and the bounds of each box."""
     boxes, meshes = [], []
     for _ in range(int(rng.integers(2, 4))):
         low, high = rng.uniform(-1, 0, 3), rng.uniform(0.1, 1, 3)
@@ -39,7 +39,7 @@ def union_of_boxes(rng: np.random.Generator) -> tuple[Mesh, list[tuple[np.ndarra
 
 
 def crossings(mesh: Mesh, points: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """(N,) signed number of faces that the ray from each point meets (Möller and Trumbore 1997)."""
+    """Return the (N,) signed numbers of faces that the rays from (N, 3) points cross (Möller and Trumbore 1997)."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     edge1, edge2 = b - a, c - a
     across = np.cross(direction, edge2)
@@ -59,7 +59,10 @@ def crossings(mesh: Mesh, points: np.ndarray, direction: np.ndarray) -> np.ndarr
 
 
 def disagreements(path: Path, mesh: Mesh, inside) -> np.ndarray:
-    """Distances from the surface, in unit-sphere units, of stored queries whose label `inside` denies."""
+    """Return the distances to the surface, in unit-sphere units, of stored queries with a wrong label.
+
+    A label is wrong if it differs from what the function `inside` returns.
+    """
     shape, measures = prepare_shape(path, path.stem, "any", "train", COUNTS)
     assert measures.route == "own"
     wrong = []

@@ -1,4 +1,4 @@
-"""Parts of a batch: whoever does them, in whatever order and beside one another, the bytes are those of one run."""
+"""A job that is split into parts gives the same bytes as one run, in any order and in parallel."""
 
 import signal
 import subprocess
@@ -124,7 +124,7 @@ def test_two_parts_run_beside_one_another(tmp_path):
 
 
 def test_signals_to_all_processes_of_a_job_are_not_taken_for_a_mesh_that_kills():
-    """Schedulers signal every process; a child that died of it would have its mesh refused, and lost."""
+    """Schedulers signal every process of a job. If a child died by such a signal, its mesh would be refused."""
     sent = [int(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)]
     results = list(run_in_processes(signal.raise_signal, sent, workers=1))
     assert results == [(number, None) for number in sent]

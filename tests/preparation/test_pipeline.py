@@ -1,4 +1,4 @@
-"""Batches: same bytes however they are made, resumption, refusals."""
+"""Preparing a folder gives the same bytes in one call or several, resumes, and refuses what does not fit."""
 
 import signal
 import subprocess
@@ -119,7 +119,7 @@ def test_a_finished_folder_is_not_prepared_again(folder, tmp_path, small, undist
 
 
 def test_a_removed_shard_is_written_again_with_the_same_bytes(folder, tmp_path, small, undisturbed, payload):
-    """Such as one that was damaged."""
+    """A user may remove a shard because it is damaged."""
     out = tmp_path / "undisturbed"
     for shard in sorted((out / "shards").iterdir())[:2]:
         shard.unlink()

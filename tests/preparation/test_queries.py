@@ -1,4 +1,4 @@
-"""Queries of thin shapes: enough inside, unbiased."""
+"""Thin shapes get enough queries inside, and these are unbiased."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from lagem.prepared.quantisation import decode
 
 @pytest.fixture
 def rod() -> Mesh:
-    """A rod that fills 2e-5 of the ball: of 4,000 uniform draws none or one is inside."""
+    """A rod that fills 2e-5 of the ball, so that of 4,000 uniform draws hardly any is inside."""
     made = trimesh.creation.box((0.015, 0.015, 2))
     return Mesh(made.vertices, made.faces)
 

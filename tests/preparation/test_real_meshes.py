@@ -1,4 +1,4 @@
-"""A handful of real meshes: prepared, and labelled as the exact winding number says."""
+"""A few real meshes are prepared, and labelled as the exact winding number says."""
 
 import contextlib
 import os
@@ -114,7 +114,7 @@ def test_real_open_meshes_get_their_inside_points(open_records):
 
 @pytest.mark.slow
 def test_nearly_every_real_mesh_is_prepared(tmp_path):
-    """945 meshes at small counts: about 40 minutes on two cores."""
+    """Prepare 945 meshes with few points each; this takes about 40 minutes on two cores."""
     settings = Settings(surface=2_000, volume=4_000, near=2_000, inside=1_000)
     records = prepare([MESHES / "manifest.csv"], tmp_path / "out", settings, workers=2)
     refused = {record.id: record.reason for record in records if record.status == "refused"}
@@ -127,7 +127,7 @@ def test_nearly_every_real_mesh_is_prepared(tmp_path):
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_byte(tmp_path, payload):
-    """Kill -9 of `lagem prepare` with two workers, five times of the parent alone and five of all."""
+    """Kill `lagem prepare` with two workers by SIGKILL: five times only the parent, five times all processes."""
     rows = (MESHES / "manifest.csv").read_text().splitlines()
     few = [row.replace("train/", f"{MESHES}/train/", 1) for row in rows[1::24] if ",train/" in row]
     manifest = tmp_path / "some.csv"

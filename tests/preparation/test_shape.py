@@ -1,4 +1,4 @@
-"""One mesh → arrays: labels, frame, fairness of windows, size."""
+"""The arrays of one prepared mesh: their labels, frame and size, and that windows are fair samples."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def prepared(mesh: Mesh, folder: Path, settings: Settings, id: str = "a") -> Sha
 
 
 def height_over_convex(mesh: Mesh, points: np.ndarray) -> np.ndarray:
-    """(N,) largest signed distance to a face's plane: > 0 outside, < 0 inside a convex mesh."""
+    """Return the (N,) largest signed distances to a plane of a face: > 0 outside a convex mesh, < 0 inside."""
     normals, _ = mesh.normals_and_areas()
     offsets = np.einsum("fc,fc->f", normals, mesh.vertices[mesh.faces[:, 0]])
     return np.max(points @ normals.T - offsets, axis=1)

@@ -1,4 +1,4 @@
-"""Reader: windows, wrap-around, one-line errors, nothing unpickled."""
+"""The reader of prepared folders: windows wrap around, errors take one line, and nothing is unpickled."""
 
 import multiprocessing
 import pickle

@@ -1,4 +1,4 @@
-"""Which route a mesh takes to its solid."""
+"""A mesh keeps its own surface or is converted, depending on what it encloses."""
 
 import sys
 
@@ -68,7 +68,7 @@ def test_a_few_doubled_faces_within_a_solid_do_not_matter(sphere):
 
 
 def test_boxes_on_one_footprint_keep_their_own_surface():
-    """Their common bottom faces are one face each, which alone would leave the union open."""
+    """The boxes share bottom faces. If each shared face counted only once, the union would be open."""
     low, high = (trimesh.creation.box(bounds=[[0, 0, 0], [1, 1, top]]) for top in (1, 2))
     both = trimesh.util.concatenate([low, high])
     both.merge_vertices()

@@ -1,4 +1,4 @@
-"""One up axis for a data set: glTF files are y-up, files of other formats do not say theirs."""
+"""All shapes of a data set get one up axis: glTF files are y-up, and other formats do not state an up axis."""
 
 import io
 import json
@@ -21,7 +21,7 @@ MIXED = "1 of 2 shapes come from glTF files, which are y-up"
 
 @pytest.fixture
 def mixed(tmp_path):
-    """The same box, 1 x 2 x 3 with z up, as glb and as ply."""
+    """A folder with the same box, 1 x 2 x 3 with z up, as a glb file and as a ply file."""
     made = trimesh.creation.box((1, 2, 3))
     box = Mesh(np.add(made.vertices, [0, 10, 0]), made.faces)
     for name in ("standing.glb", "unknown.ply"):

@@ -1,4 +1,4 @@
-"""Solids against loops over points, computed areas and rejection sampling."""
+"""Solids agree with loops over points, with areas from formulas and with rejection sampling."""
 
 import math
 

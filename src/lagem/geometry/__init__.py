@@ -1,4 +1,4 @@
-"""Meshes, occupancy, surfaces from fields, metrics and pictures. This package knows nothing of models.
+"""Meshes, occupancy, surfaces from fields, metrics and pictures. This package does not use the networks.
 
-It re-exports nothing, so that child processes that only read meshes do not load torch.
+Its `__init__.py` imports nothing, so that child processes that only read meshes do not load torch.
 """

@@ -1,8 +1,8 @@
 """The boundary of a solid: which faces of a mesh, and which points on them, bound it.
 
 Real meshes have doubled faces, parts buried inside other parts, and parts that are inside out. For a mesh without open
-edges, the winding number is an integer everywhere, so its solid is known exactly. The boundary of the solid consists
-only of the faces across which occupancy changes.
+edges, the winding number is an integer everywhere, so the solid that the mesh encloses is known exactly. The boundary
+of this solid consists only of the faces across which occupancy changes.
 """
 
 import numpy as np
@@ -18,18 +18,18 @@ from lagem.geometry.sampling import sample_surface
 # V vertices, F faces, N points; lengths in unit-sphere units
 
 PROBE = 1e-4  # occupancy is queried at this distance in front of and behind a surface point
-ENCLOSED = 0.99  # a part counts as lying wholly inside other parts if at least this fraction of its area does
+ENCLOSED = 0.99  # a part counts as wholly inside other parts if at least this fraction of its area is inside them
 DRAWN_AT_ONCE = 1 << 20
 LEAST_KEPT = 0.01  # if a smaller fraction of the surface bounds a solid, the mesh counts as enclosing nothing
 
 
 def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
-    """Merge all faces that have the same three corners into one.
+    """Merge faces that have the same three corners, so that no two faces have the same corners.
 
     Returns:
-        The mesh, in which each face has the orientation of the majority of the faces that were merged into it. And the
-        size of each face's majority, (F,) int64: the number of merged faces with its orientation, minus the number
-        with the opposite one. A face whose majority is 0 is a sheet that encloses nothing.
+        The mesh, and the (F,) int64 majority of each of its faces. A face has the orientation that most of the faces
+        merged into it have. Its majority is the number of these faces, minus the number of merged faces with the
+        opposite orientation. A face with majority 0 is a sheet that encloses nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
@@ -47,9 +47,10 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
 
 
 def open_edges(mesh: Mesh) -> int:
-    """Count the edges that the faces do not traverse equally often in both directions; 0 for a union of closed parts.
+    """Count the open edges of a mesh: those that its faces traverse more often in one direction than in the other.
 
-    Closed parts may touch, so an edge may have four faces, two in each direction.
+    A union of closed parts has no open edge. Closed parts may touch, so an edge may have four faces, of which two
+    traverse it in each direction.
     """
     edge, way = _edges(mesh)
     return int(np.count_nonzero(np.bincount(edge, weights=way)))
@@ -89,8 +90,8 @@ def _edges(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the edges of a mesh.
 
     Returns:
-        For each of the three sides of each face, (3 F,) each: the number of its edge, and 1 or -1 for the direction in
-        which the face traverses the edge.
+        Two (3 F,) arrays, with one entry for each of the three sides of each face: the number of the edge at this side,
+        and 1 or -1 for the direction in which the face traverses the edge.
     """
     sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, edge = np.unique(sides.min(axis=1) * len(mesh.vertices) + sides.max(axis=1), return_inverse=True)
@@ -116,10 +117,9 @@ def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[
 
 
 def faced_outward(mesh: Mesh) -> Mesh:
-    """Orient the parts of a mesh without open edges.
+    """Return a mesh without open edges with its parts reoriented: hollows face inward, all other parts outward.
 
-    A part that lies wholly inside other parts, and is oriented against them, is a hollow, so it faces inward in the
-    result. All other parts face outward.
+    A part is a hollow if it lies wholly inside other parts and its orientation is opposite to theirs.
     """
     part = parts_of(mesh)
     volume = volumes_of(mesh, part)
@@ -140,7 +140,7 @@ def faced_outward(mesh: Mesh) -> Mesh:
 
 
 def bare_share(mesh: Mesh, inside: WindingNumber, count: int, rng: np.random.Generator) -> float:
-    """Estimate the fraction of a surface that has outside on both sides, from `count` points drawn on it."""
+    """Estimate the fraction of a surface that has no solid on either side, from `count` random points on it."""
     points, normals = sample_surface(mesh, count, rng)
     return float((~inside(points + PROBE * normals) & ~inside(points - PROBE * normals)).mean())
 
@@ -150,9 +150,9 @@ def sample_boundary(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Draw points uniformly on those regions of a surface across which occupancy changes.
 
-    From the front of a face to its back, the winding number grows by one or more. If it is 0 in front, the back is
-    inside. If it is positive in front, the surface is buried. The back must be queried only if the number in front is
-    negative.
+    From the front of a face to its back, the winding number grows by one or more. If the winding number is 0 in front,
+    the back is inside. If it is positive in front, both sides are inside. If it is negative in front, the winding
+    number at the back decides.
 
     Args:
         mesh: A mesh without open edges, in the unit sphere.
@@ -162,7 +162,7 @@ def sample_boundary(
 
     Returns:
         The points (count, 3) float64; their normals (count, 3) float64, which point out of the solid; and the fraction
-        of the surface that was dropped, since occupancy does not change across it.
+        of the surface that was dropped, because both of its sides are inside or both are outside.
 
     Raises:
         MeshError: If nearly all of the surface would be dropped.
@@ -179,5 +179,7 @@ def sample_boundary(
         normals.append(np.where(inward[keep, None], -1, 1) * normal[keep])
         found, drawn = found + int(keep.sum()), drawn + len(where)
         if found < LEAST_KEPT * drawn:
-            raise MeshError(f"of {drawn} points on its surface, {found} bound a solid; it encloses (almost) nothing.")
+            raise MeshError(
+                f"of {drawn} points on its surface, {found} bound a solid; the mesh encloses (almost) nothing."
+            )
     return np.concatenate(points)[:count], np.concatenate(normals)[:count], 1 - found / drawn

@@ -1,4 +1,4 @@
-"""The largest component of a closed mesh, its fraction of the volume, and a reduction of the number of faces."""
+"""Operations on closed meshes: the largest component, its fraction of the volume, and a mesh with fewer faces."""
 
 import numpy as np
 
@@ -17,7 +17,8 @@ def largest_part(mesh: Mesh) -> Mesh:
 def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
     """Collapse edges of a closed mesh until it has at most `faces` faces, first those that change its shape least.
 
-    No part vanishes or is opened, and no tunnel is closed, so a mesh with many parts or tunnels may keep more faces.
+    No part vanishes or is opened, and no tunnel is closed. So a mesh with many parts or tunnels may keep more than
+    `faces` faces.
 
     Args:
         mesh: A closed mesh with two faces at every edge, as `extract_surface` makes it.

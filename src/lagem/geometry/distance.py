@@ -1,4 +1,4 @@
-"""Exact distances from points to a mesh (by libigl's AABB tree), and which points are visible from outside."""
+"""Exact distances from points to a mesh (by libigl's AABB tree), and tests of visibility from outside."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ LIFT = 1e-4  # distance between the surface and the start of a ray, in unit-sphe
 
 
 class DistanceTo:
-    """Computes distances to one mesh. Its tree is built once, for any number of queries."""
+    """Computes distances to one mesh. Its search tree is built once, for any number of queries."""
 
     def __init__(self, mesh: Mesh) -> None:
         import igl
@@ -45,7 +45,7 @@ def exposed(
 ) -> NDArray[np.bool_]:
     """Decide which points on a surface can be seen from outside.
 
-    These are the points from which at least one of 32 random rays meets nothing.
+    A point counts as visible if at least one of 32 rays in random directions from it hits no face.
 
     Args:
         mesh: The mesh, in the unit sphere.
@@ -55,7 +55,7 @@ def exposed(
         rng: Draws the directions of the rays, which are the same for all points.
 
     Returns:
-        (N,) bool.
+        (N,) bool, True for visible points.
     """
     directions = rng.standard_normal((DIRECTIONS, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -69,7 +69,9 @@ def exposed(
 
 
 def outer_faces(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Decide which faces can be seen from outside, at four points of each.
+    """Decide which faces can be seen from outside.
+
+    Four points of each face are tested. The face counts as visible if at least one of them is visible.
 
     Args:
         mesh: The mesh, in the unit sphere.

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Up = Literal["y", "z"]  # the axis that points up; a frame keeps it, since it only moves and scales
+Up = Literal["y", "z"]  # the axis that points up; a frame only moves and scales, so it does not change this axis
 
 BOX_REACH = 0.99  # largest coordinate of a surface in the box frame of 3DILG and 3DShape2VecSet
 QUERY_BALL_RADIUS = math.sqrt(3)
@@ -43,7 +43,7 @@ class Frame:
 
     @classmethod
     def of_rows(cls, centers: NDArray[np.floating], scales: NDArray[np.floating], *, source: object) -> list["Frame"]:
-        """Return S frames that a file stores as (S, 3) centres and (S,) scales.
+        """Return the S frames that a file stores as (S, 3) centres and (S,) scales.
 
         Args:
             centers: The centres.
@@ -51,13 +51,13 @@ class Frame:
             source: Name of the file, for messages.
 
         Raises:
-            ValueError: If a centre is not finite, or a scale is not positive and finite; the message names the row,
-                from 0.
+            ValueError: If a centre is not finite, or a scale is not positive and finite; the message gives the
+                index of the row, counted from 0.
         """
         if centers.ndim != 2 or centers.shape[1:] != (3,) or scales.shape != centers.shape[:1]:
             raise ValueError(
-                f"{source}: holds centres {centers.shape} and scales {scales.shape}, not (S, 3) and (S,); write it "
-                "again."
+                f"{source}: holds frames with centres of shape {centers.shape} and scales of shape {scales.shape}, but "
+                "these must have the shapes (S, 3) and (S,); write the file again."
             )
         good = np.isfinite(centers).all(axis=1) & np.isfinite(scales) & (scales > 0)
         if not good.all():
@@ -77,5 +77,9 @@ class Frame:
         return np.asarray(points, dtype=np.float64) / self.scale + self.center
 
     def then(self, other: "Frame") -> "Frame":
-        """Return the frame that applies this frame and then `other`, a frame of points in this frame's unit sphere."""
+        """Return the frame that maps points by this frame first, and then by `other`.
+
+        Args:
+            other: A frame whose source coordinates are those of this frame's unit sphere.
+        """
         return Frame(center=self.to_source(other.center[None])[0], scale=self.scale * other.scale)

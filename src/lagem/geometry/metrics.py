@@ -25,7 +25,8 @@ class SurfaceScore:
 
     chamfer: Chamfer distance, as `chamfer_distance` computes it.
     fscore: F-score at `threshold`, as `fscore` computes it.
-    floor: expected Chamfer distance of a perfect reconstruction; it is not 0, since it compares random samples.
+    floor: expected Chamfer distance of a perfect reconstruction; it is not 0, since only random points
+        of the surfaces are compared.
     """
 
     chamfer: float
@@ -63,16 +64,17 @@ def nearest_points(
     for name, cloud in zip(("first", "second"), clouds, strict=True):
         if len(cloud) == 0 or not np.isfinite(cloud).all():
             raise ValueError(
-                f"the {name} cloud has no points, or some that are not finite (points in all: {len(cloud)})."
+                f"the {name} cloud has {len(cloud)} points; at least one is needed, and all coordinates must be finite."
             )
     of_a, of_b = (cKDTree(cloud) for cloud in clouds)
     return _nearest(of_a, of_b), _nearest(of_b, of_a)
 
 
 def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Find, for each of the points, the distance and the index of the nearest of the others.
+    """Return, for each point of a cloud, the distance to the nearest point of another cloud, and that point's index.
 
-    The points are queried in the order of their tree's leaves, since neighbouring queries make good use of CPU caches.
+    The points are queried in the order of their tree's leaves, because queries of neighbouring points use the same
+    entries of the CPU caches.
     """
     order = points.indices
     distance, index = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
@@ -172,14 +174,14 @@ def score_surface(
 
 
 def chamfer_of(reference_to_predicted: NDArray[np.float64], predicted_to_reference: NDArray[np.float64]) -> float:
-    """Return what `chamfer_distance` returns, from the distances of `surface_distances`."""
+    """Return the Chamfer distance, given the two arrays of distances that `surface_distances` returns."""
     return float(reference_to_predicted.mean() + predicted_to_reference.mean())
 
 
 def fscore_of(
     reference_to_predicted: NDArray[np.float64], predicted_to_reference: NDArray[np.float64], threshold: float
 ) -> float:
-    """Return what `fscore` returns, from the distances of `surface_distances`."""
+    """Return the F-score, given the two arrays of distances that `surface_distances` returns."""
     recall = float((reference_to_predicted < threshold).mean())
     precision = float((predicted_to_reference < threshold).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

@@ -17,7 +17,7 @@ from lagem.geometry.voxels import Grid
 
 CHUNK = 1 << 18  # number of points queried at a time
 PLACES = Grid(cells=64, reach=2.0)  # points are queried cell by cell, since neighbours need the same part of the tree
-# Longer edges are split, since large faces make clusters so large that few points are far from them (unit sphere).
+# In unit-sphere units; longer edges are split. Large faces make large clusters, from which few points are far away.
 LONGEST_EDGE = 0.1
 # A cluster that is farther away than this, in cluster radii, is approximated by an expansion. The winding number then
 # errs by less than 0.1, which is harmless, since points are inside from 0.5 on.
@@ -48,9 +48,9 @@ class WindingNumber:
         self._hierarchy.init(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, dtype=np.int64), 2)
 
     def within(self, frame: Frame) -> "WindingNumber":
-        """Return the same occupancy for points in the unit sphere of `frame`, which maps the mesh's coordinates to it.
+        """Return the occupancy of the same mesh, for points that are given in the unit sphere of `frame`.
 
-        Both objects share the hierarchy.
+        `frame` maps the mesh's coordinates to this unit sphere. Both objects share the hierarchy.
         """
         seen = copy.copy(self)
         seen._frame = Frame(center=frame.to_unit(self._frame.center[None])[0], scale=self._frame.scale / frame.scale)

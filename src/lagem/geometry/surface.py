@@ -41,7 +41,7 @@ class Surface(Mesh):
     """An extracted mesh, and how it was found.
 
     queries: Number of points at which the field was queried, including the probes of the audit.
-    audit: What may have been missed; None if every node was queried.
+    audit: Estimate of what was missed; None if every node was queried.
     """
 
     queries: int
@@ -71,10 +71,10 @@ def extract_surface(
         method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. A part of the surface
             that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
-        coarsest: Lower bound of the resolution that `coarse_to_fine` starts from. `resolution` is halved as long as it
-            is even and its half is at least `coarsest`, so with an odd resolution every node is queried. None takes 32
-            if there are seeds, else 64. If no node is inside, the search starts again from the next finer grid, whose
-            nodes are all queried.
+        coarsest: Least number of cells along a side of the grid that `coarse_to_fine` starts from, whose nodes are all
+            queried. None means 32 if there are seeds, else 64. The size of this grid is found by halving `resolution`
+            as long as the half is a whole number and at least `coarsest`. So with an odd resolution, every node is
+            queried. If no queried point is inside, the search starts again from the next finer grid.
         chunk: Maximum number of points per call of `query_logits`.
         device: Device to which the query points are moved; None for the CPU.
         audit_seed: Seed of the audit's random probes.
@@ -191,7 +191,7 @@ def _marching_cubes(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.int
 
 
 def _marching_cubes_of(grid: SparseGrid) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return what `_marching_cubes` returns for the same logits, from a sparse grid."""
+    """Return the vertices and faces that `_marching_cubes` would return for a dense volume, given a sparse grid."""
     keys, corners = grid.crossed_cells()
     vertices, faces = marching_cubes_of_cells(keys, corners, grid.cells + 3)
     return -1 + 2 * (vertices - 1) / grid.cells, faces

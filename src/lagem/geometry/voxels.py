@@ -1,4 +1,4 @@
-"""Cells of a regular grid that a surface crosses, for watertight conversion and for drawing points inside a solid."""
+"""Finds the cells of a regular grid that a surface crosses or that a solid fills."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

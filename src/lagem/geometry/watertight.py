@@ -45,7 +45,7 @@ class Watertight:
 
 @dataclass(frozen=True)
 class Nodes:
-    """A block of nodes of a grid; everything beyond the block is outside.
+    """A block of nodes of a grid; everything beyond the block is outside the solid.
 
     grid: the grid.
     first: (3,) index of the block's lowest node in the grid.
@@ -118,7 +118,7 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
 
 
 def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
-    """Return the block of the grid that holds all crossed cells and MARGIN more on every side.
+    """Return the block of the grid that holds all crossed cells, and MARGIN more cells on every side.
 
     Returns:
         The cells of the block, and the (3,) index of its first cell in the grid.
@@ -130,7 +130,10 @@ def _cropped(crossed: Mask) -> tuple[Mask, NDArray[np.int64]]:
 
 
 def _reached_from_outside(wall: Mask) -> Mask:
-    """Return the nodes that a path of neighbouring nodes outside the wall connects to the first corner of the block."""
+    """Return the mask of the nodes that the flood reaches.
+
+    The flood starts at the first corner of the block, and moves between neighbouring nodes that are not in the wall.
+    """
     label, _ = ndimage.label(~wall)
     reached: Mask = label == label[0, 0, 0]
     return reached
@@ -139,12 +142,12 @@ def _reached_from_outside(wall: Mask) -> Mask:
 def _outside_the_wall(
     vertices: NDArray[np.float64], outside: Mask, nodes: Nodes, distance_to: DistanceTo
 ) -> NDArray[np.float64]:
-    """Move each vertex to a point that is certainly on the same side of the input as its outside node.
+    """Move each vertex along its grid edge to a point that certainly lies on the outer side of the input.
 
-    A vertex lies on an edge between an outside node and a wall node. Near a sheet that is thinner than a cell, the
-    distance to the input is not linear along such an edge, so the vertex may lie beyond the sheet. It is therefore
-    moved to a safe point on the edge: from the outside node, it goes as far as that node is from the input, less the
-    distance within which nodes belong to the wall.
+    Each vertex of marching cubes lies on a grid edge, between an outside node and a node of the wall. Near a sheet that
+    is thinner than a cell, the distance to the input is not linear along such an edge, so the vertex may lie beyond the
+    sheet. The new point is therefore at a safe distance from the outside node: the distance from this node to the
+    input, minus the distance within which nodes belong to the wall.
     """
     low, high = np.floor(vertices).astype(np.int64), np.ceil(vertices).astype(np.int64)
     high_is_outside = outside[tuple(high.T)][:, None]
@@ -160,13 +163,13 @@ def _solid_behind(
 ) -> NDArray[np.bool_]:
     """Decide for points on the input's surface whether the region behind each point, along -direction, is solid.
 
-    It is solid if the node two cells behind the point is neither outside nor wall. Otherwise, it is solid if the point
-    a quarter of a cell behind is inside by the winding number, with one exception: if the flood reached the node two
-    cells behind, and the winding number says inside there, too, then the flood came in through an opening, and the
-    point is on the back of a sheet.
+    The region is solid if the node two cells behind the point is neither outside nor in the wall. Otherwise, the
+    winding number a quarter of a cell behind the point decides, with one exception. If the flood reached the node two
+    cells behind although the winding number there says inside, then the flood came in through an opening. In this case,
+    the point is on the back of a sheet, and the region is not solid.
 
     Returns:
-        (K,) bool, True if it is solid.
+        (K,) bool, True if the region is solid.
     """
     winding, cell = WindingNumber(mesh), nodes.grid.spacing
     deep = surface - 2 * cell * direction
@@ -182,8 +185,8 @@ def _solid_behind(
 def _bare_vertices(mesh: Mesh, inside: WindingNumber) -> NDArray[np.bool_]:
     """Mark the vertices of faces whose front and back are both outside the solid.
 
-    To save time, some of the faces are checked first; if almost none of them has outside on both sides, no vertex is
-    marked.
+    To save time, a sample of the faces is checked first. If almost no face of this sample is outside on both sides, no
+    vertex is marked.
 
     Returns:
         (K,) bool, one for each vertex of the mesh.

@@ -1,4 +1,4 @@
-"""Damaged files of a prepared folder, found and removed when a preparation resumes, so that it makes them anew."""
+"""Finds and removes damaged files of a prepared folder, so that a resumed preparation makes them anew."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -31,8 +31,8 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
         ids = held.get(path.name, [])
         if lost := sorted(set(ids) - set(given)):
             raise ValueError(
-                f"{path}: is damaged, and {len(lost)} of its {len(ids)} shapes are not among the given meshes, for "
-                f"example {lost[0]!r}; give all meshes to make the shard anew, or copy it again."
+                f"{path}: is damaged, and {len(lost)} of its {len(ids)} shapes cannot be made anew, because their "
+                f"meshes were not given, for example {lost[0]!r}; give all meshes, or copy the shard again."
             )
         path.unlink()
         print(f"{damage} Removed; its shapes are prepared again.", flush=True)

@@ -1,4 +1,7 @@
-"""Which mesh belongs to which record: a folder keeps an id for one mesh, however often `lagem prepare` is called."""
+"""Matches meshes to the records that earlier calls of `lagem prepare` wrote into the folder.
+
+In a prepared folder, an id belongs to the same mesh in all calls.
+"""
 
 import os
 from dataclasses import replace

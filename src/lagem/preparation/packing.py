@@ -1,10 +1,10 @@
 """Packing of prepared shapes into shards with an index: a separate step that may be killed and repeated at any time.
 
-The result depends on the shapes alone. The shapes of each split are sorted by id and cut into runs of
-`shapes_per_shard`; each run becomes a shard, so validation reads no shard with training shapes. A shard is named by its
-number and a hash of its ids, so when meshes were added, only the shards that change are written. index.csv names the
-valid shards, and replacing this file makes the new state valid at once. The single file of a shape is removed once a
-shard that contains the shape is on the disk. An old shard is removed once index.csv does not name it.
+The result depends on the shapes alone. The shapes of each split are sorted by id and divided into groups of
+`shapes_per_shard`, and each group becomes a shard. So no shard holds both training and validation shapes. A shard is
+named by its number and a hash of its ids, so if meshes are added, only the shards that change are written. index.csv
+names the valid shards, and replacing this file makes the new state valid at once. The single file of a shape is removed
+once a shard that contains the shape is on the disk. An old shard is removed once index.csv does not name it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -70,7 +70,7 @@ class Location(NamedTuple):
 
 
 def runs_of(located: Mapping[str, Location], per_shard: int) -> list[list[str]]:
-    """Return the ids of the shapes of each shard. Each shard has shapes of one split, sorted by id."""
+    """Divide shapes into shards, and return the ids in each shard. A shard has shapes of one split, sorted by id."""
     by_split: dict[str, list[str]] = {}
     for id in sorted(located):
         by_split.setdefault(located[id].split, []).append(id)
@@ -88,7 +88,7 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
     Args:
         root: The prepared folder.
         records: The records by id.
-        ids: Ids whose single files are considered; None for all.
+        ids: Ids of the shapes whose single files are searched for; None for all.
 
     Returns:
         The location of each shape, by id.
@@ -100,7 +100,7 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
         for number, row in enumerate(read_csv(index, ["id", "split", "shard", "row"]), 1):
             id, name = (checked_name(row[title], index, row=number) for title in ("id", "shard"))
             if not row["row"].isdecimal():
-                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is not a row number; remove the table.")
+                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is not a row number; remove the file.")
             if name not in indexed:
                 inside(root, f"shards/{name}", source=index, row=number)
                 indexed.add(name)
@@ -125,7 +125,7 @@ def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
     """
     if row >= len(shard.ids) or shard.ids[row] != id:
         raise ValueError(
-            f"{shard.path}: row {row} is not {id!r}, as index.csv says; remove index.csv and prepare again."
+            f"{shard.path}: index.csv says that row {row} is {id!r}, but it is not; remove index.csv and prepare again."
         )
     return shard.shape(row)
 

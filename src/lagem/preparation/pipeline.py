@@ -1,6 +1,6 @@
 """Preparation of meshes into a folder, first as one file per shape, then as shards.
 
-If it is killed, only the work on the meshes in progress is lost.
+If the process is killed, only the work on the meshes in progress is lost.
 """
 
 import functools
@@ -68,8 +68,8 @@ def prepare(
             The memory is measured on Linux only.
         part: Prepare only this part of the meshes, and do not pack; parts may run in parallel on several machines. None
             to prepare all meshes that are missing, and pack.
-        verify: Verify every byte of the folder. Otherwise, only what is read when a shard is opened is verified.
-            Damaged shards are made anew by a call without `part`.
+        verify: Verify every byte of the folder. Otherwise, only the description and the small arrays of each shard are
+            verified. A call without `part` makes damaged shards anew.
 
     Returns:
         The records of these meshes, sorted by id. They include records that earlier calls wrote.
@@ -109,8 +109,9 @@ def fill_folder(
     Args:
         meshes: The meshes, or other files with one shape each.
         root: The prepared folder; created if missing.
-        job: Writes the shape of a mesh, unless it is refused, and then its record; called in child processes.
-        settings: What format.json states as settings.
+        job: Function that prepares one mesh. It writes the shape unless the mesh is refused, and then the record. It is
+            called in child processes.
+        settings: The settings that format.json stores.
         workers, retry_refused, time_limit, memory_limit, part, verify: As in `prepare`.
     """
     check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
@@ -209,7 +210,14 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 
 
 def store_one(mesh: MeshSource, root: Path, made: Callable[[MeshSource], tuple[ShapeArrays, Measures]]) -> Record:
-    """Write the shape that a function makes of a mesh, unless it raises an error, and then the record of the mesh."""
+    """Make the shape of a mesh, write it, and then write and return the record of the mesh.
+
+    Args:
+        mesh: The mesh.
+        root: The prepared folder.
+        made: Makes the shape and its measurements. If it raises an error that is due to the mesh, no shape is written,
+            and the record says that the mesh was refused, and why.
+    """
     start, reason, measures = time.monotonic(), "", None
     try:
         shape, measures = made(mesh)

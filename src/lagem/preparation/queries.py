@@ -1,9 +1,10 @@
 """Query points and their labels.
 
-Volume queries are uniform in the ball, and near queries lie close to the surface. Some real shapes fill so little of
-the ball that uniform draws rarely hit them; a towel rail fills 0.03%. For such a shape, further points are drawn in the
-grid cells that may contain the solid. The equivalent number of draws from the whole ball is stored with the shape, so
-that the IoU, and the fraction of the ball that is inside, can be computed without bias.
+Volume queries are uniform in the ball of radius sqrt(3), and near queries lie close to the surface. Some real shapes
+fill so little of the ball that uniform draws rarely hit them; a towel rail fills 0.03%. For such a shape, more points
+are drawn in the grid cells that may contain the solid. The number of uniform draws from the whole ball that would give
+as many points inside, on average, is stored with the shape. With it, the IoU and the fraction of the ball that is
+inside can be computed without bias.
 """
 
 import numpy as np
@@ -34,8 +35,8 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
     """Draw volume queries.
 
     Returns:
-        The queries inside (N, 3), those outside (N, 3), and the number of uniform draws from the ball to which those
-        inside are equivalent.
+        The queries inside (N, 3), those outside (N, 3), and the number of uniform draws from the ball that would give
+        as many queries inside, on average.
     """
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
@@ -74,7 +75,9 @@ def near_queries(
 
 
 def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> tuple[Stored, Stored]:
-    """Convert points to their stored form and label them, at the stored, rounded positions.
+    """Convert points to their stored form, and divide them into points inside and outside a shape.
+
+    The stored positions, which are rounded, decide which points are inside.
 
     Args:
         kind: Kind of the queries, `volume` or `near`.
@@ -92,7 +95,7 @@ def by_label(kind: str, points: NDArray[np.float64], inside: WindingNumber) -> t
 
 
 def draw_in_ball(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Draw (count, 3) points uniformly in the ball of queries."""
+    """Draw (count, 3) points uniformly in the ball of radius sqrt(3), in which volume queries lie."""
     direction = random.standard_normal((count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return direction * (QUERY_BALL_RADIUS * random.random((count, 1)) ** (1 / 3))
@@ -102,7 +105,8 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     """Draw at least `least` volume queries uniformly inside a solid.
 
     Returns:
-        The queries (N, 3), and the number of uniform draws from the ball to which they are equivalent.
+        The queries (N, 3), and the number of uniform draws from the ball that would give as many points inside, on
+        average.
 
     Raises:
         MeshError: If the solid is too thin.
@@ -113,8 +117,8 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     while count < least:
         if drawn >= MOST_DRAWN:
             raise MeshError(
-                f"only {count} of {drawn} points drawn around its surface are inside, but {least} are needed; its "
-                "walls are too thin to be sampled. Lower --inside, or thicken the walls."
+                f"only {count} of {drawn} points drawn around the mesh are inside it, but {least} are needed; the "
+                "walls of the mesh are too thin to be sampled. Lower --inside, or thicken the walls."
             )
         wanted = 1.05 * (least - count) * drawn / count if count else least + 4 * drawn
         at_once = min(int(wanted) + 64, DRAWN_AT_ONCE)
@@ -124,7 +128,10 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
-    """Return cells that contain the whole solid, refined until enough of the points drawn in them are inside it.
+    """Find cells that contain the whole solid and little else.
+
+    The cells are refined until at least 5% of the points drawn in them are inside the solid, or until refining
+    them would give too many cells.
 
     Returns:
         (C, 3) cells, and their grid.
@@ -142,6 +149,6 @@ def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.
 def _drawn_in(
     cells: NDArray[np.int64], grid: Grid, count: int, inside: WindingNumber, random: np.random.Generator
 ) -> Stored:
-    """Draw `count` points uniformly in the cells, and return those inside in stored form."""
+    """Draw `count` points uniformly in the cells, and return those inside the solid, in stored form."""
     points = grid.positions(cells[random.integers(len(cells), size=count)] + random.random((count, 3)))
     return by_label("volume", points, inside)[0]

@@ -72,16 +72,16 @@ def show_part(records: list[Record], part: Part) -> None:
 
 
 def routes_in_words(prepared: list[Record]) -> str:
-    """Return a sentence on how many meshes kept their own surface, and on the surface error of the others."""
+    """Return a line that says how many meshes kept their own surface, and how accurately the others were converted."""
     measured = [record.measures for record in prepared if record.measures]
     converted = [measures for measures in measured if measures.route != "own"]
-    text = f"{len(measured) - len(converted)} keep their own surface, {len(converted)} were converted"
+    text = f"meshes with their own surface: {len(measured) - len(converted)}, converted meshes: {len(converted)}"
     if converted:
         mean = np.mean([measures.error_mean for measures in converted])
         worst = max(measures.error_p99 for measures in converted)
         sheets = sum(measures.sheet_share > 0.01 for measures in converted)
         text += (
-            f": mean surface error {mean:.5f}, largest 99th percentile {worst:.4f}, open sheets thickened in {sheets}"
+            f" (mean surface error {mean:.5f}, largest 99th percentile {worst:.4f}, with thickened sheets: {sheets})"
         )
     return f"{text}."
 

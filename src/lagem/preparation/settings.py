@@ -19,17 +19,17 @@ class Settings:
         volume: Number of volume queries per shape, inside and outside together.
         near: Number of near queries per shape and sigma, inside and outside together.
         inside: Minimum number of volume queries inside a shape; if fewer of the `volume` queries are inside, more are
-            drawn there.
+            drawn inside.
         near_sigmas: Standard deviations of the jitter of near queries, in unit-sphere units.
         watertight: How a mesh that encloses no solid is closed: flood, manifold, or none to refuse the mesh.
-        resolution: Number of cells along a side of the grid that the flood uses.
-        thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
+        resolution: Number of cells along a side of the grid that `flood` uses.
+        thickness: Minimum thickness that `flood` gives to open sheets, in unit-sphere units.
         seed: Seed of all random choices.
         val_share: Fraction of the shapes without a given split that is used for validation; a hash of the id decides
             which.
         shapes_per_shard: Number of shapes in one shard file.
         up: The axis that points up in files that do not say which one does. glTF files, which are y-up, are turned to
-            this axis. None to turn nothing.
+            this axis. None to turn no file.
     """
 
     surface: int = 125_000
@@ -55,7 +55,10 @@ class Settings:
         if not 0 <= self.val_share <= 1:
             raise ValueError(f"--val-share is {self.val_share}, but must lie between 0 and 1.")
         if not self.near_sigmas or not all(0 < sigma <= SURFACE_LIMIT / 5 for sigma in self.near_sigmas):
-            raise ValueError(f"near_sigmas are {self.near_sigmas}, but each must lie in (0, {SURFACE_LIMIT / 5}].")
+            raise ValueError(
+                f"near_sigmas is {self.near_sigmas}, but needs at least one value, and all values must lie in "
+                f"(0, {SURFACE_LIMIT / 5}]."
+            )
         if self.watertight not in CONVERSIONS:
             raise ValueError(f"--watertight is {self.watertight!r}, but must be one of {', '.join(CONVERSIONS)}.")
         if self.up not in (None, "y", "z"):

@@ -25,7 +25,7 @@ def prepare_shape(
     """Sample and label one mesh file.
 
     Returns:
-        The shape's arrays, and what was measured.
+        The arrays of the shape, and its measurements.
 
     Raises:
         MeshError: If the mesh cannot be used; the message is the reason.
@@ -45,7 +45,7 @@ def prepare_shape(
     volume_inside, volume_outside, drawn_inside = volume_queries(solid, settings, random)
     near_inside, near_outside = near_queries(solid, points, settings, random)
     if len(volume_inside) + len(near_inside) == 0:
-        raise MeshError("no query is inside; its surface encloses (almost) nothing.")
+        raise MeshError("no query point is inside the mesh; its surface encloses (almost) nothing.")
     shape = ShapeArrays(
         id=id,
         category=category,

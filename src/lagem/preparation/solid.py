@@ -1,6 +1,7 @@
-"""The solid that a mesh represents. Its boundary is the mesh's own surface if that encloses a solid.
+"""The solid that a mesh represents.
 
-Otherwise the mesh is converted to a closed surface first.
+If the surface of the mesh encloses a solid, that solid is used. Otherwise, the mesh is first converted to a closed
+surface.
 """
 
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ class Solid:
     frame: maps the source's coordinates to the unit sphere and back.
     route: `own` if the mesh is the surface of the source, else the conversion that made it.
     sheet_share: fraction of the converted mesh's vertices that thicken open sheets.
-    error_mean, error_p99: mean and 99th percentile of the distance from the source's exposed surface to the mesh, in
-        unit-sphere units; 0 for `own`.
+    error_mean, error_p99: mean and 99th percentile of the distance to the mesh from that part of the source's surface
+        that is visible from outside, in unit-sphere units; 0 for `own`.
     left_out: for `own`, the fraction of the source's area that was omitted because two faces lie back to back.
     """
 
@@ -61,8 +62,8 @@ def solid_of(
         source: The mesh, in its file's coordinates.
         conversion: How a mesh that does not enclose a solid is closed: `flood` is our method, `manifold` is the
             authors' tool, which needs point-cloud-utils, and `none` refuses such a mesh.
-        resolution: Number of cells along a side of the grid that the flood uses.
-        thickness: Minimum thickness that the flood gives to open sheets, in unit-sphere units.
+        resolution: Number of cells along a side of the grid that `flood` uses.
+        thickness: Minimum thickness that `flood` gives to open sheets, in unit-sphere units.
         rng: Draws the points at which the solid is checked.
 
     Raises:
@@ -93,9 +94,9 @@ def solid_of(
 
 
 def surface_error(source: Mesh, result: Mesh, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw points on the exposed surface of the mesh `source`, and return their distances to the mesh `result`.
+    """Draw points on the surface of the mesh `source`, and return their distances to the mesh `result`.
 
-    If nothing of the surface is exposed, points on the whole surface are used.
+    Only points that are visible from outside are used; if none is visible, all points are used.
     """
     points, normals = sample_surface(source, CHECKED_POINTS, rng)
     seen = exposed(source, points, normals, rng)
@@ -141,7 +142,7 @@ def require_manifold() -> ModuleType:
 
 
 def _manifold(mesh: Mesh) -> Watertight:
-    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018); the result lies about 0.007 outside of it."""
+    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018); the result lies about 0.007 outside it."""
     made = require_manifold().make_mesh_watertight(mesh.vertices, mesh.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     result = Mesh(*made)
     return Watertight(mesh=result, inside=WindingNumber(result), sheet_share=0.0)

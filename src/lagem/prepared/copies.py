@@ -1,9 +1,9 @@
 """Search for copies: pairs of shapes with different ids that are the same or nearly the same.
 
-The descriptor of a shape is the vector of distances from fixed probe points to its surface. Between two shapes, each of
-these distances differs by at most the Hausdorff distance. So a search among the descriptors finds every pair of shapes
-whose Hausdorff distance is below a bound. Shapes are compared without alignment, so a rotated or mirrored copy counts
-as another shape.
+The descriptor of a shape is the vector of distances from fixed probe points to its surface. For two shapes, each of
+these distances differs by at most the shapes' Hausdorff distance. So a search among the descriptors finds every pair of
+shapes whose Hausdorff distance is below a bound. Shapes are compared without alignment, so a rotated or mirrored copy
+counts as another shape.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class Copy:
 
     @property
     def same(self) -> bool:
-        """Whether sampling alone can explain the distance."""
+        """Whether the distance is so small that two random samplings of one surface could have it."""
         return self.distance < 1.25 * self.floor
 
 
 def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -> list[Copy]:
     """Find the pairs of shapes that are close to each other.
 
-    All pairs whose Hausdorff distance may be below the bound are candidates. A candidate is kept if its Chamfer
-    distance exceeds that of two samplings of the same surface by less than the bound.
+    All pairs whose Hausdorff distance may be below the bound are candidates. A candidate is returned if its Chamfer
+    distance exceeds the expected distance between two samplings of the same surface by less than the bound.
 
     Args:
         shards: The shapes.

@@ -12,7 +12,7 @@ COMPARED_POINTS = 16_384  # maximum number of points of a surface that are used
 
 
 def describe(surface_points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the (64,) distances from the probe points to a surface, which is given by (N, 3) points on it."""
+    """Return the (64,) distances from 64 fixed probe points to a surface, which is given by (N, 3) points on it."""
     probes = sample_generator(0, 0, "places").uniform(-1, 1, (PROBES, 3))
     distances: NDArray[np.float64] = cKDTree(surface_points).query(probes, workers=1)[0]
     return distances

@@ -37,11 +37,12 @@ class ShapeReport:
     """What the inspection found about one shape.
 
     index: index of the shape in the folder.
-    inside_share: fraction of the ball of queries that is inside the shape.
+    inside_share: fraction of the ball of queries (radius sqrt(3)) that is inside the shape.
     measures: the shape's row of table.csv; None if the table has no measures of it.
     agreement: fraction of the checked near queries whose labels agree with the normal of the nearest surface point.
-        None if the shape was not chosen for this check, or if all these queries are too close to its surface.
-    thickness: mean thickness, which is twice the volume divided by the area, as for a plate; None without measures.
+        None if the shape was not chosen for this check, or if all of its checked queries are too close to the surface.
+    thickness: mean thickness, which is twice the volume divided by the area, as for a plate; None if `measures` is
+        None.
     suspicions: reasons why the shape is suspicious; empty for most shapes.
     """
 
@@ -214,7 +215,7 @@ def _frame_suspicions(points: NDArray[np.float32]) -> list[str]:
 
 def _note_copy(reports: Sequence[ShapeReport], copy: Copy) -> None:
     first, second = reports[copy.first], reports[copy.second]
-    what = "the same as" if copy.same else f"{copy.distance - copy.floor:.4f} from"
+    what = "the same as" if copy.same else f"at distance {copy.distance - copy.floor:.4f} from"
     across = ", in another split" if first.split != second.split else ""
     first.suspicions.append(f"{what} {second.id}{across}")
     second.suspicions.append(f"{what} {first.id}{across}")

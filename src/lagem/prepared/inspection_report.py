@@ -33,8 +33,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
         for id, reason in list(inspection.damaged.items())[:LISTED]:
             console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
         raise ValueError(
-            f"{inspection.root}: {len(inspection.damaged)} shapes are damaged; the reasons are above. Copy their "
-            "shards again, or run `lagem prepare` with --verify and all meshes to make them anew."
+            f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; the reasons are above. Copy "
+            "their shards again, or run `lagem prepare` with --verify and all meshes to make the shards anew."
         )
     console.print(_summary(inspection))
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
@@ -43,7 +43,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
         "category",
         "split",
         "suspicions",
-        title=f"{len(suspicious)} of {len(inspection.shapes)} are suspicious",
+        title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}",
     )
     for shape in sorted(suspicious, key=lambda shape: -len(shape.suspicions))[:LISTED]:
         table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
@@ -54,7 +54,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     )
     if warning := unread_splits(shape.split for shape in inspection.shapes):
         console.print(warning, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{len(inspection.copies)} close pairs, {across} of them across splits.", highlight=False)
+    console.print(f"pairs of close shapes: {len(inspection.copies)}, in different splits: {across}.", highlight=False)
     if inspection.mixed_axes:
         console.print(inspection.mixed_axes, highlight=False, soft_wrap=True)
 

@@ -1,6 +1,7 @@
-"""The rows of one pool of a shard, which are read by windows and verified when a window first touches them.
+"""Reader of the rows of one pool (an array such as `surface_points`) of a shard.
 
-The rows of each shape are split into runs of RUN rows, of which the last may be shorter; each run has a checksum.
+The rows of each shape are divided into runs of RUN rows, and each run has a checksum. The last run of a shape may be
+shorter. When rows are read for the first time, their runs are verified.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ RUN = 1024  # a window of 8192 rows touches up to 9 runs, so up to 1024 more row
 
 
 def checksums_of_shapes(shapes: list[NDArray[Any]]) -> NDArray[np.int64]:
-    """Return the checksums of all runs, given the rows of each shape."""
+    """Return the checksums of the runs of RUN rows, for one shape after the other, given the rows of each shape."""
     return row_checksums(rows[first : first + RUN] for rows in shapes for first in range(0, len(rows), RUN))
 
 
@@ -26,7 +27,7 @@ class PoolRows:
     Args:
         file: The shard.
         pool: Name of the pool.
-        offsets: (S + 1,) first row of each of the S shapes, and the number of rows.
+        offsets: (S + 1,) first row of each of the S shapes, and at the end the number of all rows.
     """
 
     def __init__(self, file: ArrayFile, pool: str, offsets: NDArray[np.int64]) -> None:
@@ -43,10 +44,10 @@ class PoolRows:
             self._runs = RunsOfRows(file.description, pool, checksums)
 
     def read(self, shape: int, start: int, stop: int, id: str) -> NDArray[np.signedinteger]:
-        """Return some rows of a shape, and verify them.
+        """Return consecutive rows of a shape, after they were verified.
 
         Args:
-            shape: Row of the shape in the shard.
+            shape: Index of the shape in the shard.
             start: First row to read, counted within the shape.
             stop: The row after the last one to read.
             id: Id of the shape, for messages.

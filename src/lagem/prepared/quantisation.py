@@ -1,8 +1,9 @@
-"""Quantisation of points and normals: each coordinate is stored as an integer, in multiples of a fixed step per pool.
+"""Quantisation of points and normals: each coordinate is stored as an integer number of steps of a fixed size.
 
-A coordinate of a position takes 16 bits instead of 32. The error is at most half a step: 2.6e-5 in the volume, 1.9e-5
-near the surface. It is harmless, because labels are computed for the rounded positions. The steps belong to version 1
-of the format; docs/data-format.md repeats them.
+Each pool, such as `surface_points`, has its own step. A coordinate of a position takes 16 bits instead of 32. The error
+of a coordinate is at most half a step: 2.6e-5 for volume queries, and 1.9e-5 for surface points and near queries, in
+unit-sphere units. The error is harmless, because labels are computed for the rounded positions. The steps belong to
+version 1 of the format; docs/data-format.md repeats them.
 """
 
 from typing import Any
@@ -34,7 +35,7 @@ def encode(pool: str, values: NDArray[np.floating]) -> NDArray[np.signedinteger]
 
 
 def decode(pool: str, stored: NDArray[np.signedinteger]) -> NDArray[np.float32]:
-    """Convert (N, 3) integers of a pool to float32 coordinates or normals, by multiplying them with the step."""
+    """Convert (N, 3) integers of a pool to float32 coordinates or normals, by multiplying them by the pool's step."""
     return stored.astype(np.float32) * np.float32(POOLS[pool][1])
 
 

@@ -1,4 +1,4 @@
-"""Records of what became of each mesh.
+"""Records that state for each mesh whether it was prepared or refused, and what was measured.
 
 While meshes are prepared, each record is a small JSON file; packing turns the records into rows of table.csv. A mesh is
 done once its record exists, and the record is written after the shape's arrays. So after a kill at any moment, a mesh
@@ -26,8 +26,8 @@ class Measures:
     area: area of the surface that bounds the solid.
     inside_share: unbiased estimate of the fraction of the ball of queries that is inside the solid.
     volume_inside, near_inside: number of volume queries inside, and of near queries inside.
-    error_mean, error_p99: mean and 99th percentile of the distance from the source's exposed surface to the closed
-        mesh.
+    error_mean, error_p99: mean and 99th percentile of the distance to the closed mesh from that part of the source's
+        surface that is visible from outside.
     sheet_share: fraction of the closed mesh's vertices that thicken open sheets.
     dropped_share: fraction of the surface's area that was dropped, since both of its sides are inside or both are
         outside. A doubled face counts once.
@@ -48,7 +48,7 @@ class Measures:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one mesh.
+    """The result of the preparation of one mesh, which was either prepared or refused.
 
     source: absolute path of the mesh file.
     reason: why the mesh was refused; empty if it was prepared.
@@ -100,7 +100,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{table}: is damaged, or was written by another version of lagem ({type(error).__name__}: {error}); "
-                "remove it to resume without its records of refused meshes."
+                "remove it to resume. The meshes that it lists as refused will be tried again."
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
@@ -110,13 +110,15 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
         if measures is not None:
             record = replace(record, measures=measures.as_dataclass(Measures))
         if record.id != path.stem:
-            raise ValueError(f"{path}: is the record of {record.id!r}, which does not match its name; remove the file.")
+            raise ValueError(
+                f"{path}: is the record of {record.id!r}, which does not match the file name; remove the file."
+            )
         records[record.id] = record
     return records
 
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
-    """Write table.csv with one row per mesh, sorted by id, and remove the single files, whose records it contains."""
+    """Write table.csv with one row per mesh, sorted by id, and remove the single files of the records."""
     by_name = [_as_row(records[id]) for id in sorted(records)]
     write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):
@@ -136,7 +138,7 @@ def mixed_axes(prepared: Iterable[Record]) -> str:
 
 
 def record_files(root: Path) -> list[Path]:
-    """List the single files, whose records table.csv does not contain yet."""
+    """List the single files of records, which table.csv does not contain yet."""
     return list((root / "shapes").glob("*.json"))
 
 

@@ -1,9 +1,9 @@
 """A shard: one safetensors file with the arrays of S shapes, which is read by slices and never unpickled.
 
-Each pool is one array with the rows of all shapes, one shape after another. The array `<pool>.offsets` (S + 1,) holds
-the first row of each shape, and the number of rows. Other numbers are stored in arrays of length S, and texts as JSON
-in the header. A shape that is not packed yet is stored in the same format, with S = 1. docs/data-format.md describes
-every field.
+A pool is an array, such as `surface_points`, with the rows of all shapes, one shape after another. For each pool, the
+array `<pool>.offsets` (S + 1,) holds the first row of each shape, and at the end the number of all rows. Other numbers
+are stored in arrays of length S, and texts as JSON in the header. A shape that is not packed yet is stored in the same
+format, with S = 1. docs/data-format.md describes every field.
 """
 
 from dataclasses import dataclass, field
@@ -35,8 +35,9 @@ class ShapeArrays:
     """One prepared shape, in the form in which it is stored.
 
     faces: number of faces of the source mesh.
-    volume_drawn_inside, volume_drawn_outside: number of uniform draws from the ball to which the pool `volume_inside`
-        is equivalent, and the same for `volume_outside`.
+    volume_drawn_inside: number of uniform draws from the ball that give, on average, as many points inside the shape as
+        the pool `volume_inside` has.
+    volume_drawn_outside: the same number for the points outside and the pool `volume_outside`.
     near_sigmas: standard deviations of the jitter of near queries, in unit-sphere units.
     pools: for each name in `quantisation.POOLS`, (N, 3) integers.
     """
@@ -84,7 +85,7 @@ class ShardFile:
 
     path: the file.
     ids, categories, splits, faces: one entry per shape.
-    offsets: for each pool, the (S + 1,) first rows of the shapes, and the number of rows.
+    offsets: for each pool, (S + 1,) first row of each shape, and at the end the number of all rows.
     has_checksums: whether the shard has checksums; shards of earlier versions have none.
     """
 
@@ -112,7 +113,7 @@ class ShardFile:
         """Read stored integers of one shape.
 
         Args:
-            row: Row of the shape in the shard.
+            row: Index of the shape in the shard.
             pool: Name of the pool.
             start: First row of the shape's points in the pool; rows wrap around at the end.
             count: Number of points.
@@ -146,7 +147,11 @@ class ShardFile:
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Return the number of uniform draws to which each volume pool of a shape is equivalent: (inside, outside)."""
+        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
+
+        This number of uniform draws from the ball gives, on average, as many points with the pool's label as are in the
+        pool.
+        """
         inside, outside = (int(drawn[row]) for drawn in self._drawn)
         if min(inside, outside) < 1:
             raise self._about.damaged(

@@ -1,4 +1,8 @@
-"""Reader of a prepared folder. A window is some consecutive rows of one pool of a shape; only these rows are read."""
+"""Reader of a prepared folder.
+
+A pool holds all stored points of one kind, such as `surface_points`. A window consists of consecutive rows of one pool
+of one shape; only the rows of the window are read from the file.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -64,11 +68,12 @@ class Shards(ShardedFolder[ShardFile]):
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Return the number of uniform draws from the ball to which each volume pool is equivalent: (inside, outside).
+        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
 
-        A point of a pool represents the fraction 1 / draws of the ball. So the fraction of the ball that is inside the
-        shape is the number of points in `volume_inside` divided by the draws for this pool. This also holds for a thin
-        shape, for which additional points were drawn inside.
+        This number of uniform draws from the ball gives, on average, as many points with the pool's label as are in the
+        pool. So a point of the pool represents the fraction 1 / draws of the ball, and the fraction of the ball that is
+        inside the shape is the number of points in `volume_inside` divided by the draws for this pool. This also holds
+        for a thin shape, for which additional points were drawn inside.
         """
         shard, row = self.location(index)
         return shard.volume_drawn(row)
@@ -80,7 +85,8 @@ def labelled(
     """Read all stored queries of one kind.
 
     Returns:
-        (Q, 3) queries, of which those inside come first, and their (Q,) occupancy. Either side may be empty.
+        (Q, 3) queries, first those inside and then those outside, and their (Q,) occupancy. There may be no query
+        inside, or none outside.
     """
     pools = [f"{kind}_inside", f"{kind}_outside"]
     counts = [shards.count(index, pool) for pool in pools]
@@ -90,12 +96,12 @@ def labelled(
 
 
 def random_window(shards: Shards, index: int, pool: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return (count, 3) consecutive points of a pool from a random row on; they wrap around at the pool's end."""
+    """Return (count, 3) consecutive points of a pool, starting at a random row and wrapping around at the end."""
     return shards.read(index, pool, int(rng.integers(max(shards.count(index, pool), 1))), count)
 
 
 def unread_splits(splits: Iterable[str]) -> str:
-    """Return a warning that names those of the given splits which `lagem fit` does not read; empty if there are none.
+    """Return a warning that names the given splits that `lagem fit` does not read; empty if it reads all of them.
 
     Args:
         splits: The split of each shape.
@@ -105,8 +111,8 @@ def unread_splits(splits: Iterable[str]) -> str:
     if not unread:
         return ""
     return (
-        f"warning: `lagem fit` reads the splits {', '.join(SPLITS_OF_FIT)}, but not {', '.join(unread)}. To train on "
-        "these shapes, rename their splits in the manifest."
+        f"warning: `lagem fit` reads the splits {', '.join(SPLITS_OF_FIT)}, but not these (with the "
+        f"number of shapes): {', '.join(unread)}. To train on these shapes, rename their splits in the manifest."
     )
 
 

@@ -1,6 +1,6 @@
 """Eight categories of everyday objects as random solids, z up, in units of about half a metre.
 
-Walls, legs and boards are thick enough (at least about 0.06 of the unit sphere) for a small network to learn.
+Walls, legs and boards are thick enough (at least about 0.06, in unit-sphere units) for a small network to learn.
 """
 
 from collections.abc import Callable

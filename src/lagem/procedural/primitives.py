@@ -60,11 +60,15 @@ class Primitive(ABC):
 
     @abstractmethod
     def contains(self, local: Array) -> NDArray[np.bool_]:
-        """Return (K,) booleans: whether each of the (3, K) local points is in the closed body."""
+        """Return (K,) booleans: whether each of the (3, K) points, in local coordinates, is in the closed body."""
 
     @abstractmethod
     def surface(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return (3, count) local points of the boundary, uniform by area, and their (3, count) outward normals."""
+        """Draw points uniformly, by area, on the boundary.
+
+        Returns:
+            (3, count) points and their (3, count) outward normals, in local coordinates.
+        """
 
     @abstractmethod
     def bounds(self) -> Array:

@@ -20,7 +20,10 @@ from lagem.procedural.primitives import Array, Primitive
 
 @dataclass(frozen=True)
 class ProceduralSolid:
-    """The union of `bodies` minus the union of `holes`; no hole may reach the bodies' outermost points."""
+    """The union of `bodies` minus the union of `holes`.
+
+    No hole may reach the bodies' outermost points, because the frame of a shape is computed from the bodies only.
+    """
 
     bodies: Sequence[Primitive]
     holes: Sequence[Primitive] = ()
@@ -29,7 +32,8 @@ class ProceduralSolid:
 class ProceduralShape:
     """The union of solids, in the unit sphere.
 
-    The center of its bounding box is moved to the origin, and its largest norm is scaled to 1. Both are exact.
+    The union is moved so that the center of its bounding box is the origin, and scaled so that its farthest point has
+    distance 1 from the origin. Both steps are exact.
 
     frame: maps the coordinates of the given solids to the unit sphere and back.
     """
@@ -50,7 +54,12 @@ class ProceduralShape:
         return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return whether each point is in any body of one solid, (K,), and whether it is in any of its holes, (K,)."""
+        """Return two (K,) bool arrays: whether each point is in a body of a solid, and whether it is in a hole of it.
+
+        Args:
+            member: (P, K) bool, as `_membership` returns it.
+            solid: Index of the solid.
+        """
         own = self._solid == solid
         return member[own & ~self._hole].any(axis=0), member[own & self._hole].any(axis=0)
 
@@ -81,7 +90,12 @@ class ProceduralShape:
         return _columns(np.hstack(points)[:, chosen]), _columns(np.hstack(normals)[:, chosen])
 
     def _exposed(self, points: Array, owner: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Return (K,) booleans: whether each point, drawn on primitive `owner`, is on the boundary of the shape."""
+        """Return (K,) booleans: whether each of the (3, K) points is on the boundary of the shape.
+
+        Args:
+            points: Points that were drawn on the boundaries of primitives.
+            owner: (K,) index of the primitive on which each point was drawn.
+        """
         member = self._membership(points)
         member[owner, np.arange(len(owner))] = False  # the primitive on which a point was drawn does not count
         exposed = np.ones(len(owner), dtype=bool)
@@ -97,13 +111,14 @@ class ProceduralShape:
         return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
-        """Draw points uniform in the shape.
+        """Draw points uniformly inside the shape.
 
         For each point, a body is chosen in proportion to the volume of its bounding box, and the point is drawn in that
-        box. A point that n bodies contain is kept with probability 1/n, so the points are uniform in the union.
+        box. A point that n bodies contain is accepted with probability 1/n, so the points are uniform in the union.
 
         Returns:
-            (count, 3) points in random order, and the volume of the shape, estimated from the fraction of kept points.
+            (count, 3) points in random order, and the volume of the shape, estimated from the fraction of accepted
+            points.
         """
         volumes = self._boxes
         kept, found, tried = [], 0, 0
@@ -131,7 +146,7 @@ class ProceduralShape:
         return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), float(volumes.sum() * found / tried)
 
     def sample_outside(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return (count, 3) points uniform in that part of the ball of queries that is outside the shape."""
+        """Return (count, 3) uniform points that are outside the shape, but in the ball of radius sqrt(3)."""
         kept, found = [], 0
         while found < count:
             points = uniform_in_ball(int(1.1 * (count - found)) + 64, rng)
@@ -141,7 +156,7 @@ class ProceduralShape:
 
 
 def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return (count, 3) points uniform in the ball of queries."""
+    """Return (count, 3) points that are uniform in the ball of radius sqrt(3), in which volume queries are drawn."""
     points = rng.standard_normal((count, 3))
     radius = QUERY_BALL_RADIUS * np.cbrt(rng.random(count))
     return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)

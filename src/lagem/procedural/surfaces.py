@@ -52,6 +52,6 @@ class ProceduralSurfaces:
         return shapes.shape(number).sample_surface(count, rng)[0]
 
     def frame(self, index: int) -> Frame:
-        """Return the frame of shape `index`, which maps the coordinates in which it is built to the unit sphere."""
+        """Return the frame of shape `index`, which maps the coordinates of its parts to the unit sphere and back."""
         shapes, number = self._members[index]
         return shapes.shape(number).frame

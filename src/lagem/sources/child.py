@@ -32,7 +32,7 @@ class Limits:
     """The time and memory that one item may take.
 
     seconds: Time in seconds, after which the child is stopped.
-    memory: Memory in bytes, in addition to what the child had before the item.
+    memory: Memory in bytes, in addition to the memory that the child had before the item.
     """
 
     seconds: float = math.inf
@@ -58,7 +58,7 @@ class TookTooLong(Failure):
 
 @dataclass(frozen=True)
 class NeededTooMuchMemory(Failure):
-    """The child reached the memory limit, or that of the machine."""
+    """The child reached its memory limit, or used up the memory of the machine."""
 
     limit: float
 
@@ -113,7 +113,7 @@ class Child:
 
     @property
     def deadline(self) -> float:
-        """The time by time.monotonic when the current item must be done; the child's start-up time does not count."""
+        """The value of time.monotonic() at which the current item must be done; the child's start-up does not count."""
         return self.since + self.limits.seconds
 
     def give(self, item: Any, limits: Limits) -> None:
@@ -123,11 +123,11 @@ class Child:
         self._send((item, limits.memory))
 
     def take(self) -> tuple[str, Any]:
-        """Wait for the child's next message, and raise what the function raised.
+        """Wait for the child's next message; if the function raised an exception, raise it here.
 
         Returns:
-            The kind of the message and its content. A child first says "started". Each item then gives "result" with
-            the result, or "memory" or "died" with a Failure.
+            The kind of the message and its content. The first message of a child is "started". For each item, it is
+            then "result" with the result, or "memory" or "died" with a Failure.
         """
         try:
             kind, content = self.connection.recv()
@@ -149,7 +149,7 @@ class Child:
         return kind, content
 
     def answer(self) -> Any:
-        """Wait for the current item, and return its result or its Failure; raises what the function raised."""
+        """Wait for the current item, and return its result or its Failure; raises the function's exceptions."""
         while True:
             left = self.deadline - time.monotonic()
             if not wait([self.connection], None if left == math.inf else max(left, 0)):
@@ -192,7 +192,7 @@ def serve(handle: int, parent: int) -> None:
 
 @contextmanager
 def memory_limited(memory: float) -> Iterator[None]:
-    """Raise MemoryError inside the `with` if this process needs more memory than it has now plus `memory` bytes.
+    """Raise MemoryError inside the `with` block if this process needs `memory` bytes more than it has now.
 
     Does nothing on systems other than Linux, because they do not limit the address space of a process.
     """

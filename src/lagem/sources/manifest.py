@@ -24,12 +24,13 @@ SHOWN = 80  # how many characters of the titles a message quotes
 
 
 def read_manifest(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number of each row, and its fields by title; missing fields of the known columns are empty.
+    """Yield, for each row, its line number, and its fields as a dict from column title to text.
 
-    For a long manifest, the number of lines read and their rate are printed from time to time.
+    If a row is too short, its missing fields are empty texts in the columns `file`, `id`, `category` and `split`, and
+    absent in other columns. For a long manifest, the number of lines read and their rate are printed from time to time.
 
     Raises:
-        ValueError: If the file is not such a table; the message is one line and says what was found.
+        ValueError: If the file is not a valid manifest; the message is one line and says what was found.
     """
     encoding = encoding_of(path)
     if (size := path.stat().st_size) > MOST_BYTES:
@@ -89,7 +90,7 @@ def titles_of(head: str, path: Path) -> tuple[str, list[str]]:
         titles = [field.strip() for field in fields]
         if set(NEEDED) <= set(titles):
             if doubled := [title for title, count in Counter(titles).items() if title and count > 1]:
-                raise ValueError(f"{path}: has the column {doubled[0]!r} more than once; remove the others.")
+                raise ValueError(f"{path}: has the column {doubled[0]!r} more than once; remove the duplicates.")
             return delimiter, titles
     found = head.strip()
     shown = repr(found if len(found) <= SHOWN else f"{found[:SHOWN]}…") if found else "empty"

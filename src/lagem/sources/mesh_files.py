@@ -67,7 +67,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
 
 def source_of(path: str | Path, *, id: str, category: str, split: str, val_share: float) -> MeshSource:
-    """Return the source of a file; raises ValueError if the id cannot be used in a file name.
+    """Return the MeshSource of a file; raises ValueError if the id cannot be used in a file name.
 
     Args:
         path: The file.
@@ -132,7 +132,7 @@ def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 
 
 def checked_new_id(id: str, path: str | Path) -> str:
-    """Return the id that a new shape gets; raises ValueError if it cannot be used in a file name."""
+    """Return the id of a new shape; raises ValueError if the id cannot be used in a file name."""
     if not is_plain(id):
         raise ValueError(
             f"{path}: {id!r} cannot be an id. An id must have only printable characters, no slash, no leading dot and "

@@ -1,7 +1,8 @@
-"""Runs a function over many items in child processes, so that a child that dies or hangs fails only its item.
+"""Runs a function over many items in child processes. If a child dies or hangs, only its current item fails.
 
-`concurrent.futures` breaks the whole pool if a process dies, and does not know which item killed it. Here, the parent
-knows the item of each child, so it reports that item with the signal, and starts another child.
+In `concurrent.futures`, the whole pool breaks if a process dies, and it is unknown which item killed the process. Here,
+the parent knows the item of each child. If a child dies, the parent reports the child's item and the signal, and starts
+another child.
 """
 
 import math

@@ -50,13 +50,13 @@ def size_of(path: str | Path) -> int:
 
 
 def read_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
-    """Call `lagem.geometry.files.loading.load_mesh` in the child; also raises MeshError if a limit was reached."""
+    """Load a mesh by `load_mesh`, but in a child process; raises MeshError also if a limit is reached."""
     mesh: Mesh = _reader.read(load_mesh, path, up=up)
     return mesh
 
 
 def read_surface(path: str | Path, *, up: Up = "z") -> Mesh | NDArray[np.float64]:
-    """Call `lagem.geometry.files.loading.load_surface` in the child; also raises MeshError if a limit was reached."""
+    """Load a mesh or points by `load_surface`, but in a child process; raises MeshError also if a limit is reached."""
     surface: Mesh | NDArray[np.float64] = _reader.read(load_surface, path, up=up)
     return surface
 
@@ -70,7 +70,9 @@ class Reader:
         self._one_at_a_time = Lock()
 
     def read(self, function: Callable[..., Any], path: str | Path, **options: Any) -> Any:
-        """Call a function of `lagem.geometry.files.loading` with a file in the child; return or raise what it does.
+        """Call a function of `lagem.geometry.files.loading` for a file, in the child process.
+
+        The result of the function is returned, and its exceptions are raised here.
 
         Raises:
             MeshError: If a limit was reached, or the child died.

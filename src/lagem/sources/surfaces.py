@@ -22,7 +22,7 @@ class SurfaceSource(Protocol):
     """Shapes on whose surfaces points can be drawn.
 
     ids, categories, splits: One entry for each shape.
-    description: What determines the shapes, in plain types.
+    description: The settings or the path that determine the shapes, in plain types.
     """
 
     @property

@@ -51,12 +51,12 @@ def load_shape(path: Path, *, up: Up = "z") -> UnitShape:
 
 
 def shape_of(path: Path, surface: Mesh | NDArray[np.float64], *, up: Up = "z") -> UnitShape:
-    """Bring what a file holds into the unit sphere.
+    """Bring the mesh or the points that were read from a file into the unit sphere.
 
     Args:
         path: The file, for its name.
         surface: The mesh in the file, or its (N, 3) points.
-        up: The axis that points up in the points; a mesh has its own.
+        up: The axis that points up, if `surface` is points; a mesh states its up axis itself.
 
     Raises:
         MeshError: If the points have no extent.
@@ -70,7 +70,7 @@ ShapeLike = str | Path | Mesh | UnitShape | NDArray[Any] | Tensor
 
 
 def unit_shape(shape: ShapeLike) -> UnitShape:
-    """Bring a shape into the unit sphere, whatever form the user has it in.
+    """Bring a shape, which may be given in several forms, into the unit sphere.
 
     Args:
         shape: A path, a `Mesh`, an (N, 3) array or tensor of points, or a `UnitShape`, which is returned unchanged.

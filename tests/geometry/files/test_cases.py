@@ -1,4 +1,4 @@
-"""Files of other programs that were once read wrongly: each gives what the README in its folder says."""
+"""Files of other programs that were once read wrongly have the geometry that the README in their folder states."""
 
 from pathlib import Path
 

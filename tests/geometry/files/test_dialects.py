@@ -1,4 +1,4 @@
-"""One solid in every dialect of every format is one geometry; what cannot be read is refused by name."""
+"""A solid has the same geometry in every dialect of every format; a refused file is refused with a reason."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_refused_by_name(name, tmp_path):
 
 
 def changed(**fields):
-    """A box as glTF with other fields of its document."""
+    """Return a box as glTF, with some fields of its document replaced."""
     scene = gltf_dialects.Scene()
     corners = np.array(BOX.triangles, dtype=np.uint16).reshape(-1)
     parts = [gltf_dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]

@@ -1,4 +1,4 @@
-"""Triangles of a polygon cover it once and stay inside it."""
+"""The triangles of a polygon cover it once and stay inside it."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def area_of(points, triangles):
 
 
 def random_star(rng, corners):
-    """A simple polygon around the origin, by rising angle, with radii that differ much."""
+    """Return a polygon around the origin: its corners have increasing angles and very different radii."""
     angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
     radii = rng.uniform(0.2, 1, corners)
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
@@ -77,7 +77,7 @@ def test_a_convex_polygon_is_covered_once(cut):
 
 @pytest.mark.parametrize("corners", [LARGEST_FAN, LARGEST_FAN + 1, 400_000])
 def test_few_triangles_of_a_large_convex_face_meet_at_a_corner(corners):
-    """In a fan all of them do, and lie so close to each other that preparing the face took minutes."""
+    """In a fan, all triangles meet at one corner, so close to each other that preparing the face took minutes."""
     angles = 2 * np.pi * np.arange(corners) / corners
     points = np.stack([np.cos(angles), np.sin(angles), np.zeros(corners)], axis=1)
     made = Polygons(points, np.arange(corners), np.array([corners])).triangles()
@@ -94,7 +94,7 @@ def test_a_reflex_quad_is_cut_at_its_reflex_corner():
 
 
 def test_a_keyhole_is_cut():
-    """A square with a square hole, joined by a bridge of two edges at one place."""
+    """A square with a square hole. Two coincident edges join the hole to the outline."""
     outer, hole = [(0, 0), (3, 0), (3, 3), (0, 3)], [(1, 1), (1, 2), (2, 2), (2, 1)]
     outline = np.array([*outer, outer[0], *hole, hole[0]], dtype=float)
     made = clip_ears(outline)
@@ -138,7 +138,7 @@ def test_concave_quads_take_a_moment_however_many():
 
 
 def lattice_outline(rng, cells):
-    """The outline of squares that hang together without holes, counter-clockwise, with corners on straight lines."""
+    """Return the counter-clockwise outline of connected grid squares without holes; it may be straight at a corner."""
     around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
     made = {(0, 0)}
     while len(made) < cells:

@@ -1,4 +1,4 @@
-"""Files that tempt a reader to take one thing for another, or to work for hours on a few kilobytes."""
+"""Files that a reader could easily misread, or that could keep it busy for hours with a few kilobytes."""
 
 import base64
 import json
@@ -20,13 +20,13 @@ PLY, TEXT_PLY = dialects.ply(BOX), dialects.ply(BOX, order="")
 
 
 def with_header(data, change):
-    """A ply with its header changed by a function."""
+    """Return a ply file with its header changed by a function."""
     end = data.index(b"end_header\n") + len(b"end_header\n")
     return change(data[:end]) + data[end:]
 
 
 def ply_of(rows, *, vertex="", lists="face", index="int"):
-    """A binary ply of packed vertices after a list property, and faces before them."""
+    """Return a binary ply file with its element of lists before its vertices."""
     head = (
         f"ply\nformat binary_little_endian 1.0\nelement {lists} {len(rows)}\n"
         f"property list uchar {index} vertex_indices\nelement vertex 8\n{vertex}"
@@ -41,7 +41,7 @@ def ply_of(rows, *, vertex="", lists="face", index="int"):
 
 
 def begins_with_line_feed():
-    """Header lines that end by CR, and data whose first byte is LF: the tiny float 1.4e-44 for 0."""
+    """Return a ply file whose header lines end with CR, and whose data begin with an LF byte, in the float 1.4e-44."""
     data = with_header(PLY, lambda head: head.replace(b"\n", b"\r"))
     start = data.index(b"end_header\r") + len(b"end_header\r")
     return data[:start] + b"\n" + data[start + 1 :]
@@ -106,7 +106,7 @@ def test_it_is_refused_by_name(name, tmp_path):
 
 
 def box_document(**changes):
-    """A box as (glTF document, data), its fields changed by functions of the document."""
+    """Return a box as (glTF document, data), with fields changed by functions of the document."""
     scene = gltf_dialects.Scene()
     corners = np.array(BOX.triangles, dtype=np.uint16).reshape(-1)
     parts = [gltf_dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]
@@ -179,7 +179,7 @@ def test_mirrors_in_mirrors_face_outward(tmp_path):
 
 @pytest.mark.parametrize("number", [8_000, 40_000])
 def test_a_mesh_of_many_primitives_takes_a_moment(number, tmp_path):
-    """Every primitive names the same corners: read up to the bound on copies, then refused."""
+    """All primitives use the same corners. The file is refused if it exceeds the limit on repeated data."""
     files = box_glb(meshes=lambda document: [{"primitives": document["meshes"][0]["primitives"] * number}])
     path = dialects.write(tmp_path, files)
     if number == 8_000:
@@ -190,7 +190,7 @@ def test_a_mesh_of_many_primitives_takes_a_moment(number, tmp_path):
 
 
 def test_a_small_document_cannot_place_millions(tmp_path):
-    """20,000 nodes that place a mesh of 240 faces."""
+    """20,000 nodes each place a mesh of 240 faces."""
     files = box_glb(
         meshes=lambda document: [{"primitives": document["meshes"][0]["primitives"] * 20}],
         nodes=lambda _: [{"mesh": 0}] * 20_000,
@@ -212,7 +212,7 @@ def test_morph_targets_cannot_repeat_without_end(tmp_path, monkeypatch):
 
 
 def test_an_accessor_without_data_cannot_fill_the_memory(tmp_path):
-    """20 million matrices of zeros from a file of a kilobyte."""
+    """A file of one kilobyte declares 20 million matrices of zeros."""
     many = {"componentType": 5126, "count": 20_000_000, "type": "MAT4"}
     files = box_glb(
         accessors=lambda document: [*document["accessors"], many],

@@ -1,4 +1,4 @@
-"""glTF is y-up: what is saved as glb stands in other programs, and comes back in its own coordinates."""
+"""glTF is y-up: a mesh saved as glb stands upright in other programs, and `lagem` reads its y-up coordinates."""
 
 import warnings
 from pathlib import Path
@@ -18,20 +18,20 @@ FAR = np.array([448_000.0, 5_411_000, 130])
 
 
 def box(corner=(0.0, 0, 0)) -> Mesh:
-    """1 x 2 x 3, from a corner on."""
+    """Return a box of 1 x 2 x 3 with the given lowest corner."""
     made = trimesh.creation.box(bounds=np.array([[0, 0, 0], [1, 2, 3]]))
     return Mesh(made.vertices + np.array(corner), made.faces)
 
 
 def cone(up: str) -> Mesh:
-    """Of height 2 and radius 1, its tip up."""
+    """Return a cone of height 2 and radius 1 with its tip up."""
     made = trimesh.creation.cone(radius=1, height=2)
     x, y, z = made.vertices.T
     return Mesh(np.stack((x, y, z) if up == "z" else (x, z, -y), axis=1), made.faces, up=up)
 
 
 def in_a_viewer(path: Path) -> trimesh.Trimesh:
-    """The scene's geometry, placed by its nodes, as another program reads it."""
+    """Return the geometry of a file's scene as trimesh reads it, placed by the scene's nodes."""
     return trimesh.load_scene(path).to_mesh()
 
 

@@ -1,4 +1,4 @@
-"""What is saved comes back, whole and as accurate as the format allows."""
+"""A saved mesh is read back completely, and as accurately as the format allows."""
 
 import warnings
 from pathlib import Path

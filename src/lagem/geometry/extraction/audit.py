@@ -31,7 +31,7 @@ class Audit:
     found: Number of probes whose sign differed from that of their cell's corners. What they found is part of the mesh.
     skipped: Number of cells that were not refined, without the most suspicious ones, which were all probed.
     missed: Bound on the number of skipped cells whose centre differs in sign from their corners; with 95% confidence,
-        there are fewer.
+        the number is smaller.
     """
 
     probes: int

@@ -1,4 +1,4 @@
-"""Marching cubes, either by PyMCubes on a dense volume, or by its triangle table on the crossed cells only.
+"""Marching cubes, by PyMCubes on a dense volume, or by its triangle table on only the cells that the surface crosses.
 
 Both give identical bytes, because the second also uses PyMCubes' order of vertices and faces, and its arithmetic.
 """
@@ -43,7 +43,7 @@ def marching_cubes(volume: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
 def marching_cubes_of_cells(
     keys: Keys, corners: NDArray[np.float64], side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return what `marching_cubes` returns, for a volume of which only the crossed cells are known.
+    """Return the vertices and faces that `marching_cubes` makes, from only those cells that the surface crosses.
 
     Args:
         keys: (K,) keys of all crossed cells, sorted. The key of a cell is the index of its lowest node in the flattened

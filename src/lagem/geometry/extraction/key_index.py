@@ -1,4 +1,7 @@
-"""A map from int64 keys to consecutive numbers, which replaces an array over a whole grid if few of its keys occur."""
+"""A map from int64 keys to consecutive numbers.
+
+It replaces an array with an entry for each node or cell of a grid, if few of these entries would be used.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ class KeyIndex:
         self.count = 0
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
-        """Return the (K,) numbers of keys, -1 for unknown keys. It is fastest if the keys are sorted."""
+        """Return the (K,) numbers of keys, -1 for unknown keys. The search is fastest if the keys are sorted."""
         numbers = np.full(keys.shape, -1, dtype=np.int64)
         for known, number in self._runs:
             at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
@@ -41,6 +44,6 @@ class KeyIndex:
 
 
 def distinct(keys: Keys) -> Keys:
-    """Return the distinct keys, sorted. It is faster than `np.unique`, which uses a hash table."""
+    """Return the distinct keys, sorted. This is faster than `np.unique`, which uses a hash table."""
     keys = np.sort(keys, axis=None)
     return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys

@@ -1,8 +1,9 @@
 """Grids of doubling resolution, each of which is known only inside the refined cells of the next coarser grid.
 
 The key of a node is its index in the flattened grid; a cell has the key of its lowest node. The nodes of a refined grid
-are stored in blocks of 2 x 2 x 2. All nodes of a block round down to the same node of the coarser grid. A node that was
-never queried lies in cells of a coarser grid whose corners all have the same sign, and counts as having that sign.
+are stored in blocks of 2 x 2 x 2. If their indices are halved and rounded down, all nodes of a block give the same node
+of the coarser grid. A node that was never queried lies in a cell of a coarser grid whose corners all have the same
+sign. Such a node counts as having this sign.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ class Base:
 
 
 class Refined:
-    """A grid of 2R cells per side. It is known inside the coarser cells that `refine` was given or reached.
+    """A grid of 2R cells per side. Its logits are known inside the coarser cells that `refine` was given or reached.
 
     Args:
         coarser: The next coarser grid, of R cells per side.
@@ -100,14 +101,16 @@ class Refined:
         self._waves: list[tuple[Keys, NDArray[np.int64]]] = []
 
     def refine(self, parents: Keys) -> Keys:
-        """Query all nodes in coarser cells, then in their neighbours that a sign change reaches, and so on.
+        """Query all nodes in given cells of the coarser grid, and in further cells that a sign change reaches.
+
+        Sign changes are followed from cell to neighbouring cell until they reach no new one.
 
         Args:
             parents: Keys of the coarser cells, sorted and distinct. Their corners must be known. Cells that were
                 refined before are skipped.
 
         Returns:
-            Keys of the crossed and nearly crossed cells of this grid that have become known, sorted.
+            Sorted keys of the cells of this grid that have become known and that the surface crosses or nearly crosses.
         """
         near = []
         while len(parents := parents[self._parents.find(parents) < 0]):
@@ -138,7 +141,10 @@ class Refined:
         return inside
 
     def cells_with_corners(self) -> Iterator[tuple[Keys, Values]]:
-        """Yield this grid's cells in refined coarser cells, in slices: their (K,) keys and (K, 8) logits at corners."""
+        """Yield, in slices, the cells of this grid that lie in refined cells of the coarser grid.
+
+        Each slice consists of the (K,) keys of the cells, and the (K, 8) logits at their corners.
+        """
         for parents, blocks in self._waves:
             for start in range(0, len(parents), SLICE):
                 part = slice(start, start + SLICE)
@@ -160,11 +166,15 @@ class Refined:
             yield nodes.reshape(-1, 3), (self._triples(blocks[there])[:, on_face] > 0).reshape(-1)
 
     def _children(self, parents: Keys) -> Keys:
-        """Return the (P, 8) keys of this grid's cells inside coarser cells."""
+        """Return the (P, 8) keys of this grid's cells inside P cells of the coarser grid."""
         return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
 
     def _add(self, parents: Keys) -> Values:
-        """Query the unknown nodes of new parents, and return the (P, 27) logits at all their nodes."""
+        """Query the unknown nodes in P cells of the coarser grid, which were not refined before.
+
+        Returns:
+            (P, 27) logits at all nodes of this grid in these cells.
+        """
         corners = parents[:, None] + keys_of(OCTANTS, self.coarser.cells)
         keys = distinct(corners)
         new = keys[self._blocks.find(keys) < 0]
@@ -189,7 +199,14 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return, for each of a parent's 27 nodes, the (P,) indices of the node's logits in the flattened values."""
+        """Return the indices of the logits at all nodes in P cells of the coarser grid, in the flattened `_values`.
+
+        Args:
+            blocks: (P, 8) numbers of the blocks of the cells' corners.
+
+        Returns:
+            For each of the 27 nodes in such a cell, (P,) indices.
+        """
         corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
         return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
 
@@ -198,14 +215,15 @@ class Refined:
         return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
 
     def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
-        """Find the neighbours that share a sign change with a parent, although the coarser grid does not show it.
+        """Find the neighbours of refined coarser cells that share a sign change which the coarser grid does not show.
 
-        The sign change is on a shared face or edge whose corners in the coarser grid all have one sign, and whose
-        middle has the other. Neighbours whose own corners differ in sign are refined anyway.
+        Such a sign change is on a shared face or edge. The corners of this face or edge in the coarser grid all have
+        the same sign, but its middle has the other sign. Neighbours whose own corners differ in sign are refined
+        anyway.
 
         Args:
-            parents: (P,) keys of the parents.
-            inside: (P, 27) bool, whether each of their nodes is inside.
+            parents: (P,) keys of the refined cells of the coarser grid.
+            inside: (P, 27) bool, whether each node of this grid in these cells is inside.
 
         Returns:
             Keys of the neighbours, sorted and distinct.
@@ -225,11 +243,11 @@ class Refined:
 
 
 def _hidden() -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """List the faces and edges of a parent.
+    """List the 6 faces and 12 edges of a cell of the coarser grid, which has 27 nodes of the finer grid.
 
     Returns:
-        For each of them, the index of its middle and the indices of its corners among the parent's 27 nodes, and the
-        steps from the parent to the other cells that share the face or edge.
+        For each face or edge: the index of its middle and the indices of its corners among the 27 nodes, and the steps
+        from the cell to the other cells that share the face or edge.
     """
     found = []
     for middle in TRIPLES:

@@ -1,4 +1,7 @@
-"""A grid of logits that are known only near the surface: a dense coarsest grid, and levels of doubling resolution."""
+"""Logits on a fine grid that are known only near the surface.
+
+They are stored in a dense coarsest grid, and in finer grids, each of which has twice the resolution of the one before.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +35,7 @@ class SparseGrid:
 
     Args:
         base: (c + 1, c + 1, c + 1) logits of the coarsest grid.
-        doublings: Number of finer levels, at least 1; R = c * 2^doublings.
+        doublings: Number of finer levels, at least 1; the finest grid has c * 2^doublings cells per side.
         ask: Returns the logits at nodes of a grid.
     """
 
@@ -57,28 +60,34 @@ class SparseGrid:
         return self.levels[-1].cells
 
     def follow_sign_changes(self) -> None:
-        """Refine the crossed and nearly crossed cells of the coarsest grid, and then those of each finer grid."""
+        """Refine the cells that the surface crosses or nearly crosses, level by level from the coarsest grid on."""
         self._descend(self._start, np.empty((0, 3)))
 
     def refine_around(self, points: NDArray[np.float64]) -> None:
-        """Refine, on every level, the cells that hold (N, 3) points in [-1, 1]^3, and follow surfaces found there."""
+        """Refine, on every level, the cells that hold the (N, 3) points, and follow the surfaces that are found there.
+
+        The points lie in [-1, 1]^3.
+        """
         self._descend(np.empty(0, dtype=np.int64), points)
 
     def refine_all_of(self, number: int) -> None:
-        """Refine all cells of the grid that is `number` doublings finer than the coarsest; all must be known."""
+        """Refine all cells of the grid that is `number` doublings finer than the coarsest one.
+
+        The logits at all nodes of this grid must be known.
+        """
         grid = self.levels[number].coarser
         every = np.concatenate([keys for keys, _ in grid.cells_with_corners()])
         self._descend(np.sort(every), np.empty((0, 3)), first=number)
 
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
-        """Return the crossed cells of the finest grid, padded with one layer of cells around the cube.
+        """Return the cells that the surface crosses in the finest grid, padded with a layer of cells around the cube.
 
-        Each node of this layer gets a negative logit, computed from that of its neighbour on the cube's border. With
+        Each node outside the cube gets a negative logit, computed from that of its neighbour on the cube's border. With
         this logit, a surface that the border cuts off is closed `BEYOND` cells outside the cube.
 
         Returns:
-            (K,) keys of the cells in the padded grid, and their (K, 8) corners, as `marching_cubes_of_cells` takes
-            them.
+            (K,) keys of the cells in the padded grid, and the (K, 8) logits at their corners, as
+            `marching_cubes_of_cells` takes them.
         """
         side = self.cells + 3
         keys, corners = _crossed(self.levels[-1])
@@ -137,7 +146,7 @@ def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _crossed(grid: Base | Refined) -> tuple[Keys, Values]:
-    """Return the keys of the crossed cells among a grid's known cells, sorted, and the logits at their corners."""
+    """Return the sorted (K,) keys of a grid's known cells that the surface crosses, and the logits at corners."""
     keys, corners = [np.empty(0, dtype=np.int64)], [np.empty((0, 8), dtype=np.float32)]
     for some_keys, some_corners in grid.cells_with_corners():
         crossed = is_crossed(some_corners)

@@ -60,7 +60,7 @@ def read_gltf(path: Path) -> Polygons:
 
 
 def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
-    """Return the (4, 4) transform from each node of the scene to the scene, by the number of the node.
+    """Return the (4, 4) transforms from the coordinates of the scene's nodes to those of the scene, by node index.
 
     Raises:
         ValueError: If the nodes do not form a tree.

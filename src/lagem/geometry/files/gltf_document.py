@@ -70,7 +70,11 @@ class Document:
                 )
 
     def count_numbers(self, numbers: int) -> None:
-        """Count numbers that are read; raises ValueError if they exceed what a file of this size can plausibly need."""
+        """Add to the count of numbers that were read, and check it against a limit.
+
+        Raises:
+            ValueError: If the count exceeds what a file of this size can plausibly need.
+        """
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
             raise ValueError(
@@ -91,24 +95,27 @@ class Document:
     # Methods that read a field and check its type; `where` is the object that holds the field.
 
     def object(self, name: str, where: dict[str, Any]) -> dict[str, Any]:
-        """Return a field that is an object; an empty object if the field is absent."""
+        """Return the field `name` of `where`, which must be an object; an empty object if the field is absent."""
         value = where.get(name, {}) if isinstance(where, dict) else None
         return value if isinstance(value, dict) else _wrong(name, value, "an object")
 
     def list(self, name: str, where: dict[str, Any]) -> list[Any]:
-        """Return a field that is a list; an empty list if the field is absent."""
+        """Return the field `name` of `where`, which must be a list; an empty list if the field is absent."""
         value = where.get(name, []) if isinstance(where, dict) else None
         return value if isinstance(value, list) else _wrong(name, value, "a list")
 
     def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
-        """Return a field that is an integer from 0 to `most`; `default` if the field is absent."""
+        """Return the field `name` of `where`, which must be an integer from 0 to `most`; `default` if it is absent."""
         value = where.get(name, default) if isinstance(where, dict) else None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
         return _wrong(name, value, f"an integer from 0 to {most}")
 
     def numbers(self, name: str, where: dict[str, Any], count: int | None) -> NDArray[np.float64] | None:
-        """Return a field that is a list of `count` finite numbers (None: of any length); None if it is absent."""
+        """Return the field `name` of `where`, which must be a list of `count` finite numbers; None if it is absent.
+
+        If `count` is None, the list may have any length.
+        """
         value = where.get(name)
         if value is None:
             return None
@@ -117,7 +124,7 @@ class Document:
         return _wrong(name, value, f"{count or 'a list of'} finite numbers")
 
     def indexed(self, kind: str, index: Any) -> dict[str, Any]:
-        """Return the entry at `index`, which is checked, of the document's list `kind`, such as `nodes`."""
+        """Return entry `index` of the document's list `kind`, such as `nodes`; raises ValueError if there is none."""
         entries = self.list(kind, self.root)
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
             raise ValueError(
@@ -131,15 +138,16 @@ class Document:
     def accessor(self, index: Any, *, kind: str, indices: bool = False) -> NDArray[Any]:
         """Read the values of an accessor.
 
-        Normalised integers are divided by the largest value of their type. Sparse values replace the items they name.
+        Normalised integers are divided by the largest value of their type. The values of a sparse accessor
+        replace the items that its indices name.
 
         Args:
             index: Index of the accessor, which is checked.
             kind: The type that the accessor must have, such as `VEC3`.
-            indices: The values must be unsigned integers.
+            indices: True if the values are indices, which must be unsigned integers.
 
         Returns:
-            (count, components) float64, or int64 with `indices`.
+            (count, components) float64, or int64 if `indices` is True.
         """
         accessor = self.indexed("accessors", index)
         count = self.integer("count", accessor)

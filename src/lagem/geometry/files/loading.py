@@ -143,7 +143,7 @@ def _read(path: Path) -> tuple[Polygons, NDArray[np.int64]]:
     except OSError as error:
         raise MeshError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from error
     except RecursionError:
-        raise MeshError(f"{path}: is nested too deeply; save it again from its source.") from None
+        raise MeshError(f"{path}: its content is nested too deeply; save it again from its source.") from None
 
 
 def _array(path: Path) -> NDArray[np.float64]:
@@ -172,7 +172,7 @@ def _table(path: Path) -> NDArray[np.float64]:
     text = decoded(path.read_bytes())
     rows = [row for line in lines_of(text) if (row := line.partition("#")[0].split())]
     if len({len(row) for row in rows}) > 1 or not rows or len(rows[0]) < 3:
-        raise ValueError("is not a table of at least three columns, with equally many in each row; repair it.")
+        raise ValueError("is not a table with the same number of columns in each row, and at least three; repair it.")
     return as_numbers(word for row in rows for word in row[:3]).reshape(-1, 3)
 
 

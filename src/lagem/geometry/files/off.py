@@ -29,7 +29,8 @@ def read_off(path: Path) -> Polygons:
     first = " ".join(lines[0]) if lines else ""
     if other := OTHER_HEADER.match(first):
         raise ValueError(
-            f"is of the kind `{other[0]}`, which is not supported; save it as a text OFF file with three coordinates."
+            f"is of the kind `{other[0]}`, which is not supported; save it as a text OFF file with three numbers per "
+            "vertex."
         )
     header = HEADER.match(first)
     if header is None:

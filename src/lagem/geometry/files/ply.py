@@ -17,7 +17,7 @@ LISTS = {"face": ("vertex_indices", "vertex_index"), "tristrips": ("vertex_indic
 
 @dataclass(frozen=True)
 class Ragged:
-    """The values of a property whose values are lists: the items of all lists in turn, and the length of each list."""
+    """The lists of a list property: the items of all lists, one list after the other, and the length of each list."""
 
     items: NDArray[Any]
     sizes: NDArray[np.int64]
@@ -85,7 +85,7 @@ def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Co
 
 
 def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int] | None:
-    """Return what `_binary` returns if the lists of all rows are as long as those of the first row, else None."""
+    """Read an element as `_binary` does, if the lists in all rows are as long as those in the first row; else None."""
     lengths, first = {}, at
     fields: list[tuple[Any, ...]] = []
     for name, length, kind in element.properties:
@@ -112,7 +112,7 @@ def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Col
 
 
 def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int]:
-    """Return what `_binary` returns, for rows whose lists differ in length."""
+    """Read an element as `_binary` does, row by row, since the lists in its rows may differ in length."""
     order = "little" if byte_order == "<" else "big"
     starts = {name: array("q") for name, *_ in element.properties}
     sizes = {name: array("q") for name in element.lists}

@@ -1,4 +1,4 @@
-"""Polygons as files hold them, and their division into triangles.
+"""Polygons as mesh files store them, and their division into triangles.
 
 Letters: V vertices, F faces with any number of corners, K corners of all faces together, T triangles, n corners of one
 face, P polygons with the same number of corners.
@@ -58,9 +58,9 @@ class Polygons:
     def triangles(self) -> NDArray[np.int64]:
         """Cut the faces into (T, 3) triangles, in the order of the faces; a face of n corners gives n - 2 triangles.
 
-        A convex face is cut into a fan from its first corner, or halved repeatedly if it is large. Any other is cut
-        by ear clipping, in the plane that is perpendicular to its area vector, so the triangles of a planar face stay
-        inside the face.
+        A convex face is cut into a fan from its first corner, or halved repeatedly if it is large. Any other face is
+        cut by ear clipping, in the plane that is perpendicular to its area vector, so the triangles of a planar face
+        stay inside the face.
 
         Raises:
             ValueError: If a face crosses itself, or is not convex and has too many corners.
@@ -109,7 +109,7 @@ class Polygons:
 
 
 def fan(n: int) -> NDArray[np.int64]:
-    """Return the (n - 2, 3) triangles that join the first of n corners with every two neighbours among the others."""
+    """Return the (n - 2, 3) triangles that join the first of n corners with each two consecutive other corners."""
     rounds = np.arange(n - 2)
     return np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)
 
@@ -126,11 +126,12 @@ def halved(n: int) -> NDArray[np.int64]:
 
 
 def strips_to_triangles(indices: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the (T, 3) triangles of strips; each is oriented like the first triangle of its strip.
+    """Return the (T, 3) triangles of triangle strips; each is oriented like the first triangle of its strip.
 
     Args:
-        indices: (K,) vertex indices of all strips, one strip after the other; within a strip, -1 begins another strip.
-        sizes: For each strip, the number of its entries in `indices`.
+        indices: (K,) vertex indices of all lists of a file, one list after the other. A list holds one strip, or
+            several strips with -1 between them.
+        sizes: For each list, the number of its entries in `indices`.
     """
     restart = indices == -1
     strip = (np.repeat(np.arange(len(sizes)), sizes) + np.cumsum(restart))[~restart]  # a number for each vertex's strip

@@ -56,7 +56,7 @@ def as_stl(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> bytes:
 def as_glb(vertices: NDArray[np.float64], faces: NDArray[np.int64], up: Up = "z") -> bytes:
     """Return a binary glTF 2.0 file with one node.
 
-    Vertices are float32, relative to their centre. The node's translation moves them to the centre, in full precision.
+    Vertices are float32, relative to their centre. The node's translation adds this centre back, in full precision.
     A glTF scene is y-up, so if z points up in the mesh, the node also rotates the mesh upright. A node rotates before
     it translates.
     """
@@ -106,7 +106,8 @@ def centred(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 def lost_in_float32(vertices: NDArray[np.float64]) -> float:
     """Return the largest distance along an axis by which rounding to float32 moves a vertex.
 
-    It is a fraction of the extent of the (V, 3) vertices, and infinite if float32 cannot hold them.
+    The distance is given as a fraction of the extent of the (V, 3) vertices. It is infinite if float32 cannot hold
+    them.
     """
     extent = float(np.ptp(vertices, axis=0).max()) if len(vertices) else 0.0
     with np.errstate(over="ignore"):
