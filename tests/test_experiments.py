@@ -151,7 +151,10 @@ def unknown_monitors(settings) -> list[str]:
     return own + unknown_monitors(list(settings.values()))
 
 
-@pytest.mark.parametrize("name", PUBLISHED_PARAMETERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if "shapenet" not in name else ()) for name in PUBLISHED_PARAMETERS],
+)
 def test_a_published_model_has_its_published_number_of_parameters(name):
     description = describe_experiment(ROOT / "experiments" / "autoencoder" / f"{name}.yaml")
     assert description["parameters"] == PUBLISHED_PARAMETERS[name]

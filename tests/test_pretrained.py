@@ -62,7 +62,8 @@ def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(t
     """Nearer to the ball than half of its radius everywhere on average: crude, but no accident."""
     ball = trimesh.creation.icosphere(3, radius=20)
     Mesh(ball.vertices + [100, 0, -50], ball.faces).save(tmp_path / "ball.ply")  # noqa: RUF005 (arrays)
-    main(["reconstruct", str(tmp_path / "ball.ply"), "--output", str(tmp_path / "out"), "--resolution", "32"])
+    options = ["--resolution", "32", "--points", "5000"]
+    main(["reconstruct", str(tmp_path / "ball.ply"), "--output", str(tmp_path / "out"), *options])
     source, made = load_mesh(tmp_path / "ball.ply"), load_mesh(tmp_path / "out" / "ball.ply")
     frame = Frame.of(source.vertices)
     rng = np.random.default_rng(0)

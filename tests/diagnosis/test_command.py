@@ -29,6 +29,7 @@ def test_a_healthy_experiment_exits_with_0(tmp_path, capsys):
     assert report["seconds"] < 300
 
 
+@pytest.mark.slow
 def test_a_learning_rate_100_times_too_high_exits_with_1(tmp_path, capsys):
     code, report = doctor(tmp_path / "report.json", "--model.init_args.base_lr", "3.2")
     assert code == 1 and not report["healthy"]
@@ -36,7 +37,10 @@ def test_a_learning_rate_100_times_too_high_exits_with_1(tmp_path, capsys):
     assert "Lower model.init_args.base_lr" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("fault", "strength", "check"), [("flip", 0.1, "labels"), ("not_a_number", 0.2, "values")])
+@pytest.mark.parametrize(
+    ("fault", "strength", "check"),
+    [pytest.param("flip", 0.1, "labels", marks=pytest.mark.slow), ("not_a_number", 0.2, "values")],
+)
 def test_a_fault_of_a_data_module_is_named(tmp_path, fault, strength, check):
     code, report = doctor(
         tmp_path / "report.json",

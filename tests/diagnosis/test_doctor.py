@@ -89,7 +89,7 @@ def test_a_planted_fault_is_named(fault, strength, check):
         assert 0.5 <= finding.confidence < 1 and finding.advice and finding.evidence
 
 
-@pytest.mark.parametrize("strength", [1.0, 0.5])
+@pytest.mark.parametrize("strength", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 def test_a_turned_validation_set_is_named(strength):
     assert "split" in {finding.check for finding in faults("turn", strength, num_train=96, num_val=48)}
 

@@ -35,8 +35,8 @@ def completed(arguments: list[str]) -> str:
     return output
 
 
-def killed_three_times(command: list[str], folder: Path) -> list[int]:
-    """SIGKILL a training at a random moment after a save, three times; each start goes on from the last save.
+def killed(command: list[str], folder: Path, times: int) -> list[int]:
+    """Kill a training by SIGKILL, each time at a random moment after a save; each start resumes from the last save.
 
     Returns:
         Steps that the kept checkpoint had reached after each kill.
@@ -44,7 +44,7 @@ def killed_three_times(command: list[str], folder: Path) -> list[int]:
     chance = random.Random(0)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     reached = []
-    for _ in range(3):
+    for _ in range(times):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         process = launch(command)
         deadline = time.monotonic() + HANG

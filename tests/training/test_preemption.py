@@ -91,7 +91,7 @@ def test_ranks_stop_together_when_one_is_signalled(tmp_path):
     assert process.returncode == 128 + signal.SIGUSR1 and output.count("SIGUSR1: saved") == 1, output
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_run_whose_rank_dies_ends_and_says_why(tmp_path, rank):
     process = started(small_fit(tmp_path, *TWO_RANKS, steps=FOREVER), tmp_path)
     os.kill(process.pid if rank == 0 else rank_one(process), signal.SIGKILL)

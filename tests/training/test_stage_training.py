@@ -46,7 +46,7 @@ def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int
 def test_three_kills_leave_the_weights_of_the_undisturbed_run(cache, tmp_path):
     main(small_fit(cache, tmp_path / "whole"))
     command = small_fit(cache, tmp_path / "killed", "--ckpt_path=last", "--data.init_args.num_workers=1")
-    reached = training_process.killed_three_times(command, tmp_path / "killed")
+    reached = training_process.killed(command, tmp_path / "killed", 3)
     assert 0 < reached[0] < reached[1] < reached[2] < STEPS
     training_process.completed(command)
     training_process.assert_same_training(tmp_path / "whole", tmp_path / "killed")
@@ -74,6 +74,7 @@ def test_a_stage_shared_out_over_two_processes_trains_as_one_with_twice_the_batc
     assert len(list((tmp_path / "two" / "samples" / "step_4").glob("latents_*.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(cache, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     main(small_fit(cache, one, "--data.init_args.batch_size=8", steps=4))
