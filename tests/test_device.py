@@ -1,4 +1,4 @@
-"""A training that asks for more memory than there is ends in one line that says what to change."""
+"""If a training runs out of memory, it ends with one line that says which settings to change."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A mistake in a command line is reported before the libraries that take seconds to import."""
+"""A mistake in a command line is reported before libraries are imported that take seconds."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]]]:
-    """Of each call in one process: its words, its exit code, its errors and the heavy libraries loaded so far."""
+    """Run all calls in one process; return words, exit code, errors and heavy libraries loaded so far for each."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(calls)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -37,7 +37,7 @@ def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]
 
 @pytest.fixture
 def used(tmp_path):
-    """A folder that no results can be written to, since it is a file."""
+    """Path of a folder that cannot be created, because its parent is a file."""
     (tmp_path / "file").touch()
     return str(tmp_path / "file" / "results")
 

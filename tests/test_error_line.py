@@ -1,4 +1,4 @@
-"""What a file says cannot steer the terminal on which an error quotes it."""
+"""An error that quotes a file prints no control characters to the terminal."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lagem import cli
 
 @pytest.fixture
 def line_of(monkeypatch, capsys):
-    """The line printed for a mistake with a message."""
+    """Return the line that lagem prints for a mistake with this message."""
 
     def printed(message: str) -> str:
         def fail(_: object) -> None:

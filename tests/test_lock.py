@@ -23,7 +23,7 @@ def pinned() -> dict[str, Requirement]:
 
 
 def locked() -> dict[str, tuple[Requirement, list[str]]]:
-    """Each requirement of the lock file with its hashes, by name."""
+    """Return each requirement of the lock file with its hashes, by name."""
     text = re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
     found = {}
     for line in text.replace("\\\n", " ").splitlines():

@@ -1,4 +1,4 @@
-"""The Makefile explains itself, and its pins name nothing that only one machine has."""
+"""The Makefile lists its targets with explanations, and its pins name nothing that only one machine has."""
 
 import configparser
 import os

@@ -20,7 +20,7 @@ BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def copy_source(folder: Path) -> Path:
-    """What a build reads, without leftovers: a stale build/lib would put deleted modules into the wheel."""
+    """Copy the files that a build reads, without build/lib, from which deleted modules would get into the wheel."""
     folder.mkdir()
     for name in BUILD_FILES:
         shutil.copy(ROOT / name, folder)
@@ -107,7 +107,7 @@ print(json.dumps({"lagem": printed(), **{verb: printed(verb) for verb in verbs}}
 
 @pytest.mark.slow
 def test_the_installed_wheel_has_the_help_of_every_verb(wheel, tmp_path):
-    """In a new environment that has the dependencies of this one, but not this repository."""
+    """The wheel is installed in a new environment with the dependencies of this one, but without this repository."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]

@@ -1,4 +1,4 @@
-"""The weights that come with the package: small, plain data, and good for any mesh without naming them."""
+"""The weights in the package: small, plain data, and used for any mesh if no weights are named."""
 
 import re
 
@@ -59,7 +59,7 @@ def test_the_large_weights_reconstruct_a_box_better_than_the_others(tmp_path):
 
 
 def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(tmp_path):
-    """Nearer to the ball than half of its radius everywhere on average: crude, but no accident."""
+    """The Chamfer distance must be below half of the ball's radius, a crude bound that nothing meets by accident."""
     ball = trimesh.creation.icosphere(3, radius=20)
     Mesh(ball.vertices + [100, 0, -50], ball.faces).save(tmp_path / "ball.ply")  # noqa: RUF005 (arrays)
     options = ["--resolution", "32", "--points", "5000"]
@@ -90,7 +90,7 @@ def test_the_cascades_have_cards_and_are_together_at_most_12_megabytes():
 
 
 def test_furniture_is_what_is_made_without_naming_a_cascade(tmp_path):
-    """Whether chairs are chairs is measured in docs/cascade.md; here all are one thing."""
+    """This tests only that the shapes are in one piece; docs/cascade.md measures whether chairs are chairs."""
     out = tmp_path / "out"
     main(["generate", "--category", "chair", "--count", "4", "--resolution", "48", "--output", str(out)])
     shares = [dominant_share(load_mesh(path)) for path in sorted(out.glob("*.ply"))]

@@ -1,4 +1,4 @@
-"""The progress of long jobs, away from terminals; on terminals it is tested with a training."""
+"""The progress of long jobs if the output is not a terminal; tests of training cover terminals."""
 
 import time
 

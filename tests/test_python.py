@@ -1,4 +1,4 @@
-"""The public names of `lagem`: the example runs, loading is lazy, and a wrong guess names the right call."""
+"""The public names of `lagem`: the example runs, loading is lazy, and an error for a wrong name gives the right one."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Every command of README, training page and tutorial runs, in order, at smoke size: its words, then options."""
+"""Every command of README, training page and tutorial runs, in order; added options make it small."""
 
 import json
 import os
@@ -68,7 +68,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def commands(*pages: str) -> list[str]:
-    """Each command of the pages once, in their order."""
+    """Return each command of the pages once, in order of appearance."""
     text = "".join((ROOT / page).read_text() for page in pages)
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -84,7 +84,7 @@ def box(x: float, y: float) -> Mesh:
 
 @pytest.fixture
 def workplace(tmp_path) -> Path:
-    """A folder with what the README's reader has: the experiments, some meshes, a published checkpoint."""
+    """A folder with what a reader of the README has: the experiments, some meshes and a published checkpoint."""
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     meshes = tmp_path / "path" / "to" / "meshes"
     for number in range(40):

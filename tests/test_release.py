@@ -1,4 +1,4 @@
-"""What a release says of itself: the changelog has the version, and CITATION.cff is valid and names the paper."""
+"""A release documents itself: the changelog has the version, and CITATION.cff is valid and names the paper."""
 
 import datetime
 import re

@@ -30,12 +30,12 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Bench:
-    """Inputs of the commands."""
+    """The input files of the tested commands."""
 
     root: Path
 
     def command(self, verb: str, output: Path) -> list[str]:
-        """A command line that writes to `output` and takes less than a second."""
+        """Return a command line that writes to `output` and takes less than a second."""
         root, surface = str(self.root), ["--surface", "60", "--volume", "200", "--near", "50", "--inside", "0"]
         arguments = {
             "prepare": [f"{root}/meshes", *surface, "--watertight", "none", "--shapes-per-shard", "2"],
@@ -62,7 +62,7 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def undisturbed(bench, tmp_path_factory) -> dict[str, dict[str, bytes]]:
-    """Results of every verb."""
+    """The results of every verb when nothing fails, by file."""
     found = {}
     for verb in VERBS:
         output = tmp_path_factory.mktemp(verb) / "out"
@@ -72,7 +72,7 @@ def undisturbed(bench, tmp_path_factory) -> dict[str, dict[str, bytes]]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Content of every file by relative path, without locks and the seconds of table.csv."""
+    """Return the content of every file by relative path, without locks and the seconds in table.csv."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     found.pop(".lock", None)
     if table := found.get("table.csv"):
@@ -87,7 +87,7 @@ def accesses_of(run: Callable[[], object], kinds: tuple[str, ...]) -> int:
 
 
 def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
-    """Run a command whose access `at` fails: it ends as promised, unless it only tried to read a file."""
+    """Run a command whose file access number `at` fails, and check that it ends as promised or succeeds anyway."""
     kinds, how, expected, line = FAULTS[fault]
 
     def run() -> None:
@@ -108,7 +108,7 @@ def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
 def try_accesses(
     bench: Bench, verb: str, fault: str, expected: dict[str, bytes], folder: Path, most: int | None
 ) -> int:
-    """Fail at every access, or at `most` of them, and resume each time."""
+    """Let each file access fail in turn, or `most` random ones; resume each time, and compare the results."""
     count = accesses_of(lambda: main(bench.command(verb, folder / "counted")), FAULTS[fault][0])
     assert count >= 2
     chosen = range(1, count + 1) if most is None else random.Random(f"{verb} {fault}").sample(range(1, count + 1), most)
@@ -144,7 +144,7 @@ def test_results_do_not_depend_on_the_clock(bench, undisturbed, tmp_path, verb):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, int]]:
-    """An undisturbed training, and how many accesses of each fault it makes."""
+    """The folder of a training in which nothing fails, and how many accesses it makes that each fault can hit."""
     folder = tmp_path_factory.mktemp("trained")
     count = {}
     for fault in ("killed", "disk full"):

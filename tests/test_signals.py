@@ -1,4 +1,4 @@
-"""Commands that a signal stops: one line, the exit code of the signal, and no process left behind."""
+"""Commands that a signal stops print one line, exit with the code of the signal, and leave no process behind."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=la
 
 
 def stopped(work: str, *signals: signal.Signals) -> tuple[int, str]:
-    """Exit code and error output of a command that gets these signals when it is ready."""
+    """Run a command, send it these signals when it is ready, and return its exit code and error output."""
     process = start(work)
     for signum in signals:
         process.send_signal(signum)
@@ -58,7 +58,7 @@ SLOW_IMPORT = """sys.path.append({folder!r})
 
 
 def test_an_import_is_not_interrupted(tmp_path):
-    """Python would report a KeyboardInterrupt that it raises in the callbacks of an import, and drop it."""
+    """If a KeyboardInterrupt is raised in a callback of an import, Python only prints it and continues."""
     (tmp_path / "slow.py").write_text("import time\nprint(flush=True)\ntime.sleep(0.3)\ndone = True")
     message = stopped(SLOW_IMPORT.format(folder=str(tmp_path)), signal.SIGTERM)[1]
     assert message == "lagem: stopped by SIGTERM: True\n"
@@ -85,7 +85,7 @@ def test_a_command_in_the_background_of_a_script_ignores_interrupts():
 
 
 def test_the_second_interrupt_ends_a_training_at_once():
-    """A training keeps the first pending until the end of its step."""
+    """A training keeps the first interrupt pending until the end of its step."""
     work = """signals.block_signals()
     ready()
     while signal.SIGINT not in signals.pending_signals():
@@ -130,7 +130,7 @@ def is_running(pid: int) -> bool:
 
 @BOTH
 def test_no_child_outlives_a_stopped_command(signum):
-    """The signal goes to the whole group, as from a terminal, while one child works and the other may be starting."""
+    """The signal goes to the whole process group, as from a terminal. One child works, one may still be starting."""
     process = start(CHILDREN)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) >= 2

@@ -58,7 +58,7 @@ def target(page: str, link: str) -> str | None:
 
 
 def reached(pages: dict[str, Page], start: str) -> set[str]:
-    """The pages that one can reach by links from one of them."""
+    """Return the pages that can be reached by links from one page."""
     found, waiting = {start}, [start]
     while waiting:
         page = waiting.pop()
@@ -70,7 +70,7 @@ def reached(pages: dict[str, Page], start: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site, built from a copy of its sources: building writes pages of the code next to them."""
+    """The site, built from a copy of its sources, because a build writes pages about the code next to the sources."""
     source = tmp_path_factory.mktemp("site") / "source"
     source.mkdir()
     for name in SOURCES:
@@ -139,7 +139,7 @@ def test_keys_of_experiments_have_types_and_defaults(pages):
 
 
 def of_the_site(name: str) -> ModuleType:
-    """A module of docs/site, which is no package."""
+    """Import a module of docs/site, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -16,9 +16,9 @@ EVERY_WAY = [SKIPS_AT_RUN, SKIPS_BY_MARK, SKIPS_IN_FIXTURE, SKIPS_MODULE]
 
 @pytest.fixture
 def outcomes(pytester, monkeypatch):
-    """Run one test file in a checkout of its own, under our conftest; returns pytest's counts.
+    """A function that runs one test file in a new checkout, with our conftest, and returns pytest's counts.
 
-    The folder has another name than ours: in one process, `tests.conftest` is already imported.
+    The folder of the tests is not named `tests`, because this process has already imported `tests.conftest`.
     """
     checkout = pytester.mkdir("checkout")
     (checkout / "inner_tests").mkdir()

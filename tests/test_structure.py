@@ -1,4 +1,4 @@
-"""The house rules on rooms that a machine can check: packages, who may import whom, how many files a room has.
+"""Rules on the packages of lagem ("rooms"): which one may import which, and how many files each may have.
 
 Each checker is a function from text or a folder to a list of complaints, and is shown to fail on a bad example.
 A rule is one test, which names every file that breaks it.
@@ -144,7 +144,7 @@ MAX_LOOSE_MODULES = 9
 
 
 def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator[str]:
-    """Absolute names that import statements ask for; `from a import b` gives a.b, as b may be a module."""
+    """Yield the absolute names that import statements import; `from a import b` gives a.b, as b may be a module."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -157,7 +157,7 @@ def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator
 
 
 def import_complaints(module: str, source: str, is_package: bool = False) -> list[str]:
-    """What a module imports against the rules."""
+    """Return the imports of a module that break the rules."""
     tree = ast.parse(source)
     room = module.split(".")[1] if "." in module else ""
     if room not in MAY_IMPORT:

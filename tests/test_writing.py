@@ -1,4 +1,4 @@
-"""Outside `storage/`, files are written by the functions of `storage.atomic`, so that a kill leaves no half of one.
+"""Outside `storage/`, files are written by the functions of `storage.atomic`, so that a kill leaves no partial file.
 
 A library that writes by itself gets its temporary path from `storage.atomic.replaced`.
 """
@@ -15,14 +15,14 @@ WRITING_METHODS = ("write_text", "write_bytes", "rename")
 
 
 def mode_of(call: ast.Call) -> str:
-    """How `open(path, mode)` or `path.open(mode)` opens."""
+    """Return the mode of a call `open(path, mode)` or `path.open(mode)`."""
     place = 1 if isinstance(call.func, ast.Name) else 0
     given = [word.value for word in call.keywords if word.arg == "mode"] + call.args[place : place + 1]
     return ast.literal_eval(given[0]) if given and isinstance(given[0], ast.Constant) else "r"
 
 
 def write_complaints(module: str, source: str) -> list[str]:
-    """Calls that write or replace a file without `storage.atomic`."""
+    """Return the calls that write or replace a file without `storage.atomic`."""
     complaints = []
     for call in ast.walk(ast.parse(source)):
         if not isinstance(call, ast.Call):

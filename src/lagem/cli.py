@@ -1,6 +1,7 @@
 """The `lagem` command.
 
-LightningCLI runs fit, validate, test and predict; a module of `lagem.commands`, called a tool, runs each other verb.
+LightningCLI runs fit, validate, test and predict. Every other verb is run by a module of `lagem.commands`, which is
+called a tool.
 """
 
 import argparse
@@ -44,7 +45,7 @@ LONGEST_MESSAGE = 2000  # characters
 
 
 def command() -> None:
-    """Run the command line of the process.
+    """Run the `lagem` command with the arguments of this process.
 
     A fit keeps signals blocked until the process exits. Otherwise, a signal after the end of training would kill the
     process, and a finished job would count as failed.
@@ -110,7 +111,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
 def _one_line(error: Exception, *, training: bool) -> str | None:
     """Return a one-line message if memory ran out or the user made a mistake; None if the error is a bug of lagem.
 
-    Any type of error may say that a size is too large.
+    An error of any type may mean that memory ran out or that a size is too large, which is not a bug.
     """
     if isinstance(error, FileExistsError):
         return f"{error.filename}: already exists; choose a new folder."
@@ -157,7 +158,10 @@ def flush_output() -> None:
 
 
 def _is_of_unread_output(error: BaseException) -> bool:
-    """Return whether an error says that the reader of the standard output has ended, not that a connection broke."""
+    """Return whether an error means that the program that reads the standard output has ended.
+
+    A BrokenPipeError can also mean that another connection broke.
+    """
     if isinstance(error, BrokenPipeError):
         output = select.poll()
         output.register(1, 0)
@@ -166,13 +170,13 @@ def _is_of_unread_output(error: BaseException) -> bool:
 
 
 def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
-    """Print the traceback of a thread's error, unless it is an OSError: the code that started the thread reports it."""
+    """Print the traceback of an error in a thread. An OSError is left to the code that started the thread."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
 
 
 def _printable(message: str) -> str:
-    """Return a message so that it is safe to print, since it may quote a file.
+    """Return a message in a form that is safe to print, since the message may quote a file.
 
     The middle of a long message is left out, and characters that could control a terminal are escaped.
     """
@@ -183,9 +187,10 @@ def _printable(message: str) -> str:
 
 
 class ToolParser(argparse.ArgumentParser):
-    """A parser that reports a mistake in one line, and refuses numbers beyond any that makes sense.
+    """A parser that reports a mistake in one line, and refuses absurdly large numbers.
 
-    If a required argument is missing, the line also names the unknown options, since one may be its misspelling.
+    If a required argument is missing, the line also names the unknown options, since one of them may be a misspelling
+    of the missing one.
     """
 
     _words: Sequence[str] = ()
@@ -196,7 +201,7 @@ class ToolParser(argparse.ArgumentParser):
         self.register("type", float, _number)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Keep the arguments for `error`, and parse them as argparse does."""
+        """Parse the arguments as argparse does, after storing them for `error`."""
         self._words = args or ()
         return super().parse_known_args(args, namespace)
 
@@ -225,7 +230,7 @@ def _number(text: str) -> float:
 
 
 def tool_modules() -> dict[str, str]:
-    """Return the name of the module of each tool, by verb; a module whose verb is a Python keyword ends in `_`."""
+    """Return the name of each tool's module, by verb. The module's name ends in `_` if the verb is a Python keyword."""
     from lagem import commands
 
     found = pkgutil.walk_packages(commands.__path__, "lagem.commands.")
@@ -238,8 +243,8 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     """Parse the command line of a tool, and raise SystemExit if it is not valid.
 
     Returns:
-        The function that runs the tool, and its parsed arguments; the list `settings`, if the tool has it, holds the
-        options that are not its own.
+        The function that runs the tool, and the parsed arguments. If the tool accepts options of `lagem fit`, they are
+        in the list `settings`.
     """
     parser, run = tool_parser(next((word for word in argv if not word.startswith("-")), None))
     arguments, settings = parser.parse_known_args(argv)
@@ -253,11 +258,11 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
 
 
 def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Namespace], None] | None]:
-    """Return a parser of all verbs, and the function that runs one of them.
+    """Return a parser of all verbs, and the function that runs the verb `asked`.
 
     Args:
-        asked: The verb that has its arguments in the parser; the others only have their summaries. Any other word is
-            allowed, and then there is no function.
+        asked: The verb whose arguments the parser knows; of the other verbs, it knows the summaries only. If `asked` is
+            not the verb of a tool, the function is None.
     """
     from lagem import __version__
 
@@ -281,9 +286,9 @@ def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Names
 
 
 def complete() -> None:
-    """Print the possible ends of the word that the shell asks for by argcomplete's variables, and end the process.
+    """Print the completions of a word, for which a shell asks by argcomplete's environment variables, and exit.
 
-    The keys of experiments, which only Lightning knows, are not completed.
+    The keys of experiments are not completed, because only Lightning knows them.
     """
     import argcomplete
 

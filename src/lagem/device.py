@@ -29,7 +29,7 @@ FOR_TOOLS = "Use smaller settings: `--help` lists the options, such as --batch-s
 
 
 def named_device(name: str) -> "torch.device":
-    """Return the torch device with a name; `auto` names a GPU if there is one, else the CPU.
+    """Return the torch device that a name means; `auto` means a GPU if there is one, else the CPU.
 
     Raises:
         ValueError: If the device cannot be used on this machine.
@@ -53,7 +53,7 @@ def memory_of_machine() -> int:
 
 
 def out_of_memory_message(error: Exception, *, training: bool) -> str | None:
-    """Return the message for an error that says that memory ran out, or that no memory suffices; None for any other.
+    """Return a message if an error means that memory ran out, or that no memory would suffice; None for other errors.
 
     Args:
         error: Any error. If it is a MemoryError or its text has one of the `SIGNS`, memory ran out. If its text has one

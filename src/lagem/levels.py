@@ -49,20 +49,21 @@ class LevelSpec:
 
 
 def check_levels(levels: Sequence[LevelSpec]) -> tuple[LevelSpec, ...]:
-    """Return `levels` as a tuple; raises ValueError if there is none, or if they do not run from fine to coarse."""
+    """Return `levels` as a tuple; raises ValueError if it is empty, or not in order from fine to coarse."""
     if not levels:
         raise ValueError("at least one level is needed, but `levels` is empty; give `model.init_args.levels`.")
     for fine, coarse in zip(levels, levels[1:], strict=False):
         if coarse.num_latents >= fine.num_latents:
             raise ValueError(
-                "`model.init_args.levels` must go from the finest level (most latents) to the coarsest (fewest), but a "
-                f"level with {coarse.num_latents} latents follows one with {fine.num_latents}; reorder the list."
+                "`model.init_args.levels` must go from fine to coarse, each level with fewer latents than the one "
+                f"before, but a level with {coarse.num_latents} latents follows one with {fine.num_latents}; "
+                "correct the list."
             )
     return tuple(levels)
 
 
 def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
-    """Return the levels described by a list of mappings, each of the form that `asdict` gives a `LevelSpec`.
+    """Return the levels that a list of mappings describes; each mapping has the fields of a `LevelSpec`.
 
     Raises:
         ValueError: If the list does not describe levels; the message names the level and the field that are wrong.

@@ -33,7 +33,7 @@ UNKNOWN = "-:--:--"
 class RateColumn(ProgressColumn):
     """A column that shows the items per second or, if they are slow, per minute since the task was added.
 
-    Items that were done before, and the seconds in the field `paused`, do not count.
+    Items done before the task was added do not count, nor do the seconds in the task's field `paused`.
     """
 
     def render(self, task: Task) -> Text:
@@ -61,7 +61,7 @@ class LongProgress(Progress):
     each task at the end.
 
     Args:
-        columns: The columns; lines show them all except bars.
+        columns: The columns of the progress; printed lines show all columns except bars.
         seconds_between_lines: Time between two lines.
     """
 
@@ -69,7 +69,7 @@ class LongProgress(Progress):
         on_terminal = is_terminal()
         super().__init__(
             *columns,
-            console=Console(force_terminal=on_terminal, force_jupyter=False),  # rich would take a notebook for one
+            console=Console(force_terminal=on_terminal, force_jupyter=False),  # rich takes a notebook for a terminal
             disable=not on_terminal,
         )
         self._seconds_between_lines = seconds_between_lines
@@ -85,7 +85,7 @@ class LongProgress(Progress):
         visible: bool = True,
         **fields: Any,
     ) -> TaskID:
-        """Add a task, as rich does; items that are completed now do not count for its rate."""
+        """Add a task, as rich does. Its rate does not count the items that are `completed` from the start."""
         return super().add_task(description, start, total, completed, visible, first=completed, **fields)
 
     def start(self) -> None:
@@ -116,12 +116,12 @@ class LongProgress(Progress):
 
 
 def is_terminal() -> bool:
-    """Return whether the standard output is a terminal on which a line can be drawn again."""
+    """Return whether the standard output is a terminal that can redraw a line."""
     return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def long_progress(*words: str) -> LongProgress:
-    """Make the progress of a long job.
+    """Return a progress display for a long job.
 
     Args:
         words: Templates of more columns, in the syntax of rich, such as `{task.fields[refused]} refused`.

@@ -40,7 +40,7 @@ class OccupancySample:
 
 @dataclass(frozen=True)
 class Batch:
-    """B shapes with their ids and categories. Methods treat all tensors alike, including those in lists."""
+    """B shapes with their ids and categories. Each method applies to all tensors, including those in lists."""
 
     ids: list[str]
     categories: list[str]
@@ -88,7 +88,7 @@ class OccupancyBatch(Batch):
 
     @classmethod
     def collate(cls, samples: list[OccupancySample]) -> "OccupancyBatch":
-        """Stack samples whose tensors have equal sizes."""
+        """Return the batch of some samples, whose tensors must have equal sizes."""
 
         def stack(name: str) -> Tensor:
             return torch.stack([getattr(sample, name) for sample in samples])
@@ -123,7 +123,7 @@ class LatentSample:
 
 @dataclass(frozen=True)
 class LatentBatch(Batch):
-    """B stacked samples.
+    """B stacked samples of type `LatentSample`.
 
     condition: Indices of the categories, (B,) int64; embeddings, (B, dim) or (B, T, dim) float32; or None.
     latents: L tensors, (B, M_i, D_i) float32, fine to coarse: `latents[i - 1]` is Z_i.
@@ -135,7 +135,10 @@ class LatentBatch(Batch):
 
     @classmethod
     def collate(cls, samples: list[LatentSample]) -> "LatentBatch":
-        """Stack samples whose tensors have equal sizes; either all of them have a condition, or none has."""
+        """Return the batch of some samples, whose tensors must have equal sizes.
+
+        Either every sample must have a condition, or none.
+        """
         conditions = [sample.condition for sample in samples if sample.condition is not None]
         return cls(
             ids=[sample.id for sample in samples],
@@ -154,7 +157,7 @@ class ReferenceShape:
     reference_points: (R, 3) float32, the stored surface points.
     volume_points: (V, 3) float32, every stored volume point.
     volume_occupancy: (V,) bool, True inside.
-    volume_weight: (V,) float32, proportional to the number of uniform draws from the ball that a point stands for.
+    volume_weight: (V,) float32, proportional to the number of uniform draws from the ball that a point represents.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Signals that ask a process to stop, and child processes that end with their parent.
 
 `lagem fit` blocks the signals before it does anything else, so they stay pending until the training checks for them.
-So a signal neither kills the training nor gets lost while libraries are imported or a collective call waits, and no
+Thus a signal neither kills the training nor gets lost while libraries are imported or a collective call waits, and no
 code runs inside a signal handler. SIGUSR1 asks the training to save and to be requeued; SIGTERM and SIGINT ask it to
 save and stop. A signal interrupts every other verb by raising `Stopped` in the main thread; `kept_on_stop` says what
 is kept. In both cases, a second SIGINT ends the process at once.
@@ -79,7 +79,10 @@ def stops_no_more() -> None:
 
 
 def stop_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the stop that caused an error, even if a library raised another error for it; None if there was none."""
+    """Return the exception by which a signal stopped this process; None if no signal did.
+
+    The error may be that exception, or one that a library raised in its place.
+    """
     if isinstance(error, KeyboardInterrupt):
         return error
     return None if _received is None else Stopped(_received)
@@ -110,10 +113,10 @@ def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def stop_postponed() -> Iterator[None]:
-    """Postpone signals until the block has ended, and let none ever reach the processes that the block starts.
+    """Postpone signals until the block has ended; processes that the block starts never receive these signals.
 
-    Without this, a signal could stop the block after it has started a process and before it has stored the handle, so
-    that nothing would end the process. With it, such a process is ended only by its parent.
+    Otherwise, a signal could stop the block after it has started a process and before it has stored the handle. Then
+    nothing would end the process.
     """
     global _postponed
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)  # processes inherit it
@@ -126,7 +129,7 @@ def stop_postponed() -> Iterator[None]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Make this process exit as soon as its parent has ended, even by kill -9.
+    """Make this process exit as soon as its parent has ended, even if the parent was killed by kill -9.
 
     Otherwise, the child would continue with work that nobody waits for, in parallel with the run that resumes.
 
@@ -166,7 +169,7 @@ def obey_only_parent(_: int = 0) -> None:
 
 
 def _of_a_training() -> set[signal.Signals]:
-    """Return the signals that a training checks for; a training that a script runs in the background ignores SIGINT."""
+    """Return the signals that a training checks for, without SIGINT if it is ignored, as in a background job."""
     return {REQUEUE, STOP} if signal.getsignal(INTERRUPT) is signal.SIG_IGN else {REQUEUE, STOP, INTERRUPT}
 
 
@@ -195,7 +198,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _stop(_: int, frame: FrameType | None) -> None:
-    """Raise Stopped; if stops are postponed, or an import runs, which could swallow the exception, try again soon."""
+    """Raise Stopped, or set a timer to try again if stops are postponed or an import could swallow the exception."""
     if _postponed or _imports(frame):
         signal.setitimer(signal.ITIMER_REAL, RETRY)
     else:

@@ -21,25 +21,25 @@ class Slurm:
     """Submits jobs and follows them, with SLURM's own commands."""
 
     def submit(self, script: str, folder: Path, *options: str) -> str:
-        """Id of a new job that runs the lines of a script in `folder`; what it prints goes to folder/log.txt."""
+        """Submit a script that runs in `folder`, and return the id of the job. Its output goes to folder/log.txt."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "job.sh"
         file.write_text(HEADER + script)
         return self._run("sbatch", "--parsable", f"--chdir={folder}", f"--output={folder}/log.txt", *options, str(file))
 
     def lagem(self, arguments: Sequence[str], folder: Path, *options: str) -> str:
-        """Id of a new job that runs `lagem` as one task on each of its nodes."""
+        """Submit a job that runs `lagem` as one task on each of its nodes, and return its id."""
         words = " ".join(f"'{word}'" for word in [sys.executable, "-m", "lagem", *arguments])
         return self.submit(f"srun --kill-on-bad-exit=1 {words}\n", folder, "--ntasks-per-node=1", *options)
 
     def show(self, job: str) -> dict[str, str]:
-        """What the controller knows of a job: JobState, Restarts, ExitCode, ..."""
+        """Return what the controller knows of a job: JobState, Restarts, ExitCode, ..."""
         return dict(re.findall(r"(\w+)=(\S+)", self._run("scontrol", "-o", "show", "job", job)))
 
     def wait(self, job: str, *states: str, timeout: float = 120) -> dict[str, str]:
-        """Wait until a job is in one of these states (by default: ended), and give what the controller knows of it.
+        """Wait until a job is in one of these states, or has ended if none is given; return what `show` returns.
 
-        A requeued job would wait for two minutes before it starts again; here it starts at once.
+        SLURM lets a requeued job wait for two minutes before it starts again; here it starts at once.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -58,7 +58,7 @@ class Slurm:
             time.sleep(0.2)
 
     def wait_for_text(self, job: str, text: str, *, count: int = 1, timeout: float = 120) -> None:
-        """Wait until a running job has printed a regular expression `count` times."""
+        """Wait until the output of a running job has `count` matches of a regular expression."""
         deadline = time.monotonic() + timeout
         while len(re.findall(text, self.log(job))) < count:
             state = self.show(job)["JobState"]
@@ -67,7 +67,7 @@ class Slurm:
             time.sleep(0.1)
 
     def log(self, job: str) -> str:
-        """What a job has printed so far."""
+        """Return what a job has printed so far."""
         path = Path(self.show(job)["StdOut"])
         return path.read_text() if path.exists() else ""
 
@@ -88,9 +88,10 @@ class Slurm:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
-    """Two nodes of 4 CPUs, partitions `debug` and `urgent` (which takes the nodes of `debug`), and no job yet.
+    """A SLURM with two nodes of 4 CPUs, the partitions `debug` and `urgent`, and no job; `urgent` preempts `debug`.
 
-    SLURM's commands find it by SLURM_CONF; a stand-in for `sacct` is on PATH, as there is no accounting database.
+    SLURM's commands find this SLURM by SLURM_CONF. A stand-in for `sacct` is on PATH, since there is no
+    accounting database.
     """
     if shutil.which("slurmctld") is None or shutil.which("munged") is None or os.getuid() != 0:
         pytest.skip("needs SLURM: the packages slurm-wlm and munge, as root (make test-cluster installs them)")

@@ -1,7 +1,7 @@
-"""A stand-in on this machine for the part of W&B's server that `wandb agent` asks: `sweep_backend.py SWEEP.yaml COUNT`.
+"""A local stand-in for the part of W&B's server that `wandb agent` calls: `sweep_backend.py SWEEP.yaml COUNT`.
 
-It answers the agent's GraphQL calls, takes the suggestions from W&B's own library `sweeps`, ends after COUNT runs, and
-prints its port. Runs log offline: uploads, the state of a bayesian search and early termination are not there.
+It prints its port, answers the agent's GraphQL calls, takes the suggestions from W&B's own library `sweeps`, and lets
+the agent end after COUNT runs. Runs log offline. Uploads, bayesian search and early termination are not supported.
 """
 
 import json
@@ -17,7 +17,7 @@ import yaml
 
 
 class Search:
-    """The runs of a sweep, one at a time."""
+    """A sweep that starts its runs one after another."""
 
     def __init__(self, text: str, count: int) -> None:
         self.text, self.count = text, count
@@ -26,7 +26,7 @@ class Search:
         self.runs: dict[str, sweeps.SweepRun] = {}
 
     def heartbeat(self, running: dict[str, bool]) -> list[dict[str, Any]]:
-        """Commands for an agent that says which of its runs are running."""
+        """Return the commands for an agent, given which of its runs are still running."""
         for name, run in self.runs.items():
             if run.state == sweeps.RunState.running and running.get(name):
                 return []
@@ -39,7 +39,7 @@ class Search:
         return [{"type": "run", "run_id": run.name, "program": self.sweep["program"], "args": run.config}]
 
     def answer(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What the server says to a GraphQL operation."""
+        """Return the answer of the server to a GraphQL operation."""
         if operation == "SweepWithRuns":
             described = {"name": variables["sweep"], "method": self.sweep["method"], "config": self.text}
             return {"project": {"sweep": {"id": "s", "state": "RUNNING", "runs": {"edges": []}, **described}}}
@@ -53,12 +53,12 @@ class Search:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GraphQL is answered, all else is taken and forgotten."""
+    """Answers GraphQL requests; accepts all other requests and ignores their content."""
 
     search: Search
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

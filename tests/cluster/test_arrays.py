@@ -1,4 +1,4 @@
-"""Parts as processes of this machine: the same result as one run, and failures by name."""
+"""Parts that run as processes on this machine: the same result as one run, and errors that name the failed part."""
 
 import pytest
 import trimesh

@@ -1,4 +1,4 @@
-"""Chains of jobs: who waits for whom, and what is left out when the same chain is submitted again."""
+"""Chains of jobs: which job waits for which, and which jobs are skipped when the same chain is submitted twice."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def jobs(chain_file, tmp_path):
 
 @pytest.fixture
 def submitted(tmp_path, monkeypatch):
-    """Command lines that were given to a stand-in for sbatch, which counts its jobs."""
+    """A function that returns the command lines given to a stand-in for sbatch, which numbers its jobs."""
     (tmp_path / "bin").mkdir()
     log = tmp_path / "log"
     counts, queue = f'echo "$@" >> {log}\nwc -l < {log}', f"echo $3 | grep -wf {tmp_path / 'queue'} || true"

@@ -24,7 +24,7 @@ COUNTS = ["--surface", "5000", "--volume", "10000", "--near", "5000", "--shapes-
 
 @pytest.fixture
 def submit(slurm, tmp_path, capsys, monkeypatch):
-    """Submit by the command line and give the job's id."""
+    """A function that submits a job by the command line and returns its id."""
     monkeypatch.chdir(ROOT)
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump({"nodes": 2, "memory": "1G", "hours": 0.2}))
 
@@ -47,7 +47,7 @@ def meshes(tmp_path_factory) -> Path:
 
 
 def payload(root: Path) -> dict[str, bytes]:
-    """Everything in a prepared folder, the seconds of table.csv left out."""
+    """Return the files of a prepared folder, without the seconds in table.csv."""
     files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     files.pop(".lock", None)
     table = files.pop("table.csv").splitlines()
@@ -62,7 +62,7 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
 
 
 def wait_for_record(out: Path, id: str) -> None:
-    """Wait until a mesh is prepared: the first of a task, which has more than a second of meshes left then."""
+    """Wait until a mesh is prepared, the first of a task. The task then has meshes left for more than a second."""
     deadline = time.monotonic() + 90
     while not (out / "shapes" / f"{id}.json").exists():
         assert time.monotonic() < deadline, list(out.rglob("*"))
@@ -70,7 +70,7 @@ def wait_for_record(out: Path, id: str) -> None:
 
 
 def kill_task(array: str, number: int) -> None:
-    """SIGKILL to the Python processes of a task, as when memory runs out; scancel would let them end."""
+    """Send SIGKILL to the Python processes of a task, as if memory ran out; scancel would let them end cleanly."""
     wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={number}".encode()}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -80,7 +80,7 @@ def kill_task(array: str, number: int) -> None:
 
 
 def array_of(slurm, job: str) -> str:
-    """Id of the array that a job waits for."""
+    """Return the id of the array that a job waits for."""
     return re.search(r"afterok:(\d+)", slurm.show(job)["Dependency"])[1]
 
 

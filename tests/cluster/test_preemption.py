@@ -1,6 +1,6 @@
 """Jobs of two nodes that are preempted, run out of time, are cancelled or lose a rank.
 
-Sums over two ranks have one order, so a run that was preempted equals an undisturbed one to the last bit.
+A sum over two ranks does not depend on their order, so a preempted run equals an undisturbed one to the last bit.
 """
 
 import csv
@@ -37,7 +37,7 @@ class SlowRank(Callback):
 
 
 def two_rank_fit(folder: Path, *extra: str, steps: int = STEPS) -> list[str]:
-    """A fit of two nodes with a loading process on each, a slow rank, and validations on the way."""
+    """Return the command of a fit on two nodes, with a loading process on each, a slow rank and validations."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     (folder.parent / "slow_rank.py").write_text(SLOW_RANK)
     settings = [
@@ -64,7 +64,7 @@ def submit(
 
 
 def losses(folder: Path) -> list[tuple[int, str, float]]:
-    """Step, name and value of everything that the run logged, over all its starts, but for the time it took."""
+    """Return step, name and value of everything that a run logged over all its starts, except times."""
     found = []
     for path in folder.glob("run/logs/version_*/metrics.csv"):
         with path.open() as file:
@@ -101,7 +101,7 @@ def test_two_nodes_train_together(undisturbed):
 
 
 def test_a_job_preempted_twice_trains_as_an_undisturbed_one(slurm, undisturbed, tmp_path):
-    """With loading processes, which are signalled too, and one slow rank, so the ranks are never at the same place."""
+    """Loading processes receive the signals as well. One rank is slow, so the ranks are never at the same batch."""
     job = submit(slurm, tmp_path / "job")
     for start in (1, 2):
         wait_for_steps(slurm, job, tmp_path / "job", 5)
@@ -113,7 +113,7 @@ def test_a_job_preempted_twice_trains_as_an_undisturbed_one(slurm, undisturbed, 
 
 
 def wait_for_steps(slurm, job: str, folder: Path, more: int, timeout: float = 120) -> None:
-    """Wait until this start of a job has logged some steps."""
+    """Wait until a job has logged more than `more` lines since its last start."""
     deadline = time.monotonic() + timeout
     version = folder / "run" / "logs" / f"version_{slurm.wait(job, 'RUNNING')['Restarts']}" / "metrics.csv"
     while not version.exists() or version.read_text().count("\n") <= more:
@@ -122,7 +122,7 @@ def wait_for_steps(slurm, job: str, folder: Path, more: int, timeout: float = 12
 
 
 def test_a_job_that_another_partition_preempts_comes_back(slurm, undisturbed, tmp_path):
-    """SLURM sends SIGTERM, as to a cancelled job; a job that ended now would count as completed."""
+    """SLURM sends SIGTERM, as to a cancelled job. If the job ended without a requeue, it would count as completed."""
     job = submit(slurm, tmp_path / "job", seconds=0.5)
     wait_for_steps(slurm, job, tmp_path / "job", 3)
     other = slurm.submit("true\n", tmp_path / "urgent", "--partition=urgent", *TWO_NODES)
@@ -136,7 +136,7 @@ def test_a_job_that_another_partition_preempts_comes_back(slurm, undisturbed, tm
 
 
 def test_a_chain_of_time_limits_reaches_the_end(slurm, tmp_path):
-    """SLURM looks every 30 seconds and signals up to 30 early: 15 to 45 seconds after a start. The steps take 55."""
+    """SLURM checks every 30 seconds, so the signal comes 15 to 45 seconds after a start. All steps take 55 seconds."""
     steps = 100
     job = submit(slurm, tmp_path / "job", "--time=2", "--signal=USR1@75", steps=steps, seconds=0.5)
     known = slurm.wait(job, timeout=400)

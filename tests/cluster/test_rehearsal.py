@@ -1,4 +1,4 @@
-"""The paper's chain at a small size, as jobs of a real SLURM: every kind of step runs and hands on its work."""
+"""The paper's chain at a small size, as jobs of a real SLURM: every kind of step runs, and passes its results on."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ MOST_RANKS = 16  # that the head of rehearsal.yaml promises, one shape of a step
 
 @pytest.fixture
 def submit_chain(slurm, tmp_path, capsys, monkeypatch):
-    """Submit the shipped rehearsal and give each step's job; a step that is left out has none."""
+    """A function that submits the shipped rehearsal, and returns the job of each step that is not skipped."""
     monkeypatch.chdir(ROOT)
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump({"nodes": 2, "memory": "2G", "hours": 0.2}))
     chain = ["--chain", "experiments/slurm/rehearsal.yaml", "--runs", str(tmp_path / "my runs")]

@@ -1,4 +1,4 @@
-"""The SLURM that the other tests here stand on."""
+"""Checks of the SLURM that the other tests in this folder need."""
 
 import os
 import re

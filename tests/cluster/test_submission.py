@@ -1,4 +1,4 @@
-"""`lagem submit` up to SLURM: what a job's script says, without a cluster."""
+"""The scripts that `lagem submit` writes, tested without a cluster."""
 
 import shlex
 import subprocess
@@ -179,7 +179,7 @@ def test_a_mistake_in_the_command_line_is_found_at_submission(words, message, ca
 def test_an_array_without_submitit_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
     line = refusal(capsys, "--dry-run", "--array", "2", "--", "prepare", "a", "--output", "b")
-    assert "needs the package submitit; install it by pip install 'lagem[cluster]'" in line
+    assert "needs the package submitit; run `pip install 'lagem[cluster]'`" in line
 
 
 def test_a_job_without_a_name_is_called_after_the_experiment_and_not_after_its_layers(capsys):

@@ -33,7 +33,7 @@ def test_a_sweep_obeys_wandbs_schema(path):
 
 @pytest.fixture
 def agent(tmp_path, monkeypatch) -> Iterator[list[str]]:
-    """Command of an agent in `tmp_path`, with the shipped sweep of loss weights and smaller runs, logged offline."""
+    """Command of an agent that runs the shipped sweep of loss weights in `tmp_path` with small runs, logged offline."""
     sweep = yaml.safe_load((ROOT / "experiments" / "sweeps" / "loss_weights.yaml").read_text())
     small = [*small_run.small_fit(tmp_path, steps=2)[2:], *SMALLER]
     not_ours = [*sweep["parameters"], "trainer.default_root_dir", "data.init_args.num_near_queries"]
@@ -66,7 +66,7 @@ def agent(tmp_path, monkeypatch) -> Iterator[list[str]]:
 
 
 def check_runs(folder: Path) -> None:
-    """Each run has its own folder, is trained with the values it was sent, and is one run of W&B."""
+    """Check that each run has its own folder, was trained with the values that it was sent, and is one run of W&B."""
     sent = [yaml.safe_load(path.read_text()) for path in folder.glob("wandb/sweep-sweep/config-*.yaml")]
     runs = sorted((folder / "runs" / "sweeps" / "sweep").iterdir())
     assert len(runs) == len(sent) == RUNS

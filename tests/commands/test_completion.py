@@ -17,7 +17,7 @@ from lagem.cli import main
 
 @pytest.fixture
 def typed(tmp_path) -> Iterator[Callable[[str, str], None]]:
-    """Type keys into a bash that has loaded the script, and wait until some text is on its screen."""
+    """A function that types keys into a bash with the completion script, and waits until a text is on its screen."""
     terminal, inside = pty.openpty()
     environment = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

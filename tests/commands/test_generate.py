@@ -1,4 +1,4 @@
-"""`lagem generate` and its Python form: samples that depend on their seed alone, and nothing dropped in silence."""
+"""`lagem generate` and its Python API: samples depend only on their seed, and none is dropped silently."""
 
 import csv
 import re
@@ -46,7 +46,7 @@ def samples(generator, **given):
 
 
 def generate(bundle: Path, output: Path, *options: str) -> list[dict[str, str]]:
-    """Rows of the table that the command wrote."""
+    """Run the command, and return the rows of the table that it wrote."""
     given = ["generate", str(bundle), "--output", str(output), "--resolution", "32", "--steps", "4", *options]
     main(given if "--category" in options else [*given, "--category", "chair"])
     with (output / "samples.csv").open() as file:
@@ -63,7 +63,7 @@ def refusal(capsys, bundle: Path, output: Path, *options: str) -> str:
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch(generator):
-    """Latents within 1e-4, and surfaces within half a cell, both ways."""
+    """Latents differ by at most 1e-4, and surfaces by less than half a grid cell, in both directions."""
     together, alone = samples(generator, count=5, batch_size=5), samples(generator, count=5, batch_size=1)
     for one, other in zip(together, alone, strict=True):
         assert (one.index, one.seed) == (other.index, other.seed)
@@ -131,7 +131,7 @@ def test_the_same_command_writes_the_same_bytes(bundle, tmp_path):
 
 @pytest.fixture(scope="module")
 def sometimes_empty(tmp_path_factory) -> Path:
-    """A cascade whose fields have an inside for about half of the samples."""
+    """A cascade that generates an empty field for about half of its samples."""
     folder = tmp_path_factory.mktemp("empty")
     autoencoder, *stages = small.write_cascade(folder)
     network, spec = load_autoencoder(autoencoder)

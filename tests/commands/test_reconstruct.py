@@ -76,7 +76,7 @@ def test_point_clouds_are_accepted(tmp_path):
 
 
 def covered_by(corners) -> np.ndarray:
-    """Bounds of the box that the network decodes, in the coordinates of these corners."""
+    """Return the bounds of the box that the network decodes for a shape with these corners, in its coordinates."""
     return Frame.of(corners).to_source(np.array([[-1, -1, -1], [1, 1, 1.0]]))
 
 
@@ -185,7 +185,7 @@ def test_the_points_of_the_score_are_as_many_as_asked_for(tmp_path, box):
 @pytest.mark.parametrize("verb", ["reconstruct", "generate", "vary"])
 @pytest.mark.parametrize("output", ["file", "file/below", "link"])
 def test_an_output_that_cannot_be_a_folder_is_one_line_before_any_work(tmp_path, capsys, verb, output):
-    """Before any work: the files that are named, the weights and the mesh, are not there, and nobody notices."""
+    """The weights and the mesh do not exist either, but the output is refused before they are looked for."""
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     inputs = ["absent.ply", "--weights", "absent.ckpt"] if verb == "reconstruct" else ["absent_bundle"]

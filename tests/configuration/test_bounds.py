@@ -1,4 +1,4 @@
-"""An absurd number, given to any option or setting, is a mistake in one line, found before it fills the memory."""
+"""An absurd number for any option or setting is reported in one line before it fills the memory."""
 
 import argparse
 import importlib
@@ -23,7 +23,7 @@ from lagem.device import out_of_memory_message
 
 
 def line_of(arguments: list[str], capsys) -> str:
-    """The only line that a mistaken command prints on the standard error stream, except for logs and warnings."""
+    """Run a wrong command, and return the line that it prints on standard error, apart from logs and warnings."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
@@ -33,7 +33,7 @@ def line_of(arguments: list[str], capsys) -> str:
 
 
 def numeric_options() -> list[tuple[str, str, type, int]]:
-    """Verb, name and type of each option that takes numbers, and how many it needs."""
+    """Return verb, name, type and number of values of each option that takes numbers."""
     found = []
     for verb, module in sorted(cli.tool_modules().items()):
         parser = argparse.ArgumentParser()

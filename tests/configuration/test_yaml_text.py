@@ -21,7 +21,7 @@ BOMB = "".join(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (BOMB, f"line 4: more than {MOST_NODES} values, aliases expanded"),
+        (BOMB, f"line 4: more than {MOST_NODES} values, counted after expanding aliases"),
         (f"- &base {{k: [{'1,' * 999}]}}\n" + "- {<<: *base}\n" * 9, "line 5: more than"),
         ("- 1\n" * MOST_NODES, f"more than {MOST_NODES} values"),
         ("[" * (DEEPEST + 1), f"line 1: nested deeper than {DEEPEST}"),

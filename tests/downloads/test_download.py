@@ -38,7 +38,7 @@ def dataset():
 
 @pytest.fixture
 def meshes(tmp_path, monkeypatch) -> Path:
-    """A folder in which the stand-in of objaverse finds its files; a file that is missing would need the network."""
+    """The folder with all files that the stand-in of objaverse can give, so it needs no network."""
     for name, source in (("objaverse", OBJAVERSE), ("thingi10k", THINGI10K)):
         (tmp_path / "packages" / name).mkdir(parents=True)
         (tmp_path / "packages" / name / "__init__.py").write_text(source)
@@ -97,7 +97,7 @@ def test_ids_that_the_collection_lacks_are_counted_or_refused(meshes, tmp_path, 
     main(["download", "objaverse", "--ids", str(tmp_path / "some.txt"), "--output", str(tmp_path / "m.csv")])
     assert "1 of 2 ids are not in objaverse" in capsys.readouterr().out
     line = refusal(capsys, "objaverse", "--ids", tmp_path / "none.txt", "--output", tmp_path / "n.csv")
-    assert "has none of the 2 ids" in line
+    assert "has none of the 2 given ids" in line
 
 
 def test_thingi10k_gives_its_original_files(meshes, tmp_path, capsys):
@@ -110,4 +110,4 @@ def test_thingi10k_gives_its_original_files(meshes, tmp_path, capsys):
 def test_a_missing_package_and_a_table_of_another_name_are_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "objaverse", None)
     assert "run `pip install objaverse`" in refusal(capsys, "objaverse", "--output", tmp_path / "some.csv")
-    assert "is written as .csv" in refusal(capsys, "objaverse", "--list", "--output", tmp_path / "some.txt")
+    assert "is written as CSV" in refusal(capsys, "objaverse", "--list", "--output", tmp_path / "some.txt")

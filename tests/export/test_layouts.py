@@ -1,4 +1,4 @@
-"""An export is read back to the same shapes, and by a reader that follows the published layout to the letter."""
+"""An export is imported as the same shapes, and a reader that follows the published layout exactly can read it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) -> Pat
 
 
 def published_reader(root: Path, category: str, split: str) -> dict[str, dict[str, np.ndarray]]:
-    """What the authors' loader of 3DShape2VecSet does with a category, without its random choices."""
+    """Read a category as the authors' loader of 3DShape2VecSet does, without its random choices."""
     found = {}
     for name in (root / "ShapeNetV2_point" / category / f"{split}.lst").read_text().split("\n"):
         path = root / "ShapeNetV2_point" / category / f"{name}.npz"
@@ -66,7 +66,7 @@ def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    """A box in each of three categories, two of which are the same."""
+    """A prepared folder with a box in each of three categories, two of which are names of the same one."""
     box = trimesh.creation.box((1, 2, 3))
     for category in ("chair", "03001627", "thing"):
         Mesh(np.asarray(box.vertices), np.asarray(box.faces)).save(tmp_path / "meshes" / category / f"a_{category}.ply")
@@ -113,7 +113,7 @@ def test_a_surface_without_extent_is_refused(boxes: Path, tmp_path: Path):
 
 
 def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):
-    """Also inside a thin shape, of which the prepared folder holds more queries than elsewhere."""
+    """This holds inside a thin shape, too, for which the prepared folder has extra queries inside."""
     export_data(data, tmp_path / "out", "vecset")
     slab = published_reader(tmp_path / "out", "objaverse", "train")["slab"]
     inside = slab["vol_label"].mean()
@@ -123,7 +123,7 @@ def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path
 
 
 def test_rows_are_in_random_order(data: Path, tmp_path: Path):
-    """Readers take windows of consecutive rows."""
+    """Readers take consecutive rows as random samples."""
     export_data(data, tmp_path / "out", "vecset")
     for shape in published_reader(tmp_path / "out", "objaverse", "train").values():
         label = shape["near_label"]
@@ -152,7 +152,7 @@ def test_an_export_is_imported_again_with_the_same_labels(layout: str, data: Pat
 
 
 def norm_of(shards: Shards, index: int, layout: str) -> float:
-    """The factor by which the import of a box scales a shape, whose sampled points miss the farthest one."""
+    """Return the factor by which an import in the layout `vecset` scales a shape, whose sampled norms are below 1."""
     if layout == "npz":
         return 1.0
     points = shards.read(index, "surface_points")

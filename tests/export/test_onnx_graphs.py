@@ -1,4 +1,4 @@
-"""The ONNX graphs give in onnxruntime what the network gives in torch."""
+"""The ONNX graphs give the same results in onnxruntime as the network in torch."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def assert_agree(autoencoder: Autoencoder, graphs: Path, points: torch.Tensor, q
     ids=["LaGeM", "single skip", "VecSet"],
 )
 def test_the_graphs_give_the_latents_and_logits_of_the_network_for_any_numbers(tmp_path, changes):
-    """Of shapes, points and queries; with fewer points than latents, points are repeated as anchors."""
+    """The numbers are those of shapes, points and queries. With fewer points than latents, anchors repeat points."""
     autoencoder = small_network(**changes)
     graphs = exported(autoencoder, tmp_path)
     assert sorted(path.name for path in graphs.iterdir()) == ["decoder.onnx", "encoder.onnx", "field.onnx"]

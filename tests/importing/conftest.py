@@ -14,11 +14,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def spheres() -> dict[str, Points]:
-    """The toy meshes, sampled in the unit sphere."""
+    """Points sampled on and around the toy meshes, in the unit-sphere frame."""
     return {name: sampled(mesh) for name, mesh in toy_meshes().items()}
 
 
 @pytest.fixture(scope="session")
 def boxes() -> dict[str, Points]:
-    """The toy meshes, sampled in a box."""
+    """Points sampled on and around the toy meshes, in the box frame."""
     return {name: sampled(mesh, box=True) for name, mesh in toy_meshes().items()}

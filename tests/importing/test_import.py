@@ -25,7 +25,7 @@ SPLITS = {"ring": "train", "slab": "train", "bumpy": "val", "legs": "test"}
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Every file of a prepared folder that must not depend on how it was made."""
+    """Return the files of a prepared folder that must not depend on how it was made."""
     paths = [root / "index.csv", root / "format.json", *sorted((root / "shards").iterdir())]
     return {path.name: path.read_bytes() for path in paths}
 
@@ -93,7 +93,7 @@ def test_labels_and_frame_of_lagem_are_those_of_the_release(lagem: Path, spheres
 
 @pytest.mark.usefixtures("in_this_process")
 def test_other_npz_files_are_read_by_a_mapping(tmp_path: Path, boxes: dict[str, Points]):
-    """Half-precision points with distances in a fourth column, positive inside, in a box of another size."""
+    """The points are in half precision, in a box of another size. A fourth column holds distances, positive inside."""
     for name, points in boxes.items():
         (tmp_path / "npz" / SPLITS[name]).mkdir(parents=True, exist_ok=True)
         np.savez_compressed(

@@ -1,4 +1,4 @@
-"""Labels are tested before they are trusted: damaged ones are refused with what was measured, honest ones are not."""
+"""Labels are tested before they are imported: damaged ones are refused with what was measured, and sound ones pass."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,14 +55,14 @@ def scaled_queries(points: Points) -> Points:
 
 
 def truncated(points: Points) -> Points:
-    """The second half of the labels was never written: they are 0, so outside."""
+    """Return points whose second half of labels was never written: these labels are 0, which means outside."""
     volume_sdf, near_sdf = points.volume_sdf.copy(), points.near_sdf.copy()
     volume_sdf[len(volume_sdf) // 2 :] = near_sdf[len(near_sdf) // 2 :] = 0
     return replace(points, volume_sdf=volume_sdf, near_sdf=near_sdf)
 
 
 def turned(points: Points) -> Points:
-    """The surface is z-up and the queries are y-up."""
+    """Return points whose queries are y-up while their surface is z-up."""
     return replace(points, volume=points.volume[:, [0, 2, 1]], near=points.near[:, [0, 2, 1]])
 
 
@@ -109,7 +109,7 @@ def test_volume_queries_that_miss_the_ball_are_refused(boxes: dict[str, Points])
 
 
 def in_cube(points: Points, half: float, *, within: float, seed: int = 0) -> Points:
-    """Points in the unit sphere with volume queries that are uniform in a cube, but for those thinned in the ball."""
+    """Return points with volume queries in a cube, of which only the fraction `within` is left inside the ball."""
     rng = np.random.default_rng(seed)
     queries = rng.uniform(-half, half, (40_000, 3))
     queries = queries[(np.linalg.norm(queries, axis=1) > QUERY_BALL_RADIUS) | (rng.random(len(queries)) < within)]

@@ -1,4 +1,4 @@
-"""A damaged safetensors file is refused by the same line each time it is read."""
+"""A damaged safetensors file is refused with the same message each time it is read."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from lagem.storage.checked.arrays import ArrayFile
 
 
 def write(path: Path, count: int) -> None:
-    """Write a file with `count` arrays, all of which begin outside it."""
+    """Write a safetensors file whose header states `count` arrays that begin beyond the end of the file."""
     header = json.dumps({f"a{k}": {"dtype": "U8", "shape": [1], "data_offsets": [99, 100]} for k in range(count)})
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
 

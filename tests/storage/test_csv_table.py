@@ -1,4 +1,4 @@
-"""Tables as CSV."""
+"""Tables are written as CSV files, and checked when they are read."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_byte_order_mark_short_rows_and_long_rows_are_read(tmp_path):
 
 
 def test_many_titles_take_little_time_for_short_rows(tmp_path):
-    """A dict with every title for every row would have 10^10 entries."""
+    """If the dict of every row had every title, all dicts together would have 10^10 entries."""
     (tmp_path / "table.csv").write_text("id," + ",".join(map(str, range(100_000))) + "\n" + "a\n" * 100_000)
     assert sum(len(row) for row in read_csv(tmp_path / "table.csv", ["id"])) == 100_000
 

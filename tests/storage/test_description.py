@@ -1,4 +1,4 @@
-"""Descriptions: bounded JSON, and fields that are refused by file and name unless they are as expected."""
+"""Descriptions: the size of the JSON is bounded, and the error for a wrong field names the file and the field."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,10 +34,10 @@ def test_other_texts_than_one_plain_object_are_refused_by_file(text, expected):
 def test_a_file_is_read_no_further_than_its_bound(tmp_path, read):
     with (tmp_path / "long.json").open("wb") as file:
         file.truncate(2**40)  # a hole, which takes no space
-    with pytest.raises(ValueError, match="long.json: has more than 16,777,216 bytes of JSON, which are not read"):
+    with pytest.raises(ValueError, match="long.json: its JSON is longer than the limit of 16,777,216 bytes"):
         read(tmp_path / "long.json", remedy="copy it again")
     (tmp_path / "short.json").write_text('{"a": "0123456789"}')
-    with pytest.raises(ValueError, match="short.json: has more than 10 bytes"):
+    with pytest.raises(ValueError, match="short.json: its JSON is longer than the limit of 10 bytes"):
         read_description(tmp_path / "short.json", remedy="copy it again", at_most=10)
 
 

@@ -1,4 +1,4 @@
-"""The cache of a store's files: bounded at every moment, one download a file, nothing taken from under a reader."""
+"""The cache of files of an object store: always bounded, one download per file, and no eviction of a copy in use."""
 
 import fcntl
 import multiprocessing
@@ -28,7 +28,7 @@ def content(key: str) -> bytes:
 
 
 class Store:
-    """Downloads that take a while and leave a mark each, with the bytes that the cache held when it was written."""
+    """A store whose downloads take a while. Each download writes a mark file with the size of the cache at its end."""
 
     def __init__(self, folder: Path, seconds: float = 0.0) -> None:
         self.marks, self.seconds = folder / "marks", seconds
@@ -38,7 +38,7 @@ class Store:
         return len(list(self.marks.glob(f"{key}.*")))
 
     def bytes_held(self) -> list[int]:
-        """What each download found in the cache at its end."""
+        """Return the size of the cache in bytes at the end of each download."""
         return [int(mark.read_text()) for mark in self.marks.iterdir()]
 
     def read(self, cache: FileCache, key: str) -> bytes:

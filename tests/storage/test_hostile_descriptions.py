@@ -1,4 +1,4 @@
-"""Every field of every description that is read: missing, of a wrong type, huge or nested, it is refused by name."""
+"""Every field of every description: if it is missing, of a wrong type, huge or nested, the error names the field."""
 
 import json
 from collections.abc import Callable

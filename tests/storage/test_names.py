@@ -1,4 +1,4 @@
-"""What a file names lies inside its folder and is a regular file; everything else is refused in one line, at once."""
+"""A name in a file must be that of a regular file in the same folder; any other is refused at once, in one line."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def test_other_texts_are_refused_in_one_short_printable_line(name, check):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder next to one that holds a victim; links lead to both."""
+    """A folder with a file, links that lead inside it, and links that lead to a file outside."""
     for name in ("folder/below", "outside"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "outside" / "victim").write_text("keep")
@@ -90,7 +90,7 @@ def test_a_linked_subfolder_is_no_place_to_write(folder):
 
 @pytest.fixture
 def pipe(tmp_path) -> Path:
-    """A pipe that nobody writes to: opening it waits for ever."""
+    """The path of a pipe that nobody writes to, so opening it waits for ever."""
     path = tmp_path / "pipe" / "index.csv"
     path.parent.mkdir()
     os.mkfifo(path)

@@ -14,7 +14,7 @@ from lagem.storage.checked.zip_file import MOST_MEMBERS, ZipMembers
 
 
 def npy(header: str, data: bytes = b"") -> bytes:
-    """An npy file with any header."""
+    """Return the content of an npy file with this header and these data."""
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
 

@@ -1,4 +1,4 @@
-"""A folder in a store other than S3: versions are told apart, and a full disk is named at once."""
+"""A folder in an object store other than S3: versions of a file are kept apart, and a full disk is reported at once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from lagem.storage.stored_folder import RemoteFolder
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A folder in the memory of this process, whose listing has neither ETag nor mtime."""
+    """URL of a folder in the memory of this process; its listing has neither ETag nor mtime."""
     system = fsspec.filesystem("memory")
     system.pipe_file("/stored/index.csv", b"before")
     yield "memory://stored"
@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
 
 
 class FullDisk(FileCache):
-    """Has copies written to a device that is always full."""
+    """A cache that writes every copy to a device that is always full."""
 
     @contextmanager
     def held(self, key: str, size: int, download: Callable[[Path], None]) -> Iterator[Path]:

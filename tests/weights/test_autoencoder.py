@@ -1,4 +1,4 @@
-"""Weights files: parity with the published model, and no code from files."""
+"""Files of weights: results equal those of the published model, and no code from a file runs."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ NUM_LATENTS = (256, 64, 16)
 
 
 def nested_anchors() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Level-1 indices reordered so that coarser levels are prefixes, and each level's order in the file."""
+    """Return the level-1 indices, reordered so that coarser levels are prefixes, and each level's order."""
     level1, level2, level3 = (torch.from_numpy(PARITY[f"level{i}_indices"]).long() for i in (1, 2, 3))
     rows, orders = [], [[], []]
     for kept1, kept2, kept3 in zip(level1, level2, level3, strict=True):
@@ -75,7 +75,7 @@ def test_import_command_reads_the_published_file(tmp_path):
 
 
 class Bomb:
-    """Pickles as a call that would create a file."""
+    """An object that pickles as a call which would create a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -112,7 +112,7 @@ def test_weights_round_trip(tmp_path):
 
 
 def test_a_file_that_says_nothing_of_octaves_has_the_published_ones(tmp_path):
-    """Such are the files made before octaves could be chosen, and their fingerprints stay."""
+    """Files from before octaves could be chosen lack the field. Their fingerprints do not change."""
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1)], width=64)
     description = AutoencoderSpec.of(autoencoder, num_surface_points=77).as_plain()
     del description["octaves"]
@@ -138,7 +138,7 @@ def test_a_spec_is_what_its_plain_form_says():
         ({"levels": 3}, "levels must be a list, but 3"),
         ({"levels": []}, "at least one level is needed"),
         ({"levels": [8]}, "level 1 must be a mapping of its fields, but 8"),
-        ({"levels": PLAIN["levels"][::-1]}, "`model.init_args.levels` must go from the finest level"),
+        ({"levels": PLAIN["levels"][::-1]}, "`model.init_args.levels` must go from fine to coarse"),
         ({"levels": [{**PLAIN["levels"][0], "depth": 1001}]}, "level 1: .* depth must be at most 1000"),
         ({"levels": [{**PLAIN["levels"][0], "num_latents": 10**9}]}, "level 1: .* num_latents must be at most 1000000"),
         ({"octaves": 10**400}, "octaves must be at most 1000"),
@@ -206,7 +206,7 @@ def test_weights_that_are_no_dense_real_numbers_are_refused(other, tmp_path):
     description = AutoencoderSpec.of(autoencoder, num_surface_points=64).as_plain()
     bias = "autoencoder.to_logits.bias"
     torch.save({"state_dict": {**state, bias: other(state[bias])}, "autoencoder": description}, tmp_path / "a.ckpt")
-    with pytest.raises(WeightsError, match=r"a\.ckpt: its tensor to_logits\.bias holds no dense real numbers"):
+    with pytest.raises(WeightsError, match=r"a\.ckpt: its tensor to_logits\.bias is not a dense tensor"):
         load_autoencoder(tmp_path / "a.ckpt")
     published = published_state()
     torch.save({"model": {**published, "to_outputs.bias": other(published["to_outputs.bias"])}}, tmp_path / "p.pth")

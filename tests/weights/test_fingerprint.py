@@ -50,7 +50,7 @@ def test_sizes_that_no_weight_shows_are_part_of_it():
 
 
 def test_it_is_the_same_on_every_machine():
-    """Weights by a formula without rounding, so that the number is a matter of the definition alone."""
+    """The weights come from a formula without rounding, so the fingerprint depends only on how it is defined."""
     autoencoder = Autoencoder(levels=[LevelSpec(4, 2, 0)], width=64)
     with torch.no_grad():
         for parameter in autoencoder.parameters():

@@ -72,7 +72,7 @@ def test_no_flipped_bit_of_latents_changes_them(tmp_path):
 
 
 def write_checkpoint(path, autoencoder: Autoencoder) -> None:
-    """What `lagem fit` saves, as far as weights are read from it."""
+    """Write a checkpoint as `lagem fit` does, with only the entries that a reader of weights needs."""
     state = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     spec = AutoencoderSpec.of(autoencoder, num_surface_points=77).as_plain()
     torch.save({"autoencoder": spec, "state_dict": state, "global_step": 7, "optimizer_states": []}, path)

@@ -1,4 +1,4 @@
-"""A folder of weights: what is saved is what is loaded, and what contradicts its config.json is refused."""
+"""A folder of weights: it loads as it was saved, and a file that contradicts its config.json is refused."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_somebody_elses_folder_is_refused(tmp_path):
 
 
 def test_links_lead_out_of_a_folder_only_in_the_cache_of_the_hub(folder, tmp_path):
-    """Its snapshots consist of links to ../../blobs."""
+    """A snapshot in this cache consists of links to ../../blobs."""
     repository = tmp_path / "models--owner--name"
     snapshot = repository / "snapshots" / "0123"
     (repository / "blobs").mkdir(parents=True)
@@ -125,7 +125,7 @@ def test_links_lead_out_of_a_folder_only_in_the_cache_of_the_hub(folder, tmp_pat
 
 
 def test_the_default_weights_stand_in_for_a_cascade_that_was_made_with_them(tmp_path):
-    """As in the cascade `meshes`, wherever its folder is; another cascade without its autoencoder is refused."""
+    """The cascade `meshes`, which has no autoencoder, loads; `furniture` without its autoencoder is refused."""
     shutil.copytree(pretrained_autoencoder().with_name("meshes"), tmp_path / "copy")
     assert load_codec(tmp_path / "copy").fingerprint == load_codec().fingerprint
     shutil.copytree(pretrained_autoencoder().with_name("furniture"), tmp_path / "other")

@@ -169,5 +169,5 @@ def test_a_missing_package_is_named(tmp_path):
     "name", ["hf://", "hf://a", "hf://a/b/c", "hf://../..", "hf://owner/name@../../x", "hf://a/b@"]
 )
 def test_a_name_that_is_no_repository_is_refused(name):
-    with pytest.raises(WeightsError, match=f"^{name}: is no repository; give hf://OWNER/NAME"):
+    with pytest.raises(WeightsError, match=f"^{name}: is not the name of a repository; give hf://OWNER/NAME"):
         load_codec(name)

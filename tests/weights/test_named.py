@@ -1,4 +1,4 @@
-"""Weights are named by a file, a folder or a name of the package, wherever weights are asked for."""
+"""Every function that takes weights accepts a file, a folder or a name in the package."""
 
 import shutil
 from pathlib import Path

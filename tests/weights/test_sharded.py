@@ -1,4 +1,4 @@
-"""Sharded checkpoints: honest ones load exactly, and nothing in a folder runs."""
+"""Sharded checkpoints: valid ones load exactly, and no code in a folder runs."""
 
 import copyreg
 import io
@@ -41,7 +41,7 @@ def folder(tmp_path) -> Path:
 
 
 class Payload:
-    """Pickled, it is a call that makes a file."""
+    """An object that pickles as a call which creates a file."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -81,7 +81,7 @@ def test_the_index_that_an_early_python_3_11_wrote_is_read(folder):
 
 
 def with_payload(folder: Path, part: str, payload: Payload) -> None:
-    """Hide a payload in one part of an honest index, as torch would execute it."""
+    """Put a payload into one part of a valid index, so that torch would run it."""
     metadata = FileSystemReader(folder).read_metadata()
     if part == "whole":
         metadata = payload
@@ -167,7 +167,7 @@ def test_an_index_that_repeats_one_list_ten_thousand_times_is_refused(folder):
 
 
 def boxes(*rows: tuple[int, int, int, int]) -> list[ChunkStorageMetadata]:
-    """Chunks of a matrix: first row, first column, rows, columns."""
+    """Return chunks of a matrix, given first row, first column, number of rows and number of columns of each."""
     return [ChunkStorageMetadata(torch.Size((a, b)), torch.Size((c, d))) for a, b, c, d in rows]
 
 

@@ -51,7 +51,7 @@ class ArrayTask:
             raise
 
     def checkpoint(self) -> "DelayedSubmission":
-        """Return the task to run after a preemption or a time limit: this one, because a part can resume."""
+        """Return the task that runs after a preemption or a time limit: the same task, because a part can resume."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -70,7 +70,7 @@ def parts_of(job: Job) -> list[ArrayTask]:
 def require_submitit() -> None:
     """Raise ValueError if submitit is not installed."""
     if importlib.util.find_spec("submitit") is None:
-        raise ValueError("--array needs the package submitit; install it by pip install 'lagem[cluster]'.")
+        raise ValueError("--array needs the package submitit; run `pip install 'lagem[cluster]'`.")
 
 
 def submit_parts(job: Job, after: Sequence[str]) -> str:

@@ -122,10 +122,13 @@ class Job:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def command_on(self, profile: Profile) -> list[str]:
-        """Return the command as it runs under a profile: a training gets the profile's devices and the run folder.
+        """Return the command that the job runs.
+
+        A training gets options that set the profile's nodes and devices, and the run folder. A fit also gets the option
+        that lets it resume.
 
         Raises:
-            ValueError: If the command sets one of these options to another value.
+            ValueError: If the command sets the nodes, the devices or the run folder to another value.
         """
         verb = self.command[0]
         if verb not in TRAINING:

@@ -26,8 +26,8 @@ class Profile:
             a minute earlier.
         python: Shell words that start Python on the nodes; None for the interpreter that submits the job.
         environment: Shell lines to run before the command, such as `module load cuda` or `export NCCL_DEBUG=WARN`.
-        sbatch: More options of sbatch by name, without dashes, such as {constraint: a100}. The value of an option that
-            takes none is true.
+        sbatch: More options of sbatch by name, without dashes, such as {constraint: a100}. For an option without a
+            value, give true.
     """
 
     partition: str | None = None
@@ -52,7 +52,7 @@ class Profile:
             raise ValueError(f"hours is {self.hours:g}, but must be above 0 and at most {MOST_HOURS:,}.")
         if self.minutes * 60 <= self.signal_seconds:
             raise ValueError(
-                f"hours is {self.hours:g}, which is no longer than signal_seconds ({self.signal_seconds} s), so the "
+                f"hours is {self.hours:g}, which is not more than signal_seconds ({self.signal_seconds} s), so the "
                 "job would be signalled to stop before it began. Raise hours, or lower signal_seconds."
             )
 

@@ -101,7 +101,7 @@ def carry_out(request: Request) -> None:
 
 
 def title_of(command: Sequence[str]) -> str:
-    """Return a short name for a command: the stem of its first `--config`, which is the experiment, or its verb."""
+    """Return a short name for a command: the file name of its first `--config` without extension, else its verb."""
     configs = values_of("--config", command)
     return Path(configs[0]).stem if configs else command[0]
 
@@ -118,9 +118,9 @@ def check(job: Job) -> None:
 
 
 def check_training(job: Job) -> None:
-    """Parse the command of a training.
+    """Parse the command of a training, and exit with code 2 if it is wrong.
 
-    If the experiment is for other numbers of nodes or devices than the profile has, a note is printed.
+    If the numbers of nodes or devices in the experiment differ from those in the profile, a note is printed.
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):

@@ -23,8 +23,8 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
         The job's id.
 
     Raises:
-        ValueError: If SLURM is not installed or refuses the job, or if its folder holds a queued job or another run.
-            The message is one line.
+        ValueError: If SLURM is not installed or refuses the job, or if the job's folder holds another run, or a job
+            that is still queued or running. The message is one line.
     """
     require_slurm()
     refuse_queued_job(job)
@@ -69,7 +69,11 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
-    """Return what `submit` would submit, as text; just the script if the job has no parts and waits for no job."""
+    """Return what `submit` would submit, as text.
+
+    The text holds the batch script of the job, and that of the job's parts if it has parts. If the job waits for its
+    parts or for other jobs, the text also holds the sbatch command, which names them.
+    """
     texts = []
     if job.parts:
         texts.append(f"# {job.parts} parts, by submitit\n{script_of_parts(job, after)}")

@@ -1,1 +1,1 @@
-"""The verbs of `lagem` other than those of training, one per file: each defines its arguments and makes one call."""
+"""The verbs of `lagem` other than those of training, one per file. A file defines a verb's arguments and runs it."""

@@ -1,6 +1,6 @@
-"""Checks of arguments for which torch is not needed, made by verbs before they import it, which takes seconds.
+"""Checks of arguments that verbs make before they import torch, so that a mistake is reported at once.
 
-Each check accepts what it cannot judge; the work itself checks everything again.
+An argument that cannot be checked without torch is accepted here; the work itself checks all arguments again.
 """
 
 from collections.abc import Iterable
@@ -13,26 +13,26 @@ from lagem.weights.named import autoencoder_file, cascade_folder, stage_file
 
 
 def check_autoencoder(name: str | Path) -> None:
-    """Raise ValueError if a name means no weights of an autoencoder."""
+    """Raise ValueError if no file, folder or weights in the package have this name; names on the Hub are accepted."""
     if not is_on_hub(name) and not Path(name).exists():
         autoencoder_file(name)
 
 
 def check_stages(names: Iterable[str | Path]) -> None:
-    """Raise ValueError if a name means no weights of a stage."""
+    """Raise ValueError if the file or folder of a stage does not exist."""
     for name in names:
         if not Path(name).exists():
             stage_file(name)
 
 
 def check_cascade(name: str | Path) -> None:
-    """Raise ValueError if a name means no cascade."""
+    """Raise ValueError if no folder or cascade in the package has this name; names on the Hub are accepted."""
     if not is_on_hub(name) and not Path(name).exists():
         cascade_folder(name)
 
 
 def check_data(data: str | Path, *accepted: DataKind) -> None:
-    """Raise ValueError if a DATA argument names nothing, or data of a kind that is not accepted."""
+    """Raise ValueError if the DATA argument names data that do not exist, or whose kind is not in `accepted`."""
     data_kind(data, accepted=accepted)
 
 
@@ -42,14 +42,14 @@ def check_output(folder: Path) -> None:
 
 
 def check_any_there(paths: Iterable[Path], remedy: str) -> None:
-    """Raise ValueError if all files or folders are missing; the work itself lists a single missing one."""
+    """Raise ValueError if none of the files or folders exists. If only some are missing, the work itself lists them."""
     paths = list(paths)
     if not any(path.exists() for path in paths):
         check_there(paths, remedy)
 
 
 def check_there(paths: Iterable[Path], remedy: str) -> None:
-    """Raise ValueError, which ends in the remedy, if one of the files or folders is missing."""
+    """Raise ValueError if one of the files or folders is missing; the message ends with `remedy`."""
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path}: there is no such file or folder; {remedy}.")

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the script."""
+    """Print the completion script of the given shell."""
     import argcomplete
 
     print(argcomplete.shellcode(["lagem"], shell=args.shell))

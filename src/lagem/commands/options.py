@@ -19,12 +19,13 @@ WEIGHTS = (
     f"{' or '.join(CASCADES)}"
 )
 UP_OF_FILES = (
-    "axis that points up in files that do not say it (glTF is always y-up); pictures and glb files show shapes upright"
+    "axis that points up in files that do not state it (glTF is always y-up), so that pictures and glb files show "
+    "shapes upright"
 )
 
 
 def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, default: str | None = None) -> None:
-    """Add the argument for the autoencoder to use; a name or a path.
+    """Add the argument that names the autoencoder to use.
 
     Args:
         parser: Parser of the verb.
@@ -40,7 +41,7 @@ def add_weights(parser: argparse.ArgumentParser, name: str = "weights", *, defau
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """Add the argument for the cascade to use."""
+    """Add the argument that names the cascade to use."""
     action = parser.add_argument(
         "bundle",
         nargs="?",
@@ -54,7 +55,7 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_names(action: argparse.Action, *names: str) -> None:
-    """Let the shell complete an argument to one of some names, or to a file."""
+    """Let the shell offer these names, and names of files, as completions of an argument."""
 
     def names_and_files(prefix: str, **_: object) -> list[str]:
         from argcomplete.completers import FilesCompleter
@@ -67,12 +68,12 @@ def complete_names(action: argparse.Action, *names: str) -> None:
 def add_prepared_folder(
     parser: argparse.ArgumentParser, settings: "Settings | ImportSettings", counts: Mapping[str, str]
 ) -> None:
-    """Add the options of all verbs that write a prepared folder.
+    """Add the options that are common to the verbs that write a prepared folder.
 
     Args:
         parser: Parser of the verb.
         settings: The defaults.
-        counts: What `surface`, `volume`, `near` and `inside` count, by these names.
+        counts: Help texts of --surface, --volume, --near and --inside, by name without dashes.
     """
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="prepared folder; an unfinished one is resumed")
@@ -119,8 +120,8 @@ def add_up(parser: argparse.ArgumentParser, text: str = "axis that points up in 
 def add_posterior(parser: argparse.ArgumentParser) -> None:
     """Add `--posterior`."""
     text = (
-        "latents of KL levels, such as that of VecSet: the mean of the posterior or, as the authors of VecSet do, a "
-        "sample of it (default: mean)"
+        "which latents to use for KL levels, such as that of VecSet: the mean of the posterior or, as the authors of "
+        "VecSet do, a sample of it (default: mean)"
     )
     parser.add_argument("--posterior", choices=["mean", "sample"], default="mean", help=text)
 
@@ -245,7 +246,7 @@ def add_surface(parser: argparse.ArgumentParser) -> None:
 
 
 def surface_of(args: argparse.Namespace) -> "SurfaceSettings":
-    """Return how fields become meshes, from the options that `add_surface` added."""
+    """Return the settings by which fields become meshes, from the options that `add_surface` added."""
     from lagem.generation.settings import SurfaceSettings
 
     return SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component, faces=args.faces)

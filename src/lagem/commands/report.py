@@ -27,25 +27,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = add(
         "--weights",
         metavar="CKPT",
-        help="autoencoder whose reconstructions are shown (default: that of the run, or that which was evaluated)",
+        help="autoencoder whose reconstructions are shown (default: the autoencoder of the run or of the evaluation)",
     )
     options.complete_names(weights, *AUTOENCODERS, *CASCADES)
     add(
         "--data",
         metavar="DATA",
         help="shapes to reconstruct: a folder of `lagem prepare`, meshes, or, for a run, procedural:TRAIN+VAL "
-        "(default: those of the run, or those that were evaluated)",
+        "(default: the shapes of the run or of the evaluation)",
     )
     options.add_resolution(parser, 64)
     options.add_device(parser)
     options.add_up(
         parser,
-        "axis that points up in shapes that do not say it",
+        "axis that points up in shapes whose files do not state it",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page."""
+    """Write the HTML page about the folder's results."""
     from lagem.commands import checks
 
     checks.check_there([args.folder], "give the folder of a run, an evaluation, samples or a study")

@@ -11,8 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.usage = "lagem submit [options] -- COMMAND ..., or lagem submit [options] --chain FILE"
     add("command", nargs="*", metavar="COMMAND", help="command to run, after --, as you would type it after `lagem`")
-    add("--profile", type=Path, metavar="FILE", help="resources that a job requests (default: one task for an hour)")
-    add("--chain", type=Path, metavar="FILE", help="steps to run instead of a command; each can wait for others")
+    add("--profile", type=Path, metavar="FILE", help="YAML file of a job's resources (default: one task for an hour)")
+    add("--chain", type=Path, metavar="FILE", help="YAML file of commands to run, which can wait for each other")
     add(
         "--array",
         type=int,

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_up(
         parser,
-        "axis that points up in files that do not say it; glTF is always y-up",
+        "axis that points up in files that do not state it; glTF is always y-up",
     )
 
 

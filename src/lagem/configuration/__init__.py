@@ -1,1 +1,1 @@
-"""What people may configure: checks of YAML files before a parser reads them, and bounds on numbers."""
+"""Checks of what users configure: of YAML files before a parser reads them, and of numbers that have bounds."""

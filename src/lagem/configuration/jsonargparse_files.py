@@ -24,7 +24,7 @@ class RefusedConfigurationError(Exception):
 
 @contextmanager
 def checked_configurations(read: Callable[[Path], str], check: Callable[[str, str], None]) -> Iterator[None]:
-    """Inside the `with`, let jsonargparse read and check every configuration by these functions.
+    """Inside the `with`, make jsonargparse read configuration files by `read`, and check all configurations by `check`.
 
     Args:
         read: Returns the text of a file; raises ValueError to refuse the file.

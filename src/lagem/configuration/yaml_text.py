@@ -60,7 +60,7 @@ def read_yaml_text(path: Path) -> str:
 def check_yaml(text: str, name: str) -> None:
     """Raise ValueError if a YAML text is too large or too deeply nested, or gives a key twice; the message is one line.
 
-    A text that is not YAML is not refused here, because the parser says better what is wrong.
+    A text that is not valid YAML passes, because the parser's own error says better what is wrong.
 
     Args:
         text: The text.
@@ -76,7 +76,7 @@ def check_yaml(text: str, name: str) -> None:
 
 @dataclass
 class _Collection:
-    """A list or mapping whose end has not been read.
+    """A list or mapping in a YAML text whose end has not been read yet.
 
     anchor: Its anchor; None without one.
     keys: For a mapping, the line of each of its keys so far; None for a list.
@@ -91,7 +91,7 @@ class _Collection:
 
 
 class _Checker:
-    """Takes the events of a text in order, and raises ValueError at the first that is refused."""
+    """Checks the events of a YAML text one by one, and raises ValueError at the first event that breaks a limit."""
 
     def __init__(self, name: str) -> None:
         self._name, self._line = name, 0
@@ -101,7 +101,7 @@ class _Checker:
         self._texts: dict[str, str] = {}  # text of a scalar, by anchor
 
     def take(self, event: Any) -> None:
-        """Count an event of `yaml.parse`."""
+        """Check the next event of `yaml.parse`; raises ValueError if it breaks a limit."""
         self._line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
             keys: dict[str, int] | None = {} if isinstance(event, yaml.MappingStartEvent) else None
@@ -116,7 +116,7 @@ class _Checker:
                 self._refuse(f"a value of more than {LONGEST_PLAIN} characters without quotes; shorten it")
             self._interpolated += len(event.value) if "${" in event.value else 0
             if self._interpolated > MOST_INTERPOLATED:
-                self._refuse(f"values with ${{…}} have more than {MOST_INTERPOLATED} characters; shorten them")
+                self._refuse(f"values with ${{…}} have more than {MOST_INTERPOLATED} characters in all; shorten them")
             self._finish(event.anchor, 1, event.value)
         elif isinstance(event, yaml.AliasEvent):
             if any(one.anchor == event.anchor for one in self._unfinished):
@@ -124,7 +124,7 @@ class _Checker:
             self._finish(None, self._nodes.get(event.anchor, 1), self._texts.get(event.anchor))
 
     def _finish(self, anchor: str | None, nodes: int, text: str | None) -> None:
-        """Add a finished node to the collection that holds it.
+        """Count a finished node in the list or mapping that contains it, and check the node if it is a key.
 
         Args:
             anchor: Anchor of the node; None without one.
@@ -140,7 +140,7 @@ class _Checker:
         holder = self._unfinished[-1]
         holder.nodes += nodes
         if holder.nodes > MOST_NODES:
-            self._refuse(f"more than {MOST_NODES} values, aliases expanded; shorten it")
+            self._refuse(f"more than {MOST_NODES} values, counted after expanding aliases; shorten it")
         if holder.keys is not None:
             if holder.at_key and text is not None and text != MERGE:
                 if text in holder.keys:

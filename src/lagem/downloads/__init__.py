@@ -1,1 +1,1 @@
-"""Public collections of meshes, downloaded by the packages of their makers."""
+"""Public collections of meshes, downloaded by the Python packages of their makers."""

@@ -16,7 +16,7 @@ class DownloadedMesh:
     file: Path of the file.
     category: Category in the collection; "" if it has none.
     license: Licence of the mesh, in the words of the collection.
-    author: Name of the author; the licence may require it to be given.
+    author: Name of the author, whom the licence may require you to credit.
     """
 
     id: str
@@ -29,7 +29,7 @@ class DownloadedMesh:
 class Collection(Protocol):
     """A collection of meshes.
 
-    name: Name of the collection, which is that of its package.
+    name: Name of the collection, and of the Python package that downloads it.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Collection(Protocol):
 
 
 def package(name: str) -> ModuleType:
-    """Import the package of a collection.
+    """Import and return the Python package of a collection.
 
     Raises:
-        ValueError: If it is not installed.
+        ValueError: If the package is not installed.
     """
     try:
         return importlib.import_module(name)
@@ -55,7 +55,13 @@ def package(name: str) -> ModuleType:
 
 @contextmanager
 def quiet_and_named(name: str) -> Iterator[None]:
-    """Hide what a package prints, and raise ValueError in one line if it fails: mostly, without a network."""
+    """Hide what a package prints inside the `with`. If the package fails, raise ValueError with a message of one line.
+
+    Most failures mean that there is no network.
+
+    Args:
+        name: Name of the collection, for the message.
+    """
     try:
         with redirect_stdout(StringIO()):
             yield

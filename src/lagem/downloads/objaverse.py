@@ -1,6 +1,6 @@
 """Objaverse 1.0 (Deitke et al. 2023): 800,000 glb files, each with its own licence, in the folder ~/.objaverse.
 
-The package `objaverse` keeps every finished file, so a download that was stopped resumes.
+The package `objaverse` keeps every finished file, so a stopped download can be resumed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ AT_ONCE = 32  # meshes
 
 
 class Objaverse:
-    """The collection, read by the package `objaverse`."""
+    """The collection Objaverse, downloaded by the package `objaverse`."""
 
     name = "objaverse"
 

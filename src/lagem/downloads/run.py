@@ -1,4 +1,4 @@
-"""The work of `lagem download`: from the name of a collection to a manifest, which `lagem prepare` reads."""
+"""Downloads a collection of meshes, and writes a manifest of them for `lagem prepare`; called by `lagem download`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,9 +39,7 @@ def download(name: str, output: Path, *, ids: Path | None) -> None:
             found.append(mesh)
             progress.advance(task)
     if not found:
-        raise ValueError(
-            f"{name}: has none of the {len(wanted)} ids, for example not {wanted[0]!r}; give ids of {name}."
-        )
+        raise ValueError(f"{name}: has none of the {len(wanted)} given ids, such as {wanted[0]!r}; give ids of {name}.")
     write_csv(output, [field.name for field in fields(DownloadedMesh)], map(astuple, found))
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if len(found) < len(wanted):
@@ -67,5 +65,5 @@ def _collection(name: str) -> Collection:
 
 def _check_table(output: Path) -> None:
     if output.suffix.lower() != ".csv":
-        raise ValueError(f"{output}: the table is written as .csv; name it so.")
+        raise ValueError(f"{output}: the table is written as CSV; give a name that ends in .csv.")
     output.parent.mkdir(parents=True, exist_ok=True)

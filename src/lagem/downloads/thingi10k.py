@@ -10,7 +10,7 @@ from lagem.downloads.collection import DownloadedMesh, package, quiet_and_named
 
 
 class Thingi10K:
-    """The collection, read by the package `thingi10k`."""
+    """The collection Thingi10K, downloaded by the package `thingi10k`."""
 
     name = "thingi10k"
 

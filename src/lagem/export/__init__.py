@@ -1,1 +1,1 @@
-"""Export: autoencoders as other programs run them, and prepared data in the layouts that other trainers read."""
+"""Exports autoencoders as ONNX graphs, and prepared data in the layouts that other trainers read."""

@@ -1,7 +1,8 @@
 """Writes a prepared folder in the layouts that other trainers read.
 
 A shape is done once its last file exists, so a call that was killed can be repeated. `export.json` states which data
-the folder holds. The rows of each array are in random order, so a reader may take any window of them.
+the folder holds. The rows of each array are in random order, so a reader may take any consecutive rows as a random
+sample.
 """
 
 import os
@@ -53,7 +54,7 @@ def export_data(data: Path, output: Path, layout: str) -> str:
         layout: `vecset`, as 3DILG, 3DShape2VecSet and cod-vae read it, or `npz`, one file per shape with a manifest.
 
     Returns:
-        What was written, for the terminal.
+        A text for the terminal: how many shapes were written, in which layout and where.
     """
     shards = Shards(data)
     write = {"vecset": _write_vecset, "npz": _write_npz}[layout]
@@ -71,11 +72,11 @@ def export_data(data: Path, output: Path, layout: str) -> str:
 
 
 def _begin(output: Path, about: dict[str, str]) -> None:
-    """Create the folder, or raise ValueError if it holds something other than an unfinished export of the same data."""
+    """Create the folder, or raise ValueError if it holds something other than an export of the same data and layout."""
     stamp = output / "export.json"
     if not stamp.exists():
         if output.exists() and (not output.is_dir() or any(not path.name.startswith(".") for path in output.iterdir())):
-            raise ValueError(f"{output}: is not empty and no export; give --output a new or an empty folder.")
+            raise ValueError(f"{output}: is not empty, and is not an export; give --output a new or an empty folder.")
         output.mkdir(parents=True, exist_ok=True)
         write_json(stamp, about)
     if read_description(stamp, remedy="give another --output").values != about:
@@ -83,7 +84,7 @@ def _begin(output: Path, about: dict[str, str]) -> None:
 
 
 def _write_vecset(shards: Shards, index: int, output: Path) -> None:
-    """Write one shape in the box frame, with the volume queries that lie in the box [-1, 1]^3."""
+    """Write one shape, scaled into the box [-1, 1]^3, with its near queries and the volume queries in this box."""
     category, id = _folder_of(shards.categories[index], shards), checked_name(shards.ids[index], shards.root)
     points = inside(output, f"{POINT}/{category}")
     surface = inside(output, f"{SURFACE}/{category}/4_pointcloud")
@@ -109,7 +110,7 @@ def _write_vecset(shards: Shards, index: int, output: Path) -> None:
 
 
 def _finish_vecset(shards: Shards, output: Path) -> None:
-    """Write the lists of the splits, and a link that gives the surface its other name."""
+    """Write a list of ids for each category and split, and link the folder of the surfaces to its other name."""
     listed: dict[str, dict[str, list[str]]] = {}  # by folder, since `chair` and `03001627` are the same category
     for id, category, split in zip(shards.ids, shards.categories, shards.splits, strict=True):
         listed.setdefault(_folder_of(category, shards), {}).setdefault(split, []).append(id)
@@ -122,12 +123,12 @@ def _finish_vecset(shards: Shards, output: Path) -> None:
 
 
 def _folder_of(category: str, shards: Shards) -> str:
-    """Return the name of a category's folder: its synset if it is one of ShapeNet, else its name."""
+    """Return the name of a category's folder: a WordNet synset for a category of ShapeNet, else the category's name."""
     return checked_name(SYNSET_OF.get(category, category), shards.root)
 
 
 def _write_npz(shards: Shards, index: int, output: Path) -> None:
-    """Write one shape in the unit sphere, with its frame."""
+    """Write one shape in the unit sphere, with the centre and the scale that map the original mesh to it."""
     folder = inside(output, "shapes")
     folder.mkdir(exist_ok=True)
     if (path := folder / f"{checked_name(shards.ids[index], shards.root)}.npz").exists():
@@ -163,7 +164,8 @@ def _queries(shards: Shards, index: int) -> tuple[Labelled, Labelled]:
 def _uniform_volume(shards: Shards, index: int, random: np.random.Generator) -> Labelled:
     """Return volume queries that are uniform in the ball, and their labels.
 
-    For a thin shape, more queries were drawn inside than outside; those that exceed the common density are left out.
+    The stored queries of a thin shape are denser inside than outside. Inside queries are left out until both densities
+    are equal.
     """
     points, inside = labelled(shards, index, "volume")
     drawn_inside, drawn_outside = shards.volume_drawn(index)

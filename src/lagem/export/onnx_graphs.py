@@ -1,8 +1,9 @@
 """An autoencoder as three ONNX graphs: encoder, decoder, and the field that answers query points.
 
-`encoder.onnx` maps points to latents, furthest point sampling included. `decoder.onnx` maps latents to the folded form
-of the query decoder (`lagem.models.queries.decoder`), once per shape. `field.onnx` maps query points and that form to
-logits, as often as needed. All numbers of shapes, points and queries are free.
+`encoder.onnx` maps points to latents; it includes furthest point sampling. `decoder.onnx`, which runs once per shape,
+maps latents to folded levels: arrays into which the weights of the query decoder are already multiplied
+(`lagem.models.queries.decoder`). `field.onnx` maps query points and folded levels to logits, as often as needed. The
+graphs accept any number of shapes, points and queries.
 
 Letters: B shapes, N points, P queries, L levels, M_i latents of level i with D_i channels, H heads,
 E = 6 * octaves + 4.
@@ -24,15 +25,15 @@ from lagem.storage.atomic import new_folder, write_bytes
 from lagem.weights.autoencoder import load_autoencoder
 
 OPSET = 18
-POINTS, QUERIES = 64, 16  # sizes of the example that is traced; they leave no trace in the graphs
+POINTS, QUERIES = 64, 16  # sizes of the example that is traced; the graphs accept any other sizes
 
 
 def export_onnx(weights: str | Path, output: str | Path) -> Path:
     """Write `encoder.onnx`, `decoder.onnx` and `field.onnx` to a new folder, all or none.
 
     The inputs and outputs are float32: `points` (B, N, 3) in the unit sphere; `level_i` (B, M_i, D_i), the latents;
-    `rows_i` (B, H, M_i, E + 1) and `values_i` (B, H, M_i), the folded levels; `queries` (B, P, 3) and `logits` (B, P),
-    positive inside.
+    `rows_i` (B, H, M_i, E + 1) and `values_i` (B, H, M_i), the folded levels, which `decoder.onnx` passes to
+    `field.onnx`; `queries` (B, P, 3) and `logits` (B, P), positive inside.
 
     Args:
         weights: Name or path of the autoencoder, as `load_codec` takes it.
@@ -112,7 +113,10 @@ def _folded(field: Field) -> list[FoldedLevel]:
 
 @torch.jit.script
 def _furthest_points(points: Tensor, count: int) -> Tensor:
-    """Return (B, M) indices as `furthest_point_order` selects them; scripted, so that the graph has the loop."""
+    """Return (B, count) indices of points, in the order of `furthest_point_order`.
+
+    The function is scripted, so that the graph contains its loop.
+    """
     distinct = min(count, points.shape[1])
     latest = (points * points).sum(-1).argmax(dim=1, keepdim=True)
     order = latest.expand(-1, count).clone()
@@ -126,7 +130,10 @@ def _furthest_points(points: Tensor, count: int) -> Tensor:
 
 
 def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], results: Sequence[str]) -> bytes:
-    """Trace a module, and return its graph; the first axis of all arrays is free, and the second of points."""
+    """Trace a module, and return its ONNX graph as bytes.
+
+    The graph accepts any number of shapes (first axis of each array), and of points and queries (second axis).
+    """
     free = {name: {0: "shapes"} for name in (*names, *results)}
     for name in {"points", "queries", "logits"} & free.keys():
         free[name][1] = "queries" if name == "logits" else name

@@ -1,1 +1,1 @@
-"""Import of other people's prepared data into our format."""
+"""Imports data that others have prepared: labelled points as a prepared folder, and furniture models as meshes."""

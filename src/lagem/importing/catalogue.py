@@ -103,7 +103,10 @@ def read_catalogue(path: Path) -> list[Piece]:
 
 
 def category_of(name: str) -> str:
-    """Return the category of a piece by its name: the last known noun before the first preposition decides."""
+    """Return the category of a piece, given its name: that of the last known noun before the first preposition.
+
+    If there is no known noun, the category is `other`.
+    """
     head = HEAD_ENDS.split(name.lower())[0]
     for word in reversed(re.findall(r"[a-z]+", head)):
         for form in (word, word.removesuffix("s"), word.removesuffix("es")):

@@ -1,4 +1,4 @@
-"""Lists the shapes of a layout's folder, with the ids, categories and splits that the release gives them."""
+"""Lists the shapes in a folder that others prepared, with their ids, categories and splits."""
 
 import csv
 import os
@@ -43,21 +43,21 @@ def vecset_entries(source: Path) -> Iterator[MeshSource]:
 
 
 def lagem_entries(source: Path) -> Iterator[MeshSource]:
-    """Yield the shapes of the LaGeM release, which `train.csv`, `val.csv` and `test.csv` list; see `captions`."""
+    """Yield the shapes of the LaGeM release, which `train.csv`, `val.csv` and `test.csv` list."""
     for split, shard, uid, _ in _lagem_rows(source):
         file = os.path.abspath(source / shard / f"{uid}.npz")
         yield MeshSource(path=file, id=uid, category=OBJAVERSE, split=split)
 
 
 def captions(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield the id and the caption of each shape of the LaGeM release that has one."""
+    """Yield the id and the caption of each captioned shape of the LaGeM release."""
     for _, _, uid, caption in _lagem_rows(source):
         if caption:
             yield uid, caption
 
 
 def npz_entries(source: Path, val_share: float) -> Iterator[MeshSource]:
-    """Yield the npz files of a folder or a manifest.
+    """Yield the shapes in the npz files that a folder holds or a manifest lists.
 
     The id of a file in a folder is its path without the extension, with '/' written as '__'. If the path begins with
     the folder `train`, `val` or `test`, that is its split. The category is the name of the folder that holds the file.
@@ -85,7 +85,11 @@ def _npz_files(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 
 
 def _lagem_rows(source: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (split, shard, uid, caption); raises ValueError if there is no table or a row is not of this form."""
+    """Yield (split, shard, uid, caption) of each shape of the LaGeM release; an absent caption is empty.
+
+    Raises:
+        ValueError: If train.csv, val.csv and test.csv are all missing, or a row is not `shard,uid,caption`.
+    """
     tables = [source / f"{split}.csv" for split in SPLITS]
     if not any(path.exists() for path in tables):
         raise ValueError(

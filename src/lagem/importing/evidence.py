@@ -1,7 +1,8 @@
-"""Tests of positions and labels before they are trusted. Each refusal states what was measured.
+"""Tests of the positions and labels of imported data. If a test fails, its ValueError states what was measured.
 
-The surface points are the independent witness: the labels must change across the surface, nothing may be inside beyond
-it, and a stated distance must be the distance from it. All lengths are in unit-sphere units.
+The tests compare the labels with the surface points. The labels must change across the surface, queries beyond the
+surface's bounding box must be outside, and stated distances must be distances from the surface. All lengths are in
+unit-sphere units.
 """
 
 import numpy as np
@@ -13,10 +14,12 @@ from scipy.spatial import cKDTree
 JUDGED = 4_000  # queries of each kind and side whose labels are tested
 LEAST_JUDGED = 20
 SIDEWAYS = 4.0  # in spacings: 15 in a million points of a surface have no sampled point within this distance
-CORNERWARD = 6.0  # in spacings: the same at a corner of the surface, for 2 in a thousand points
+CORNERWARD = 6.0  # in spacings: 2 in a thousand points at a corner have no sampled point within this distance
 OFFSET = 0.01  # largest distance between the surface that was sampled and the one that was labelled
 MOST_WITHOUT_CROSSING = 0.005
-LEAST_CHANGES, MOST_EQUAL = 20, 50  # as expected number of other labels among the equal ones at the end
+# Labels are tested for truncation if they change at least LEAST_CHANGES times. If the last labels are all equal, at
+# most MOST_EQUAL other labels may be expected among them.
+LEAST_CHANGES, MOST_EQUAL = 20, 50
 MOST_BEYOND = 1e-3  # fraction of the queries beyond the bounding box that may be inside
 FRAME_TOLERANCE = 0.05  # sampled points may miss a thin tip
 FARTHEST_NEAR = 0.5  # median distance of near queries from the surface
@@ -41,7 +44,7 @@ def check_frame(points: NDArray[np.float64]) -> None:
 
 
 def check_near(distance: NDArray[np.float64]) -> None:
-    """Raise ValueError if near queries, whose (Q,) distances from the surface are given, are not near it."""
+    """Raise ValueError if near queries are far from the surface; `distance` (Q,) is their distance from it."""
     if (middle := float(np.median(distance))) > FARTHEST_NEAR:
         raise ValueError(
             f"the near queries are not near the surface: their median distance is {middle:.3f}; the queries and the "
@@ -57,7 +60,7 @@ def check_sides_present(kind: str, inside: NDArray[np.bool_]) -> None:
 
 
 def check_tail(kind: str, inside: NDArray[np.bool_]) -> None:
-    """Raise ValueError if the last labels, in the order of the file, are all equal, but those before them are mixed."""
+    """Raise ValueError if the labels, in the order of the file, are mixed, but end with a long run of equal ones."""
     changes = np.flatnonzero(inside[1:] != inside[:-1])
     if len(changes) < LEAST_CHANGES:  # rows that are sorted by their labels are not truncated
         return
@@ -93,8 +96,8 @@ def check_beyond(
 def check_crossings(kind: str, opposite: NDArray[np.float64], distance: NDArray[np.float64], spacing: float) -> None:
     """Raise ValueError unless the surface lies between queries of different labels.
 
-    So a query is no farther from the surface than from any query with the other label. This needs no normals, and holds
-    for walls of any thickness.
+    If it does, no query is farther from the surface than from any query with the other label. This consequence is
+    tested. The test needs no normals, and works for walls of any thickness.
 
     Args:
         kind: `near` or `volume`, for the message.
@@ -128,9 +131,10 @@ def check_normals(normals: NDArray[np.float64], outward: NDArray[np.float64]) ->
 def check_distances(
     kind: str, stated: NDArray[np.float64], distance: NDArray[np.float64], spacing: float, cut: float | None
 ) -> None:
-    """Raise ValueError unless stated distances are those from the surface.
+    """Raise ValueError unless the distances that a file states are the distances from the surface.
 
-    The nearest surface point is never nearer than the surface, and rarely farther than a few spacings to the side.
+    They are compared with the distances from the sampled surface points. The sampled point nearest to a query is never
+    nearer than the surface, and rarely more than a few spacings away from the nearest point of the surface.
 
     Args:
         kind: `near` or `volume`, for the message.
@@ -149,10 +153,12 @@ def check_distances(
     if wrong > MOST_WRONG_DISTANCES:
         far = distance > 4 * sideways
         ratio = (
-            f"; far from it they are {np.median(stated[far] / distance[far]):.3g} times as large" if far.any() else ""
+            f"; far from it, they are {np.median(stated[far] / distance[far]):.3g} times the measured ones"
+            if far.any()
+            else ""
         )
         raise ValueError(
-            f"{wrong:.1%} of the stated {kind} distances are not those from the surface{ratio}; the distances are "
+            f"{wrong:.1%} of the stated {kind} distances are not distances from the surface{ratio}; the distances are "
             "scaled, cut off or shifted."
         )
 
@@ -169,6 +175,6 @@ def check_evenness(from_centre: NDArray[np.float64]) -> None:
     expected = count / 8
     if float(np.abs(found - expected).max()) > EVENNESS * expected + 6 * np.sqrt(expected):
         raise ValueError(
-            f"the volume queries are not uniform: the eighths of their domain hold {int(found.min())} to "
+            f"the volume queries are not uniform: the octants of their domain hold {int(found.min())} to "
             f"{int(found.max())} of them, but should hold about {expected:.0f} each; some are missing."
         )

@@ -29,7 +29,7 @@ from lagem.storage.parts import locked
 
 ENDING = ".sh3f"
 MOST_BYTES = 2**28  # of one model, unpacked
-MOST_LEFT_OUT = 0.05  # largest fraction of a model's faces that may have no inside
+MOST_LEFT_OUT = 0.05  # largest fraction of a model's faces that may be left out
 LIMITS = Limits(seconds=120, memory=4 * 2**30)
 MANIFEST_COLUMNS = ["file", "id", "category", "name", "group", "width", "depth", "height", "creator", "licence"]
 ROTATION_TOLERANCE = 1e-3
@@ -38,7 +38,7 @@ ROTATION_TOLERANCE = 1e-3
 def import_furniture(source: Path, output: Path, workers: int = 1) -> str:
     """Write the models of .sh3f files as meshes, `manifest.csv`, `refused.csv` and `ATTRIBUTION.md`.
 
-    Meshes that are there already are kept, so a call that was killed can be repeated. The meshes are y-up.
+    Existing meshes are not written again, so a call that was killed can be repeated. The meshes are y-up.
 
     Args:
         source: A .sh3f file, or a folder with such files.
@@ -46,12 +46,12 @@ def import_furniture(source: Path, output: Path, workers: int = 1) -> str:
         workers: Number of child processes.
 
     Returns:
-        What was done, for the terminal.
+        A text for the terminal: how many models were imported and refused, and what to do next.
     """
     check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
     archives = sorted(path for path in files_below(source) if path.suffix == ENDING) if source.is_dir() else [source]
     if not archives or not all(path.exists() for path in archives):
-        raise ValueError(f"{source}: holds no {ENDING} file; give the folder of the package's catalogues.")
+        raise ValueError(f"{source}: holds no {ENDING} file; give such a file, or a folder that holds some.")
     meshes = output / "meshes"
     meshes.mkdir(parents=True, exist_ok=True)
     check_own_folder(meshes)
@@ -93,7 +93,7 @@ def import_furniture(source: Path, output: Path, workers: int = 1) -> str:
 
 
 def attribution(pieces: list[Piece]) -> str:
-    """Return the creators of pieces as Markdown, by catalogue, each with its licence."""
+    """Return Markdown that lists, for each catalogue, its licence and the creators of its pieces."""
     lines = ["# Attribution", "", "Models of Sweet Home 3D catalogues, converted by `lagem import sweethome3d`."]
     for archive in dict.fromkeys(piece.archive for piece in pieces):
         own = [piece for piece in pieces if piece.archive == archive]
@@ -106,7 +106,7 @@ def attribution(pieces: list[Piece]) -> str:
 
 
 def _write_meshes(pieces: list[Piece], folder: Path, workers: int) -> dict[str, str]:
-    """Write the meshes that are missing; return the reasons of those that could not be written, by id."""
+    """Write the meshes that do not exist yet; return, by id, why each of the refused models could not be used."""
     todo = [piece for piece in pieces if not (folder / f"{piece.id}.ply").exists()]
     refused = {}
     with long_progress("{task.fields[refused]} refused") as progress:
@@ -124,7 +124,7 @@ def write_mesh(piece: Piece, folder: Path) -> str:
     """Write one model as a mesh, turned upright; called in a child process.
 
     Returns:
-        Why it cannot be used; empty if it was written.
+        Why the model cannot be used; empty if its mesh was written.
     """
     try:
         if Path(piece.member).suffix.lower() != ".obj":
@@ -148,7 +148,11 @@ def write_mesh(piece: Piece, folder: Path) -> str:
 
 
 def _loaded(path: Path) -> Mesh:
-    """Load a model, if need be without its few faces that have fewer than three corners or cross themselves."""
+    """Load a model. If that fails, load it without the faces that have too few corners or cannot be triangulated.
+
+    Raises:
+        MeshError: If too many faces would have to be left out, or if there are none to leave out.
+    """
     try:
         return load_mesh(path, up="y")
     except MeshError as error:
@@ -165,7 +169,7 @@ def _loaded(path: Path) -> Mesh:
 
 
 def _without_inside(polygons: Polygons, starts: NDArray[np.int64], faces: NDArray[np.int64]) -> list[int]:
-    """Return those of some faces that cannot be cut into triangles, found by halving."""
+    """Return the numbers of the given faces that cannot be cut into triangles, found by bisection."""
     try:
         _faces(polygons, starts, faces).triangles()
         return []
@@ -177,7 +181,13 @@ def _without_inside(polygons: Polygons, starts: NDArray[np.int64], faces: NDArra
 
 
 def _faces(polygons: Polygons, starts: NDArray[np.int64], faces: NDArray[np.int64]) -> Polygons:
-    """Return some faces of polygons, given the position of the first corner of each face."""
+    """Return the given faces of some polygons as new polygons.
+
+    Args:
+        polygons: The polygons.
+        starts: For each polygon, the position of its first corner in `polygons.corners`.
+        faces: Numbers of the polygons to return.
+    """
     sizes = polygons.sizes[faces]
     within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return Polygons(polygons.vertices, polygons.corners[np.repeat(starts[faces], sizes) + within], sizes)

@@ -17,23 +17,29 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The arrays of an npz file with one shape, by name.
+    """The layout of npz files with one shape each.
+
+    A field whose description gives a size, such as (N, 3), is the name of an array.
 
     Args:
         surface: Points on the surface, (N, 3).
         volume_points: Queries in the volume, (V, 3), or (V, 4) with the labels in the last column.
         near_points: Queries near the surface, (Q, 3), or (Q, 4).
         frame: `sphere` if the largest norm of the shape is 1, and the volume queries are uniform in the ball of radius
-            sqrt(3); `box` if they are uniform in any box around the shape, which is then scaled into the unit sphere.
-        sign: `occupancy` if a label is 1 inside and 0 outside; else the sign that a distance has inside.
+            sqrt(3); `box` if the volume queries are uniform in some box around the shape. The import scales the shape
+            of a `box` into the unit sphere.
+        sign: `occupancy` if a label is 1 inside and 0 outside; `negative_inside` or `positive_inside` if labels are
+            distances from the surface with this sign inside.
         volume_labels: Labels of the volume queries, (V,); None if they are the last column of `volume_points`.
         near_labels: Labels of the near queries, (Q,); None if they are the last column of `near_points`.
         normals: Normals of the surface, (N, 3), pointing out; None to estimate them.
         dtype: Type of the points that every file must have; None for any floating-point type.
         label_dtype: Type of the labels that every file must have; `bits` if `numpy.packbits` packed them. None for any.
-        truncation: If the distances are cut off at this absolute value, in the unit of the points, that value.
-        center: With `scale`, maps the mesh that was sampled to the points: point = (mesh - center) * scale. (3,).
-        scale: See `center`; one number.
+        truncation: The absolute value at which the distances are cut off, in the unit of the points; None if they are
+            not cut off.
+        center: Centre of the sampled mesh, (3,). With `scale`, it maps the mesh to the points:
+            point = (mesh - center) * scale.
+        scale: Scale of the sampled mesh, (1,) or (); see `center`.
         up: The axis that points up; None if it is not known.
     """
 
@@ -58,7 +64,7 @@ class Layout:
         for name, kind in get_type_hints(Layout).items():
             _check(name, getattr(self, name), kind)
         if self.truncation is not None and (self.sign == "occupancy" or not 0 < self.truncation < float("inf")):
-            raise ValueError("truncation must be a positive number, and only distances can have one.")
+            raise ValueError("truncation must be a positive number, and cannot be given if sign is occupancy.")
         if (self.volume_labels is None or self.near_labels is None) and self.label_dtype is not None:
             raise ValueError("label_dtype needs both volume_labels and near_labels.")
         if self.label_dtype == "bits" and self.sign != "occupancy":

@@ -1,8 +1,9 @@
 """Normals of a surface that is given by points only, estimated from the points and the labels near them.
 
-A normal has the direction of least variance among neighbouring points. Which of its two ends points out is decided by
-votes. Each near query has a vote at the surface point nearest to it: out is towards the query if the query is outside,
-away from it if it is inside. A normal counts the votes at its neighbours, and those at nearer neighbours count more.
+A normal has the direction of least variance among neighbouring surface points. Votes decide which of the two opposite
+directions is outward. Each near query votes at the surface point nearest to it: outward is towards the query if the
+query is outside, and away from the query if it is inside. A normal sums the votes at the neighbouring surface points;
+nearer ones have more weight.
 """
 
 import numpy as np
@@ -21,7 +22,9 @@ def outward_votes(
     inside: NDArray[np.bool_],
     nearest: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return for each surface point which way is out, as (N, 3) vectors; zero if no query is nearest to the point.
+    """Return for each surface point the sum of its votes: (N, 3) vectors that point outward; zero without votes.
+
+    Each query votes at the surface point nearest to it.
 
     Args:
         points: (N, 3) points on the surface.
@@ -40,7 +43,7 @@ def estimate_normals(points: NDArray[np.float64], tree: cKDTree, votes: NDArray[
 
     Args:
         points: (N, 3) points on the surface.
-        tree: The tree of these points.
+        tree: The k-d tree of these points.
         votes: (N, 3) what `outward_votes` returns.
 
     Returns:

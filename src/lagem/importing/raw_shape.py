@@ -1,4 +1,4 @@
-"""Reads one shape of another layout, and checks types, sizes and counts of its arrays."""
+"""Reads one shape that others prepared, and checks types, sizes and counts of its arrays."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class RawQueries:
 
 @dataclass(frozen=True)
 class RawShape:
-    """One shape as another layout stores it.
+    """One shape as others stored it, before conversion.
 
     surface_points: (N, 3) float64.
     surface_normals: (N, 3) float64 of unit length; None if the layout has none.
@@ -70,7 +70,7 @@ def read_vecset_shape(path: Path, layout: Layout) -> RawShape:
     """Read a shape of the 3DILG release, whose queries, scale and surface are in three files.
 
     Args:
-        path: `ShapeNetV2_point/<synset>/<id>.npz`. Next to it is `<id>.npy`, the factor from the surface to the
+        path: `ShapeNetV2_point/<synset>/<id>.npz`. Next to it is `<id>.npy`, the factor that scales the surface to the
             queries. The surface is in `4_pointcloud/<id>.npz` of the synset's folder in one of `SURFACE_FOLDERS`.
         layout: The names of the arrays.
     """
@@ -105,7 +105,7 @@ def _queries(file: NpzFile, points_name: str, labels_name: str | None, layout: L
 
 
 def _points(array: NDArray[Any], name: str, layout: Layout, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return points, and their labels if there is a fourth column, after checking type, shape and range."""
+    """Return (N, 3) points, or (N, 4) with the labels in the fourth column, after checking type, shape and range."""
     if array.dtype.kind != "f" or (layout.dtype is not None and array.dtype != layout.dtype):
         raise ValueError(f"{name} is {array.dtype}, but must be {layout.dtype or 'of a floating-point type'}.")
     if array.ndim != 2 or array.shape[1] not in columns:

@@ -1,4 +1,4 @@
-"""Imports a folder of another layout into a prepared folder, and resumes an import that ended or was killed."""
+"""Imports a folder that others prepared into a prepared folder, and resumes an import that ended or was killed."""
 
 import functools
 from collections.abc import Iterable
@@ -39,11 +39,12 @@ def import_data(
         settings: The settings, which are fixed for a folder; None for the defaults.
         workers: Number of child processes.
         retry_refused: Retry shapes that an earlier call refused.
-        part: Import only this part of the shapes, and do not pack; None to import all that are missing, and pack.
+        part: Import only this part of the shapes, and do not pack shards; None to import all missing shapes, and pack
+            shards.
         verify: Verify every byte of the folder. Otherwise, only what is read when a shard is opened is verified.
 
     Returns:
-        The records of these shapes, sorted by id.
+        One record of each shape of the source, or of the part, sorted by id.
     """
     settings = settings or ImportSettings()
     source, root = Path(source), Path(output)
@@ -70,7 +71,7 @@ def import_data(
 
 
 def layout_of(text: str) -> tuple[str, Layout]:
-    """Return the name of a layout and the layout, given `vecset`, `lagem` or the path of a YAML file."""
+    """Return the name of a layout and the layout, given `vecset`, `lagem` or the path of a YAML file (named `npz`)."""
     if text in PUBLISHED:
         return text, PUBLISHED[text]
     if Path(text).suffix.lower() not in YAML_ENDINGS:
@@ -80,7 +81,7 @@ def layout_of(text: str) -> tuple[str, Layout]:
 
 
 def entries_of(name: str, source: Path, val_share: float) -> Iterable[MeshSource]:
-    """Return the shapes of a source in the layout of this name."""
+    """List the shapes in a folder or file that has the layout with this name."""
     if not source.exists():
         raise ValueError(f"{source}: there is no such file or folder.")
     if name == "npz":
@@ -104,7 +105,7 @@ def unique(entries: Iterable[MeshSource], source: Path) -> list[MeshSource]:
 
 
 def import_one(entry: MeshSource, root: Path, name: str, layout: Layout, settings: ImportSettings) -> Record:
-    """Import one shape; called in a child process. Write it, unless it is refused, and then its record."""
+    """Import one shape, write it if it is not refused, and write and return its record; called in a child process."""
 
     def made(entry: MeshSource) -> tuple[ShapeArrays, Measures]:
         return convert_shape(entry, raw_shape(entry, name, layout), layout, settings)
@@ -113,7 +114,7 @@ def import_one(entry: MeshSource, root: Path, name: str, layout: Layout, setting
 
 
 def raw_shape(entry: MeshSource, name: str, layout: Layout) -> RawShape:
-    """Read a shape in the layout of this name."""
+    """Read a shape that is stored in the layout with this name."""
     try:
         return (read_vecset_shape if name == "vecset" else read_npz_shape)(Path(entry.path), layout)
     except FileNotFoundError as error:

@@ -9,13 +9,14 @@ from lagem.importing.layout import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSettings:
-    """The settings of an import. The counts are upper limits: a shape with fewer points keeps all.
+    """The settings of an import. The counts are upper limits: if a shape has fewer points, all of them are imported.
 
     Args:
         surface: Number of surface points per shape.
-        volume: Number of uniform draws from the ball that the volume queries of a shape stand for.
+        volume: Number of volume queries per shape, uniform in the ball of radius sqrt(3).
         near: Number of near queries per shape.
-        inside: If fewer of these draws are inside, more of the shape's inside queries are kept, up to this number.
+        inside: If fewer of the volume queries are inside, more inside queries of the shape are imported, up to this
+            number.
         seed: Seed of all random choices.
         val_share: Fraction of the shapes without a given split that is used for validation.
         shapes_per_shard: Number of shapes in one shard file.
@@ -37,7 +38,7 @@ class ImportSettings:
             raise ValueError(f"--val-share is {self.val_share}, but must lie between 0 and 1.")
 
     def stored(self, name: str, layout: Layout) -> dict[str, Any]:
-        """Return what format.json states as settings, for the layout of this name."""
+        """Return the settings that format.json states, which include the layout and its name."""
         counts = {name: getattr(self, name) for name in ("surface", "volume", "near", "inside", "seed", "val_share")}
         about = {"name": name, **layout.description()}
         return {**counts, "shapes_per_shard": self.shapes_per_shard, "up": layout.up, "layout": about}

@@ -1,4 +1,4 @@
-"""Conversion of one shape of another layout into ours, after its positions and labels have passed our tests."""
+"""Conversion of one shape that others prepared into our format, after its positions and labels have passed tests."""
 
 from dataclasses import replace
 
@@ -24,22 +24,22 @@ from lagem.sources.mesh_files import MeshSource
 BALL_TOLERANCE = 1e-3
 ROUNDING = 1e-4  # near queries closer to the surface might change sides when they are rounded
 DRAWS_AT_ONCE = 1 << 18
-MOST_ROUNDS = 200  # of draws; with an honest box, a few fill what it does not cover
-MOST_MISSING = 0.01  # fraction of the draws that may be missing after that
-LEAST_OF_WHOLE = 0.8  # estimate of the share of a box that covers the ball
-LEAST_SHARE = 1e-6  # of the ball of queries that the volume queries must cover; far less than the box of any solid
+MOST_ROUNDS = 200  # of draws in the part of the ball outside the box of the volume queries; usually a few suffice
+MOST_MISSING = 0.01  # fraction of the draws that may be missing after these rounds
+LEAST_OF_WHOLE = 0.8  # if a box contains the ball, its estimated share of the ball is rounded up from this value to 1
+LEAST_SHARE = 1e-6  # fraction of the ball that the volume queries must cover; the box of any solid covers far more
 
 
 def convert_shape(
     source: MeshSource, raw: RawShape, layout: Layout, settings: ImportSettings
 ) -> tuple[ShapeArrays, Measures]:
-    """Convert one shape.
+    """Test the positions and labels of one shape, and convert it into the arrays of a prepared folder.
 
     Returns:
-        The shape's arrays, and what was measured.
+        The shape's arrays, and measures of the shape for its record.
 
     Raises:
-        ValueError: If its positions or labels are wrong; the message says what was measured.
+        ValueError: If positions or labels are wrong; the message says what was measured.
     """
     random = sample_generator(settings.seed, 0, source.id)
     kept = random.permutation(len(raw.surface_points))[: settings.surface]
@@ -107,10 +107,11 @@ def _checked_normals(
     cut: float | None,
     random: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Test the labels against the surface.
+    """Test the labels against the surface, and return the surface's normals, which are estimated if none are given.
 
     Returns:
-        The normals (N, 3) of the surface, and (Q,) whether rounding cannot move a near query across the surface.
+        (N, 3) normals; and (Q,) booleans, which are False for near queries so close to the surface that rounding might
+        move them to its other side.
     """
     spacing = evidence.spacing_of(points, tree)
     distance, nearest = tree.query(near.points, workers=1)
@@ -141,16 +142,16 @@ def _checked_normals(
 
 
 def _judged(inside: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int64]:
-    """Choose equally many queries of each side, as far as there are."""
+    """Return the indices of random queries to test: at most `JUDGED` inside and at most `JUDGED` outside."""
     return np.concatenate(
         [random.permutation(np.flatnonzero(inside == side))[: evidence.JUDGED] for side in (True, False)]
     )
 
 
 class _Domain:
-    """The region in which the volume queries of a shape are uniform: the ball of queries, or a box.
+    """The region in which the volume queries of a shape are uniform: the ball of radius sqrt(3), or a box.
 
-    share: fraction of the volume of the ball of queries that lies in the region.
+    share: fraction of the ball's volume that lies in the region.
     """
 
     def __init__(self, box: NDArray[np.float64] | None, share: float) -> None:
@@ -158,7 +159,7 @@ class _Domain:
 
     @classmethod
     def of(cls, points: NDArray[np.float64], layout: Layout) -> "_Domain":
-        """Return the domain of (V, 3) volume queries; that of a `box` layout is measured."""
+        """Return the domain of (V, 3) volume queries; in a `box` layout, it is their bounding box."""
         if layout.frame == "sphere":
             return cls(None, 1.0)
         box = np.stack([points.min(axis=0), points.max(axis=0)])
@@ -168,7 +169,7 @@ class _Domain:
         return cls(box, 1.0 if covers and share > LEAST_OF_WHOLE else share)
 
     def check(self, points: NDArray[np.float64], surface_points: NDArray[np.float64]) -> None:
-        """Raise ValueError unless (V, 3) volume queries fill the domain evenly, and it contains the shape."""
+        """Raise ValueError unless (V, 3) volume queries fill the domain evenly. A box must also contain the surface."""
         if self._box is None:
             radius = np.linalg.norm(points, axis=1)
             if (beyond := float(radius.max())) > QUERY_BALL_RADIUS * (1 + BALL_TOLERANCE):
@@ -204,13 +205,14 @@ class _Domain:
 def _volume_pools(
     volume: RawQueries, domain: _Domain, settings: ImportSettings, random: np.random.Generator
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[int, int]]:
-    """Make the pools of volume queries, so that each is uniform in the ball.
+    """Return the volume queries inside and those outside, as uniform draws from the ball of radius sqrt(3).
 
-    The queries of a box stand for more draws from the ball than there are. What the box does not cover lies beyond the
-    surface's bounding box, so points drawn there are outside.
+    If the volume queries fill only a box, outside queries are drawn in the rest of the ball. The rest lies beyond the
+    surface's bounding box, so all points there are outside.
 
     Returns:
-        The queries inside (N, 3) and outside (M, 3), and the number of draws from the ball that each stands for.
+        The queries inside (N, 3) and outside (M, 3); and the number of uniform draws from the ball to which the inside
+        queries correspond, and that for the outside queries.
     """
     if domain.share < LEAST_SHARE:
         raise ValueError(
@@ -249,7 +251,11 @@ def _volume_pools(
 def _near_pools(
     near: RawQueries, sure: NDArray[np.bool_], settings: ImportSettings, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the near queries inside and outside, shuffled, without those that cannot be stored or may change side."""
+    """Return the near queries inside and those outside, in random order.
+
+    Queries are left out if they lie too far out to be stored, or so close to the surface that rounding might move them
+    to its other side (`sure` is False).
+    """
     usable = np.flatnonzero(sure & (np.abs(near.points) <= SURFACE_LIMIT).all(axis=1))
     chosen = random.permutation(usable)[: settings.near]
     within = near.inside[chosen]

@@ -10,14 +10,14 @@ CASCADES = ("furniture", "meshes")
 
 
 def pretrained_autoencoder(name: str = "autoencoder") -> Path:
-    """Return the path of one of `AUTOENCODERS`, a safetensors file in half precision; `<name>.md` is its card.
+    """Return the path of a pretrained autoencoder, a safetensors file in half precision; `<name>.md` is its card.
 
-    Both were trained on real meshes: `autoencoder` on a CPU, `large` on a GPU. `large` scores better, but the cascade
-    `meshes` uses `autoencoder`.
+    There are two, both trained on real meshes: `autoencoder` on a CPU, and `large` on a GPU. `large` scores better, but
+    the cascade `meshes` uses `autoencoder`.
     """
     return Path(str(resources.files(__name__) / f"{name}.safetensors"))
 
 
 def pretrained_cascade(name: str = "furniture") -> Path:
-    """Return the folder of one of `CASCADES`, a bundle in half precision; `<name>.md` is its card."""
+    """Return the folder of the cascade `furniture` or `meshes`, in half precision; `<name>.md` is its card."""
     return Path(str(resources.files(__name__) / name))

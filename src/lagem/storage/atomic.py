@@ -18,7 +18,7 @@ from typing import Any
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file; its folder must exist."""
+    """Write bytes to a file, whole or not at all; its folder must exist."""
     with _renamed(path, ending=".tmp") as temporary:
         temporary.write_bytes(content)
 
@@ -35,14 +35,14 @@ def write_json(path: Path, value: Any, *, indent: int | None = None, ensure_asci
         path: The file.
         value: The value, which consists of plain types.
         indent: Number of spaces per level of nesting; None to write one line.
-        ensure_ascii: Escape all characters but ASCII. This includes characters that UTF-8 cannot encode, such as those
-            of an undecodable file name.
+        ensure_ascii: Escape all characters outside ASCII, so that the file can also hold characters that UTF-8 cannot
+            encode, such as those of an undecodable file name.
     """
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
 
 def replaced(path: Path) -> AbstractContextManager[Path]:
-    """Yield a temporary path for a library that writes the file; it is renamed to `path` when the block ends.
+    """Yield a temporary path at which a library can write a file; the file is renamed to `path` when the block ends.
 
     The temporary path has the suffix of `path`. If the block raises, the temporary file is removed and `path` is
     unchanged.
@@ -54,8 +54,8 @@ def replaced(path: Path) -> AbstractContextManager[Path]:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, which is renamed to `folder` when the block ends.
 
-    Missing parents are created. Temporary folders that killed calls for the same `folder` left behind are removed. If
-    the block raises, the temporary folder is removed.
+    Missing parents are created. If earlier calls for the same `folder` were killed, their temporary folders are
+    removed. If the block raises, the temporary folder is removed.
 
     Raises:
         OSError: If `folder` exists when the block ends, and is not empty.
@@ -83,7 +83,8 @@ def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
 
     Args:
         folder: The folder.
-        of: Name of a file or folder, to remove only its temporaries. None to remove all, and the lock files of parts.
+        of: Name of a file or folder: only the temporary files of its writers are removed. None to remove all temporary
+            files, and the lock files of the parts of a job.
     """
     temporaries = f".{'*' if of is None else glob.escape(of)}.{'[0-9a-f]' * 16}.tmp*"
     patterns = [temporaries, ".part-*.lock"] if of is None else [temporaries]
@@ -92,7 +93,7 @@ def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a folder's list of names, to the disk; a file system that cannot flush a folder is accepted."""
+    """Flush a file, or a folder's list of names, to the disk; no error if the file system cannot flush folders."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -34,8 +34,9 @@ def write_csv(path: Path, titles: Sequence[str], rows: Iterable[Sequence[object]
 def read_csv(path: Path, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield the rows of a table, each as a dict from titles to fields.
 
-    A needed field that is missing at the end of a row is empty; another one is missing from the dict, since a short
-    file could else fill the memory. A byte order mark at the start of the file is skipped.
+    If a row ends early, its missing fields that are in `needed` are empty texts, and the dict lacks all other missing
+    fields. If they were added, too, a short file with many titles could fill the memory. A byte order mark at the start
+    of the file is skipped.
 
     Args:
         path: The file.
@@ -67,7 +68,9 @@ def bounded_rows(file: TextIO) -> Iterator[list[str]]:
 
 @dataclass
 class BoundedLines:
-    """The lines of a CSV file; raises csv.Error if those of one row have more than `LONGEST_ROW` characters.
+    """Iterator over the lines of a CSV file; raises csv.Error if one row has more than `LONGEST_ROW` characters.
+
+    A row can have several lines.
 
     used: Number of characters of the current row so far; the caller sets it to 0 after each row.
     number: Number of the last line, from 1.

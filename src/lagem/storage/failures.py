@@ -18,7 +18,7 @@ WHAT_TO_DO = {
 
 @contextmanager
 def failures_named(path: Path, *, only: Container[int] | None = None) -> Iterator[None]:
-    """Add a path to each OSError inside the `with` that names no file; the error of a full disk often names none.
+    """If the `with` block raises an OSError that names no file, as on a full disk, add a path to the error.
 
     Args:
         path: The file or folder to name.
@@ -47,7 +47,7 @@ def raise_failure_behind(error: Exception, path: str | Path) -> None:
 
     Args:
         error: The error.
-        path: The file in use, which is named if the failure names none.
+        path: The file in use; the failure gets this path if it names no file.
     """
     behind = error if isinstance(error, OSError) else error.__cause__
     if isinstance(behind, OSError) and behind.errno in (*FULL, *TOO_MANY_FILES, *BROKEN):

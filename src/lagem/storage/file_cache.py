@@ -10,8 +10,8 @@ A copy is downloaded under a hidden name, which starts with a dot, and renamed w
 - Every decision (does the copy exist, is there room, which copy to evict) is made under one lock of the cache's folder,
   which is held for milliseconds.
 
-The name of a copy contains its full size. So a copy counts in full from the moment its download begins, and a truncated
-copy is noticed.
+The name of a copy contains its full size. So the cache counts the full size from the moment the download begins, and
+notices a truncated copy.
 """
 
 import os
@@ -85,8 +85,8 @@ class FileCache:
         """Download a file, and return its locked copy.
 
         Returns:
-            The copy; None if the copy exists by now, or if this call has waited for room or for another process. If it
-            is None, the caller tries again.
+            The copy. None if the copy exists by now, or if this call has waited for room or for another process; the
+            caller then tries again.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")
@@ -132,7 +132,7 @@ class FileCache:
 
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:
-        """Lock the cache's folder; files in it are created, renamed and removed only under this lock."""
+        """Lock the cache's folder during the `with` block. Its files are created, renamed and removed only then."""
         with open(os.open(self.path / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as folder:
             _lock(folder)
             yield

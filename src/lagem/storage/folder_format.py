@@ -118,7 +118,7 @@ class FolderFormat:
         return file
 
     def metadata(self, small: Mapping[str, Array], **entries: Any) -> dict[str, str]:
-        """Return a shard's metadata, all in one entry, since safetensors writes several entries in no fixed order.
+        """Return a shard's metadata. They have only one entry, because safetensors writes several in no fixed order.
 
         Args:
             small: Arrays that readers load whole; each gets a checksum.

@@ -21,7 +21,10 @@ JOURNAL_REMEDY = "remove it, and run the command again"
 
 
 class Journal:
-    """A journal of named values. Opening it drops the values of another kind of run, and all from a damaged line on.
+    """A journal of named values.
+
+    Opening a journal removes the values of another kind of run from the file. It also removes the first damaged line
+    and all lines after it.
 
     values: the values so far, by name, in plain types.
 
@@ -45,7 +48,7 @@ class Journal:
             self.values.update(self._values_of(path))
 
     def value(self, name: str) -> Description:
-        """Return a value that is an object with fields, with checked access to them."""
+        """Return the value with this name, which must be a JSON object, with checked access to its fields."""
         return self.description.object(name)
 
     @property

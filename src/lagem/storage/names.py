@@ -37,7 +37,7 @@ def is_plain(text: str) -> bool:
 
 
 def checked_name(text: object, source: str | Path, *, row: int | None = None) -> str:
-    """Return a text that is the plain name of a file; raises NameRefused if it is not.
+    """Return a text unchanged if it can be the name of one file, without a path; raises NameRefused if it cannot.
 
     Args:
         text: The text that was read.
@@ -53,7 +53,7 @@ def checked_name(text: object, source: str | Path, *, row: int | None = None) ->
 
 
 def checked_id(text: object, source: str | Path, *, row: int | None = None) -> str:
-    """Return a text that can be the id of a shape: a plain name, or several joined by slashes.
+    """Return a text unchanged if it can be the id of a shape: the name of a file, or several names joined by slashes.
 
     The arguments are those of `checked_name`.
 
@@ -63,8 +63,8 @@ def checked_id(text: object, source: str | Path, *, row: int | None = None) -> s
     if isinstance(text, str) and (is_plain(text) or (len(text) <= LONGEST and all(map(is_plain, text.split("/"))))):
         return text
     raise NameRefused(
-        f"{_place(source, row)}: {_shown(text)} cannot be an id, which has printable characters only, at most "
-        f"{LONGEST} bytes, and is no path; fetch the file or write it again."
+        f"{_place(source, row)}: {_shown(text)} cannot be an id: an id has at most {LONGEST} bytes, only "
+        "printable characters, and no part that is empty or begins with a dot; fetch the file or write it again."
     )
 
 

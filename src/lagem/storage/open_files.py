@@ -9,7 +9,7 @@ File = TypeVar("File")
 
 
 class OpenFiles(Generic[File]):
-    """Open files, of which the most recently used are kept open.
+    """Opens files when they are asked for, and keeps the most recently used ones open.
 
     It can be pickled and used after a fork, since each process opens the files itself.
 

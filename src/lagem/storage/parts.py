@@ -38,7 +38,7 @@ class Part:
 
 
 def status_line(things: str, *, total: int, done: int, refused: int) -> str:
-    """Describe the progress of a job in one line."""
+    """Return one line that says how many of a job's items are done, refused and still missing."""
     return f"{total} {things}: {done} done, {refused} refused, {total - done - refused} missing"
 
 

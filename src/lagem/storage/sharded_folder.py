@@ -97,7 +97,7 @@ class ShardedFolder(Generic[ShardType]):
         }
 
     def shards_of(self, members: NDArray[np.integer[Any]], at_once: int | None) -> NDArray[np.integer[Any]]:
-        """Find the shard that holds each of some shapes, and check that the machine's cache is large enough.
+        """Return which shard holds each of the given shapes, after checking that the machine's cache is large enough.
 
         Args:
             members: (n,) indices of shapes.
@@ -142,12 +142,12 @@ class ShardedFolder(Generic[ShardType]):
 
 
 def damage_of(path: Path, open: Callable[[Path], Shard], *, every_byte: bool) -> str:
-    """Describe what is wrong with a shard; the text is empty if nothing is.
+    """Return a text that says what is wrong with a shard; it is empty if nothing wrong is found.
 
     Args:
         path: The file of the shard.
         open: Opens the shard, and thereby verifies its description and its small arrays.
-        every_byte: Verify all its content.
+        every_byte: Also verify the content of every row.
     """
     try:
         shard = open(path)

@@ -41,10 +41,10 @@ class StoredFolder(Protocol):
         """Return whether the folder exists; an object store has no empty folders."""
 
     def check_room(self, files: Collection[str], at_once: int | None) -> None:
-        """Raise ValueError if this machine cannot hold enough of some files at the same time.
+        """Raise ValueError if this machine's cache is too small for the files that are read at the same time.
 
         Args:
-            files: Names of the files.
+            files: Names of all files that will be read.
             at_once: Number of these files that are read at the same time; None for all of them.
         """
 
@@ -171,12 +171,12 @@ class RemoteFolder:
 
 
 def stored_folder(root: str | Path, cache: FileCache) -> StoredFolder:
-    """Give access to the folder at a path or a URL; `cache` is used for a URL only."""
+    """Return access to the folder at a path or a URL; `cache` is used for a URL only."""
     return RemoteFolder(str(root), cache) if "://" in str(root) else LocalFolder(root)
 
 
 def _connected(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of a URL, of which fsspec keeps one per process, and the folder's path in it."""
+    """Return the fsspec file system of a URL, and the folder's path in it; fsspec keeps the system for later calls."""
     from fsspec.core import url_to_fs
 
     # one stream per file: pieces read in parallel would be held in memory, and a failed one would leave a gap

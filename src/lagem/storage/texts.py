@@ -43,7 +43,7 @@ class _TextSequence(Sequence[str]):
 
 
 class Texts(_TextSequence):
-    """A column of texts that differ, such as ids: one long text, and the position at which each text ends."""
+    """A column of texts that differ, such as ids, stored as one long text and the position at which each text ends."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         self._content, self._ends = bytearray(), array("q", [0])

@@ -145,7 +145,7 @@ def save_autoencoder(
 
 
 def load_autoencoder(name: str | Path | WeightsFolder) -> tuple[Autoencoder, AutoencoderSpec]:
-    """Read an autoencoder. If a run averaged its weights, its checkpoints give the averaged weights.
+    """Read an autoencoder. From a checkpoint of a run with weight averaging, the averaged weights are read.
 
     Args:
         name: Name or path of the weights, as `located_autoencoder` takes it; or a folder of weights.
@@ -155,7 +155,7 @@ def load_autoencoder(name: str | Path | WeightsFolder) -> tuple[Autoencoder, Aut
 
     Raises:
         WeightsError: If the file is absent, unreadable or of another kind.
-        ValueError: If a folder of weights holds another autoencoder than it was made with.
+        ValueError: If `name` is a folder of weights, and its autoencoder is not the one that its config.json records.
     """
     from lagem.weights.fingerprint import check_recorded_autoencoder, fingerprint_of  # imports this module
 

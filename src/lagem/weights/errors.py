@@ -1,4 +1,4 @@
-"""The error for unusable weights and the parts of its message, without torch, so that a mistake is reported at once."""
+"""The error for unusable weights, and functions for its message. Importing this module does not import torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ class WeightsError(ValueError):
 
 
 def differences(found: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """Return how a description differs from ours, for example `width 64, not 128; ...`; empty if they agree."""
+    """Return how `found` differs from the entries of `ours`, such as `width 64, not 128; ...`; empty if it does not."""
     return "; ".join(f"{key} {found.get(key)!r}, not {ours[key]!r}" for key in ours if found.get(key) != ours[key])
 
 

@@ -81,9 +81,9 @@ def write_weights(
 
 
 def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
-    """Read a safetensors file of ours, or a checkpoint of `lagem fit`.
+    """Read the weights in a safetensors file that lagem wrote, or in a checkpoint of `lagem fit`.
 
-    If the run averaged its weights, the checkpoint gives the averaged weights.
+    From a checkpoint of a run with weight averaging, the averaged weights are read.
 
     Args:
         path: File to read.
@@ -91,7 +91,7 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
         format: Format that its description must have.
 
     Raises:
-        WeightsError: If the file is absent or unreadable, or holds another kind or format.
+        WeightsError: If the file is absent or unreadable, or holds a network of another kind or in another format.
     """
     path = Path(path)
     found = _read_safetensors(path, kind) if path.suffix == ".safetensors" else _read_checkpoint(path, kind)
@@ -118,7 +118,7 @@ def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
 
 
 def is_dense(value: Any) -> bool:
-    """Return whether a value is a tensor of real numbers in memory: not sparse, quantised, complex or without data."""
+    """Return whether a value is a dense tensor of floating-point numbers in the CPU's memory."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -167,7 +167,7 @@ def refused(path: str | Path, error: Exception) -> WeightsError:
 
 
 def _check_is_file(path: Path) -> None:
-    """Raise WeightsError if there is nothing at a path, or a folder, a pipe or a device."""
+    """Raise WeightsError if a path does not lead to a regular file."""
     try:
         regular(path)
     except FileNotFoundError:
@@ -208,5 +208,7 @@ def _read_checkpoint(path: Path, kind: Kind) -> WeightsFile:
         if isinstance(name, str) and name.startswith(prefix)
     }
     if other := [name for name, tensor in state.items() if not is_dense(tensor)]:
-        raise WeightsError(f"{path}: its tensor {other[0]:.100} holds no dense real numbers; {REMEDY}.")
+        raise WeightsError(
+            f"{path}: its tensor {other[0]:.100} is not a dense tensor of floating-point numbers; {REMEDY}."
+        )
     return WeightsFile(path, checkpoint[kind], state)

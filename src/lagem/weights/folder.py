@@ -2,7 +2,7 @@
 
 `model.safetensors` holds an autoencoder. In the folder of a cascade, `level_<i>.safetensors` holds the stage of level
 i. `config.json` states the architecture of the autoencoder and its fingerprint, and lists the files with their hashes,
-so that damage is noticed before anything is used. README.md, the card, is for people, and is not read.
+so that damage is noticed before anything is used. README.md, the card, is for people; lagem does not read it.
 
 Earlier versions of lagem wrote cascades with `cascade.json` and `autoencoder.safetensors`; these are read, too.
 """
@@ -34,7 +34,7 @@ def stage_name(level: int) -> str:
 
 
 def is_weights_folder(folder: Path) -> bool:
-    """Return whether a folder seems to be a folder of weights; reading it checks that."""
+    """Return whether a folder has the config file of a folder of weights. The content of the file is not checked."""
     return (folder / CONFIG).is_file() or (folder / EARLIER_CONFIG).is_file()
 
 
@@ -42,10 +42,10 @@ class WeightsFolder:
     """A folder of weights, whose config.json has been read and checked.
 
     config: path of the config.json.
-    fingerprint: fingerprint of the autoencoder when the folder was made; the stages record it.
-    as_stored: fingerprint of the autoencoder in the folder, which half precision changes; None if it is not recorded.
+    fingerprint: fingerprint of the autoencoder before it was saved; the stages record it.
+    as_stored: fingerprint of the saved autoencoder, which half precision changes; None if config.json lacks it.
     is_half: whether the weights are stored as float16.
-    category_names: names of the categories of its stages; None if they are not stated.
+    category_names: names of the categories of the stages; None if config.json lacks them.
     has_stages: whether the folder holds a cascade.
 
     Args:
@@ -81,7 +81,7 @@ class WeightsFolder:
         self.has_stages = stage_name(1) in self._hashes
 
     def autoencoder(self) -> Path:
-        """Return the checked file of the autoencoder."""
+        """Return the path of the autoencoder's file; raises WeightsError if the file is missing or damaged."""
         if not self._is_earlier:
             file = self.file(AUTOENCODER)
             self._read(lambda: self._check_architecture(file))
@@ -92,11 +92,11 @@ class WeightsFolder:
         return self.file(EARLIER_AUTOENCODER)
 
     def stage(self, level: int) -> Path:
-        """Return the checked file of the stage of a level."""
+        """Return the path of the file of a level's stage; raises WeightsError if the file is missing or damaged."""
         return self.file(stage_name(level))
 
     def file(self, name: str) -> Path:
-        """Return a file of the folder; raises WeightsError unless it has the hash that config.json states."""
+        """Return the path of a file; raises WeightsError if the file does not have the hash that config.json states."""
         if name not in self._hashes:
             raise WeightsError(f"{self.config}: lacks the sha256 of {name}; {REMEDY}.")
         path = self.folder / name

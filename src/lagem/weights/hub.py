@@ -17,12 +17,12 @@ NAME = re.compile(PREFIX + r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./
 
 
 def is_on_hub(name: str | Path) -> bool:
-    """Return whether a name means a repository of the Hub."""
+    """Return whether a name begins with `hf://`, which means a repository of the Hub."""
     return str(name).startswith(PREFIX)
 
 
 def fetched(name: str | Path) -> Path:
-    """Return the folder of a repository of the Hub, downloaded unless the Hub's cache has it.
+    """Return the local folder of a repository of the Hub, which is downloaded if the local cache does not have it.
 
     Args:
         name: `hf://owner/name`, or `hf://owner/name@revision` for a branch, a tag or a commit.
@@ -32,7 +32,9 @@ def fetched(name: str | Path) -> Path:
     """
     found = NAME.fullmatch(str(name))
     if found is None or ".." in str(name):
-        raise WeightsError(f"{name}: is no repository; give hf://OWNER/NAME or hf://OWNER/NAME@REVISION.")
+        raise WeightsError(
+            f"{name}: is not the name of a repository; give hf://OWNER/NAME or hf://OWNER/NAME@REVISION."
+        )
     hub = _hub(name)
     try:
         folder = hub.snapshot_download(
@@ -52,7 +54,7 @@ def fetched(name: str | Path) -> Path:
 def pushed(save: Callable[[Path], object], name: str, *, private: bool) -> str:
     """Upload a folder of weights to a repository of the Hub, which is created if it does not exist.
 
-    A card that the repository already has is kept.
+    If the repository already has a card, the card is not replaced.
 
     Args:
         save: Writes the folder to a path.

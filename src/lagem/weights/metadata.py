@@ -2,8 +2,8 @@
 
 torch writes the index with pickle, whose instructions may call any function by name. This reader accepts only the
 instructions that torch needs to write an index. From them it builds tuples, lists, dicts and named records, and it
-calls nothing. Then it makes torch's classes from the records, and checks every field. The size of the file bounds the
-time and the memory that this takes.
+calls nothing. Then it makes instances of torch's classes from the records, and checks every field. The time and the
+memory that this takes are bounded by the size of the file.
 """
 
 import math
@@ -64,11 +64,11 @@ class Record:
 
 
 def read_metadata(content: bytes) -> Metadata:
-    """Return the index that the bytes of a file `.metadata` hold.
+    """Return the index of a sharded checkpoint, given the content of its file `.metadata`.
 
     Raises:
-        ValueError: If they are not an index as torch writes it. The message is a predicate, such as `is damaged`, for
-            the caller to put after the file's name.
+        ValueError: If the content is not an index as torch writes it. The message is a predicate, such as `is damaged`;
+            the caller puts it after the file's name.
     """
     if len(content) > LARGEST:
         raise ValueError(f"has more bytes than the limit of {LARGEST:,}")
@@ -152,9 +152,9 @@ def values_of(content: bytes) -> Any:
 
 
 def _key(key: Any) -> Any:
-    """Return a key of a dict if it is a text or a record; raises ValueError if not.
+    """Return a dict key unchanged if it is a string or a `Record`; raises ValueError otherwise.
 
-    The hash of a deeply nested tuple would exhaust the C stack.
+    Any other key could be a deeply nested tuple. Computing its hash would exhaust the C stack.
     """
     if not isinstance(key, str | Record):
         raise ValueError(f"has a key of type {type(key).__name__}, which is not part of this format")
@@ -162,7 +162,7 @@ def _key(key: Any) -> Any:
 
 
 class _Index:
-    """Makes torch's classes from records, and checks each field.
+    """Makes instances of torch's classes from records, and checks each field.
 
     Args:
         most: Maximum number of records to read, so that a hostile file cannot take for ever by repeating a record.
@@ -237,10 +237,10 @@ class _Index:
 
 
 def _fill(chunks: list[ChunkStorageMetadata], size: torch.Size) -> bool:
-    """Return whether chunks fill a tensor without gap or overlap; torch would leave out what no chunk holds.
+    """Return whether chunks fill a tensor without gap or overlap; torch would not load elements that lie in a gap.
 
-    They do if their volumes add up to that of the tensor and, among the corners of all chunks, exactly the corners of
-    the tensor occur an odd number of times.
+    Chunks fill a tensor if their volumes add up to the tensor's volume and, among the corners of all chunks, exactly
+    the corners of the tensor occur an odd number of times.
     """
     boxes = [tuple(zip(chunk.offsets, chunk.sizes, strict=False)) for chunk in chunks]
     if any(len(chunk.sizes) != len(size) or len(chunk.offsets) != len(size) for chunk in chunks):

@@ -1,7 +1,7 @@
 """The weights that a user names: a file, a folder, a repository of the Hub, or weights that ship with the package.
 
-Every command, setting and function that takes weights takes these names. What is in the current folder comes before
-weights of the same name in the package.
+Every command, setting and function that takes weights takes these names. If the current folder and the package have
+weights of the same name, those in the current folder are used.
 """
 
 from pathlib import Path
@@ -25,8 +25,8 @@ def located_autoencoder(name: str | Path) -> tuple[Path, WeightsFolder | None]:
 
     Args:
         name: A checkpoint of `lagem fit`; a safetensors file; a folder of weights; the folder of a run (its
-            checkpoints/last.ckpt is taken); a latent cache; another folder that holds only one file of weights;
-            `hf://owner/name`; or one of `AUTOENCODERS` or `CASCADES`. A cascade stands for its autoencoder.
+            checkpoints/last.ckpt is used); a latent cache; another folder that holds only one file of weights;
+            `hf://owner/name`; or one of `AUTOENCODERS` or `CASCADES`. A cascade's name gives its autoencoder.
 
     Raises:
         WeightsError: If there are no such weights.
@@ -53,7 +53,7 @@ def stage_file(name: str | Path) -> Path:
 
     Args:
         name: A checkpoint of `lagem fit`; a safetensors file; the folder of a run (its checkpoints/last.ckpt is
-            taken); or another folder that holds only one file of weights.
+            used); or another folder that holds only one file of weights.
 
     Raises:
         WeightsError: If there are no such weights.
@@ -89,12 +89,15 @@ def cascade_folder(name: str | Path) -> Path:
 
 
 def _is_no_folder(path: Path) -> bool:
-    """Return whether something that is no folder has this path; a pipe or a device is refused when it is read."""
+    """Return whether a path exists and is not a folder. Reading refuses a pipe or a device later."""
     return path.exists() and not path.is_dir()
 
 
 def _in_folder(folder: Path, *known: Path) -> Path | None:
-    """Return the first of the known files that a folder holds, else its only file of weights."""
+    """Return the first of the `known` files that exists in a folder, else the only file of weights in the folder.
+
+    If no known file exists, and the folder holds no file of weights or several, return None.
+    """
     for file in known:
         if (folder / file).is_file():
             return folder / file

@@ -23,7 +23,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] | None = No
     Args:
         path: The published checkpoint, a dict whose entry `model` is the state dict.
         num_latents: M_i, the number of latents of each level, fine to coarse. The weights do not depend on these
-            numbers, so the file does not hold them. None takes those of the published models.
+            numbers, so the file does not hold them. None means the numbers of the published models.
 
     Returns:
         The network in evaluation mode. VecSet has one level.
@@ -49,11 +49,16 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] | None = No
 def from_published_state(
     published: Mapping[str, Tensor], *, num_latents: Sequence[int] | None = None, source: str | Path = "state dict"
 ) -> Autoencoder:
-    """Build an autoencoder from a state dict in one of the published layouts; the arguments are those of the import."""
+    """Build an autoencoder from a state dict in one of the published layouts.
+
+    `num_latents` is the argument of `import_published`. `source` names the state dict in error messages.
+    """
     is_vecset = any(name.startswith("cross_attend_blocks.") for name in published)
     if is_vecset:
         if "mean_fc.weight" not in published:
-            raise WeightsError(f"{source}: this VecSet has no KL bottleneck; give the checkpoint of one that has.")
+            raise WeightsError(
+                f"{source}: this VecSet has no KL bottleneck; give the checkpoint of a VecSet with a KL bottleneck."
+            )
         prefixes, latents_weight = ["layers"], ["mean_fc.weight"]
     else:
         numbers = [match[1] for name in published if (match := re.match(r"networks\.(\d{1,3})\.", name))]
@@ -63,7 +68,10 @@ def from_published_state(
     given = (VECSET_LATENTS if is_vecset else LAGEM_LATENTS) if num_latents is None else num_latents
     count = len(prefixes)
     if len(given) != count:
-        raise WeightsError(f"{source}: has {count} levels, but num_latents has {len(given)} numbers; give {count}.")
+        raise WeightsError(
+            f"{source}: its number of levels is {count}, but the length of num_latents is {len(given)}; make "
+            f"it {count}."
+        )
     levels = [
         LevelSpec(
             num_latents=number,
@@ -89,7 +97,10 @@ def published_points(autoencoder: Autoencoder) -> int:
 
 
 def _lagem_rules(num_levels: int) -> list[Rule]:
-    """Return how names of LaGeM, which counts levels from 0, the finest, become names of `Autoencoder`."""
+    """Return the rules that turn the published names of LaGeM's parameters into those of `Autoencoder`.
+
+    The published names count levels from 0, the finest.
+    """
     return [
         (r"^networks\.(\d+)\.(gamma|beta)$", r"bottlenecks.\1.\2"),
         (r"^networks\.(\d+)\.pre_bottleneck_proj\.", r"bottlenecks.\1.down."),

@@ -62,9 +62,9 @@ def save_weights(
 
 
 def card_of(spec: AutoencoderSpec, stages: Sequence[StageSpec], parameters: int, *, half: bool) -> str:
-    """Return the card of a folder of weights in Markdown, with the head that the Hugging Face Hub reads.
+    """Return the card of a folder of weights in Markdown. It begins with the metadata that the Hugging Face Hub reads.
 
-    It says what is known from the weights. What they were trained on, and their licence, their owner must add.
+    The card says what is known from the weights. Their owner must add the training data, the licence and the scores.
     """
     title, call = "Autoencoder of 3D shapes", 'codec = lagem.load_codec("PATH")'
     if stages:

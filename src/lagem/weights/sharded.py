@@ -1,6 +1,6 @@
 """Loads a sharded checkpoint, which is a folder of torch.distributed.checkpoint, without running code from it.
 
-torch itself would unpickle the folder's index, and all entries of the shards that are not tensors. Each entry is a zip
+torch itself would unpickle the folder's index, and every entry of a shard that is not a tensor. Each entry is a zip
 file inside a shard; torch would also ignore the checksums in these zip files.
 """
 
@@ -51,7 +51,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
 
 
 def check_not_of_fsdp1(folder: Path) -> None:
-    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or it is damaged; lagem loads only those of FSDP2."""
+    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or its index is damaged. Only FSDP2's can be loaded."""
     _metadata_of(folder)
 
 
@@ -74,7 +74,7 @@ def _metadata_of(folder: Path) -> Metadata:
 
 
 class _CheckedReader(FileSystemReader):
-    """Reads the shards that the checked index names, and verifies the checksums of what a rank reads from them."""
+    """Reads the shards that the checked index names, and verifies the checksums of the entries that a rank reads."""
 
     def __init__(self, folder: Path, metadata: Metadata) -> None:
         super().__init__(folder)

@@ -29,10 +29,10 @@ class StageSpec:
         drop_condition: Fraction of the training samples whose condition was dropped; guidance needs more than 0.
         max_coarser_sigma: Largest standard deviation of the noise on the coarser latents in training; 0 without
             conditioning augmentation.
-        category_names: Names of the categories, in the order of their indices; empty unless they are the condition.
+        category_names: Names of the categories, in the order of their indices; empty without a condition on categories.
         autoencoder: Fingerprint of the autoencoder whose latents the stage learned; empty before training.
-        encoder: What made the embeddings that are the condition, as `lagem embed` records it; empty if they are not the
-            condition, or another program made them.
+        encoder: Model that made the embeddings, as `lagem embed` records it, if the condition is an embedding; empty
+            for another condition, or if another program made the embeddings.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -118,7 +118,7 @@ def save_stage(backbone: Backbone, spec: StageSpec, path: str | Path, *, half: b
 
 
 def load_stage(name: str | Path) -> tuple[Backbone, StageSpec]:
-    """Read a stage. If a run averaged its weights, its checkpoints give the averaged weights.
+    """Read a stage. From a checkpoint of a run with weight averaging, the averaged weights are read.
 
     Args:
         name: Path of the weights, as `stage_file` takes it.

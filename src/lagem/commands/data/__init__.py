@@ -1,1 +1,1 @@
-"""The verbs that make and inspect data: prepare, inspect, select-ids and encode."""
+"""The verbs that make and inspect data: download, import, prepare, inspect, select-ids, encode and embed."""

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Download the meshes, or list the ids."""
+    """Download the meshes and write the manifest; with --list, write only the table of all ids."""
     from lagem.downloads.run import download, list_ids
 
     if args.list:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     by.add_argument(
         "--partial",
         metavar="CKPT",
-        help="autoencoder, as for `lagem encode`, that embeds the third of each surface seen from a random direction",
+        help="autoencoder, as for `lagem encode`; it embeds a third of each surface, as seen from a random direction",
     )
     add(
         "--output",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=4,
         metavar="V",
-        help="views of each shape, rendered or partial; training draws one in each epoch (default: %(default)s)",
+        help="views of each shape; in each epoch, training picks one of them at random (default: %(default)s)",
     )
     add(
         "--all-tokens",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the embeddings."""
+    """Compute the embeddings, and write them to a file."""
     from lagem.commands import checks
 
     checks.check_output(args.output.parent)

@@ -19,13 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "shapes and 64 validation shapes that ProceduralDataModule generates with the same seed",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the cache; an unfinished one is resumed")
-    add("--subsets", type=int, default=4, metavar="K", help="point samples of each surface (default: %(default)s)")
+    add(
+        "--subsets",
+        type=int,
+        default=4,
+        metavar="K",
+        help="encodings of each shape, from different points (default: %(default)s)",
+    )
     add(
         "--axis-scale",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="range of the random scale of each axis, in every point sample but the first (default: no scaling)",
+        help="scale each axis by a random factor in this range, in all encodings of a shape except the first (default: "
+        "no scaling)",
     )
     add("--splits", nargs="+", metavar="NAME", help="splits to encode (default: all)")
     add(
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode the shapes and print the report, or print the status."""
+    """Encode the shapes and print a report; with --status, only print how many shapes are done."""
     from lagem.commands import checks
 
     checks.check_data(args.data, "prepared", "procedural")

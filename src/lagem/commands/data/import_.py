@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("source", type=Path, metavar="SOURCE", help="folder of the data; with a .yaml layout also a manifest (.csv)")
     counts = {
-        "surface": "most surface points per shape",
-        "volume": "most draws from the ball that the volume queries of a shape stand for",
-        "near": "most near queries per shape",
-        "inside": "more inside queries are kept, up to this number, if the draws give fewer",
+        "surface": "maximum number of surface points per shape",
+        "volume": "maximum number of volume queries per shape, uniform in the ball of radius sqrt(3)",
+        "near": "maximum number of near queries per shape",
+        "inside": "if fewer of the volume queries are inside, more inside queries are imported, up to this number",
     }
     options.add_prepared_folder(parser, ImportSettings(), counts)
 

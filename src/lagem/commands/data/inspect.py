@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="D",
-        help="how far the Chamfer distance of two shapes may exceed that of two samples of the same surface for them "
-        "to count as copies (default: %(default)s)",
+        help="two shapes count as copies if their Chamfer distance exceeds that of two samples of the same surface by "
+        "less than this (default: %(default)s)",
     )
     options.add_seed(parser)
     add(

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     counts = {
         "surface": "surface points per shape",
         "volume": "volume queries per shape",
-        "near": "near queries per shape and sigma",
+        "near": "near queries per shape, for each sigma of their jitter",
         "inside": "minimum number of volume queries inside",
     }
     options.add_prepared_folder(parser, paper, counts)
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=paper.thickness,
         metavar="T",
-        help="thickness given to open sheets, if the unit sphere has radius 1 (default: %(default)s)",
+        help="thickness that open sheets get, relative to the radius of the unit sphere (default: %(default)s)",
     )
     add(
         "--category",
@@ -67,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--up",
         choices=["y", "z"],
-        help="axis that points up in files that do not say it; glTF files, which are y-up, are turned so that this "
-        "axis points up in them too (default: no file is turned)",
+        help="axis that points up in files that do not state it; glTF files, which are y-up, are turned so that the "
+        "same axis points up (default: no file is turned)",
     )
     options.add_status(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prepare the meshes and print the report, or print the status."""
+    """Prepare the meshes and print a report; with --status, only print how many meshes are done."""
     from lagem.preparation.pipeline import preparation_status, prepare
     from lagem.preparation.report import show
     from lagem.preparation.settings import Settings

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the list, and print its digest."""
+    """Choose the ids, write the list of them, and print the list's SHA-256."""
     from lagem.latents.selection import select_ids
 
     digest = select_ids(args.source, args.output, count=args.count, seed=args.seed, column=args.column)

@@ -1,1 +1,1 @@
-"""The verbs for networks and their weights: describe, import-weights, bundle and export."""
+"""The verbs for networks and their weights: describe, doctor, import-weights and bundle."""

@@ -13,15 +13,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "first",
         type=Path,
         metavar="A",
-        help="folder of `lagem evaluate` to compare the others with, or a folder that holds one for each training",
+        help="folder of `lagem evaluate` with which the others are compared, or a folder that holds one such folder "
+        "for each training",
     )
     add(
         "others",
         type=Path,
         nargs="+",
         metavar="B",
-        help="folders of `lagem evaluate`, of other weights or of the retrieval baseline, or folders with "
-        "one for each training, which are paired in the order of their names",
+        help="folders of `lagem evaluate`, for other weights or the retrieval baseline; or folders that hold one such "
+        "folder for each training, which are paired with those in A in the order of their names",
     )
     add(
         "--output",

@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--preset",
         choices=["vecset"],
-        help="score as the script of 3DShape2VecSet does: its box frame, 2,048 input points unless "
-        "--surface-points says otherwise, a dense grid of 129 nodes a side, a sample of KL levels (default: as the "
-        "card says)",
+        help="score as the script of 3DShape2VecSet does: in its box frame, from 2,048 input points "
+        "unless --surface-points is given, on a dense grid of 129 nodes along a side, with a sample of the posterior "
+        "of KL levels (default: as card.md describes)",
     )
     add("--category", nargs="+", metavar="NAME", help="score only shapes of these categories (default: all)")
     add(
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate, print the tables and write the results, or print the status."""
+    """Evaluate, print the tables and write the results; with --status, only print how many shapes are done."""
     from lagem.commands import checks
 
     checks.check_data(args.data, "prepared", "meshes")

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--preset",
         choices=["lion", "octfusion"],
-        help="compare as the script of LION or OctFusion does: its frame, its EMD, and all references with as many "
-        "samples, the first (default: as the card says)",
+        help="compare as the script of LION or OctFusion does: in its frame, by its EMD, and all references with "
+        "the same number of samples, taken from the beginning (default: as generation.md describes)",
     )
     options.add_points(parser, 2048)
     add(

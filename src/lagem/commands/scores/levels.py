@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lagem.commands import options
 
-SUMMARY = "show what each level carries: scores with a level replaced by noise, and with the coarse levels alone"
+SUMMARY = "show what each level carries: scores with one level replaced by noise, and with only the coarse levels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

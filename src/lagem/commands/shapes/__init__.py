@@ -1,1 +1,1 @@
-"""The verbs that make shapes: reconstruct, generate and vary."""
+"""The verbs that make shapes: reconstruct, complete, generate and vary."""

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Complete the files."""
+    """Complete the partial shapes in the files, and write the completions as meshes."""
     from lagem.commands import checks
 
     checks.check_output(args.output)

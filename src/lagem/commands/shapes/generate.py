@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--embeddings",
         metavar="FILE",
-        help="file of `lagem embed`, for a cascade that was trained on embeddings; --count shapes are made for each",
+        help="file of `lagem embed`, for a cascade that was trained on embeddings; makes --count shapes per embedding",
     )
     add(
         "--latents",
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Generate the shapes."""
+    """Generate the shapes, and write their meshes, latents, table and picture."""
     from lagem.commands import checks
 
     checks.check_output(args.output)

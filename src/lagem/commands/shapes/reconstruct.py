@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reconstruct the files."""
+    """Reconstruct the shapes in the files, and write their meshes, scores and picture."""
     from lagem.commands import checks
 
     checks.check_output(args.output)

@@ -1,7 +1,7 @@
 """Safetensors files: a description, and arrays whose type, shape and checksum are checked before they are used.
 
-The safetensors library checks that the arrays fill the file without overlap. What the library does not check is checked
-here: the size of the header, the description, and whether numpy supports the arrays' types and shapes.
+The safetensors library checks that the arrays fill the file without overlap. This module checks the
+size of the header, the description, and whether numpy supports the arrays' types and shapes.
 """
 
 import re

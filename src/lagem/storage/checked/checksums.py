@@ -3,8 +3,8 @@
 A large array is split into runs, which are blocks of consecutive rows, and each run has a checksum. The checksums of
 the runs of an array NAME are stored in the array `crc32.NAME`. All other checksums are stored in the description, in
 its entry `crc32`. Readers that do not know checksums ignore them. Files of earlier versions have none and are read
-unchecked. CRC-32 detects every change of a single bit, and misses one in four billion of other changes. It does not
-protect against manipulation.
+unchecked. CRC-32 detects every change of a single bit, and misses about one in four billion other changes. It does
+not protect against manipulation.
 """
 
 import json
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 def with_checksums(description: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """Return a description to which its own checksum and those of contiguous arrays are added."""
+    """Return a copy of a description, with the checksums of the description and of some contiguous arrays added."""
     return {
         **description,
         ENTRY: {
@@ -33,12 +33,12 @@ def with_checksums(description: Mapping[str, Any], arrays: Mapping[str, Array]) 
 
 
 def row_checksums(runs: Iterable[Array]) -> NDArray[np.int64]:
-    """Return the checksums of runs of rows, in order."""
+    """Return one checksum for each run (a block of consecutive rows), in order."""
     return np.array([zlib.crc32(run.data) for run in runs], dtype=np.int64)
 
 
 def name_of_row_checksums(array: str) -> str:
-    """Return the name of the array that holds the checksums of the runs of `array`."""
+    """Return the name of the array in which the checksums of the rows of `array` are stored."""
     return f"{ENTRY}.{array}"
 
 
@@ -84,7 +84,7 @@ class Checksums:
 
 
 class RunsOfRows:
-    """The checksums of the runs of one array. A run is checked once; then the result is remembered.
+    """The checksums of the runs (blocks of consecutive rows) of one array, and which runs have been verified.
 
     Args:
         description: The description of the file.
@@ -97,7 +97,7 @@ class RunsOfRows:
         self._checksums, self._verified = checksums, bytearray(len(checksums))
 
     def are_verified(self, first: int, last: int) -> bool:
-        """Return whether the runs `first` to `last` - 1 were checked before."""
+        """Return whether all runs from `first` to `last` - 1 have been verified before."""
         return self._verified.find(0, first, last) < 0
 
     def check(self, first: int, runs: Iterable[Array], shape: str) -> None:

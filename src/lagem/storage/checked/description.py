@@ -114,10 +114,11 @@ class Description:
         return None if self.values.get(field) is None else read(field)
 
     def as_dataclass(self, kind: type[Result]) -> Result:
-        """Return an instance of the dataclass `kind`, with its fields read from those of the same names.
+        """Return an instance of the dataclass `kind`, and read each of its fields from the field of the same name.
 
-        Fields of type str, int, float or bool are read, also if they may be None; a missing field takes its default if
-        it has one. A field of type Literal must be present. Fields of other types are not read, so they need a default.
+        Fields of type str, int, float or bool are read, and so are optional ones, such as `int | None`. If such a field
+        is missing here, it takes its default if it has one. A field of type Literal must be present. Fields of other
+        types are not read, so they need a default.
         """
         readers: dict[type[Any], Callable[[str], Any]] = {
             str: self.text,
@@ -136,12 +137,12 @@ class Description:
         return kind(**found)
 
     def refuse(self, field: str, expected: str) -> NoReturn:
-        """Raise the ValueError which says that a field is not as expected."""
+        """Raise a ValueError that says what a field holds, what it must be, and what to do."""
         found = f"is {reprlib.repr(self.values[field])}" if field in self.values else "is missing"
         raise ValueError(f"{self.name}: {self._prefix}{field} {found}, but must be {expected}; {self._remedy}.")
 
     def damaged(self, problem: str) -> ValueError:
-        """Return the error that describes another problem of the file."""
+        """Return a ValueError that names the file, and says what is wrong with it and what to do."""
         return ValueError(f"{self.name}: {problem}; {self._remedy}.")
 
     def _list(self, field: str, length: int | None) -> list[Any]:
@@ -165,7 +166,7 @@ def parse_description(text: str | bytes, name: str, *, remedy: str, at_most: int
 
     Raises:
         ValueError: If the text is not one JSON object, exceeds a bound, or gives a field twice. NaN and infinities are
-            accepted here, but refused when they are read as a number.
+            accepted here, but refused when `number` or `numbers` reads them.
     """
     found = parse_json(text, name, remedy=remedy, at_most=at_most)
     if not isinstance(found, dict):
@@ -176,7 +177,7 @@ def parse_description(text: str | bytes, name: str, *, remedy: str, at_most: int
 def parse_json(text: str | bytes, name: str, *, remedy: str, at_most: int = MOST_BYTES) -> Any:
     """Parse a JSON value of any type, with the checks and arguments of `parse_description`."""
     if len(text) > at_most:
-        raise ValueError(f"{name}: has more than {at_most:,} bytes of JSON, which are not read; {remedy}.")
+        raise ValueError(f"{name}: its JSON is longer than the limit of {at_most:,} bytes; {remedy}.")
     try:
         plain = text.decode("utf-8") if isinstance(text, bytes) else text
         found = json.loads(plain, object_pairs_hook=_object)

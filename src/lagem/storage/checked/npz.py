@@ -1,6 +1,6 @@
-"""Arrays of npz and npy files. The header of one is checked against the size of its data before memory is taken.
+"""Reads and writes arrays in npz and npy files. An array's header is checked against the size of the array's data.
 
-Nothing is unpickled: arrays of objects are refused, as are structured types, texts and dates.
+Nothing is unpickled: arrays of objects are refused, as are structured types, strings and dates.
 """
 
 import io

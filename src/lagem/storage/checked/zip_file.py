@@ -1,6 +1,6 @@
-"""Zip files that may come from anybody: sizes, names and methods are checked before anything is unpacked.
+"""Zip files that may come from anybody: sizes, names and compression methods are checked before anything is unpacked.
 
-Nothing is extracted by the names in the file: a caller asks for a member and gets its bytes.
+A caller asks for a member and gets its bytes. Nothing is extracted to the disk, so a member's name is never a path.
 """
 
 import struct
@@ -27,7 +27,7 @@ class ZipMembers:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a zip file, is damaged, or has too many members or a name twice.
+        ValueError: If it is not a zip file, is damaged, has too many members, or has two members of the same name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,7 +87,7 @@ class ZipMembers:
 
 
 def _check_directory(path: Path) -> None:
-    """Raise ValueError if the list of members is longer than any honest one; its stated length may be a lie."""
+    """Raise ValueError if a zip file has no list of members, or states that the list is longer than any honest one."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 2**16 - 22))
@@ -98,4 +98,4 @@ def _check_directory(path: Path) -> None:
     count, length = struct.unpack("<HI", tail[end + 10 : end + 16])
     is_large = tail[max(0, end - 20) :].startswith(LARGE_DIRECTORY)  # zipfile would then read another length
     if is_large or count > MOST_MEMBERS or length > MOST_DIRECTORY:
-        raise ValueError(f"its list has {count:,} members and {length:,} bytes")
+        raise ValueError(f"its list of members is too long: {count:,} members, {length:,} bytes")
