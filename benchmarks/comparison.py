@@ -7,9 +7,9 @@
 The sides are the files in `experiments/comparison/`, which differ only in their levels: LaGeM, VecSet, and one level
 with LaGeM's bottleneck. With `--adamw`, they are instead LaGeM trained by Muon, and LaGeM trained by AdamW at several
 learning rates. First, short trainings of the sides alternate, and the cost of a step is measured (on an otherwise idle
-machine). Then every side trains for as long as LaGeM by that cost, and also for as many steps, with every seed, by
-`lagem fit` on one thread. `lagem evaluate` scores the validation shapes; VecSet is decoded both from the mean of the
-posterior and, as its authors do, from a sample. `retrieval` is the baseline that returns the nearest training shape.
+machine). Then every side trains with every seed, by `lagem fit` on one thread: both at LaGeM's total cost and for its
+number of steps. `lagem evaluate` scores the validation shapes; VecSet is decoded both from the mean of the posterior
+and, as its authors do, from a sample. `retrieval` is the baseline that returns the nearest training shape.
 
 The output folder keeps everything that is finished: the costs, the checkpoints, the scores. To resume after a stop, run
 the same command again. It may also be run with more seeds or other steps. Once the costs are measured, several calls
@@ -54,7 +54,7 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
 
 
 def step_costs(sides: Sequence[Side], args: argparse.Namespace) -> dict[str, list[float]]:
-    """Return the seconds of a step in each round, by cost; measure them in turn unless they are kept."""
+    """Return the seconds of a step in each round, by `Side.cost`; measure them unless the output folder has them."""
     path = args.output / f"costs_{args.name}.json"
     if not path.exists():
         timed: dict[str, Side] = {}
@@ -71,7 +71,7 @@ def step_costs(sides: Sequence[Side], args: argparse.Namespace) -> dict[str, lis
 
 
 def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int]:
-    """Return the number of steps that cost as much as `steps` of the first side, by cost."""
+    """Return, for each `Side.cost`, the number of steps with the same total cost as `steps` steps of the first side."""
     base = next(iter(costs.values()))
     return {cost: max(1, round(steps / ratios(seconds, base)[1])) for cost, seconds in costs.items()}
 
@@ -89,7 +89,7 @@ class Progress:
         return sum(steps for steps, _ in done), sum(steps * cost for steps, cost in done)
 
     def show(self, run: Run) -> None:
-        """Print one line."""
+        """Print one line about the progress of a run and of all trainings together."""
         steps, spent = self._counts()
         total = sum(run.steps for run in self._runs)
         left = sum(run.steps * self._costs[run.side.cost] for run in self._runs) - spent
@@ -104,7 +104,7 @@ class Progress:
 
 
 def finish(run: Run, args: argparse.Namespace, progress: Progress) -> None:
-    """Train and evaluate a run, as far as that is missing."""
+    """Train and evaluate a run, except for what is already done."""
     if run.done < run.steps:
         progress.show(run)
         train(run, args, lambda: progress.show(run))
@@ -135,7 +135,7 @@ def report(plans: dict[str, list[Run]], sides: Sequence[Side], args: argparse.Na
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Measure, train, evaluate and report what is missing."""
+    """Measure costs, train, evaluate and report, except for what is already done."""
     sides = LEVELS if args.adamw is None else adamw_sides(args.adamw or RATES)
     check_settings(args)
     costs = step_costs(sides, args)
@@ -161,7 +161,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the comparison; mistakes and stops are one line."""
+    """Run the comparison; a mistake or a stop ends it with one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     rates = " ".join(map(str, RATES))

@@ -16,7 +16,7 @@ WARM_UP = 3  # steps before the timed ones
 class StepClock(Callback):
     """Write the seconds per step after the warm-up to a file: CPU seconds of this process, or wall seconds on a GPU.
 
-    A step is all that is repeated: loading the batch, forward and backward pass, optimiser and average.
+    A step includes all repeated work: loading the batch, forward and backward pass, optimiser and weight average.
     """
 
     def __init__(self, output: Path) -> None:

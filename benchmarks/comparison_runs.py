@@ -33,7 +33,7 @@ QUICK = (
 class Side:
     """One side: an experiment, and options of `lagem fit` that change it.
 
-    cost: Name under which the cost of a step is kept; sides whose steps cost the same share it.
+    cost: Name under which the cost of a step is stored; sides with equally expensive steps share one name.
     posteriors: Values of `--posterior` with which the side is evaluated.
     """
 
@@ -84,7 +84,7 @@ def run_lagem(words: Sequence[str], log: Path, watch: Callable[[], None] = lambd
     Args:
         words: The command line.
         log: File to which its output is appended.
-        watch: Called now and then while the command runs.
+        watch: Called every REPORT_EVERY seconds while the command runs.
 
     Raises:
         ValueError: If the command fails.
@@ -120,7 +120,7 @@ def fit_words(side: Side, args: argparse.Namespace, *more: str) -> list[str]:
 
 
 def seconds_of_step(side: Side, args: argparse.Namespace) -> float:
-    """Train for a few steps, and return the cost of one."""
+    """Train for a few steps, and return the seconds of one step."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "seconds.txt"
         clock = f"{{class_path: comparison_clock.StepClock, init_args: {{output: {output}}}}}"
@@ -137,14 +137,14 @@ def train(run: Run, args: argparse.Namespace, watch: Callable[[], None]) -> None
 
 
 def evaluate(weights: str, card: Path, args: argparse.Namespace, *more: str) -> None:
-    """Write a card unless it is there."""
+    """Score weights by `lagem evaluate` into the folder `card`, unless it already holds the scores."""
     if not (card / "card.json").is_file():
         scored = [f"--points={args.points}", f"--resolution={args.resolution}", f"--device={args.device}"]
         run_lagem(["evaluate", weights, str(args.data), f"--output={card}", *scored, *more], card / "evaluate.log")
 
 
 def check_settings(args: argparse.Namespace, **more: Any) -> None:
-    """Keep the settings that all runs in the output folder share; raises ValueError if it holds others.
+    """Store the settings that all runs in the output folder share; raises ValueError if it already holds others.
 
     Args:
         args: The arguments of the benchmark.
@@ -173,7 +173,7 @@ def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> ar
     Args:
         parser: Parser with the arguments that only one comparison has.
         output: Default of --output.
-        steps_of: The sides that --steps is about, in words.
+        steps_of: Which sides --steps applies to, in words.
     """
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")
@@ -192,10 +192,10 @@ def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> ar
 
 
 def run_to_its_end(parser: argparse.ArgumentParser, name: str, compare: Callable[[], None]) -> None:
-    """Run a comparison; a mistake or a stop is one line."""
+    """Run a comparison; a mistake or a stop ends it with one line."""
     stop_on_signals()
     try:
-        with kept_on_stop(lambda: "what is finished is kept; the same command resumes."):
+        with kept_on_stop(lambda: "finished work is kept; run the same command to resume."):
             compare()
     except (KeyboardInterrupt, ValueError, OSError) as error:
         line, code = (f"error: {error}", 2) if (stop := stop_behind(error)) is None else stop_message(stop)

@@ -43,7 +43,7 @@ def values_of(cards: Sequence[Path]) -> Values:
 
 
 def means_of(values: Values) -> Means:
-    """Return the mean of each measure over the shapes that have a value with every seed; None if none has."""
+    """Return the mean of each measure over the shapes that have a value with every seed; None if no shape has."""
     return {measure: mean_of_known(of, 0) for measure, of in values.items()}
 
 
@@ -84,7 +84,7 @@ def write_tables(
         folder: Output folder.
         name: Name of both files, without the extension.
         tables: Values by title of the table and name of the side.
-        steps: Numbers of steps, likewise.
+        steps: Numbers of steps by title of the table and name of the side.
         about: A sentence that names the shapes and the seeds.
     """
     found = {title: rows_of(title, sides, steps[title]) for title, sides in tables.items()}

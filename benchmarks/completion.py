@@ -1,11 +1,11 @@
-"""Measures completions of partial clouds against retrieval: the nearest training shape instead of a sampled one.
+"""Compares completions of partial clouds with retrieval, which returns the nearest training shape instead of a sample.
 
     make benchmark NAME=completion ARGS="cascade procedural:4096+256 --count 60 --output runs/completion"
 
-Each unseen shape is looked at from a random direction, so that a third of its surface is seen. Both sides get the same
-points, in a frame that says nothing about the whole shape, and both fit their shape to the points in the same way. The
-completion is the one of `--samples` samples that fits best; the retrieved shape is the one of all training shapes that
-fits best.
+Each validation shape is observed from a random direction, from which a third of its surface is seen. Completion and
+retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
+these points in the same way. The completion is the one of `--samples` samples that fits best; the retrieved shape is
+the one of all training shapes that fits best.
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape: the mean distance of the
 unseen true points to the predicted surface, plus the mean distance of the unseen part of the predicted surface, seen
@@ -47,15 +47,15 @@ from lagem.storage.atomic import write_json, write_text
 Points = NDArray[np.floating]
 
 SIDES = ("completion", "retrieval")
-MEASURED_POINTS = 12_288  # of a whole surface
-PART_POINTS = 1_024  # of those that were seen, which both sides get
+MEASURED_POINTS = 12_288  # number of points on a whole surface
+PART_POINTS = 1_024  # number of seen points that completion and retrieval get
 RETRIEVED = 32  # number of training shapes that are fitted, after a rough comparison with all
 PICTURED = 8
 
 
 @dataclass(frozen=True)
 class PartlySeen:
-    """An unseen shape of which a part was looked at.
+    """A validation shape, and the part of it that is seen from one direction.
 
     id: Id of the shape.
     points: (N, 3) points on its surface, in its unit sphere.
@@ -115,10 +115,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
-    add("data", metavar="DATA", help="the training shapes, and unseen ones in the split val")
+    add("data", metavar="DATA", help="data set; its split val is completed")
     add("--output", type=Path, default=Path("runs/completion"), metavar="DIR", help="folder (default: runs/completion)")
-    add("--count", type=int, default=60, metavar="N", help="unseen shapes (default: 60)")
-    add("--samples", type=int, default=4, metavar="N", help="samples of each, the best fit counts (default: 4)")
+    add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
+    add("--samples", type=int, default=4, metavar="N", help="samples per shape; the best is used (default: 4)")
     add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: 0)")
@@ -150,14 +150,14 @@ def main() -> None:
 
 
 def partly_seen(surfaces: SurfaceSource, index: int, seed: int) -> PartlySeen:
-    """Look at a shape from a random direction, keyed by the seed and the id of the shape."""
+    """Observe a shape from a random direction, keyed by the seed and the id of the shape."""
     rng = sample_generator(seed, 0, f"{surfaces.ids[index]}/completion")
     points, seen, direction = partial_cloud(surfaces, index, round(MEASURED_POINTS * SHARE), rng)
     return PartlySeen(surfaces.ids[index], points, seen, direction)
 
 
 def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argparse.Namespace) -> Points:
-    """Return points on the completion, in the unit sphere of the part; those of the part if no sample has a surface."""
+    """Return points on the completion, in the unit sphere of the part; the part itself if no sample has a surface."""
     found = complete_shape(
         generator,
         shape.part,

@@ -8,9 +8,8 @@
 and the folded computation alternate in one process. The first query to a folded shape, which folds its weights, is
 timed separately. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on a GPU.
 Differences of logits are in standard deviations of the plain logits; the table shows the largest over all shapes.
-`limit` is a bound that no folding can beat, as a fraction of the folded time: the time that the products for the
-attention scores alone would take at the speed of a product of two large matrices. That product is timed in the same
-rounds.
+`limit` is a lower bound of the folded time, as a fraction of it: the time that the products for the attention scores
+alone would take at the speed of a product of two large matrices. That product is timed in the same rounds.
 """
 
 import argparse

@@ -7,7 +7,7 @@
 `lagem fit` trains the shipped experiments in turn, each in a separate process. With `--steps`, the trainings are
 shorter. The last column of the table then scales the time of the steps to all steps of the experiment, and the time of
 one validation to all of its validations. This overestimates the validations, because a network that has hardly trained
-has large surfaces. Imports are not part of a fit. CPU seconds leave out the processes that load data.
+has large surfaces. Times do not include imports. CPU seconds do not include the processes that load data.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def projected(seconds: Seconds, steps: int, all_steps: int, validations: int) ->
 
 
 def shares(seconds: Seconds) -> dict[str, float]:
-    """Return each section's fraction of the wall time; `inside` is that of the three INSIDE sections together."""
+    """Return each section's fraction of the wall time; `inside` is the sum over the three INSIDE sections."""
     total = sum(wall for wall, _ in seconds.values())
     found = {section: wall / total for section, (wall, _) in seconds.items()}
     return found | {"inside": sum(found[section] for section in INSIDE)}
@@ -116,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     names = args.experiments or (list(EXPERIMENTS) if args.data else ["toy"])
     if "meshes" in names and args.data is None:
-        parser.error("meshes trains on a folder of `lagem prepare`; name one by --data.")
+        parser.error("the experiment meshes needs a folder of `lagem prepare`; give it by --data.")
     short = [f"--trainer.max_steps={args.steps}", f"--trainer.val_check_interval={args.steps}"] if args.steps else []
     options = {"toy": short, "meshes": [*short, f"--data.init_args.root={args.data}"]}
     fits: dict[str, list[Seconds]] = {name: [] for name in names}

@@ -7,10 +7,10 @@
 Seconds are CPU seconds of one thread; on a GPU, they are the time from the first to the last kernel. `plain dense` is
 the time that queries at all nodes would take layer by layer, estimated from three calls of 65,536 queries before and
 after the extraction. At resolutions up to `--dense-up-to`, a dense grid is also extracted, with folded weights, and
-compared. `differing` counts the vertices that only one of the two meshes has; it is 0 exactly if all nodes of the grid
-have the same sign in both. `lost` counts the connected components of the dense mesh of which the other mesh has no
-vertex. `unavoidable` is the number of nodes next to the surface as a fraction of the queries. Peak memory is that of
-the process so far or, on a GPU, of the extraction, so for large grids give one mesh at a time.
+compared. `differing` counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the
+grid have the same sign in both. `lost` counts the connected components of the dense mesh that share no vertex with the
+other mesh. `unavoidable` is the number of nodes next to the surface as a fraction of the queries. Peak memory is that
+of the process so far or, on a GPU, of the extraction, so for large grids give one mesh at a time.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def vertices_of(mesh: Mesh) -> set[bytes]:
 
 
 def lost_parts(sparse: Mesh, whole: Mesh) -> int:
-    """Return the number of connected components of the dense mesh of which the other mesh has no vertex."""
+    """Return the number of connected components of the dense mesh that share no vertex with the other mesh."""
     known = vertices_of(sparse)
     found = np.array([vertex.tobytes() in known for vertex in np.round(whole.vertices, 5) + 0.0])
     parts = parts_of(whole)

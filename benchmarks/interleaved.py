@@ -60,7 +60,7 @@ def interleaved(
 
 
 def show_ratios(times: Times, *, reference: str, title: str, unit: str = "CPU ms") -> None:
-    """Print the times of each side, and the ratios of the reference's times to them, taken within each round.
+    """Print the times of each side, and the ratios of the reference's time to the side's time in the same round.
 
     Args:
         times: Seconds of each side in each round.

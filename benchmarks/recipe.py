@@ -88,7 +88,7 @@ DATA: dict[str, dict[str, Any]] = {
     "going on, 8192 points": {"num_surface_points": 8192},
     "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
-FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # the others: 16
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # others: 16
 
 
 class CPUBudget(Callback):

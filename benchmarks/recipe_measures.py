@@ -42,7 +42,7 @@ Row = dict[str, Any]  # measures of one shape; None or absent if undefined
 
 @torch.no_grad()
 def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """Return the ANSWERS of every validation shape: measures of its answered queries.
+    """Return the ANSWERS measures of every validation shape, computed from the network's answers to its queries.
 
     The queries are also answered with each level replaced by noise.
     """
@@ -72,7 +72,10 @@ def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 @torch.no_grad()
 def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
-    """Return the RECONSTRUCTION measures of every validation shape; it is also reconstructed with twice the latents."""
+    """Return the RECONSTRUCTION measures of every validation shape.
+
+    Each shape is also reconstructed with twice the latents.
+    """
     rows = []
     device, levels = torch.device("cpu"), module.autoencoder.levels
     twice = [replace(level, num_latents=2 * level.num_latents) for level in levels]
@@ -101,7 +104,7 @@ def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict
     Args:
         results: Measures of every shape, by side and by seed.
         against: Name of the side whose means are subtracted.
-        measures: Title of each measure to show, by name. The last column has the differences of the first one by seed.
+        measures: Title of each measure to show, by name. The last column has the first measure's differences by seed.
     """
     titles = [cell for title in measures.values() for cell in (title, "difference")]
     rows = [["", "seeds", *titles, "first difference by seed"]]

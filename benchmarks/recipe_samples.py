@@ -65,7 +65,7 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 
 
 class ChangedShapes(PreparedShapes):
-    """Prepared shapes whose samples are changed, given the facts cached in a folder."""
+    """Prepared shapes with changed samples. The changes use the facts of each shape that are cached in a folder."""
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
         vars(self).update(vars(shapes))

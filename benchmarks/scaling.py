@@ -4,8 +4,8 @@
     make benchmark NAME=scaling ARGS="--axes latents batch --setting large --device cuda --precision bfloat16"
     make benchmark NAME=scaling ARGS="--axes ranks --rounds 3 --steps 15 --batch 4"
 
-A step is that of LaGeM in `training_step.py`. Each axis halves and doubles one size, such as the number of latents,
-while the others keep the values of the setting. The sizes of an axis alternate in one process.
+The measured step is that of LaGeM in `training_step.py`. Each axis halves and doubles one size, such as the number of
+latents, while the other sizes keep the values of the setting. The sizes of an axis alternate in one process.
 
 For the axis `ranks`, `lagem fit` trains the toy autoencoder with one process and with several in turn: with two
 processes of one thread each under DDP, or with one for each GPU. Every process has the same batch size and generates

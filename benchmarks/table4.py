@@ -4,10 +4,10 @@
     make benchmark NAME=table4 ARGS="--data data/meshes --output runs/quick --quick"
 
 In the paper, VecSet and LaGeM trained on ShapeNet are compared with LaGeM trained on all of Objaverse, on ShapeNet's
-test shapes. Here the group stands for ShapeNet, and all categories stand for Objaverse. The sides are the experiments
-in `experiments/comparison/`, trained for equally many steps. `lagem evaluate` scores the validation shapes of the group
-only. The first table has the form of Table 4: means of each category, and their mean. The second has the means over
-shapes, with differences paired by shape and seed and 95% intervals.
+test shapes. Here a group of categories stands for ShapeNet, and all categories stand for Objaverse. The compared models
+are the experiments in `experiments/comparison/`, all trained for the same number of steps. `lagem evaluate` scores only
+the validation shapes of the group. The first table has the form of Table 4: means of each category, and the mean of
+these. The second has the means over shapes, with differences paired by shape and seed and 95% intervals.
 
 The output folder keeps everything that is finished. To resume after a stop, run the same command again. It may also be
 run with more seeds. More options of `lagem fit`, for all sides, follow after --.
@@ -42,7 +42,7 @@ def sides_of(group: Sequence[str]) -> tuple[Side, ...]:
 
 
 def category_rows(cards: dict[str, list[Path]]) -> list[list[str]]:
-    """Return the rows of Table 4, header first: means of categories over shapes and seeds, and the categories' mean.
+    """Return the rows of Table 4, header first: the mean of each category over shapes and seeds, and the mean of these.
 
     Args:
         cards: Folders of the evaluations, one for each seed, by name of the side. Later sides are compared with the
@@ -109,7 +109,7 @@ def report(runs: Sequence[Run], sides: Sequence[Side], args: argparse.Namespace)
 
 
 def run_table(args: argparse.Namespace) -> None:
-    """Train, evaluate and report what is missing."""
+    """Train, evaluate and report, except for what is already done."""
     check_settings(args, group=args.group)
     sides = sides_of(args.group)
     runs = [Run(side, seed, args.steps, args.output) for seed in args.seeds for side in sides]
@@ -124,7 +124,7 @@ def run_table(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Make the table; mistakes and stops are one line."""
+    """Make the table; a mistake or a stop ends the benchmark with one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--group", nargs="+", default=list(GROUP), metavar="NAME", help=f"categories (default: {' '.join(GROUP)})"

@@ -13,9 +13,9 @@ from lagem.samples import OccupancyBatch
 
 # B shapes, Q queries
 
-FIRST, LAST = 20, 100  # steps whose mean losses are compared
-LEAST_FALL = 0.03  # fraction by which the loss of a healthy training has fallen
-LEAST_LOSS = 0.6  # a training that starts from trained weights may stay below this
+FIRST, LAST = 20, 100  # the mean losses of the first 20 and the last 100 of the steps are compared
+LEAST_FALL = 0.03  # smallest fraction by which the loss of a healthy training falls
+LEAST_LOSS = 0.6  # no warning below this loss, because a training from trained weights may start there
 SHAPES, QUERIES = 4, 512
 COLLAPSED = 0.02  # change of latents from shape to shape, relative to their spread
 UNUSED = 0.02  # change of the logits without a level, relative to their spread
@@ -25,8 +25,8 @@ class EarlyWarnings(Callback):
     """Print one line for each sign that a training does not learn.
 
     `lagem fit` adds this callback by itself. The signs are: the loss has not fallen; the latents of a level are the
-    same for all shapes; the answers do not depend on the latents of a level. Latents are measured on a few shapes of
-    the current batch, without changing the training. They are not measured if the weights are sharded.
+    same for all shapes; the predicted occupancies do not depend on the latents of a level. Latents are measured on a
+    few shapes of the current batch, without changing the training. They are not measured if the weights are sharded.
 
     Args:
         after: Number of steps after which the loss must have fallen.
@@ -45,13 +45,13 @@ class EarlyWarnings(Callback):
         self._starts_at = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember where this start of the run begins."""
+        """Remember the step from which this start of the run trains."""
         self._starts_at, self._losses = trainer.global_step, []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure every few steps; only rank zero does."""
+        """On rank zero, collect the loss and, every few steps, measure the latents."""
         if not trainer.is_global_zero:
             return
         done = trainer.global_step - self._starts_at
@@ -84,8 +84,8 @@ class EarlyWarnings(Callback):
                 if len(level) > 1 and _relative(level - level.roll(1, dims=0), level) < COLLAPSED:
                     self._warn(
                         f"latents {number}",
-                        f"the latents of level {number} are the same for all shapes, so it carries nothing. Lower "
-                        "model.init_args.base_lr or, for a KL level, model.init_args.kl_weight.",
+                        f"the latents of level {number} are the same for all shapes and so carry no information. "
+                        "Lower model.init_args.base_lr or, for a KL level, model.init_args.kl_weight.",
                     )
             if len(latents) > 1:
                 queries = torch.cat([some.volume_points, some.near_points], dim=1)[:, -QUERIES:]
@@ -95,7 +95,7 @@ class EarlyWarnings(Callback):
                     if _relative(network.decode(without)(queries).float() - logits, logits - logits.mean()) < UNUSED:
                         self._warn(
                             f"level {number}",
-                            f"level {number} is not used: without it, the answers change by less than {UNUSED:.0%} "
+                            f"level {number} is not used: without it, the logits change by less than {UNUSED:.0%} "
                             "of their spread. `lagem levels` measures this; give the level fewer or more latents, or "
                             "train with model.init_args.level_dropout.",
                         )
@@ -107,6 +107,6 @@ class EarlyWarnings(Callback):
 
 
 def _relative(change: Tensor, of: Tensor) -> float:
-    """Return the root mean square of a change, relative to that of what changes; infinite if that is 0 or NaN."""
+    """Return the root mean square of `change` divided by that of `of`; infinite if the divisor is 0 or NaN."""
     scale = float(of.square().mean().sqrt())
     return float(change.square().mean().sqrt()) / scale if scale > 0 else math.inf

@@ -26,7 +26,8 @@ class ExportMeshes(Callback):
         num_shapes: Number of validation shapes to export.
         resolution: Number of cells along a side of the grid.
         format: File format of the meshes.
-        by_level: Let the picture show the levels added one by one, coarsest first.
+        by_level: Whether the picture shows a reconstruction from the coarsest level, and one more for each finer level
+            that is added. If False, it shows only the reconstruction from all levels.
         up: The axis of the shapes that points up. Pictures and glb files show the shapes upright.
     """
 

@@ -1,4 +1,4 @@
-"""What the callbacks need of a module and of a data module, as protocols, so that they depend on no concrete class."""
+"""Protocols for the modules and data modules that callbacks use, so that callbacks depend on no concrete class."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

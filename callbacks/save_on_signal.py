@@ -35,7 +35,7 @@ class SaveOnSignal(Checkpoint):
         self._stepped = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the current step, so that the next one is noticed."""
+        """Remember the number of steps so far, so that the end of the next step is noticed."""
         self._steps = trainer.global_step
 
     def on_train_batch_end(
@@ -57,7 +57,7 @@ class SaveOnSignal(Checkpoint):
             self._save_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save again if the run stops here: with one batch per epoch, every step is the last of its epoch."""
+        """If the run stops here, save again: with one batch per epoch, every stop is at the end of an epoch."""
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)
 

@@ -34,7 +34,7 @@ class LatentDataModule(StreamDataModule):
     category_names: Names of the categories in use, sorted. The index of a category is its position in this list.
     num_categories: Number of categories in use if the condition is the category, else None.
     condition_dim: Number of channels of the condition if it is an embedding, else None.
-    encoder: What made the embeddings, if `lagem embed` did, else "".
+    encoder: Name of the model that made the embeddings; "" if they are not from `lagem embed`.
     """
 
     levels: tuple[LevelSpec, ...]

@@ -3,8 +3,9 @@
 A prepared shape has several pools of stored points, for example the inside points near its surface. A sample takes a
 window of each pool: consecutive points from a random start.
 
-Half of the volume queries of a sample are inside (LaGeM appendix D). If a thin shape has too few inside volume points,
-all of them are used, and inside near queries fill the rest of this half. So thin shapes are balanced too.
+Half of the volume queries of a sample are inside the shape (LaGeM appendix D). If a thin shape has too few inside
+volume points, all of them are used, and inside points near the surface complete this half. So the queries of thin
+shapes are balanced too.
 """
 
 import math
@@ -198,7 +199,7 @@ class PreparedShapes(ShapeSet):
         return random_window(self._shards, shape, pool, count, rng)
 
     def _inside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return (V/2, 3) inside points for V volume queries; near queries make up for missing volume points."""
+        """Return (V/2, 3) inside points for V volume queries; points near the surface replace missing volume points."""
         half = self._volume // 2
         volume, near = (self._shards.count(shape, pool) for pool in ("volume_inside", "near_inside"))
         if volume + near == 0:

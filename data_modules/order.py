@@ -72,11 +72,11 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """Return n, even if an epoch is resumed, because Lightning then counts the batches already done as read."""
+        """Return n, the number of batches in a pass; in a resumed epoch too, because Lightning counts those done."""
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return self._batches(self._batches_done())  # the number of batches done now, not at the first batch
+        return self._batches(self._batches_done())  # called here, because a generator would call it only later
 
     def _batches(self, start: int) -> Iterator[list[Key]]:
         epoch = -1

@@ -69,7 +69,7 @@ def augmented(
 ) -> dict[str, Tensor]:
     """Return the (·, 3) arrays of a sample as tensors, all multiplied by one random matrix if there is augmentation.
 
-    The matrix depends on the array `surface_points`.
+    The matrix depends on the array `surface_points`, which determines the scale.
     """
     if augment is not None:
         matrix = augment.draw(arrays["surface_points"], rng)
@@ -80,9 +80,9 @@ def augmented(
 class ResumableLoader(DataLoader[Any]):
     """A loader that follows `TrainOrder`, and so resumes at the right batch.
 
-    The loader has a state because Lightning would otherwise warn. A checkpoint thus holds the settings of the order,
-    which reveal a resumed run that cannot see the same shapes as an uninterrupted one. The number of ranks may change
-    if the size of the global batch stays the same.
+    A checkpoint holds the settings of the order as the state of the loader. If a resumed run has other settings, it
+    cannot see the same shapes as an uninterrupted run, so it warns or stops. The number of ranks may change if the
+    size of the global batch stays the same. Without a state of the loader, Lightning would warn.
     """
 
     batch_sampler: TrainOrder
@@ -115,7 +115,7 @@ def same_batch(global_batch: int, ranks: int) -> str:
 
 
 class StreamDataModule(LightningDataModule):
-    """The loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set."""
+    """Base class that makes the loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set."""
 
     train_shapes: SampleSet
     val_shapes: SampleSet
@@ -139,7 +139,7 @@ class StreamDataModule(LightningDataModule):
         self.seed, self.batch_size, self.num_workers, self.shuffle = seed, batch_size, num_workers, shuffle
 
     def summary(self) -> str:
-        """Return in words, after the setup, which shapes this module yields."""
+        """Return a text that says how many shapes this module yields; `setup` must have been called."""
         return f"{len(self.train_shapes):,} shapes to train on, {len(self.val_shapes):,} to validate on"
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -95,8 +95,8 @@ def test_a_damaged_shard_is_encoded_again_to_the_same_bytes(
     ("change", "stated"),
     [
         (lambda about: about["settings"].update(subsets=3), "in 3 subsets"),
-        (lambda about: about["levels"].pop(), "its levels are"),
-        (lambda about: about["levels"][0].update(latent_dim=1000), "its levels are"),
+        (lambda about: about["levels"].pop(), "its levels have the sizes"),
+        (lambda about: about["levels"][0].update(latent_dim=1000), "its levels have the sizes"),
     ],
 )
 def test_latents_of_other_sizes_than_the_folder_states_are_refused(root, change, stated):

@@ -178,7 +178,7 @@ def test_a_cache_of_shapes_that_the_data_lack_is_not_continued(prepared, tmp_pat
     encode(autoencoder, PreparedSurfaces(prepared), tmp_path / "out", SETTINGS)
     fewer = PreparedSurfaces(prepared)
     fewer.ids = [f"other{id}" for id in fewer.ids]
-    with pytest.raises(ValueError, match="holds 7 shapes that are not in the data, for example 'box0'"):
+    with pytest.raises(ValueError, match=r"holds 7 shape\(s\) that are not in the data, for example 'box0'"):
         encode(autoencoder, fewer, tmp_path / "out", SETTINGS)
 
 

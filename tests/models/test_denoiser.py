@@ -134,9 +134,9 @@ def test_every_parameter_gets_a_gradient():
 def test_latents_of_another_level_are_refused():
     x, c_noise, coarser = inputs(2)
     backbone = Backbone(levels=LEVELS, level=2, width=64, depth=1)
-    with pytest.raises(ValueError, match=r"stage 2: the latents of level 2 are \(B, 12, 6\), but \(3, 32, 4\)"):
+    with pytest.raises(ValueError, match=r"stage 2: the latents of level 2 must be \(B, 12, 6\), but \(3, 32, 4\)"):
         backbone(inputs(1)[0], c_noise, coarser=coarser)
-    with pytest.raises(ValueError, match=r"the latents of level 3 are \(B, 5, 8\), but \(3, 12, 6\)"):
+    with pytest.raises(ValueError, match=r"the latents of level 3 must be \(B, 5, 8\), but \(3, 12, 6\)"):
         backbone(x, c_noise, coarser=[x])
     with pytest.raises(ValueError, match=r"needs the latents of levels \[3\], coarsest first, but 0"):
         backbone(x, c_noise)

@@ -165,7 +165,7 @@ def test_no_queries_give_no_logits(model, cloud):
 
 @torch.no_grad()
 def test_as_many_sets_of_queries_as_shapes_are_needed(model, cloud, query_points):
-    with pytest.raises(ValueError, match="2 shapes, but queries for 1"):
+    with pytest.raises(ValueError, match=r"2 shape\(s\), but queries for 1 were given"):
         model.decode(model.encode(cloud))(query_points[:1])
 
 

@@ -93,9 +93,9 @@ def test_a_stage_cannot_be_fed_another_levels_latents(cache):
     batch = first_batch(cache)
     finest, own, coarsest = batch.latents
     assert torch.isfinite(loss([finest, own, coarsest])).all()
-    with pytest.raises(ValueError, match=r"stage 2: the latents of level 2 are \(B, 8, 6\), but \(4, 16, 4\)"):
+    with pytest.raises(ValueError, match=r"stage 2: the latents of level 2 must be \(B, 8, 6\), but \(4, 16, 4\)"):
         loss([finest, finest, coarsest])
-    with pytest.raises(ValueError, match=r"stage 2: the latents of level 3 are \(B, 4, 8\), but \(4, 16, 4\)"):
+    with pytest.raises(ValueError, match=r"stage 2: the latents of level 3 must be \(B, 4, 8\), but \(4, 16, 4\)"):
         loss([finest, own, finest])
 
 

@@ -1,4 +1,4 @@
-"""Diffusion of latent sets in EDM's formulation, in pure torch. Nothing here knows shapes or meshes."""
+"""Diffusion of latent sets in EDM's formulation, in pure torch. This package is independent of shapes and meshes."""
 
 from lagem.diffusion.cascade import Cascade, Stage
 from lagem.diffusion.loss import EDMLoss

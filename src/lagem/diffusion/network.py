@@ -1,4 +1,4 @@
-"""What diffusion requires of a stage's network."""
+"""The interface that this package requires of a stage's network."""
 
 from collections.abc import Sequence
 from typing import Protocol

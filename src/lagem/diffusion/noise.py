@@ -25,7 +25,7 @@ def draw_noise(like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         (B, ...) float32 on the device of `like`; the values are drawn on the CPU.
 
     Raises:
-        ValueError: If there is not one generator for each of the B samples.
+        ValueError: If the number of generators is not B.
     """
     if len(generators) != len(like):
         raise ValueError(f"{len(like)} samples need one generator each, but {len(generators)} generators were given.")

@@ -1,6 +1,6 @@
 """Cascades as folders of weights: an autoencoder, and a stage for each of its levels.
 
-Writing and reading such a folder check that its networks belong together.
+When such a folder is written or read, its networks are checked to belong together.
 """
 
 import reprlib
@@ -57,7 +57,7 @@ def load_bundle(path: str | Path) -> CascadedGenerator:
     """Read a cascade from a folder of weights, without running code from it.
 
     Raises:
-        ValueError: If the folder holds no cascade, or a file is damaged; the message names it.
+        ValueError: If the folder holds no cascade, or a file is damaged; the message names the file.
     """
     folder = WeightsFolder(Path(path))
     if not folder.has_stages:

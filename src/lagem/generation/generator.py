@@ -59,8 +59,8 @@ class CascadedGenerator:
     """An autoencoder with a stage for each of its levels, which together generate shapes.
 
     Args:
-        codec: The autoencoder, which decodes the latents and encodes shapes to start from.
-        stages: The backbone and spec of each level's stage, fine to coarse. The caller has checked that they belong
+        codec: The autoencoder, which decodes the latents.
+        stages: The backbone and spec of each level's stage, fine to coarse. The caller must check that they belong
             together.
     """
 
@@ -87,7 +87,7 @@ class CascadedGenerator:
         return self
 
     def save(self, folder: str | Path, *, half: bool = False) -> Path:
-        """Write a folder of weights, which `load_cascade` reads, and `load_codec` for its autoencoder.
+        """Write a folder of weights. `load_cascade` reads the cascade from it, and `load_codec` only the autoencoder.
 
         Args:
             folder: Folder to create.
@@ -134,7 +134,7 @@ class CascadedGenerator:
             condition: (condition_dim,) or (T, condition_dim) embedding, for a cascade that is conditional on one.
             given: Latents to use instead of sampled ones, by the level's number: (M_i, D_i) if all samples share them,
                 else (count, M_i, D_i).
-            seed: Any non-negative integer.
+            seed: Seed of all samples, an integer of at least 0.
             first: Index of the first sample.
             batch_size: Number of samples that are made at once.
             sampler: How latents are sampled; None takes the defaults.

@@ -36,8 +36,8 @@ class GenerationReport:
         up: The axis that points up in the shapes.
         about: Settings of the samples, in plain types; they are stored with the latents.
         num_categories: Number of categories, which share the rows of the picture.
-        sources: By the index of a sample, the id of the real shape whose coarse latents were kept, or of the embedding
-            that was the condition.
+        sources: Maps the index of a sample to the id of the real shape whose coarse latents the sample has, or of the
+            embedding that was its condition.
 
     num_meshes: number of samples with a mesh so far.
     """
@@ -83,8 +83,8 @@ class GenerationReport:
 
     def _kept(self) -> str:
         return (
-            f"{self.num_meshes} of {self.total} meshes are in {self.output}, but no {TABLE}; the same command starts "
-            "again and makes the same meshes."
+            f"{self.num_meshes} of {self.total} meshes are in {self.output}, but no {TABLE}; run the same command "
+            "to start again with the same meshes."
         )
 
     def _add(self, shape: GeneratedShape) -> None:

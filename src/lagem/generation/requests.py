@@ -41,7 +41,9 @@ def free_requests(categories: Sequence[str | None], count: int) -> list[Request]
 
 
 def embedded_requests(path: str, generator: CascadedGenerator, *, count: int) -> list[Request]:
-    """Return one request for each shape in a file of embeddings, each for `count` samples; the first view is used.
+    """Return one request for `count` samples for each shape in a file of embeddings.
+
+    If a shape has several embeddings (views), the condition is the first.
 
     Raises:
         ValueError: If the file cannot be read, or its embeddings are not those that the cascade was trained on.
@@ -52,7 +54,7 @@ def embedded_requests(path: str, generator: CascadedGenerator, *, count: int) ->
     if "" not in (spec.encoder, embeddings.encoder) and spec.encoder != embeddings.encoder:
         raise ValueError(
             f"{path}: holds embeddings by {embeddings.encoder!r}, but the cascade was trained on those by "
-            f"{spec.encoder!r}; embed with that model."
+            f"{spec.encoder!r}; embed with the latter."
         )
     return [
         Request(None, index * count, [id] * count, {}, embeddings.view(id)) for index, id in enumerate(embeddings.ids)
@@ -71,8 +73,8 @@ def forced_requests(
 ) -> list[Request]:
     """Return requests for samples that keep the coarse latents of real shapes.
 
-    In each category these are the first `count` shapes of the split, in the order of their ids. If the cache holds
-    several draws of a shape's surface, the latents come from the first.
+    The real shapes are the first `count` of each category in the split, in the order of their ids. If the cache holds
+    several sets of latents of a shape, from several samplings of its surface, the first set is used.
 
     Args:
         cache: Latent cache that `lagem encode` wrote with the cascade's autoencoder.

@@ -1,4 +1,4 @@
-"""The work of `lagem generate`: from the names of a cascade and of categories to files."""
+"""Run `lagem generate`: sample shapes, given the names of a cascade and of categories, and write the files."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def generate(
         embeddings: File of `lagem embed`, for a cascade whose condition is an embedding; None for none.
         latents: Latent cache that `lagem encode` wrote. The levels in `keep` are taken from its shapes instead of being
             sampled; None samples all levels.
-        split: Split of these shapes; None for val.
+        split: Split of the shapes of the cache; None for val.
         keep: Numbers of the levels to take from the cache, which must be the coarsest ones.
         sampler: How latents are sampled.
         surface: How fields become meshes.
@@ -53,7 +53,7 @@ def generate(
         batch_size: Number of samples that are made at once.
         device: Device of the networks.
         seed: Seed of all draws; the noise of sample i is keyed by (seed, i).
-        up: The axis that points up in the shapes; glb files are turned so that the shapes stand.
+        up: The axis that points up in the shapes; glb files are turned so that the shapes stand upright.
 
     Raises:
         ValueError: If these arguments do not fit the cascade, no sample has a mesh, or the folder cannot be written to.
@@ -65,8 +65,8 @@ def generate(
         )
     if embeddings is not None and (categories or latents):
         raise ValueError(
-            "--embeddings cannot be combined with --category or --latents: its embeddings are the whole condition. "
-            "Leave out the others."
+            "--embeddings cannot be combined with --category or --latents: its embeddings are the condition. "
+            "Leave out the other options."
         )
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}

@@ -1,4 +1,4 @@
-"""Reader of a latent cache, whose latents all come from one autoencoder.
+"""Read a latent cache: a folder with the latents of many shapes, all made by one autoencoder.
 
 A shape is encoded several times, each time from another random sampling of its surface. Each result is called a subset,
 and can be read separately.
@@ -67,7 +67,7 @@ class LatentCache(ShardedFolder[LatentShard]):
         sizes = [(level.num_latents, level.latent_dim) for level in self.levels]
         if shard.sizes != sizes or shard.subsets != self.subsets:
             raise self.about.damaged(
-                f"its levels are {sizes} in {self.subsets} subsets, but those of shard {path.name} are "
-                f"{shard.sizes} in {shard.subsets}"
+                f"its levels have the sizes {sizes}, in {self.subsets} subsets, but those of shard {path.name} have "
+                f"the sizes {shard.sizes}, in {shard.subsets} subsets"
             )
         return shard

@@ -1,4 +1,4 @@
-"""Encoding of the shapes of one shard. A shape that cannot be sampled or encoded is refused with the reason.
+"""Encode the shapes of one shard. A shape that cannot be sampled or encoded is reported as refused, with the reason.
 
 Letters: K subsets of a shape (samplings of its surface), B clouds encoded at once, N points of a cloud, M_i latents of
 level i with D_i channels.
@@ -66,7 +66,7 @@ def encode_run(
         surfaces: The shapes.
         run: Indices of the shapes of the shard.
         settings: The settings.
-        augment: Random map that is applied to every subset but the first; None for no augmentation.
+        augment: Random transformation of the points of every subset except the first; None for no augmentation.
         on_clouds: Called repeatedly, with the number of clouds that were finished since the last call.
 
     Returns:
@@ -111,7 +111,7 @@ def encode_run(
 def draw(
     surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augmentation | None
 ) -> NDArray[np.float32]:
-    """Draw the (N, 3) points of one subset of shape `index`; they depend on the seed, the subset and the shape's id."""
+    """Sample the (N, 3) points of a subset of shape `index`; they depend on the seed, the subset and the shape's id."""
     rng = sample_generator(settings.seed, subset, f"{surfaces.ids[index]}/latents")
     points = surfaces.draw(index, settings.num_surface_points, rng)
     if augment is not None and subset > 0:

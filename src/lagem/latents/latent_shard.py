@@ -33,7 +33,7 @@ LATENTS = FolderFormat(
 class EncodedShape:
     """One encoded shape.
 
-    frame: the shape's frame before augmentation.
+    frame: the map from the shape's coordinates to the unit sphere, without augmentation.
     latents: for each level i, (K, M_i, D_i) float16, fine to coarse.
     """
 
@@ -61,7 +61,7 @@ def write_latent_shard(
     levels: Sequence[LevelSpec],
     subsets: int,
 ) -> None:
-    """Write shapes into one file, whole or not at all; the bytes of the file depend on the arguments alone.
+    """Write shapes to one file, whole or not at all. The same arguments always give the same bytes.
 
     Args:
         path: The file.
@@ -122,7 +122,7 @@ class LatentShard:
         self._runs = [self._subsets(file, f"level_{number}") if self.has_checksums else None for number in numbers]
 
     def latents(self, row: int, subset: int) -> list[NDArray[np.float32]]:
-        """Return the latents of one subset of a shape: for each level i, (M_i, D_i), fine to coarse.
+        """Return the latents of one subset of the shape at index `row`: for each level i, (M_i, D_i), fine to coarse.
 
         Raises:
             ValueError: If the latents do not match their checksums, or are not finite.
@@ -138,7 +138,7 @@ class LatentShard:
         return found
 
     def verify(self, row: int) -> None:
-        """Raise ValueError if latents of a shape do not match their checksums."""
+        """Raise ValueError if any latents of the shape at index `row` do not match their checksums."""
         for subset in range(self.subsets):
             self.latents(row, subset)
 

@@ -1,9 +1,9 @@
-"""Encoding of shapes into a latent cache, shard by shard. If it is killed, only the shard in progress is lost.
+"""Encode shapes into a latent cache, shard by shard. If the process is killed, only the shard in progress is lost.
 
-The shapes are sorted by id and cut into runs of neighbours, each of which becomes a shard. A shard is named by its
-number and a hash of its ids, and is done once its file exists. Which clouds are encoded together depends on the run
-alone, so a resumed encoding writes the same bytes as an uninterrupted one. The autoencoder is stored with its latents.
-index.csv names the valid shards and is written last.
+The shapes are sorted by id and cut into groups of neighbours; each group becomes a shard. A shard is named by its
+number and a hash of its ids, and is done once its file exists. The group alone determines which clouds are encoded
+together, so a resumed encoding writes the same bytes as an uninterrupted one. The autoencoder is stored with the
+latents. index.csv names the valid shards and is written last.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ def encode(
         surfaces: The shapes.
         output: The folder.
         settings: The settings.
-        augment: Random map that is applied to every subset but the first; None for no augmentation.
+        augment: Random transformation of the points of every subset except the first; None for no augmentation.
         retry_refused: Encode a shard again if an earlier call refused one of its shapes.
         part: Encode only this part of the shards, and write no index; parts may run in parallel on several machines.
             None to encode all shards that are missing, and write the index.
@@ -76,7 +76,7 @@ def encode(
         own = planned if part is None else part.items_of(planned)
         todo = [(path, run) for path, run in own if not is_done(path, retry_refused=retry_refused, verify=verify)]
         left, total = {path: len(run) for path, run in todo}, sum(len(run) for _, run in own)
-        kept = f"{{}} of {total} shapes are encoded or refused, and kept; the same command resumes."
+        kept = f"{{}} of {total} shapes are done (encoded or refused) and saved; run the same command to resume."
         with (
             kept_on_stop(lambda: kept.format(total - sum(left.values()))),
             long_progress("{task.fields[refused]} refused") as progress,
@@ -127,7 +127,7 @@ def encoding_status(
     splits: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
 ) -> str:
-    """Return a line on how many shapes are encoded, refused and missing, according to the shards in the folder.
+    """Return one line that says how many shapes are encoded, refused and missing, as found in the shards of the folder.
 
     The shapes of damaged shards count as missing, since they will be encoded again. The function can be called while an
     encoding is running, without disturbing it.
@@ -166,7 +166,7 @@ def begin(
 def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None = None) -> list[int]:
     """Choose the shapes of some splits (None: all) whose ids are listed (None: all).
 
-    If some of the listed ids are not in the data, a line says how many.
+    If some of the listed ids are not in the data, this prints one line that says how many.
 
     Returns:
         Indices of the shapes, sorted by id.
@@ -199,7 +199,7 @@ def check_holds(root: Path, ids: set[str]) -> None:
     rows = read_csv(index, COLUMNS) if index.exists() else iter(())
     if gone := [row["id"] for row in rows if row["id"] not in ids]:
         raise ValueError(
-            f"{root}: holds {len(gone)} shapes that are not in the data, for example {gone[0]!r}; "
+            f"{root}: holds {len(gone)} shape(s) that are not in the data, for example {gone[0]!r}; "
             "give another --output."
         )
 

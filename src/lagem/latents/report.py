@@ -39,8 +39,8 @@ def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None 
     counts = ", ".join(f"{count} {split}" for split, count in sorted(Counter(cache.splits).items()))
     levels = ", ".join(f"{level.num_latents} x {level.latent_dim}" for level in cache.levels)
     console.print(
-        f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} draws of its surface to {levels}, "
-        f"and {len(refused)} are refused. Autoencoder {cache.fingerprint}. Latents: {output}"
+        f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} samplings of its surface to {levels} "
+        f"latents, and {len(refused)} are refused. Autoencoder {cache.fingerprint}. Latent cache: {output}"
     )
 
 

@@ -1,4 +1,4 @@
-"""An encoding whose weights, data and list of ids are given by name, as on a command line."""
+"""Encode shapes into a latent cache, given the names of weights, data and a list of ids, as on a command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,10 +36,11 @@ def encode_data(
 
     Args:
         weights: Name or path of the weights, as `load_codec` takes it.
-        data: A folder that `lagem prepare` wrote, or `procedural:TRAIN+VAL`.
+        data: A folder that `lagem prepare` wrote; or `procedural:TRAIN+VAL` with two numbers of procedural shapes, such
+            as `procedural:4096+256`.
         output: Folder of the latent cache; an encoding that was started there is resumed.
         num_surface_points: Number of input points of the encoder; None for the number used in training.
-        subsets: Number of samplings of the surface of each shape, each of which is encoded.
+        subsets: Number of times that the surface of each shape is sampled and encoded.
         axis_scale: In every subset but the first, each axis is scaled by a random factor from this range; None for no
             scaling.
         splits: Splits to encode; None for all.
@@ -49,7 +50,7 @@ def encode_data(
         seed: Seed of the samplings, and of procedural shapes.
         retry_refused: Encode a shard again if an earlier call refused one of its shapes.
         part: Encode only this part of the shards, and write no index; None to encode all.
-        verify: Verify every byte of the shards that exist.
+        verify: Verify every byte of the shards that exist; damaged shards are encoded again.
 
     Returns:
         The refused shapes.
@@ -85,7 +86,10 @@ def encode_data(
 def status_of_data(
     data: str, output: str | Path, *, splits: Sequence[str] | None = None, ids: Path | None = None, seed: int = 0
 ) -> str:
-    """Return a line on how many shapes are encoded, refused and missing; the arguments are those of `encode_data`."""
+    """Return one line that says how many shapes are encoded, refused and missing.
+
+    The arguments are those of `encode_data`.
+    """
     return encoding_status(_surfaces(data, seed), output, *_chosen(splits, ids))
 
 
@@ -94,5 +98,5 @@ def _surfaces(data: str, seed: int) -> SurfaceSource:
 
 
 def _chosen(splits: Sequence[str] | None, ids: Path | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return the splits, sorted, and the ids read from the file `ids`; None for what was not given."""
+    """Return the sorted splits, and the ids read from the file `ids`; None in place of either that was not given."""
     return tuple(sorted(splits)) if splits else None, tuple(read_ids(ids)) if ids else None

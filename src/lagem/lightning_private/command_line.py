@@ -1,7 +1,7 @@
 """Undocumented parts of LightningCLI, under names that a subclass can override or call.
 
-Each docstring says why the part is needed and what breaks without it. For each part a test fails if Lightning changes
-it.
+Each docstring says why the part is needed and what breaks without it. For each part, there is a test that fails if
+Lightning changes the part.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ class OpenCLI(LightningCLI):
     def built(self, key: str) -> Any:
         """Return a setting after its classes are built, None if it is not set.
 
-        Without this, callbacks could be added only without knowing which of them the configuration names.
+        Without this, code that adds callbacks could not know which callbacks the configuration already names.
         """
         return self._get(self.config_init, key)
 

@@ -1,6 +1,6 @@
 """Messages of Lightning that do not help the users of `lagem fit`, by their exact beginnings; all others are printed.
 
-Lightning has no setting for single messages. For each entry a test fails if Lightning changes the text.
+Lightning has no setting for single messages. For each entry, there is a test that fails if Lightning changes the text.
 """
 
 import logging
@@ -44,7 +44,7 @@ RANK = re.compile(r"\[rank: \d+\] ")
 
 
 def hide_useless_messages() -> None:
-    """From now on, print none of these messages in this process."""
+    """Suppress the messages in INFORMATION and WARNINGS for the rest of this process."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(is_useful)  # a logger keeps each filter once
     for beginning in WARNINGS:
@@ -52,5 +52,5 @@ def hide_useless_messages() -> None:
 
 
 def is_useful(record: logging.LogRecord) -> bool:
-    """Return whether a message of Lightning is printed."""
+    """Return whether to print a message of Lightning: whether it is not in INFORMATION."""
     return not RANK.sub("", record.getMessage(), count=1).startswith(tuple(INFORMATION))

@@ -1,7 +1,7 @@
 """Undocumented parts of Lightning's trainer, strategies, callbacks and loggers.
 
-Each docstring says why the part is needed and what breaks without it. For each part a test fails if Lightning changes
-it.
+Each docstring says why the part is needed and what breaks without it. For each part, there is a test that fails if
+Lightning changes the part.
 """
 
 from collections.abc import Callable

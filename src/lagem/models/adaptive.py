@@ -1,7 +1,7 @@
 """Condition a network on a noise level by scaling and shifting its LayerNorms (DiT; LaGeM §3.3).
 
-This is the form of the authors' VecSet diffusion: it has no gates, and its frequencies are 10000^(-k/128) for
-k = 0..127.
+The form is that of the authors' VecSet diffusion: there are no gates, and the noise level is embedded by cosines and
+sines with the frequencies 10000^(-k/128), k = 0..127.
 
 Letters: B samples, M latent vectors, C feature channels.
 """
@@ -16,7 +16,7 @@ FREQUENCIES = 128
 
 
 class NoiseEmbedding(nn.Module):
-    """Embeds a number: two linear layers, each followed by SiLU, map 128 cosines and 128 sines of it to the embedding.
+    """Embeds a number: computes 128 cosines and 128 sines of it, then applies two linear layers with SiLU after each.
 
     Args:
         width: C, the number of channels of the embedding.

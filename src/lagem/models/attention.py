@@ -1,4 +1,4 @@
-"""Attention between vector sets, and the transformer block of which the networks are built.
+"""Attention between sets of vectors, and the transformer block from which the networks are built.
 
 Letters: B shapes, Q vectors that attend, M vectors of the context, C feature channels, H heads, W channels of a head.
 """
@@ -121,8 +121,8 @@ class FeedForward(nn.Module):
         width: C, the number of channels of input and output.
         normed: Whether this layer has the LayerNorm; if not, the caller must normalise.
         step: What is kept for the backward pass. `plain` keeps 18C numbers per vector. `lean` keeps the input and the
-            8C outputs of `expand`, and recomputes no matrix product. `leanest` keeps only the input, so it also
-            recomputes `expand`.
+            8C outputs of the first linear layer, and recomputes no matrix product. `leanest` keeps only the input, and
+            also recomputes the first linear layer.
     """
 
     def __init__(self, *, width: int, normed: bool = True, step: Step = "plain") -> None:

@@ -47,17 +47,18 @@ class Autoencoder(nn.Module):
         width: C, the number of feature channels of every block, a multiple of 64.
         skip: Whether the decoder adds the input X'_i of an upsampling block to the block's output. `double` adds it, as
             in the published weights: F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)), with cross attention CA,
-            feed-forward layer FF and self-attention blocks SAs. `single` does not, as in Eq. 8 as printed.
+            feed-forward layer FF and self-attention blocks SAs. `single` does not; this is Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         single_head_cross: Whether cross attention has one head of C channels, as in the published weights of VecSet,
             instead of heads of 64 channels.
-        fps: Furthest point sampling backend. `auto` takes torch_cluster or else triton on CUDA, quickfps on the CPU,
-            and a slow torch loop if these are not installed (`furthest_point_order`).
+        fps: Backend of furthest point sampling. `auto` uses torch_cluster or, without it, triton on CUDA, and quickfps
+            on the CPU. If none of these is installed, it uses a slow torch loop (see `furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
-            layer. `lean` folds the attention to and from points (`lagem.models.queries.decoder`), and recomputes in
-            the backward pass everything that takes no matrix product. It needs about half the memory of `plain`, and
-            less time. `leanest` also recomputes the expansion of feed-forward layers. It needs about a quarter of the
-            memory of `plain`, and about the same time.
+            layer. `lean` multiplies weight matrices in advance, so that attention involving points needs fewer
+            operations per point (`lagem.models.queries.decoder`). In the backward pass, it recomputes everything that
+            takes no matrix product. It needs about half the memory of `plain`, and less time. `leanest` also recomputes
+            the first linear layer of feed-forward layers. It needs about a quarter of the memory of `plain`, and about
+            the same time as `plain`.
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, whatever `step` is.
     """
 
@@ -114,8 +115,8 @@ class Autoencoder(nn.Module):
             surface_points: (B, N, 3) in the unit-sphere frame.
             query_points: (B, Q, 3) in the same frame.
             anchor_indices: As in `encode`.
-            generators: A CPU generator for each shape, from which posteriors of KL levels are sampled; None uses their
-                means.
+            generators: A CPU generator for each shape, with which the posteriors of KL levels are sampled; None uses
+                the means of the posteriors.
             finest: (B,) the number of the finest level from which each shape is decoded; finer latents are set to 0,
                 their mean. None decodes all shapes from level 1.
         """
@@ -162,7 +163,8 @@ class Autoencoder(nn.Module):
 
         Args:
             latents: Latents of all levels, (B, M_i, D_i) each, fine to coarse.
-            fold: Whether the field folds the query decoder, which is faster and gives the same logits up to rounding.
+            fold: Whether the field multiplies the weights of the query decoder with the latents in advance ("folds"
+                them). This makes queries faster, and gives the same logits up to rounding.
         """
         if len(latents) != len(self.levels):
             raise ValueError(f"latents of {len(self.levels)} levels are needed, but {len(latents)} tensors were given.")
@@ -203,7 +205,11 @@ class Autoencoder(nn.Module):
         return latents, kl
 
     def _features(self, surface_points: Tensor, anchor_indices: Tensor | None) -> Iterator[Tensor]:
-        """Yield X_i of each level, fine to coarse: CA(P_i, P_0) at the finest, then CA(P_i, X_{i-1})."""
+        """Yield the (B, M_i, C) features X_i of each level, fine to coarse.
+
+        They are CA(P_1, P_0) at the finest level and CA(P_i, X_{i-1}) at the others. CA is cross attention, P_0 are the
+        embedded points, and P_i are the embedded anchors of level i.
+        """
         if anchor_indices is None:
             anchor_indices = furthest_point_order(surface_points, self.levels[0].num_latents, backend=self.fps)
         context: Tensor | PointFeatures
@@ -220,5 +226,5 @@ class Autoencoder(nn.Module):
 
 
 def _gathered(vectors: Tensor, indices: Tensor) -> Tensor:
-    """Return the (B, M, D) vectors at the given (B, M) indices into (B, N, D) vectors."""
+    """Select vectors by index: return (B, M, D), given (B, N, D) vectors and (B, M) indices into their second axis."""
     return vectors.gather(1, indices.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))

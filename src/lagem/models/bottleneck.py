@@ -1,7 +1,7 @@
 """Bottleneck between features and latents (LaGeM §3.2, Eq. 6-7, Table 2).
 
-Standardised latents already have the zero mean and unit variance that diffusion starts
-from, so they need no loss. VecSet's Gaussian bottleneck, in contrast, has a KL term.
+Standardised latents have the zero mean and unit variance that diffusion assumes, so they need
+no additional loss. VecSet's Gaussian bottleneck, in contrast, adds a KL term to the loss.
 
 Letters: B shapes, M latents of this level, C feature channels, D latent channels.
 """
@@ -22,7 +22,7 @@ def standardise(latents: Tensor) -> Tensor:
 
 
 class StandardisedBottleneck(nn.Module):
-    """The bottleneck with standardised latents: FtoL of Eq. 6 and LtoF of Eq. 7."""
+    """The bottleneck with standardised latents: features to latents (FtoL, Eq. 6), and back (LtoF, Eq. 7)."""
 
     def __init__(self, *, width: int, latent_dim: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class StandardisedBottleneck(nn.Module):
 
         Args:
             features: (B, M, C) features X_i.
-            generators: Unused; this bottleneck draws nothing.
+            generators: Unused, because this bottleneck samples nothing.
 
         Returns:
             (B, M, D) latents Z_i, which have zero mean and unit variance over the last axis; and None, because there is
@@ -67,7 +67,7 @@ class KLBottleneck(nn.Module):
 
         Args:
             features: (B, M, C) features X_i.
-            generators: A CPU generator for each shape, from which the sample is drawn; None uses the mean.
+            generators: A CPU generator for each shape, with which the posterior is sampled; None uses the mean.
 
         Returns:
             (B, M, D) latents, and (B,) KL divergences to N(0, 1), averaged over M and D.

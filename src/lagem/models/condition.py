@@ -1,4 +1,4 @@
-"""Embed the condition of Eq. 10, which is a category, a vector or several tokens, as tokens of the network.
+"""Embed the condition of Eq. 10 as tokens for the network; a condition is a category, a vector or several tokens.
 
 A learned null token represents a dropped or absent condition, which classifier-free guidance needs
 (Ho & Salimans 2022).

@@ -74,7 +74,7 @@ def training_cost(
         width: C, the number of feature channels.
         batch_size: B, the number of shapes per step on one device.
         num_surface_points: N, the number of input points per shape.
-        num_queries: Number of volume and near queries together, per shape.
+        num_queries: Number of queries per shape, volume queries and near-surface queries together.
         octaves: Number of frequencies of the point embedding.
         bfloat16: Whether the step runs under bfloat16 autocast.
         step: How the step is computed, as in `Autoencoder`.
@@ -94,7 +94,7 @@ def training_cost(
 
 @dataclass(frozen=True)
 class StageCost(TrainingCost):
-    """Cost of one training step of a stage, and of one evaluation.
+    """Cost of one training step of a stage, and of one evaluation of its network in sampling.
 
     evaluation: number of operations of one evaluation of the network for one sample. Heun's method takes 2 N - 1
         evaluations for N steps.
@@ -104,10 +104,10 @@ class StageCost(TrainingCost):
 
 
 def stage_cost(make_backbone: Callable[[], Backbone], *, batch_size: int, bfloat16: bool = False) -> StageCost:
-    """Return the cost of one training step of a stage, and of one evaluation in sampling.
+    """Return the cost of one training step of a stage, and of one evaluation of its network in sampling.
 
     Args:
-        make_backbone: Makes the stage's network. It is called while new tensors are fake and hold no values.
+        make_backbone: Makes the stage's network. While it is called, new tensors are fake: they hold no values.
         batch_size: B, the number of shapes per step on one device.
         bfloat16: Whether the step runs under bfloat16 autocast.
     """
@@ -133,12 +133,12 @@ def count_step(
 
 
 def count_stage_step(backbone: Backbone, *, batch_size: int, bfloat16: bool) -> tuple[int, int]:
-    """Count the same as `count_step` for a step of a stage, with zeros as inputs."""
+    """Count the operations of one step of a stage on inputs of zeros, and the bytes saved for its backward pass."""
     return _counted(backbone, lambda: _evaluated(backbone, batch_size).float().square().mean(), bfloat16=bfloat16)
 
 
 def _evaluated(backbone: Backbone, batch_size: int) -> Tensor:
-    """Return F_theta for inputs that are all zero."""
+    """Return the output of a stage's network F_theta for inputs that are all zero."""
     latents = [torch.zeros(batch_size, spec.num_latents, spec.latent_dim) for spec in backbone.levels]
     condition = None
     if backbone.condition is not None:

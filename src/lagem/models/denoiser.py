@@ -19,9 +19,7 @@ from lagem.models.condition import ConditionEmbedding
 
 
 class DenoiserBlock(nn.Module):
-    """A block of adaptive residual layers: self attention, cross attention to the condition, and feed-forward.
-
-    Without a condition, there is no cross attention.
+    """A block of adaptive residual layers: self attention, cross attention to the condition if any, and feed-forward.
 
     Args:
         width: C, the number of channels.
@@ -160,7 +158,7 @@ class Backbone(nn.Module):
         expected = (self.levels[level - 1].num_latents, self.levels[level - 1].latent_dim)
         if latents.ndim != 3 or tuple(latents.shape[1:]) != expected:
             raise ValueError(
-                f"stage {self.level}: the latents of level {level} are (B, {expected[0]}, {expected[1]}), but "
+                f"stage {self.level}: the latents of level {level} must be (B, {expected[0]}, {expected[1]}), but "
                 f"{tuple(latents.shape)} was given. Check the level, and that `coarser` runs coarsest first."
             )
 
@@ -178,8 +176,8 @@ class Backbone(nn.Module):
         if self.condition is None:
             if condition is not None:
                 raise ValueError(
-                    f"stage {self.level} is unconditional, but a condition was given. Leave that out, or train a stage "
-                    "with num_categories or condition_dim."
+                    f"stage {self.level} is unconditional, but a condition was given. Leave the condition out, or "
+                    "train a stage with num_categories or condition_dim."
                 )
             return None
         if condition is None:

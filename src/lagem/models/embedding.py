@@ -22,7 +22,7 @@ OCTAVES = 8  # as in the published weights
 
 
 class PointEmbedding(nn.Module):
-    """Embeds points in C channels by a linear map of their coordinates, and of the sines and cosines of these.
+    """Embeds points in C channels by a linear map of their coordinates and of sines and cosines of the coordinates.
 
     The frequencies of the sines and cosines are pi * 2^k for k = 0, 1, ....
 

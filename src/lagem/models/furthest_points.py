@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 FPSBackend = Literal["auto", "torch_cluster", "triton", "quickfps", "torch"]
-MOST_POINTS_FOR_TRITON = 8192  # more do not fit into the registers of one program
+MOST_POINTS_FOR_TRITON = 8192  # more do not fit into the registers of one GPU program
 
 
 @torch.compiler.disable  # torch.compile would unroll the loop, with 15 operations per point
@@ -72,8 +72,8 @@ def _triton_works(device: torch.device) -> bool:
         _select_triton(torch.zeros(1, 2, 3, device=device), torch.zeros(1, dtype=torch.int64, device=device), 1)
     except Exception as error:
         warnings.warn(
-            f"furthest points are selected by a slow loop, because Triton does not work: {error} It needs a C compiler "
-            "and Python.h (apt install gcc python3-dev).",
+            f"furthest points are selected by a slow loop, because Triton does not work: {error} Triton needs a C "
+            "compiler and Python.h (apt install gcc python3-dev).",
             stacklevel=2,
         )
         return False

@@ -40,11 +40,11 @@ def start_local(autoencoder: Autoencoder) -> None:
 def start_anchored(autoencoder: Autoencoder) -> None:
     """Do the same as `start_local`, and let latents start as the positions of their anchors.
 
-    Most channels of a latent (of the posterior's mean, for a KL level) start as the principal components of the point
-    embedding over a ball, and are mapped back to features along the same directions. So the decoded features of a
-    latent start near the embedding of its anchor, and from the first step queries attend to the latents near them, on
-    every level. Posteriors of KL levels start with little noise, because torch's defaults would draw noise of unit
-    variance around means that are smaller than that.
+    The embeddings of points in a ball have principal components. The initial weights project features onto these
+    components to get most channels of a latent (of the posterior's mean, for a KL level), and map the channels back to
+    features along the same components. So the decoded features of a latent start near the embedding of its anchor, and
+    on every level, queries attend to the latents near them from the first step. The posteriors of KL levels start with
+    little noise. With torch's defaults, the noise would have unit variance, and the means would be smaller than it.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)

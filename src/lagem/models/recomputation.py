@@ -51,10 +51,7 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Return whether a plain call suffices.
-
-    It does if there is no backward pass, or if torch.compile decides what is kept for the backward pass.
-    """
+    """Return whether to call a function directly: if no gradients are needed, or torch.compile chooses what to keep."""
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 

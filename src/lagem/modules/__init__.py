@@ -1,4 +1,4 @@
-"""LightningModules, with optimiser, steps and logging. The mathematics lives in `models` and `diffusion`."""
+"""LightningModules, with optimiser, steps and logging. The networks and losses are in `models` and `diffusion`."""
 
 from lagem.modules.autoencoder import AutoencoderModule
 from lagem.modules.stage import CascadeStageModule

@@ -38,25 +38,26 @@ class AutoencoderModule(RecipeModule):
         levels: Sizes of the levels, fine to coarse.
         width: Number of feature channels C of every attention block, a multiple of 64.
         skip: Whether the decoder adds the input of each upsampling block to the block's output. `double` adds it, as in
-            the published weights; `single` does not, as in Eq. 8 as printed.
+            the published weights; `single` does not, which is Eq. 8 as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, .... The highest of
             the published 8 have wavelengths shorter than the spacing of the input points, and cause ridges if there are
             few training shapes.
-        single_head_cross: Cross attention with one head instead of heads of 64 channels, as in the published weights of
-            VecSet, which `init_from` then takes.
+        single_head_cross: Whether cross attention has one head instead of heads of 64 channels. `init_from` with the
+            published weights of VecSet needs this.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
             near points belong together; or `anchored`, which is `local` with latents that start as the positions of
             their anchors (`lagem.models.initialisation`).
         near_weight: Weight of the loss on near-surface queries.
         kl_weight: Weight of the KL term; it has no effect if all levels are standardised.
-        posterior: Latents of KL levels in validation and testing, for the loss and the balanced IoU: `mean` of the
-            posterior, or a `sample` of it, as the authors of VecSet evaluate. Training always samples; reconstructions
-            of callbacks always use the mean.
+        posterior: Which latents KL levels use in validation and testing, for the loss and the balanced IoU: the `mean`
+            of the posterior, or a `sample` from it, as in the evaluation by VecSet's authors. Training always samples;
+            reconstructions in callbacks always use the mean.
         level_dropout: Fraction of the shapes in each step that are decoded without one or more of the finest levels, so
             that the coarser levels learn to describe a shape by themselves.
-        level_dropout_start: First optimiser step with level dropout. Dropout from the start takes steps that the finest
-            level needs.
-        optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
+        level_dropout_start: First optimiser step with level dropout. Level dropout from step 0 would cost the finest
+            level training that it needs.
+        optimizer: `adamw` for all parameters; or `muon` for the matrices inside attention and feed-forward layers, with
+            AdamW for all other parameters.
         base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
             base_lr * (batch size * accumulation * ranks) / 256.
         min_lr: Learning rate at the end of the cosine.
@@ -64,17 +65,18 @@ class AutoencoderModule(RecipeModule):
             tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Furthest point sampling backend. `auto` takes torch_cluster or else triton on CUDA, quickfps on the CPU,
-            and a slow torch loop if these are not installed.
+        fps: Backend of furthest point sampling. `auto` uses torch_cluster or, without it, triton on CUDA, and quickfps
+            on the CPU. If none of these is installed, it uses a slow torch loop.
         step: How a training step is computed; all ways give the same result up to rounding. `lean` takes about half the
-            memory of `plain`, and less time. `leanest` takes about a quarter of the memory, and about the same time.
+            memory of `plain`, and less time. `leanest` takes about a quarter of the memory of `plain`, and about the
+            same time as `plain`.
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, which takes the least
             memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit`, a safetensors file, the folder of a run, or the
-            name of weights in the package, such as `large`. Their architecture must be the configured one, but it may
-            differ in num_latents, on which no weight depends, and it may have more octaves, of which the lowest are
-            then used.
+            name of weights in the package, such as `large`. Their architecture must be the configured one, with two
+            exceptions. Their num_latents may differ, because no weight depends on it. They may have more octaves, and
+            then only their lowest octaves are used.
         on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
             message names the step and the shapes.
     """
@@ -162,7 +164,7 @@ class AutoencoderModule(RecipeModule):
         self._evaluate(batch, "val")
 
     def test_step(self, batch: OccupancyBatch, batch_idx: int) -> None:
-        """Like validation, but logged under `test`."""
+        """Log the same means as `validation_step`, but under `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: OccupancyBatch, batch_idx: int) -> Field:
@@ -186,7 +188,7 @@ class AutoencoderModule(RecipeModule):
         return len(self.autoencoder.levels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the architecture in plain types, so that the weights can be used without this module."""
+        """Add the architecture to the checkpoint in plain types, so that other code can use the weights."""
         checkpoint["autoencoder"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -262,7 +264,7 @@ class AutoencoderModule(RecipeModule):
 
 
 def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """Return what must be equal for networks to use the same weights.
+    """Return the parts of a spec that two networks must share so that one can load the weights of the other.
 
     These are the width, the skip, the heads, and the levels apart from their num_latents. Octaves are compared
     separately.

@@ -37,7 +37,7 @@ class FrozenAutoencoder:
     def take_categories_from(self, datamodule: Any) -> None:
         """Collect the categories of the training and validation shapes of a data module.
 
-        The condition that `encode` gives for a shape is the position of its category in this sorted list.
+        `encode` returns as the condition of a shape the position of its category in the sorted list of categories.
         """
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
@@ -60,7 +60,7 @@ class FrozenAutoencoder:
 
     @torch.no_grad()
     def decode(self, latents: Sequence[Tensor]) -> Field:
-        """Return the fields of latents of all levels, (B, M_i, D_i) each, fine to coarse."""
+        """Decode the latents of all levels, (B, M_i, D_i) each, fine to coarse, to the fields of B shapes."""
         device = latents[0].device
         with torch.autocast(device.type, enabled=False):
             return self._autoencoder.to(device).decode([z.float() for z in latents])

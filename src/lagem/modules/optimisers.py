@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices and AdamW for the rest, as one optimiser (Jordan et al. 2024; torch.optim.Muon)."""
+"""The optimisers and their schedule: AdamW, and Muon for hidden matrices with AdamW for all other parameters."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ class MuonAdamW(Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Use the group objects of both optimisers here, so that both read the learning rates that a schedule sets."""
+        """Make the parameter groups of both optimisers those of this one, so that a schedule sets the rates of both."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 

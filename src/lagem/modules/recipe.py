@@ -25,7 +25,7 @@ OnNonFinite = Literal["stop", "skip"]
 
 
 class NonFiniteLossError(ValueError):
-    """Raised if the loss or its gradient is not finite; the message names the step and the shapes."""
+    """Raised if the loss of a step or its gradient is not finite; the message names the step and the shapes."""
 
 
 class RecipeModule(LightningModule):
@@ -61,7 +61,7 @@ class RecipeModule(LightningModule):
 
     @property
     def network(self) -> nn.Module:
-        """The network to train, whose `forward` training steps call."""
+        """The network to train; each training step calls its `forward`."""
         raise NotImplementedError
 
     def configure_model(self) -> None:
@@ -70,7 +70,7 @@ class RecipeModule(LightningModule):
             shard(self.network, self.device_mesh)
 
     def on_validation_start(self) -> None:
-        """Gather all weights on every rank, because callbacks use them. Does nothing if no weights are sharded."""
+        """If the weights are sharded, gather all of them on every rank, because callbacks use them."""
         gather(self.network)
 
     def on_validation_epoch_end(self) -> None:
@@ -78,11 +78,11 @@ class RecipeModule(LightningModule):
         scatter(self.network)
 
     def on_test_start(self) -> None:
-        """Gather all weights, as for validation."""
+        """Gather all weights on every rank, as for validation."""
         gather(self.network)
 
     def on_predict_start(self) -> None:
-        """Gather all weights, as for validation."""
+        """Gather all weights on every rank, as for validation."""
         gather(self.network)
 
     def mean_loss(self, ids: list[str], losses: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
     """Shard a network's parameters over the ranks of a mesh. Does nothing if they are already sharded.
 
     Args:
-        network: The network whose `forward` training steps call.
+        network: The network; training steps must call its `forward`.
         mesh: Lightning's device mesh with the axes `data_parallel` and `tensor_parallel`, whose sizes are by default
             the number of nodes and the number of GPUs per node. Weights are sharded along the second axis and copied
             along the first. If one axis has size 1, they are sharded along the other.

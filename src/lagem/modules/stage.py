@@ -64,7 +64,8 @@ class CascadeStageModule(RecipeModule):
         autoencoder: Weights of the autoencoder, named as for `init_from` of the autoencoder's training. It encodes the
             shapes of an occupancy or procedural data module in every step, and decodes samples for `ExportSamples`.
             None takes the autoencoder that the latent cache holds.
-        optimizer: `adamw`, or `muon` for the matrices inside attention and feed-forward layers and AdamW for the rest.
+        optimizer: `adamw` for all parameters; or `muon` for the matrices inside attention and feed-forward layers, with
+            AdamW for all other parameters.
         base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
             base_lr * (batch size * accumulation * ranks) / 256.
         min_lr: Learning rate at the end of the cosine.
@@ -130,14 +131,14 @@ class CascadeStageModule(RecipeModule):
 
     @property
     def network(self) -> nn.Module:
-        """The denoiser. Sizes that the arguments leave to the data are known after `setup`, which then makes it."""
+        """The denoiser. If its arguments leave sizes to the data, it does not exist until `setup` makes it."""
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Take the sizes that were not given from the data.
+        """Take from the data all sizes that the arguments do not give.
 
         Raises:
-            ValueError: If the data's levels, autoencoder or condition differ from those that were given.
+            ValueError: If levels, autoencoder or condition of the data differ from those that the arguments give.
         """
         source = self._source()
         if not hasattr(self, "denoiser"):
@@ -145,7 +146,7 @@ class CascadeStageModule(RecipeModule):
             if condition == (None, None) and source is not self._autoencoder:
                 condition = source.num_categories, source.condition_dim
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-                torch.set_rng_state(self._random_state)  # for the weights that the constructor would have drawn
+                torch.set_rng_state(self._random_state)  # so the constructor would have drawn the same weights
                 self._make_network(source.levels if self._levels is None else self._levels, *condition)
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()
@@ -169,7 +170,7 @@ class CascadeStageModule(RecipeModule):
         self._evaluate(batch, "val")
 
     def test_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> None:
-        """Like validation, but logged under `test`."""
+        """Log the same losses as `validation_step`, but under `test`."""
         self._evaluate(batch, "test")
 
     def predict_step(self, batch: LatentBatch | OccupancyBatch, batch_idx: int) -> Tensor:
@@ -211,7 +212,7 @@ class CascadeStageModule(RecipeModule):
         return autoencoder.decode(latents)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the stage's specification in plain types, so that the weights can be used without this module."""
+        """Add the stage's specification to the checkpoint in plain types, so that other code can use the weights."""
         checkpoint["stage"] = self.spec.as_plain()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -229,7 +230,7 @@ class CascadeStageModule(RecipeModule):
         self.denoiser = Denoiser(built(self.spec.backbone))
 
     def _source(self) -> LatentSource:
-        """Return what gives the latents: the data module of a latent cache, or the autoencoder that encodes shapes."""
+        """Return the source of latents: the data module of a latent cache, or the autoencoder that encodes shapes."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if hasattr(datamodule, "fingerprint"):
             source: LatentSource = datamodule
@@ -247,7 +248,7 @@ class CascadeStageModule(RecipeModule):
         return self._autoencoder
 
     def _decoder(self) -> FrozenAutoencoder | None:
-        """Return the autoencoder; if none was given, the latent cache's, if it holds one."""
+        """Return the given autoencoder or, if none was given, that of the latent cache; None if there is neither."""
         if self._autoencoder is None:
             datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
             with datamodule.autoencoder_file() as file:

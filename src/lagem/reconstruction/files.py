@@ -1,4 +1,4 @@
-"""Reconstruct meshes and point clouds from files: move them into the unit sphere, through the network, and back."""
+"""Reconstruct meshes and point clouds from files: encode and decode them in the unit sphere, then move them back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

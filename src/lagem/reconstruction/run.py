@@ -1,4 +1,4 @@
-"""The work of `lagem reconstruct`: from names of weights and files to results on the disk."""
+"""Run `lagem reconstruct`: load weights and shapes by name, reconstruct the shapes, and write the results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def reconstruct(
         up=up,
     )
     with kept_on_stop(
-        lambda: f"{len(report.scores)} of {len(paths)} meshes are in {output}; the same command starts again."
+        lambda: f"{len(report.scores)} of {len(paths)} meshes are in {output}; run the same command to start again."
     ):
         for path, result in results:
             report.add(path, result)

@@ -1,7 +1,7 @@
 """What `lagem fit` prints before and after a training.
 
-Before: what is trained on what, how large it is, how long it trains and where the results go. After: where everything
-is, and the next command.
+Before: the model and its size, the data, the length of the training, the device and the run folder. After: where the
+results are, the scores of the last validation and the next command.
 """
 
 import math
@@ -37,11 +37,11 @@ class StartBlock(Callback):
         self._parameters = sum(each.numel() for each in pl_module.parameters() if each.requires_grad)
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the block."""
+        """Print what will be trained."""
         self._print(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the block, unless a check of the validation came first."""
+        """Print what will be trained, unless it was printed before a sanity check of the validation."""
         self._print(trainer, pl_module)
 
     def _print(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +58,10 @@ class StartBlock(Callback):
 
 
 def print_row(label: str, text: str, *, wraps: bool = True) -> None:
-    """Print a label and a text; a text that wraps continues under its beginning, but a path or a command never does."""
+    """Print a label and, next to it, a text; if `wraps`, break a long text into lines that are aligned.
+
+    Paths and commands are printed without breaks, so that they can be copied.
+    """
     if wraps:
         width = min(get_terminal_size().columns, WIDEST) - LABEL
         lines = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
@@ -133,7 +136,7 @@ def print_end(trainer: Trainer, module: LightningModule, datamodule: LightningDa
 
 
 def next_command(module: LightningModule, datamodule: LightningDataModule | None, checkpoint: str) -> str | None:
-    """Return the command that a user probably wants after a fit, with words in capitals to replace; None if unknown."""
+    """Return the command that a user probably runs after a fit; None if unknown. Words in capitals are placeholders."""
     file = shlex.quote(checkpoint)
     if isinstance(module, AutoencoderModule):
         root = getattr(datamodule, "root", None)

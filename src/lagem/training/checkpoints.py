@@ -1,4 +1,4 @@
-"""The checkpoints of a run: how they are written, how they are loaded, and from which of them a fit starts.
+"""The checkpoints of a run: how they are written, how they are loaded, and which of them a fit starts from.
 
 A run folder holds only one run, so it is never ambiguous from which checkpoint to resume.
 """
@@ -61,9 +61,10 @@ def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> No
     """Keep a checkpoint from making ModelCheckpoint overwrite or remove files outside a run.
 
     A checkpoint records ModelCheckpoint's folder and the paths of other checkpoints. A resumed run with the same folder
-    overwrites or removes the files at these paths, so they must lie in the folder. The path of the best checkpoint is
-    an exception, because a run with another folder uses it too: Lightning removes the file at this path if the path is
-    in a store, or seems to lie in the run's folder. So its links are resolved, and it is dropped if it is in a store.
+    overwrites or removes the files at these paths, so they must lie in the folder. Only the path of the best checkpoint
+    may lie elsewhere, because a run with another folder uses it too. Lightning removes the file at that path if the
+    path is in a store, or seems to lie in the run's folder. So links in that path are resolved, and a path in a store
+    is dropped.
 
     Args:
         checkpoint: The loaded checkpoint, which is changed in place.
@@ -97,7 +98,7 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 class FinalCheckpoint(Callback):
-    """Makes `last.ckpt` the checkpoint of the end of training, for every ModelCheckpoint that keeps such a file."""
+    """Makes `last.ckpt` hold the state at the end of training, for each ModelCheckpoint that keeps this file."""
 
     def __init__(self) -> None:
         self._has_trained = False
@@ -109,9 +110,10 @@ class FinalCheckpoint(Callback):
             trainer.save_checkpoint(path, weights_only=False)  # without the argument, Lightning prints a remark
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """If the fit was resumed from the end of its training, copy the checkpoint that it was resumed from.
+        """If the fit resumed from a checkpoint of the end of training, copy that checkpoint to `last.ckpt`.
 
-        Then Lightning calls no hook of training, and `last.ckpt` may be older, because a fault prevented the last save.
+        Such a fit trains no step, and Lightning calls none of its training hooks. `last.ckpt` may be older than the
+        checkpoint, if a fault prevented the last save.
         """
         resumed = Path(trainer.ckpt_path or "")
         if self._has_trained or not trainer.is_global_zero or not resumed.is_file():

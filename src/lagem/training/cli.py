@@ -21,7 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 
-# Importing these three lets YAML files name their classes without a module.
+# Importing these three packages lets YAML files name their classes without a module.
 import lagem.callbacks
 import lagem.data_modules
 import lagem.modules  # noqa: F401
@@ -91,7 +91,7 @@ class TrainingCLI(OpenCLI):
                 )
         elif path == "last":
             if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
-                raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give the path of another.")
+                raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give its path.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
                 raise ValueError(no_checkpoint(path))

@@ -1,6 +1,6 @@
-"""Typical mistakes in the command line of a training, found before Lightning is imported, which takes seconds.
+"""Find typical mistakes in the command line of a training before Lightning is imported, which takes seconds.
 
-All other mistakes are found when LightningCLI has parsed the command line. Nothing is refused here that it accepts.
+LightningCLI finds all other mistakes when it parses the command line. Whatever it accepts is accepted here too.
 """
 
 import os
@@ -69,12 +69,12 @@ def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def configs_of(words: Sequence[str]) -> list[str]:
-    """Return the configurations that a command line gives, in order; the parsed settings do not name them."""
+    """Return the values of --config on a command line, in order; the parsed settings no longer hold these values."""
     return [value for name, value in options_of(words) if name in CONFIG]
 
 
 def read_settings(config: str) -> dict[str, Any] | None:
-    """Return the settings of a configuration, unresolved; None if only LightningCLI can read it.
+    """Return the settings of a configuration, with interpolations unresolved; None if only LightningCLI can read it.
 
     Args:
         config: The path of a file. LightningCLI also allows a URL, and the settings themselves.
@@ -90,13 +90,13 @@ def read_settings(config: str) -> dict[str, Any] | None:
         settings = yaml.load(text, Loader=yaml.SafeLoader)
     except (ScannerError, ParserError, ReaderError) as error:
         raise ValueError(f"{config}: not valid YAML ({error}).") from None
-    except (yaml.YAMLError, ValueError):  # of a value, which LightningCLI may read in another way
+    except (yaml.YAMLError, ValueError):  # one value is wrong, but LightningCLI may read it in another way
         return None
     return settings if isinstance(settings, dict) else None
 
 
 def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
-    """Return the name of the data module and its root after one more configuration."""
+    """Return the class of the data module (`kind`) and its root, after merging the data settings `more` into `data`."""
     if not isinstance(more, dict):
         return data
     kind = more.get("class_path", data.get("kind"))
@@ -107,7 +107,11 @@ def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
-    """Refuse a local folder without shapes, if the data module is one of ours and only the environment names it."""
+    """Raise ValueError if the root is a local folder that holds no data of the given data module.
+
+    This checks only data modules of lagem that read folders. An environment variable may name the root; a root with
+    any other interpolation is not checked.
+    """
     kind, root = str(data.get("kind")), data.get("root")
     named = kind.removeprefix("lagem.data_modules.")
     if not isinstance(root, str) or named not in FORMATS:

@@ -15,7 +15,7 @@ from lagem.models.cost import stage_cost, training_cost
 from lagem.models.denoiser import Backbone
 from lagem.weights.errors import quoted
 
-MOST_BLOCKS = 300  # of a model that is described; counting the operations of each takes some milliseconds
+MOST_BLOCKS = 300  # in a model that is described; counting the operations of one block takes some milliseconds
 MOST_SIZE = 2**24
 MOST_SCORES = 2**38
 SIZES = (
@@ -80,11 +80,11 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     try:
         return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}
     except (RuntimeError, OverflowError) as error:  # torch raises them for sizes that no tensor can have
-        raise ValueError(f"{config}: its sizes are too large to describe ({quoted(error)}); give others.") from error
+        raise ValueError(f"{config}: its sizes are too large to describe ({quoted(error)}); lower them.") from error
 
 
 def _take_from_data(model: Any, data: Any) -> None:
-    """Put into the settings of a stage what it takes from its data, as its training does."""
+    """Fill in the settings of a stage that are taken from its data, as the training does."""
     from lagem.data_modules.latents import LatentDataModule
     from lagem.weights.autoencoder import load_autoencoder
 

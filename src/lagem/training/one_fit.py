@@ -8,7 +8,7 @@ from pathlib import Path
 from lagem.storage.parts import locked
 from lagem.training.stopping import was_requeued
 
-# How long the loading processes of a killed fit, which hold its lock, may take to exit; on Linux, they exit at once.
+# How long the loading processes of a killed fit may take to exit and free its lock. On Linux, they exit at once.
 SECONDS_TO_DIE = 10.0
 # How long SLURM may take to kill the processes of a requeued job's previous start: twice its default KillWait.
 SECONDS_TO_BE_KILLED = 60.0
@@ -20,7 +20,7 @@ def only_fit_in(root: Path, patience: float | None = None) -> Iterator[None]:
 
     Args:
         root: Run folder, created if it is missing.
-        patience: Seconds to wait for another fit to exit; None for the longest time that the exit of a fit takes.
+        patience: Seconds to wait for another fit to exit; None for the longest time that a killed fit takes to exit.
 
     Raises:
         ValueError: If another fit still holds the lock after this time; the message is one line.

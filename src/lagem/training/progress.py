@@ -10,7 +10,7 @@ from rich.progress import TaskID
 
 from lagem.progress import LongProgress, long_progress
 
-SECONDS_BETWEEN_UPDATES = 0.2  # to read a loss waits for the device, so not every step does it
+SECONDS_BETWEEN_UPDATES = 0.2  # at least; reading a loss waits for the device, so not every step does it
 
 
 class RunProgress(ProgressBar):
@@ -38,7 +38,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the steps, counted from those before a resume."""
+        """Show the steps of the training, including those before a resume."""
         if (progress := self._shown()) is not None:
             steps = trainer.estimated_stepping_batches
             total = steps if math.isfinite(steps) else None
@@ -47,12 +47,12 @@ class RunProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update the number of steps and the loss, if the last update is not recent."""
+        """Update the number of steps and the loss, unless they were updated less than SECONDS_BETWEEN_UPDATES ago."""
         if time.monotonic() - self._updated > SECONDS_BETWEEN_UPDATES:
             self._update_steps(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the last step."""
+        """Show the last step, and end the progress."""
         self._update_steps(trainer)
         self._stop()
 
@@ -88,7 +88,7 @@ class RunProgress(ProgressBar):
         self._advance()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the last batch."""
+        """End the progress of the test."""
         self._stop()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,19 +100,19 @@ class RunProgress(ProgressBar):
         self._advance()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the last batch."""
+        """End the progress of the prediction."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal in order."""
+        """End the progress, so that the terminal is usable."""
         self._stop()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the terminal in order."""
+        """End the progress, so that the terminal is usable."""
         self._stop()
 
     def _shown(self) -> LongProgress | None:
-        """Return the progress, started if it was not; None if nothing is to be shown."""
+        """Return the progress, after starting it if necessary; None if nothing is to be shown."""
         if self._enabled and self._progress is None:
             self._progress = long_progress("{task.fields[doing]}")
             self._progress.start()

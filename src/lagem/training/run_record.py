@@ -95,7 +95,7 @@ def start_now(command: Sequence[str]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of those PACKAGES that are installed, by name."""
+    """Return the version of each installed package among PACKAGES, by the name of the package."""
     found = {}
     for name in PACKAGES:
         try:

@@ -25,14 +25,14 @@ SECONDS_UNTIL_TERMINATED = 60.0  # how long SLURM may take to end a job that it 
 
 
 def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
-    """Requeue the job if it should continue, and exit rank zero with the exit code of a signal.
+    """Requeue the job if it should continue, and exit rank zero with the exit code of the signal.
 
     Args:
         signum: The signal on which the ranks agreed to stop.
         saved: The checkpoint that they saved; None if the run keeps no checkpoints, so there is nothing to resume.
     """
     outcome = f"saved {saved}" if saved else "nothing saved, because the run keeps no checkpoints"
-    resume = "To resume, run the same command with --ckpt_path last." if saved else "The same command starts again."
+    resume = "To resume, run the same command with --ckpt_path last." if saved else "The same command starts anew."
     job = job_id()
     if job is None or saved is None or not (signum is REQUEUE or (signum is STOP and is_preempted(job))):
         _print(f"{signum.name}: {outcome}; stopped. {resume}")

@@ -44,7 +44,7 @@ def tune(strategy: Strategy) -> None:
 
 
 def load_without_code(strategy: Strategy) -> None:
-    """Make a sharded strategy load only plain data; other strategies load by `AtomicCheckpointIO`."""
+    """Make a sharded strategy load only plain data; all other strategies load through `AtomicCheckpointIO`."""
     if isinstance(strategy, ModelParallelStrategy):
         load_checkpoints_of_fsdp2_with(load_sharded)
         load_through(strategy, _plain)

@@ -59,7 +59,7 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
 
 
 def with_progress(callbacks: Callback | list[Callback] | None) -> list[Callback]:
-    """Return configured callbacks, with our progress unless one of them shows the progress."""
+    """Return the configured callbacks, plus RunProgress unless one of them already shows the progress."""
     given = [callbacks] if isinstance(callbacks, Callback) else callbacks or []
     return given if any(isinstance(each, ProgressBar) for each in given) else [*given, RunProgress()]
 
@@ -146,8 +146,8 @@ def warn_early(trainer: Trainer) -> None:
 def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
     """Sort the callbacks so that each finds the right weights in the model.
 
-    Weight averaging puts the averaged weights into the model before a validation, and takes them out after it. It comes
-    after the callbacks that need the averaged weights, and before checkpoints.
+    Weight averaging puts the averaged weights into the model before a validation, and takes them out after it. So it
+    comes after the callbacks that need the averaged weights, and before those that write checkpoints.
     """
 
     def position(callback: Callback) -> int:

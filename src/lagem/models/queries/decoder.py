@@ -1,9 +1,10 @@
 """The query decoder (Eq. 9) in two forms: layer by layer, and folded. The folded form is exact, not an approximation.
 
-The scores of a query are linear in psi(p) (`lagem.models.embedding`), and everything between the softmax and the logit
-is linear. So for each latent and head of a level, the weights fold into a row of E + 1 numbers, whose product with psi
-is the score, and one value, whose mean under the softmax is added to the logit. A query then needs no LayerNorm, no
-projection and no values of 64 channels.
+The attention scores of a query point p are linear in psi(p) (`lagem.models.embedding`), and all layers after the
+softmax are linear. So the weights can be multiplied in advance ("folded"). For each latent and head of a level, this
+gives a row of E + 1 numbers and a single value. The product of the row with psi(p) is the score, and the mean of the
+values, weighted by the softmax of the scores, is added to the logit. A query then needs no LayerNorm, no projection and
+no 64-channel values.
 
 Letters: B shapes, P points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
@@ -23,7 +24,7 @@ SCORES_AT_ONCE = 2**22  # number of scores per shape that a training step comput
 
 
 class FoldedLevel(NamedTuple):
-    """One folded level, for any number of queries.
+    """The folded weights of one level, which serve any number of queries.
 
     Its contribution to the logit of a query is constant + sum over h, m of softmax_m(rows[h] @ psi)[m] * values[h, m].
 

@@ -1,4 +1,4 @@
-"""The occupancy field that latents decode to, and its folded form for one shape.
+"""The occupancy field that latents decode to, and its precomputed ("folded") form for one shape.
 
 Letters: B shapes, Q query points, M latents of a level, C feature channels, H heads, E = 6 * octaves + 4.
 """
@@ -52,7 +52,7 @@ class Field:
         num_shapes = len(self.keys_values[0][0])
         if len(query_points) != num_shapes:
             raise ValueError(
-                f"the field has {num_shapes} shapes, but queries for {len(query_points)} shapes were given."
+                f"the field is that of {num_shapes} shape(s), but queries for {len(query_points)} were given."
             )
         if self._fold and not torch.is_grad_enabled():
             if self._shapes is None:
@@ -165,7 +165,7 @@ def score_bound(rows: Tensor) -> Tensor:
 
 
 def fold_shapes(decoder: QueryDecoder, keys_values: Sequence[KeysValues]) -> list[FoldedShape]:
-    """Fold the field of each shape of a batch; the factors are computed in float64."""
+    """Return the folded field of each shape of a batch; its weights are multiplied in float64."""
     centred = centred_weight(decoder.embedding, torch.float64)
     channels = len(centred)
     basis, factor = torch.linalg.qr(centred / channels**0.5)
