@@ -1,6 +1,6 @@
 """What all tests share: one thread, a fixed seed, a clean environment, and no silent skips.
 
-A skipped test did not run. So it counts as failed, unless its reason is on `ALLOWED_SKIPS` and true on this machine.
+A skipped test has not run, so it counts as failed, unless its reason is on `ALLOWED_SKIPS` and true on this machine.
 """
 
 import os
@@ -55,7 +55,7 @@ def _same_draws_in_every_order() -> None:
 
 @pytest.fixture(scope="session")
 def shared_meshes() -> Path:
-    """The folder of real meshes next to the checkout; a test that needs it is skipped if it does not exist."""
+    """Return the folder of real meshes, which is next to the checkout; skip the test if it is missing."""
     folder = SHARED / "meshes"
     if not folder.is_dir():
         pytest.skip("needs ../shared/meshes")
@@ -63,7 +63,7 @@ def shared_meshes() -> Path:
 
 
 def objection_to_skip(reason: str) -> str | None:
-    """Return why a test must not be skipped for `reason` on this machine; None if it may be skipped."""
+    """Return why a test may not be skipped for `reason` on this machine; None if it may."""
     if not reason.startswith(ALLOWED_SKIPS):
         return "the reason is not on ALLOWED_SKIPS in tests/conftest.py"
     if reason.startswith("needs ../shared") and SHARED.is_dir():
@@ -80,7 +80,7 @@ def objection_to_skip(reason: str) -> str | None:
 
 
 def refuse_unlisted_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skip that is not allowed into a failure. Expected failures (xfail) do not count as skips."""
+    """Turn a skip into a failure if `objection_to_skip` objects; an expected failure (xfail) is not a skip."""
     if report.outcome != "skipped" or hasattr(report, "wasxfail") or not isinstance(report.longrepr, tuple):
         return
     path, line, reason = report.longrepr
@@ -106,7 +106,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of whole commands first: they take longest, and all workers should end at the same time."""
+    """Run first the files that run whole commands: they take longest, so all workers end at about the same time."""
     items.sort(key=lambda item: item.path.parent not in (TESTS, TESTS / "training"))
 
 

@@ -1,4 +1,4 @@
-"""If a training runs out of memory, it ends with one line that says which settings to change."""
+"""If a training needs more memory than there is, it ends with one line that says what to change."""
 
 import re
 import sys

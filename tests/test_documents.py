@@ -21,7 +21,10 @@ PROMISED = (("make", "demo"), ("make", "test"), ("lagem", "fit"), ("lagem", "pre
 
 
 def commands_in(markdown: str) -> list[list[str]]:
-    """Return the words of each command in the bash blocks, without comments, assignments and the program's folder."""
+    """Return the commands in the bash blocks of a document, as lists of words.
+
+    Comments, leading assignments of variables and the paths of programs are left out.
+    """
     commands = []
     for block in re.findall(r"^```bash\n(.*?)^```", markdown, flags=re.MULTILINE | re.DOTALL):
         for line in re.split(r"\n| && ", block.replace("\\\n", " ")):
@@ -36,7 +39,7 @@ def commands_in(markdown: str) -> list[list[str]]:
 
 
 def make_complaints(words: list[str], makefile: str) -> list[str]:
-    """Return the targets and variables of a `make` command that the Makefile does not have."""
+    """Return the targets and variables of a make command that the Makefile does not have."""
     goals = [word for word in words if "=" not in word]
     variables = [word.split("=")[0] for word in words if "=" in word]
     unknown = [goal for goal in goals if not re.search(rf"^{re.escape(goal)}:", makefile, flags=re.MULTILINE)]
@@ -45,13 +48,13 @@ def make_complaints(words: list[str], makefile: str) -> list[str]:
 
 
 def option_complaints(words: list[str], help_text: str) -> list[str]:
-    """Return the options of a command that the help text does not list."""
+    """Return the options of a command that its help text does not list."""
     options = [word.split("=")[0] for word in words if word.startswith("--")]
     return [option for option in options if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_text)]
 
 
 def missing_files(words: list[str], root: Path) -> list[str]:
-    """Return the files of this repository that a command names, but that do not exist."""
+    """Return the files of this repository that a command names but that do not exist."""
     named = [word for word in words if word.startswith(("experiments/", "benchmarks/"))]
     named += [after for word, after in zip(words, words[1:], strict=False) if word in ("--config", "-c")]
     named += [word.split("=", 1)[1] for word in words if word.startswith("--config=")]
@@ -59,13 +62,13 @@ def missing_files(words: list[str], root: Path) -> list[str]:
 
 
 def missing_benchmarks(words: list[str], root: Path) -> list[str]:
-    """Return the benchmarks that a command `make benchmark NAME=...` names, but that do not exist."""
+    """Return the benchmarks that a command `make benchmark NAME=...` names but that do not exist."""
     names = [word.removeprefix("NAME=") for word in words if word.startswith("NAME=")]
     return [name for name in names if not (root / "benchmarks" / f"{name}.py").exists()]
 
 
 def dead_links(path: Path, root: Path) -> list[str]:
-    """Return the links of a document that lead to no file of this repository, so they are dead on a code host."""
+    """Return the relative links of a document that lead to no file of this repository."""
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
     inside = [link for link in links if "://" not in link]
     return [
@@ -76,12 +79,12 @@ def dead_links(path: Path, root: Path) -> list[str]:
 
 
 def unlabelled_blocks(markdown: str) -> int:
-    """Return the number of fenced blocks without a language; the commands in them would not be tested."""
+    """Return the number of code blocks that name no language; the tests would overlook commands in them."""
     return sum(fence.strip() == "```" for fence in re.findall(r"^```.*$", markdown, flags=re.MULTILINE)[::2])
 
 
 def outcome(arguments: list[str], capsys) -> tuple[int | str | None, str, str]:
-    """Run `lagem` with these arguments; return its exit code, its output and its error output."""
+    """Run `lagem` with these arguments; return its exit code, its output and its errors."""
     try:
         main(arguments)
         code = 0
@@ -92,7 +95,7 @@ def outcome(arguments: list[str], capsys) -> tuple[int | str | None, str, str]:
 
 @pytest.fixture
 def complaints_of(capsys, monkeypatch, tmp_path) -> Callable[[tuple[str, ...]], list[str]]:
-    """A function that returns what is wrong with a command."""
+    """Return a function that returns what is wrong with a command, given its words."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("LAGEM_DATA", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["lagem"])  # Lightning warns where it differs from what main() is given

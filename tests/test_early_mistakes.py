@@ -27,7 +27,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]]]:
-    """Run all calls in one process; return words, exit code, errors and heavy libraries loaded so far for each."""
+    """Make the calls in one process; return for each its words, exit code, errors and heavy libraries loaded so far."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(calls)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -37,7 +37,7 @@ def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]
 
 @pytest.fixture
 def used(tmp_path):
-    """Path of a folder that cannot be created, because its parent is a file."""
+    """Return the path of an output folder that cannot be created, because its parent is a file."""
     (tmp_path / "file").touch()
     return str(tmp_path / "file" / "results")
 

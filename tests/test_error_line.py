@@ -1,4 +1,4 @@
-"""An error that quotes a file prints no control characters to the terminal."""
+"""If an error quotes the content of a file, control characters in that content do not reach the terminal."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from lagem import cli
 
 @pytest.fixture
 def line_of(monkeypatch, capsys):
-    """Return the line that lagem prints for a mistake with this message."""
+    """Return a function that makes a command fail with a message, and returns the line that `lagem` prints."""
 
     def printed(message: str) -> str:
         def fail(_: object) -> None:

@@ -92,7 +92,7 @@ def test_an_experiment_says_what_it_reproduces_costs_and_how_to_run_it(path):
 
 
 def levels_of_autoencoder(path: Path) -> list[dict]:
-    """Return the levels in the experiment of the autoencoder to which a stage belongs."""
+    """Return the levels of the autoencoder to which a stage belongs, from the autoencoder's experiment."""
     name = AUTOENCODER_OF.get(path.parent.name, path.parent.name)
     return model_of(Path("experiments", "autoencoder", f"{name}.yaml"))["levels"]
 
@@ -108,7 +108,7 @@ CONTINUED = [path for path in RUN_CONFIGS if "init_from" in model_of(path)]
 
 
 def first_part_of(path: Path) -> Path:
-    """Return the experiment from whose last checkpoint the given experiment starts (its `init_from`)."""
+    """Return the experiment whose weights another starts from; its init_from is runs/<name>/checkpoints/last.ckpt."""
     return path.with_name(f"{Path(model_of(path)['init_from']).parts[1]}.yaml")
 
 
@@ -190,7 +190,7 @@ SMALLER_SCORES = {
 
 
 def shrunk(path: Path, folder: Path) -> dict:
-    """Return the settings of an experiment with smaller numbers, one CPU process, and procedural shapes or latents."""
+    """Return the settings of an experiment with small sizes, one CPU process, and procedural shapes or latents."""
     settings = settings_of(path)
     trainer, model, data = settings["trainer"], settings["model"]["init_args"], settings["data"]
     for part in (model, data["init_args"], *(callback["init_args"] for callback in trainer["callbacks"])):
@@ -216,7 +216,7 @@ def shrunk(path: Path, folder: Path) -> dict:
 
 
 def smaller(levels: list[dict]) -> list[dict]:
-    """Return levels with fewer and narrower latents."""
+    """Return the levels with fewer latents, fewer channels and at most one block per level."""
     sized = zip(levels, [4**number for number in range(len(levels), 0, -1)], strict=True)
     return [{**level, "num_latents": size, "latent_dim": 4, "depth": min(level["depth"], 1)} for level, size in sized]
 
@@ -225,7 +225,7 @@ PATHS = ("default_root_dir", "root", "init_from")
 
 
 def kind_of(settings, key: str = ""):
-    """Return settings that are equal if experiments run the same code; of numbers, only whether they are zero."""
+    """Reduce settings so that experiments that run the same code become equal: sizes become True, or False if 0."""
     if isinstance(settings, dict):
         return {name: kind_of(value, name) for name, value in settings.items() if name not in PATHS}
     if isinstance(settings, list):
@@ -235,7 +235,7 @@ def kind_of(settings, key: str = ""):
 
 
 def one_of_each_kind(options: dict[Path, str]) -> list[Path]:
-    """Return the first experiment of every kind (`kind_of`) among those in `options`."""
+    """Return the first experiment of every kind among the keys of `options`, which gives each one's extra options."""
     kinds: dict[str, Path] = {}
     for path in options:
         first = str(first_part_of(path)) if path in CONTINUED else None
@@ -258,7 +258,7 @@ SmallRun = Callable[..., tuple[Path, TrainingCLI]]
 
 @pytest.fixture(scope="module")
 def small_run_of(tmp_path_factory) -> SmallRun:
-    """A function that runs a small version of an experiment once, and returns the run folder and the `TrainingCLI`."""
+    """Return a cached function that runs a small version of an experiment and returns its folder and CLI object."""
 
     @cache
     def run(path: Path, *options: str) -> tuple[Path, TrainingCLI]:

@@ -9,7 +9,7 @@ from source_files import is_within, module_files, run_on_import
 
 
 def exported_names(source: str) -> set[str]:
-    """Return the public names that an `__init__.py` defines, or imports from the package."""
+    """Return the public names that an `__init__.py` defines or imports from the package."""
     names = set()
     tree = ast.parse(source)
     for node in [*tree.body, *run_on_import(tree)]:
@@ -23,7 +23,10 @@ def exported_names(source: str) -> set[str]:
 
 
 def export_complaints(module: str, source: str, promised: list[str], found: set[str]) -> list[str]:
-    """Return how an `__init__.py` differs from its `__all__` (`promised`); `found` are the names that exist."""
+    """Return the differences between an `__init__.py` and its `__all__`.
+
+    `promised` are the names in `__all__`; `found` are those of them that can be imported.
+    """
     unlisted = sorted(exported_names(source) - set(promised))
     absent = sorted(set(promised) - found)
     return [f"{module} exports {name}, which its __all__ does not list" for name in unlisted] + [

@@ -1,6 +1,6 @@
-"""Rules on the names, the words and the length of files.
+"""Rules for the names, the content and the length of files.
 
-A rule is one test, which names every file that breaks it; each checker is shown to fail on a bad example.
+Each rule is one test, which names every file that breaks it. Each checker is also tested on a bad example.
 """
 
 import re
@@ -27,7 +27,7 @@ def size_complaint(source: str) -> str | None:
 
 
 def text_complaints(name: str, text: str) -> list[str]:
-    """Return what is wrong with a file's name, length or words."""
+    """Return what is wrong with a file's name, size or words."""
     complaints = [f"names what only one machine has: {line}" for line in machine_complaints(text)]
     if name in CATCH_ALL_NAMES:
         complaints.append("a function without a home: the missing noun is the finding")

@@ -1,4 +1,4 @@
-"""requirements.lock gives the versions of constraints.txt with the hashes of their files."""
+"""requirements.lock lists the same versions as constraints.txt, and the hashes of their files."""
 
 import configparser
 import re
@@ -23,7 +23,7 @@ def pinned() -> dict[str, Requirement]:
 
 
 def locked() -> dict[str, tuple[Requirement, list[str]]]:
-    """Return each requirement of the lock file with its hashes, by name."""
+    """Return each requirement of the lock file and its hashes, by the name of the package."""
     text = re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
     found = {}
     for line in text.replace("\\\n", " ").splitlines():

@@ -1,4 +1,4 @@
-"""The Makefile lists its targets with explanations, and its pins name nothing that only one machine has."""
+"""The Makefile explains its targets, and the pinned requirements name nothing that only one machine has."""
 
 import configparser
 import os

@@ -1,4 +1,4 @@
-"""What a command prints if its streams are closed, full, not read, or cannot encode all characters."""
+"""Commands print correctly to streams that are closed, full or unread, or whose encoding lacks characters."""
 
 import os
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_letters_that_the_locale_lacks_are_replaced():
 
 
 def test_a_full_disk_in_a_thread_prints_no_traceback():
-    """An example is TensorBoard's writer: the main thread raises the same error."""
+    """An example is the thread of TensorBoard's writer; the main thread then raises the same error."""
     work = """import errno, threading
     def fail():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""The wheel holds what the source tree holds: every mapped folder, the `lagem` command and the licence."""
+"""The wheel contains every package folder of the source tree, the `lagem` command and the licence."""
 
 import json
 import re
@@ -20,7 +20,7 @@ BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def copy_source(folder: Path) -> Path:
-    """Copy the files that a build reads, without build/lib, from which deleted modules would get into the wheel."""
+    """Copy the files that a build reads; leave out build/lib, which could put deleted modules into the wheel."""
     folder.mkdir()
     for name in BUILD_FILES:
         shutil.copy(ROOT / name, folder)
@@ -107,7 +107,7 @@ print(json.dumps({"lagem": printed(), **{verb: printed(verb) for verb in verbs}}
 
 @pytest.mark.slow
 def test_the_installed_wheel_has_the_help_of_every_verb(wheel, tmp_path):
-    """The wheel is installed in a new environment with the dependencies of this one, but without this repository."""
+    """The wheel is installed in a new environment, which has the dependencies of this one, but not this repository."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]

@@ -1,4 +1,4 @@
-"""The weights in the package: small, plain data, and used for any mesh if no weights are named."""
+"""The weights in the package are small, hold only plain data, and are the defaults that work for any mesh."""
 
 import re
 
@@ -59,7 +59,7 @@ def test_the_large_weights_reconstruct_a_box_better_than_the_others(tmp_path):
 
 
 def test_a_ball_is_reconstructed_in_its_own_coordinates_without_naming_weights(tmp_path):
-    """The Chamfer distance must be below half of the ball's radius, a crude bound that nothing meets by accident."""
+    """The Chamfer distance to the ball is below half of the ball's radius: a crude result, but not a chance one."""
     ball = trimesh.creation.icosphere(3, radius=20)
     Mesh(ball.vertices + [100, 0, -50], ball.faces).save(tmp_path / "ball.ply")  # noqa: RUF005 (arrays)
     options = ["--resolution", "32", "--points", "5000"]
@@ -90,7 +90,7 @@ def test_the_cascades_have_cards_and_are_together_at_most_12_megabytes():
 
 
 def test_furniture_is_what_is_made_without_naming_a_cascade(tmp_path):
-    """This tests only that the shapes are in one piece; docs/cascade.md measures whether chairs are chairs."""
+    """Generated chairs must be in one piece here; docs/cascade.md measures whether they look like chairs."""
     out = tmp_path / "out"
     main(["generate", "--category", "chair", "--count", "4", "--resolution", "48", "--output", str(out)])
     shares = [dominant_share(load_mesh(path)) for path in sorted(out.glob("*.ply"))]

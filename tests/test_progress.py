@@ -1,4 +1,4 @@
-"""The progress of long jobs if the output is not a terminal; tests of training cover terminals."""
+"""The progress of long jobs, if the output is not a terminal; tests of trainings cover terminals."""
 
 import time
 

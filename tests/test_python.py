@@ -1,4 +1,4 @@
-"""The public names of `lagem`: the example runs, loading is lazy, and an error for a wrong name gives the right one."""
+"""The public names of `lagem`: the example runs, modules load lazily, and an error for a wrong name suggests one."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Every command of README, training page and tutorial runs, in order; added options make it small."""
+"""All commands of the README, the training page and the tutorial run in order, with options that reduce the sizes."""
 
 import json
 import os
@@ -68,7 +68,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def commands(*pages: str) -> list[str]:
-    """Return each command of the pages once, in order of appearance."""
+    """Return the commands of the pages in order, each of them once."""
     text = "".join((ROOT / page).read_text() for page in pages)
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -84,7 +84,7 @@ def box(x: float, y: float) -> Mesh:
 
 @pytest.fixture
 def workplace(tmp_path) -> Path:
-    """A folder with what a reader of the README has: the experiments, some meshes and a published checkpoint."""
+    """Make a folder with what the README's commands need: the experiments, some meshes, a published checkpoint."""
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     meshes = tmp_path / "path" / "to" / "meshes"
     for number in range(40):

@@ -1,4 +1,4 @@
-"""A release documents itself: the changelog has the version, and CITATION.cff is valid and names the paper."""
+"""The changelog has an entry for the version of the package, and CITATION.cff is valid and names the paper."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""What docs/reliability.md promises: after a fault at any access to a file, the same command gives the same results."""
+"""docs/reliability.md promises: after a fault at any access to a file, the same command gives the same results."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Bench:
-    """The input files of the tested commands."""
+    """A folder that holds the inputs of the tested commands."""
 
     root: Path
 
@@ -62,7 +62,7 @@ def bench(tmp_path_factory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def undisturbed(bench, tmp_path_factory) -> dict[str, dict[str, bytes]]:
-    """The results of every verb when nothing fails, by file."""
+    """Run every verb without a fault, and return the content of the files that each verb wrote, by verb."""
     found = {}
     for verb in VERBS:
         output = tmp_path_factory.mktemp(verb) / "out"
@@ -72,7 +72,7 @@ def undisturbed(bench, tmp_path_factory) -> dict[str, dict[str, bytes]]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return the content of every file by relative path, without locks and the seconds in table.csv."""
+    """Return the content of every file in a folder by relative path, without locks and the times in table.csv."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     found.pop(".lock", None)
     if table := found.get("table.csv"):
@@ -87,7 +87,10 @@ def accesses_of(run: Callable[[], object], kinds: tuple[str, ...]) -> int:
 
 
 def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
-    """Run a command whose file access number `at` fails, and check that it ends as promised or succeeds anyway."""
+    """Run a command whose file access number `at` fails, and check that it ends as promised.
+
+    It may also succeed, if the failed access was an attempt to read a file from a store.
+    """
     kinds, how, expected, line = FAULTS[fault]
 
     def run() -> None:
@@ -108,7 +111,7 @@ def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
 def try_accesses(
     bench: Bench, verb: str, fault: str, expected: dict[str, bytes], folder: Path, most: int | None
 ) -> int:
-    """Let each file access fail in turn, or `most` random ones; resume each time, and compare the results."""
+    """Let a command fail at every file access, or at `most` of them; check that each repeated command succeeds."""
     count = accesses_of(lambda: main(bench.command(verb, folder / "counted")), FAULTS[fault][0])
     assert count >= 2
     chosen = range(1, count + 1) if most is None else random.Random(f"{verb} {fault}").sample(range(1, count + 1), most)
@@ -144,7 +147,7 @@ def test_results_do_not_depend_on_the_clock(bench, undisturbed, tmp_path, verb):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, int]]:
-    """The folder of a training in which nothing fails, and how many accesses it makes that each fault can hit."""
+    """Train without a fault; return the run folder, and for each fault the number of file accesses that it can hit."""
     folder = tmp_path_factory.mktemp("trained")
     count = {}
     for fault in ("killed", "disk full"):

@@ -1,4 +1,4 @@
-"""Commands that a signal stops print one line, exit with the code of the signal, and leave no process behind."""
+"""A command stopped by a signal prints one line, exits with the code of the signal, and leaves no process behind."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=la
 
 
 def stopped(work: str, *signals: signal.Signals) -> tuple[int, str]:
-    """Run a command, send it these signals when it is ready, and return its exit code and error output."""
+    """Send signals to a command when it is ready, and return its exit code and error output."""
     process = start(work)
     for signum in signals:
         process.send_signal(signum)
@@ -58,7 +58,7 @@ SLOW_IMPORT = """sys.path.append({folder!r})
 
 
 def test_an_import_is_not_interrupted(tmp_path):
-    """If a KeyboardInterrupt is raised in a callback of an import, Python only prints it and continues."""
+    """If a signal raised KeyboardInterrupt in a callback of an import, Python would print it and continue."""
     (tmp_path / "slow.py").write_text("import time\nprint(flush=True)\ntime.sleep(0.3)\ndone = True")
     message = stopped(SLOW_IMPORT.format(folder=str(tmp_path)), signal.SIGTERM)[1]
     assert message == "lagem: stopped by SIGTERM: True\n"
@@ -85,7 +85,7 @@ def test_a_command_in_the_background_of_a_script_ignores_interrupts():
 
 
 def test_the_second_interrupt_ends_a_training_at_once():
-    """A training keeps the first interrupt pending until the end of its step."""
+    """A training leaves the first interrupt pending until the end of its step; the second must not wait."""
     work = """signals.block_signals()
     ready()
     while signal.SIGINT not in signals.pending_signals():

@@ -25,7 +25,7 @@ LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "lin
 
 
 class Page(HTMLParser):
-    """What a page links to, what it loads, the ids that it defines, and its text."""
+    """The links of a page, the files that it loads, the ids that it defines, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def target(page: str, link: str) -> str | None:
-    """The file that a link of a page leads to, relative to the site; None if it is on the network."""
+    """Return the file that a link of a page leads to, relative to the site; None if the link leads to the network."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return None
@@ -58,7 +58,7 @@ def target(page: str, link: str) -> str | None:
 
 
 def reached(pages: dict[str, Page], start: str) -> set[str]:
-    """Return the pages that can be reached by links from one page."""
+    """Return all pages that can be reached by links from the page `start`."""
     found, waiting = {start}, [start]
     while waiting:
         page = waiting.pop()
@@ -70,7 +70,7 @@ def reached(pages: dict[str, Page], start: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site, built from a copy of its sources, because a build writes pages about the code next to the sources."""
+    """Build the site and return its folder. The sources are copied first, because building writes files among them."""
     source = tmp_path_factory.mktemp("site") / "source"
     source.mkdir()
     for name in SOURCES:
@@ -139,7 +139,7 @@ def test_keys_of_experiments_have_types_and_defaults(pages):
 
 
 def of_the_site(name: str) -> ModuleType:
-    """Import a module of docs/site, which is not a package."""
+    """Import a module from docs/site, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -16,9 +16,9 @@ EVERY_WAY = [SKIPS_AT_RUN, SKIPS_BY_MARK, SKIPS_IN_FIXTURE, SKIPS_MODULE]
 
 @pytest.fixture
 def outcomes(pytester, monkeypatch):
-    """A function that runs one test file in a new checkout, with our conftest, and returns pytest's counts.
+    """Return a function that runs a test file under our conftest in a separate folder, and returns pytest's counts.
 
-    The folder of the tests is not named `tests`, because this process has already imported `tests.conftest`.
+    The tests are in `inner_tests`, not `tests`, because `tests.conftest` is already imported in this process.
     """
     checkout = pytester.mkdir("checkout")
     (checkout / "inner_tests").mkdir()

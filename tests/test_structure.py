@@ -1,7 +1,7 @@
-"""Rules on the packages of lagem ("rooms"): which one may import which, and how many files each may have.
+"""Rules for the rooms (subpackages) of lagem: which may import which, and how many files each may have.
 
-Each checker is a function from text or a folder to a list of complaints, and is shown to fail on a bad example.
-A rule is one test, which names every file that breaks it.
+Each checker is a function that returns a list of complaints about a text or a folder; it is also tested on a bad
+example. Each rule is one test, which names every file that breaks it.
 """
 
 import ast
@@ -144,7 +144,7 @@ MAX_LOOSE_MODULES = 9
 
 
 def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator[str]:
-    """Yield the absolute names that import statements import; `from a import b` gives a.b, as b may be a module."""
+    """Yield the absolute names that import statements name; `from a import b` gives a.b, because b may be a module."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -157,7 +157,7 @@ def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator
 
 
 def import_complaints(module: str, source: str, is_package: bool = False) -> list[str]:
-    """Return the imports of a module that break the rules."""
+    """Return one complaint for each import of a module that breaks the rules."""
     tree = ast.parse(source)
     room = module.split(".")[1] if "." in module else ""
     if room not in MAY_IMPORT:

@@ -1,4 +1,4 @@
-"""The shipped sweeps: the commands that W&B's agent makes from them parse, and have the swept values."""
+"""The shipped sweeps: W&B's agent makes commands of them that `lagem` parses, with the swept values in the settings."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ every_sweep = pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem
 
 
 def suggestions(sweep: dict) -> list[dict]:
-    """Return two suggestions, as a backend sends them: the first and the last value of every parameter's range."""
+    """Return two suggestions, as a W&B server would send them: the first and the last value of every parameter."""
     ranges = {name: given.get("values") or [given["min"], given["max"]] for name, given in sweep["parameters"].items()}
     return [{name: values[end] for name, values in ranges.items()} for end in (0, -1)]
 
 
 def agents_command(sweep: dict, suggestion: dict) -> list[str]:
-    """Return the command line of a run, made as `wandb agent` makes it."""
+    """Return the command line of a run, put together in the way of `wandb agent`."""
     args = {"args": {name: {"value": value} for name, value in suggestion.items()}}
     filled = create_sweep_command_args(args) | {"interpreter": ["python"], "program": [sweep["program"]]}
     filled |= {"env": ["/usr/bin/env"]}

@@ -1,4 +1,4 @@
-"""A verb that trains nothing starts and works without Lightning and the packages that come with it."""
+"""Commands that do not train work without Lightning and the libraries that it brings."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def tools() -> set[str]:
 
 
 def results(calls: list[list[str]], packages: Path | None = None) -> dict[str, tuple[int, list[str]]]:
-    """Run all calls in one process; return the exit code of each, and the training libraries loaded after it."""
+    """Make all calls in one process; return for each its exit code and the training libraries loaded after it."""
     environment = {**os.environ, "PYTHONPATH": str(packages or "")}
     command = [sys.executable, "-c", PROGRAM, json.dumps(calls)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -62,7 +62,7 @@ def test_no_help_of_a_tool_imports_lightning():
 
 @pytest.fixture
 def calls(tmp_path) -> list[list[str]]:
-    """A small call of every tool, in an order in which each call finds the results that it needs."""
+    """Return a small call of every command that does not train, in an order in which each call finds its inputs."""
     for number in range(3):
         trimesh.creation.box((1, 1 + number / 4, 2)).export(tmp_path / f"{number}.ply")
     rows = [f"{number}.ply,{number},chair,{split}" for number, split in enumerate(("train", "train", "val"))]

@@ -1,6 +1,6 @@
 """Outside `storage/`, files are written by the functions of `storage.atomic`, so that a kill leaves no partial file.
 
-A library that writes by itself gets its temporary path from `storage.atomic.replaced`.
+If a library writes a file, it gets a temporary path from `storage.atomic.replaced`.
 """
 
 import ast
@@ -22,7 +22,7 @@ def mode_of(call: ast.Call) -> str:
 
 
 def write_complaints(module: str, source: str) -> list[str]:
-    """Return the calls that write or replace a file without `storage.atomic`."""
+    """Return one complaint for each call that writes or replaces a file without `storage.atomic`."""
     complaints = []
     for call in ast.walk(ast.parse(source)):
         if not isinstance(call, ast.Call):

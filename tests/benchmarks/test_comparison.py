@@ -1,4 +1,4 @@
-"""The comparison of LaGeM and VecSet: its sides differ in their levels alone, and finished work is not done again."""
+"""Tests of benchmarks/comparison.py: its sides differ only in their levels, and finished work is not repeated."""
 
 import argparse
 import json
@@ -65,7 +65,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(data, tmp_path, monkeypatch):
-    """Runs the quick comparison, with the commands of `lagem` in this process; gives those commands."""
+    """Return a function that runs the quick comparison in this process and returns the `lagem` commands it ran."""
 
     def run(*words: str) -> list[list[str]]:
         commands: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The comparison of completions with retrieval: its measure, and its table from a tiny cascade."""
+"""Tests of benchmarks/completion.py: the distance that it measures, and the table that it makes for a tiny cascade."""
 
 import importlib.util
 import json

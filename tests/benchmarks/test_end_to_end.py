@@ -1,4 +1,4 @@
-"""The sections of a fit, how a step grows with its sizes, and how losses drift apart."""
+"""Tests of benchmarks that run whole fits: end_to_end.py and its sections, scaling.py and loss_curves.py."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from sections import INSIDE, section_of
 
 @pytest.fixture(scope="module")
 def fit(tmp_path_factory) -> tuple[dict[str, list[float]], float]:
-    """Sections of a small fit, and its wall seconds with all that surrounds it."""
+    """Run a small fit; return the seconds of its sections, and the wall-clock seconds of the whole command."""
     folder = tmp_path_factory.mktemp("fit")
     profiler = (
         f"--trainer.profiler={{class_path: sections.Sections, init_args: {{output: {folder / 'sections.json'}}}}}"

@@ -1,4 +1,4 @@
-"""The benchmark of large indexes, on a small one."""
+"""The benchmark index_scale.py runs on a small index."""
 
 import importlib.util
 from pathlib import Path

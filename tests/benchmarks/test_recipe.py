@@ -1,4 +1,4 @@
-"""The recipe's benchmark: differences are paired by shape over the seeds, and what a side does not have is left out."""
+"""Tests of the table of benchmarks/recipe.py: differences are paired by shape and seed, and missing values left out."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_difference_is_the_mean_over_seeds_of_the_same_shapes_with_an_interval
 
 
 def test_a_measure_that_a_side_does_not_have_is_a_dash():
-    """VecSet has one level."""
+    """VecSet has one level, so measures of levels 2 and 3 do not exist for it."""
     (_, _, vecset) = table({"base": {0: rows(0.0)}, "VecSet": {0: rows(0.5, levels=1)}}, "base", MEASURES)
     assert vecset[2:6] == ["2.5000", "+0.5000 [+0.5000, +0.5000]", "–", "–"]
 

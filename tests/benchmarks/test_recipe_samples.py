@@ -1,4 +1,4 @@
-"""Changed samples of the recipe's benchmark, on a box whose distances are known."""
+"""Tests of benchmarks/recipe_samples.py on a box, whose distances to points are known exactly."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ HALF = np.array([1.0, 0.6, 0.4]) / np.linalg.norm([1.0, 0.6, 0.4])
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """A turned box to train on, and the same to validate."""
+    """Prepare a rotated box twice, as a training shape and as a validation shape; return the folder."""
     folder = tmp_path_factory.mktemp("box")
     box = trimesh.creation.box(extents=(1.0, 0.6, 0.4))
     box.vertices = box.vertices @ TURN.T
@@ -33,18 +33,18 @@ def prepared(tmp_path_factory) -> Path:
 
 
 def to_faces(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far beyond each pair of faces a point is: (…, 3), negative within."""
+    """Return how far (…, 3) points lie beyond each of the three pairs of faces: (…, 3), negative between the faces."""
     return np.abs(points @ TURN) - HALF
 
 
 def distance(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """To the surface of the box, by its formula."""
+    """Return the exact distances of (…, 3) points from the surface of the box."""
     beyond = to_faces(points)
     return np.abs(np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0))
 
 
 def distance_to_edge(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of points on the surface, to the nearest face but their own."""
+    """Return the distances of points on the surface from the nearest face other than the one that they lie on."""
     return np.sort(np.abs(to_faces(points)), axis=-1)[:, 1]
 
 

@@ -1,4 +1,4 @@
-"""The cost table of sampling, from a tiny bundle to the files."""
+"""Tests of benchmarks/sampling.py: the files that it writes for a tiny cascade."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def table_of(folder: Path, *options: str) -> list[dict]:
-    """What the benchmark wrote about 2 samples of each of 2 categories."""
+    """Run the benchmark with 2 samples of each of 2 categories, and return the results that it wrote as JSON."""
     autoencoder, *stages = small.write_cascade(folder)
     bundle = write_bundle(autoencoder, stages, folder / "cascade")
     words = [str(bundle), "--output", str(folder / "out"), "--category", "chair", "mug", "--count", "2", *options]

@@ -1,4 +1,4 @@
-"""The script that measures a GPU, rehearsed on the CPU, and the benchmarks that it runs, at sizes that take seconds."""
+"""Tests of gpu_minutes.sh, rehearsed on the CPU, and of the benchmarks that it runs, at sizes that take seconds."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def run_script(*arguments: str, **variables: str) -> subprocess.CompletedProcess
 
 
 def summary_of(folder: Path) -> list[tuple[str, ...]]:
-    """Name, exit code and limit of each command."""
+    """Return the name, the exit code and the time limit of each command in the summary."""
     return [SUMMARY.fullmatch(line).groups() for line in (folder / "summary.txt").read_text().splitlines()]
 
 

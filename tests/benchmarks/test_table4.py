@@ -1,4 +1,4 @@
-"""Table 4 in miniature: its sides differ as the paper's do, and only the group is scored."""
+"""Tests of benchmarks/table4.py: the models differ as in the paper, and only shapes of the group are scored."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def test_rows_are_means_of_categories_over_shapes_and_seeds_with_differences_fro
 
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
-    """Runs the quick table, with the commands of `lagem` in this process; gives those commands."""
+    """Return a function that runs the quick benchmark in this process and returns the `lagem` commands it ran."""
     data = prepare_toys(tmp_path)
 
     def run(*words: str) -> list[list[str]]:

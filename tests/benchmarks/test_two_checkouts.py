@@ -1,4 +1,4 @@
-"""The comparison of two checkouts trains the experiment of each, in its own environment."""
+"""benchmarks/two_checkouts.py trains each checkout's version of the experiment in that checkout's environment."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def earlier(tmp_path) -> Path:
-    """A checkout that differs from this one in nothing but its folder."""
+    """Make a checkout that equals this one but lies in another folder; return the folder."""
     folder = tmp_path / "earlier"
     folder.mkdir()
     (folder / "experiments").symlink_to(ROOT / "experiments")

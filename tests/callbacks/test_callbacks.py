@@ -1,4 +1,4 @@
-"""Callbacks on a module whose fields are exact, in a real trainer."""
+"""Tests of callbacks in a real trainer, with a module whose fields are exactly spheres."""
 
 import csv
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ def sphere_points(count: int, seed: int) -> torch.Tensor:
 
 
 class Spheres(LightningDataModule):
-    """Two spheres that differ by their centre on x."""
+    """A data module of two spheres that are centred at different points of the x axis."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]:
         shapes = []
@@ -52,7 +52,7 @@ class Spheres(LightningDataModule):
 
 
 class Exact(LightningModule):
-    """Answers with the sphere around the points' mean; `empty` names a centre whose field has no inside."""
+    """A module that reconstructs a sphere around the mean of the points; at the centre `empty`, its field is empty."""
 
     num_levels = 1
 

@@ -1,4 +1,4 @@
-"""Early warnings of `lagem fit`: each sign once, and none from a training that learns."""
+"""Tests of EarlyWarnings: each sign gives one warning, and a training that learns gives none."""
 
 from types import SimpleNamespace
 

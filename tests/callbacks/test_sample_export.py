@@ -1,4 +1,4 @@
-"""Exported samples are the stage's own, with names and frames, and exporting changes nothing of a training."""
+"""Exported samples are those of the stage, with ids and frames of the shapes; exporting does not change a training."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from lagem.samples import LatentBatch
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Latents without the autoencoder, whose weights are next to the folder."""
+    """Make a latent cache that holds no autoencoder; the weights of the autoencoder are in the parent folder."""
     folder = tmp_path_factory.mktemp("cache")
     latents = small.make_cache(folder / "latents", small.make_autoencoder())
     (latents / "autoencoder.safetensors").rename(folder / "autoencoder.safetensors")
@@ -39,7 +39,7 @@ def data(cache: Path) -> LatentDataModule:
 
 
 def stage(level: int = 2, **changes) -> CascadeStageModule:
-    """Of known weights, whose output is not zero."""
+    """Make a stage with reproducible weights, whose output is not zero."""
     torch.manual_seed(level)
     module = CascadeStageModule(level=level, levels=small.LEVELS, width=64, depth=1, num_categories=8, **changes)
     torch.manual_seed(level)
@@ -56,7 +56,7 @@ def trainer(folder: Path, *callbacks: ExportSamples, **settings) -> Trainer:
 
 
 def contents(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """Latents, centre and scale by id, of all files of a folder."""
+    """Return the latents, the centre and the scale of each shape in the files of a folder, by the shape's id."""
     found = {}
     for path in folder.glob("latents_*.safetensors"):
         with safe_open(path, framework="np") as file:

@@ -1,6 +1,6 @@
-"""A training that a signal stops and the one that resumes it see together what an undisturbed one sees.
+"""A training stopped by a signal and the training that resumes it together see the data of an undisturbed training.
 
-The signal goes to the main thread only, so it stays pending there whatever other threads pytest has.
+The signal is sent to the main thread only, so it stays pending there, whatever other threads pytest has.
 """
 
 import signal
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 class Signalled(recorder.Recorder):
-    """Notes validations and ends of epochs too, and gets a signal when it has noted `at` things."""
+    """A recorder that also records validations and ends of epochs, and gets a signal after `at` recorded events."""
 
     def __init__(self, at: int | None = None, signum: signal.Signals = REQUEUE) -> None:
         torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_a_run_that_keeps_no_checkpoints_stops_without_one(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("moment", [2, 3, 4, 9], ids=str)
 def test_averaged_weights_are_not_saved_as_the_trained_ones(tmp_path, moment):
-    """Also if the signal comes in a validation, for which weight averaging swaps the two."""
+    """This also holds if the signal comes during a validation, when the averaged weights are in the model."""
     settings = {"val_check_interval": 2, **EPOCHS}
     whole, first, second = Signalled(), Signalled(moment), Signalled()
     run(whole, tmp_path / "whole", EMAWeightAveraging(decay=0.9), **settings)

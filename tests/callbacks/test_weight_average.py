@@ -1,4 +1,4 @@
-"""The average of the weights, with Lightning's own as the oracle."""
+"""WeightAverage computes the same averages as Lightning's EMAWeightAveraging."""
 
 import pytest
 import torch

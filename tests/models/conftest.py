@@ -1,4 +1,4 @@
-"""A small network and its inputs."""
+"""Fixtures for the tests of the networks: a small autoencoder and its inputs."""
 
 import pytest
 import torch

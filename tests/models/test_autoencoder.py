@@ -1,4 +1,4 @@
-"""The autoencoder against its equations."""
+"""The autoencoder computes the equations of the paper."""
 
 import math
 
@@ -103,7 +103,7 @@ def test_double_skip_adds_the_features_once_more_before_self_attention():
 
 
 def test_one_level_is_vecset(cloud, query_points):
-    """Fig. 3: CA(PE(FPS(P)), PE(P)), bottleneck, SAs, CA(PE(p), F), FC - written out from the same parts."""
+    """The expected result is Fig. 3, written out: CA(PE(FPS(P)), PE(P)), bottleneck, SAs, CA(PE(p), F), FC."""
     torch.manual_seed(0)
     model = Autoencoder(levels=[LevelSpec(16, 8, depth=3, bottleneck="kl")], width=64).eval()
     embedded = model.point_embedding(cloud)

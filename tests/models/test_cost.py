@@ -1,4 +1,4 @@
-"""Costs known before a step against a step that runs."""
+"""The cost that is computed before a training step equals the cost of a step that runs."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ def test_cost_before_running_equals_what_a_real_step_counts(bfloat16, recompute)
 
 
 def test_operations_are_those_of_the_matrix_products_written_out():
-    """One level without self attention: every product by hand, twice more for the backward pass."""
+    """For one level without self attention, all products are counted by hand; the backward pass costs twice that."""
     batch, points, latents, queries, width, dim = 2, 300, 64, 100, 128, 8
     cost = training_cost(
         levels=[LevelSpec(latents, dim, depth=0)],

@@ -1,4 +1,4 @@
-"""The denoiser's backbone against its equations."""
+"""The backbone of the denoiser computes the equations of the paper."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ COARSEST_FIRST = (2, 1, 0)
 
 
 def trained(**choices: object) -> Backbone:
-    """A small backbone whose output is not zero any more."""
+    """Return a small backbone whose output is not zero, as after training."""
     torch.manual_seed(0)
     backbone = Backbone(levels=LEVELS, **{"level": 1, "width": 64, "depth": 2, **choices}).eval()
     nn.init.normal_(backbone.to_latents.weight, std=0.3)
@@ -21,7 +21,7 @@ def trained(**choices: object) -> Backbone:
 
 
 def inputs(level: int = 1, batch: int = 3) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-    """Noised latents, noise levels, and coarser latents, coarsest first."""
+    """Return random latents of a level, noise levels, and latents of all coarser levels, coarsest first."""
     random = torch.Generator().manual_seed(1)
     sets = [torch.randn(batch, spec.num_latents, spec.latent_dim, generator=random) for spec in LEVELS]
     return sets[level - 1], torch.linspace(-1, 1, batch), [sets[i] for i in COARSEST_FIRST if i >= level]
@@ -70,7 +70,7 @@ def test_every_input_reaches_the_output():
 
 
 def test_coarser_levels_are_attended_to_coarsest_first():
-    """Eq. 12 written out: CA(CA(Z_1, Z_3), Z_2), with the adaptive LayerNorm by hand and nothing after."""
+    """The expected result is Eq. 12, written out: CA(CA(Z_1, Z_3), Z_2), with adaptive LayerNorms and no blocks."""
     backbone, (x, c_noise, (z3, z2)) = trained(depth=0), inputs()
     embedding = backbone.embed_noise(c_noise)
     expected = backbone.to_features(x)
@@ -87,7 +87,7 @@ def test_coarser_levels_are_attended_to_coarsest_first():
 
 
 def test_parameters_are_those_of_the_written_out_shapenet_stage():
-    """12 blocks of 768 with 55 categories, the finest level of 8/16/32 channels."""
+    """The stage has 12 blocks of width 768, 55 categories, and the finest of three levels of 8, 16 and 32 channels."""
     levels = [LevelSpec(512, 8), LevelSpec(128, 16), LevelSpec(32, 32)]
     width = 768
     with torch.device("meta"):
@@ -125,7 +125,7 @@ def test_vectors_and_tokens_are_conditions_and_can_be_dropped(shape):
 
 
 def test_every_parameter_gets_a_gradient():
-    """DDP stops a training in which one does not, whether or not conditions are dropped."""
+    """DDP stops a training if a parameter has no gradient; this must hold even if no condition is dropped."""
     backbone, (x, c_noise, coarser) = trained(num_categories=5, conditioning_augmentation=True), inputs()
     backbone(x, c_noise, coarser=coarser, condition=torch.tensor([0, 1, 2])).square().mean().backward()
     assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []

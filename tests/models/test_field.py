@@ -1,4 +1,4 @@
-"""The folded query decoder against the layer-by-layer one, and a bound that holds or is not used."""
+"""The folded query decoder gives the logits of the layer-by-layer one, also for scores that exceed its bounds."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ NETWORKS = {
 
 
 def trained_like(factor: float = 3.0, **options: object) -> Autoencoder:
-    """Random weights, also of norms and biases, with queries that choose among latents."""
+    """Return an autoencoder with random weights and sharp attention of queries to latents, as after training."""
     torch.manual_seed(0)
     model = Autoencoder(**options).eval()  # type: ignore[arg-type]
     for attention in model.query_attention:
@@ -37,18 +37,18 @@ def trained_like(factor: float = 3.0, **options: object) -> Autoencoder:
 
 
 def furthest_apart(folded: torch.Tensor, plain: torch.Tensor) -> float:
-    """Largest difference in standard deviations of the plain logits."""
+    """Return the largest difference of the logits, in standard deviations of the plain ones."""
     return float((folded - plain).abs().max() / plain.std())
 
 
 def uses_softmax(model: Autoencoder, latents: list[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """The levels of each shape whose bound is too large."""
+    """Return, for each shape, its levels that use torch's softmax because the bound of their scores is too large."""
     field = model.decode(latents)
     return [shape._levels for shape in fold_shapes(field.decoder, field.keys_values)]
 
 
 def bounds_of(model: Autoencoder, latents: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Of each level, (B, H): what no score less its mean over latents exceeds."""
+    """Return, for each level, the (B, H) upper bounds of the scores after subtracting their mean over latents."""
     field = model.decode(latents)
     basis = torch.linalg.qr(centred_weight(model.point_embedding, torch.float64)).Q * model.width**0.5
     return [score_bound(centred(level.rows)) for level in field.decoder.fold(field.keys_values, basis)]
@@ -109,7 +109,7 @@ def test_scores_that_would_overflow_are_left_to_softmax(cloud, query_points):
 
 @torch.no_grad()
 def test_scores_beyond_the_largest_exponent_are_shifted_and_right(cloud, query_points):
-    """Bounds between LARGEST_EXPONENT and what a shift can mend."""
+    """The bounds of the scores exceed LARGEST_EXPONENT, but by less than the largest possible shift."""
     model = trained_like(levels=LEVELS, width=64).double()
     latents = model.encode(cloud.double())
     scale = 1.6 * LARGEST_EXPONENT / max(float(bound.max()) for bound in bounds_of(model, latents))
@@ -193,7 +193,7 @@ def test_folded_logits_on_a_gpu_are_those_of_the_cpu(model, cloud, query_points)
 
 
 def test_gradients_of_a_folded_field_are_those_of_the_plain_one(model, cloud, query_points):
-    """Of points, latents and every weight of the decoder, in double precision."""
+    """The gradients are those of points, latents and every weight of the decoder, in double precision."""
     model.double()
     latents = [z.detach().double().requires_grad_() for z in model.encode(cloud.double())]
     points = query_points.double().requires_grad_()

@@ -1,4 +1,4 @@
-"""Furthest point sampling against its definition."""
+"""Furthest point sampling selects the points that its definition names, on every backend."""
 
 import importlib.util
 

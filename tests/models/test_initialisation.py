@@ -1,4 +1,4 @@
-"""The local and the anchored start: what is near is attended to, and latents are positions, before training."""
+"""With local and anchored initial weights, attention is to near points; with anchored ones, latents are positions."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def network(
 
 
 def share_within(attention: Attention, embedded: Tensor, keys: Tensor, points: Tensor, radius: float) -> float:
-    """Mean share of its attention that each of some points gives to the keys of points within `radius` of it."""
+    """Return the fraction of its attention that a point gives to points within `radius`, as a mean over points."""
     queries = attention.to_q(attention.norm(embedded)).unflatten(-1, (-1, 64)).transpose(1, 2)
     weights = (queries @ keys.transpose(-1, -2) / 8).softmax(dim=-1)
     near = torch.cdist(points, points)[:, None] < radius
@@ -32,7 +32,7 @@ def share_within(attention: Attention, embedded: Tensor, keys: Tensor, points: T
 
 
 def share_of_attention_within(autoencoder: Autoencoder, radius: float) -> float:
-    """Of the first cross attention, from anchors to points."""
+    """Return `share_within` for the first cross attention, from anchors to points."""
     points = torch.rand(1, 512, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
     attention, embedded = autoencoder.downsample[0].attention, autoencoder.point_embedding(points)
     keys, _ = attention.keys_values(embedded)
@@ -41,13 +41,13 @@ def share_of_attention_within(autoencoder: Autoencoder, radius: float) -> float:
 
 @torch.no_grad()
 def test_attention_is_to_what_is_near():
-    """Of points uniform in the cube, those within .3 are 1.4% (4/3 pi .3^3 / 8)."""
+    """Of points uniform in the cube [-1, 1]^3, 1.4% are within 0.3 of a point: 4/3 pi 0.3^3 / 8."""
     assert share_of_attention_within(network(), 0.3) < 0.05
     assert share_of_attention_within(network(start_local), 0.3) > 0.2
 
 
 def share_of_queries_within(autoencoder: Autoencoder, radius: float) -> float:
-    """Of the finest level's attention, from queries at the anchors to latents."""
+    """Return `share_within` for the attention of the finest level, from queries at the anchors to latents."""
     points = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
     field = autoencoder.decode(autoencoder.encode(points, anchor_indices=torch.arange(64)[None]))
     keys, _ = field.keys_values[0]
@@ -61,7 +61,7 @@ KINDS = pytest.mark.parametrize("bottleneck", ["standardised", "kl"])
 @KINDS
 @torch.no_grad()
 def test_queries_begin_with_the_latents_around_them(bottleneck):
-    """An even share over the 64 latents would be that of those within .4: about a tenth."""
+    """About a tenth of the 64 latents are within 0.4 of a query, so uniform attention would give them a tenth."""
     assert share_of_queries_within(network(start_local, bottleneck=bottleneck), 0.4) < 0.15
     assert share_of_queries_within(network(start_anchored, bottleneck=bottleneck), 0.4) > 0.3
 
@@ -73,7 +73,10 @@ def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding(bottle
 
 
 def points_decoded(autoencoder: Autoencoder, points: Tensor, generators: list[torch.Generator] | None) -> Tensor:
-    """For each anchor of each level, the point on a fine grid whose embedding is nearest to its decoded features."""
+    """Return, for each anchor of each level, the grid point whose embedding is nearest to the anchor's features.
+
+    The features are those decoded from the anchor's latent.
+    """
     axis = torch.linspace(-0.6, 0.6, 25)
     grid = torch.cartesian_prod(axis, axis, axis)
     anchors = torch.arange(len(points))[None]
@@ -99,7 +102,7 @@ def test_latents_of_kl_levels_start_as_the_positions_of_their_anchors_and_so_do_
 
 @torch.no_grad()
 def test_the_noise_of_a_kl_level_starts_weaker_than_its_signal():
-    """Torch's defaults start the other way around."""
+    """With torch's default initial weights, the noise would be stronger than the signal."""
     points = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.6
     ratios = []
     for start in (start_local, start_anchored):

@@ -1,4 +1,4 @@
-"""A network is built only if its weights fit into memory, and then as without the check."""
+"""A network is built only if its weights fit into memory; the check does not change the weights."""
 
 import pytest
 import torch

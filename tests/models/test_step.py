@@ -1,4 +1,4 @@
-"""The ways to compute a training step against the plain one: values, gradients, and what they keep."""
+"""All ways to compute a training step give the values and gradients of the plain one, and keep less memory."""
 
 from contextlib import nullcontext
 from typing import get_args

@@ -1,4 +1,4 @@
-"""Which checkpoint a fit starts from."""
+"""Tests of the checkpoints of a run: which one a fit starts from, and which ones are refused."""
 
 import os
 import zipfile
@@ -18,7 +18,7 @@ def save(path: Path, step: int, **more) -> None:
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    """A run folder with three checkpoints, of which the last one is the oldest file."""
+    """Make a run folder with three checkpoints; the one with the most steps, last.ckpt, is the oldest file."""
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)
     for age, (name, step) in enumerate([("last", 30), ("epoch=0-step=20", 20), ("last-v1", 10)]):
@@ -100,7 +100,7 @@ def test_what_a_kill_left_of_a_save_is_no_checkpoint_and_goes_with_the_next_save
 
 
 def recorded(tmp_path: Path, **changes: object) -> Path:
-    """A checkpoint with the state of a ModelCheckpoint whose folder is `kept`."""
+    """Write a checkpoint that holds the state of a ModelCheckpoint with the folder `kept`; return its path."""
     kept = tmp_path / "kept"
     kept.mkdir(exist_ok=True)
     state = {
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_records_its_own_folder_loads(tmp_path, changes):
 @pytest.mark.parametrize("path", ["/etc/x", "../x", "{kept}/../x", "s3://bucket/x", "{kept}/link/x", 7])
 @pytest.mark.parametrize("key", ["last_model_path", "kth_best_model_path", "best_k_models"])
 def test_a_checkpoint_that_would_have_files_outside_written_or_removed_is_refused(tmp_path, key, path):
-    """A resumed run writes to the last path, and removes the others."""
+    """A resumed run would write to `last_model_path`, and remove the files at the other recorded paths."""
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "link").symlink_to(tmp_path)
     path = path.format(kept=tmp_path / "kept") if isinstance(path, str) else path
@@ -213,7 +213,7 @@ def test_a_pipe_in_place_of_the_last_checkpoint_is_refused_when_it_is_loaded(tmp
 
 
 def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
-    """Checksums find no fault in it: only a record is shorter than `data.pkl` says."""
+    """The checkpoint has valid checksums, but one of its records is shorter than `data.pkl` says."""
     sound, short = tmp_path / "sound.ckpt", tmp_path / "short.ckpt"
     save(sound, 10)
     with zipfile.ZipFile(sound) as old, zipfile.ZipFile(short, "w") as new:
@@ -229,7 +229,7 @@ def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("last", ["older", "missing"])
 def test_a_fit_resumed_from_the_end_of_its_training_brings_the_last_checkpoint_there(last, tmp_path):
-    """A full disk may prevent the very last save; then only the save before holds the end of the training."""
+    """If a full disk prevents the save of last.ckpt, only another checkpoint holds the end of the training."""
     main(small_fit(tmp_path / "older", steps=2))
     main(small_fit(tmp_path / "run", steps=4))
     folder = tmp_path / "run" / "checkpoints"

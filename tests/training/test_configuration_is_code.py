@@ -1,4 +1,4 @@
-"""What a configuration may name (docs/security.md): what is refused, before anything is imported or called."""
+"""A configuration may name only what docs/security.md allows; anything else is refused before it is imported."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ LAMBDA = "{class_path: lightning.pytorch.callbacks.LambdaCallback, init_args: {s
 
 @pytest.fixture
 def printed(tmp_path, capsys):
-    """What `lagem fit --print_config` prints of an experiment, and its error line."""
+    """Return a function that runs `lagem fit --print_config` and returns what it printed, and its error line."""
 
     def run(callback: str = "", folder: str = "here", model: str = "AutoencoderModule") -> tuple[str, str]:
         text = EXPERIMENT.replace("CALLBACK", callback).replace("FOLDER", folder).replace("AutoencoderModule", model)

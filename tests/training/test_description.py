@@ -1,4 +1,4 @@
-"""Sizes that no model can have are refused by the name of the experiment, before anything of that size is made."""
+"""If an experiment has impossible sizes, an error names it before anything of that size is made."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Trainings that go wrong through the command line: one line that says why, and nothing lost."""
+"""If a training on the command line fails, it prints one line that says why, and no checkpoint is lost."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def trained(tmp_path_factory) -> Path:
 
 
 class Bomb:
-    """Pickles as a call that makes a folder."""
+    """An object whose pickle, when it is loaded, makes a folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -151,7 +151,7 @@ class Poisoned(ProceduralDataModule):
 
 @pytest.fixture
 def poisoned(tmp_path, monkeypatch) -> list[str]:
-    """A shape of the batch at step 2, and arguments that make the data module poison it."""
+    """Return the id of a shape in the batch of step 2, and arguments for a data module that sets its points to NaN."""
     cli = main(small_fit(tmp_path / "look", steps=2))
     name = next(iter(cli.datamodule.train_dataloader())).ids[1]
     (tmp_path / "poisoned_data.py").write_text(f"NAME = {name!r}\n{POISONED}")

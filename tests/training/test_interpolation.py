@@ -1,4 +1,4 @@
-"""What is interpolated in the shipped experiments and layers follows every later value of its source."""
+"""Interpolated settings of the shipped experiments and layers change when their source is overridden."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,10 @@ def strings(settings, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
 
 
 def followers() -> Iterator[tuple[Path, str, str]]:
-    """File, key and source of each relative interpolation, `${.x}` being a neighbour, `${..x}` one level up."""
+    """Yield the file, the key and the source of each relative interpolation.
+
+    `${.x}` names a setting of the same level, and `${..x}` one of the level above.
+    """
     for file in FILES:
         for path, text in strings(yaml.safe_load((ROOT / file).read_text())):
             if match := re.fullmatch(r"\$\{(\.+)([\w.]+)\}", text):
@@ -53,7 +56,7 @@ def value_at(settings: dict, key: str):
 
 
 def test_no_interpolation_is_overlooked():
-    """All others are of the environment; one from the root, such as ${data.x}, would not survive under `fit`."""
+    """All others are of environment variables. An absolute one, such as ${data.x}, would not survive under `fit`."""
     texts = [text for file in FILES for _, text in strings(yaml.safe_load((ROOT / file).read_text())) if "${" in text]
     assert len([text for text in texts if "${oc.env:" not in text]) == len(FOLLOWERS) > 2
 

@@ -1,4 +1,4 @@
-"""Two fits do not share a run folder."""
+"""Two fits cannot use the same run folder at the same time."""
 
 import multiprocessing
 import subprocess

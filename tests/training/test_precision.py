@@ -1,4 +1,4 @@
-"""The precision of a run that names none."""
+"""Tests of the precision that a run uses if its configuration does not set one."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ STOPPING = (signal.SIGUSR1, signal.SIGTERM)
 
 
 def started(arguments: list[str], folder: Path) -> subprocess.Popen:
-    """A training in its own process group, after its first save."""
+    """Start a training in its own process group, and return the process after its first save."""
     process = training_process.launch(arguments, start_new_session=True)
     wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists(), process)
     return process
@@ -40,7 +40,7 @@ def ended(process: subprocess.Popen) -> str:
 
 
 def rank_one(process: subprocess.Popen) -> int:
-    """Process id of the second rank."""
+    """Return the process id of the second rank."""
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
     (line,) = [line for line in listed.stdout.splitlines() if "-m lagem.__main__" in line]
     return int(line.split()[0])
@@ -73,7 +73,7 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
 
 
 def test_signals_after_the_end_of_a_training_do_not_fail_it(tmp_path):
-    """Such as those of a time limit, while the interpreter exits."""
+    """For example, the signals of a time limit may arrive while the interpreter exits."""
     late = "".join(f"atexit.register(os.kill, os.getpid(), {number.value}); " for number in STOPPING)
     program = (
         f"import atexit, os, sys; {late}sys.argv[1:] = {small_fit(tmp_path, steps=2)!r}; "

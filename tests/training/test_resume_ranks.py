@@ -1,4 +1,4 @@
-"""A run resumes exactly on another number of ranks if the batch of all ranks stays the same, else it is refused."""
+"""A run resumes exactly on another number of ranks if all ranks together use the same batch; else it is refused."""
 
 import csv
 from pathlib import Path
@@ -24,7 +24,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 @pytest.fixture(scope="module")
 def on_two_ranks(tmp_path_factory) -> Path:
-    """14 steps of 2 ranks with 4 shapes each: two passes of six batches, and more."""
+    """Train 14 steps on 2 ranks with 4 shapes each: two passes of six batches and two more batches."""
     folder = tmp_path_factory.mktemp("two")
     completed(small_fit(folder, "--trainer.devices=2", "--trainer.strategy=ddp", *EVERY_STEP, steps=14))
     return folder

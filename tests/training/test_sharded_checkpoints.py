@@ -1,4 +1,4 @@
-"""`--ckpt_path` with the folder of a sharded checkpoint: resumed exactly if honest, refused if it would run code."""
+"""A run resumes exactly from the folder of a sharded checkpoint, which is refused if loading it would run code."""
 
 import pickle
 import subprocess
@@ -80,7 +80,7 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> SimpleNamespace:
-    """Runs with honest and hostile folders: their exit codes by name, what they print, and the folder."""
+    """Resume from harmless and hostile folders; return the exit codes by name, the output, and the root folder."""
     root = tmp_path_factory.mktemp("folders")
     script = textwrap.dedent(SCRIPT).format(root=str(root), support=str(Path(small_run.__file__).parent))
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG)
@@ -125,7 +125,7 @@ class Payload:
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
-    """Its own loaders unpickle both. Lightning starts it on GPUs only; its loading is called here without a start."""
+    """FSDP1's own loaders unpickle both files and folders. FSDP1 runs only on GPUs, so only its loading is called."""
     strategy = FSDPStrategy()
     tune(strategy)
     strategy.model, strategy._lightning_module = torch.nn.Linear(2, 2), LightningModule()
@@ -155,7 +155,7 @@ def test_sharded_strategies_name_a_damaged_file(tmp_path, damaged):
 
 @pytest.fixture
 def of_fsdp1(tmp_path) -> Path:
-    """A folder in the layout of FSDP1, which cannot run without a GPU."""
+    """Write a checkpoint folder in the layout of FSDP1, which itself cannot run without a GPU."""
     torch.manual_seed(0)
     folder, network = tmp_path / "fsdp1", torch.nn.Linear(2, 3)
     dcp.save({"model": network.state_dict(), "optimizer_0": {"lr": 0.5}}, checkpoint_id=folder, no_dist=True)

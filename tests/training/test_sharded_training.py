@@ -1,4 +1,4 @@
-"""FSDP2 by a line of configuration, on two CPU processes: the same training, with each rank holding its share."""
+"""FSDP2 is set by one line of configuration; two CPU processes train as one would, and each holds half the weights."""
 
 import csv
 import re
@@ -51,7 +51,7 @@ def rows(folder: Path, metric: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def shares(tmp_path_factory) -> Iterator[None]:
-    """Make the callback known, in this process and in those it starts."""
+    """Make the test's callback importable in this process and in the processes that it starts."""
     folder = tmp_path_factory.mktemp("shares")
     (folder / "shares.py").write_text(SHARES)
     with pytest.MonkeyPatch.context() as patch:
@@ -61,7 +61,7 @@ def shares(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory, shares) -> SimpleNamespace:
-    """Two processes that share one network."""
+    """Train with two processes that share one network; return the run folder and the output."""
     folder = tmp_path_factory.mktemp("sharded")
     printed = completed(small_run.small_fit(folder, ADAMW, CALLBACKS, SHARDED, "--trainer.devices=2"))
     return SimpleNamespace(folder=folder, printed=printed)
@@ -69,7 +69,7 @@ def sharded(tmp_path_factory, shares) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, shares) -> Path:
-    """The same training as one process with twice the batch."""
+    """Run the same training in one process with twice the batch size; return the run folder."""
     folder = tmp_path_factory.mktemp("whole")
     main(small_run.small_fit(folder, ADAMW, CALLBACKS, "--data.init_args.batch_size=8"))
     return folder

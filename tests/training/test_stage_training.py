@@ -1,4 +1,4 @@
-"""A stage's training through the command line: kills, two processes, mistakes, and on to generated shapes."""
+"""Trainings of a stage on the command line: kills, two processes, mistakes, and shapes generated afterwards."""
 
 import csv
 from pathlib import Path
@@ -18,14 +18,14 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Latents, with the weights of the autoencoder next to them."""
+    """Make a latent cache, with the weights of the autoencoder in its parent folder; return the cache's folder."""
     folder = tmp_path_factory.mktemp("cache")
     save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
     return small.make_cache(folder / "latents", small.make_autoencoder())
 
 
 def small_fit(cache: Path, folder: Path, *extra: str, level: int = 2, steps: int = STEPS) -> list[str]:
-    """Command line of a small fit in `folder`, with epochs of 8 steps."""
+    """Return the command line of a small fit in `folder`, with epochs of 8 steps."""
     return [
         "fit",
         f"--config={ROOT / 'experiments' / 'cascade' / 'toy' / f'level_{level}.yaml'}",
@@ -58,7 +58,7 @@ def losses(folder: Path, metric: str) -> list[float]:
 
 
 def test_a_stage_shared_out_over_two_processes_trains_as_one_with_twice_the_batch(cache, tmp_path):
-    """FSDP2, with samples taken on rank zero alone."""
+    """The two processes use FSDP2, and only rank zero exports samples."""
     callbacks = (
         "--trainer.callbacks=[{class_path: ExportSamples, init_args: {num_shapes: 2}},"
         " {class_path: ModelCheckpoint, init_args: {save_last: true, every_n_train_steps: 2, save_top_k: 1}}]"
@@ -95,7 +95,7 @@ def test_trained_stages_become_a_bundle_that_generates(cache, tmp_path):
 
 
 def refusal(capsys, arguments: list[str]) -> str:
-    """What is said on the way to exit code 2."""
+    """Run a command that must fail with exit code 2, and return its error line."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2

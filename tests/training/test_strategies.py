@@ -1,4 +1,4 @@
-"""What distributed training rests on: DDP's settings, and a gradient for every parameter in every step."""
+"""What distributed training needs: the right settings of DDP, and a gradient for every parameter in every step."""
 
 import pytest
 import torch

@@ -15,14 +15,14 @@ LIGHTNING = (
 
 
 def fit(folder, *extra: str, steps: int = 6) -> list[str]:
-    """Command line of a small fit, of two steps in an epoch, that prints what a fit prints by default."""
+    """Return the command line of a small fit with two steps per epoch, which prints what a fit prints by default."""
     words = small_fit(folder, "--data.init_args.num_train=8", *extra, steps=steps)
     return [word for word in words if ".enable_" not in word]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a run; what its start and its resumption printed on terminals of 60 and 120 columns."""
+    """Run a fit on a terminal of 60 columns and resume it on one of 120; return its folder and both outputs."""
     folder = tmp_path_factory.mktemp("terminal") / "run"
     first = on_terminal(fit(folder), columns=60, NO_COLOR="1")
     resumed = fit(folder, "--trainer.val_check_interval=2", "--ckpt_path=last", steps=11)
@@ -31,7 +31,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """What two processes printed to a file."""
+    """Run a fit of two processes whose output goes to a file; return the output."""
     folder = tmp_path_factory.mktemp("terminal") / "ddp"
     two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=2"]
     return completed(fit(folder, *two))

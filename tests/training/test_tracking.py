@@ -1,4 +1,4 @@
-"""W&B, really run without a network: what a run writes, and that a run folder stays one run."""
+"""Tests with the real W&B, without a network: what a run writes, and that a run folder stays one W&B run."""
 
 import csv
 import io
@@ -27,13 +27,13 @@ def tracked_fit(folder: Path, *extra: str, steps: int) -> list[str]:
 
 
 def starts(folder: Path) -> list[Path]:
-    """Files of the W&B runs of a run folder, in the order of their starts."""
+    """Return the W&B files of a run folder, one for each start of the run, in the order of the starts."""
     return sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
 
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory) -> SimpleNamespace:
-    """A run of two steps, and its second start for two more."""
+    """Start a run for two steps, and again for two more; return its folders, its W&B files and its output."""
     folder, data = tmp_path_factory.mktemp("tracked"), tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_DATA_DIR", str(data))

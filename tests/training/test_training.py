@@ -1,4 +1,4 @@
-"""Whole trainings through the command line: files, determinism, resumption, two processes."""
+"""Whole trainings on the command line: their files, determinism, resuming, and two processes."""
 
 import csv
 from pathlib import Path
@@ -23,7 +23,7 @@ STEPS = 60
 
 
 def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
-    """Step and value wherever the run logged the metric, over all its starts."""
+    """Return the step and the value of each time that a run logged the metric, over all starts of the run."""
     found = []
     for path in sorted(folder.glob("logs/version_*/metrics.csv")):
         with path.open() as file:
@@ -60,9 +60,8 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
     assert rows(tmp_path, "train/loss")[0] != rows(undisturbed, "train/loss")[0]
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path, times):
-    """Each start has a process that loads data, and resumes from the last save."""
+def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
+    """Each of three starts of the run is killed at a random moment, and the next start resumes from the last save."""
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
     reached = killed(command, tmp_path, times)
     assert reached[0] > 0 and reached == sorted(set(reached)) and reached[-1] < STEPS
@@ -71,13 +70,13 @@ def test_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path, t
 
 
 def written(folder: Path) -> list[str]:
-    """Files of a run, but for the names that TensorBoard gives."""
+    """Return the paths of a run's files; files of TensorBoard, whose names vary, are all called `events`."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path.parent / "events" if path.name.startswith("events.") else path) for path in files)
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
-    """And score as one, although one rank has 4 validation shapes and the other 3; only rank zero writes."""
+    """They also log the same scores, although one rank has 4 validation shapes and the other 3."""
     one, two = tmp_path / "one", tmp_path / "two"
     main(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
     completed(small_fit(two, "--data.init_args.num_val=7", "--trainer.devices=2", "--trainer.strategy=ddp"))
@@ -90,7 +89,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
 
 
 def test_accumulated_batches_train_as_one_batch(tmp_path):
-    """With AdamW: Muon rounds its direction to bfloat16, which makes a last digit of a gradient visible."""
+    """AdamW is used, because Muon rounds to bfloat16, which enlarges differences in the last digits of a gradient."""
     adamw = "--model.init_args.optimizer=adamw"
     parts = ["--trainer.accumulate_grad_batches=2", "--trainer.val_check_interval=6"]
     main(small_fit(tmp_path / "whole", adamw, "--data.init_args.batch_size=8", steps=3))
@@ -160,7 +159,7 @@ def test_fine_tuning_may_ask_for_other_numbers_of_latents(undisturbed, tmp_path)
 
 
 def test_fine_tuning_may_leave_out_the_highest_octaves(undisturbed, tmp_path):
-    """The network starts as the given one with their weights set to zero."""
+    """The new network equals the given one with the weights of its highest octaves set to zero."""
     checkpoint = undisturbed / "checkpoints" / "last.ckpt"
     octaves = ("--model.init_args.octaves=5", "--model.init_args.base_lr=0")
     cli = main(small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", *octaves, steps=1))
