@@ -38,7 +38,7 @@ class Store:
     log: Path
 
     def upload(self, folder: Path, bucket: str) -> str:
-        """Put a folder into a new bucket; its URL."""
+        """Upload a folder to a new bucket, and return its URL."""
         system = fsspec.filesystem("s3")
         system.mkdir(bucket)
         for path in folder.rglob("*"):
@@ -47,12 +47,12 @@ class Store:
         return f"s3://{bucket}/data"
 
     def downloads(self, bucket: str) -> list[str]:
-        """Names of the shards that were downloaded from a bucket, one entry a download."""
+        """Return the names of the shards that were downloaded from a bucket, one entry for each download."""
         requests = [line.split('"GET ')[1].split()[0] for line in self.log.read_text().splitlines() if '"GET ' in line]
         return [path.rpartition("/")[2] for path in requests if path.startswith(f"/{bucket}/data/shards/")]
 
     def check_keys_after(self, requests: str) -> None:
-        """Answer that many more requests with any key, then none with a key that the server does not know."""
+        """Let the server accept any key for the given number of requests, and afterwards only keys that it knows."""
         address = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
         plain = {"Content-Type": "text/plain"}
         urllib.request.urlopen(urllib.request.Request(address, data=requests.encode(), headers=plain)).close()
@@ -74,7 +74,7 @@ def running_store(tmp_path_factory) -> Iterator[Store]:
 
 @pytest.fixture
 def point_to(monkeypatch) -> Callable[[int], None]:
-    """Let this process and those it starts use the store at a port, with a key."""
+    """Return a function that lets this process and its child processes use the store at a port, with a valid key."""
 
     def set_environment(port: int) -> None:
         settings = {

@@ -1,4 +1,4 @@
-"""Cached latents as batches: which subset, which condition, and the same whoever reads them."""
+"""Batches of cached latents: their subsets and conditions, and that they do not depend on which process reads them."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def tiny() -> Autoencoder:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """20 shapes to train and 5 to validate, three subsets each."""
+    """Write a latent cache of 20 training and 5 validation shapes with three subsets each; return its folder."""
     folder = tmp_path_factory.mktemp("cache")
     surfaces = ProceduralSurfaces(num_train=20, num_val=5, seed=0)
     encode(tiny(), surfaces, folder / "latents", EncodeSettings(num_surface_points=64, subsets=3))
@@ -46,7 +46,7 @@ def module(root: Path, **kwargs: Any) -> LatentDataModule:
 
 
 def embeddings(folder: Path, root: Path, size: tuple[int, ...] = (5,), without: tuple[str, ...] = ()) -> str:
-    """A file in which the embedding of an id is full of its place in the cache."""
+    """Write embeddings whose values are the index of the shape in the cache, except for `without`; return the path."""
     ids = LatentCache(root).ids
     arrays = {id: torch.full(size, float(place)).bfloat16() for place, id in enumerate(ids) if id not in without}
     save_file(arrays, folder / "embeddings.safetensors")
@@ -54,7 +54,7 @@ def embeddings(folder: Path, root: Path, size: tuple[int, ...] = (5,), without: 
 
 
 def subset_of(cache: LatentCache, id: str, latents: list[Tensor]) -> int:
-    """Which subset of a shape these latents are."""
+    """Return the number of the subset of a shape whose latents are given."""
     index = cache.ids.index(id)
     fits = [
         all(np.array_equal(ours, own.numpy()) for ours, own in zip(cache.latents(index, k), latents, strict=True))
@@ -231,7 +231,7 @@ def test_workers_change_nothing(root):
 
 
 class Recorder(LightningModule):
-    """Notes the samples it is trained on."""
+    """A module that records the samples that it is trained on."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ PLATE = (1.0, 1.0, 0.004)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Boxes and a thin plate in train; a box, a ball and a plate in val."""
+    """Prepare boxes and thin plates, three shapes for training and the others for validation; return the folder."""
     folder = tmp_path_factory.mktemp("meshes")
     rows = ["file,id,category,split"]
     extents = {"a": (1, 0.6, 0.4), "b": (0.5, 0.5, 1), "plate": PLATE, "c": (1, 1, 1), "d": (0.3, 1, 1), "thin": PLATE}
@@ -39,13 +39,13 @@ def module(root, **kwargs) -> OccupancyDataModule:
 
 
 def label(points, extent):
-    """Occupancy of a box in its unit-sphere frame."""
+    """Return the occupancy of a box at points in the unit-sphere frame of the box."""
     half = np.array(extent) / np.linalg.norm(extent)
     return (np.abs(points.numpy()) <= half).all(axis=1)
 
 
 class Stored:
-    """One shape of which every point says its pool and its row: (row, pool number, 0)."""
+    """A stub for a prepared folder with one shape, in which each point is (its row, the number of its pool, 0)."""
 
     POOLS = ("surface_points", "volume_inside", "volume_outside", "near_inside", "near_outside")
 
@@ -103,7 +103,7 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
 
 
 def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
-    """Fewer than a fifth of them do otherwise; labels and balance stay, and so do the samples of validation."""
+    """Without the option, less than a fifth of them do. The option changes neither labels, balance nor validation."""
     near, everywhere = module(prepared, outside_within=1.0), module(prepared)
     for index in range(3):
         sample = near.train_shapes[0, index]
@@ -116,7 +116,7 @@ def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
 
 
 def test_outside_queries_farther_out_stand_in_where_too_few_are_near():
-    """Of the stub's 900 outside points, at (row, 2, 0), those of rows 0 to 9 are within 9.5; 64 are needed."""
+    """The stub has 900 outside points at (row, 2, 0). 64 are needed, but only those of rows 0 to 9 are within 9.5."""
     stored = Stored()
     stored.read = lambda *arguments: Stored.read(stored, *arguments) / 20  # so that all 900 rows are in the window
     shapes = PreparedShapes(stored, np.array([0]), (64, 128, 100), 0, None, outside_within=9.5 / 20)

@@ -1,4 +1,4 @@
-"""Ranks together see what one process sees, a resumed order continues, and validation sees every shape once."""
+"""All ranks together see what one process sees, a resumed order continues, and validation sees every shape once."""
 
 import itertools
 

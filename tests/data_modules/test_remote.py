@@ -1,4 +1,4 @@
-"""A data set in an S3-compatible store gives what the local folder gives, reads it once, and fails in one line."""
+"""A data set in an S3 store gives the samples of the local folder, is read once, and fails with one line."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ COUNTS = {"num_surface_points": 32, "num_volume_queries": 16, "num_near_queries"
 
 @pytest.fixture
 def bucket(request) -> str:
-    """A different name for each test."""
+    """Return the name of a bucket, which is different for each test."""
     return "".join(letter if letter.isalnum() else "-" for letter in request.node.name.lower())[-60:].strip("-")
 
 
@@ -33,7 +33,7 @@ def url(store, many_shards, bucket) -> str:
 
 
 def room_for(shards: int, folder: Path) -> int:
-    """Bytes of a number of shards of a folder."""
+    """Return the number of bytes that suffices for a number of shards of a folder."""
     return shards * max(path.stat().st_size for path in (folder / "shards").iterdir())
 
 
@@ -68,7 +68,7 @@ def test_processes_share_one_download_of_each_shard(store, url, bucket, tmp_path
 
 
 def bytes_in(folder: Path) -> int:
-    """Bytes of a folder's files, without those that a loading process renames or removes meanwhile."""
+    """Return the size of a folder's files in bytes, without files that a loading process removes meanwhile."""
     total = 0
     for path in folder.iterdir():
         with suppress(FileNotFoundError):
@@ -148,7 +148,7 @@ def test_a_store_whose_package_is_absent_names_it(tmp_path):
 
 
 class Shortening(BaseHTTPRequestHandler):
-    """Passes requests on, but answers the first few for a shard with half of it, without a checksum."""
+    """Forwards requests to the store, but answers the first few for shards with half a shard and no checksum."""
 
     server: "ShorteningServer"
 
@@ -167,7 +167,7 @@ class Shortening(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class ShorteningServer(ThreadingHTTPServer):
@@ -178,7 +178,7 @@ class ShorteningServer(ThreadingHTTPServer):
 
 @pytest.fixture
 def shortened(store, url, point_to, monkeypatch):
-    """Let a number of downloads come short."""
+    """Return a function that lets the given number of downloads end early."""
     monkeypatch.setattr("lagem.storage.stored_folder.RETRY_AFTER", (0.01, 0.01))
     running = []
 

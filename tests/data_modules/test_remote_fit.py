@@ -12,7 +12,7 @@ MESHES = Path(__file__).resolve().parents[2] / "experiments" / "autoencoder" / "
 
 
 def fit(root, folder: Path, workers: int) -> list[str]:
-    """Losses of a few steps, as they are logged."""
+    """Train for a few steps, and return the losses as they are logged."""
     settings = {
         "trainer.default_root_dir": folder,
         "trainer.max_steps": 12,  # more than a pass

@@ -1,4 +1,4 @@
-"""A resumed run sees exactly the samples that the undisturbed run still had to see, wherever it was cut off."""
+"""A run that is interrupted anywhere and resumed sees exactly the remaining samples of an undisturbed run."""
 
 from pathlib import Path
 from typing import Any

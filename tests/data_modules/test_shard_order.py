@@ -1,4 +1,4 @@
-"""The order by shards: every shape once, the same for any number of ranks, and each rank reads its own part once."""
+"""The order by shards has every shape once and is the same for any number of ranks; each rank reads its shards once."""
 
 import itertools
 import tracemalloc
@@ -20,7 +20,7 @@ def orders(world_size: int, batch_size: int, done: int = 0, shards=SHARDS) -> li
 
 
 def loads(order: TrainOrder, cached: int, shards=SHARDS) -> int:
-    """How many shards one pass of a rank downloads, with a cache of some shards, the last used staying."""
+    """Return how many shards a rank downloads in one pass, with a cache that holds the `cached` last used shards."""
     cache: OrderedDict[int, None] = OrderedDict()
     count = 0
     for _, index in itertools.chain(*order):

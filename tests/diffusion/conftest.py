@@ -1,4 +1,4 @@
-"""A small denoiser of every stage, with an output that is not zero any more, and latents of all levels."""
+"""Fixtures for tests of diffusion: a small denoiser for each level, whose output is not zero, and latents."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ NUM_CATEGORIES = 3
 
 
 def make_denoiser(level: int, *, conditioning_augmentation: bool = False, started: bool = True) -> Denoiser:
-    """Denoiser of a level, conditional on a category; `started` moves its output away from zero."""
+    """Return the denoiser of a level, conditional on a category; `started` makes its output differ from zero."""
     torch.manual_seed(level)
     backbone = Backbone(
         levels=LEVELS,
@@ -38,6 +38,6 @@ def generators(count: int, start: int = 0) -> list[torch.Generator]:
 
 @pytest.fixture
 def latents() -> list[Tensor]:
-    """Two samples of all levels, fine to coarse, standard Gaussian."""
+    """Return standard Gaussian latents of two samples, for all levels, fine to coarse."""
     random = torch.Generator().manual_seed(5)
     return [torch.randn(2, spec.num_latents, spec.latent_dim, generator=random) for spec in LEVELS]

@@ -1,4 +1,4 @@
-"""The cascade: what depends on what, and what is refused."""
+"""Tests of the cascade: on which inputs each level depends, and which inputs are refused."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_samples_have_the_sizes_of_all_levels_fine_to_coarse():
 
 
 def test_a_stage_sees_the_latents_that_coarser_stages_made():
-    """Each level by hand from the stage's sampler and the levels above it."""
+    """The expected latents of each level come from calling its stage's sampler with the latents of coarser levels."""
     cascade, seen = make_cascade(), {}
     for level, stage in cascade.stages.items():
         stage.denoiser.register_forward_pre_hook(

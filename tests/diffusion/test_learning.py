@@ -1,4 +1,4 @@
-"""A cascade learns a small distribution: a category chooses the coarse mode, the coarse mode chooses the fine one."""
+"""A cascade learns a small distribution in which the category determines the coarse mode, and that the fine mode."""
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ SPREAD = 0.15
 
 
 def draw(signs: Tensor, num_latents: int) -> Tensor:
-    """(B, M, 4) vectors near the mode of each sample's sign."""
+    """Return random (B, M, 4) vectors near the mode `sign * MODE` of each sample."""
     return signs[:, None, None] * MODE + SPREAD * torch.randn(len(signs), num_latents, 4)
 
 
 def modes(latents: Tensor) -> Tensor:
-    """(B, M) in units of the mode: near 1 or near -1."""
+    """Return (B, M): the vectors projected on MODE, in units of its length, so near 1 or near -1."""
     return latents @ MODE / 4
 
 

@@ -13,7 +13,7 @@ from .conftest import LEVELS, generators, make_denoiser
 
 
 class Scale(nn.Module):
-    """Multiplies what it is given by one learned number."""
+    """A network that multiplies its input by one learned number."""
 
     def __init__(self, level: int, levels: tuple[LevelSpec, ...] = LEVELS) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Noise of a sample depends on its generator alone."""
+"""The noise of a sample depends only on the sample's generator."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The denoiser at both ends of the noise levels, and EDM's equations."""
+"""The denoiser satisfies EDM's equations, and is right at the lowest and highest noise levels."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_denoiser_is_the_skip_connection_before_training(latents, sigma):
 
 
 def test_input_and_target_of_the_network_have_unit_variance_at_every_sigma():
-    """EDM appendix B.6, from which c_in, c_skip and c_out follow; c_out is the smallest possible."""
+    """EDM appendix B.6 derives c_in, c_skip and c_out from these conditions; its c_skip minimises c_out."""
     z, n = torch.randn(2, 200_000, generator=torch.Generator().manual_seed(0))
     for sigma in torch.tensor([0.01, 0.3, 1.0, 20.0]):
         c_skip, c_out, c_in, c_noise = preconditioning(sigma)

@@ -1,4 +1,4 @@
-"""The sampler against data whose denoiser and ODE are known: Gaussian data of standard deviation S."""
+"""The sampler is right for Gaussian data of standard deviation S, whose denoiser and ODE solution are known."""
 
 import math
 from itertools import pairwise
@@ -16,17 +16,17 @@ CONDITION = torch.tensor([0, 1])
 
 
 def gaussian(noised, sigma, **_):
-    """E[z | z + sigma n] for z ~ N(0, S^2)."""
+    """Return the exact denoiser of this data: E[z | z + sigma n] for z ~ N(0, S^2)."""
     return noised * (S**2 / (S**2 + sigma**2)).view(-1, 1, 1)
 
 
 def exact(noise: torch.Tensor) -> torch.Tensor:
-    """dx/dsigma = (x - D) / sigma solved from sigma_max to 0: x grows as sqrt(S^2 + sigma^2)."""
+    """Return the exact solution at 0 of dx/dsigma = (x - D) / sigma, started at sigma_max: x ~ sqrt(S^2 + sigma^2)."""
     return 80 * noise * S / math.sqrt(S**2 + 80**2)
 
 
 def heun(sigma: float, next_sigma: float) -> float:
-    """By what one step of Algorithm 2 multiplies a sample of this data, written out for one number."""
+    """Return the factor by which one step of Algorithm 2 multiplies a sample of this data."""
     slope = (1 - S**2 / (S**2 + sigma**2)) / sigma
     euler = 1 + (next_sigma - sigma) * slope
     if next_sigma == 0:
@@ -46,7 +46,7 @@ def test_18_steps_are_those_of_algorithm_2():
 
 @pytest.mark.parametrize(("num_steps", "within"), [(18, 0.11), (40, 0.02)])
 def test_samples_have_the_variance_of_the_data(num_steps, within):
-    """Algorithm 2 itself, not rounding, leaves 10% too much at 18 steps."""
+    """At 18 steps, Algorithm 2 itself leaves 10% too much variance; this is not due to rounding."""
     samples = HeunSampler(num_steps=num_steps)(gaussian, NOISE)
     assert (samples.var() / NOISE.var()).item() == pytest.approx(S**2, rel=within)
 
@@ -72,7 +72,7 @@ def test_one_step_is_the_denoised_noise():
 
 @pytest.mark.parametrize(("s_churn", "s_noise"), [(40.0, 1.0), (10.0, 1.5), (10.0, 0.0)])
 def test_churn_adds_the_variance_of_algorithm_2(s_churn, s_noise):
-    """Lines 4 to 6 for the variance of one number: raise sigma, add noise for it, step from there."""
+    """The expected variance follows lines 4 to 6 of Algorithm 2: raise sigma, add the noise, and step from there."""
     sampler = HeunSampler(num_steps=32, s_churn=s_churn, s_min=0.05, s_max=50, s_noise=s_noise)
     variance = 80**2
     for sigma, next_sigma in pairwise(sampler.sigmas):

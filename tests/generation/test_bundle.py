@@ -1,4 +1,4 @@
-"""A bundle holds what belongs together, whole, and what does not is refused by name."""
+"""A bundle holds an autoencoder and all stages that belong to it; files that do not belong are refused by name."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from lagem.weights.stage import load_stage, save_stage
 
 @pytest.fixture
 def files(tmp_path) -> list[Path]:
-    """Autoencoder, then stages 3, 2 and 1."""
+    """Write the weights of a cascade; return the files: the autoencoder, then the stages of levels 3, 2 and 1."""
     return small.write_cascade(tmp_path)
 
 
@@ -36,7 +36,7 @@ def write(files, output: Path, *options: str) -> None:
 
 
 def refusal(capsys, arguments: list[str]) -> str:
-    """What is said on the way to exit code 2, which is one line."""
+    """Run a command that must fail with exit code 2 and one line, and return the line."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -166,14 +166,14 @@ def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, caps
 
 
 def altered(bundle: Path, **changes: object) -> None:
-    """Write entries of the contents anew; None removes one."""
+    """Change entries of a bundle's config.json; the value None removes an entry."""
     contents = {**json.loads((bundle / "config.json").read_text()), **changes}
     contents = {name: value for name, value in contents.items() if value is not None}
     (bundle / "config.json").write_text(json.dumps(contents))
 
 
 def with_digests(bundle: Path) -> None:
-    """Make the contents agree with the files, as who replaces one knowingly would."""
+    """Update the checksums in a bundle's config.json, as somebody who replaces a file deliberately would."""
     altered(bundle, sha256={path.name: sha256_of(path) for path in sorted(bundle.glob("*.safetensors"))})
 
 

@@ -27,7 +27,7 @@ def bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def embeddings(tmp_path_factory) -> Path:
-    """Two views of each of two shapes."""
+    """Write a file of embeddings with two views of each of two shapes, and return its path."""
     path = tmp_path_factory.mktemp("embeddings") / "embeddings.safetensors"
     arrays = np.random.default_rng(0).standard_normal((2, 2, 3, 5)).astype(np.float16)
     write_embeddings(path, zip(["stool", "desk"], arrays, strict=True), encoder=ENCODER)

@@ -1,4 +1,4 @@
-"""`lagem generate --keep`: coarse levels are real shapes', to the last bit, and only the finer ones are sampled."""
+"""With `lagem generate --keep`, coarse latents are exactly those of real shapes, and only finer ones are sampled."""
 
 import csv
 from pathlib import Path
@@ -31,7 +31,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def generate(bundle, cache, tmp_path):
-    """Latents, level by level, and rows of the table."""
+    """Return a function that runs `lagem generate` and returns the latents by level and the rows of samples.csv."""
 
     def run(name: str, *options: str, category: str = "chair"):
         out = tmp_path / name

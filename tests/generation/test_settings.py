@@ -1,4 +1,4 @@
-"""How latents are sampled: by level, with guidance, churn and standardised again, and by its seed alone."""
+"""Tests of sampler settings: steps by level, guidance, churn and standardisation; samples depend only on the seed."""
 
 import pytest
 import torch

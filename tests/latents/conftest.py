@@ -1,4 +1,4 @@
-"""A tiny untrained autoencoder, and a prepared folder of seven boxes."""
+"""Fixtures for tests of latent caches: a tiny untrained autoencoder, and a prepared folder of seven boxes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from preparation_here import prepare
 
 @pytest.fixture
 def autoencoder() -> Autoencoder:
-    """The same weights in every test."""
+    """Return a tiny autoencoder, with the same weights in every test."""
     torch.manual_seed(0)
     return Autoencoder(levels=[LevelSpec(16, 4, 0), LevelSpec(4, 6, 0)], width=64).eval()
 
@@ -29,7 +29,7 @@ def weights(tmp_path: Path, autoencoder: Autoencoder) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """box0 to box6, five to train and two to validate, in two categories, far from the origin."""
+    """Prepare seven boxes far from the origin, in two categories: box0 to box4 for training, the others to validate."""
     folder = tmp_path_factory.mktemp("boxes")
     rows = ["file,id,category,split"]
     for number in range(7):
@@ -44,7 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def payload() -> Callable[[Path], dict[str, bytes]]:
-    """Everything in a folder by relative path, the lock left out."""
+    """Return a function that returns the content of all files in a folder by relative path, except the lock."""
 
     def read(root: Path) -> dict[str, bytes]:
         paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != ".lock")

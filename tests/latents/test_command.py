@@ -1,4 +1,4 @@
-"""`lagem encode`: arguments in, a cache or one line of refusal out."""
+"""Tests of the command `lagem encode`, which writes a latent cache or prints one line that refuses its arguments."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from lagem.weights.fingerprint import fingerprint_of
 
 
 def refusal(capsys, *words) -> str:
-    """The one line that a command line is refused with."""
+    """Run a command that must be refused with one line, and return the line."""
     with pytest.raises(SystemExit) as stop:
         main([str(word) for word in words])
     assert stop.value.code == 2

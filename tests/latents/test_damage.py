@@ -1,4 +1,4 @@
-"""Flipped bits in a latent cache are found when they are read, and a resumed encoding makes the shards anew."""
+"""Flipped bits in a latent cache are found when they are read, and a resumed encoding rewrites the damaged shards."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def shard(root) -> Path:
 
 
 def content_of(path: Path) -> list:
-    """Everything that a shard gives, in plain types."""
+    """Return everything that can be read from a shard, in plain types."""
     shard = LatentShard(path)
     rows = range(len(shard.ids))
     latents = [[level.tolist() for level in shard.latents(row, subset)] for row in rows for subset in range(2)]
@@ -45,7 +45,7 @@ def test_no_flipped_bit_of_a_shard_changes_what_is_read(shard):
 
 
 def without_checksums(shard: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a shard again with these arrays, as earlier versions did."""
+    """Rewrite a shard with these arrays and without checksums, as earlier versions did."""
     content = shard.read_bytes()
     words = json.loads(json.loads(content[8 : header_length(content)])["__metadata__"]["lagem"])
     del words["crc32"]

@@ -1,4 +1,4 @@
-"""What a cache holds is the autoencoder's own answer, whatever happened on the way."""
+"""A cache holds exactly what the autoencoder returns, even if the encoding was stopped and resumed."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def _two_shapes_a_shard(monkeypatch):
 
 
 class Stopping(PreparedSurfaces):
-    """Surfaces of a process that is stopped after some draws."""
+    """Surfaces that raise an error after some samplings, as if the process were stopped."""
 
     left = 0
 
@@ -36,7 +36,7 @@ class Stopping(PreparedSurfaces):
 
 
 class Partly(PreparedSurfaces):
-    """Surfaces of which some cannot be read, or hold a point that is not finite."""
+    """Surfaces; those in `unreadable` cannot be read, and those in `infinite` have a point that is not finite."""
 
     unreadable: tuple[str, ...] = ("box1",)
     infinite: tuple[str, ...] = ("box4",)

@@ -1,4 +1,4 @@
-"""Parts of an encode: done by whomever, the cache has the bytes of one run."""
+"""If several processes encode parts of the shards, the cache has the same bytes as if one process encodes all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A list of ids depends on the ids and the seed alone, and a damaged one is noticed."""
+"""A list of selected ids depends only on all ids and the seed, and a damaged list is refused."""
 
 from pathlib import Path
 

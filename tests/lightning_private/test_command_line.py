@@ -1,4 +1,4 @@
-"""The hooks of the command line are called by Lightning, each at its time."""
+"""Lightning calls the hooks of OpenCLI in the right order."""
 
 import json
 import warnings
@@ -13,7 +13,7 @@ from lagem.lightning_private.command_line import OpenCLI
 
 
 class Noted(OpenCLI):
-    """Notes its hooks in their order, then ends."""
+    """A command line that records the order in which its hooks are called, and runs nothing."""
 
     def __init__(self, argv: list[str]) -> None:
         self.notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Which messages of Lightning are not printed."""
+"""Tests of the messages of Lightning that lagem does not print."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ SOURCES.append((Path(torch.__file__).parent / "utils" / "_pytree.py").read_text(
 
 @pytest.mark.parametrize("beginning", [*INFORMATION, *WARNINGS])
 def test_lightning_still_has_the_message(beginning):
-    """Some messages are put together from parts, so the words are searched one by one in each file."""
+    """Lightning assembles some messages from parts, so a file must contain all words, not the whole message."""
     assert any(all(word in source for word in beginning.split()) for source in SOURCES)
 
 

@@ -20,7 +20,7 @@ from lagem.lightning_private import trainer as private
 
 
 class AfterBatch(Callback):
-    """Calls a function with the trainer after every training batch, and keeps what it returns."""
+    """Calls a function with the trainer after every training batch, and collects the returned values."""
 
     def __init__(self, function) -> None:
         self.function, self.returned = function, []

@@ -1,4 +1,4 @@
-"""The training step against the paper's formulas."""
+"""The training of the autoencoder follows the paper's formulas."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def test_a_checkpoint_of_another_autoencoder_is_refused_and_one_of_the_same_give
 
 
 def test_the_loss_is_volume_plus_weighted_near_plus_weighted_kl(tmp_path):
-    """Eq. 15, with the mean of the posterior (evaluation) in place of a sample of it."""
+    """The expected loss is Eq. 15, with the mean of the posterior instead of a sample, as in evaluation."""
     module = AutoencoderModule(levels=LEVELS, width=64, near_weight=0.3, kl_weight=0.01).eval()
     source = data()
     source.setup("validate")
@@ -67,7 +67,7 @@ def test_the_loss_is_volume_plus_weighted_near_plus_weighted_kl(tmp_path):
 
 
 def test_the_learning_rate_is_the_base_rate_for_256_shapes(tmp_path):
-    """base_lr * (batch 4 * accumulation 2 * one rank) / 256, in the first step of 2 of warm-up."""
+    """The peak rate is base_lr * (batch size 4 * accumulation 2 * 1 rank) / 256; the warm-up has 2 steps."""
     module = AutoencoderModule(levels=LEVELS, width=64, base_lr=0.032, warmup_steps=2)
     fit = trainer(tmp_path, max_steps=2, accumulate_grad_batches=2, limit_val_batches=0)
     fit.fit(module, data())
@@ -90,7 +90,7 @@ def test_kl_noise_depends_on_the_shape_and_the_epoch_only(tmp_path):
 
 
 def test_validation_decodes_a_sample_of_the_posterior_only_if_asked(tmp_path):
-    """With a log-variance of -30 a sample is the mean; with one of 2 it is not, and validating again draws it again."""
+    """With a log-variance of -30, a sample equals the mean; with 2, it differs. Validations draw the same sample."""
     found = {}
     for log_variance in (-30.0, 2.0):
         for posterior in ("mean", "sample", "sample"):
@@ -116,7 +116,7 @@ def test_warmup_is_one_epoch_and_at_most_a_tenth_of_the_run(tmp_path):
 
 
 class StopAfterOneStep(Callback):
-    """Keeps the learning rate of the first step."""
+    """Records the learning rate of the first step, and stops the training."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -153,7 +153,7 @@ def test_level_dropout_begins_at_its_step_also_with_accumulation(tmp_path):
 
 
 class DrawnLevels(Callback):
-    """Keeps whether each batch was decoded without its finest level."""
+    """Records, for each batch, whether level dropout applies to it."""
 
     def __init__(self):
         self.dropped = []

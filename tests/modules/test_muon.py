@@ -1,4 +1,4 @@
-"""Muon over stacked matrices, with torch's one at a time and float64 as oracles."""
+"""StackedMuon gives the results of torch's Muon for each matrix, and agrees with float64."""
 
 import copy
 
@@ -15,7 +15,7 @@ SHAPES = [(64, 64), (128, 64), (96, 64), (64, 96), (64, 256), (512, 64)]
 
 
 def matrices(shape, count=3):
-    """Of ordinary and of hard spectra: one of nearly rank one, and a zero."""
+    """Return a stack of `count` random matrices, one matrix of nearly rank one, and a zero matrix."""
     stack = torch.randn(count + 2, *shape, generator=torch.Generator().manual_seed(0))
     stack[count] = stack[count, :, :1] @ stack[count, :1] + 1e-4 * stack[count]
     stack[count + 1] = 0

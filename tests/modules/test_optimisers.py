@@ -1,4 +1,4 @@
-"""Muon and AdamW as one optimiser."""
+"""Tests of MuonAdamW, which combines Muon and AdamW in one optimiser."""
 
 import copy
 
@@ -43,7 +43,7 @@ def test_every_parameter_is_trained_by_one_of_the_two():
 
 
 def test_a_matrix_moves_along_an_orthogonal_one_of_adamws_size():
-    """match_rms_adamw: an update's root mean square is .2 lr; its singular values are about equal."""
+    """With `match_rms_adamw`, an update has a root mean square of 0.2 lr, and nearly equal singular values."""
     torch.manual_seed(0)
     network = Network()
     matrix = network.block.feed_forward.contract.weight

@@ -1,4 +1,4 @@
-"""Warm-up and cosine at the points that a person can work out."""
+"""The warm-up and the cosine schedule have the right values at steps for which they are easy to calculate."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Training of a stage: what its loss depends on, what it refuses, and that a run resumes as if undisturbed."""
+"""Training of a stage: what its loss depends on, what it refuses, and that a resumed run equals an undisturbed one."""
 
 import dataclasses
 import shutil
@@ -33,7 +33,7 @@ def data(cache: Path, *, condition: str = "category") -> LatentDataModule:
 
 
 def stage(level: int, **changes) -> CascadeStageModule:
-    """A stage of known weights, whose output is not zero if all its sizes are given."""
+    """Return a stage with reproducible weights; if all sizes are given, its output is not zero."""
     torch.manual_seed(level)
     settings = {"levels": small.LEVELS, "width": 64, "depth": 1, "num_categories": 8, "base_lr": 0.064, **changes}
     module = CascadeStageModule(level=level, **settings)
@@ -115,7 +115,7 @@ def test_data_that_are_not_the_stages_are_refused(cache, tmp_path, changes, expe
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_sizes_that_are_not_given_are_those_of_the_latents_and_give_the_same_weights(cache, tmp_path, averaged):
-    """Also if something else draws from torch's generator between construction and setup."""
+    """This also holds if other code uses torch's random generator between construction and setup."""
     given = stage(2)
     torch.manual_seed(2)
     taken = CascadeStageModule(level=2, width=64, depth=1, base_lr=0.064)
@@ -215,7 +215,7 @@ def test_a_checkpoint_holds_the_averaged_stage_and_what_it_is(cache, tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(cache, tmp_path_factory) -> tuple[Path, CascadeStageModule]:
-    """Checkpoints of every fourth of 20 steps with epochs of 8, and the module at the end; default warm-up."""
+    """Train 20 steps with epochs of 8; return the folder of checkpoints of every fourth step, and the module."""
     folder, module = tmp_path_factory.mktemp("undisturbed"), stage(1, optimizer="muon", drop_condition=0.1)
     saving = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=4, save_top_k=-1)
     trainer(folder, max_steps=20, enable_checkpointing=True, callbacks=[saving]).fit(module, data(cache))

@@ -1,4 +1,4 @@
-"""`ShapeCodec`: any form of a shape in, a mesh in the same coordinates out, and the same result as the command's."""
+"""`ShapeCodec` encodes a shape in any form, returns a mesh in the same coordinates, and agrees with the command."""
 
 import json
 import os
@@ -139,7 +139,7 @@ def test_a_decoded_mesh_stands_as_the_file_did(codec, box, tmp_path):
 
 
 def rewritten(latents: Latents, path: Path, change: Callable[[dict], None]) -> Path:
-    """A file of latents whose description was changed."""
+    """Save latents to a file, apply `change` to the description in the file, and return its path."""
     latents.save(path)
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["lagem"])

@@ -1,4 +1,4 @@
-"""Readers that fail as a reader of meshes might; child processes import them from here."""
+"""Functions that fail in the ways in which a reader of meshes can fail; child processes import them from here."""
 
 import signal
 import time

@@ -30,12 +30,12 @@ WITH_PIPES = 'read=$1; write=$2; shift 2; exec "$@" 3<&"$read" 4>&"$write"'
 
 
 def chromium() -> str | None:
-    """Path of the browser; None if there is none."""
+    """Return the path of a Chromium browser on this machine; None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """One tab.
+    """One tab of a headless browser, driven by the test.
 
     requests: the URLs that the page asked for.
     messages: what the page wrote to the console, and its errors.
@@ -104,7 +104,7 @@ class Browser:
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def settle(self) -> None:
-        """Wait until the page has drawn all that it wants to draw."""
+        """Wait until every shape in view, or near it, is drawn."""
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.run(
             f"var NEAR = {NEAR};"
@@ -119,20 +119,20 @@ class Browser:
         )
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Take what the browser tells until a condition holds; some of it comes later than the answers to commands."""
+        """Receive messages of the browser until a condition holds; some come only after the answers to commands."""
         end = time.monotonic() + HANG
         while not condition():
             assert time.monotonic() < end, "the browser does not tell what the test waits for"
             self.run("new Promise(requestAnimationFrame)")
 
     def run(self, script: str) -> Any:
-        """Evaluate JavaScript, and return its value, also that of a promise."""
+        """Evaluate JavaScript, and return its value; if it is a promise, wait for its value."""
         answer = self.ask("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def picture(self, selector: str | None = None) -> NDArray[np.uint8]:
-        """The pixels of an element, or else of the window, (height, width, 3)."""
+        """Return the (height, width, 3) pixels of an element; None for those of the window."""
         options: dict[str, Any] = {}
         if selector is not None:
             box = self.run(
@@ -144,7 +144,7 @@ class Browser:
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     def drag(self, selector: str, by: tuple[int, int]) -> None:
-        """Drag an element's middle with the mouse."""
+        """Drag the middle of an element by (x, y) pixels with the mouse."""
         x, y = self.run(
             f"(() => {{ const element = document.querySelector({selector!r}); element.scrollIntoView();"
             "const b = element.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"

@@ -1,4 +1,4 @@
-"""Classes that a configuration names, and a note of what was built or called."""
+"""Classes for tests of which classes a configuration may name; `NOTES` records what was built or called."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class KeepsAnything(Callback):
 
 
 class Built:
-    """No callback; notes that it was built."""
+    """A class that is not a callback, and records that it was built."""
 
     def __init__(self) -> None:
         NOTES.append("built")

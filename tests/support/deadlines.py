@@ -1,3 +1,3 @@
-"""How long the tests wait for what has to come: a bound on hangs, which no loaded machine reaches."""
+"""The time after which tests treat a wait as a hang; it is so long that even a busy machine does not reach it."""
 
 HANG = 600  # seconds

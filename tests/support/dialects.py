@@ -31,7 +31,7 @@ def obj_with_everything(solid: Solid) -> str:
 
 
 def obj_of_two_objects(solid: Solid) -> str:
-    """The solid in two objects with their own vertices, named by negative indices."""
+    """Return the text of an obj file with the solid as two objects, each with its own vertices and negative indices."""
     count, half = len(solid.vertices), len(solid.polygons) // 2
     text = ""
     for polygons in (solid.polygons[:half], solid.polygons[half:]):
@@ -41,7 +41,7 @@ def obj_of_two_objects(solid: Solid) -> str:
 
 
 def ply(solid: Solid, *, kind: str = "float", triangles: bool = False, order: str = "<", count: str = "uchar") -> bytes:
-    """Binary; `order` empty: text."""
+    """Return a ply file: binary with the byte order `order`, or text if `order` is empty."""
     name = {"<": "binary_little_endian", ">": "binary_big_endian", "": "ascii"}[order]
     faces = solid.triangles if triangles else solid.polygons
     head = (
@@ -64,7 +64,7 @@ def ply(solid: Solid, *, kind: str = "float", triangles: bool = False, order: st
 
 
 def ply_of_strips(solid: Solid) -> bytes:
-    """Every triangle a strip, all in one list, -1 between them."""
+    """Return a ply file with every triangle as a strip; all strips are in one list, with -1 between them."""
     items = [corner for triangle in solid.triangles for corner in (*triangle, -1)][:-1]
     head = (
         f"ply\nformat ascii 1.0\nelement vertex {len(solid.vertices)}\nproperty double x\nproperty double y\n"
@@ -97,7 +97,7 @@ def stl_text(solid: Solid, *, name: str = "made for a test", end: str = "\n") ->
 
 
 def dialects(solid: Solid) -> Iterator[tuple[str, Written]]:
-    """Every dialect by name."""
+    """Yield the name of every dialect, and the solid written in it."""
     texts = {
         "obj": obj(solid),
         "obj, CR line ends": obj(solid, end="\r"),
@@ -136,7 +136,7 @@ def dialects(solid: Solid) -> Iterator[tuple[str, Written]]:
 
 
 def write(folder: Path, files: Written) -> Path:
-    """Write a dialect's files; path of the mesh."""
+    """Write the files of a dialect, and return the path of the mesh."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)

@@ -25,7 +25,7 @@ WRITES, KEEPS, READS = ("write",), ("write", "flush", "rename"), ("read",)
 
 
 class Accesses:
-    """Counts accesses of some kinds, and calls `fault` instead of finishing the n-th.
+    """Counts file accesses of some kinds, and calls `fault` instead of finishing the n-th.
 
     Args:
         kinds: What is counted: of "write", "flush", "rename" and "read".
@@ -37,7 +37,7 @@ class Accesses:
         self.kinds, self.at, self.fault, self.count = kinds, at, fault, 0
 
     def is_due(self, kind: str) -> bool:
-        """Count one access; whether it is the n-th."""
+        """Count one access, and return whether it is the n-th."""
         self.count += kind in self.kinds
         return kind in self.kinds and self.count == self.at
 
@@ -94,22 +94,22 @@ def counted(accesses: Accesses) -> Iterator[Accesses]:
 
 
 def kill() -> None:
-    """End this process as kill -9 does."""
+    """End this process in the way of `kill -9`."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fill_disk() -> None:
-    """Fail as a write to a full disk does, which names no file."""
+    """Raise the error of a write to a full disk, which names no file."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def break_store() -> None:
-    """Fail as a read from a broken disk does, which names no file."""
+    """Raise the error of a read from a broken disk, which names no file."""
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def interrupt() -> None:
-    """Fail as Ctrl-C does."""
+    """Raise the KeyboardInterrupt of Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -137,7 +137,7 @@ def in_child(work: Callable[[], object], errors: Path) -> tuple[int, str]:
 
 @contextmanager
 def jumping_clock(seed: int) -> Iterator[None]:
-    """The clock of the day jumps by up to ten years, back and forth, at every look; elapsed time is not affected."""
+    """Make each call of `time.time` jump back or forth by up to ten years; elapsed time is not affected."""
     chance = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch:
         plain = time.time

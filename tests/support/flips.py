@@ -1,4 +1,4 @@
-"""Single bits flipped at random positions of a file, as rot on a disk or in a copy flips them."""
+"""Flip single bits at random positions of a file, as decaying disks and faulty copies do."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def flipped_copies(content: bytes, count: int, *, seed: int = 0, header: int | None = None) -> Iterator[bytes]:
-    """Copies of a content with one flipped bit each.
+    """Yield copies of the content of a file, each with one flipped bit.
 
     Args:
         content: The content of a file.
@@ -25,12 +25,15 @@ def flipped_copies(content: bytes, count: int, *, seed: int = 0, header: int | N
 
 
 def header_length(content: bytes) -> int:
-    """Bytes of a safetensors file before its arrays."""
+    """Return the number of bytes before the arrays of a safetensors file."""
     return 8 + int.from_bytes(content[:8], "little")
 
 
 def accepted(path: Path, copies: Iterator[bytes], read: Callable[[Path], Any], equal: Callable[[Any], bool]) -> int:
-    """Number of copies that were read; each gave the undamaged result, all others one line that names the file."""
+    """Read all copies; return how many were read without an error.
+
+    Each of these must give the undamaged result. Each of the others must give one error line that names the file.
+    """
     count = 0
     for copy in copies:
         path.write_bytes(copy)

@@ -1,4 +1,4 @@
-"""The glTF dialects of `dialects.py`."""
+"""Write a solid in the glTF dialects that `dialects.py` lists."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ class Scene:
         self.accessors: list[dict[str, Any]] = []
 
     def view(self, array: NDArray[Any], *, stride: int | None = None) -> int:
-        """Index of a view on an array's bytes, its rows `stride` bytes apart."""
+        """Add a view of an array's bytes, with rows `stride` bytes apart, and return its index."""
         rows = array.reshape(len(array), -1)
         raw = rows.tobytes()
         if stride is not None:
@@ -34,7 +34,7 @@ class Scene:
         return len(self.views) - 1
 
     def accessor(self, array: NDArray[Any], kind: str, *, stride: int | None = None, **fields: Any) -> int:
-        """Index of an accessor of an array."""
+        """Add an accessor of an array, and return its index."""
         component = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}[array.dtype.str[1:]]
         self.accessors.append(
             {"bufferView": self.view(array, stride=stride), "componentType": component, "count": len(array)}
@@ -44,7 +44,7 @@ class Scene:
         return len(self.accessors) - 1
 
     def document(self, *, uri: str | None, **fields: Any) -> dict[str, Any]:
-        """The whole document: one buffer in a file `uri`, or in the binary chunk."""
+        """Return the whole document; its one buffer is in a file `uri`, or in the binary chunk if `uri` is None."""
         buffer = {"byteLength": len(self.data)} | ({} if uri is None else {"uri": uri})
         return {
             "asset": {"version": "2.0"},
@@ -72,7 +72,7 @@ def primitive(scene: Scene, vertices: NDArray[Any], indices: NDArray[Any] | None
 
 
 def gltf_of(solid: "Solid", *, kind: str) -> "Written":
-    """One of the glTF dialects by name."""
+    """Return the files of the solid in the glTF dialect called `kind`."""
     scene, corners = Scene(), np.array(solid.triangles, dtype=np.uint16)
     vertices = solid.vertices.astype(np.float32)
     nodes: list[dict[str, Any]] = [{"mesh": 0}]

@@ -1,4 +1,4 @@
-"""Texts that a folder may give for the name of a file, to lead elsewhere or to break what prints or opens them."""
+"""Hostile file names: they lead out of a folder, or break programs that print or open them."""
 
 HOSTILE = [
     "../x",

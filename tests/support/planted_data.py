@@ -1,4 +1,4 @@
-"""Procedural data with a planted fault, named by `class_path` in a configuration, and a prepared folder with one."""
+"""Procedural data with a deliberate fault, which a configuration can name by `class_path`, and changed shards."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,27 +34,27 @@ def flip_shapes(sample: OccupancySample, strength: float, rng: np.random.Generat
 
 
 def scale(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Scale all points."""
+    """Scale all points of a sample by `strength`."""
     return moved(sample, lambda points: points * strength, queries=True)
 
 
 def shift(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Shift all points along x."""
+    """Shift all points of a sample along x by `strength`."""
     return moved(sample, lambda points: points + torch.tensor([strength, 0, 0]), queries=True)
 
 
 def shift_surface(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Shift only the surface, so the queries are in another frame."""
+    """Shift only the surface points along x by `strength`, so that the queries are in another frame."""
     return moved(sample, lambda points: points + torch.tensor([strength, 0, 0]), queries=False)
 
 
 def shift_volume(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Shift only the volume queries."""
+    """Shift only the volume queries along x by `strength`."""
     return replace(sample, volume_points=sample.volume_points + torch.tensor([strength, 0, 0]))
 
 
 def swap_axes_of_surface(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Exchange y and z of the surface only, in a fraction of the shapes."""
+    """Exchange y and z of the surface points only, in a fraction `strength` of the shapes."""
     if sample_generator(1, 0, sample.id).random() >= strength:
         return sample
     return moved(sample, lambda points: points[:, [0, 2, 1]], queries=False)
@@ -66,7 +66,7 @@ def moved(sample: OccupancySample, move: Callable[[torch.Tensor], torch.Tensor],
 
 
 def unbalance(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Keep volume queries so that a fraction `strength` of them is inside, with repetitions."""
+    """Redraw the volume queries from themselves, with repetitions, so that a fraction `strength` of them is inside."""
     labels = sample.volume_occupancy > 0.5
     inside = round(strength * len(labels))
     index = [
@@ -78,7 +78,7 @@ def unbalance(sample: OccupancySample, strength: float, rng: np.random.Generator
 
 
 def not_a_number(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Make one surface point NaN in a fraction of the shapes."""
+    """Make one surface point NaN in a fraction `strength` of the shapes."""
     if sample_generator(1, 0, sample.id).random() >= strength:
         return sample
     points = sample.surface_points.clone()
@@ -115,7 +115,7 @@ class PlantedShapes(ShapeSet):
 
 
 class MixedShapes(ShapeSet):
-    """The shapes of one set, of which the first few are taken from another."""
+    """The shapes of one set, except that the first `count` are taken from another set."""
 
     def __init__(self, shapes: ShapeSet, others: ShapeSet, count: int) -> None:
         self._shapes, self._others, self._count = shapes, others, count
@@ -145,7 +145,7 @@ class PlantedData(ProceduralDataModule):
         Args:
             fault: A name in `PLANTS`, or a fault of a fraction of the validation set: `leak` (training shapes),
                 `copies` (the same with new points and ids), or `turn` (y and z are exchanged).
-            strength: Its strength.
+            strength: Strength of the fault, or the fraction.
             **settings: As for `ProceduralDataModule`.
         """
         super().__init__(**settings)

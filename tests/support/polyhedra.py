@@ -30,14 +30,17 @@ class Solid:
 
 
 def box() -> Solid:
-    """1 x 2 x 3 from the origin, of six quads."""
+    """Return a box of 1 x 2 x 3 with a corner at the origin, made of six quads."""
     vertices = np.array([[x, y, z] for z in (0, 3) for y in (0, 2) for x in (0, 1)], dtype=np.float64)
     quads = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]]
     return Solid(vertices, quads, area=22, volume=6)
 
 
 def c_prism() -> Solid:
-    """A C of 3 x 3 with a notch of 2 x 1, 1 high: two caps of eight corners, two of them reflex, and eight quads."""
+    """Return a prism whose base is a C of 3 x 3 with a notch of 2 x 1, and whose height is 1.
+
+    Its polygons are two caps of eight corners, of which two are reflex, and eight quads.
+    """
     outline = [(0, 0), (3, 0), (3, 1), (1, 1), (1, 2), (3, 2), (3, 3), (0, 3)]
     order = [3, 4, 5, 6, 7, 0, 1, 2]  # the caps begin at a reflex corner, where a fan would leave the outline
     vertices = np.array([(x, y, z) for z in (0, 1) for x, y in outline], dtype=np.float64)
@@ -47,7 +50,7 @@ def c_prism() -> Solid:
 
 
 def ball() -> Solid:
-    """A sphere's polyhedron of 320 triangles, with the polyhedron's own area and volume."""
+    """Return a polyhedron of 320 triangles that approximates a sphere; area and volume are those of the polyhedron."""
     made = trimesh.creation.icosphere(subdivisions=2)
     vertices = np.asarray(made.vertices, dtype=np.float32).astype(np.float64)  # exact in every format
     a, b, c = (vertices[made.faces[:, corner]] for corner in range(3))

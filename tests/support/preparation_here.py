@@ -14,12 +14,12 @@ from lagem.sources.child import Limits
 def run_in_this_process(
     function: Callable[[Any], Any], items: Iterable[Any], *, workers: int, limits: Callable[[Any], Limits]
 ) -> Iterator[tuple[Any, Any]]:
-    """What `run_in_processes` gives if no item is lost."""
+    """Yield what `run_in_processes` yields if no item is lost, but run the function in this process."""
     return ((item, function(item)) for item in items)
 
 
 def prepare(sources: Sequence[Path], root: Path, settings: Settings) -> None:
-    """Prepare meshes, to the same bytes as child processes do."""
+    """Prepare meshes in this process; the bytes are those that child processes would write."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "run_in_processes", run_in_this_process)
         pipeline.prepare(sources, root, settings)

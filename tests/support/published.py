@@ -8,7 +8,7 @@ WIDTH, LATENT_DIMS = 128, (4, 8, 16)
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and sizes of the tiny model in the published layout."""
+    """Return the names and sizes of a tiny model's weights in the published layout."""
     c = WIDTH
     norm = {"weight": (c,), "bias": (c,)}
     attention = {"to_q.weight": (c, c), "to_kv.weight": (2 * c, c), "to_out.weight": (c, c), "to_out.bias": (c,)}
@@ -41,7 +41,7 @@ def published_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def published_state() -> dict[str, torch.Tensor]:
-    """The tiny model's weights, by the formula they were made with."""
+    """Return the weights of the tiny model, computed by the formula with which they were made."""
     state = {}
     for name, shape in published_shapes().items():
         r = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))

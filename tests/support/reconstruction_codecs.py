@@ -1,4 +1,4 @@
-"""Codecs whose field is known."""
+"""Make codecs whose field is known, for tests of reconstruction."""
 
 import torch
 
@@ -9,7 +9,7 @@ from lagem.weights.autoencoder import AutoencoderSpec
 
 
 def constant_codec(logit: float) -> ShapeCodec:
-    """A codec whose field has one value everywhere."""
+    """Return a codec whose field is `logit` everywhere."""
     torch.manual_seed(0)
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, depth=0), LevelSpec(2, 6, depth=0)], width=64)
     torch.nn.init.zeros_(autoencoder.to_logits.weight)

@@ -1,4 +1,4 @@
-"""A training that notes what it sees, in order: for the tests of resuming."""
+"""A module and data for tests of resuming: the module records, in order, the samples that it is trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ BATCHES = 5  # of an epoch
 
 
 class Recorder(LightningModule):
-    """Notes the samples it is trained on; a checkpoint says how many there were."""
+    """Records the samples that it is trained on; a checkpoint holds their number."""
 
     def __init__(self, fail_at: int | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Folders in the layouts of published releases, made from meshes whose inside and distance are known."""
+"""Write folders in the layouts of published data sets, from meshes whose inside and distances are known."""
 
 import csv
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Points:
 
 
 def toy_meshes() -> dict[str, Mesh]:
-    """A ring, a slab, a bumpy ball and two legs under a board, each closed."""
+    """Return four closed meshes: a ring, a slab, a bumpy ball, and two legs under a board."""
     ball = trimesh.creation.icosphere(4)
     bumps = 1 + 0.2 * np.sin(5 * ball.vertices[:, 0]) * np.cos(4 * ball.vertices[:, 1])
     made = {
@@ -54,7 +54,7 @@ def toy_meshes() -> dict[str, Mesh]:
 
 
 def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int = 16000, near: int = 8000) -> Points:
-    """Sample a closed mesh as the releases do, in the unit sphere, or in the box [-0.99, 0.99]^3 with a cube around."""
+    """Sample a closed mesh as the published data sets do: in the unit sphere or, with `box`, in [-0.99, 0.99]^3."""
     rng = np.random.default_rng(len(mesh.faces))
     frame = Frame.of(mesh.vertices)
     if box:

@@ -1,4 +1,4 @@
-"""A cascade small enough for tests: an autoencoder, a cache of its latents, and stages that are not quite untrained."""
+"""Make a small cascade for tests: an autoencoder, a cache of its latents, and stages whose output is not zero."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ POINTS = 64
 
 
 def make_autoencoder(seed: int = 0) -> Autoencoder:
-    """Untrained, with logits that are large enough to cross 0."""
+    """Return an untrained autoencoder whose logits are large enough to have both signs."""
     torch.manual_seed(seed)
     autoencoder = Autoencoder(levels=LEVELS, width=64)
     autoencoder.to_logits.weight.data *= 20
@@ -32,21 +32,21 @@ def make_autoencoder(seed: int = 0) -> Autoencoder:
 
 
 def make_cache(folder: Path, autoencoder: Autoencoder) -> Path:
-    """Latents of 32 shapes to train on and 8 to validate on, a shape of each category."""
+    """Write a latent cache of 32 training shapes and 8 validation shapes, one of each category; return its folder."""
     surfaces = ProceduralSurfaces(num_train=32, num_val=8, seed=0)
     encode(autoencoder, surfaces, folder, EncodeSettings(num_surface_points=POINTS, subsets=2))
     return folder
 
 
 def write_clouds(path: Path, autoencoder: Autoencoder, surfaces: ProceduralSurfaces) -> None:
-    """Embeddings of two partial clouds of each shape."""
+    """Write a file with embeddings of two partial clouds of each shape."""
     chosen = range(len(surfaces.ids))
     clouds = embedded_clouds(autoencoder, surfaces, chosen, views=2, num_surface_points=POINTS, seed=0)
     write_embeddings(path, clouds, encoder=encoder_of(fingerprint_of(autoencoder)))
 
 
 def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:
-    """A stage conditional on the category, which can be guided."""
+    """Return the spec of a stage that is conditional on the category, and can be used with guidance."""
     spec = {
         "levels": LEVELS, "level": level, "width": 64, "depth": 1, "num_categories": len(CATEGORIES),
         "condition_dim": None, "drop_condition": 0.1, "max_coarser_sigma": 0.0, "category_names": CATEGORIES,
@@ -56,7 +56,7 @@ def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:
 
 
 def write_cascade(folder: Path, **changes) -> list[Path]:
-    """Files of an autoencoder and of a stage for each level, coarsest first."""
+    """Write an autoencoder and a stage for each level; return the files, with the stages coarsest first."""
     autoencoder = make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=POINTS)
     stages = [write_stage(folder, make_spec(level, autoencoder, **changes)) for level in (3, 2, 1)]
@@ -64,7 +64,7 @@ def write_cascade(folder: Path, **changes) -> list[Path]:
 
 
 def write_stage(folder: Path, spec: StageSpec) -> Path:
-    """File of a stage whose output is not zero."""
+    """Write a stage whose output is not zero, and return the path of the file."""
     torch.manual_seed(spec.level)
     backbone = spec.backbone()
     torch.nn.init.normal_(backbone.to_latents.weight, std=0.1)

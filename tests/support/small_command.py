@@ -1,4 +1,4 @@
-"""Commands of a few lines under `lagem.cli.command`, which import no heavy library and take a tenth of a second."""
+"""Small commands that run under `lagem.cli.command`, import no heavy library and take a tenth of a second."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ cli.command()
 
 
 def launch(work: str, **settings: Any) -> subprocess.Popen:
-    """A command that does `work`, lines of Python indented by four spaces but for the first."""
+    """Start a command that runs `work`: lines of Python, indented by four spaces except for the first."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND.format(work=work)], text=True, start_new_session=True, **streams
@@ -28,7 +28,7 @@ def launch(work: str, **settings: Any) -> subprocess.Popen:
 
 
 def start(work: str, **settings: Any) -> subprocess.Popen:
-    """The same, once it has said that it is ready."""
+    """Start a command that runs `work`, and return its process once it has printed that it is ready."""
     process = launch(work, **settings)
     assert process.stdout.readline(), process.communicate()[1]
     return process

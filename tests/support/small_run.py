@@ -31,7 +31,7 @@ SMALL_CALLBACKS = [
 
 
 def short_trainer(folder: Path, steps: int) -> list[str]:
-    """A trainer that writes to `folder`, validates at its end and says little."""
+    """Return options for a trainer that writes to `folder`, validates at the end, and prints little."""
     return [
         f"--trainer.default_root_dir={folder}",
         f"--trainer.max_steps={steps}",
@@ -44,7 +44,7 @@ def short_trainer(folder: Path, steps: int) -> list[str]:
 
 
 def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> list[str]:
-    """Command line of a small fit in `folder`."""
+    """Return the command line of a small fit in `folder`."""
     return [
         "fit",
         f"--config={config}",

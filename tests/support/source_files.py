@@ -1,4 +1,4 @@
-"""The files of this repository, and what their Python runs on import: for the tests of the house rules."""
+"""List the files of this repository, and the code in them that runs on import, for the tests of the house rules."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ ROOMS = ("src", "data_modules", "callbacks", "experiments", "benchmarks", "docs"
 
 
 def module_files() -> list[tuple[str, Path]]:
-    """Every source file of the package with its module's name, inside the mapped homes too."""
+    """Return the module name and the path of every source file, including those in folders outside src/."""
     found = []
     for home, folder in HOMES.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -26,7 +26,7 @@ def text_files() -> list[Path]:
 
 
 def run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that run when the module is imported: no function bodies, nothing under TYPE_CHECKING."""
+    """Yield the nodes that run when the module is imported: not function bodies, and nothing under TYPE_CHECKING."""
     for child in ast.iter_child_nodes(node):
         is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if is_function or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):

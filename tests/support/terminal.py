@@ -1,4 +1,4 @@
-"""Commands of `lagem` on a pseudo-terminal, and what the terminal gets to see."""
+"""Run commands of `lagem` on a pseudo-terminal, and read what they print there."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9
 
 
 def on_terminal(arguments: list[str], *, columns: int, **variables: str) -> str:
-    """What `lagem` with these arguments prints on a terminal of some width; it must succeed.
+    """Run `lagem` on a terminal of a given width, and return what it prints there; it must succeed.
 
     Args:
         arguments: The verb and its arguments.
@@ -43,5 +43,5 @@ def on_terminal(arguments: list[str], *, columns: int, **variables: str) -> str:
 
 
 def drawn_lines(text: str) -> list[str]:
-    """Each state that a line of the terminal had, without control sequences, in order."""
+    """Return each state that a line of the terminal had, in order and without control sequences."""
     return [line.rstrip() for line in re.split(r"[\r\n]+", CONTROL.sub("", text)) if line.strip()]

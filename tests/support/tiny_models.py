@@ -1,4 +1,4 @@
-"""CLIP and DINOv2 models with random weights, small enough for tests, in the folders that transformers writes."""
+"""Write small CLIP and DINOv2 models with random weights as folders of transformers, for tests."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def needs_transformers() -> None:
 
 
 def write_clip(folder: Path) -> Path:
-    """A CLIP model of texts of up to 12 tokens and of images of 32 pixels, which embeds into 8 channels."""
+    """Write a CLIP model for texts of up to 12 tokens and images of 32 x 32 pixels, which embeds into 8 channels."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -41,7 +41,7 @@ def write_clip(folder: Path) -> Path:
 
 
 def write_dinov2(folder: Path) -> Path:
-    """A DINOv2 model of images of 28 pixels, with 16 channels."""
+    """Write a DINOv2 model for images of 28 x 28 pixels, with 16 channels."""
     from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)

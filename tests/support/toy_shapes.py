@@ -28,7 +28,7 @@ SETTINGS = Settings(surface=5_000, volume=8_000, near=1_000, inside=1_000, shape
 
 
 def prepare_toys(folder: Path, *, settings: Settings = SETTINGS, training: bool = True) -> Path:
-    """Prepare the validation shapes, and the training shapes unless they are not needed, a shard for each shape."""
+    """Prepare the validation shapes and, if `training`, the training shapes, one per shard; return the folder."""
     rows = ["file,id,category,split"]
     for split, shapes in (("train", TRAINING if training else {}), ("val", VALIDATION)):
         for id, made in shapes.items():
@@ -47,7 +47,7 @@ def write_meshes(folder: Path) -> None:
 
 
 def damage_shard(folder: Path, id: str) -> Path:
-    """Cut the last byte off the shard of a shape."""
+    """Cut the last byte off the shard of a shape, and return the path of the shard."""
     rows = [line.split(",") for line in (folder / "index.csv").read_text().splitlines()]
     (name,) = [cell for row in rows if row[0] == id for cell in row if cell.endswith(".safetensors")]
     path = folder / "shards" / name
@@ -56,7 +56,7 @@ def damage_shard(folder: Path, id: str) -> Path:
 
 
 def save_constant_network(path: Path, logit: float) -> Path:
-    """Weights of a network with one logit everywhere: if it is positive, the surface is the box [-1, 1]^3."""
+    """Save a network whose logit is the same everywhere; if it is positive, the surface is the box [-1, 1]^3."""
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, depth=0)], width=64)
     torch.nn.init.zeros_(autoencoder.to_logits.weight)
     torch.nn.init.constant_(autoencoder.to_logits.bias, logit)

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, and what they leave: for the tests that kill one."""
+"""Run trainings in separate processes, and read their checkpoints, for tests that kill a training."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from deadlines import HANG
 
 
 def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
-    """Start `lagem` with these arguments; it imports from wherever this process does, installed or not."""
+    """Start `lagem` with these arguments; the process imports modules from the same places as this one."""
     searched = os.pathsep.join(entry for entry in sys.path if entry)
     environment = {**os.environ, "PYTHONPATH": searched, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(
@@ -28,7 +28,7 @@ def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
 
 
 def completed(arguments: list[str]) -> str:
-    """Output of `lagem` with these arguments, which must succeed."""
+    """Run `lagem` with these arguments, which must succeed, and return its output."""
     process = launch(arguments)
     output, _ = process.communicate(timeout=HANG)
     assert process.returncode == 0, output[-3000:]
@@ -36,10 +36,10 @@ def completed(arguments: list[str]) -> str:
 
 
 def killed(command: list[str], folder: Path, times: int) -> list[int]:
-    """Kill a training by SIGKILL, each time at a random moment after a save; each start resumes from the last save.
+    """Start a training `times` times, and kill it each time at a random moment after a save; it resumes from the save.
 
     Returns:
-        Steps that the kept checkpoint had reached after each kill.
+        The number of steps of the last checkpoint after each kill.
     """
     chance = random.Random(0)
     checkpoint = folder / "checkpoints" / "last.ckpt"
@@ -60,12 +60,12 @@ def killed(command: list[str], folder: Path, times: int) -> list[int]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The last checkpoint of a run."""
+    """Return the content of the last checkpoint of a run."""
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
 def assert_same_training(one: Path, other: Path) -> None:
-    """Two runs ended at the same step with the same bits, averaged and as trained."""
+    """Assert that two runs ended at the same step with exactly the same weights, both averaged and trained ones."""
     first, second = weights(one), weights(other)
     assert first["global_step"] == second["global_step"]
     for key in ("state_dict", "current_model_state"):

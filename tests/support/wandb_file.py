@@ -1,4 +1,4 @@
-"""What an offline W&B run holds, read from its `.wandb` file: a log of protobuf records in LevelDB's framing."""
+"""Read the `.wandb` file of an offline W&B run, which is a log of protobuf records in LevelDB's framing."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def records(path: Path) -> list[Record]:
-    """All records of the file."""
+    """Return all records of the file."""
     data = path.read_bytes()
     found, parts, place = [], b"", PREAMBLE
     while place + HEADER <= len(data):
@@ -28,12 +28,12 @@ def records(path: Path) -> list[Record]:
 
 
 def history(path: Path) -> list[dict]:
-    """Each `log` of the run, by key."""
+    """Return the logged values of each step of the run, by key."""
     return [_by_key(record.history.item) for record in records(path) if record.HasField("history")]
 
 
 def config(path: Path) -> dict:
-    """The run's configuration, as it was sent last."""
+    """Return the latest configuration that the run sent."""
     sent = {}
     for record in records(path):
         update = record.config if record.HasField("config") else record.run.config
@@ -42,7 +42,7 @@ def config(path: Path) -> dict:
 
 
 def artifacts(path: Path) -> list[ArtifactRecord]:
-    """Each artifact that was logged."""
+    """Return all artifacts that the run logged."""
     return [record.artifact for record in records(path) if record.HasField("artifact")]
 
 

@@ -60,8 +60,9 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
     assert rows(tmp_path, "train/loss")[0] != rows(undisturbed, "train/loss")[0]
 
 
-def test_three_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path):
-    """Each of three starts of the run is killed at a random moment, and the next start resumes from the last save."""
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path, times):
+    """Each start is killed at a random moment, and the next one resumes from the last save."""
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)
     reached = killed(command, tmp_path, times)
     assert reached[0] > 0 and reached == sorted(set(reached)) and reached[-1] < STEPS
