@@ -51,7 +51,7 @@ class ExportMeshes(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the meshes and the picture, on rank zero."""
         if trainer.sanity_checking or not trainer.is_global_zero:
-            return  # no collective call below this line
+            return  # only rank zero continues, so no collective call may follow
         name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
         folder = Path(trainer.default_root_dir) / "meshes" / name
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]

@@ -98,7 +98,7 @@ class ExportSamples(Callback):
         due = trainer.state.fn != "fit" or self._validations % self.every == 0
         missing = self.num_shapes - len(self._ids)
         if trainer.sanity_checking or not trainer.is_global_zero or not due or missing <= 0:
-            return  # no collective call below this line
+            return  # only rank zero continues, so no collective call may follow
         first, module = batch.first(missing), cast(SamplesLevel, pl_module)
         sampled = module.sample(first)
         meshes = self._write(_validation_folder(trainer), trainer, module, first, sampled, batch_idx)

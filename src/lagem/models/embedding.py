@@ -60,7 +60,7 @@ class PointEmbedding(nn.Module):
 
 
 class PointFeatures(NamedTuple):
-    """Embedded points in the form in which their LayerNorm is linear, as explained at the top of this file.
+    """Embedded points in a form on which LayerNorm acts as a linear map, as explained at the top of this file.
 
     psi: (B, P, E + 1), psi of each point.
     centred: (C, E), the matrix W~.

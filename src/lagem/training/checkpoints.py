@@ -47,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ValueError(
                 f"{path}: a sharded checkpoint, which only FSDP2 can load; add --config experiments/layers/fsdp.yaml."
             )
-        if Path(path).exists():  # a path in a store does not
+        if Path(path).exists():  # paths in a store do not exist locally
             check_undamaged(regular(Path(path)))
         with unreadable_refused(path):
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
