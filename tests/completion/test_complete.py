@@ -34,7 +34,7 @@ def bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def part() -> np.ndarray:
-    """Points at multiples of 1/1024, so that the other coordinates of the tests are exact."""
+    """Points of a part at multiples of 1/1024, so that moving and scaling them in a test is exact."""
     points, seen, _ = partial_cloud(
         ProceduralSurfaces(num_train=0, num_val=8, seed=0), 2, 256, np.random.default_rng(0)
     )

@@ -182,7 +182,7 @@ def test_embeddings_that_do_not_serve_are_refused(tmp_path, root):
         module(root, condition=embeddings(tmp_path, root, (2, 2, 2, 2)))
     path = embeddings(tmp_path, root)
     save_file({id: torch.zeros(3 + (id == gone)) for id in LatentCache(root).ids}, path)
-    with pytest.raises(ValueError, match=r"one size, but there are \(\d,\) of .* and \(\d,\) of"):
+    with pytest.raises(ValueError, match=r"the same size, but found \(\d,\) for .* and \(\d,\) for"):
         module(root, condition=path)
     (tmp_path / "words.safetensors").write_text("no tensors")
     with pytest.raises(ValueError, match="not a readable safetensors file of embeddings"):

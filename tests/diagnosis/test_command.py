@@ -56,7 +56,7 @@ def test_a_fault_of_a_data_module_is_named(tmp_path, fault, strength, check):
     ("words", "reason"),
     [
         (["no.yaml"], "there is no such file"),
-        ([str(small_run.ROOT / "experiments/cascade/toy/level_1.yaml")], "only autoencoders are diagnosed"),
+        ([str(small_run.ROOT / "experiments/cascade/toy/level_1.yaml")], "only autoencoders can be diagnosed"),
         ([str(small_run.TOY), "--model.init_args.widht=3"], "widht"),
     ],
 )

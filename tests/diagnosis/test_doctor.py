@@ -31,7 +31,7 @@ def shapes_of(data: PlantedData, most: int = 24) -> Iterator[ExaminedShape]:
 
 
 def faults(fault: str, strength: float, *, seed: int = 0, num_train: int = 24, num_val: int = 16) -> list[Finding]:
-    """What the checks of the data find."""
+    """Return what the checks of the data find in data with a planted fault."""
     data = PlantedData(
         fault=fault, strength=strength, seed=seed, num_train=num_train, num_val=num_val, batch_size=1, **COUNTS
     )
@@ -102,7 +102,7 @@ def test_labels_near_the_surface_are_judged_too():
 
 
 def drawn_from_pools(seed: int, *, size: int = 4000) -> Iterator[ExaminedShape]:
-    """Shapes whose points are drawn from a pool that is smaller than the sample."""
+    """Yield shapes whose surface points are drawn repeatedly from a pool with fewer points than the sample has."""
     data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
     rng = np.random.default_rng(seed)
     for index in range(8):
@@ -121,7 +121,7 @@ def test_points_that_are_drawn_repeatedly_contradict_no_label():
 
 
 def batch_of(shape: ExaminedShape) -> OccupancyBatch:
-    """The sample of an examined shape as a batch."""
+    """Return the sample of an examined shape as a batch."""
     data = PlantedData(fault="flip", strength=0.0, num_train=1, num_val=1, batch_size=1, **COUNTS)
     arrays = {name: getattr(shape, name) for name in ("surface_points", "volume_points", "near_points")}
     arrays |= {"volume_occupancy": shape.volume_inside, "near_occupancy": shape.near_inside}

@@ -48,14 +48,15 @@ def test_tokens_are_standardised_features_of_level_two():
 
 def test_tokens_do_not_depend_on_the_order_of_the_points():
     cloud = torch.randn(1, small.POINTS, 3) * 0.3
-    shuffled = torch.cat([cloud[:, :1], cloud[:, 1:][:, torch.randperm(small.POINTS - 1)]], dim=1)  # the first is FPS's
+    # the first point stays, because furthest point sampling starts there
+    shuffled = torch.cat([cloud[:, :1], cloud[:, 1:][:, torch.randperm(small.POINTS - 1)]], dim=1)
     autoencoder = small.make_autoencoder()
     assert torch.allclose(tokens_of(autoencoder, cloud), tokens_of(autoencoder, shuffled), atol=1e-4)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
-    """An autoencoder, a cache of its latents, and embeddings by the command."""
+    """A folder with an autoencoder, cached latents of it, and embeddings that `lagem embed` wrote."""
     folder = tmp_path_factory.mktemp("embedded")
     autoencoder = small.make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=small.POINTS)

@@ -1,4 +1,4 @@
-"""The head of a card: keys as files have always had them, and what is read back is what was written."""
+"""The head of a card: its keys are those of existing cards, and a head that is read equals the one that was written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Means over shapes and trainings: their intervals hold for both, also if values are skewed."""
+"""Means over shapes and trainings: their intervals contain the true mean as often as stated, also for skewed values."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def normal(rng: np.random.Generator) -> np.ndarray:
 
 
 def skewed(rng: np.random.Generator) -> np.ndarray:
-    """Like Chamfer distances: a few shapes are far worse than the others."""
+    """Values that are distributed like Chamfer distances: a few shapes are far worse than the others."""
     return (rng.lognormal(size=SHAPES) - np.exp(0.5)) / 2.16
 
 
@@ -28,7 +28,7 @@ def width(values: np.ndarray) -> float:
 @pytest.mark.parametrize("shapes", [normal, skewed])
 @pytest.mark.parametrize("of_training", [0.0, 0.3])
 def test_intervals_hold_the_true_mean_about_95_times_in_100(shapes: Callable, of_training: float):
-    """The true mean is 0. Shapes have a deviation of 1, and every training changes every shape by chance."""
+    """The true mean is 0. Shapes have a standard deviation of 1, and each training changes each value at random."""
     rng, held = np.random.default_rng(0), 0
     for _ in range(TRIES):
         values = shapes(rng) + of_training * rng.normal(size=(TRAININGS, 1)) + rng.normal(size=(TRAININGS, SHAPES)) / 2
@@ -57,7 +57,7 @@ def test_an_interval_reaches_farther_towards_the_long_tail():
 
 @pytest.mark.parametrize("values", [[0.1, 0.2, 0.7], [*[1.0] * 9, 0.2]])
 def test_few_shapes_and_shapes_of_which_most_are_equal_have_the_interval_of_student(values):
-    """Many resamplings draw equal values alone, which do not vary."""
+    """Many resamplings of these values would draw equal values only, so that their standard error would be 0."""
     mean, expected = (
         mean_of(np.array(values), 0),
         scipy.stats.t(len(values) - 1, np.mean(values), scipy.stats.sem(values)),

@@ -1,4 +1,4 @@
-"""The nearest training shape equals that of a loop over all, and is cached; without one the reason is given."""
+"""The nearest training shape is that of a loop over all, and is cached; if there is none, the reason is given."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Curves of a run: what its metrics.csv files hold, whatever they hold."""
+"""Curves of a run show what its metrics.csv files hold; unusual values in the files do no harm."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path

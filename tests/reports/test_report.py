@@ -24,7 +24,7 @@ LEVELS = ["input", "Z3", "Z3 + Z2", "all levels"]
 
 @pytest.fixture
 def copied(results, tmp_path):
-    """A copy of one of the folders, to change."""
+    """A function that copies the results folder with the given name, so that a test can change the copy."""
     return lambda name: shutil.copytree(results / name, tmp_path / name)
 
 
@@ -41,7 +41,7 @@ def text_of(page: Path) -> str:
 
 
 def write_run(folder: Path, weights: Path, data: dict) -> Path:
-    """A run as `lagem fit` leaves it, as far as a report reads it."""
+    """Write those files of a run of `lagem fit` that a report reads."""
     (folder / "logs" / "version_0").mkdir(parents=True)
     (folder / "logs" / "version_0" / "metrics.csv").write_text("epoch,step,train/loss\n0,1,0.5\n0,2,0.25\n")
     start = {"time": "2026-01-01", "command": "lagem fit --config x.yaml", "versions": {"torch": "2.13"}, "slurm": {}}
@@ -125,7 +125,7 @@ def test_an_evaluation_shows_its_table_with_intervals_and_its_shapes(results):
 def test_the_shapes_of_an_evaluation_are_shown_only_if_they_are_those_that_were_evaluated(copied, results, weights):
     evaluation = copied("evaluation")
     card = json.loads((evaluation / "card.json").read_text())
-    for field, words in {"weights": "weights are not here", "data": "shapes are not here"}.items():
+    for field, words in {"weights": "weights are not on this", "data": "shapes are not on this"}.items():
         other = weights.with_name("stage_1.safetensors") if field == "weights" else results / "meshes"
         about = card["about"] | {field: str(other)}
         (evaluation / "card.json").write_text(json.dumps(card | {"about": about}))
@@ -268,7 +268,7 @@ def test_a_folder_without_results_is_refused(name, words, tmp_path):
 
 @pytest.mark.parametrize("named", [{"weights": Path("absent.ckpt")}, {"data": "procedural:0+8"}])
 def test_weights_or_data_that_are_not_used_are_refused(named, results, tmp_path):
-    with pytest.raises(ValueError, match="nothing in it is reconstructed with --weights and --data"):
+    with pytest.raises(ValueError, match="reconstructed, so --weights and --data are not used"):
         report(results / "samples", tmp_path / "page.html", ShapeSettings(**named))
 
 

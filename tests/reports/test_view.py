@@ -56,7 +56,7 @@ def test_equal_files_give_equal_bytes(meshes, tmp_path):
 
 
 def test_fifty_large_meshes_take_less_than_20_mb(tmp_path):
-    """Soups of triangles, since meshes whose faces share no vertex take the most."""
+    """The meshes are soups of triangles, because meshes whose faces share no vertices take the most space."""
     rng = np.random.default_rng(0)
     for number in range(50):
         corners = rng.random((10_000, 1, 3)) + 0.001 * rng.random((10_000, 3, 3))

@@ -23,14 +23,14 @@ def bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
-    """A prepared folder of 3 validation shapes, a shard for each."""
+    """A prepared folder of 3 validation shapes, with one shard for each shape."""
     settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, shapes_per_shard=1)
     return prepare_toys(tmp_path_factory.mktemp("toys"), settings=settings, training=False)
 
 
 @pytest.fixture
 def box() -> Callable[[Path, float], Path]:
-    """Writes a box of a given height to a file."""
+    """A function that writes a box of a given height to a file."""
 
     def write(path: Path, height: float) -> Path:
         made = trimesh.creation.box((1, 0.6, height))

@@ -18,7 +18,10 @@ SMALL = {"points": 300, "resolution": 16}
 
 
 def reads_the_coarsest_level_only(path):
-    """Two levels; the logit is a random function of F_2, near 0 so that its surface depends on the latents."""
+    """Save a network with two levels whose logit is a random function of the features of level 2 only.
+
+    The logit is near 0, so the surface depends on the latents.
+    """
     torch.manual_seed(0)
     autoencoder = Autoencoder(levels=[LevelSpec(16, 4, depth=1), LevelSpec(4, 4, depth=1)], width=64)
     with torch.no_grad():

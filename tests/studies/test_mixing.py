@@ -1,4 +1,4 @@
-"""A mixture has the coarse levels of one shape and the finer ones of another, or of the stages."""
+"""A mixture has the coarse levels of one shape, and finer levels of another shape or sampled by the stages."""
 
 import json
 

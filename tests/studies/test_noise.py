@@ -1,4 +1,4 @@
-"""Noise in a fraction of a level moves a shape by what those vectors carried, and nothing else changes."""
+"""Noise replaces exactly the given fraction of one level, and the distance to the original shape is measured."""
 
 import json
 

@@ -69,7 +69,7 @@ def test_each_mesh_gives_its_own_latents_to_a_group(bundle, box, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--category", "chair", "--variants", "1"], "distances need at least 2 variants"),
+        (["--category", "chair", "--variants", "1"], "between variants, so at least 2 are needed"),
         (["--category", "chair", "--groups", "0"], "at least 1 group"),
         (["--category", "chair", "--variants", "8", "--mix"], "--variants is for groups that share levels"),
         (["--category", "chair", "--variants", "8", "--noise", "0.5"], "--variants is for groups that share levels"),

@@ -1,4 +1,4 @@
-"""Complete shapes of which only a part was seen."""
+"""Complete partial shapes: given the part of a shape that was seen, sample whole shapes that fit it."""
 
 from lagem.completion.completer import Completion, complete_shape
 

@@ -1,8 +1,9 @@
-"""Find where a whole shape lies in the coordinates of a partial cloud, which knows neither its size nor its centre.
+"""Find where a whole shape lies in the coordinates of a partial point cloud.
 
-The shape and the cloud have the same orientation, so only a scale and a translation are unknown. The shape is looked at
-from several directions. The frame of the part that is seen from one of them is a first guess, because the cloud is such
-a part. The best guesses are refined by iterating over nearest points (ICP: Besl and McKay 1992).
+The cloud shows only a part of the shape, so it does not tell the size and the centre of the whole. The shape and the
+cloud have the same orientation, so only a scale and a translation are unknown. There is a first guess for each of 26
+directions: it places the shape so that the part that is seen from this direction has the unit sphere of the cloud. The
+best guesses are refined by iterating over nearest points (ICP: Besl and McKay 1992).
 
 Letters: N points of the cloud, P points of the whole shape, S first guesses.
 """
@@ -20,10 +21,10 @@ from lagem.geometry.frame import Frame
 Points = NDArray[np.floating]
 
 DIRECTIONS = np.array([steps for steps in product((-1, 0, 1), repeat=3) if any(steps)], dtype=np.float64)
-ROUGH_POINTS = 64  # of the cloud, by which first guesses are compared
+ROUGH_POINTS = 64  # maximum number of points of the cloud by which first guesses are compared
 REFINED = 3  # number of first guesses that are refined
-ROUNDS = 30  # of refinement
-SMALLEST, LARGEST = 0.9, 4.0  # size of the whole shape, in units of the size of the cloud
+ROUNDS = 30  # number of iterations of a refinement
+SMALLEST, LARGEST = 0.9, 4.0  # limits of the size of the whole shape, divided by the size of the cloud
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Fit:
     """Where a whole shape lies in the coordinates of a cloud.
 
     frame: maps the coordinates of the cloud to the unit sphere of the whole shape.
-    distance: mean distance of the points of the cloud from the whole shape, in the unit of the cloud.
+    distance: mean distance of the points of the cloud from the whole shape, in units of the cloud's coordinates.
     """
 
     frame: Frame
@@ -43,7 +44,7 @@ class WholeSurface:
 
     Args:
         points: (P, 3) points on the surface, in the unit sphere of the shape.
-        share: Share of the surface that the clouds show.
+        share: Fraction of the surface that a cloud shows.
     """
 
     def __init__(self, points: Points, *, share: float) -> None:
@@ -52,14 +53,14 @@ class WholeSurface:
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
-        """Return the distance of the best first guess for a cloud, without refining it."""
+        """Return the mean distance of a cloud from this shape under the best first guess, which is not refined."""
         return min(fit.distance for fit in self._rough(cloud))
 
     def fit(self, cloud: Points) -> Fit:
-        """Find where this shape lies.
+        """Return where this shape lies in the coordinates of a cloud: the best of the refined guesses.
 
         Args:
-            cloud: (N, 3) points, in their own unit sphere.
+            cloud: (N, 3) points, moved and scaled into the unit sphere.
         """
         best = sorted(self._rough(cloud), key=lambda fit: fit.distance)[:REFINED]
         return min((self._refined(cloud, fit.frame) for fit in best), key=lambda fit: fit.distance)
@@ -81,8 +82,8 @@ class WholeSurface:
 def _frame_between(cloud: Points, whole: Points) -> Frame:
     """Return the frame that maps (N, 3) points of the cloud as near as possible to (N, 3) points of the whole shape.
 
-    The squared distances are measured in the coordinates of the cloud; otherwise, shrinking the cloud to a point would
-    be best.
+    The frame minimises the sum of the squared distances, measured in the coordinates of the cloud. In the coordinates
+    of the whole shape, the distances could be made small by shrinking the cloud.
     """
     mean, mean_whole = cloud.mean(axis=0), whole.mean(axis=0)
     about = whole - mean_whole

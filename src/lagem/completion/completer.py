@@ -1,4 +1,4 @@
-"""Complete partial shapes: a cascade samples whole shapes, given the tokens of the part that was seen.
+"""Complete partial shapes: a cascade samples whole shapes, given the encoded part that was seen.
 
     import lagem
     from lagem.completion.completer import complete_shape
@@ -6,8 +6,8 @@
     completions = complete_shape(lagem.load_cascade("runs/completion"), "scan.ply", count=4)
     completions[0].mesh.save("completed.ply")
 
-Each sample is a whole shape in its own unit sphere. It is fitted to the points that were seen, so the mesh comes back
-in their coordinates.
+Each sample is a whole shape in its own unit sphere. It is fitted to the points that were seen, and the mesh is returned
+in the coordinates of these points.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from lagem.geometry.sampling import sample_surface
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import ShapeLike, unit_shape
 
-FITTED_POINTS = 4_096  # drawn on a sample, to fit it to the points that were seen
+FITTED_POINTS = 4_096  # number of points drawn on a sample to fit it to the points that were seen
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Completion:
     seed: Seed of the sample's noise.
     mesh: Mesh of the whole shape, in the coordinates of the part.
     distance: Mean distance of the points that were seen from the surface of the mesh, relative to the radius of the
-        part. It is no measure of how good the rest is.
+        part. It does not measure how good the rest of the mesh is, which was not seen.
     """
 
     index: int
@@ -44,13 +44,13 @@ class Completion:
 
 
 def check_completes(generator: CascadedGenerator) -> None:
-    """Raise ValueError unless the condition of a cascade is a partial cloud, encoded by its own autoencoder."""
+    """Raise ValueError if a cascade is not conditioned on partial clouds that the cascade's autoencoder encoded."""
     spec = generator.specs[0]
     if spec.encoder != encoder_of(spec.autoencoder):
         found = "the category" if spec.num_categories else spec.encoder or "other embeddings"
         raise ValueError(
             f"this cascade cannot complete shapes: its condition is {found if spec.is_conditional else 'nothing'}. "
-            "Give a cascade that was trained on the embeddings of `lagem embed --partial`."
+            "Give a cascade that was trained on embeddings that `lagem embed --partial` wrote."
         )
 
 
@@ -64,16 +64,16 @@ def complete_shape(
     sampler: SamplerSettings | None = None,
     surface: SurfaceSettings | None = None,
 ) -> list[Completion]:
-    """Complete a shape.
+    """Return meshes of whole shapes that complete a part, sampled by a cascade.
 
-    The part must stand as the training shapes do; its position and size do not matter.
+    The part must have the same orientation as the training shapes; its position and size do not matter.
 
     Args:
         generator: A cascade that was trained on partial clouds.
         shape: The part: the path of a mesh or point cloud, a `Mesh`, or (N, 3) points, in any coordinates.
         count: Number of samples.
-        seed: Any non-negative integer. It is also keyed by the name of the file.
-        batch_size: Number of samples that are made at once.
+        seed: Seed of all random draws, at least 0. The draws of points are also keyed by the name of the shape.
+        batch_size: Number of samples that are generated at once.
         sampler: How latents are sampled; None takes the defaults.
         surface: How a field becomes a mesh; None takes the defaults.
 

@@ -1,4 +1,4 @@
-"""The work of `lagem complete`: from the names of a cascade and of files to meshes, a table and a picture."""
+"""Run `lagem complete`: load a cascade, complete the shapes in files, and write meshes, a table and a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from lagem.storage.csv_table import csv_table
 TABLE = "completions.csv"
 TITLES = ["name", "rank", "file", "sample", "seed", "distance", "reason"]
 PICTURED, COLUMNS, POINTS = 12, 6, 20_000  # maximum numbers of files, of completions of a file, and of drawn points
-PIXELS = 240  # side of a picture
+PIXELS = 240  # width and height of the picture of a shape
 
 
 def complete(
@@ -40,9 +40,10 @@ def complete(
     seed: int,
     up: Up,
 ) -> None:
-    """Complete files as `output/<name>_<rank>.<format>` in the coordinates of each file, the best fit with rank 1.
+    """Complete the shapes in files, and write the meshes to `output/<name>_<rank>.<format>`.
 
-    A file that cannot be completed does not stop the others.
+    A mesh is in the coordinates of its file. Rank 1 fits the file best. If a file cannot be completed, the others are
+    still completed.
 
     Args:
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
@@ -52,19 +53,20 @@ def complete(
         sampler: How latents are sampled.
         surface: How fields become meshes.
         format: File extension of the meshes.
-        batch_size: Number of samples that are made at once.
+        batch_size: Number of samples that are generated at once.
         device: Device of the networks.
-        seed: Seed of all draws.
-        up: The axis that points up in files that do not say it; in glTF files it is y.
+        seed: Seed of all random draws.
+        up: The axis that points up, for files that do not specify one. In glTF files it is always y.
 
     Raises:
-        ValueError: If the cascade cannot complete shapes, two files have one name, no file could be completed, or the
-            folder cannot be written to.
+        ValueError: If the cascade cannot complete shapes, two files have the same name, no file could be completed, or
+            the folder cannot be written to.
     """
     check_folder(output)
     if len({path.stem for path in paths}) < len(paths):
         raise ValueError(
-            "two of the files have the same name without extension, so their results would have one name; rename one."
+            "two of the files have the same name without extension, so their results would have the same name; rename "
+            "one of the two files."
         )
     generator = load_cascade(bundle, device=device)
     check_completes(generator)
@@ -83,14 +85,14 @@ def complete(
         report.write()
     if not report.completed:
         raise ValueError(
-            f"none of {len(paths)} files could be completed; the reasons are above and in {output / TABLE}."
+            f"none of the files ({len(paths)}) could be completed; the reasons are above and in {output / TABLE}."
         )
 
 
 class _Report:
-    """Writes meshes as they are made, and the table and the picture at the end.
+    """Writes each mesh as soon as it is made, and the table and the picture at the end.
 
-    completed: number of files with a completion so far.
+    completed: number of files so far that have a completion.
     """
 
     def __init__(self, output: Path, format: str, *, total: int) -> None:
@@ -113,8 +115,8 @@ class _Report:
         if len(self._pictures) < PICTURED:
             self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
         self._say(
-            f"{part.name}: {len(completions)} completions, the best {100 * completions[0].distance:.2f}% of the part's "
-            "radius from the points that were seen"
+            f"{part.name}: completed {len(completions)} times; the mean distance of the points that were seen from the "
+            f"best mesh is {100 * completions[0].distance:.2f}% of the part's radius"
         )
 
     def refuse(self, path: Path, reason: str) -> None:
@@ -144,7 +146,7 @@ class _Report:
 
 
 def _drawn(part: UnitShape, completions: Sequence[Completion]) -> list[NDArray[np.uint8]]:
-    """Draw the part and its completions, all of them in the unit sphere of the best completion."""
+    """Return pictures of the part and of its completions, all in the frame of the best completion."""
     frame = Frame.of(completions[0].mesh.vertices)
     points = part.frame.to_source(part.draw(POINTS, sample_generator(0, 0, part.name)))
     meshes = [completion.mesh.in_frame(frame) for completion in completions]

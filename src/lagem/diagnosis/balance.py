@@ -1,7 +1,7 @@
-"""Are inside and outside balanced among the queries that are actually drawn?
+"""Check that queries inside and outside the shape are balanced in the samples that are drawn from the data.
 
-Half of the volume queries of a sample are inside (LaGeM appendix D). Near queries are jittered surface points, of which
-a good part falls on either side.
+Half of the volume queries of a sample should be inside (LaGeM appendix D). Near queries are surface points moved by
+random noise (jitter), so many of them should be inside and many outside.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ import numpy as np
 from lagem.diagnosis.examined import ExaminedShape
 from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
 
-TOLERATED, SEVERE = 0.05, 0.2  # deviation of the fraction of volume queries inside from a half
-LEAST_NEAR = 0.12  # fraction of the near queries on either side, for the median shape
-MOST_REPEATED = 0.2  # fraction of a sample's volume queries of one side that occur twice
+TOLERATED, SEVERE = 0.05, 0.2  # deviations of the fraction of volume queries that are inside from 1/2
+LEAST_NEAR = 0.12  # smallest fraction of the near queries inside, and of those outside, for the median shape
+MOST_REPEATED = 0.2  # largest fraction of the volume queries inside, or of those outside, that repeat another query
 
 
 def check_balance(shapes: Sequence[ExaminedShape]) -> list[Finding]:
-    """Find samples with too few queries of one side, split by split."""
+    """Report, for each split, samples with too few queries inside or outside, or with repeated queries."""
     findings = []
     for split in sorted({shape.split for shape in shapes}):
         drawn = [shape for shape in shapes if shape.split == split]
@@ -36,10 +36,10 @@ def _volume(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
             check="balance",
             severity="error" if off.mean() > SEVERE else "warning",
             confidence=MOST_CONFIDENT,
-            what=f"{split}: {share.mean():.1%} of the volume queries drawn are inside (per shape from "
+            what=f"{split}: {share.mean():.1%} of the volume queries drawn are inside the shape (per shape from "
             f"{share.min():.1%} to {share.max():.1%}) instead of half ({listed(bad)}).",
-            advice="Draw half of the volume queries on each side, as OccupancyDataModule does; otherwise the network "
-            "learns that everything is on the larger side.",
+            advice="Draw half of the volume queries inside and half outside, as OccupancyDataModule does; otherwise "
+            "the network learns to give all queries the more frequent label.",
             evidence={"split": split, "inside_share": float(share.mean()), "shapes": bad[:100]},
         )
     ]
@@ -79,9 +79,9 @@ def _repeated(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
             check="balance",
             severity="warning",
             confidence=MOST_CONFIDENT,
-            what=f"{split}: {len(bad)} of {len(shapes)} shapes repeat the same volume queries within one sample, up to "
-            f"{repeated[bad[0]]:.0%} of one side ({listed(bad)}): too few points are stored.",
-            advice="Prepare these shapes with more queries (--volume, --inside, --near), or draw fewer.",
+            what=f"{split}: samples of {len(bad)} of {len(shapes)} shapes repeat volume queries, up to "
+            f"{repeated[bad[0]]:.0%} of those inside or outside ({listed(bad)}): too few queries are stored.",
+            advice="Prepare these shapes with more queries (--volume, --inside, --near), or draw fewer per sample.",
             evidence={"split": split, "shapes": {id: round(repeated[id], 3) for id in bad[:100]}},
         )
     ]

@@ -1,7 +1,7 @@
-"""The diagnosis of an experiment: draw shapes, test them, train a few steps, and judge what was measured.
+"""Diagnose an experiment: draw shapes, test them, train a few steps, and judge what was measured.
 
-Drawing, testing and training have deadlines, so that a diagnosis takes less than five minutes on two cores; the result
-says how much was examined.
+Drawing, testing and training have deadlines, so that a diagnosis takes less than five minutes on two CPU cores. The
+result says how much was examined.
 """
 
 import time
@@ -33,12 +33,13 @@ from lagem.progress import long_progress
 from lagem.randomness import sample_seed
 from lagem.samples import OccupancyBatch
 
-MOST_TRAIN, MOST_VAL, FIRST = 320, 160, 96  # shapes examined; FIRST of the training set are taken in its own order
-DRAWN = 96  # shapes drawn as in training, for the balance
+# maximum numbers of shapes examined, and how many of the training shapes are the first ones of the training set
+MOST_TRAIN, MOST_VAL, FIRST = 320, 160, 96
+DRAWN = 96  # number of shapes that are drawn exactly as in training, for the check of the balance
 DRAWING_SECONDS, TESTING_SECONDS, PROBE_SECONDS, EIGHT_SECONDS = 55.0, 50.0, 25.0, 35.0
 PROBE_STEPS, EIGHT_STEPS, LEAST_STEPS = 80, 60, 20
 EIGHT = 8
-MOST_OPERATIONS = 1.5e12  # of a step on one shape, with which a CPU takes LEAST_STEPS in PROBE_SECONDS
+MOST_OPERATIONS = 1.5e12  # for a step on one shape; with more, a CPU cannot take LEAST_STEPS in PROBE_SECONDS
 MOST_CATEGORIES_READ = 100_000
 
 
@@ -48,8 +49,8 @@ class Diagnosis:
 
     config: The experiment file.
     findings: What was found, the worst first.
-    examined: What was examined, in words, by check.
-    seconds: Wall-clock time.
+    examined: For each group of checks, a text that says what was examined.
+    seconds: Wall-clock time that the diagnosis took.
     """
 
     config: str
@@ -59,19 +60,19 @@ class Diagnosis:
 
     @property
     def faults(self) -> list[Finding]:
-        """The findings that are more than notes."""
+        """The findings that are errors or warnings, not notes."""
         return [finding for finding in self.findings if finding.is_fault]
 
 
 def diagnose(config: Path, overrides: Sequence[str] = ()) -> Diagnosis:
-    """Diagnose an experiment of an autoencoder.
+    """Diagnose an experiment that trains an autoencoder, and return what was found.
 
     Args:
         config: Experiment file.
         overrides: Options as for `lagem fit`, such as `--data.init_args.root DIR`.
 
     Raises:
-        ValueError: If the experiment is wrong, or trains no autoencoder; the message is one line.
+        ValueError: If the experiment is not valid, or does not train an autoencoder; the message is one line.
     """
     start = time.monotonic()
     result = Diagnosis(str(config))
@@ -89,12 +90,12 @@ def diagnose(config: Path, overrides: Sequence[str] = ()) -> Diagnosis:
 def _examine_data(
     subject: Subject, batches_drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress
 ) -> bool:
-    """Test the data; return whether all values are finite.
+    """Test the data, and return whether all values in the samples are valid: finite, and labels 0 or 1.
 
     Args:
         subject: The experiment.
-        batches_drawn: Training batches as they are configured.
-        result: Gets the findings.
+        batches_drawn: Training batches, drawn with the settings of the experiment.
+        result: The diagnosis to which the findings are added.
         progress: The progress bar.
     """
     deadline = time.monotonic() + DRAWING_SECONDS
@@ -150,7 +151,7 @@ def _other(split: str) -> str:
 
 
 def _examine_drawn(subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis) -> None:
-    """Judge the samples as training and validation draw them."""
+    """Check the balance and the scale of samples that are drawn exactly as in training and validation."""
     of_val = batches(subject.data, "val", max(1, DRAWN // subject.batch_size))
     samples = [*examined(drawn, "train"), *examined(of_val, "val")]
     shapes = [shape for shape in samples if not shape.not_finite]
@@ -192,7 +193,7 @@ def _categories(shapes: Any, described: Sequence[SplitShape]) -> Counter[str]:
 def _examine_training(
     subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress, *, is_finite: bool
 ) -> None:
-    """Judge precision, memory and loading, then train a few steps on one shape and on eight."""
+    """Check memory and precision, train a few steps on one shape and on eight, and check the loading of data."""
     accelerator = accelerator_here(subject.settings)
     trainer = subject.settings.trainer
     wants_gpu = trainer.accelerator in ("gpu", "cuda")
@@ -230,14 +231,16 @@ def _examine_training(
         result.findings += judge_overfit(curve, many, rate_is_wrong=bool(rate))
     result.examined["training"] = (
         f"one shape: {len(curve.losses)} steps, loss {curve.losses[0]:.3f} to {curve.final:.3f} "
-        f"(at a tenth of the rate {tenth.final:.3f}); {len(eight)} shapes: {len(many.losses)} steps, "
-        f"{many.losses[0]:.3f} to {many.final:.3f}"
+        f"(at a tenth of the learning rate: to {tenth.final:.3f}); {len(eight)} shapes: {len(many.losses)} steps, "
+        f"loss {many.losses[0]:.3f} to {many.final:.3f}"
     )
     if not (wants_gpu and accelerator == "cpu"):
         loading = seconds_per_batch(subject.data)
         workers = int(getattr(subject.data, "num_workers", 0))
         result.findings += judge_loader(loading, second * subject.batch_size / len(eight), workers=workers)
-        result.examined["loader"] = f"{loading:.3f} s a batch, {second * subject.batch_size / len(eight):.3f} s a step"
+        result.examined["loader"] = (
+            f"{loading:.3f} s to load a batch, {second * subject.batch_size / len(eight):.3f} s for a training step"
+        )
 
 
 def _rate_of(subject: Subject) -> tuple[str, float, float]:

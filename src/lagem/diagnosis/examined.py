@@ -1,4 +1,4 @@
-"""The shapes that a diagnosis examines: samples as the data module yields them, in numpy, with finite values.
+"""The shapes that a diagnosis examines: samples of the data module as NumPy arrays, and a check of their values.
 
 Letters: N surface points, Q volume queries, Q' near queries. Lengths are in unit-sphere units.
 """
@@ -22,11 +22,12 @@ Labels = NDArray[np.bool_]
 class ExaminedShape:
     """One sample of one shape.
 
-    surface_points: (N, 3), in the order drawn. A small pool is drawn from repeatedly; each point is here once.
-    volume_points, near_points: (Q, 3) and (Q', 3).
-    volume_inside, near_inside: (Q,) and (Q',) labels.
-    not_finite: For each tensor of the sample, the number of its values that are NaN or infinite, or of its labels that
-        are neither 0 nor 1; tensors without any are left out.
+    surface_points: (N, 3) distinct surface points, in the order in which they were drawn. If few points are stored, a
+        sample can hold a point several times; the repetitions are removed here.
+    volume_points, near_points: (Q, 3) volume queries and (Q', 3) near queries.
+    volume_inside, near_inside: (Q,) and (Q',) labels of these queries, True inside.
+    not_finite: For each tensor of the sample, by name, the number of values that are NaN or infinite; for labels, the
+        number that are neither 0 nor 1. Tensors without such values are left out.
     """
 
     id: str
@@ -41,17 +42,17 @@ class ExaminedShape:
 
     @property
     def queries(self) -> Points:
-        """All queries, (Q + Q', 3)."""
+        """All queries, (Q + Q', 3): volume queries, then near queries."""
         return np.concatenate([self.volume_points, self.near_points])
 
     @property
     def inside(self) -> Labels:
-        """Labels of all queries, (Q + Q',)."""
+        """Labels of all queries, (Q + Q',), True inside."""
         return np.concatenate([self.volume_inside, self.near_inside])
 
 
 def examined(batches: Iterable[OccupancyBatch], split: str) -> Iterator[ExaminedShape]:
-    """Yield the shapes of batches one by one."""
+    """Yield the samples in batches one by one."""
     for batch in batches:
         tensors = {name: value.cpu() for name, value in vars(batch).items() if isinstance(value, Tensor)}
         for row in range(len(batch)):
@@ -77,7 +78,7 @@ def _distinct(points: Points) -> Points:
 
 
 def check_values(shapes: Sequence[ExaminedShape]) -> list[Finding]:
-    """Find NaN, infinite values, and labels that are neither 0 nor 1, in any tensor of any sample."""
+    """Report values that are NaN or infinite, and labels that are neither 0 nor 1, in any tensor of any sample."""
     names = sorted({name for shape in shapes for name in shape.not_finite})
     findings = []
     for name in names:

@@ -19,8 +19,8 @@ Check = Literal[
 ]
 Severity = Literal["error", "warning", "note"]
 
-ALARM = 1e-6  # a test raises an alarm if a healthy data set would show its statistic with a smaller probability
-MOST_CONFIDENT = 0.999  # no test knows what its author did not think of
+ALARM = 1e-6  # a test raises an alarm if its p-value, the probability for healthy data, is smaller
+MOST_CONFIDENT = 0.999  # upper limit of confidences: a finding may have a cause that its test does not consider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Finding:
     severity: `error` for what spoils a training, `warning` for what probably does, `note` for what is worth knowing.
         A diagnosis with only notes counts as healthy.
     confidence: Probability that the finding is right, in [0, 1].
-    what: What is wrong, in one sentence, with what was measured.
+    what: What is wrong, with what was measured.
     advice: What to change.
     evidence: The measured numbers, in plain types.
     """
@@ -45,12 +45,12 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        """Whether the finding is more than a note."""
+        """Whether the finding is an error or a warning, not a note."""
         return self.severity != "note"
 
 
 def confidence_of(p_value: float) -> float:
-    """Return the confidence in an alarm that a healthy data set would raise with this probability."""
+    """Return the confidence of an alarm, given its p-value: the probability that healthy data would raise it."""
     return min(1 - p_value, MOST_CONFIDENT)
 
 

@@ -1,7 +1,8 @@
-"""Are the points in the unit-sphere frame, and the queries in the same frame as the surface?
+"""Check that surfaces are in the unit-sphere frame, and that queries are in the frame of their surface.
 
-In the frame the bounding box is centred at 0, and the largest norm is 1. Near queries are surface points with a small
-jitter, so they lie close to the surface, on both sides alike.
+In the unit-sphere frame, the bounding box of the surface is centred at 0, and the largest norm is 1. Near queries are
+surface points moved by a small random distance (jitter). So they lie close to the surface, and equally far on both
+sides.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from lagem.diagnosis.examined import ExaminedShape
 from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
 from lagem.geometry.frame import QUERY_BALL_RADIUS
 
-MOST_TYPICAL = 0.012  # of the median shape: sampling misses the farthest point by a few thousandths
-MOST_OF_A_SHAPE = 0.06  # sampling can miss a thin tip
-MOST_MISFIT = 0.02  # mean displacement of the near queries from the surface
-FARTHEST_NEAR = 0.12  # median distance of near queries; it is 0.01 to 0.02 with the published jitter
+MOST_TYPICAL = 0.012  # largest deviation of the median shape: sampling misses the farthest point by a few thousandths
+MOST_OF_A_SHAPE = 0.06  # largest deviation of a single shape: sampling can miss a thin tip
+MOST_MISFIT = 0.02  # largest mean displacement of the near queries from the surface
+FARTHEST_NEAR = 0.12  # largest median distance of near queries; with the published jitter it is 0.01 to 0.02
 BALL_TOLERANCE = 0.01
 
 
@@ -26,9 +27,9 @@ class FrameTest:
     """What was measured on one shape, in unit-sphere units.
 
     radius: Largest norm of the surface points.
-    offset: Largest coordinate of the centre of their bounding box.
-    misfit: Length of the mean vector from the surface to a near query, or the mean of its component away from the
-        origin, whichever is larger.
+    offset: Largest absolute coordinate of the centre of the bounding box of the surface points.
+    misfit: Displacement of the near queries. With v the vector from the nearest surface point to a near query, it is
+        the length of the mean of v, or the absolute mean of the component of v away from the origin, if that is larger.
     near_distance: Median distance of near queries from the surface.
     reach: Largest norm of the volume queries.
     """
@@ -41,7 +42,7 @@ class FrameTest:
 
     @property
     def is_apart(self) -> bool:
-        """Whether the queries are in another frame than the surface."""
+        """Whether the near queries are in a different frame than the surface."""
         return self.misfit > MOST_MISFIT or self.near_distance > FARTHEST_NEAR
 
     @property
@@ -51,7 +52,7 @@ class FrameTest:
 
 
 def frame_test(shape: ExaminedShape) -> FrameTest:
-    """Measure the frame of one shape."""
+    """Measure how well the surface of a shape fits the unit-sphere frame, and how well the queries fit the surface."""
     surface, near = shape.surface_points, shape.near_points
     distance, nearest = cKDTree(surface).query(near) if len(near) else (np.zeros(1), np.zeros(1, dtype=int))
     shift = growth = 0.0
@@ -59,7 +60,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
         away, foot = near - surface[nearest], surface[nearest]
         outward = np.einsum("nc,nc->n", away, foot / np.maximum(np.linalg.norm(foot, axis=1, keepdims=True), 1e-6))
         sides = [mask for mask in (shape.near_inside, ~shape.near_inside) if mask.any()]
-        # both sides count alike, so balance has no effect
+        # the queries inside and those outside have equal weight, however many there are of each
         shift = float(np.linalg.norm(np.mean([away[mask].mean(axis=0) for mask in sides], axis=0)))
         growth = abs(float(np.mean([outward[mask].mean() for mask in sides])))
     return FrameTest(
@@ -72,7 +73,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
 
 
 def judge_frames(tests: dict[str, FrameTest], splits: dict[str, str]) -> list[Finding]:
-    """Report shapes that are not in the frame.
+    """Report shapes whose surface is not in the unit-sphere frame, or whose queries are not in the surface's frame.
 
     Args:
         tests: The measurements of each shape, by id.
@@ -88,9 +89,10 @@ def judge_frames(tests: dict[str, FrameTest], splits: dict[str, str]) -> list[Fi
         worst = max(apart, key=lambda id: (tests[id].misfit, tests[id].near_distance))
         findings.append(
             _finding(
-                f"The queries of {len(apart)} of {len(tests)} shapes are not in the frame of their surface: those near "
-                f"the surface of {worst:.60} lie {tests[worst].near_distance:.3f} from it, displaced by "
-                f"{tests[worst].misfit:.3f} on average ({listed(apart)}).",
+                f"The queries of {len(apart)} of {len(tests)} shapes are not in the frame of their surface. For "
+                f"example, the near queries of {worst:.60} have a median distance of "
+                f"{tests[worst].near_distance:.3f} from the surface, and a mean displacement of "
+                f"{tests[worst].misfit:.3f} ({listed(apart)}).",
                 apart,
                 {
                     "median_misfit": typical,
@@ -112,10 +114,10 @@ def _off(split: str, tests: dict[str, FrameTest]) -> list[Finding]:
         return []
     return [
         _finding(
-            f"{split}: the surface points are not in the unit sphere: their largest norm is {np.median(radius):.3f} "
-            f"(from {radius.min():.3f} to {radius.max():.3f}) instead of 1, and the centre of the bounding box is off "
-            f"by {np.median(offset):.3f} (up to {offset.max():.3f}); {len(off) or len(tests)} of {len(tests)} shapes "
-            f"({listed(off or list(tests))}).",
+            f"{split}: surfaces are not in the unit-sphere frame: the largest norm of a shape's points is "
+            f"{np.median(radius):.3f} in the median (from {radius.min():.3f} to {radius.max():.3f}) instead of 1, and "
+            f"the centre of the bounding box is off by {np.median(offset):.3f} (up to {offset.max():.3f}). This "
+            f"concerns {len(off) or len(tests)} of {len(tests)} shapes ({listed(off or list(tests))}).",
             off or list(tests),
             {"split": split, "median_norm": float(np.median(radius)), "median_offset": float(np.median(offset))},
         )
@@ -123,13 +125,14 @@ def _off(split: str, tests: dict[str, FrameTest]) -> list[Finding]:
 
 
 def judge_augmented(norms: Sequence[float]) -> list[Finding]:
-    """Report training samples that augmentation leaves at another scale, given the largest norm of each sample."""
+    """Report if augmented training samples are not scaled to the unit sphere, given the largest norm in each sample."""
     if not norms or abs(np.median(norms) - 1) <= MOST_TYPICAL * 2:
         return []
     median = float(np.median(norms))
     return [
         _finding(
-            f"Training samples as drawn have a largest norm of {median:.3f} instead of 1.",
+            f"In augmented training samples, the largest norm of the surface points is {median:.3f} in the median "
+            "instead of 1.",
             [],
             {"split": "train", "median_norm": median},
         )
@@ -142,7 +145,7 @@ def _finding(what: str, ids: Sequence[str], evidence: dict[str, object]) -> Find
         severity="error",
         confidence=MOST_CONFIDENT,
         what=what,
-        advice="Map surface and queries alike by `Frame.of(vertices).to_unit`, as `lagem prepare` does; check for a "
-        "scale or a shift that only some arrays have, for exchanged axes, and data.init_args.augment.",
+        advice="Map surface and queries by the same `Frame.of(vertices).to_unit`, as `lagem prepare` does. Look for a "
+        "scale or a shift that was applied to only some arrays, and for exchanged axes; check data.init_args.augment.",
         evidence={**evidence, "shapes": list(ids)[:100]},
     )

@@ -1,9 +1,10 @@
-"""Do the labels change exactly at the surface? The surface points are the independent witness; no normals are needed.
+"""Check that the labels change exactly at the surface. Only the surface points are used; no normals are needed.
 
-A ball around a query that reaches to the nearest surface point, less the largest gap between sampled points, is not
-crossed by the surface. So the queries inside it have the same label, and overlapping balls join queries to regions.
-Queries beyond the bounding box are outside; they belong to the region of the exterior, whose labels are thus known. In
-any other region, the labels must be equal. Labels of queries too close to the surface are not judged.
+A ball around a query is not crossed by the surface if its radius is the distance to the nearest surface point, minus
+the largest gap between surface points. So all queries in the ball must have the label of its centre. Queries that are
+connected by such balls form a region. Queries beyond the bounding box are outside, so all labels of their region, the
+exterior, must be "outside". In any other region, all labels must be equal; those of the minority are wrong. Labels are
+not judged in small regions, nor if a query is too close to the surface.
 
 Letters: N surface points, Q queries.
 """
@@ -21,22 +22,23 @@ from scipy.stats import binom
 from lagem.diagnosis.examined import ExaminedShape
 from lagem.diagnosis.finding import ALARM, Finding, confidence_of, listed
 
-GAP = 4.0  # largest gap, in median distances from a surface point to the next: 1.5 of 100,000 gaps are larger
+GAP = 4.0  # largest gap, in median distances from a surface point to the nearest other; 1.5 of 100,000 are larger
 NEIGHBOURS = 12
 LEAST_IN_REGION = 12
 FAR = 0.15  # distance from the surface beyond which a small error of the frame changes no label
-CLEAN_RATE = 0.004  # upper bound of the fraction of wrong labels that a healthy shape shows
-SHIFTED = 0.9  # confidence that labels which are wrong only near the surface are in another frame
-LEAST_RATE, LEAST_POOLED = 0.02, 0.004  # for an alarm on one shape, and on all shapes together
+CLEAN_RATE = 0.004  # upper bound of the fraction of labels that the test calls wrong in a healthy shape
+SHIFTED = 0.9  # confidence that queries are in another frame than the surface if labels are wrong only near it
+LEAST_RATE, LEAST_POOLED = 0.02, 0.004  # smallest rates for an alarm: of one shape, and of all shapes together
 
 
 @dataclass(frozen=True)
 class LabelTest:
-    """Result of the test of one shape.
+    """Result of the test of the labels of one shape.
 
-    judged, wrong: Number of queries whose labels were judged, and of those that contradict the surface.
-    volume_wrong: Those of the wrong ones that are volume queries.
-    far_wrong: Those of the wrong ones that are farther from the surface than `FAR`.
+    judged: Number of labels that were judged.
+    wrong: Number of judged labels that contradict the surface.
+    volume_wrong: Number of wrong labels that belong to volume queries.
+    far_wrong: Number of wrong labels whose queries are farther than `FAR` from the surface.
     """
 
     judged: int
@@ -51,7 +53,7 @@ class LabelTest:
 
 
 def label_test(shape: ExaminedShape) -> LabelTest:
-    """Test the labels of one shape against its surface."""
+    """Test the labels of one shape against its surface points."""
     surface, queries, inside = shape.surface_points, shape.queries, shape.inside
     tree = cKDTree(surface)
     gap = GAP * float(np.median(tree.query(surface[:1000], k=2)[0][:, 1]))
@@ -75,7 +77,11 @@ def label_test(shape: ExaminedShape) -> LabelTest:
 
 
 def _regions(queries: NDArray[np.float64], radius: NDArray[np.float64], beyond: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the (Q,) number of the region of each query: queries in one another's (Q,) balls are joined."""
+    """Return for each query the number of its region, (Q,).
+
+    A query is in the same region as its neighbours in the ball of its `radius`, (Q,). All queries that are `beyond` the
+    bounding box are in one region.
+    """
     count = len(queries)
     distance, neighbour = cKDTree(queries).query(queries, k=min(NEIGHBOURS + 1, count))
     distance, neighbour = distance.reshape(count, -1)[:, 1:], neighbour.reshape(count, -1)[:, 1:]
@@ -90,7 +96,7 @@ def _regions(queries: NDArray[np.float64], radius: NDArray[np.float64], beyond: 
 
 
 def wrong_shapes(tests: dict[str, LabelTest]) -> list[str]:
-    """Return the ids of the shapes with wrong labels, the worst first."""
+    """Return the ids of the shapes with more wrong labels than chance explains, the worst first."""
     level = ALARM / max(len(tests), 1)
     bad = [
         id
@@ -101,7 +107,10 @@ def wrong_shapes(tests: dict[str, LabelTest]) -> list[str]:
 
 
 def _is_shifted(tests: Sequence[LabelTest]) -> bool:
-    """Return whether wrong labels are confined to volume queries near the surface, as a small shift explains."""
+    """Return whether a small shift between queries and surface explains the wrong labels.
+
+    It does if many wrong labels belong to volume queries, and nearly all lie near the surface.
+    """
     wrong, of_volume, far = (
         sum(getattr(test, name) for test in tests) for name in ("wrong", "volume_wrong", "far_wrong")
     )
@@ -109,11 +118,11 @@ def _is_shifted(tests: Sequence[LabelTest]) -> bool:
 
 
 def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = ()) -> list[Finding]:
-    """Report wrong labels.
+    """Report labels that contradict the surface.
 
     Args:
-        tests: The test of each shape, by id.
-        out_of_frame: Shapes whose queries and surface are in different frames, so their labels cannot be judged.
+        tests: Result of the test of each shape, by id.
+        out_of_frame: Ids of shapes whose queries and surface are in different frames, so that labels cannot be judged.
     """
     tests = {id: test for id, test in tests.items() if id not in set(out_of_frame) and test.judged}
     if not tests:
@@ -134,15 +143,15 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
                 check="frame",
                 severity="error",
                 confidence=SHIFTED,
-                what=f"{rate:.1%} of {judged:,} judged labels contradict the surface, all of them near it, in "
-                f"{len(ids)} of {len(tests)} shapes ({listed(ids)}): the volume queries and the surface are in "
+                what=f"{rate:.1%} of {judged:,} judged labels contradict the surface, nearly all of them close to it, "
+                f"in {len(ids)} of {len(tests)} shapes ({listed(ids)}): the volume queries and the surface are in "
                 "slightly different frames.",
-                advice="Map surface and queries alike by `Frame.of(vertices).to_unit`, as `lagem prepare` does.",
+                advice="Map surface and queries by the same `Frame.of(vertices).to_unit`, as `lagem prepare` does.",
                 evidence={"wrong_share": rate, "judged": judged, "shapes": ids[:100]},
             )
         ]
     whole = [id for id in bad if tests[id].rate > 0.5]
-    kind = f", {len(whole)} of them with all labels flipped" if whole else ""
+    kind = f", {len(whole)} of them with more than half of the labels wrong" if whole else ""
     return [
         Finding(
             check="labels",

@@ -1,4 +1,4 @@
-"""Do the precision, the memory and the loading of data suit this machine?"""
+"""Check that the precision, the memory and the loading of data of an experiment suit this machine."""
 
 import time
 from collections.abc import Iterator
@@ -14,21 +14,23 @@ from lagem.models.cost import TrainingCost
 from lagem.samples import OccupancyBatch
 
 BYTES_OF_A_PARAMETER = 16  # weight, gradient and two moments in float32
-MOST_ROUNDING = 0.2  # of the logits' spread
-SLOW, VERY_SLOW = 1.0, 3.0  # loading a batch against a step
+MOST_ROUNDING = 0.2  # largest rounding error of logits, divided by their standard deviation
+SLOW, VERY_SLOW = 1.0, 3.0  # time to load a batch, divided by the time of a training step
 TIMED_BATCHES = 6
 
 
 def check_precision(
     precision: str | None, accelerator: str, autoencoder: Autoencoder, batch: OccupancyBatch
 ) -> list[Finding]:
-    """Find precisions that overflow, that round weights, or that change what the untrained network answers.
+    """Report a precision that overflows, rounds small updates of weights away, is inaccurate, or is slow on a CPU.
+
+    It is inaccurate if it changes the logits of the untrained network too much.
 
     Args:
         precision: The setting trainer.precision.
         accelerator: Where the experiment trains on this machine: `cpu` or `gpu`.
-        autoencoder: The network.
-        batch: One shape or more.
+        autoencoder: The untrained network.
+        batch: A batch of at least one shape.
     """
     name = str(precision)
     if name in ("16", "16-mixed", "16-true"):
@@ -53,7 +55,7 @@ def check_precision(
                 "warning",
                 0.8,
                 name,
-                f"changes the untrained network's answers by {error:.0%} of their spread on this {device}.",
+                f"changes the logits of the untrained network by {error:.0%} of their spread on this {device}.",
                 error=error,
             )
         ]
@@ -74,12 +76,12 @@ def _precision(severity: str, confidence: float, name: str, problem: str, **evid
 
 
 def check_memory(cost: TrainingCost, *, accelerator: str, wants_gpu: bool) -> list[Finding]:
-    """Compare what a training step keeps with the memory of the device."""
+    """Report if a training step needs more memory than the device has, or if there is no GPU to check this on."""
     needed = cost.parameters * BYTES_OF_A_PARAMETER + cost.saved_bytes
     evidence = {"needed_bytes": needed, "parameters": cost.parameters, "activation_bytes": cost.saved_bytes}
     words = f"A training step needs about {needed / 2**30:.1f} GiB"
     if wants_gpu and accelerator == "cpu":
-        what = f"{words} on each GPU, and this machine has none; precision, memory and loading were not checked on one."
+        what = f"{words} on each GPU. This machine has none, so precision, memory and loading were not checked on one."
         return [_memory("note", 0.9, what, evidence)]
     free = _memory_of(accelerator)
     if free is None or needed <= free:
@@ -112,7 +114,7 @@ def _memory_of(accelerator: str) -> int | None:
 
 
 def seconds_per_batch(data: LightningDataModule) -> float:
-    """Return the time that loading one training batch takes, apart from the first, with the configured workers."""
+    """Return the mean time in seconds to load a training batch after the first one, with the configured workers."""
     loader: Iterator[object] = iter(data.train_dataloader())
     next(loader)
     start, count = time.monotonic(), 0
@@ -124,7 +126,7 @@ def seconds_per_batch(data: LightningDataModule) -> float:
 
 
 def judge_loader(loading: float, step: float, *, workers: int) -> list[Finding]:
-    """Report data that load more slowly than they are trained on.
+    """Report if loading a batch takes longer than a training step on it.
 
     Args:
         loading: Seconds to load one batch.
@@ -139,7 +141,8 @@ def judge_loader(loading: float, step: float, *, workers: int) -> list[Finding]:
             check="loader",
             severity="warning" if ratio > VERY_SLOW else "note",
             confidence=0.8 if ratio > VERY_SLOW else 0.5,
-            what=f"Loading a batch takes {loading:.2f} s, but a training step {step:.2f} s: the device would wait.",
+            what=f"Loading a batch takes {loading:.2f} s, but training on it takes only {step:.2f} s: the device would "
+            "wait for data.",
             advice=f"Raise data.init_args.num_workers from {workers}, or put the data on a local disk.",
             evidence={"seconds_per_batch": loading, "seconds_per_step": step, "num_workers": workers},
         )

@@ -1,4 +1,4 @@
-"""Short trainings on one shape, and on eight, by the training step, optimiser and clipping of the experiment."""
+"""Short trainings on a few shapes, with the training step, optimiser and gradient clipping of the experiment."""
 
 import copy
 import time
@@ -14,16 +14,16 @@ from lagem.diagnosis.subject import Subject, accelerator_here, quiet
 from lagem.modules.recipe import NonFiniteLossError
 from lagem.samples import OccupancyBatch
 
-WARMUP = 0.15  # fraction of the steps
+WARMUP = 0.15  # fraction of the steps in which the learning rate warms up
 
 
 class _SameBatch(LightningDataModule):
-    """One batch, again and again."""
+    """A data module that yields the same batch in every step."""
 
     def __init__(self, batch: OccupancyBatch, *, steps: int, batch_size: int, seed: int) -> None:
         super().__init__()
         self._batch, self._steps = batch, steps
-        self.batch_size, self.seed = batch_size, seed  # what the recipe takes from its data
+        self.batch_size, self.seed = batch_size, seed  # the training recipe reads them
 
     def train_dataloader(self) -> DataLoader[OccupancyBatch]:
         same: Any = [self._batch] * self._steps
@@ -36,7 +36,7 @@ class _SameBatch(LightningDataModule):
 
 
 class _Watch(Callback):
-    """Records the loss of each step, and stops at a deadline."""
+    """A callback that records the loss and the time of each step, and stops the training at a deadline."""
 
     def __init__(self, deadline: float) -> None:
         self.losses: list[float] = []
@@ -55,17 +55,17 @@ class _Watch(Callback):
 def overfit(
     subject: Subject, batch: OccupancyBatch, *, steps: int, factor: float = 1.0, deadline: float
 ) -> tuple[Curve, float]:
-    """Train the untrained model on one batch.
+    """Train a copy of the untrained model on one batch, and return the losses.
 
     Args:
-        subject: The experiment; its model is copied, not changed.
-        batch: The batch.
-        steps: Number of optimiser steps; WARMUP of them warm up.
-        factor: Factor of the configured learning rate.
+        subject: The experiment.
+        batch: The batch to train on in every step.
+        steps: Number of optimiser steps, including the warm-up.
+        factor: The configured learning rate is multiplied by this factor.
         deadline: Time on the monotonic clock at which the training stops.
 
     Returns:
-        The losses, and the median seconds of a step.
+        The losses, and the median duration of a step in seconds.
     """
     module = copy.deepcopy(subject.module)
     module.base_lr *= factor

@@ -1,7 +1,7 @@
-"""Is the learning rate in the range in which trainings of this kind work?
+"""Check that the learning rate is in the range in which trainings of this kind work.
 
-Two things are compared: the peak rate with the rates that are known to work for its optimiser, and the losses of two
-short trainings on one shape, at the configured rate and at a tenth of it.
+The peak learning rate is compared with rates that are known to work for the same optimiser. In addition, the losses of
+two short trainings on one shape are compared: at the configured rate, and at a tenth of it.
 """
 
 import math
@@ -12,20 +12,20 @@ import numpy as np
 
 from lagem.diagnosis.finding import MOST_CONFIDENT, Finding
 
-# lowest and highest peak rates; those of experiments/ lie within, with some room for other networks
+# lowest and highest peak rate known to work: the rates in experiments/, with some room for other networks
 KNOWN = {"muon": (1e-4, 6e-3), "adamw": (5e-7, 1e-3)}
 UNTRAINED = math.log(2)  # cross entropy of a network that knows nothing, with balanced queries
-TAIL = 8  # steps over which the final loss is taken
-WORSE = 1.5  # ratio of losses at which a tenth of the rate counts as better
+TAIL = 8  # the final loss is the median over so many last steps
+WORSE = 1.5  # ratio of final losses above which a tenth of the rate counts as better
 
 
 @dataclass(frozen=True)
 class Curve:
     """The losses of a short training on fixed shapes.
 
-    losses: One per step; they end early if the training diverged.
-    rate: Its peak learning rate.
-    diverged: Whether a loss or gradient was not finite.
+    losses: One loss per step; they end early if the training diverged.
+    rate: Peak learning rate of the training.
+    diverged: Whether a loss or a gradient was not finite.
     """
 
     losses: Sequence[float]
@@ -39,7 +39,7 @@ class Curve:
 
     @property
     def worst(self) -> float:
-        """Highest loss."""
+        """Highest loss; infinite if the training diverged."""
         return math.inf if self.diverged else max(self.losses, default=math.inf)
 
 
@@ -50,8 +50,8 @@ def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, te
         optimizer: `muon` or `adamw`.
         peak: The peak learning rate of the configured training.
         base: model.init_args.base_lr, to which the peak is proportional.
-        curve: A training on one shape at the peak rate; None if there was no time.
-        tenth: The same at a tenth of the rate.
+        curve: A short training on one shape at the configured rate; None if there was none.
+        tenth: A short training on one shape at a tenth of the configured rate; None if there was none.
     """
     low, high = KNOWN[optimizer]
     worse = bool(curve and tenth and curve.final > WORSE * tenth.final and curve.final > 0.1)
@@ -62,7 +62,10 @@ def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, te
     shown = ""
     if curve and tenth:
         evidence |= {"loss_at_rate": _plain(curve.final), "loss_at_a_tenth": _plain(tenth.final)}
-        shown = f" On one shape it ends at a loss of {_words(curve)}; a tenth of the rate ends at {_words(tenth)}."
+        shown = (
+            f" A short training on one shape ends at a loss of {_words(curve)}; at a tenth of the rate, it ends at "
+            f"{_words(tenth)}."
+        )
     middle = math.sqrt(low * high)
     if peak < low:
         return [
@@ -78,7 +81,7 @@ def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, te
         ]
     beyond = peak / high
     sure = MOST_CONFIDENT if worse and beyond > 1 else 0.9 if beyond > 3 or worse else 0.6
-    known = f"{beyond:.0f} times the highest that is" if beyond >= 1.5 else "within or near those that are"
+    known = f"it is {beyond:.0f} times the highest rate" if beyond >= 1.5 else "compare it with the rates"
     return [
         Finding(
             check="learning_rate",
@@ -93,7 +96,7 @@ def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, te
 
 
 def judge_overfit(one: Curve, eight: Curve | None, *, rate_is_wrong: bool) -> list[Finding]:
-    """Report a network that cannot even memorise one shape, or eight, although nothing else is wrong."""
+    """Report if the loss does not fall in a short training on one shape or on eight, unless the rate is wrong."""
     findings: list[Finding] = []
     for count, curve in (("one shape", one), ("eight shapes", eight)):
         if curve is None or rate_is_wrong or len(curve.losses) < 20 or curve.final < 0.97 * curve.losses[0]:

@@ -15,7 +15,7 @@ STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def print_report(diagnosis: Diagnosis) -> None:
-    """Print what is wrong, how sure that is, and what to change."""
+    """Print each finding with its confidence and the advice, then what was examined."""
     console = Console(highlight=False, soft_wrap=True)
     for finding in diagnosis.findings:
         style = STYLES[finding.severity]
@@ -35,7 +35,7 @@ def _verdict(faults: list[Finding]) -> str:
 
 
 def as_plain(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return a diagnosis in plain types; docs/doctor.md describes the fields."""
+    """Return a diagnosis as a dict for JSON; docs/doctor.md describes its fields."""
     return {
         "config": diagnosis.config,
         "healthy": not diagnosis.faults,
@@ -46,5 +46,5 @@ def as_plain(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def write_report(diagnosis: Diagnosis, path: Path) -> None:
-    """Write a diagnosis as JSON."""
+    """Write a diagnosis to a JSON file."""
     write_json(path, as_plain(diagnosis), indent=2)

@@ -1,6 +1,7 @@
-"""Do training and validation hold different shapes of the same kind?
+"""Check that the training set and the validation set hold different shapes of the same kind.
 
-A shape in both sets makes validation meaningless, as does a validation set of other categories, or in another pose.
+Validation says nothing if the sets have shapes in common, or if the validation shapes have other categories or another
+pose than the training shapes.
 """
 
 from collections import Counter
@@ -17,25 +18,25 @@ from lagem.geometry.metrics import chamfer_distance
 from lagem.prepared.descriptors import describe
 
 LEAST_VALIDATION = 4
-UNSEEN = 0.02  # fraction of validation shapes whose category a healthy random split can leave without training shapes
+UNSEEN = 0.02  # fraction of validation shapes that, in a random split, may have a category without training shapes
 LEAST_UNSEEN = 2
-MOST_VARIATION = 0.25  # total variation between the categories of both sets
-CANDIDATES = 4  # training shapes with which a validation shape is compared
-SAME_PROBES = 0.05  # largest difference of two descriptors that may still belong to the same surface
-SAME = 1.05  # of the Chamfer distance between two samplings of one surface; its standard deviation is about 0.01
+MOST_VARIATION = 0.25  # largest total variation distance between the distributions of categories in both sets
+CANDIDATES = 4  # number of training shapes with which each validation shape is compared
+SAME_PROBES = 0.05  # largest difference between two descriptors of the same surface
+SAME = 1.05  # a copy is closer than this factor times the distance between two samplings; the factor varies by 0.01
 LEAST_AUC = 0.7
-TOLERATED_COPIES = 0.02  # fraction of the validation shapes; collections of real meshes hold some copies
+TOLERATED_COPIES = 0.02  # fraction of the validation shapes that may be copies; collections of real meshes hold some
 CATEGORY_ALARM = 1e-3
 UNLIKE_ALARM = 1e-4
 
 
 @dataclass(frozen=True)
 class SplitShape:
-    """What the comparison of two sets needs of a shape.
+    """A shape for the comparison of training and validation set.
 
     descriptor: (64,) distances from probe points to the surface.
-    points: Returns (N, 3) surface points. They are read again when they are needed, since all shapes together may not
-        fit into memory.
+    points: Function that returns (N, 3) surface points. It reads them in each call, since the points of all shapes may
+        not fit into memory.
     """
 
     id: str
@@ -45,7 +46,7 @@ class SplitShape:
 
     @classmethod
     def of(cls, id: str, category: str, points: Callable[[], NDArray[np.floating]]) -> "SplitShape":
-        """Describe a shape by its surface points."""
+        """Return a shape with the descriptor of its surface points."""
         return cls(id, category, describe(points()), points)
 
 
@@ -57,21 +58,21 @@ def check_split(
     categories: tuple[Counter[str], Counter[str]],
     counts: tuple[int, int],
 ) -> list[Finding]:
-    """Compare shapes of the training set with shapes of the validation set.
+    """Report shapes in both sets, different categories in the two sets, and validation shapes unlike training shapes.
 
     Args:
         train: Shapes of the training set, perhaps not all.
         val: Shapes of the validation set, perhaps not all.
-        others: More shapes of the training set, in which only copies of validation shapes are searched.
-        categories: Number of shapes of each category, in both sets.
-        counts: Numbers of shapes of both sets.
+        others: More shapes of the training set, which are only used to find copies of validation shapes.
+        categories: Number of shapes of each category, in the training set and in the validation set.
+        counts: Number of shapes in the training set and in the validation set.
     """
     if counts[1] < LEAST_VALIDATION:
         return [
             _finding(
                 "warning",
                 MOST_CONFIDENT,
-                f"the validation set holds {counts[1]} shapes, too few to judge a training of {counts[0]} shapes.",
+                f"the validation set holds {counts[1]} shapes, too few to judge a training on {counts[0]} shapes.",
                 {"train": counts[0], "val": counts[1]},
                 "Prepare with a larger --val-share, or set the splits in the manifest.",
             )
@@ -96,7 +97,7 @@ def _overlap(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Fin
             "note" if few else "error",
             MOST_CONFIDENT,
             f"{share:.1%} of the {len(val)} validation shapes examined are also training shapes: "
-            f"{len(shared)} have the same id, {len(copied)} the same surface under another id "
+            f"{len(shared)} have the id of a training shape, {len(copied)} have the surface of one with another id "
             f"({listed(shared + pairs)}).",
             {"shared_ids": shared[:100], "copies": copies[:100], "share": share},
             "Remove these shapes from one of the sets; `lagem inspect` lists all copies.",
@@ -113,7 +114,7 @@ def _close_pairs(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list
 
 
 def _is_copy(a: SplitShape, b: SplitShape) -> bool:
-    """Whether two surfaces are as close to each other as two samplings of the first one."""
+    """Return whether two surfaces are as close to each other as two samplings of one surface are."""
     of_a, of_b = a.points(), b.points()
     half = min(len(of_a), len(of_b)) // 2
     return chamfer_distance(of_a[:half], of_b[:half]) < SAME * chamfer_distance(of_a[:half], of_a[half : 2 * half])
@@ -135,21 +136,21 @@ def _categories(seen: Counter[str], other: Counter[str]) -> list[Finding]:
             "error",
             confidence_of(min(p_unseen, p_table)),
             f"training and validation hold different categories: {unseen} of {other.total()} validation shapes are of "
-            f"categories without training shapes{f' ({listed(missing)})' if missing else ''}, and the total variation "
-            f"between both distributions is {variation:.2f}.",
+            f"categories without training shapes{f' ({listed(missing)})' if missing else ''}, and the distributions of "
+            f"categories have a total variation distance of {variation:.2f} (0 if equal, 1 if disjoint).",
             {
                 "unseen": unseen,
                 "validation_shapes": other.total(),
                 "total_variation": variation,
                 "p": min(p_unseen, p_table),
             },
-            "Split each category at random; without a given split, `lagem prepare` does this by a hash of the ids.",
+            "Split each category at random. If no split is given, `lagem prepare` does this by a hash of the ids.",
         )
     ]
 
 
 def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
-    """Compare the distances from validation shapes to the nearest training shape with those among training shapes."""
+    """Report if validation shapes are farther from the nearest training shape than training shapes from one another."""
     known = np.stack([shape.descriptor for shape in train])
     if len(known) < 20:
         return []
@@ -164,8 +165,9 @@ def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Find
         _finding(
             "error",
             confidence_of(float(p)),
-            f"validation shapes are unlike training shapes: the nearest training shape is {np.median(to_train):.2f} "
-            f"away, among training shapes {np.median(among):.2f} (a random validation shape is farther in {auc:.0%}).",
+            "validation shapes are unlike training shapes: the median distance to the nearest training shape is "
+            f"{np.median(to_train):.2f} for a validation shape, but {np.median(among):.2f} for a training shape (a "
+            f"random validation shape is farther than a random training shape in {auc:.0%} of the cases).",
             {"to_train": float(np.median(to_train)), "among_train": float(np.median(among)), "auc": auc, "p": float(p)},
             "Check that both sets are in the same pose and scale (which axis is up), and come from the same source.",
         )

@@ -1,4 +1,4 @@
-"""The stored arrays of a prepared folder: are all normals unit vectors, and are all queries still there?"""
+"""Check the stored arrays of a prepared folder: normals must be unit vectors, and no queries may be missing."""
 
 import math
 import time
@@ -16,18 +16,19 @@ from lagem.prepared.descriptors import first_points
 from lagem.prepared.shards import Shards
 
 READING_SECONDS = 25.0
-NORMAL_TOLERANCE = 0.1  # of the length; rounding to 8 bits changes it by less than 0.01
-DEVIATIONS = 5  # of a share, that the randomness of draws may explain
-MOST_LOST = 0.005  # of the uniform draws that the stored pools stand for
-LEAST_NEAR = 0.98  # of the near queries that the settings promise
+NORMAL_TOLERANCE = 0.1  # largest deviation of a normal's length from 1; rounding to 8 bits causes less than 0.01
+DEVIATIONS = 5  # number of standard deviations of a fraction that count as chance
+MOST_LOST = 0.005  # largest fraction that may be missing of the uniform draws for which the stored pools stand
+LEAST_NEAR = 0.98  # smallest fraction that must be stored of the near queries that the settings promise
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What was found in the stored arrays.
+    """What was found in the stored arrays of a prepared folder.
 
+    findings: What is wrong.
     read: Number of shapes whose arrays were read.
-    others: Training shapes that no sample was drawn of.
+    others: Training shapes that were read here and not drawn as samples.
     """
 
     findings: list[Finding]
@@ -49,7 +50,7 @@ def read_stored(
         shards: The prepared folder.
         train: Indices of the training shapes.
         val: Indices of the validation shapes.
-        drawn: Ids of shapes of which samples were drawn.
+        drawn: Ids of the shapes that were drawn as samples.
         progress: The progress bar.
     """
     deadline = time.monotonic() + READING_SECONDS
@@ -87,7 +88,7 @@ def read_stored(
 
 
 def _expected_near(shards: Shards) -> int | None:
-    """Return the number of near queries of each shape that the settings of the folder promise; None if unknown."""
+    """Return how many near queries each shape must have by the stored settings of the folder; None if unknown."""
     settings = shards.header.get("settings")
     if not isinstance(settings, dict):
         return None
@@ -111,9 +112,10 @@ def _judge_damage(damaged: Sequence[str], read: int) -> list[Finding]:
 
 
 def bad_normals(shards: Shards, index: int) -> int:
-    """Return the number of stored normals of shape `index` that are no unit vectors.
+    """Return the number of stored normals of shape `index` that are not unit vectors.
 
-    Normals are stored as 8-bit integers, which cannot be NaN. NaN becomes the vector 0 or (-1, -1, -1) times 128 / 127.
+    Normals are stored as 8-bit integers, which cannot be NaN. A normal that was NaN is read as (0, 0, 0) or as
+    (-1, -1, -1) times 128 / 127, so it is counted here.
     """
     if not shards.count(index, "surface_normals"):
         return 0
@@ -122,11 +124,11 @@ def bad_normals(shards: Shards, index: int) -> int:
 
 
 def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int) -> list[Finding]:
-    """Report stored normals that are no unit vectors.
+    """Report stored normals that are not unit vectors.
 
     Args:
-        bad: For each shape with such normals, their number.
-        missing: Shapes whose number of normals differs from the number of surface points.
+        bad: For each shape with such normals, by id, their number.
+        missing: Ids of shapes whose number of normals differs from the number of surface points.
         examined: Number of shapes whose normals were read.
     """
     findings = []
@@ -137,7 +139,7 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
                 check="normals",
                 severity="error",
                 confidence=MOST_CONFIDENT,
-                what=f"{sum(bad.values()):,} surface normals in {len(bad)} of {examined} shapes are no unit vectors "
+                what=f"{sum(bad.values()):,} surface normals in {len(bad)} of {examined} shapes are not unit vectors "
                 f"({listed(ids)}); a normal that was NaN is stored as zeros or as -128.",
                 advice="Prepare or import these shapes again from meshes whose normals are finite, or remove them.",
                 evidence={"normals": sum(bad.values()), "shapes": ids[:100]},
@@ -159,10 +161,12 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
 
 
 def lost_share(shards: Shards, index: int) -> float:
-    """Return which fraction of the uniform draws that a shape's volume pools stand for is missing from them.
+    """Return the fraction of a shape's uniform draws from the ball that is missing from its two volume pools.
 
-    The pools inside and outside hold the draws of the whole ball, so their fractions add up to 1, but for the
-    randomness of those draws of which only one side was kept. What this randomness explains is left out.
+    The pools hold the draws inside and outside the shape. The number of points in a pool, divided by the draws from
+    which they were selected, is the fraction of the ball on that side. If no point is missing, both fractions add up
+    to 1. For a thin shape, additional points were drawn for the inside, so the sum deviates from 1 by chance. A
+    deviation that chance explains is not counted. The result is negative if there are too many points.
     """
     inside, outside = (shards.count(index, f"volume_{side}") for side in ("inside", "outside"))
     drawn_inside, drawn_outside = shards.volume_drawn(index)
@@ -172,12 +176,12 @@ def lost_share(shards: Shards, index: int) -> float:
 
 
 def judge_pools(lost: dict[str, float], near: dict[str, int], *, expected_near: int | None) -> list[Finding]:
-    """Report stored pools that have lost queries since they were drawn.
+    """Report shapes whose stored queries are no longer those that were drawn in preparation.
 
     Args:
         lost: `lost_share` of each shape, by id.
         near: Number of stored near queries of each shape, by id.
-        expected_near: The number that the settings of the folder promise; None if it is not known.
+        expected_near: Number of near queries that each shape must have; None if it is unknown.
     """
     findings = []
     if bad := sorted((id for id, share in lost.items() if abs(share) > MOST_LOST), key=lambda id: -abs(lost[id])):
@@ -195,8 +199,8 @@ def _pools(kind: str, bad: list[str], examined: int, most: str, evidence: dict[s
         check="balance",
         severity="warning",
         confidence=MOST_CONFIDENT,
-        what=f"{len(bad)} of {examined} shapes have lost {kind} queries since they were drawn, at most {most} "
-        f"({listed(bad)}); inside and outside are no longer in proportion.",
+        what=f"{len(bad)} of {examined} shapes have lost {kind} queries since they were drawn, up to {most} "
+        f"({listed(bad)}); the proportion of queries inside and outside is no longer right.",
         advice="Prepare these shapes again; do not remove points from the pools of a prepared folder.",
         evidence={"kind": kind, "shapes": {id: round(evidence[id], 4) for id in bad[:100]}},
     )

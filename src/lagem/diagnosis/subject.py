@@ -1,4 +1,4 @@
-"""What is diagnosed: an experiment with its model and data, built as `lagem fit` builds them, but on one device."""
+"""The experiment to diagnose: its model and its data, built as `lagem fit` builds them, but on one device."""
 
 import dataclasses
 import logging
@@ -24,7 +24,7 @@ from lagem.samples import OccupancyBatch
 from lagem.training.cli import TrainingCLI, parse_experiment, run_training
 
 ON_ONE_DEVICE = ("devices=1", "num_nodes=1", "strategy=auto", "precision=32-true", "callbacks=null", "logger=false")
-# how the data are drawn to be examined: more points than in training, no augmentation, one shape in each batch
+# settings of the data for the examination: more points than in training, no augmentation, one shape in each batch
 EXAMINED = {
     "batch_size": 1,
     "num_workers": 0,
@@ -39,12 +39,12 @@ EXAMINED = {
 
 @dataclass(frozen=True)
 class Subject:
-    """An experiment that is diagnosed.
+    """An experiment to diagnose.
 
-    settings: The resolved settings.
+    settings: The resolved settings of the experiment.
     module: The untrained model.
-    data: The data as they are configured.
-    examined: The same data, drawn as `EXAMINED` says.
+    data: The data module with the settings of the experiment.
+    examined: The same data module with the settings `EXAMINED`.
     """
 
     settings: Namespace
@@ -54,17 +54,17 @@ class Subject:
 
     @classmethod
     def of(cls, config: Path, overrides: Sequence[str]) -> "Subject":
-        """Build an experiment.
+        """Build the model and the data of an experiment.
 
         Raises:
-            ValueError: If the experiment is wrong, or trains no autoencoder; the message is one line.
+            ValueError: If the experiment is not valid, or does not train an autoencoder; the message is one line.
         """
         settings = parse_experiment(config, overrides)
         kind = settings.model.class_path.rpartition(".")[2]
         if kind == "CascadeStageModule":
             raise ValueError(
-                f"{config}: configures a stage of a cascade, but only autoencoders are diagnosed; diagnose the "
-                "autoencoder behind the stage, and judge its latents by `lagem levels`."
+                f"{config}: configures a stage of a cascade, but only autoencoders can be diagnosed. Diagnose the "
+                "experiment of the stage's autoencoder, and study its latents with `lagem levels`."
             )
         words = ["--config", str(config), *overrides, f"--trainer.accelerator={accelerator_here(settings)}"]
         words += [f"--trainer.{setting}" for setting in ON_ONE_DEVICE]
@@ -77,18 +77,19 @@ class Subject:
             examined = _data(run_training([*words, *drawn], run=False)) if drawn else _data(built)
         if not isinstance(built.model, AutoencoderModule):
             raise ValueError(
-                f"{config}: the model is {settings.model.class_path}, but only autoencoders are diagnosed."
+                f"{config}: the model is {settings.model.class_path}, but only autoencoders can be diagnosed; give the "
+                "experiment of an autoencoder."
             )
         return cls(settings, built.model, _data(built), examined)
 
     @property
     def batch_size(self) -> int:
-        """Shapes in a batch on one device; 1 if the data module does not say."""
+        """Number of shapes in a batch on one device; 1 if the data module has no attribute `batch_size`."""
         return max(1, int(getattr(self.data, "batch_size", 1)))
 
     @property
     def effective_batch(self) -> int:
-        """Shapes in one optimiser step of the configured training, over all ranks."""
+        """Number of shapes in one optimiser step of the configured training, over all ranks."""
         trainer = self.settings.trainer
         devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
         if isinstance(trainer.devices, list):
@@ -103,7 +104,7 @@ class Subject:
 
 
 def accelerator_here(settings: Namespace) -> str:
-    """Return the accelerator on which the diagnosis trains: that of the experiment if this machine has it, else cpu."""
+    """Return the accelerator for the diagnosis: `gpu` if the experiment may use one and there is one, else `cpu`."""
     on_gpu = settings.trainer.accelerator in (None, "auto", "gpu", "cuda") and torch.cuda.is_available()
     return "gpu" if on_gpu else "cpu"
 
@@ -124,7 +125,10 @@ def batches(data: LightningDataModule, split: str, most: int) -> Iterator[Occupa
 
 
 def more_training_shapes(data: LightningDataModule, indices: Sequence[int]) -> Iterator[OccupancyBatch]:
-    """Yield single training shapes by index, as batches; nothing if the data module keeps no list of shapes."""
+    """Yield the training shapes with these indices as batches of one shape.
+
+    Nothing is yielded if the data module has no list of shapes.
+    """
     shapes = getattr(data, "train_shapes", None)
     if isinstance(data, StreamDataModule) and shapes is not None:
         for index in indices:
@@ -133,7 +137,7 @@ def more_training_shapes(data: LightningDataModule, indices: Sequence[int]) -> I
 
 
 def singles(batch: OccupancyBatch) -> list[OccupancyBatch]:
-    """Split a batch into batches of one shape."""
+    """Split a batch into batches of one shape each."""
     return [
         dataclasses.replace(batch, **{name: value[row : row + 1] for name, value in vars(batch).items()})
         for row in range(len(batch))
@@ -141,7 +145,7 @@ def singles(batch: OccupancyBatch) -> list[OccupancyBatch]:
 
 
 def merged(parts: Sequence[OccupancyBatch]) -> OccupancyBatch:
-    """Join batches into one."""
+    """Join several batches into one batch."""
 
     def joined(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
@@ -152,7 +156,7 @@ def merged(parts: Sequence[OccupancyBatch]) -> OccupancyBatch:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning from printing while it builds and trains."""
+    """Suppress messages and warnings while Lightning builds and trains."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Files of embeddings: what a text, a picture or a part of each shape says about it, as vectors for a network.
+"""Read and write files of embeddings: vectors that describe each shape, made from a text, a picture or a partial cloud.
 
 Letters: V views of a shape, T tokens, D channels.
 """
@@ -32,7 +32,8 @@ class Embeddings:
     ids: Ids of the shapes.
     dim: D, number of channels of an embedding.
     views: V, number of embeddings of each shape.
-    encoder: What made the embeddings, as `lagem embed` records it; "" if another program wrote the file.
+    encoder: Name of the model that made the embeddings, as `lagem embed` records it; "" if another program wrote the
+        file.
     """
 
     def __init__(self, path: str | Path, ids: Collection[str] | None = None) -> None:
@@ -40,8 +41,8 @@ class Embeddings:
 
         Args:
             path: The file.
-            ids: Ids of the shapes to use. The file must hold their embeddings, all of one size, and may hold others.
-                None uses all shapes of the file.
+            ids: Ids of the shapes to use; None uses all shapes of the file. The file must hold an embedding of each of
+                them, and these must all have one size. It may also hold embeddings of other shapes.
         """
         self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)
@@ -52,13 +53,13 @@ class Embeddings:
         if missing := [id for id in self.ids if id not in held]:
             raise ValueError(
                 f"{path}: has no embedding of {len(missing)} of {len(self.ids)} shapes, for example of {missing[0]!r}. "
-                "Add the missing embeddings, or choose categories whose shapes all have one."
+                "Add the missing embeddings, or choose categories in which all shapes have an embedding."
             )
         sizes = {tuple(file.get_slice(id).get_shape()): id for id in self.ids}
         if len(sizes) > 1:
-            words = " and ".join(f"{size} of {id!r}" for size, id in list(sizes.items())[:2])
+            words = " and ".join(f"{size} for {id!r}" for size, id in list(sizes.items())[:2])
             raise ValueError(
-                f"{path}: all embeddings must have one size, but there are {words}. Pad or pool them to one size."
+                f"{path}: all embeddings must have the same size, but found {words}. Pad or pool them to one size."
             )
         (size,) = sizes
         if len(size) not in (1, 2, 3) or 0 in size:
@@ -72,19 +73,22 @@ class Embeddings:
         self.encoder = about.text("encoder") if "encoder" in about else ""
 
     def view(self, id: str, number: int = 0) -> Tensor:
-        """Return one embedding of a shape, (D,) or (T, D) float32."""
+        """Return the embedding of a shape with this number, (D,) or (T, D) float32.
+
+        The number is ignored if the file has only one embedding of each shape, without an axis for views.
+        """
         file = self._files(self._path)
         embedding: Tensor = file.get_slice(id)[number] if self._has_views else file.get_tensor(id)
         return embedding.float()
 
 
 def write_embeddings(path: Path, embeddings: Iterable[tuple[str, NDArray[np.float16]]], *, encoder: str) -> int:
-    """Write a file of embeddings, whole or not at all.
+    """Write a file of embeddings. If this fails, no part of the file is left.
 
     Args:
         path: The file; its folder is created.
-        embeddings: The id of each shape, and its embeddings (V, T, D).
-        encoder: What made the embeddings; the stages that are trained on them record it.
+        embeddings: Pairs of the id of a shape and its embeddings (V, T, D).
+        encoder: Name of the model that made the embeddings; the stages that are trained on them record it.
 
     Returns:
         The number of shapes.

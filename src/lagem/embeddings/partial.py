@@ -1,8 +1,8 @@
-"""Embeddings of partial point clouds, by the encoder of the autoencoder itself.
+"""Embed partial point clouds with the encoder of the autoencoder.
 
 A cloud holds the third of a shape's surface that is seen from one direction. It is moved and scaled into the unit
-sphere by itself, because the frame of the whole shape is not known to somebody who sees only a part. Its tokens are the
-features of one level, each with zero mean and unit variance over its channels.
+sphere without regard to the rest of the shape, because only the part is known when a shape is completed. Its tokens are
+the features of one level, normalised so that the channels of each token have zero mean and unit variance.
 
 Letters: V views, N points of a cloud, P points of a whole surface, T tokens, C feature channels.
 """
@@ -21,25 +21,25 @@ from lagem.models.autoencoder import Autoencoder
 from lagem.randomness import sample_generator
 from lagem.sources.surfaces import SurfaceSource
 
-SHARE = 1 / 3  # of the surface that is seen
-DENSE_POINTS = 12_288  # on a whole surface: enough that a thin plate hides its other side
-LEVEL = 2  # whose features are the tokens: few enough for attention to be cheap, and each knows its neighbourhood
+SHARE = 1 / 3  # fraction of the surface that is seen
+DENSE_POINTS = 12_288  # least number of points on a whole surface: the front of a thin plate then hides its back
+LEVEL = 2  # number of the level whose features are the tokens: they are few, and each describes its neighbourhood
 
 
 def encoder_of(fingerprint: str) -> str:
-    """Return the name of this encoder in files, given the fingerprint of the autoencoder."""
+    """Return the name that a file of embeddings of partial clouds records, given the autoencoder's fingerprint."""
     return f"partial cloud, autoencoder {fingerprint}"
 
 
 def partial_cloud(
     surfaces: SurfaceSource, index: int, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
-    """Draw points on a shape, and look at them from a random direction.
+    """Draw points on the surface of a shape, and choose those that are seen from a random direction.
 
     Args:
         surfaces: The shapes.
         index: Index of the shape.
-        count: Least number of seen points to return.
+        count: Minimum number of points that are seen.
         rng: Source of all random numbers.
 
     Returns:
@@ -53,11 +53,11 @@ def partial_cloud(
 
 @torch.no_grad()
 def tokens_of(autoencoder: Autoencoder, clouds: Tensor) -> Tensor:
-    """Encode partial clouds.
+    """Encode partial clouds as tokens: the normalised features of one level.
 
     Args:
         autoencoder: The network.
-        clouds: (B, N, 3), each in its own unit sphere.
+        clouds: (B, N, 3), each cloud moved and scaled into the unit sphere.
 
     Returns:
         (B, T, C) tokens.
@@ -75,9 +75,9 @@ def embedded_clouds(
     num_surface_points: int,
     seed: int,
 ) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    """Embed partial clouds of shapes.
+    """Yield the embeddings of partial clouds of shapes.
 
-    View v of a shape is drawn by a generator keyed by (seed, v, `<id>/partial`).
+    The cloud of view v of a shape is drawn by a generator keyed by (seed, v, `<id>/partial`).
 
     Args:
         autoencoder: The network, on the device to use.

@@ -1,4 +1,4 @@
-"""The work of `lagem embed`: from the names of data and of an encoder to a file of embeddings."""
+"""Run `lagem embed`: load an encoder, embed shapes, and write a file of embeddings."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def embed_clouds(
     device: str = "cpu",
     seed: int = 0,
 ) -> int:
-    """Embed partial point clouds of shapes, by the encoder of an autoencoder.
+    """Embed partial point clouds of shapes with the encoder of an autoencoder, and write a file.
 
     Args:
         weights: Name or path of the autoencoder, as `load_codec` takes it.
@@ -73,12 +73,12 @@ def embed_known(
     views: int = 4,
     device: str = "cpu",
 ) -> int:
-    """Embed captions, images, or rendered views of meshes, by a CLIP or DINOv2 model.
+    """Embed captions, images, or rendered views of meshes with a CLIP or DINOv2 model, and write a file.
 
     Args:
         model: Folder of the model.
-        source: A .csv table with the columns id and caption; a folder of images, named by the id or in folders named by
-            it; or meshes, as `lagem prepare` takes them.
+        source: A .csv table with the columns id and caption; or a folder of images, each of which is named by the id of
+            its shape or is in a subfolder with this name; or meshes, as `lagem prepare` takes them.
         output: The file to write.
         all_tokens: Keep all tokens of the last layer, instead of one embedding for each text or image.
         views: Number of rendered views of each mesh.
@@ -113,6 +113,6 @@ def _check_positive(option: str, number: int) -> None:
 
 
 def _tracked(embedded: Embedded, *, total: int | None) -> Iterator[tuple[str, NDArray[np.float16]]]:
-    """Yield the same, and show a progress bar."""
+    """Yield the given embeddings unchanged, and show a progress bar."""
     with long_progress() as progress:
         yield from progress.track(embedded, total=total, description="embedding")

@@ -1,4 +1,4 @@
-"""What `lagem embed` embeds with a model of texts and images: captions, images, or rendered views of meshes."""
+"""Read what `lagem embed` embeds with a CLIP or DINOv2 model: captions, images, or rendered views of meshes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from lagem.storage.names import checked_id, regular
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_PIXELS = 2**26  # of an image
+MOST_PIXELS = 2**26  # maximum number of pixels of an image
 LONGEST_CAPTION = 10_000  # characters
-VIEW_PIXELS, AZIMUTH = 224, 35.0  # side of a rendered view, and the angle of the first one in degrees
+VIEW_PIXELS, AZIMUTH = 224, 35.0  # side of a rendered view in pixels, and azimuth of the first view in degrees
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class ToEmbed:
-    """What is known of one shape: V texts, or V images, each (height, width, 3)."""
+    """What describes one shape and is to be embedded: V texts, or V images, (height, width, 3) each."""
 
     id: str
     texts: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class ToEmbed:
 
 
 def kind_of(source: Path) -> Literal["captions", "images", "meshes"]:
-    """Return what a source holds: a table with the columns id and caption, a folder of images, or meshes.
+    """Return what a source is: a table with the columns id and caption, a folder of images, or meshes.
 
-    Images in a folder with meshes are taken for their textures.
+    A folder that holds meshes and images counts as meshes, because the images can be textures.
     """
     if source.suffix.lower() == ".csv" and source.is_file():
         with regular(source).open(encoding="utf-8-sig", errors="replace") as file:
@@ -49,9 +49,10 @@ def kind_of(source: Path) -> Literal["captions", "images", "meshes"]:
 
 
 def captions(table: Path) -> Iterator[ToEmbed]:
-    """Yield the captions of each shape, which may have several rows.
+    """Yield the captions of each shape. A shape may have several rows in the table, each with one caption.
 
-    All shapes get as many captions as the one with most, so those of the others are repeated.
+    All shapes get the same number of captions: that of the shape with the most captions. A shape with fewer captions
+    gets them repeatedly.
 
     Raises:
         ValueError: If the table lacks the columns id and caption, or a row is not valid.
@@ -61,7 +62,7 @@ def captions(table: Path) -> Iterator[ToEmbed]:
         if not 0 < len(fields["caption"]) <= LONGEST_CAPTION:
             raise ValueError(
                 f"{table}: row {row} has a caption of {len(fields['caption']):,} characters, but it must have 1 to "
-                f"{LONGEST_CAPTION:,}; shorten it, or leave the row out."
+                f"{LONGEST_CAPTION:,}; change the caption, or leave the row out."
             )
         found.setdefault(checked_id(fields["id"], table, row=row), []).append(fields["caption"])
     most = max(map(len, found.values()), default=0)
@@ -72,10 +73,11 @@ def captions(table: Path) -> Iterator[ToEmbed]:
 def images(folder: Path) -> Iterator[ToEmbed]:
     """Yield the images of each shape: ID.png, or several images in a folder ID, in the order of their names.
 
-    All shapes get as many images as the one with most, so those of the others are repeated.
+    All shapes get the same number of images: that of the shape with the most images. A shape with fewer images gets
+    them repeatedly.
 
     Raises:
-        ValueError: If a file is not such an image, or two have one id.
+        ValueError: If an image cannot be read, or two images such as ID.png and ID.jpg have the same id.
     """
     found: dict[str, list[Path]] = {}
     for path in _image_files(folder):
@@ -84,13 +86,13 @@ def images(folder: Path) -> Iterator[ToEmbed]:
     most = max(map(len, found.values()), default=0)
     for id, paths in found.items():
         if len(paths) > 1 and paths[0].parent == folder:
-            raise ValueError(f"{paths[0]} and {paths[1]} are images of one id, {id!r}; put them into a folder {id}.")
+            raise ValueError(f"{paths[0]} and {paths[1]} have the same id, {id!r}; put them into a folder {id}.")
         pictures = list(map(read_image, paths))
         yield ToEmbed(checked_id(id, folder), images=tuple(islice(cycle(pictures), most)))
 
 
 def rendered(meshes: MeshSurfaces, *, views: int) -> Iterator[ToEmbed]:
-    """Yield rendered views of each mesh, from all around, 25 degrees above the horizon.
+    """Yield rendered views of each mesh, from directions evenly spaced around it and 25 degrees above the horizon.
 
     Raises:
         ValueError: If a file cannot be read.
@@ -120,7 +122,7 @@ def read_image(path: Path) -> Picture:
 
 
 def _image_files(folder: Path) -> Iterator[Path]:
-    """Yield the images in a folder and in its folders, sorted."""
+    """Yield the paths of the images in a folder and its subfolders, sorted; hidden files are left out."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith("."):
             yield path

@@ -1,4 +1,4 @@
-"""Embeddings of texts and images by a CLIP or DINOv2 model in a folder, which the package transformers reads.
+"""Embed texts and images with a CLIP or DINOv2 model in a local folder. The package transformers reads the folder.
 
 Only safetensors weights are read, nothing is downloaded, and no code in the folder is run.
 
@@ -19,11 +19,11 @@ from lagem.device import named_device
 from lagem.storage.checked.digest import sha256_of
 
 KINDS = ("clip", "dinov2")
-DIGITS = 16  # of the digest in the name of an encoder
+DIGITS = 16  # number of digits of the digest in the name of an encoder
 
 
 class Encoder:
-    """A CLIP or DINOv2 model.
+    """A CLIP or DINOv2 model that embeds images and, in the case of CLIP, texts.
 
     Args:
         folder: Folder of the model, as `save_pretrained` writes it: config.json, safetensors weights, and the settings
@@ -53,9 +53,10 @@ class Encoder:
         self._name = f"{self._kind} {digest[:DIGITS]}"
 
     def name_for(self, what: str) -> str:
-        """Return the name of this encoder in files.
+        """Return the name of this encoder that a file of its embeddings records.
 
-        CLIP embeds texts and images into one space, so the names for both are equal; those of all tokens are not.
+        CLIP embeds texts and images into one space, so the name is the same for both. The tokens of texts and of images
+        are not in one space, so with all tokens the names differ.
 
         Args:
             what: `text` or `image`.
@@ -66,7 +67,7 @@ class Encoder:
         """Return the (B, T, D) embeddings of B texts.
 
         Raises:
-            ValueError: If the model reads no texts.
+            ValueError: If the model does not embed texts.
         """
         if self._kind != "clip":
             raise ValueError(f"{self._folder}: {self._kind} embeds images, not texts; give a CLIP model.")
@@ -87,7 +88,10 @@ class Encoder:
 
     @torch.no_grad()
     def _embedded(self, function: Callable[..., Any], inputs: dict[str, Tensor]) -> NDArray[np.float16]:
-        """Return embeddings whose channels have a root mean square of 1, since those of models differ in size."""
+        """Run the model, and scale each embedding to a root mean square of 1 over its channels.
+
+        Embeddings of different models have different scales without this.
+        """
         output = function(**inputs)
         found = output.last_hidden_state if self._all_tokens else output.pooler_output[:, None]
         size = found.float().square().mean(dim=-1, keepdim=True).sqrt().clamp(min=torch.finfo(torch.float32).tiny)
@@ -97,7 +101,7 @@ class Encoder:
     def _read(self, kind: Any, **settings: Any) -> Any:
         try:
             return kind.from_pretrained(self._folder, local_files_only=True, trust_remote_code=False, **settings)
-        except Exception as error:  # of transformers, tokenizers, safetensors and the disk
+        except Exception as error:  # raised by transformers, tokenizers, safetensors or the disk
             text = " ".join(str(error).split())[:300]
             raise ValueError(
                 f"{self._folder}: transformers cannot read it ({type(error).__name__}: {text}); give the whole folder "
@@ -109,7 +113,10 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError:
-        raise ValueError("texts and images need a package; run `pip install 'lagem[embed]'`.") from None
+        raise ValueError(
+            "texts and images are embedded with the package transformers, which is not installed; run "
+            "`pip install 'lagem[embed]'`."
+        ) from None
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers

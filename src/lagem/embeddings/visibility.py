@@ -1,27 +1,28 @@
-"""The part of a surface that is seen from one direction, for a surface that is given as points.
+"""Find the part of a surface, given as points, that is seen from one direction.
 
-The camera is orthographic, like a scanner that is far away. A point counts as hidden if another point lies in front of
-it, in the same cell of a grid across the view.
+The camera is orthographic, like a scanner that is far away. A grid divides the image into cells. A point counts as
+hidden if another point of the same cell lies far enough in front of it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-# N points
+# Letters: N points.
 
-CELL = 4.0  # side of a cell, in units of 1 / sqrt(N) of the unit sphere's radius: a cell then holds several points
-SLOPE = 1.0  # a point at most this many sides of a cell behind the front of its cell still belongs to a slanted surface
+CELL = 4.0  # side of a cell, multiplied by sqrt(N), in the unit sphere; a cell then holds several points
+SLOPE = 1.0  # a point at most so many sides of a cell behind the first point of its cell is seen: surfaces are slanted
 
 
 def seen_points(points: NDArray[np.floating], direction: NDArray[np.floating], share: float) -> NDArray[np.bool_]:
-    """Choose the points of a surface that a camera sees, up to a share of all points.
+    """Choose a given share of the points of a surface: those that a camera sees best.
 
-    If more points are visible, the nearest are chosen. If fewer are, those behind them follow, the least hidden first.
+    If more points are visible, those nearest to the camera are chosen. If fewer points are visible, hidden points are
+    added, first those that are least far behind a visible point.
 
     Args:
         points: (N, 3), spread evenly over the surface of a shape in the unit sphere.
         direction: (3,), from the shape to the camera, of any positive length.
-        share: Share of the points to choose, from 0 to 1; at least one is chosen.
+        share: Fraction of the points to choose, from 0 to 1; at least one point is chosen.
 
     Returns:
         (N,), True for the chosen points.
@@ -29,7 +30,7 @@ def seen_points(points: NDArray[np.floating], direction: NDArray[np.floating], s
     back = np.asarray(direction, dtype=np.float64) / np.linalg.norm(direction)
     right = np.cross(back, np.eye(3)[np.abs(back).argmin()])
     right /= np.linalg.norm(right)
-    depth = -(points @ back)  # smaller is nearer to the camera
+    depth = -(points @ back)  # a smaller depth is nearer to the camera
     side = CELL / np.sqrt(len(points))
     column, row = (np.floor(points @ axis / side).astype(np.int64) for axis in (right, np.cross(back, right)))
     _, cell = np.unique((column << 32) + row, return_inverse=True)

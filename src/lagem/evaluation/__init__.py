@@ -1,1 +1,1 @@
-"""Measure how good results are: means, tables and cards. The subpackages score reconstructions and generated sets."""
+"""Measure how good results are: means, tables and cards (reports). Subpackages score reconstructions and samples."""

@@ -9,7 +9,7 @@ from lagem.geometry.picture import INK, MARGIN, Picture
 
 COLOURS = ((90, 110, 150), (220, 140, 60), (90, 160, 110), (170, 90, 150), (130, 130, 130))
 BAR, LENGTH, GAP = 12, 420, 10  # pixels: thickness of a bar, longest bar, space between groups
-SIZE = 13  # of the text
+SIZE = 13  # pixels: height of the text
 
 
 def bar_chart(title: str, groups: Sequence[str], bars: Mapping[str, Sequence[float | None]]) -> Picture:
@@ -18,7 +18,7 @@ def bar_chart(title: str, groups: Sequence[str], bars: Mapping[str, Sequence[flo
     Args:
         title: Text above the bars.
         groups: Names of the groups.
-        bars: Lengths of the bars, at least 0, one for each group, by name of the method; None for no bar.
+        bars: For each method, by name: one value per group, at least 0, or None to draw no bar.
 
     Returns:
         (height, width, 3) uint8.

@@ -12,22 +12,26 @@ Value = str | int
 
 
 def keyed(key: str) -> Any:
-    """Return a dataclass field whose key in the card is `key` rather than the field's name."""
+    """Return a dataclass field that a card lists under `key` instead of the field's name."""
     return field(default=None, metadata={"key": key})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardHead:
-    """Head of a card. Its fields are in the order of the card; a field that does not apply is None and has no entry."""
+    """Head of a card, the report of an evaluation: what was evaluated, and with which settings.
+
+    The card lists the fields in the order of their definition. A field that does not apply is None, and the card does
+    not list it.
+    """
 
     @classmethod
     def key_of(cls, name: str) -> str:
-        """Return the key that the field with this name has in the card."""
+        """Return the key under which the card lists the field with this name."""
         (key,) = (str(of.metadata.get("key", name.replace("_", " "))) for of in fields(cls) if of.name == name)
         return key
 
     def to_card(self) -> dict[str, Value]:
-        """Return the entries of the card, by key."""
+        """Return the values of all fields that are not None, by their keys in the card."""
         entries = {self.key_of(of.name): getattr(self, of.name) for of in fields(self)}
         return {key: value for key, value in entries.items() if value is not None}
 
@@ -48,7 +52,10 @@ class CardHead:
         return cls(**given)
 
     def joined(self, *others: Self) -> Self:
-        """Return this head, updated with the fields that are set in the others; a later head takes precedence."""
+        """Return a copy of this head, updated with all fields of the other heads that are not None.
+
+        If several heads set the same field, the last of them counts.
+        """
         found = self
         for other in others:
             given = {of.name: getattr(other, of.name) for of in fields(other)}
@@ -56,11 +63,11 @@ class CardHead:
         return found
 
     def agrees_with(self, other: Self) -> bool:
-        """Return whether every field that is set in this head has the same value in the other head."""
+        """Return whether every field that is not None in this head has the same value in the other head."""
         return self.to_card().items() <= other.to_card().items()
 
     def lines(self) -> list[str]:
-        """Return one Markdown list item per entry."""
+        """Return a Markdown list with an item for each field that is not None."""
         return [f"- {key}: {value}" for key, value in self.to_card().items()]
 
 
@@ -71,17 +78,17 @@ class ReconstructionHead(CardHead):
     weights: file of the network, or a description of a method without weights.
     weights_sha256: SHA-256 of that file.
     surface_points_given: N, the number of points that the encoder reads.
-    kl_levels: which latents of KL levels are decoded; None if there is no such level.
-    resolution: number of cells along a side of the grid.
+    kl_levels: whether levels with a KL posterior decode its mean or a sample; None if the network has no such level.
+    resolution: number of cells along a side of the grid from which the surface is extracted.
     data: the prepared folder, or the meshes.
     truth: what a result is compared with.
     split: split of the prepared folder.
-    index_sha256: SHA-256 of its index.csv, which identifies its shapes.
+    index_sha256: SHA-256 of the folder's index.csv, which identifies its shapes.
     points: number of points on each surface.
-    seed: seed of all draws.
+    seed: seed of all random draws.
     nearest_training_shape: whether the nearest training shapes are known, and if not, why.
     preset: name of the preset; None without one.
-    categories: the evaluated categories; None if all are.
+    categories: the evaluated categories; None if all categories are evaluated.
     """
 
     weights: str | None = None
@@ -109,10 +116,10 @@ class GenerationHead(CardHead):
     training_set: the training set of the cascade, as the user names it.
     split: split of the references.
     points: number of points per shape for the Chamfer distances.
-    emd_points: number of points per shape for the earth mover's distance, or "none" if that is not measured.
+    emd_points: number of points per shape for the earth mover's distance, or "none" if this distance is not measured.
     samples: number of generated shapes, with and without a surface.
-    compared: n, the number of shapes from each set that are compared.
-    seed: seed of all draws.
+    compared: n, the number of generated shapes that are compared with equally many references.
+    seed: seed of all random draws.
     preset: name of the preset; None without one.
     """
 

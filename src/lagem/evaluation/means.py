@@ -1,4 +1,4 @@
-"""Means over shapes and trainings, with 95% intervals that hold for skewed values too."""
+"""Means over shapes and trainings, with 95% intervals that are also suited to skewed values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from lagem.randomness import sample_generator
 
 RESAMPLINGS = 2_000
 INTERVAL = (0.025, 0.975)
-FEWEST = 8  # shapes for a studentised bootstrap
-MOST_EQUAL = 0.01  # fraction of the resamplings without any variation
+FEWEST = 8  # smallest number of shapes for which a studentised bootstrap is used
+MOST_EQUAL = 0.01  # largest fraction of resamplings with equal values only for which the bootstrap is used
 
 Limits = tuple[float, float]  # the smallest and the largest possible value
 UNLIMITED: Limits = (-np.inf, np.inf)
@@ -20,7 +20,7 @@ UNLIMITED: Limits = (-np.inf, np.inf)
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over `count` shapes or categories, with its 95% interval."""
+    """A mean over `count` shapes or categories, with its 95% interval from `low` to `high`."""
 
     value: float
     count: int
@@ -29,7 +29,7 @@ class Mean:
 
 
 def mean_of(values: NDArray[np.float64], seed: int, *, limits: Limits = UNLIMITED) -> Mean:
-    """Return the mean of one or more values of one training, as `mean_over_seeds` does."""
+    """Return the mean of (N,) values of a single training, N at least 1, with its interval from `mean_over_seeds`."""
     return mean_over_seeds(values[None], seed, limits=limits)
 
 
@@ -40,19 +40,23 @@ def mean_of_defined(values: Iterable[float | None], seed: int, *, limits: Limits
 
 
 def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = UNLIMITED) -> Mean:
-    """Return the mean of values of several trainings, with an interval that holds for new shapes and new trainings.
+    """Return the mean of values of several trainings, with a 95% interval.
 
-    A studentised bootstrap over shapes gives one interval, which holds for skewed values too. If there are fewer than
-    FEWEST shapes, or most values are equal, too few resamplings differ, and Student's t gives it instead. Student's t
-    gives another interval for the part of the trainings' variance that is not explained by chance within a shape (a
-    two-way analysis of variance). Each side of the result is the root of the sum of their squared distances from the
-    mean, because shapes and trainings vary independently (MOVER, Zou and Donner 2008). With one training, the interval
-    holds for new shapes only.
+    With several trainings, the interval is valid for new shapes and new trainings. With one training, it is valid for
+    new shapes only. It is combined from two intervals:
+
+    - The interval over shapes comes from a studentised bootstrap, which is also suited to skewed values. It comes from
+      Student's t if there are fewer than FEWEST shapes, or if more than 1% of the resamplings hold equal values only.
+    - The interval over trainings comes from Student's t. Its variance is that of the trainings, less the part that
+      chance within a shape explains (a two-way analysis of variance).
+
+    Shapes and trainings vary independently, so squares add up: on each side of the mean, the distance to the end of the
+    result is the root of the sum of the squared distances to the ends of both intervals (MOVER, Zou and Donner 2008).
 
     Args:
         values: (S, N) values of S trainings, which differ in their seeds, for N shapes; at least one of each.
         seed: Seed of the bootstrap.
-        limits: The interval ends there at the latest.
+        limits: Smallest and largest possible value; the interval is clipped to them.
     """
     trainings, count = values.shape
     of_shapes, mean = values.mean(axis=0), float(values.mean())
@@ -72,7 +76,7 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = 
 
 
 def _quantiles(values: NDArray[np.float64], error: float, seed: int) -> NDArray[np.float64]:
-    """Return the quantiles INTERVAL of the deviations of a mean, in units of its standard error.
+    """Return the 0.025 and 0.975 quantiles of a mean's deviation from the true mean, in units of its standard error.
 
     Args:
         values: (N,) values, not all equal.

@@ -1,10 +1,13 @@
-"""Find the training shape nearest to each evaluated shape. It reveals leaks, and the retrieval baseline returns it.
+"""Find the training shape nearest to each evaluated shape.
+
+A very small distance can mean that the shape leaked into the training set. The retrieval baseline returns the nearest
+training shape as its result.
 
 Shapes are compared by the Chamfer distance between their stored surfaces, each in its unit-sphere frame and not
-rotated. The search has three steps. It first selects the training shapes with the most similar descriptors, which hold
-distances to fixed points (`lagem.prepared.descriptors`). Of these it selects the nearest by the Chamfer distance
-between few points, and of those the nearest by the Chamfer distance between many. Nothing is random. The result is
-cached in the prepared folder for later evaluations.
+rotated. The search has three steps. The first selects the training shapes with the most similar descriptors, which hold
+distances to fixed points (`lagem.prepared.descriptors`). The second selects the nearest of these by a Chamfer distance
+computed from few points of each shape. The third selects the nearest of the remaining shapes by a Chamfer distance
+computed from many points. Nothing is random. The result is cached in the prepared folder for later evaluations.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +68,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
     if shards is None:
         return Neighbours({}, "not known, as raw meshes have no training set")
     if split == TRAINING:
-        return Neighbours({}, "not searched, as the training set itself is evaluated")
+        return Neighbours({}, "not searched for, as the training set itself is evaluated")
     if TRAINING not in shards.splits:
         return Neighbours({}, f"not known, as {shards.root} has no shape of split {TRAINING!r}")
     name = f".nearest_train.{quote(split, safe='')}.json"
@@ -90,7 +93,7 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 
 
 def _read_cache(path: Path, of: dict[str, Any], shards: Shards, split: str) -> dict[str, Neighbour] | None:
-    """Return the cached result if it is readable, complete, and of the same shapes and search, else None."""
+    """Return the cached result, or None if it is unreadable, incomplete, or of other shapes or search settings."""
     try:
         content = read_description(path, remedy="remove it", at_most=MOST_BYTES_OF_CARD)
         if content.object("of").values != of:

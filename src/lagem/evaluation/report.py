@@ -10,15 +10,15 @@ from lagem.storage.atomic import write_json, write_text
 
 
 def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *, ensure_ascii: bool = False) -> None:
-    """Write both files.
+    """Write a report as `<name>.md` and `<name>.json`.
 
     Args:
         folder: Created if it does not exist.
         name: Name of both files, without the extension.
         lines: Lines of the Markdown file.
         content: Content of the JSON file, in plain types.
-        ensure_ascii: Escape all non-ASCII characters in the JSON file. This is needed if it holds file names, which may
-            be undecodable.
+        ensure_ascii: Escape all non-ASCII characters in the JSON file. This is needed if the content holds file names,
+            because their bytes may not be valid UTF-8.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{name}.md", "".join(f"{line}\n" for line in lines))

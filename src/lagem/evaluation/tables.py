@@ -33,17 +33,23 @@ TITLES = {
     "novelty_references": ("references to train ×100", 100),
 }
 
-Rows = Sequence[Sequence[str]]  # the header first
+Rows = Sequence[Sequence[str]]  # the rows of a table, the header first
 
 
 def formatted_value(measure: str, value: float, *, sign: bool = False) -> str:
-    """Return a value as text, with the factor and digits of its measure; with `sign`, positive values have a plus."""
+    """Return a value of a measure as text, multiplied by the measure's factor in TITLES and rounded.
+
+    With `sign`, positive values start with a plus.
+    """
     factor = TITLES[measure][1]
     return f"{factor * value:{'+' if sign else ''}.{2 if factor == 100 else 3}f}"
 
 
 def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: bool = False) -> str:
-    """Return a mean as text, with its interval if `interval` is set and there is more than one value; – for None."""
+    """Return a mean of a measure as text, or "–" for None.
+
+    The interval is added if `interval` is set and the mean is over more than one value.
+    """
     if mean is None:
         return "–"
     value, low, high = (formatted_value(measure, number, sign=sign) for number in (mean.value, mean.low, mean.high))
@@ -51,13 +57,13 @@ def formatted_mean(measure: str, mean: Mean | None, *, interval: bool, sign: boo
 
 
 def markdown_table(rows: Rows) -> list[str]:
-    """Return the lines of a Markdown table; a | in a cell becomes a /."""
+    """Return the lines of a Markdown table. The character | in a cell is replaced by /."""
     header, *others = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
     return [header, f"|{'---|' * len(rows[0])}", *others]
 
 
 def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
-    """Return a table for the terminal, narrow enough for 80 columns; numbers are never cut."""
+    """Return a table for the terminal that keeps columns narrow to fit into 80 characters; numbers are never cut."""
     (first, *others), *lines = [[escape(cell) for cell in row] for row in rows]
     number_columns = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
     table = Table(

@@ -8,15 +8,15 @@ from lagem.reports.page.content import Chart
 from lagem.storage.csv_table import read_csv
 from lagem.storage.names import inside
 
-MOST_POINTS = 300  # of a curve
+MOST_POINTS = 300  # largest number of points of a curve
 MOST_CHARTS = 48
-LARGEST = 1e30  # of a value; a training that exceeds it has failed, and its last values say little
+LARGEST = 1e30  # largest value shown; a training that exceeds it has failed, so its last values say little
 FIRST = ("loss", "near_loss", "fscore", "chamfer", "iou")  # the charts that matter most
 STAGES = ("train", "val", "test")
 
 
 def metrics_files(run: Path) -> list[Path]:
-    """Return the tables of a run, one for each of its starts, in the order of the starts."""
+    """Return the paths of a run's metrics.csv files, one for each start of the run, the first start first."""
     found = [path for path in (run / "logs").glob("version_*/metrics.csv") if _number(path).isdecimal()]
     return [inside(run, str(path.relative_to(run))) for path in sorted(found, key=lambda path: int(_number(path)))]
 
@@ -48,14 +48,17 @@ def charts_of(files: list[Path]) -> list[Chart]:
 
 
 def shortened(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return a curve of at most 300 points: of each group of neighbours the mean value, at the last step."""
+    """Return a curve shortened to at most 300 points.
+
+    Each point stands for a group of neighbouring points: it has their mean value, and the step of the last of them.
+    """
     size = -(-len(curve) // MOST_POINTS)
     groups = [curve[start : start + size] for start in range(0, len(curve), size)]
     return [(group[-1][0], math.fsum(value for _, value in group) / len(group)) for group in groups]
 
 
 def _values(row: dict[str, str]) -> Iterator[tuple[str, float, float]]:
-    """Yield (name, step, value) for each value of a row."""
+    """Yield (name, step, value) for each finite value in a row of metrics.csv."""
     step = _finite(row["step"])
     if step is None:
         return

@@ -18,11 +18,11 @@ from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.checked.digest import sha256_of
 
 SHOWN_MEASURES = ("fscore_020", "chamfer", "iou")
-HOW_TO_SHOW = "To show the shapes, report again with --weights CKPT and --data DATA, as they were evaluated."
+HOW_TO_SHOW = "To show the shapes, report again, with --weights CKPT and --data DATA of the evaluation."
 
 
 def evaluation_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return the sections; an empty list if the folder holds no card."""
+    """Return the sections about the evaluations in a folder; an empty list if the folder holds no card."""
     sections = []
     if (folder / "card.json").is_file():
         sections += _of_reconstructions(folder, settings)
@@ -32,18 +32,18 @@ def evaluation_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
 
 
 def facts_of(head: CardHead) -> Facts:
-    """Return what the head of a card says."""
+    """Return the fields of the head of a card as a list of facts for a page."""
     return Facts([(key, str(value)) for key, value in head.to_card().items()])
 
 
 def shape_source(head: ReconstructionHead, settings: ShapeSettings) -> tuple[ShapeCodec, SurfaceSource] | str:
-    """Return the autoencoder and the shapes of a card, or why they are not used.
+    """Return the autoencoder and the shapes that a card evaluated, or a text that says why they cannot be shown.
 
     The files that a card names are used only if they have the SHA-256 that the card states. So a stranger's card
     cannot put other files of this machine on a page.
 
     Raises:
-        ValueError: If the user names other files than those that were evaluated.
+        ValueError: If `settings` name weights or data that differ from those that were evaluated.
     """
     if head.weights == NO_WEIGHTS:
         return "The results are training shapes; no network made them."
@@ -51,16 +51,16 @@ def shape_source(head: ReconstructionHead, settings: ShapeSettings) -> tuple[Sha
     data = settings.data or head.data or ""
     if not weights.is_file() or sha256_of(weights) != head.weights_sha256:
         if settings.weights is not None:
-            raise ValueError(f"{weights}: missing, or not the weights that were evaluated; give those.")
-        return f"The weights are not here, or have changed. {HOW_TO_SHOW}"
+            raise ValueError(f"{weights}: missing, or not the weights that were evaluated; give the evaluated weights.")
+        return f"The evaluated weights are not on this machine, or have changed. {HOW_TO_SHOW}"
     index = Path(data) / "index.csv"
     if head.index_sha256 is None:
         if settings.data is None:
-            return f"The card does not identify its meshes. {HOW_TO_SHOW}"
+            return f"The card does not identify the evaluated meshes. {HOW_TO_SHOW}"
     elif not index.is_file() or sha256_of(index) != head.index_sha256:
         if settings.data is not None:
-            raise ValueError(f"{data}: missing, or not the prepared folder that was evaluated; give that.")
-        return f"The shapes are not here, or have changed. {HOW_TO_SHOW}"
+            raise ValueError(f"{data}: missing, or not the prepared folder that was evaluated; give the evaluated one.")
+        return f"The evaluated shapes are not on this machine, or have changed. {HOW_TO_SHOW}"
     kind: DataKind = "meshes" if head.index_sha256 is None else "prepared"
     return load_codec(weights, device=settings.device), resolve_data(data, seed=0, accepted=[kind])
 
@@ -73,7 +73,7 @@ def _of_reconstructions(folder: Path, settings: ShapeSettings) -> list[Section]:
     blocks: list[Block] = [facts_of(card.head), Table(summary_rows(summary, intervals=True))]
     blocks.append(Paragraph(" ".join(definition_lines(summary, card.head))))
     if summary.failed:
-        blocks.append(Paragraph(f"{len(summary.failed)} without a result:"))
+        blocks.append(Paragraph(f"Shapes without a result: {len(summary.failed)}"))
         blocks.append(Table([["shape", "reason"], *([id, reason] for id, reason in summary.failed.items())]))
     sections = [Section("Evaluation", blocks)]
     found = shape_source(card.head, settings)
@@ -87,7 +87,7 @@ def _of_reconstructions(folder: Path, settings: ShapeSettings) -> list[Section]:
     rows = reconstruction_rows(
         codec, source, shown, settings, num_surface_points=card.head.surface_points_given, seed=card.head.seed or 0
     )
-    text = f"By F-score; extracted on {settings.resolution} cells a side."
+    text = f"Ranked by F-score; meshes extracted on a grid of {settings.resolution} cells a side."
     for kind in kinds:
         of_kind = [row for row, (its_kind, _) in zip(rows, chosen.values(), strict=True) if its_kind == kind]
         if of_kind:

@@ -1,4 +1,4 @@
-"""Galleries of mesh files. In the place of a file that cannot be read, the page says why."""
+"""Galleries of mesh files. If a file cannot be read, the gallery shows the reason instead of the shape."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ MOST_SHOWN = 200
 
 
 def gallery_of(files: Sequence[tuple[str, Path | str]], *, up: Up) -> tuple[Gallery, str]:
-    """Read files, and return their gallery.
+    """Read meshes and point clouds from files, and return a gallery of them.
 
     Args:
-        files: Pairs of a title and either the path of a mesh or point cloud, or the reason why there is none.
-        up: The axis that points up in files that do not say it.
+        files: Pairs of a title and either the path of a mesh or point cloud, or a text that says why there is no file.
+        up: The axis that points up, for files that do not specify one.
 
     Returns:
-        The gallery of the first 200 files, and a sentence that says how many are left out; it starts with a space, and
-        is empty if none is.
+        The gallery of the first 200 files, and a sentence that says how many of the files are shown. The sentence
+        starts with a space; it is empty if all files are shown.
     """
     shown = files[:MOST_SHOWN]
     most_faces = faces_of_each(len(shown))

@@ -1,4 +1,4 @@
-"""Rows of a page, each with an input and its reconstructions: from the coarsest level alone, up to all levels.
+"""Rows of a page that show an input and its reconstructions: from the coarsest level only, up to those of all levels.
 
 Letters: M_i latents of level i with D_i channels.
 """
@@ -29,11 +29,11 @@ UNIT = Frame(center=np.zeros(3), scale=1.0)
 class ShapeSettings:
     """How a report finds and shows reconstructions.
 
-    weights: Weights of the autoencoder; None for those that the folder names.
-    data: The shapes, as a DATA argument; None for those that the folder names.
+    weights: Weights of the autoencoder; None for the weights that the reported folder names.
+    data: The shapes, as a DATA argument of the commands; None for the shapes that the reported folder names.
     resolution: Number of cells along a side of the grid from which meshes are extracted.
     device: Device of the network.
-    up: The axis that points up in shapes that do not say it.
+    up: The axis that points up, for shapes that do not specify one.
     """
 
     weights: Path | None = None
@@ -45,7 +45,7 @@ class ShapeSettings:
 
 @dataclass(frozen=True)
 class ShownShape:
-    """A shape of a source to show, under a title."""
+    """A shape to show under a title, given by its index in a source of shapes."""
 
     index: int
     title: str
@@ -60,17 +60,18 @@ def reconstruction_rows(
     num_surface_points: int | None = None,
     seed: int = 0,
 ) -> list[Row]:
-    """Return a row for each shape: the input, then the mesh from the coarsest level, the two coarsest, and so on.
+    """Return a row of views for each shape: the input, then its reconstructions.
 
-    The encoded points are those that `lagem evaluate` encodes.
+    The first reconstruction is decoded from the coarsest level only, the next from the two coarsest, and so on. The
+    encoded points are those that `lagem evaluate` encodes.
 
     Args:
         codec: The autoencoder.
         source: The shapes.
-        shown: Which of them to show.
+        shown: Which of the shapes to show.
         settings: Resolution and up axis.
         num_surface_points: Number of points to encode; None for as many as in training.
-        seed: Seed of the draw of these points, also keyed by the shape's id.
+        seed: Seed of the draw of these points, which is also keyed by the shape's id.
     """
     levels = len(codec.spec.levels)
     most_faces = faces_of_each(len(shown) * (1 + levels))
@@ -101,14 +102,17 @@ def reconstruction_rows(
 
 
 def level_title(finest: int, num_levels: int) -> str:
-    """Return the title of a reconstruction from the levels down to `finest`."""
+    """Return the title of a reconstruction from the coarsest level to level `finest`, such as "Z3 + Z2"."""
     if num_levels == 1:
         return "reconstruction"
     return "all levels" if finest == 1 else " + ".join(f"Z{level}" for level in range(num_levels, finest - 1, -1))
 
 
 def varied(source: SurfaceSource, indices: Iterable[int], count: int) -> list[int]:
-    """Return at most `count` of the indices: the first shape of each category, then the second, and so on."""
+    """Return at most `count` of the indices in ascending order, spread over the categories of their shapes.
+
+    The first shape of each category is chosen, then the second shape of each, and so on.
+    """
     turns: Counter[str] = Counter()
     ordered = []
     for index in indices:
@@ -119,7 +123,7 @@ def varied(source: SurfaceSource, indices: Iterable[int], count: int) -> list[in
 
 
 def _input(source: SurfaceSource, index: int, most_faces: int, up: Up) -> tuple[PackedShape, Up]:
-    """Return the true shape, as a mesh or else as points of its surface, and the axis that points up in it."""
+    """Return the true shape and its up axis. The shape is a mesh if the source holds meshes, else a point cloud."""
     if isinstance(source, MeshSurfaces):
         mesh = source.unit_mesh(index)
         return packed(mesh, UNIT, most_faces=most_faces), mesh.up

@@ -1,4 +1,4 @@
-"""The work of `lagem report`: one page about everything that a folder of results holds."""
+"""Run `lagem report`: write one page about all results that a folder holds."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ KINDS = (run_sections, evaluation_sections, samples_sections, study_sections)
 
 
 def report(folder: Path, output: Path | None, settings: ShapeSettings) -> Path:
-    """Write a page about a folder, and print where it is. Equal folders of the same name give equal bytes.
+    """Write a page about the results in a folder, and print the path of the page.
+
+    Folders with the same name and the same content give pages with the same bytes.
 
     Args:
         folder: Folder of a run of `lagem fit`, of an evaluation, of samples or of a study.
@@ -30,7 +32,9 @@ def report(folder: Path, output: Path | None, settings: ShapeSettings) -> Path:
     """
     path = folder / "report.html" if output is None else output
     if not folder.is_dir():
-        raise ValueError(f"{folder}: there is no such folder; give that of a run, an evaluation, samples or a study.")
+        raise ValueError(
+            f"{folder}: there is no such folder; give the folder of a run, an evaluation, samples or a study."
+        )
     check_folder(path.parent)
     sections = [section for find in KINDS for section in find(folder, settings)]
     if not sections:
@@ -41,16 +45,16 @@ def report(folder: Path, output: Path | None, settings: ShapeSettings) -> Path:
     rows = [block for section in sections for block in section.blocks if isinstance(block, Row)]
     if not rows and (settings.weights is not None or settings.data is not None):
         raise ValueError(
-            f"{folder}: nothing in it is reconstructed with --weights and --data; leave them out, or give both for a "
-            "run, an evaluation or a study of levels."
+            f"{folder}: nothing in this folder is reconstructed, so --weights and --data are not used; leave them out. "
+            "For a run, an evaluation or a study of levels, give both."
         )
     name = folder.resolve().name
     return written(Page(name, f"What lagem wrote to the folder {name}.", sections), path)
 
 
 def written(page: Page, path: Path) -> Path:
-    """Write a page, print where it is and how large, and return its path. Missing folders are created."""
+    """Write a page, print its path and size, and return its path. Missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html_of(page))
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; open it in any browser, it needs no other file.")
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; open it in any browser. It needs no other file.")
     return path

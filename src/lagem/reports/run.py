@@ -1,4 +1,4 @@
-"""The sections of a report on a run of `lagem fit`: its starts, its curves, and what it makes."""
+"""The sections of a report on a run of `lagem fit`: its starts, its curves, and its reconstructions or meshes."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from lagem.weights.named import autoencoder_file
 
 SHOWN = 8  # maximum number of validation shapes
 MOST_PROCEDURAL = 1_024  # validation shapes to choose from
-EXPORTED = ("meshes", "samples")  # folders of ExportMeshes and ExportSamples
+EXPORTED = ("meshes", "samples")  # folders that the callbacks ExportMeshes and ExportSamples write
 MESH_ENDINGS = (".ply", ".glb")
 REMEDY = "copy the run's folder again"
 
 
 def run_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return the sections; an empty list if the folder is not that of a run."""
+    """Return the sections about the run in a folder; an empty list if the folder is not that of a run."""
     files = metrics_files(folder)
     starts = inside(folder, "run.json")
     if not files and not starts.is_file():
@@ -36,7 +36,7 @@ def run_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
 
 
 def _facts(path: Path) -> list[Block]:
-    """Return what run.json says about the last start."""
+    """Return a block with what run.json says about the last start of the run; empty if there is no such file."""
     if not path.is_file():
         return []
     starts = read_json(path, remedy=REMEDY)
@@ -57,7 +57,7 @@ def _charts(files: list[Path]) -> list[Block]:
 
 
 def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
-    """Return rows of reconstructions by the run's autoencoder, or else the meshes that the run exported last."""
+    """Return rows of reconstructions by the run's autoencoder. Without one, return the meshes that it exported last."""
     weights = settings.weights or _weights(folder)
     path = inside(folder, "config.yaml")
     config = read_yaml(path, dict) if path.is_file() else {}
@@ -66,7 +66,7 @@ def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
         unseen = (index for index, split in enumerate(source.splits) if split != "train")
         indices = varied(source, unseen, SHOWN)
         shown = [ShownShape(index, source.ids[index]) for index in indices]
-        text = f"Shapes that were not trained on, extracted on {settings.resolution} cells a side."
+        text = f"Shapes that were not trained on; meshes extracted on a grid of {settings.resolution} cells a side."
         rows = reconstruction_rows(load_codec(weights, device=settings.device), source, shown, settings)
         return [Paragraph(text), *rows]
     return _exported(folder, settings)
@@ -81,7 +81,7 @@ def _weights(folder: Path) -> Path | None:
 
 
 def _source(config: dict[Any, Any], settings: ShapeSettings) -> SurfaceSource | None:
-    """Return the shapes that the user or else the configuration names; None if there are none on this machine."""
+    """Return the shapes that the user names, else those that the configuration names; None if none are found."""
     if settings.data is not None:
         return resolve_data(settings.data, seed=0)
     data = config.get("data")
@@ -105,7 +105,7 @@ def _trains_autoencoder(config: dict[Any, Any]) -> bool:
 
 
 def _exported(folder: Path, settings: ShapeSettings) -> list[Block]:
-    """Return a gallery of the meshes of the last step at which a callback wrote any."""
+    """Return a gallery of the meshes that a callback exported last; empty if there are none."""
     for kind in EXPORTED:
         steps = [path for path in (folder / kind).glob("step_*") if path.name[5:].isdecimal()]
         for step in sorted(steps, key=lambda path: -int(path.name[5:])):

@@ -1,4 +1,4 @@
-"""The sections of a report on samples of `lagem generate`: their settings, counts and shapes."""
+"""The sections of a report on samples that `lagem generate` wrote: their settings, counts and shapes."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,7 @@ from lagem.storage.checked.arrays import ArrayFile
 
 
 def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return the sections; an empty list if neither the folder nor a folder in it holds samples."""
+    """Return the section about the samples in a folder and its subfolders; an empty list if there are none."""
     if not (folder / TABLE).is_file() and not any(folder.glob(f"*/{TABLE}")):
         return []
     samples = samples_of(folder)
@@ -26,7 +26,7 @@ def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
 
 
 def _facts(folder: Path) -> list[Block]:
-    """Return the settings that are stored with the latents, if these are in the folder itself."""
+    """Return the settings with which the samples were generated, if the folder itself holds their latents."""
     path = folder / "latents.safetensors"
     if not path.is_file():
         return []

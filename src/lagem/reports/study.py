@@ -1,4 +1,4 @@
-"""The sections of a report on studies of `lagem levels` and `lagem vary`: their tables and pictures."""
+"""The sections of a report on studies that `lagem levels` and `lagem vary` wrote: their tables and pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ MOST_IMAGES = 6
 
 
 def study_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return a section for each study in the folder, and one of shapes for the study of levels."""
+    """Return a section for each study in the folder. For the study of levels, a section with shapes follows."""
     sections = []
     if (content := _read(folder, "levels")) is not None:
         sections += _of_levels(folder, content, settings)
@@ -66,7 +66,7 @@ def _of_levels(folder: Path, content: Description, settings: ShapeSettings) -> l
     rows = reconstruction_rows(
         codec, source, shown, settings, num_surface_points=head.surface_points_given, seed=head.seed or 0
     )
-    text = f"Shapes of the split, extracted on {settings.resolution} cells a side."
+    text = f"Shapes of the split; meshes extracted on a grid of {settings.resolution} cells a side."
     return [Section("Levels", blocks), Section("Shapes", [Paragraph(text), *rows])]
 
 

@@ -1,4 +1,4 @@
-"""The work of `lagem view`: a page with the shapes of some files, which the browser opens."""
+"""Run `lagem view`: write a page that shows the shapes in some files, and open it in the browser."""
 
 import tempfile
 import webbrowser
@@ -14,12 +14,12 @@ from lagem.storage.atomic import check_folder
 
 
 def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
-    """Write a page, and open it in the browser if no output is given.
+    """Write a page that shows the shapes in files. If no output is given, open the page in the browser.
 
     Args:
         paths: Meshes and point clouds, folders of meshes, and manifests.
-        output: The page; None for a new one in the folder for temporary files.
-        up: The axis that points up in files that do not say it.
+        output: Path of the page; None for a new file in the folder for temporary files.
+        up: The axis that points up, for files that do not specify one.
 
     Returns:
         The path of the page.
@@ -53,5 +53,5 @@ def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
         return written(page, output)
     path = written(page, Path(tempfile.mkdtemp(prefix="lagem-view-")) / "view.html")
     if not webbrowser.open(path.as_uri()):
-        print("No browser was found here.")
+        print("No browser was found on this machine.")
     return path

@@ -1,6 +1,6 @@
-"""Study what each level carries: replace it by Gaussian noise (LaGeM appendix G), or decode the coarse levels alone.
+"""Study what each level carries: replace it by Gaussian noise (LaGeM appendix G), or decode the coarse levels only.
 
-If noise in a level changes nothing, the decoder ignores that level, and a cascade generates it in vain.
+If noise in a level changes nothing, the decoder ignores that level, and generating it with a cascade is useless.
 """
 
 from collections.abc import Sequence
@@ -42,15 +42,15 @@ pairs for its difference."""
 class Variant:
     """A change of latents: level `noise` is replaced by noise, and all levels finer than `finest` are set to 0.
 
-    noise: number of the level to replace; None for none.
-    finest: number of the finest level to keep; 1 keeps all.
+    noise: number of the level to replace by noise; None to replace no level.
+    finest: number of the finest level that is not set to 0; 1 sets no level to 0.
     """
 
     noise: int | None = None
     finest: int = 1
 
     def name(self, num_levels: int) -> str:
-        """Return the variant's name in tables."""
+        """Return the name of the variant in tables, such as "levels 3 to 2"."""
         if self.noise is not None:
             return f"noise in level {self.noise}"
         if self.finest == 1:
@@ -58,7 +58,7 @@ class Variant:
         return f"level {num_levels} alone" if self.finest == num_levels else f"levels {num_levels} to {self.finest}"
 
     def change(self, latents: Sequence[Tensor], id: str, *, seed: int) -> list[Tensor]:
-        """Return the changed latents of one shape, (M_i, D_i) fine to coarse."""
+        """Return the changed latents of one shape, (M_i, D_i) for each level i, from fine to coarse."""
         changed = []
         for level, z in enumerate(latents, start=1):
             if level == self.noise:
@@ -70,8 +70,8 @@ class Variant:
 def variants(num_levels: int) -> list[Variant]:
     """Return all variants for a network with this number of levels.
 
-    First comes the variant with all levels unchanged, then the coarse levels alone (the coarsest, the two coarsest, and
-    so on), then noise in each level, coarsest level first.
+    The first variant changes nothing. The next variants keep only the coarsest level, only the two coarsest, and so on.
+    The last variants have noise in one level, the coarsest level first.
     """
     coarse = [Variant(finest=level) for level in range(num_levels, 1, -1)]
     return [Variant(), *coarse, *(Variant(noise=level) for level in range(num_levels, 0, -1))]
@@ -82,7 +82,7 @@ class LevelScores:
     """Scores of one variant.
 
     means: means by measure, over the shapes that have a value.
-    differences: paired differences from the variant "all levels", by measure; empty for that variant.
+    differences: paired differences from the variant "all levels", by measure; empty for the variant "all levels".
     empty: number of results without a surface.
     """
 
@@ -108,13 +108,13 @@ def study_levels(
 
     Args:
         weights: Name or path of the weights, as `load_codec` takes it.
-        data: A folder of `lagem prepare`.
+        data: A folder that `lagem prepare` wrote.
         output: Folder of the results; a killed study with the same settings resumes there.
         split: Split of the prepared folder.
         points: Number of points drawn on each result's surface.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of all draws of points and noise.
+        seed: Seed of all random draws: of points and of noise.
         up: The axis that points up in the picture.
     """
     whole = AutoencoderMethod(
@@ -150,7 +150,10 @@ def study_levels(
 
 
 def level_rows(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
-    """Return the rows of a table, titles first: for each variant, each mean and its difference from all levels."""
+    """Return the rows of a table, titles first, with a row for each variant.
+
+    A row holds the mean of each measure, and its difference from the mean of the variant "all levels".
+    """
     rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in measures), "without a surface"]]
     for result in results:
         cells = [result.name]
@@ -176,7 +179,7 @@ def _level_scores(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeS
 def _draw_variants(
     path: Path, methods: dict[str, AutoencoderMethod], shapes: EvaluationSet, ids: Sequence[str], up: Literal["y", "z"]
 ) -> None:
-    """Draw a row for the truth and for each variant; the columns are shapes spread evenly over the split."""
+    """Write a picture with a row for the truth and one for each variant; its columns are shapes of the split."""
     count = min(PICTURED, len(ids))
     chosen = {ids[column * len(ids) // count] for column in range(count)}
     truths = shapes.truths(next(iter(methods.values())).num_surface_points, chosen)

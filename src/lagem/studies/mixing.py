@@ -1,6 +1,6 @@
 """Combine the structure of one shape with the detail of another: decode coarse latents of A with finer latents of B.
 
-For comparison, the finer latents are also sampled by the stages of the cascade, given the coarse latents of A.
+For comparison, the stages of the cascade also sample the finer latents, given the coarse latents of A.
 """
 
 from collections.abc import Sequence
@@ -22,16 +22,18 @@ from lagem.studies.study import (
 
 DEFINITION = """\
 Distance: from each mixture to shape A, which gave the coarse latents, and to shape B, which gave the finer ones.
-Brackets: 95% bootstrap interval over pairs. Sampled: the stages sampled the finer latents given those of A."""
+Brackets: 95% bootstrap interval over pairs. Sampled: the stages sampled the finer latents, given the coarse latents of
+A."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The mixtures of all pairs, all mixed in the same way.
+    """The mixtures of all pairs of shapes A and B, mixed in one way.
 
-    kept: levels taken from A, coarsest first; empty for B itself.
+    kept: levels whose latents were taken from A, coarsest first; empty if the "mixture" is B itself.
     sampled: whether the other levels were sampled instead of taken from B.
-    to_a, to_b: for each pair, the distance from the mixture to A or B, minus the floor; None if a surface is missing.
+    to_a, to_b: for each pair, the distance from the mixture to A or B, minus the floor (the distance between two
+        samplings of one surface); None if one of the two has no surface.
     distance_to_a, distance_to_b: means of these distances.
     empty: number of mixtures without a surface.
     """
@@ -97,7 +99,7 @@ def mix_shapes(generator: CascadedGenerator, study: Study) -> list[Mixture]:
 
 
 def mixture_rows(results: Sequence[Mixture]) -> list[list[str]]:
-    """Return the rows of a table, the header first."""
+    """Return the rows of the table of mixtures, the header first."""
     rows = [["levels of A", "the others", "to A ×100", "to B ×100", "without a surface"]]
     for result in results:
         others = "sampled" if result.sampled else "of B"
@@ -107,7 +109,7 @@ def mixture_rows(results: Sequence[Mixture]) -> list[list[str]]:
 
 
 def _pairs(generator: CascadedGenerator, study: Study) -> list[tuple[StartingShape, StartingShape]]:
-    """Return pairs of consecutive starting shapes. If they are samples, there are two for each group."""
+    """Return the starting shapes in pairs of consecutive shapes. If they are samples, there are `groups` pairs."""
     shapes = replace(study, groups=2 * study.groups).starting_shapes(generator)
     return list(zip(shapes[::2], shapes[1::2], strict=True))
 

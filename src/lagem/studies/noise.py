@@ -1,6 +1,7 @@
 """Replace a fraction of a level by Gaussian noise (LaGeM appendix G, Fig. 14), and measure how far the shape moves.
 
-The stages sample nothing: the other levels do not change, so the decoded shape shows what the replaced vectors carried.
+All other latents stay unchanged, and no stage samples them again. So the change of the decoded shape shows what the
+replaced vectors carried.
 """
 
 from collections.abc import Sequence
@@ -22,11 +23,12 @@ decoded from the original latents. Brackets: 95% bootstrap interval over shapes.
 
 @dataclass(frozen=True)
 class Disturbance:
-    """The result for all shapes, with the same fraction of the vectors of one level replaced by noise.
+    """The result for all shapes if one fraction of the vectors of one level is replaced by noise.
 
-    part: that fraction; the field is named like its key in noise.json.
-    distances: for each shape, the distance between disturbed shape and original, minus the floor; None if one of the
-        two has no surface.
+    level: number of the level.
+    part: the fraction that is replaced; the field has the name of its key in noise.json.
+    distances: for each shape, the distance between the disturbed shape and the original, minus the floor (the distance
+        between two samplings of one surface); None if one of the two shapes has no surface.
     distance: mean of these distances.
     empty: number of disturbed shapes without a surface.
     """
@@ -39,7 +41,10 @@ class Disturbance:
 
 
 def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Sequence[float]) -> list[Disturbance]:
-    """Replace each fraction of each level by noise, coarsest level first; write noise.md, noise.json and noise.png.
+    """Replace fractions of the vectors of each level by noise, and measure how far the decoded shapes move.
+
+    There is a result for each level and each fraction, coarsest level first. The results are also written to noise.md,
+    noise.json and noise.png.
 
     Args:
         generator: A cascade; its stages are used only if the study starts from samples.
@@ -77,7 +82,8 @@ def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Seq
 def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str, seed: int) -> list[Tensor]:
     """Return the latents (M_i, D_i), fine to coarse, with a fraction of the vectors of one level replaced by noise.
 
-    With the same key, a larger fraction replaces the same vectors by the same noise, and then further vectors.
+    With the same key and seed, a larger fraction replaces the vectors that a smaller fraction replaces, by the same
+    noise, and additional vectors.
     """
     changed = list(latents)
     generator = torch_generator(seed, 0, f"noise in {key}")
@@ -86,6 +92,6 @@ def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str,
 
 
 def noise_rows(results: Sequence[Disturbance]) -> list[list[str]]:
-    """Return the rows of a table, the header first."""
+    """Return the rows of the table of disturbances, the header first."""
     rows = [["noise in", "fraction", "distance ×100", "without a surface"]]
     return rows + [[f"Z{r.level}", f"{r.part:.0%}", formatted_distance(r.distance), str(r.empty)] for r in results]

@@ -1,4 +1,4 @@
-"""The work of `lagem vary`: run one study of the levels of a cascade, and print its table."""
+"""Run `lagem vary`: do one study of the levels of a cascade, and print its table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ def vary(
     seed: int,
     up: Literal["y", "z"],
 ) -> None:
-    """Run one study, print its table, and write the table, its numbers and pictures.
+    """Run one study of a cascade, print its table, and write the table, its numbers and pictures.
 
     Args:
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
@@ -45,14 +45,14 @@ def vary(
         category: Category of all samples, for a cascade that is conditional on a category.
         meshes: Files of shapes from whose latents the study starts; if empty, it starts from samples.
         noise_fractions: Study noise: replace these fractions of each level's vectors. None for another study.
-        mix: Study mixtures of pairs of shapes. Without this and `noise_fractions`, the study is of samples that share
-            coarse levels.
+        mix: Study mixtures of pairs of shapes. If `mix` is False and `noise_fractions` is None, samples that share
+            coarse levels are studied.
         groups: Number of samples, or of pairs of samples, to start from; None for 8.
         variants: Number of samples in each group that shares levels; None for 8.
         sampler: How latents are sampled.
         resolution: Number of cells along a side of the grid.
         device: Device of the networks.
-        seed: Seed of all draws.
+        seed: Seed of all random draws.
         up: The axis that points up in the pictures.
 
     Raises:
@@ -76,7 +76,7 @@ def vary(
         up=up,
     )
     generator = load_cascade(bundle, device=device)
-    with kept_on_stop(lambda: "nothing is kept; the same command begins again."):
+    with kept_on_stop(lambda: "nothing is saved; the same command starts again."):
         rows = _rows(generator, study, noise_fractions, mix, VARIANTS if variants is None else variants)
     Console(soft_wrap=True).print(terminal_table(rows))
     print(f"the table, its numbers as JSON, and pictures are in {output}")

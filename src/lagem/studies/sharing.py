@@ -1,7 +1,7 @@
 """Sample groups of shapes that share coarse latents (LaGeM §4.2, Fig. 13), and measure how much they differ.
 
-The samples of a group share no level, then the coarsest level, and so on up to all but the finest. The nearer the
-samples of a group are to one another, the more of the shape the shared levels determine.
+In the first groups, samples share no level; in the next, the coarsest level; and so on, up to all levels except the
+finest. The closer the samples of a group are to one another, the more of the shape is determined by the shared levels.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ class Sharing:
 
     kept: the shared levels, coarsest first.
     distances: for each group, the mean distance between two of its samples, minus the floor; None if fewer than two
-        have a surface.
+        samples have a surface.
     distance: mean of these distances.
-    difference: mean difference from the groups that share one level less; None for groups that share nothing.
+    difference: mean difference from the groups that share one level fewer; None for groups that share nothing.
     floor: mean distance between two samplings of the same surface.
     empty: number of samples without a surface; no distance includes them.
     """
@@ -43,9 +43,10 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share no level, then the coarsest level, and so on up to all but the finest level.
+    """Sample groups that share no level, groups that share the coarsest level, and so on, and measure their distances.
 
-    Writes sharing.md, sharing.json, and a picture for each number of shared levels.
+    The last groups share all levels except the finest. The results, one for each number of shared levels, are also
+    written to sharing.md and sharing.json, with a picture for each number of shared levels.
 
     Args:
         generator: A cascade.
@@ -53,7 +54,9 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
         variants: Number of samples per group.
     """
     if variants < 2:
-        raise ValueError(f"distances need at least 2 variants, but the number given is {variants}.")
+        raise ValueError(
+            f"distances are measured between variants, so at least 2 are needed, but the number given is {variants}."
+        )
     levels = len(generator.specs)
     study.start("sharing")
     results: list[Sharing] = []
@@ -92,12 +95,12 @@ def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 
 def measure_groups(
     kept: list[int], made: Sequence[Sequence[GeneratedShape]], above: Sharing | None, seed: int
 ) -> Sharing:
-    """Measure the distances between the samples of each group, and their difference from those of `above`.
+    """Measure the distances between the samples of each group, and how they differ from the distances of `above`.
 
     Args:
         kept: Levels that the samples of a group share.
         made: The samples of each group.
-        above: Result for the groups that share one level less; None if these groups share nothing.
+        above: Result for the groups that share one level fewer; None if these groups share nothing.
         seed: Seed of the draws of points and of the bootstrap.
     """
     distances: list[float | None] = []
@@ -122,7 +125,7 @@ def measure_groups(
 
 
 def sharing_rows(results: Sequence[Sharing]) -> list[list[str]]:
-    """Return the rows of a table, the header first."""
+    """Return the rows of the table of shared levels, the header first."""
     rows = [["shared", "distance ×100", "difference", "floor ×100", "without a surface"]]
     for result in results:
         distances = [formatted_distance(result.distance), formatted_distance(result.difference, sign=True)]

@@ -31,7 +31,7 @@ from lagem.sources.unit_shape import shape_of
 POINTS = 4_096  # points on each compared surface
 DISTANCE = f"""\
 Distances are Chamfer distances (not squared, both directions summed, {POINTS:,} points each, unit sphere) minus the
-floor, the distance of two samplings of one surface."""
+floor, the distance between two samplings of one surface."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Study:
         category: Category of all samples, if the cascade is conditional on a category.
         meshes: Files to encode and start from; if empty, the study starts from samples.
         groups: Number of samples to start from if no meshes are given.
-        seed: Seed of all draws.
+        seed: Seed of all random draws.
         sampler: How latents are sampled.
         resolution: Number of cells along a side of the grid.
         up: The axis that points up in the pictures.
@@ -73,7 +73,7 @@ class Study:
 
     @property
     def surface(self) -> SurfaceSettings:
-        """Settings by which fields become meshes."""
+        """Settings for the extraction of meshes from decoded fields."""
         return SurfaceSettings(resolution=self.resolution)
 
     def starting_shapes(self, generator: CascadedGenerator) -> list["StartingShape"]:
@@ -106,7 +106,7 @@ class Study:
             save_picture(sheet, self.output / f"{name}.png")
 
     def write_results(self, name: str, rows: Rows, definition: str, results: Sequence[Any], **about: Any) -> None:
-        """Write `<name>.md` and `<name>.json`.
+        """Write the results of a study as `<name>.md` and `<name>.json`.
 
         Args:
             name: Name of the study.
@@ -142,7 +142,8 @@ class SampledSurface:
     """Two samplings of one surface, and the distance between them.
 
     first, second: (POINTS, 3) points of the surface.
-    floor: distance between the two, which is expected even between equal surfaces.
+    floor: distance between the two samplings. It is not 0, because their points differ, although the surface is the
+        same.
     """
 
     first: NDArray[np.float64]
@@ -151,28 +152,28 @@ class SampledSurface:
 
     @classmethod
     def of(cls, mesh: Mesh, key: str, seed: int) -> "SampledSurface":
-        """Draw both samplings of a mesh; the draws are keyed by the seed and `key`."""
+        """Draw both samplings on a mesh; the draws depend on the seed and on `key`."""
         rngs = (sample_generator(seed, 0, f"{key}, draw {draw}") for draw in (0, 1))
         first, second = (sample_surface(mesh, POINTS, rng)[0] for rng in rngs)
         return cls(first, second, float(chamfer_distance(first, second)))
 
     def distance_to(self, other: "SampledSurface") -> float:
-        """Return the distance to another surface minus the mean of both floors."""
+        """Return the Chamfer distance to another surface, minus the mean of the floors of both surfaces."""
         return float(chamfer_distance(self.first, other.second)) - (self.floor + other.floor) / 2
 
 
 def sampled_surface(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | None:
-    """Return `SampledSurface.of` a mesh; None if there is no mesh."""
+    """Return two samplings of a mesh (`SampledSurface.of`); None if there is no mesh."""
     return None if mesh is None else SampledSurface.of(mesh, key, seed)
 
 
 def distance_between(one: SampledSurface | None, other: SampledSurface | None) -> float | None:
-    """Return the distance between two surfaces minus the floor; None if one of the surfaces is None."""
+    """Return the distance between two surfaces, minus the mean of their floors; None if one of the surfaces is None."""
     return None if one is None or other is None else one.distance_to(other)
 
 
 def paired_difference(first: Sequence[float | None], second: Sequence[float | None], seed: int) -> Mean | None:
-    """Return the mean of first minus second over the pairs without a None; None if there is no such pair."""
+    """Return the mean of first minus second, over the pairs in which neither is None; None if there is no such pair."""
     pairs = zip(first, second, strict=True)
     return mean_of_defined([None if a is None or b is None else a - b for a, b in pairs], seed)
 

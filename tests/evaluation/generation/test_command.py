@@ -25,7 +25,10 @@ FEW = ["--points", "64"]
 
 @pytest.fixture(autouse=True)
 def _cheap_intervals_and_searches(monkeypatch) -> None:
-    """Intervals from 50 halves (`test_sets` checks what intervals hold), nearest training shapes by 2,000 points."""
+    """Compute intervals from 50 halves and search nearest training shapes by 2,000 points, to save time.
+
+    `test_sets` checks that the intervals of the full number of halves are right.
+    """
     monkeypatch.setattr(sets, "HALVES", 50)
     for module in (neighbours, shapes):
         monkeypatch.setattr(module, "COMPARED_POINTS", 2_000)
@@ -51,7 +54,7 @@ def in_unit_sphere(mesh: Mesh) -> Mesh:
 
 
 def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> Path:
-    """A folder as `lagem generate` writes it; None is a sample without a surface."""
+    """Write a folder as `lagem generate` does; a mesh that is None stands for a sample without a surface."""
     report = GenerationReport(folder, len(meshes), "ply", "z", about={})
     report.take(
         GeneratedShape(index, index, [torch.zeros(2, 2)], mesh, "" if mesh else "no node is inside", category)
@@ -61,7 +64,7 @@ def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> P
 
 
 def save(folder: Path, meshes: list[Mesh]) -> Path:
-    """Write meshes of the category that the folder is named after."""
+    """Write meshes to a folder, which is named after their category."""
     for index, mesh in enumerate(meshes):
         mesh.save(folder / f"{folder.name}{index:03d}.ply")
     return folder.parent
@@ -108,7 +111,8 @@ def test_the_card_holds_what_was_measured_and_no_journal_is_left(tmp_path, refer
     assert "12 of 12, 100.0% [75.8, 100.0]" in text and "64 points per shape" in text
     printed = capsys.readouterr().out
     assert (
-        "12 generated shapes and as many references" in printed and "6 to compare, fewer than 50: box, rod" in printed
+        "12 generated shapes and as many references" in printed
+        and "categories left out (6 to compare from each set, fewer than 50): box, rod" in printed
     )
 
 
@@ -119,9 +123,9 @@ def test_a_sample_without_a_surface_counts_as_a_failure_in_every_proportion(tmp_
     for share in ("surface", "one_solid", "recognised"):
         assert (card["overall"]["shares"][share]["successes"], card["overall"]["shares"][share]["count"]) == (3, 5)
     assert card["failures"] == {"no node is inside": 2}
-    assert "2 samples without a surface: no node is inside" in capsys.readouterr().out
+    assert "samples without a surface: 2 (no node is inside" in capsys.readouterr().out
     assert rows_of(tmp_path, "generated")["box/0001"]["reason"] == "no node is inside"
-    assert card["overall"]["means"]["mmd_chamfer"]["count"] == 3  # of every category as many as there are
+    assert card["overall"]["means"]["mmd_chamfer"]["count"] == 3  # as many of every category as there are
     assert [row["category"] for row in rows_of(tmp_path, "reference").values()] == ["box", "rod", "rod"]
 
 
@@ -171,7 +175,7 @@ def test_a_category_with_enough_references_is_reported_separately(tmp_path, monk
     found = evaluate_generation(tmp_path / "made", references, tmp_path / "out", points=16)
     assert list(found.by_category) == ["box"] and found.by_category["box"].means["coverage_chamfer"].count == 10
     assert found.by_category["box"].shares["recognised"].count == 10
-    assert found.left_out == {"rod": "9 to compare, fewer than 10"}
+    assert found.left_out == {"rod": "9 to compare from each set, fewer than 10"}
     assert found.overall.means["coverage_chamfer"].count == 19
 
 
@@ -194,7 +198,7 @@ def test_the_nearest_training_shape_is_named_for_both_sets(tmp_path, with_traini
     )
     means = card["overall"]["means"]
     assert means["novelty_generated"]["count"] == means["novelty_references"]["count"] == 3
-    assert means["novelty_generated"]["value"] < means["novelty_references"]["value"]  # by the torus
+    assert means["novelty_generated"]["value"] < means["novelty_references"]["value"]  # because of the torus
 
 
 def test_procedural_shapes_can_be_references_and_training_set(tmp_path):
@@ -236,7 +240,7 @@ def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, referenc
 
 
 def lead_to(made: Path, file: str) -> None:
-    """Let the table name another file, which is there."""
+    """Change the table of samples to name another file; a copy of the mesh exists at `../other.ply`."""
     (made.parent / "other.ply").write_bytes((made / "0001.ply").read_bytes())
     table = made / "samples.csv"
     table.write_text(table.read_text().replace("0001.ply", file))
@@ -257,10 +261,10 @@ def test_an_unreadable_reference_is_named_and_another_is_drawn(tmp_path, referen
 @pytest.mark.parametrize(
     ("prepare", "options", "words"),
     [
-        (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in this folder or below"),
+        (lambda made: (made / "samples.csv").unlink(), [], "no samples.csv in this folder or its subfolders"),
         (lambda made: (made / "samples.csv").write_text("index,file\n"), [], "missing: category, reason"),
         (lambda made: (made / "samples.csv").write_text("index,category,file,reason\nx,a,,\n"), [], "'x' is not"),
-        (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "names no sample"),
+        (lambda made: (made / "samples.csv").write_text("index,category,file,reason\n"), [], "lists no samples"),
         (lambda made: lead_to(made, "../other.ply"), [], "samples.csv: row 2: '../other.ply' leads out of the folder"),
         (lambda made: lead_to(made, "/dev/null"), [], "samples.csv: row 2: '/dev/null' leads out of the folder"),
         (lambda made: lead_to(made, "x" * 300), [], "cannot be the path of a file"),

@@ -1,4 +1,4 @@
-"""Distances of pairs equal those of moved clouds and of simple loops, and their rows are journalled."""
+"""Distances between pairs of clouds equal known distances and those of simple loops, and each row is journalled."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Presets measure what the scripts of LION and OctFusion measure, as loops that nobody could get wrong compute it."""
+"""Presets give the scores of the scripts of LION and OctFusion, which are computed here by simple loops."""
 
 import json
 import math
@@ -84,7 +84,10 @@ def published_emd(first: list, second: list, preset: str) -> float:
 
 
 def published_scores(generated: list, references: list, distance) -> tuple[float, float, float]:
-    """MMD, COV and 1-NNA as `lgan_mmd_cov` and `knn` compute them, with the pairs in their order."""
+    """Return MMD, COV and 1-NNA as the scripts' functions `lgan_mmd_cov` and `knn` compute them.
+
+    The arguments of each distance have the order that the scripts use.
+    """
     to_samples = torch.tensor([[distance(r, s) for s in generated] for r in references], dtype=torch.float64)
     among = [
         torch.tensor([[distance(a, b) for b in members] for a in members], dtype=torch.float64)
@@ -148,7 +151,7 @@ def test_the_jsd_is_that_of_the_script():
 
 
 def tetrahedra(folder: Path, seed: int) -> list[Mesh]:
-    """Meshes that are no more alike than their seeds."""
+    """Return random tetrahedra, and write them to the folder if its name is "real"."""
     rng = np.random.default_rng(seed)
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     made = [Mesh(np.vstack([np.zeros(3), np.diag(rng.uniform(0.2, 1, 3))]), faces) for _ in range(SHAPES + 2)]
@@ -159,7 +162,7 @@ def tetrahedra(folder: Path, seed: int) -> list[Mesh]:
 
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, Path]:
-    """Seven references, and eight samples, of which the first has no surface."""
+    """A folder of eight samples, of which the first has no surface, and a folder of seven references."""
     tetrahedra(tmp_path / "real", 0)
     meshes = [None, *tetrahedra(tmp_path / "made", 1)]
     report = GenerationReport(tmp_path / "made", len(meshes), "ply", "z", about={})
@@ -209,7 +212,8 @@ def test_every_score_of_a_preset_equals_that_of_the_script(folders, tmp_path, pr
         np.testing.assert_allclose(published_frame(np.array(cloud), preset), cloud, rtol=0, atol=1e-6)
     assert json.loads((out / "generation.json").read_text())["about"]["preset"] == preset
     assert (
-        f"Preset {preset}. Sets: in every category of the samples all references" in (out / "generation.md").read_text()
+        f"Preset {preset}. Sets: in every category of the samples, all references"
+        in (out / "generation.md").read_text()
     )
 
 
@@ -241,4 +245,4 @@ def test_other_numbers_of_points_are_refused(folders, tmp_path, capsys, words):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate-generation", *map(str, folders), "--preset", "lion", "--output", str(tmp_path / "out"), *words])
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and error.count("\n") == 1 and "--preset lion compares 2048 points" in error
+    assert stop.value.code == 2 and error.count("\n") == 1 and "--preset lion needs --points 2048" in error

@@ -40,8 +40,11 @@ def test_copies_match_and_cover_all_and_their_nearest_neighbours_are_in_the_othe
 
 
 def test_samples_of_one_distribution_have_a_1_nna_near_a_half():
-    """The 2 n draws are exchangeable, so the mean is (n - 1) / (2 n - 1), here 0.498. A set of 100 has a standard
-    deviation below 0.06 (measured 0.05), so the mean of 30 sets is within four of 1/sqrt(30) of it."""
+    """All 2 n shapes are exchangeable, so the expected 1-NNA is (n - 1) / (2 n - 1), which is 0.497 for n = 100.
+
+    The 1-NNA of two sets of 100 shapes has a standard deviation below 0.06 (measured: 0.05). So the mean of 30 pairs of
+    sets deviates from the expected value by less than 4 standard deviations of 0.06 / sqrt(30).
+    """
     rng = np.random.default_rng(0)
     found = [measured(rng.normal(size=(100, 2)), rng.normal(size=(100, 2)))[2] for _ in range(30)]
     assert np.mean(found) == pytest.approx(99 / 199, abs=4 * 0.06 / np.sqrt(30))
@@ -108,7 +111,10 @@ def test_a_half_holds_half_of_every_group_and_nothing_twice():
 
 
 def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
-    """Of 60 correct 95% intervals at least 52 do, with probability 0.99; these are wider (see `sets`)."""
+    """At least 52 of 60 correct 95% intervals contain the mean, with probability 0.99.
+
+    The intervals tested here are wider than correct ones (see the docstring of `lagem.evaluation.generation.sets`).
+    """
     monkeypatch.setattr(sets, "HALVES", 100)
     rng = np.random.default_rng(0)
     drawn = [

@@ -59,7 +59,7 @@ def test_the_training_set_itself_has_no_nearest_tenth_and_the_card_says_so(with_
     summary = evaluate(weights, with_training, tmp_path / "card", split="train", points=500, resolution=16)
     assert summary.nearest == summary.without_nearest == {}
     text = (tmp_path / "card" / "card.md").read_text()
-    assert "not searched, as the training set itself is evaluated" in text and "nearest tenth" not in text
+    assert "not searched for, as the training set itself is evaluated" in text and "nearest tenth" not in text
 
 
 def test_retrieval_without_a_training_set_to_retrieve_from_is_one_line(folder, tmp_path, capsys):

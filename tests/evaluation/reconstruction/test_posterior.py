@@ -16,7 +16,7 @@ SETTINGS = ["--split", "train", "--points", "300", "--resolution", "16"]
 
 @pytest.fixture
 def vecset(tmp_path) -> Path:
-    """An untrained network with one KL level, and much noise."""
+    """An untrained network with one KL level whose posterior has a large variance."""
     torch.manual_seed(0)
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, depth=0, bottleneck="kl")], width=64)
     torch.nn.init.constant_(autoencoder.bottlenecks[0].log_variance.bias, 4.0)

@@ -23,7 +23,7 @@ FACTOR = 0.99  # from the unit sphere to the box, if a reference point reaches t
 
 
 def field(points: torch.Tensor) -> torch.Tensor:
-    """A reconstruction: a ball around a point near the origin."""
+    """The field that stands for a reconstruction: a ball around a point near the origin."""
     return 0.55 - torch.linalg.norm(points - torch.tensor([0.1, 0.0, -0.05]), dim=1)
 
 
@@ -52,7 +52,7 @@ def scored(truth: Truth) -> ShapeScore:
 
 
 def published_mesh() -> Mesh:
-    """The script's grid and marching cubes, of the field in the box frame."""
+    """Return the mesh that the script extracts from the field: by marching cubes on its grid in the box frame."""
     side = np.linspace(-1, 1, 129)
     x, y, z = np.meshgrid(side, side, side, indexing="ij")
     nodes = np.stack([x, y, z], axis=-1).reshape(-1, 3).astype(np.float32)
@@ -105,7 +105,7 @@ def test_the_input_is_drawn_from_all_true_points_without_replacement(truth):
 
 
 def test_the_command_scores_the_network_in_the_box_and_the_card_names_the_preset(weights, folder, tmp_path, capsys):
-    """The network's surface is the cube [-1, 1]^3 of the grid, which is larger than any shape."""
+    """The network says "inside" everywhere, so its surface is the cube [-1, 1]^3 of the grid."""
     words = ["evaluate", str(weights), str(folder), "--output", str(tmp_path / "card"), "--preset", "vecset"]
     main(words)
     card = json.loads((tmp_path / "card" / "card.json").read_text())

@@ -143,7 +143,7 @@ def test_a_printed_page_has_every_shape(browser, page):
 
 
 def test_without_webgl_the_page_says_so_and_keeps_the_rest(browser, page, tmp_path):
-    """As in a browser without WebGL, no canvas gives a context of it."""
+    """A script replaces `getContext`, so that a canvas gives no WebGL context, as in a browser without WebGL."""
     script = (
         "const canvas = HTMLCanvasElement.prototype, get = canvas.getContext;"
         "canvas.getContext = function (kind, ...more) { return kind === '2d' ? get.call(this, kind, ...more) : null; };"

@@ -32,8 +32,8 @@ Sets: in every category as many generated shapes as references, drawn by the see
 in the unit-sphere frame; generated shapes are not normalised again. EMD: mean distance under the best one-to-one
 assignment, exact."""
 PRESET_SETS = """\
-Preset {name}. Sets: in every category of the samples all references, and as many generated shapes, the first;
-{points:,} points per shape. {definition}"""
+Preset {name}. Sets: in every category of the samples, all references and the first generated shapes, equally many of
+both; {points:,} points per shape. {definition}"""
 DEFINITION = f"""\
 CD: squared distances to the nearest points, mean over one cloud plus mean over the other. MMD: mean over references of
 the distance to the nearest generated shape. COV: fraction of the references that are nearest to some
@@ -56,7 +56,7 @@ A category has a row if it has at least {LEAST_REFERENCES} references."""
 def write_generation_card(
     folder: Path, shapes: Sequence[JudgedShape], summary: GenerationSummary, head: GenerationHead
 ) -> None:
-    """Write the three files of the card.
+    """Write the three files of a card: generation.csv, generation.json and generation.md.
 
     Args:
         folder: Created if it does not exist.
@@ -95,7 +95,7 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
 
 
 def definition_of(head: GenerationHead) -> str:
-    """Return what the measures of a card mean."""
+    """Return the text of a card that explains its measures."""
     preset = None if head.preset is None else PRESETS.get(head.preset)
     if preset is None:
         return f"{OWN_SETS.format(points=head.points)} {DEFINITION}"
@@ -111,12 +111,12 @@ def _group_of(content: Description) -> GroupScores:
 
 
 def print_generation_summary(summary: GenerationSummary, folder: Path, *, compared: int) -> None:
-    """Print the tables of a summary, then what failed and what is left out.
+    """Print the tables of a summary, then which samples and references failed and which categories are left out.
 
     Args:
         summary: The summary to print.
         folder: Folder of the card.
-        compared: n, the number of shapes from each set that are compared.
+        compared: n, the number of generated shapes that are compared with equally many references.
     """
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{compared} generated shapes and as many references are compared")
@@ -127,9 +127,14 @@ def print_generation_summary(summary: GenerationSummary, folder: Path, *, compar
 
 
 def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]:
-    """Return the tables: measures of the sets, distances if any are known, and proportions.
+    """Return the tables of a summary, in this order: measures of the sets, distances, proportions.
 
-    Each table has a row for all shapes, and a row for each reported category.
+    Each table has a row for all shapes, and a row for each reported category. The first two tables are left out if they
+    would have no column.
+
+    Args:
+        summary: The summary.
+        intervals: Whether the cells also show the 95% intervals.
     """
     groups = {"all shapes": summary.overall, **summary.by_category}
     tables: list[Rows] = []
@@ -147,11 +152,13 @@ def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]
 
 
 def summary_remarks(summary: GenerationSummary) -> list[str]:
-    """Return lines that list samples without a surface by reason, unreadable references, and categories left out."""
-    lines = [f"{count} samples without a surface: {reason}" for reason, count in summary.failures.items()]
+    """Return lines that count the samples without a surface and name unreadable references and left-out categories."""
+    lines = [f"samples without a surface: {count} ({reason})" for reason, count in summary.failures.items()]
     lines += [f"reference {id} is left out: {reason}" for id, reason in summary.unread.items()]
     for reason in dict.fromkeys(summary.left_out.values()):
-        lines.append(f"left out, {reason}: {', '.join(k for k, why in summary.left_out.items() if why == reason)}")
+        lines.append(
+            f"categories left out ({reason}): {', '.join(k for k, why in summary.left_out.items() if why == reason)}"
+        )
     return lines
 
 

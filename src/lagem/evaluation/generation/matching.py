@@ -1,4 +1,4 @@
-"""Draw two sets of equal size that can be compared: from every category as many references as generated shapes."""
+"""Draw a set of references and a set of generated shapes to compare, with equally many of both in every category."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,10 +11,11 @@ from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 
 @dataclass(frozen=True)
 class MatchedSets:
-    """The n references and n generated shapes that are compared, both in the same order of categories; and all others.
+    """The n references and the n generated shapes that are compared, and the shapes that are not compared.
 
-    groups: category of each of the n shapes of a set; empty strings if the samples have no category.
-    more: generated shapes with a surface that are not among the n.
+    references, generated: the compared shapes; those with the same index have the same category.
+    groups: category of the shapes with each index; empty strings if the samples have no category.
+    more: generated shapes that have a surface but are not compared.
     failed: generated shapes without a surface.
     unread: references that cannot be read.
     left_out: for each category that cannot be compared, the reason.
@@ -66,19 +67,22 @@ def match_sets(
     *,
     all_references: bool = False,
 ) -> MatchedSets:
-    """Draw both sets. The order in which shapes are drawn depends only on the seed and their ids.
+    """Draw equally many references and generated shapes from every category.
+
+    The order in which shapes are drawn depends only on the seed and their ids.
 
     Args:
         generated: All samples.
-        references: Indices of the references by group, from `indices_by_group`.
+        references: Indices of the references by category, from `indices_by_group`.
         read: Returns the reference at an index.
         id_of: Returns the id of the reference at an index, without reading it.
         seed: Seed of the draw.
-        all_references: Draw nothing: take all references and as many generated shapes, the first.
+        all_references: Do not draw. Of every category of the samples, take all references and the first generated
+            shapes, equally many.
 
     Raises:
-        ValueError: If no pair of shapes can be compared, or all references are asked for, and there are fewer
-            generated shapes.
+        ValueError: If no pair of shapes can be compared, or if `all_references` is set and a category has fewer
+            generated shapes than references.
     """
     with_surface = [shape for shape in generated if not shape.reason]
     sets = MatchedSets([], [], [], [], [shape for shape in generated if shape.reason], [], {})

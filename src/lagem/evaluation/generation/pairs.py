@@ -1,4 +1,4 @@
-"""Distances between all pairs of point clouds, computed in threads and saved to a journal row by row.
+"""Distances between pairs of point clouds, computed in threads. Each finished row of distances is saved to a journal.
 
 Letters: N clouds of P points each. Coordinates and distances are in unit-sphere units.
 """
@@ -25,9 +25,9 @@ Matrix = NDArray[np.float64]
 class ChamferDistances:
     """Computes two Chamfer distances between two clouds, one from distances and one from squared distances.
 
-    Each is the mean from the points of one cloud to the nearest points of the other, plus the mean in the other
-    direction. The first is `lagem.geometry.chamfer_distance`; the second is that of Achlioptas et al. 2018 and
-    PointFlow. A pair of clouds of 2,048 points takes about 4 ms.
+    A Chamfer distance is the mean distance from the points of one cloud to the nearest points of the other, plus the
+    mean in the opposite direction. The one from distances is `lagem.geometry.chamfer_distance`; the one from squared
+    distances is that of Achlioptas et al. 2018 and PointFlow. A pair of clouds of 2,048 points takes about 4 ms.
 
     Args:
         clouds: N clouds, (P, 3) each.
@@ -37,7 +37,7 @@ class ChamferDistances:
         self._trees = [cKDTree(cloud) for cloud in clouds]
 
     def __call__(self, first: int, second: int) -> tuple[float, float]:
-        """Return both distances between the clouds with these two indices: not squared, then squared."""
+        """Return the two Chamfer distances between the clouds with these indices: from distances, then from squares."""
         a, b = self._trees[first], self._trees[second]
         a_to_b, b_to_a = b.query(a.data)[0], a.query(b.data)[0]
         return chamfer_of(a_to_b, b_to_a), chamfer_of(a_to_b**2, b_to_a**2)
@@ -46,7 +46,7 @@ class ChamferDistances:
 class EarthMoversDistances:
     """Computes the earth mover's distance between two clouds (Achlioptas et al. 2018).
 
-    It is the mean distance between assigned points under the best one-to-one assignment. The assignment is exact
+    This is the mean distance between assigned points under the best one-to-one assignment. The assignment is exact
     (Jonker-Volgenant, by scipy), not an auction. On one core a pair of clouds takes about 0.04 s with 512 points each,
     0.3 s with 1,024 and 2 s with 2,048.
 
@@ -75,7 +75,7 @@ def pair_distances(
 
     Args:
         measure: Takes the indices of two clouds and returns one or more distances between them.
-        reach: Cloud i is compared with the first reach[i] clouds; reach[i] is at most i.
+        reach: (N,) numbers: cloud i is compared with clouds 0 to reach[i] - 1, and reach[i] is at most i.
         journal: Stores each finished row; rows that it already holds are not computed again.
         workers: Number of threads.
         title: Title of the progress bar.

@@ -19,19 +19,19 @@ from scipy.spatial.distance import cdist
 PresetName = Literal["lion", "octfusion"]
 Cloud = NDArray[np.float64]
 
-JSD_CELLS = 28  # nodes along a side of the grid of LION's JSD
+JSD_CELLS = 28  # nodes along a side of the grid from which LION computes the JSD
 TINY = 1e-9  # keeps the quotients of the approximate assignment finite, as in the published kernel
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How one script compares sets.
+    """How one script compares a generated with a real set.
 
-    points: number of points per shape, for both distances.
+    points: number of points per shape, for the Chamfer distance and for the EMD.
     framed: maps a cloud into the script's frame.
     squared_emd: whether the EMD adds up squared distances.
     jsd: whether the script measures the JSD.
-    definition: what the card says, after the names of the script's measures.
+    definition: text for the card that explains the frame, the EMD and the JSD.
     """
 
     points: int
@@ -49,7 +49,7 @@ def in_half_box(cloud: NDArray[np.floating]) -> Cloud:
 
 
 def in_sphere(cloud: NDArray[np.floating]) -> Cloud:
-    """Return (P, 3) points with the centre of their bounding box at 0 and the farthest at distance 1."""
+    """Return (P, 3) points moved and scaled so that their bounding box is centred at 0 and the largest norm is 1."""
     points = np.asarray(cloud, dtype=np.float64)
     centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
     return centred / np.linalg.norm(centred, axis=1).max()
@@ -58,25 +58,26 @@ def in_sphere(cloud: NDArray[np.floating]) -> Cloud:
 class ApproximateEarthMoversDistances:
     """Computes the approximate EMD of the scripts' CUDA kernels (`approxmatch` and `matchcost`, by Haoqiang Fan).
 
-    Mass flows from the first cloud to the second in ten rounds. In the round of rate r, a point offers what it still
-    has to the points of the other cloud in proportion to exp(-r d²) times what they still lack, and each of them takes
-    no more than that. The rates are 4^7, 4^6, …, 4^-1 and 0. The distance is the mean cost of what has moved. It
-    depends on the order of the clouds.
+    Every point of the first cloud has mass 1, and every point of the second cloud needs mass 1. The mass moves in ten
+    rounds. In the round with rate r, each point of the first cloud offers its remaining mass to the points of the
+    second cloud, in proportion to exp(-r d²) times the mass that they still need. No point accepts more than it needs.
+    The rates are 4^7, 4^6, …, 4^-1 and 0. The distance is the total cost of all moves, divided by the number of points
+    of the first cloud. It depends on the order of the two clouds.
 
     Args:
         clouds: N clouds, (P, 3) each.
-        references: Number of clouds, from the start, that are references; the others are generated.
-        squared: Whether the cost of a move is d², as in LION, or d.
+        references: Number of references. They come first in `clouds`; all others are generated shapes.
+        squared: Whether the cost of moving mass 1 over a distance d is d², as in LION, or d.
     """
 
     def __init__(self, clouds: list[Cloud], *, references: int, squared: bool) -> None:
         self._clouds, self._references, self._squared = clouds, references, squared
 
     def __call__(self, first: int, second: int) -> tuple[float, float]:
-        """Return the distance from cloud `second` to cloud `first`, and the other way round.
+        """Return the distance from cloud `second` to cloud `first`, then the distance from `first` to `second`.
 
-        The scripts compute distances between the sets only from references to generated shapes. So for a generated
-        `first` and a reference as `second`, both numbers are that distance.
+        The scripts never compute a distance from a generated shape to a reference. So if `first` is a generated shape
+        and `second` a reference, both numbers are the distance from the reference to the generated shape.
         """
         a, b = self._clouds[first], self._clouds[second]
         forward = self._distance(b, a)
@@ -98,13 +99,16 @@ class ApproximateEarthMoversDistances:
 
 
 def grid_occupancy(cloud: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Count the points at each node of LION's grid, of which only the nodes within 1/2 of the centre are used.
+    """Return how many points are nearest to each node of the grid from which LION computes the JSD.
+
+    The grid has 28 nodes along each side of the cube [-1/2, 1/2]³. Only its nodes at a distance of at most 1/2 from
+    the centre are used.
 
     Args:
-        cloud: (P, 3) points, each of which counts at the nearest node.
+        cloud: (P, 3) points.
 
     Returns:
-        The counts, one for each node.
+        The counts, one for each node that is used.
     """
     axis = np.linspace(-0.5, 0.5, JSD_CELLS)
     nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)

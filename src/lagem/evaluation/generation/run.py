@@ -1,4 +1,4 @@
-"""Evaluate generated shapes, from folders to the card. Distances are journalled, so a killed run can resume."""
+"""Evaluate generated shapes, and write the card. Distances are saved to a journal, so a killed run can resume."""
 
 import hashlib
 from collections import Counter
@@ -60,9 +60,10 @@ def evaluate_generation(
         points: Number of points per shape for the Chamfer distances (published: 2,048).
         emd_points: Number of points per shape for the earth mover's distance, at most `points`; 0 to skip it.
         workers: Number of threads.
-        seed: Seed of all draws: of shapes, of points, and of the halves from which intervals are computed.
-        preset: Compare as the script of LION or OctFusion does; see `lagem.evaluation.generation.presets`. All
-            references of the split are compared with as many generated shapes, the first.
+        seed: Seed of all random draws: of shapes, of points, and of the halves from which intervals are computed.
+        preset: Compare as the script of LION or OctFusion does; see `lagem.evaluation.generation.presets`. In every
+            category of the samples, all references of the split are compared with the first generated shapes, equally
+            many.
         references_name: What the card calls the references.
         training_name: What the card calls the training set.
     """
@@ -75,8 +76,8 @@ def evaluate_generation(
     rules = None if preset is None else PRESETS[preset]
     if rules is not None and (points != rules.points or emd_points not in (0, rules.points)):
         raise ValueError(
-            f"--preset {preset} compares {rules.points} points per shape, and also measures the EMD with as many or "
-            f"not at all, but --points {points} and --emd-points {emd_points} were given; change these options."
+            f"--preset {preset} needs --points {rules.points}, and --emd-points with the same number or 0, "
+            f"but --points {points} and --emd-points {emd_points} were given; change these options."
         )
     samples = samples_of(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
@@ -95,7 +96,7 @@ def evaluate_generation(
         matrices = _distances(ordered, n, journals, points=points, emd_points=emd_points, workers=workers, rules=rules)
     plain, squared = matrices.pop("chamfer")
     published = {"chamfer": _set_distances(squared, n)}
-    # the second of two matrices of one name holds the distances in the other direction
+    # a distance with two directions has two matrices; the second holds the distances in the opposite direction
     published |= {name: _set_distances(np.tril(emd[0]) + np.triu(emd[-1]), n) for name, emd in matrices.items()}
     histograms = _histograms(sets) if rules is not None and rules.jsd else None
     compared = ComparedSets(np.array(sets.groups), _set_distances(plain, n), published, histograms)
@@ -161,7 +162,7 @@ def _read_sets(
 
 
 def _histograms(sets: MatchedSets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the counts of the points of the compared shapes over LION's grid, generated shapes first."""
+    """Return how many points of each compared shape lie at each node of LION's grid: generated shapes, references."""
     generated, references = (
         np.stack([grid_occupancy(shape.points) for shape in shapes if shape.points is not None])
         for shapes in (sets.generated, sets.references)
@@ -199,8 +200,8 @@ def _distances(
 ) -> dict[str, list[Matrix]]:
     """Return the distances by name: Chamfer distances and, if they are measured, earth mover's distances.
 
-    The first 2 n shapes, n references and n generated, are all compared with each other. The other generated shapes
-    are compared with the references, by Chamfer distance only.
+    The first n shapes are the references, and the next n are generated. These 2 n shapes are all compared with each
+    other. Further generated shapes are compared with the references only, and only by Chamfer distance.
     """
     clouds = [shape.points for shape in shapes if shape.points is not None]
     emd_of: Callable[[Clouds], Callable[[int, int], tuple[float, ...]]] = EarthMoversDistances
@@ -226,22 +227,22 @@ def _distances(
 def _set_distances(matrix: Matrix, n: int) -> SetDistances:
     """Return the distances between the compared shapes.
 
-    In `matrix`, the first n shapes are the references, and the next n are the generated shapes.
+    In the rows and columns of `matrix`, the first n shapes are the references, and the next n are generated shapes.
     """
     return SetDistances(matrix[n : 2 * n, n : 2 * n], matrix[n : 2 * n, :n], matrix[:n, :n])
 
 
 def _recognised(shapes: Sequence[JudgedShape], plain: Matrix, n: int) -> list[JudgedShape]:
-    """Return the shapes, each recognised as the category of the nearest reference other than the shape itself.
+    """Return the shapes with `recognised_as` set to the category of the nearest reference.
 
-    The first n shapes are the references.
+    The first n shapes are the references. A reference is not compared with itself.
     """
     to_references = plain[:, :n].copy()
     np.fill_diagonal(to_references, np.inf)
     recognised = []
     for shape, row in zip(shapes, to_references, strict=True):
         nearest, distance = shapes[int(row.argmin())], float(row.min())
-        if np.isfinite(distance):  # infinite if the shape is the only reference
+        if np.isfinite(distance):  # the distance is infinite if the shape is the only reference
             shape = replace(
                 shape,
                 recognised_as=nearest.category,

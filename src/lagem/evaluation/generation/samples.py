@@ -13,9 +13,10 @@ COLUMNS = ["index", "category", "file", "reason"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of the table.
+    """One row of the table that `lagem generate` writes.
 
-    id: the sample's index, preceded by the path of its table's folder if that is inside the evaluated folder.
+    id: index of the sample. If the table is in a subfolder of the evaluated folder, the path of the subfolder precedes
+        the index.
     category: the requested category; empty if none was requested.
     path: path of the mesh; None if there is no mesh.
     reason: why there is no mesh; empty if there is one.
@@ -28,17 +29,19 @@ class Sample:
 
 
 def samples_of(generated: Path) -> list[Sample]:
-    """Return the samples that `lagem generate` wrote to a folder and to the folders inside it, table by table.
+    """Return the samples that `lagem generate` wrote to a folder and to its subfolders, table by table.
 
     Raises:
         ValueError: If there is no sample, or only some samples have a category.
     """
     tables = sorted(generated.rglob(TABLE))
     if not tables:
-        raise ValueError(f"{generated}: no {TABLE} in this folder or below; give a folder of `lagem generate`.")
+        raise ValueError(
+            f"{generated}: no {TABLE} in this folder or its subfolders; give a folder that `lagem generate` wrote."
+        )
     samples = [sample for table in tables for sample in _read(table, generated)]
     if not samples:
-        raise ValueError(f"{generated}: its {TABLE} names no sample; generate samples again.")
+        raise ValueError(f"{generated}: {TABLE} lists no samples; generate samples again.")
     without = [sample.id for sample in samples if not sample.category]
     if 0 < len(without) < len(samples):
         raise ValueError(

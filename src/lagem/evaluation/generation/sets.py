@@ -31,7 +31,7 @@ from lagem.evaluation.means import INTERVAL, Mean
 from lagem.randomness import sample_generator
 
 HALVES = 1_000
-PROPORTIONS = ("coverage", "one_nna", "jsd")  # measures that are at most 1
+PROPORTIONS = ("coverage", "one_nna", "jsd")  # measures whose values cannot exceed 1
 
 Indices = NDArray[np.int64]
 Measures = dict[str, float]
@@ -72,7 +72,10 @@ def coverage(across: Matrix) -> float:
 
 
 def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
-    """Return the 1-NNA. A shape with several nearest neighbours counts by the fraction of them that is in its set."""
+    """Return the 1-NNA: the fraction of all shapes whose nearest neighbour is in the same set.
+
+    If several neighbours of a shape are equally near, the shape counts as the fraction of them that is in its set.
+    """
     same_set = np.concatenate(
         [
             _nearest_in_same_set(distances.generated, distances.across),
@@ -83,7 +86,7 @@ def one_nearest_neighbour_accuracy(distances: SetDistances) -> float:
 
 
 def published_measures(distances: SetDistances, name: str) -> Measures:
-    """Return MMD, COV and 1-NNA by name; each key ends in `name`, the name of the distance."""
+    """Return the MMD, the COV and the 1-NNA; the key of each ends in `name`, the name of the distance."""
     return {
         f"mmd_{name}": minimum_matching_distance(distances.across),
         f"coverage_{name}": coverage(distances.across),
@@ -105,13 +108,13 @@ def diversity(within: Matrix, groups: NDArray[np.str_]) -> float:
 
 @dataclass(frozen=True)
 class ComparedSets:
-    """Distances between n generated shapes and n references, which are in the same order of groups.
+    """Distances between n generated shapes and n references.
 
-    groups: (n,) group of each generated shape, and also of the reference with the same index.
+    groups: (n,) group (category) of each generated shape, and also of the reference with the same index.
     plain: Chamfer distances, not squared, from which the diversity is computed.
     published: by name, the distances from which MMD, COV and 1-NNA are computed.
-    histograms: (n, C) counts of the points of generated shapes and of references in C cells, from which the JSD is
-        computed; None if it is not measured.
+    histograms: two arrays, for the generated shapes and for the references, from which the JSD is computed: (n, C)
+        numbers of points of each shape in each of C cells. None if the JSD is not measured.
     """
 
     groups: NDArray[np.str_]
@@ -158,8 +161,8 @@ def with_intervals(
 
     Args:
         measures: Takes indices of generated shapes and of references, and returns the measures of these shapes.
-        groups: (n,) group of each generated shape, and also of the reference with the same index.
-        seed: Seed of the halves.
+        groups: (n,) group (category) of each generated shape, and also of the reference with the same index.
+        seed: Seed of the random halves.
     """
     everything = np.arange(len(groups))
     values = measures(everything, everything)
@@ -181,7 +184,9 @@ def half_of(groups: NDArray[np.str_], rng: np.random.Generator) -> Indices:
 
 
 def _nearest_in_same_set(same: Matrix, other: Matrix) -> NDArray[np.float64]:
-    """Return (N,) floats: 1 if a shape's nearest neighbour is in the same set, 0 if not, a fraction if several tie.
+    """Return for each shape of a set whether its nearest neighbour is in the same set, as (N,) floats.
+
+    The number is 1 if it is and 0 if not. If several neighbours are equally near, it is the fraction in the same set.
 
     Args:
         same: (N, N) distances between the shapes of the set.

@@ -1,4 +1,4 @@
-"""Read generated meshes and references as point clouds, with what is known about each shape.
+"""Read generated meshes and references as point clouds, and record what is known about each shape.
 
 Points are in the unit-sphere frame, unless a preset compares shapes in another one. Generated meshes are already in the
 unit-sphere frame and are not normalised again.
@@ -65,9 +65,9 @@ class ShapeReader:
 
     Args:
         points: P, the number of points per shape.
-        seed: Seed of the draws, which are also keyed by a shape's set and id.
+        seed: Seed of the draws of points, which are also keyed by a shape's set and id.
         search: Finds the nearest training shapes; None for no search.
-        journal: Stores the results of the search, by a digest of the points for which it was made; None for no search.
+        journal: Stores each result of the search under a digest of the points of the shape; None for no search.
         framed: Maps the points of a shape into the frame in which shapes are compared; None for the unit sphere.
     """
 

@@ -1,4 +1,4 @@
-"""Proportions of samples with Wilson intervals."""
+"""Proportions of samples that have some property, with Wilson intervals."""
 
 from dataclasses import dataclass
 from math import sqrt

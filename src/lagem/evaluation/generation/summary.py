@@ -11,7 +11,7 @@ from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.evaluation.generation.shares import ShareOfSamples, share_of
 from lagem.evaluation.means import Mean, mean_of_defined
 
-LEAST_REFERENCES = 50  # a category with fewer is not reported separately
+LEAST_REFERENCES = 50  # a category with fewer compared references is not reported separately
 ONE_SOLID = 0.9  # a solid is dominant if it has at least this fraction of the volume
 
 
@@ -33,11 +33,11 @@ class GroupScores:
 class GenerationSummary:
     """The result of an evaluation.
 
-    overall: scores of all shapes; every category has as many generated shapes as references.
-    by_category: scores of each category in which enough shapes are compared.
+    overall: scores of all shapes.
+    by_category: scores of each category in which at least LEAST_REFERENCES references are compared.
     left_out: for each category that is not compared, or not reported separately, the reason.
     failures: number of samples without a surface, by reason.
-    unread: reason why a reference could not be read, by its id.
+    unread: for each reference that could not be read, by id, the reason.
     """
 
     overall: GroupScores
@@ -50,17 +50,17 @@ class GenerationSummary:
 def summarise_generation(
     shapes: Sequence[JudgedShape], sets: ComparedSets, left_out: dict[str, str], seed: int
 ) -> GenerationSummary:
-    """Summarise an evaluation of generated shapes.
+    """Return the scores of all shapes, and those of each category with enough references.
 
     Args:
-        shapes: All shapes of both sets.
-        sets: The compared shapes.
+        shapes: All generated shapes and all references that were read or could not be read.
+        sets: Distances between the compared shapes.
         left_out: For each category that is not compared, the reason.
         seed: Seed of the intervals.
     """
     counts = Counter(sets.groups.tolist())
     named = {group: count for group, count in counts.items() if group}
-    few = {group: f"{count} to compare, fewer than {LEAST_REFERENCES}" for group, count in named.items()}
+    few = {group: f"{count} to compare from each set, fewer than {LEAST_REFERENCES}" for group, count in named.items()}
     reported = [group for group, count in named.items() if count >= LEAST_REFERENCES]
     return GenerationSummary(
         overall=_group_scores(shapes, sets, set(named), seed),

@@ -30,12 +30,12 @@ Retrieved shapes have no IoU. They have only the points that are stored, so thei
 For a fair comparison, evaluate retrieval and autoencoder with the same --points, at most the number stored."""
 NEAREST = """\
 Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training shape (Chamfer distance of the stored
-surfaces in the same frame, not rotated); they may be leaks. scores.csv names that training shape and its distance."""
+surfaces in the same frame, not rotated); they may be leaks. scores.csv names the nearest training shape of each."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card that was read from a folder: its head, and the scores by the ids of the shapes."""
+    """A card (the report of an evaluation) that was read from a folder: its head, and the scores by id of the shape."""
 
     folder: Path
     head: ReconstructionHead
@@ -43,11 +43,11 @@ class Card:
 
 
 def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, head: ReconstructionHead) -> None:
-    """Write the three files of the card.
+    """Write the three files of a card: scores.csv, card.json and card.md.
 
     Args:
         folder: Created if it does not exist.
-        scores: One score per shape.
+        scores: Scores of the evaluated shapes.
         summary: Means of these scores.
         head: Head of the card: the method, the shapes and the settings.
     """
@@ -59,7 +59,7 @@ def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, hea
 
 
 def write_inner_faces(path: Path, inner: Mapping[str, InnerFaces]) -> None:
-    """Write a table of the faces that were left out of each mesh, by id; their indices count from 0."""
+    """Write a CSV table with a row for each mesh that lists the faces which were left out; face indices start at 0."""
     titles = ["id", "faces", "inner faces", "inner fraction of the area", "indices"]
     rows = (
         [id, faces.total, len(faces.inner), f"{faces.area:.6g}", " ".join(map(str, faces.inner.tolist()))]
@@ -69,7 +69,7 @@ def write_inner_faces(path: Path, inner: Mapping[str, InnerFaces]) -> None:
 
 
 def read_card(folder: Path) -> Card:
-    """Read the card of an evaluation.
+    """Read the card of an evaluation from its folder.
 
     Raises:
         ValueError: If the card is missing or damaged.
@@ -88,9 +88,11 @@ def read_card(folder: Path) -> Card:
 
 
 def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
-    """Return the rows of a table, titles first: means over shapes, over categories, and over each category's shapes.
+    """Return the rows of the table of means, titles first.
 
-    If the nearest tenth is known, the mean over shapes is followed by the means without it and over it alone.
+    The rows are the means over all shapes, the means over categories, and the means over the shapes of each category.
+    If distances to the training set are known, two rows follow that of all shapes: without the tenth of the shapes that
+    is nearest to training shapes, and this tenth alone.
     """
     measures = [measure for measure in TITLES if measure in summary.over_shapes]
     rows = [["", "shapes", *(TITLES[measure][0] for measure in measures)]]
@@ -108,7 +110,7 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
 
 
 def definition_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
-    """Return what the columns of the table mean."""
+    """Return the lines of text that explain the columns of the table of means."""
     lines = [DEFINITION.format(points=head.points), FRAME if head.preset is None else vecset.DEFINITION]
     lines.append(GRID.format(resolution=head.resolution) if head.resolution else RETRIEVED)
     return [*lines, NEAREST] if summary.nearest else lines
@@ -118,6 +120,6 @@ def _markdown_lines(summary: Summary, head: ReconstructionHead) -> list[str]:
     lines = ["# Evaluation", "", *head.lines(), ""]
     lines += [*markdown_table(summary_rows(summary, intervals=True)), "", *definition_lines(summary, head)]
     if summary.failed:
-        lines += ["", f"{len(summary.failed)} without a result:", ""]
+        lines += ["", f"Shapes without a result: {len(summary.failed)}", ""]
         lines += [f"- {id}: {reason}" for id, reason in summary.failed.items()]
     return lines

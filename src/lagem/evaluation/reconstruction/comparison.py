@@ -1,6 +1,7 @@
-"""Compare evaluations of the same shapes pair by pair, to tell which differences are more than chance.
+"""Compare two methods shape by shape, to tell which differences between their evaluations are more than chance.
 
-A side of a comparison is one evaluation, or one for each of several trainings that differ in their seeds.
+A comparison has two sides, one for each method. A side is one evaluation, or several: one for each of several trainings
+of the method that differ in their seeds.
 
 Letters: S trainings, N shapes.
 """
@@ -19,18 +20,19 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import LIMITS, nearest_tenth
 from lagem.evaluation.reconstruction.trainings import Values, mean_of_known, read_cards, values_of
 
-# Scores are comparable only if these fields agree. Paths of the data may differ if their indexes are the same.
+# Scores are comparable only if these fields agree. Paths of the data may differ if index.csv is the same.
 COMPARED_FIELDS = ("preset", "truth", "index_sha256", "split", "points", "resolution", "seed")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure of two sides, over the shapes that have a value in all evaluations.
+    """Difference of one measure between two sides, over the shapes that have a value in all evaluations.
 
-    first, second: means over these shapes.
-    difference: second minus first, with the 95% interval for new shapes and, if there are several, new trainings.
-    left_out: number of shapes without a value in some evaluation; a result without a surface, for example, has no
-        Chamfer distance.
+    first, second: means of the two sides over these shapes.
+    difference: second minus first, with a 95% interval that is valid for new shapes, and for new trainings if there are
+        several.
+    left_out: number of shapes that have no value in at least one evaluation. For example, a result without a surface
+        has no Chamfer distance.
     """
 
     first: float
@@ -44,12 +46,15 @@ class Comparison:
     """Two sides, compared on their common shapes.
 
     first, second: folders of the two sides.
-    trainings: S, the number of trainings; those of the two sides are paired in the order of their names.
+    trainings: S, the number of trainings of a side. The trainings of both sides are paired in the order of their
+        folders' names.
     shapes: number of common shapes.
-    unpaired: number of shapes that some evaluation lacks.
-    over_shapes: differences by measure; a measure that no shape has in both evaluations is left out.
-    without_nearest: differences by measure without the `nearest_tenth` of the shapes; empty if that is unknown.
-    by_category: differences by category and measure; empty if there is one category.
+    unpaired: number of shapes that are missing in at least one evaluation.
+    over_shapes: differences by measure, over the common shapes. A measure is left out if no shape has a value of it in
+        all evaluations.
+    without_nearest: the same without the 10% of the shapes that lie nearest to training shapes (`nearest_tenth`); empty
+        if no distance to the training set is known.
+    by_category: differences by category and measure; empty if there is only one category.
     """
 
     first: str
@@ -63,17 +68,18 @@ class Comparison:
 
 
 def compare(folders: Sequence[Path]) -> list[Comparison]:
-    """Compare each later side with the first.
+    """Compare the evaluations in the first folder with those in each of the later folders.
 
     Args:
-        folders: At least two folders that `lagem evaluate` wrote, or that hold one such folder for each training.
+        folders: At least two folders, one for each method. Each was written by `lagem evaluate`, or holds one such
+            folder for each training.
 
     Raises:
-        ValueError: If fewer than two folders are given, a folder has no card, or two evaluations differ in settings or
-            data, or share no shape, or two sides have different numbers of trainings.
+        ValueError: If fewer than two folders are given, a folder has no card, two evaluations have different settings
+            or data, two sides have no shape in common, or two sides have different numbers of trainings.
     """
     if len(folders) < 2:
-        raise ValueError(f"a comparison needs at least two evaluations, but {len(folders)} was given.")
+        raise ValueError(f"a comparison needs at least two evaluations, but the number given is {len(folders)}.")
     sides = [read_cards(folder) for folder in folders]
     first = sides[0]
     for card in [card for side in sides for card in side][1:]:
@@ -96,8 +102,8 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
     trained = [side for side in (first, second) if side[0].head.weights != NO_WEIGHTS]
     if len({len(side) for side in trained}) > 1:
         raise ValueError(
-            f"{first_folder} has {len(first)} trainings and {second_folder} has {len(second)}; "
-            "compare equally many of each."
+            f"the numbers of trainings differ: {first_folder} has {len(first)}, {second_folder} has {len(second)}; "
+            "give folders with equally many trainings."
         )
     cards = [*first, *second]
     common = [id for id in first[0].scores if all(id in card.scores for card in cards)]
@@ -127,7 +133,7 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
 
 
 def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int) -> dict[str, Difference]:
-    """Return the differences by measure; each pair holds two scores of the same shape."""
+    """Return the differences by measure, second minus first; each pair holds two scores of the same shape."""
     first, second = (
         {measure: np.array([[getattr(pair[side], measure) for pair in pairs]], dtype=np.float64) for measure in LIMITS}
         for side in (0, 1)
@@ -138,8 +144,8 @@ def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int
 def differences(first: Values, second: Values, seed: int) -> dict[str, Difference]:
     """Return the differences by measure, second minus first, paired by training and shape.
 
-    A measure that no shape has in all evaluations is left out. If a side has one row, it is compared with each row of
-    the other.
+    A measure is left out if no shape has a value of it in all evaluations. If one side has only one training, this
+    training is compared with each training of the other side.
     """
     found = {}
     for measure, values in first.items():

@@ -23,11 +23,11 @@ shape; they may be leaks."""
 
 
 def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
-    """Compare each later evaluation with the first, print the tables, and write them if there is an output folder.
+    """Compare the first evaluation with each later one, print the tables, and write them if there is an output folder.
 
     Args:
-        folders: At least two folders that `lagem evaluate` wrote.
-        output: Folder for comparison.md and comparison.json and, if there are several categories, categories.png;
+        folders: At least two folders, as `compare` takes them.
+        output: Folder for comparison.md, comparison.json and, if there are several categories, categories.png. It is
             created if it does not exist. None to write nothing.
     """
     comparisons = compare(folders)
@@ -45,7 +45,10 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:
-    """Return the rows of a table: titles, the measures over all shapes, the measures without the nearest tenth."""
+    """Return the rows of a table, titles first: the measures over all shapes, then those without the nearest tenth.
+
+    The nearest tenth are the 10% of the shapes that lie nearest to training shapes.
+    """
     rows = [["", "pairs", "left out", "first", "second", "difference"]]
     for group, differences in (
         ("all shapes", comparison.over_shapes),
@@ -62,7 +65,7 @@ def comparison_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def category_rows(comparison: Comparison) -> list[list[str]]:
-    """Return the rows of a table with a row for each category, titles first; empty if there is one category."""
+    """Return the rows of a table, titles first, with a row for each category; empty if there is only one category."""
     if not comparison.by_category:
         return []
     titles = (f"{TITLES[measure][0]}: {name}" for measure in BY_CATEGORY for name in ("first", "second", "difference"))
@@ -78,7 +81,10 @@ def _category_cells(measure: str, found: Difference | None) -> list[str]:
 
 
 def categories_picture(comparisons: Sequence[Comparison]) -> Picture:
-    """Draw the scores of all sides in each category, as Figure 7 of the paper does; charts are below one another."""
+    """Return a picture of the mean scores of all sides in each category, as in Figure 7 of the paper.
+
+    It has one bar chart for each measure in BY_CATEGORY, from top to bottom.
+    """
     categories = list(comparisons[0].by_category)
     charts = []
     for measure in BY_CATEGORY:

@@ -27,18 +27,19 @@ class EvaluationSet:
     shards: reader of the prepared folder; None for raw meshes.
     head: head of the card with the fields that describe the shapes.
     ids: ids of the shapes, in order.
-    inner: by id, the faces that were left out of the shapes that were yielded; empty without `outer`.
+    inner: for each shape that `truths` has yielded, by id, the faces that were left out; empty without `outer`.
 
     Args:
-        data: A folder of `lagem prepare`, or meshes: a file, a folder or a manifest.
+        data: A folder that `lagem prepare` wrote, or meshes: a file, a folder or a manifest.
         split: Split of a prepared folder.
         points: R, the number of points drawn on a raw mesh; for prepared shapes the stored points are used instead.
-        seed: Seed of the draws.
+        seed: Seed of all random draws.
         outer: Leave out the faces of raw meshes that cannot be seen from outside.
         categories: Categories to evaluate; None for all.
 
     Raises:
-        ValueError: If there is no shape, a category has none, or `outer` is given for a prepared folder.
+        ValueError: If there is no shape, if one of `categories` has no shape, or if `outer` is set for a prepared
+            folder.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class EvaluationSet:
             self.head = replace(self.head, categories=", ".join(sorted(set(categories))))
 
     def truths(self, num_surface_points: int, only: Container[str] | None = None) -> Iterator[Truth | UnreadableShape]:
-        """Yield the shapes in order.
+        """Yield the shapes with their ground truth, in the order of `ids`.
 
         Args:
             num_surface_points: N, the number of input points per shape.

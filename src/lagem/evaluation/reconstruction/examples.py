@@ -16,9 +16,9 @@ SIZE = 280  # pixels
 
 
 def examples(scores: Sequence[ShapeScore]) -> dict[str, list[ShapeScore]]:
-    """Return the worst, median and best shapes by F-score@0.02, each list ascending.
+    """Return the scores of the worst, the median and the best shapes by F-score@0.02, each list in ascending order.
 
-    The lists overlap if there are only a few shapes.
+    A shape can be in several lists if there are only a few shapes.
     """
     ranked = sorted(scores, key=lambda score: (score.fscore_020, score.id))
     count = min(SHOWN, len(ranked))
@@ -38,13 +38,13 @@ def draw_examples(
     *,
     up: Literal["y", "z"],
 ) -> None:
-    """Write a picture of the examples. A result without a surface has a grey tile.
+    """Write a picture of the worst, the median and the best shapes. A result without a surface has a grey tile.
 
     Args:
         path: A png file.
         method: The evaluated method, which computes the results of the examples again.
         scores: Scores of readable shapes, at least one.
-        truths: Takes ids and yields the truths of the shapes with these ids.
+        truths: Takes ids of shapes, and yields these shapes with their ground truth.
         up: The frame's axis that points up in the picture.
     """
     chosen = examples(scores)
@@ -61,11 +61,11 @@ def draw_examples(
 def draw_results(
     truths: Iterable[Truth | UnreadableShape], methods: Sequence[Method], *, size: int, up: Literal["y", "z"]
 ) -> dict[str, list[Picture | None]]:
-    """Return the pictures of each readable shape, by id: the truth, then each method's result (None without a surface).
+    """Return pictures of each readable shape, by id: first the truth, then the result of each method.
 
     Args:
         truths: The shapes.
-        methods: Compute the results.
+        methods: The methods that compute the results. For a result without a surface, None stands for its picture.
         size: Number of pixels along a side of a picture.
         up: The frame's axis that points up in the picture.
     """

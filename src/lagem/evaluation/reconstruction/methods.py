@@ -36,7 +36,7 @@ NO_WEIGHTS = "none: the result is the nearest training shape, by its stored surf
 
 
 class Method(Protocol):
-    """Computes a result for every shape.
+    """A method to evaluate, which computes a result for every shape.
 
     head: head of the card with the fields that describe the method.
     num_surface_points: N, the number of input points that the method reads.
@@ -46,7 +46,7 @@ class Method(Protocol):
     num_surface_points: int
 
     def score(self, truth: Truth) -> ShapeScore:
-        """Score the result for a shape against the truth."""
+        """Compute the result for a shape, and score it against the truth."""
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
         """Return a (size, size, 3) uint8 picture of the result for a shape; None if the result has no surface."""
@@ -62,12 +62,12 @@ class AutoencoderMethod:
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of the draws of points on the result's surface, and of samples of the posterior.
-        posterior: Which latents of KL levels are decoded: the mean of the posterior, or a sample of it.
-        preset: Score as the script of 3DShape2VecSet does, with its numbers of points and resolution; KL levels decode
-            a sample.
+        posterior: What levels with a KL posterior decode: its mean, or a sample of it.
+        preset: Score as the script of 3DShape2VecSet does, with its numbers of points and its resolution. Levels with a
+            KL posterior then always decode a sample.
 
     Raises:
-        ValueError: If a sample is asked for, and there is no KL level.
+        ValueError: If `posterior` is "sample" but the network has no level with a KL posterior.
     """
 
     def __init__(
@@ -93,7 +93,8 @@ class AutoencoderMethod:
         has_kl = self._codec.spec.has_kl_levels
         if posterior == "sample" and not has_kl:
             raise ValueError(
-                f"--posterior sample: {weights} has no KL level, so there is nothing to sample; leave the option out."
+                f"--posterior sample: {weights} has no level with a KL posterior, so there is nothing to sample; leave "
+                "the option out."
             )
         if preset is not None and has_kl:
             self._posterior = posterior = "sample"
@@ -113,14 +114,14 @@ class AutoencoderMethod:
         return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """Return a method that uses the same network, but decodes the latents that `change` returns."""
+        """Return a method with the same network that passes the latents to `change` and decodes what it returns."""
         changed = copy.copy(self)
         changed._change = change
         return changed
 
     @torch.no_grad()
     def score(self, truth: Truth) -> ShapeScore:
-        """Score the field that the network decodes, by `score_shape` or as the preset says."""
+        """Score the field that the network decodes from a shape, by `score_shape` or as the preset does."""
         if self._preset is not None:
             truth = vecset.with_drawn_input(truth, self.num_surface_points, self._seed)
             return vecset.score_as_vecset(truth, self._field(truth), seed=self._seed, device=self._codec.device)
@@ -135,7 +136,7 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """Return a picture of the mesh that is scored, in the unit-sphere frame."""
+        """Return a picture of the decoded mesh in the unit-sphere frame; None if the field has no surface."""
         if self._preset is not None:
             truth = vecset.with_drawn_input(truth, self.num_surface_points, self._seed)
         mesh = surface_or_none(
@@ -155,10 +156,10 @@ class AutoencoderMethod:
 
 
 class RetrievalMethod:
-    """The baseline that returns the nearest training shape, in the form of its stored points and normals.
+    """The retrieval baseline: its result for a shape is the nearest training shape, as stored points and normals.
 
-    A network that scores lower does worse than a lookup in its training set. There is no IoU, because the training
-    shape has no labels at the queries of the evaluated shape.
+    A network that scores lower does worse than a lookup in its training set. The scores have no IoU, because the
+    training shape has no labels at the queries of the evaluated shape.
 
     Args:
         shards: Reader of a prepared folder.
@@ -172,7 +173,7 @@ class RetrievalMethod:
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval returns the nearest training shape, but that shape is {neighbours.unknown}. Give a "
+                f"retrieval returns the nearest training shape, but this shape is {neighbours.unknown}. Give a "
                 "prepared folder with a readable training set, and evaluate a split other than train."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
@@ -182,9 +183,9 @@ class RetrievalMethod:
         self.head = ReconstructionHead(weights=NO_WEIGHTS)
 
     def score(self, truth: Truth) -> ShapeScore:
-        """Score the training shape by `score_points`.
+        """Score the points of the nearest training shape by `score_points`.
 
-        The floor is computed from the surface area that was recorded in preparation; it is None without that record.
+        The floor is computed from the surface area that `lagem prepare` recorded; it is None if there is no record.
         """
         index = self._index(truth)
         count = min(self._points, self._shards.count(index, "surface_points"))
@@ -195,7 +196,7 @@ class RetrievalMethod:
         return score_points(truth, points, normals, floor=floor)
 
     def draw(self, truth: Truth, *, size: int, up: Literal["y", "z"]) -> Picture | None:
-        """Return a picture of the training shape's points."""
+        """Return a picture of the nearest training shape's points."""
         return render_points(self._shards.read(self._index(truth), "surface_points"), size=size, up=up)
 
     def _index(self, truth: Truth) -> int:

@@ -1,4 +1,4 @@
-"""Evaluate reconstructions, from weights and data to the card. Scores are journalled, so a killed run can resume."""
+"""Evaluate reconstructions, and write the card. Scores are saved to a journal, so a killed run can resume."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -51,19 +51,19 @@ def evaluate(
     Args:
         weights: Name or path of the weights, as `load_codec` takes it; None for the retrieval baseline, which returns
             the nearest training shape.
-        data: A folder of `lagem prepare`, or raw meshes. The truth is the stored surfaces and labels, or the surfaces
-            of the meshes; meshes have no labels, so they give no IoU.
+        data: A folder that `lagem prepare` wrote, or raw meshes. Results are compared with the stored surfaces and
+            labels, or with the surfaces of the meshes. Meshes have no labels, so they give no IoU.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
         num_surface_points: N, the number of points given to the encoder; None takes the number used in training.
-        posterior: Which latents of KL levels are decoded: the mean of the posterior, or a sample of it.
+        posterior: What levels with a KL posterior decode: its mean, or a sample of it.
         points: Number of points drawn on each surface for the distances.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
-        seed: Seed of all draws.
+        seed: Seed of all random draws.
         up: The axis that points up in the picture.
         part: Score only this part of the shapes, and write no card. Parts may run at the same time, on several
-            machines. A call without a part then scores what is missing and writes the card.
+            machines. Afterwards, a call without a part scores all shapes that have no score yet and writes the card.
         preset: Score as the script of 3DShape2VecSet does; see `lagem.evaluation.reconstruction.vecset`.
         outer: Leave out the faces of raw meshes that cannot be seen from outside, and list them in inner_faces.csv.
         categories: Score only shapes of these categories; None for all.
@@ -128,16 +128,16 @@ def score_all(
     part: Part | None = None,
     others: Sequence[Path] = (),
 ) -> tuple[list[ShapeScore], set[str]]:
-    """Score all shapes, or one part of them.
+    """Score all shapes or a part of them, and append each score to a journal.
 
     Args:
         method: Computes the results.
         shapes: The evaluated shapes.
-        journal: File to which scores are appended; scores that it already holds are kept if their head is the same.
+        journal: File to which scores are appended. Scores that it already holds are used if they have the same head.
         head: Head of the card; it identifies the evaluation.
         title: Title of the progress bar.
         part: Score only this part of the shapes.
-        others: Journals of other runs; their scores are used too if they belong to the same head.
+        others: Journals of other runs. Their scores are also used if they have the same head.
 
     Returns:
         The scores, and the ids of the unreadable shapes.
@@ -155,7 +155,7 @@ def score_all(
         for truth in shapes.truths(method.num_surface_points, only=None if part is None else set(ids)):
             if isinstance(truth, UnreadableShape):
                 unreadable.add(truth.id)
-            # an unreadable file may have been repaired
+            # a shape without a result is scored again, because its file may have been repaired
             if truth.id not in done.values or done.value(truth.id).as_dataclass(ShapeScore).reason:
                 done.add(truth.id, asdict(_score(method, truth)))
             scores.append(done.value(truth.id).as_dataclass(ShapeScore))

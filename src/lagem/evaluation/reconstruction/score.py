@@ -65,7 +65,7 @@ def score_shape(
         query_logits: Maps (Q, 3) points to (Q,) logits, positive inside.
         resolution: Number of cells along a side of the grid (published: 128).
         points: Number of points drawn on the result's surface (published: 100,000).
-        seed: Seed of that draw, keyed by the id.
+        seed: Seed of the draw of these points, which is also keyed by the shape's id.
         device: Device of the field.
         method: How the surface is extracted.
         zero_is_inside: Whether the IoU counts a logit of exactly 0 as inside.
@@ -93,7 +93,7 @@ def score_points(
         truth: The shape.
         predicted: (P, 3) points of the result, in the unit-sphere frame.
         normals: (P, 3) unit normals at these points.
-        floor: See `ShapeScore`.
+        floor: Expected Chamfer distance between two samplings of the result's surface; None if it is unknown.
     """
     (to_result, nearest), (to_truth, nearest_reference) = nearest_points(truth.reference_points, predicted)
     cosines = [

@@ -33,10 +33,11 @@ def evaluation_status(
     outer: bool = False,
     categories: Sequence[str] | None = None,
 ) -> str:
-    """Return the status as one line; only scores with the given settings count.
+    """Return one line that says how many shapes are scored, refused and missing.
 
-    The status comes from the card and the journals. A running evaluation is not disturbed. The arguments are those of
-    `evaluate`; if `num_surface_points` is None, scores with any number of input points count.
+    Only scores with the given settings count. The arguments are those of `evaluate`; if `num_surface_points` is None,
+    scores with any number of input points count. The scores are read from the card and the journals in the output
+    folder. A running evaluation is not disturbed.
     """
     if preset is not None:
         vecset.check_settings(points, resolution)
@@ -57,12 +58,12 @@ def evaluation_status(
 
 
 def score_journals(output: Path) -> list[Path]:
-    """Return the journals of unfinished evaluations in a folder; they hold the scores so far."""
+    """Return the journals in a folder; they hold the scores of evaluations that are not finished."""
     return sorted(output.glob(".scores*.jsonl"))
 
 
 def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
-    """Return, by the id of each scored shape, why it has no surface; the reason is empty if it has one."""
+    """Return, by the id of each scored shape, the reason why it has no result; the text is empty if it has one."""
     reasons: dict[str, str] = {}
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:
@@ -78,7 +79,10 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
 
 
 def _agrees(wanted: ReconstructionHead, found: ReconstructionHead) -> bool:
-    """Return whether scores with the head `found` are wanted; those of a preset or a sample only if named."""
+    """Return whether scores with the head `found` have the settings of the head `wanted`.
+
+    Both heads must have the same preset or none, and both or neither must be of samples of a KL posterior.
+    """
     if wanted.preset is not None or found.preset is not None:
         return wanted.preset == found.preset and wanted.agrees_with(found)
     is_sample = [head.kl_levels == KL_LEVELS["sample"] for head in (wanted, found)]

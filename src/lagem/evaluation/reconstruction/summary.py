@@ -15,14 +15,15 @@ LIMITS = {measure: (0.0, np.inf if measure in ("chamfer", "floor") else 1.0) for
 
 @dataclass(frozen=True)
 class Summary:
-    """Means of the scores, by measure; a measure that no shape has is left out.
+    """Means of the scores, by measure. A measure is left out if no shape has a value of it.
 
     over_shapes: means over all shapes.
     over_categories: means of the categories' means, as in the paper's Table 4.
     by_category: means over the shapes of each category.
-    without_nearest: means over the shapes without the `nearest_tenth`; empty if that is unknown.
-    nearest: means over the `nearest_tenth` alone; empty if that is unknown.
-    failed: by id, why a shape has no surface or could not be read; such a shape has F-score 0.
+    without_nearest: means over all shapes except the 10% that lie nearest to training shapes (`nearest_tenth`); empty
+        if no distance to the training set is known.
+    nearest: means over these 10%; empty if no distance to the training set is known.
+    failed: for each shape that could not be read or whose result has no surface, by id, the reason. Its F-score is 0.
     """
 
     over_shapes: dict[str, Mean]
@@ -34,10 +35,10 @@ class Summary:
 
 
 def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
-    """Summarise scores.
+    """Return the means of scores over shapes, over categories and within each category, with 95% intervals.
 
     Args:
-        scores: One score per shape.
+        scores: Scores of the evaluated shapes.
         seed: Seed of the bootstrap.
 
     Raises:
@@ -66,9 +67,9 @@ def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
 
 
 def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
-    """Return the ids of the 10% of the shapes, rounded up, that lie nearest to a training shape; they may be leaks.
+    """Return the ids of the 10% of the shapes, rounded up, that lie nearest to a training shape.
 
-    The result is empty if no distance to the training set is known.
+    These shapes may have leaked into the training set. The result is empty if no distance to it is known.
     """
     known = sorted(
         (score.nearest_train_distance, score.id) for score in scores if score.nearest_train_distance is not None

@@ -26,9 +26,9 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LabelledQueries:
-    """Queries with their occupancy.
+    """Query points with their occupancy.
 
-    points: (Q, 3).
+    points: (Q, 3) positions of the queries.
     occupancy: (Q,), True inside the shape.
     weight: (Q,), the weight of each query in the IoU, proportional to the volume that it represents.
     """
@@ -43,8 +43,8 @@ class InnerFaces:
     """The faces of a mesh that are left out, because they cannot be seen from outside.
 
     total: number of faces of the mesh.
-    inner: (K,) indices of those that are left out, ascending.
-    area: fraction of the mesh's area that they have.
+    inner: (K,) indices of the faces that are left out, ascending.
+    area: fraction of the mesh's area that belongs to these faces.
     """
 
     total: int
@@ -57,8 +57,8 @@ class Truth:
     """One shape with its ground truth.
 
     surface_points: (N, 3), the network's input.
-    reference_points, reference_normals: (R, 3) points on the true surface, and their normals.
-    volume, near: queries in the volume and near the surface; None for a raw mesh, whose inside is unknown.
+    reference_points, reference_normals: (R, 3) points on the true surface, and the normals there.
+    volume, near: queries in the volume and near the surface; None for a raw mesh, because its inside is unknown.
     inner: the faces that are left out; None if all are used.
     """
 
@@ -84,13 +84,13 @@ class UnreadableShape:
 def truths_of_prepared(
     root: Path, *, split: str, num_surface_points: int, seed: int, only: Container[str] | None = None
 ) -> Iterator[Truth | UnreadableShape]:
-    """Yield the shapes of one split of a prepared folder, in the order of its index.
+    """Yield the shapes of one split of a prepared folder with their ground truth, in the order of index.csv.
 
     Args:
         root: Folder that `lagem prepare` wrote.
-        split: Split in the index.
-        num_surface_points: N, the number of input points, which are a window of the stored points.
-        seed: Seed of the draw of the window's start, which is also keyed by the shape's id.
+        split: Split to yield.
+        num_surface_points: N, the number of input points. They are N consecutive stored points.
+        seed: Seed by which the first of these points is drawn; the draw is also keyed by the shape's id.
         only: Ids of the shapes to yield; None yields all.
     """
     shards = Shards(root)
@@ -112,7 +112,7 @@ def truths_of_meshes(
     outer: bool = False,
     only: Container[str] | None = None,
 ) -> Iterator[Truth | UnreadableShape]:
-    """Yield raw meshes, which are found as `lagem prepare` finds them.
+    """Yield raw meshes as shapes with their ground truth. The meshes are found as `lagem prepare` finds them.
 
     Args:
         sources: Files, folders and manifests.

@@ -2,10 +2,10 @@
 
 The script encodes 2,048 of the stored surface points, drawn without replacement (for LaGeM's large model, ask for the
 8,192 that it was trained with). It decodes a grid of 129 nodes a side over [-1, 1]^3, and compares 100,000 points of
-the surface with all stored points. All of that is in the frame of its data: a box, whose centre is that of the shape
-and in which the largest coordinate of the surface is 0.99. Our networks and our data are in the unit sphere; here,
-queries and results are scaled from one frame to the other. A result that reaches beyond the grid is closed there; the
-script leaves it open.
+the decoded surface with all stored points. It works in the box frame of its data: the shape is centred in a box and
+scaled so that the largest absolute coordinate of its surface is 0.99. Our networks and our data are in the unit sphere;
+here, queries and results are scaled from one frame to the other. If a result reaches beyond the grid, its surface is
+closed at the border of the grid; the script leaves it open.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from lagem.randomness import sample_generator
 INPUT_POINTS, POINTS, RESOLUTION = 2_048, 100_000, 128
 DEFINITION = """\
 Preset vecset: box frame of 3DShape2VecSet, in which the largest coordinate of the surface is 0.99; thresholds are in
-this frame. The points given are drawn from the true ones without replacement; KL levels decode a sample. Dense grid.
-IoU over the volume queries in [-1, 1]³, where a logit of 0 is inside. The paper's Table 4 prints means over categories,
-×100."""
+this frame. The input points are drawn from the true surface points without replacement; KL levels decode a sample.
+Dense grid. IoU over the volume queries in [-1, 1]³; a logit of 0 counts as inside. The paper's Table 4 prints means
+over categories, ×100."""
 
 
 def check_settings(points: int, resolution: int) -> None:
-    """Raise ValueError if a setting differs from the script's."""
+    """Raise ValueError if the number of points or the resolution differs from that of the script."""
     for option, given, published in (("--points", points, POINTS), ("--resolution", resolution, RESOLUTION)):
         if given != published:
             raise ValueError(
@@ -38,7 +38,7 @@ def check_settings(points: int, resolution: int) -> None:
 
 
 def with_drawn_input(truth: Truth, num_surface_points: int, seed: int) -> Truth:
-    """Return the shape with some of its reference points as the network's input.
+    """Return the shape with N of its reference points, drawn without replacement, as the network's input.
 
     Args:
         truth: The shape.
@@ -46,7 +46,7 @@ def with_drawn_input(truth: Truth, num_surface_points: int, seed: int) -> Truth:
         seed: Seed of the draw, which is also keyed by the shape's id.
 
     Raises:
-        ValueError: If the shape has fewer reference points.
+        ValueError: If the shape has fewer than N reference points.
     """
     count = len(truth.reference_points)
     if count < num_surface_points:
@@ -66,7 +66,7 @@ def score_as_vecset(
     Args:
         truth: The shape, in the unit sphere.
         query_logits: Maps (Q, 3) points in the unit-sphere frame to (Q,) logits, positive inside.
-        seed: Seed of the points drawn on the result, keyed by the id.
+        seed: Seed of the points drawn on the result, which are also keyed by the shape's id.
         device: Device of the field.
     """
     factor = BOX_REACH / float(np.abs(truth.reference_points).max())

@@ -1,4 +1,4 @@
-"""A chart as a picture in SVG, which needs no script and prints sharply."""
+"""Charts as SVG pictures, which need no script and are sharp in print."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lagem.reports.page.content import Chart
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 200, 44, 10, 12, 22
-LOGARITHMIC_FROM = 50.0  # largest value divided by the smallest
+LOGARITHMIC_FROM = 50.0  # the axis is logarithmic if the largest value, divided by the smallest, exceeds this
 TICKS = 5
 COLOURS = 3
 
@@ -14,9 +14,9 @@ Point = tuple[float, float]
 
 
 def svg_of(chart: Chart, escaped: Callable[[str], str]) -> str:
-    """Return a figure of a chart, in which each curve's name and last value form the legend.
+    """Return the HTML of a figure that shows a chart. Its legend lists the name and the last value of each curve.
 
-    The vertical axis is logarithmic if all values are positive and differ much.
+    The vertical axis is logarithmic if all values are positive and the largest is more than 50 times the smallest.
 
     Args:
         chart: The chart; each of its curves has at least one point.
@@ -61,7 +61,7 @@ class _Axis:
     def __init__(self, values: Sequence[float], start: float, end: float, *, logarithmic: bool) -> None:
         self._logarithmic, self._start, self._end = logarithmic, start, end
         low, high = self._scaled(min(values)), self._scaled(max(values))
-        if not high - low > 1e-12 * max(abs(low), abs(high)):  # a constant
+        if not high - low > 1e-12 * max(abs(low), abs(high)):  # all values are equal
             low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
         self._low, self._high = low, high
 

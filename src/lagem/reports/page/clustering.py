@@ -1,7 +1,7 @@
-"""Reduction of any mesh to a number of faces, by merging the vertices that lie in one cell of a grid.
+"""Reduce any mesh to a given number of faces or fewer, by merging the vertices that lie in the same cell of a grid.
 
 Unlike the collapse of edges (`lagem.geometry.components`), this works for open, non-manifold and self-intersecting
-meshes, and it always reaches the requested number. The result need not be closed, so it is only for looking at.
+meshes, and it always reaches the requested number. The result may not be closed, so it is meant for display only.
 """
 
 import numpy as np
@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from lagem.geometry.mesh import Mesh
 
-# V vertices, F faces, C cells that hold a vertex
+# Letters: V vertices, F faces, C cells that hold a vertex.
 
-MOST_CELLS = 1024  # along the longest side of the grid
-PULL = 1e-3  # weight of the mean of the merged vertices, which decides where the planes of their faces do not
+MOST_CELLS = 1024  # largest number of cells along the longest side of the grid
+PULL = 1e-3  # weight of the mean of the merged vertices; it fixes the point in directions that no plane fixes
 
 
 def clustered(mesh: Mesh, most_faces: int) -> Mesh:
-    """Return a mesh of at most `most_faces` faces; a mesh that has no more is returned unchanged.
+    """Return a mesh reduced to at most `most_faces` faces. A mesh that already has so few is returned unchanged.
 
-    The finest grid that gives so few faces is used. The vertices of a cell are replaced by the point that is nearest to
-    the planes of their faces (Lindstrom, Out-of-core simplification, 2000), so edges and corners stay sharp.
+    The vertices in each cell of a grid are replaced by the point that is nearest to the planes of their faces
+    (Lindstrom, Out-of-core simplification, 2000), so edges and corners stay sharp. The grid is as fine as the number of
+    faces allows.
 
     Args:
         mesh: Any mesh with a positive extent.
@@ -47,7 +48,7 @@ def clustered(mesh: Mesh, most_faces: int) -> Mesh:
 
 
 def _labels(relative: NDArray[np.float64], cells: int) -> NDArray[np.int64]:
-    """Return the number of the cell of each of the (V, 3) vertices, which are in [0, 1]."""
+    """Return the number of the cell that contains each vertex, (V,), given the (V, 3) vertices scaled into [0, 1]."""
     x, y, z = np.minimum((relative * cells).astype(np.int64), cells - 1).T
     return (x * cells + y) * cells + z
 
@@ -59,9 +60,10 @@ def _has_three_corners(faces: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _nearest_to_planes(
     mesh: Mesh, relative: NDArray[np.float64], label: NDArray[np.int64], count: int, cells: int
 ) -> NDArray[np.float64]:
-    """Return a point for each cell, (C, 3): the minimum of the summed squared distances to the planes of the faces.
+    """Return for each cell, (C, 3), the point nearest to the planes of the faces that have a vertex in the cell.
 
-    A plane has the area of its face as its weight. The point stays within the bounding box of the cell's vertices.
+    The point minimises the sum of the squared distances to these planes, weighted by the areas of the faces. Along each
+    axis, it is at most the side of a cell away from the mean of the cell's vertices.
     """
     sums = [np.bincount(label, weights=relative[:, axis], minlength=count) for axis in range(3)]
     mean = np.stack(sums, axis=1) / np.bincount(label, minlength=count)[:, None]
@@ -70,7 +72,7 @@ def _nearest_to_planes(
     matrix, right = np.zeros((count, 3, 3)), np.zeros((count, 3))
     for corner in range(3):
         cell = label[mesh.faces[:, corner]]
-        # relative to the mean of the cell, or large terms would cancel
+        # relative to the mean of the cell, because large terms would cancel and lose digits
         offset = np.einsum("fc,fc->f", normals, relative[mesh.faces[:, corner]] - mean[cell])
         for i in range(3):
             right[:, i] += np.bincount(cell, weights=weights * offset * normals[:, i], minlength=count)

@@ -10,35 +10,35 @@ from lagem.reports.page.packed import PackedShape
 
 @dataclass(frozen=True)
 class Facts:
-    """Pairs of a name and a value."""
+    """A list of pairs, each of a name and a value."""
 
     entries: Sequence[tuple[str, str]]
 
     @classmethod
     def of_json(cls, values: Mapping[str, object]) -> "Facts":
-        """Return the values of a JSON object as facts, except for null and empty lists."""
+        """Return the entries of a JSON object as facts. Entries that are null or an empty list are left out."""
         return cls([(name, _in_words(value)) for name, value in values.items() if value not in (None, [])])
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text."""
+    """A paragraph of text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, of which the first holds the titles."""
+    """A table as rows of cells; the first row holds the titles of the columns."""
 
     rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over training steps, at most three.
+    """A chart of at most three curves over training steps.
 
-    curves: By name, the (step, value) pairs in the order of the steps.
+    curves: For each curve, by name, its (step, value) pairs in the order of the steps.
     """
 
     title: str
@@ -54,10 +54,11 @@ class Charts:
 
 @dataclass(frozen=True)
 class View:
-    """A shape that can be turned.
+    """A shape on a page, which the reader can turn.
 
-    shape: None if there is no shape to show; the note then says why.
-    kind: Whether it is an input or a result, which have different colours.
+    shape: The shape; None if there is none to show.
+    note: Text below the shape, or the reason why there is none.
+    kind: Whether the shape is an input or a result; the two have different colours.
     """
 
     title: str
@@ -68,14 +69,14 @@ class View:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Views, each turned by itself or, if the reader ticks a box, all together."""
+    """A group of views. The reader turns each view separately, or all together after ticking a box."""
 
     views: Sequence[View]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Views of one shape, which turn together, under a title."""
+    """Views of one shape under a title. If the reader turns one of them, all turn."""
 
     title: str
     views: Sequence[View]
@@ -83,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture in PNG format, and its description."""
+    """A picture in PNG format, with a text that describes it."""
 
     png: bytes
     text: str
@@ -102,10 +103,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A page.
+    """An HTML page to write.
 
-    title: Its heading, and the title of the window.
-    about: What it shows, in a sentence.
+    title: Heading of the page, and title of the browser's window.
+    about: What the page shows, in a sentence.
     """
 
     title: str

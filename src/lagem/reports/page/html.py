@@ -1,7 +1,7 @@
 """A page as one HTML file. It opens from the disk and loads nothing: scripts, style, pictures and shapes are inside.
 
-Texts may come from files of strangers. All of them are escaped, and a content security policy lets the browser run the
-scripts of this package only, and load nothing.
+Texts may come from files of strangers, so all texts are escaped. A content security policy allows the browser to run
+only the scripts of this package, and to load nothing.
 """
 
 import base64
@@ -16,13 +16,13 @@ from lagem.reports.page.chart import svg_of
 from lagem.reports.page.content import Block, Charts, Facts, Gallery, Image, Page, Paragraph, Row, Table, View
 from lagem.reports.page.packed import PackedShape
 
-LONGEST, LONGEST_PARAGRAPH = 400, 6_000  # characters of a text on a page
+LONGEST, LONGEST_PARAGRAPH = 400, 6_000  # maximum numbers of characters of a text and of a paragraph
 HINT = (
-    "Drag a shape to turn it, or click it and use the arrow keys; then + and − or the wheel zoom. "
-    "A double click resets."
+    "To turn a shape, drag it, or click it and use the arrow keys. To zoom, click it and use + and − or the wheel. "
+    "A double click resets the view."
 )
-FEW = 4  # views that are shown large
-LONG_FACT = 80  # characters of a value that gets a line to itself
+FEW = 4  # a gallery of at most so many views shows them large
+LONG_FACT = 80  # a value with more characters fills a whole line
 CREDITS = " Shapes are drawn by three.js.<details><summary>Its licence</summary><p>{licence}</p></details>"
 DOCUMENT = """\
 <!DOCTYPE html>
@@ -51,7 +51,7 @@ form-action 'none'; style-src {style_hash}; script-src {script_hashes}">
 
 
 def html_of(page: Page) -> str:
-    """Return the HTML of a page; equal pages give equal text."""
+    """Return the HTML of a page. Two equal pages give the same text."""
     shapes: list[PackedShape] = []
     sections = []
     for section in page.sections:
@@ -78,8 +78,8 @@ def html_of(page: Page) -> str:
 def escaped(text: str, longest: int = LONGEST) -> str:
     """Return a text that is safe in HTML, inside an element or a quoted attribute.
 
-    The middle of a long text is left out. Characters that cannot be printed are shown as escapes: among them are those
-    that reverse the direction of writing, and bytes of a file name that is not in UTF-8.
+    The middle of a long text is left out. Characters that cannot be printed are shown as escapes such as \\u202e. Among
+    them are characters that reverse the direction of writing, and bytes of a file name that is not in UTF-8.
     """
     if len(text) > longest:
         text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
@@ -87,7 +87,7 @@ def escaped(text: str, longest: int = LONGEST) -> str:
 
 
 def _block(block: Block, shapes: list[PackedShape]) -> str:
-    """Return the HTML of a block, and append its shapes to the list."""
+    """Return the HTML of a block, and append the shapes of the block to `shapes`."""
     match block:
         case Facts(entries):
             pairs = "".join(_fact(name, value) for name, value in entries)
@@ -139,7 +139,7 @@ def _views(views: Sequence[View], shapes: list[PackedShape]) -> str:
 
 
 def _json(value: object) -> str:
-    """Return JSON that a script element can hold: no text in it ends the element."""
+    """Return a value as JSON for a script element; "<" is escaped, so that no text can end the element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""Pictures in files, for a page: checked, and stored inside."""
+"""Read the pictures that a page shows, check them, and store them inside the page."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ MOST_PIXELS = 64_000_000
 
 
 def image_of(path: Path) -> Block:
-    """Return a picture, or a line that says why it is left out: it is too large, or not a picture in PNG format."""
+    """Return the picture in a file, or a line that says why it is left out: too large, damaged, or not a PNG file."""
     with failures_named(path), regular(inside(path.parent, path.name)).open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -23,7 +23,7 @@ def image_of(path: Path) -> Block:
         with Picture.open(io.BytesIO(content), formats=["PNG"]) as picture:
             width, height = picture.size
             picture.verify()
-    except Exception:  # Pillow fails in many ways, and names an address in memory, which is another in each page
+    except Exception:  # Pillow raises many kinds; the text is not used, as an address in it would differ in each page
         return Paragraph(f"{path.name} is left out: it is not a picture in PNG format, or is damaged.")
     if width * height > MOST_PIXELS:
         return Paragraph(f"{path.name} is left out: it has {width} × {height} pixels.")

@@ -15,10 +15,10 @@ from lagem.geometry.mesh import Mesh
 from lagem.randomness import sample_generator
 from lagem.reports.page.clustering import clustered
 
-MOST_FACES = 10_000  # of a mesh, and points of a cloud
+MOST_FACES = 10_000  # maximum number of faces of a mesh, and of points of a cloud
 MOST_FACES_OF_PAGE = 500_000  # so the meshes of a page take at most 16 MB
 FEWEST_FACES = 500
-REACH = 1.25  # half the side of the stored cube, in units of the unit sphere
+REACH = 1.25  # half the side of the cube of positions that can be stored, in radii of the unit sphere
 STEPS = 2**16 - 1
 NEIGHBOURS = 12
 
@@ -27,10 +27,10 @@ Cloud = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PackedShape:
-    """A mesh or a point cloud, with y up, in the unit sphere.
+    """A mesh or a point cloud as a page stores it: in the unit sphere, with y up.
 
-    entries: What viewer.js reads, in plain types.
-    size: In words, how much of the shape is stored.
+    entries: Plain values that viewer.js reads.
+    size: Text that says how many triangles or points are stored, such as "10,000 of 81,920 triangles".
     """
 
     entries: dict[str, object]
@@ -38,21 +38,21 @@ class PackedShape:
 
 
 def faces_of_each(count: int) -> int:
-    """Return the number of faces that each of `count` meshes on a page may have."""
+    """Return the maximum number of faces of each mesh on a page with `count` meshes."""
     return max(FEWEST_FACES, min(MOST_FACES, MOST_FACES_OF_PAGE // max(count, 1)))
 
 
 def packed(shape: Mesh | Cloud, frame: Frame, *, most_faces: int, up: Up = "z") -> PackedShape:
-    """Pack a mesh or a cloud.
+    """Return a mesh or a cloud in the form in which a page stores it.
 
-    Positions are rounded to 2.5 / 65535 of the unit sphere's radius; what lies outside the cube [-1.25, 1.25]³ is moved
-    to its sides.
+    Positions are rounded to multiples of 2.5 / 65535, in radii of the unit sphere. Points outside the cube
+    [-1.25, 1.25]³ are moved to its sides.
 
     Args:
         shape: A mesh, or (N, 3) points.
         frame: The frame that moves the shape into the unit sphere.
         most_faces: Maximum number of faces of a mesh, or of points of a cloud.
-        up: The axis that points up in a cloud; a mesh has its own.
+        up: The axis that points up in a cloud. It is not used for a mesh, which stores its up axis.
     """
     if not isinstance(shape, Mesh):
         return _packed_cloud(shape, frame, most_faces, up)
@@ -83,9 +83,9 @@ def _packed_points(points: NDArray[np.float64]) -> dict[str, object]:
 
 
 def _normals_and_radius(points: Cloud) -> tuple[NDArray[np.float64], float]:
-    """Return the (N, 3) normals of planes through the neighbours of each point, and half the side of its square.
+    """Return normals for (N, 3) points, and half the side of the square by which the page draws each point.
 
-    The sign of a normal is arbitrary.
+    The (N, 3) normals are those of planes fitted to the neighbours of each point. The sign of a normal is arbitrary.
     """
     count = min(NEIGHBOURS, len(points))
     distances, neighbours = cKDTree(points).query(points, k=[*range(1, count + 1)])
