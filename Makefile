@@ -33,7 +33,7 @@ CLUSTER_WORKS := 'import torch, torch_cluster; \
 	torch_cluster.fps(torch.rand(8, 3, device="cuda" if torch.cuda.is_available() else "cpu"), ratio=0.5)'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch-cluster demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture curves docs lint format typecheck constraints clean
+.PHONY: help setup torch-cluster cod-vae demo demo-generate test test-slow test-cluster fuzz benchmark three report-picture curves docs lint format typecheck constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,13 @@ torch-cluster: setup ## Install torch-cluster for furthest point sampling on GPU
 	echo "The cached torch-cluster does not fit this torch; compiling it again." >&2; \
 	$(PIP) install -q --no-build-isolation -c $(CONSTRAINTS) --no-deps --force-reinstall --no-cache-dir torch-cluster \
 	&& $(BIN)/python -c $(CLUSTER_WORKS)
+
+# An autoencoder by other authors, which lagem itself does not need.
+CODVAE := cod-vae==1.0.0
+CODVAE_VENV ?= .venv-cod-vae
+cod-vae: ## Create .venv-cod-vae with lagem and cod-vae, for `make benchmark NAME=comparison ARGS="... --codvae .venv-cod-vae/bin/python"`
+	$(MAKE) setup VENV=$(CODVAE_VENV)
+	$(CODVAE_VENV)/bin/python -m pip install -q -c $(CONSTRAINTS) $(CODVAE)
 
 demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a picture to runs/demo_0 (replaced each time)
 	@rm -rf $(RUNS)/demo_$(SEED)

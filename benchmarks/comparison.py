@@ -1,6 +1,7 @@
 """Compares LaGeM with VecSet, fairly: at equal measured cost and at equal steps, with intervals over shapes and seeds.
 
     make benchmark NAME=comparison ARGS="--data data/meshes"
+    make benchmark NAME=comparison ARGS="--data data/meshes --codvae .venv-cod-vae/bin/python"
     make benchmark NAME=comparison ARGS="--data data/meshes --adamw --steps 2000"
     make benchmark NAME=comparison ARGS="--data data/meshes --output runs/quick --quick"
 
@@ -10,6 +11,11 @@ learning rates. First, short trainings of the sides alternate, and the cost of a
 machine). Then every side trains with every seed, by `lagem fit` on one thread: both at LaGeM's total cost and for its
 number of steps. `lagem evaluate` scores the validation shapes; VecSet is decoded both from the mean of the posterior
 and, as its authors do, from a sample. `retrieval` is the baseline that returns the nearest training shape.
+
+With `--codvae`, the table at equal cost has one more side: cod-vae, by other authors. The option names the Python of
+the environment that `make cod-vae` makes. cod-vae trains by its own function and recipe, which
+`comparison_codvae_worker.py` describes, on the same shapes, with several learning rates. It is scored with the same
+points and grid. If the output folder holds a comparison without cod-vae, only cod-vae is trained.
 
 The output folder keeps everything that is finished: the costs, the checkpoints, the scores. To resume after a stop, run
 the same command again. It may also be run with more seeds or other steps. Once the costs are measured, several calls
@@ -21,9 +27,11 @@ after --.
 import argparse
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+import comparison_codvae as codvae
 import numpy as np
-from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end, seconds_of_step, train
+from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end
 from comparison_table import DEFINITION, Values, values_of, write_tables
 from interleaved import in_words, quartiles, ratios
 from rich.console import Console
@@ -53,9 +61,12 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
     )
 
 
-def step_costs(sides: Sequence[Side], args: argparse.Namespace) -> dict[str, list[float]]:
-    """Return the seconds of a step in each round, by `Side.cost`; measure them unless the output folder has them."""
-    path = args.output / f"costs_{args.name}.json"
+def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> dict[str, list[float]]:
+    """Return the seconds of a step in each round, by `Side.cost`, and print them.
+
+    They are measured unless the output folder has them.
+    """
+    path = args.output / f"costs_{name}.json"
     if not path.exists():
         timed: dict[str, Side] = {}
         for side in sides:
@@ -63,11 +74,16 @@ def step_costs(sides: Sequence[Side], args: argparse.Namespace) -> dict[str, lis
         seconds: dict[str, list[float]] = {cost: [] for cost in timed}
         for number in range(args.rounds):
             for cost, side in timed.items():
-                seconds[cost].append(seconds_of_step(side, args))
+                seconds[cost].append(side.seconds_of_step(args))
                 cost_now = f"a step of {cost} costs {seconds[cost][-1]:.3f} s"
                 print(f"round {number + 1} of {args.rounds}: {cost_now}", flush=True)
         write_json(path, seconds)
-    return parse_json(path.read_bytes(), str(path), remedy="remove it")
+    costs: dict[str, list[float]] = parse_json(path.read_bytes(), str(path), remedy="remove it")
+    base = costs[sides[0].cost]
+    for cost, measured in costs.items():
+        relative = in_words(ratios(measured, base))
+        print(f"a step of {cost} costs {in_words(quartiles(measured), 3)} s, {relative} times that of {sides[0].name}")
+    return costs
 
 
 def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int]:
@@ -107,13 +123,12 @@ def finish(run: Run, args: argparse.Namespace, progress: Progress) -> None:
     """Train and evaluate a run, except for what is already done."""
     if run.done < run.steps:
         progress.show(run)
-        train(run, args, lambda: progress.show(run))
-    for posterior in run.side.posteriors:
-        evaluate(str(run.checkpoint), run.card(posterior), args, f"--posterior={posterior}")
+        run.train(args, lambda: progress.show(run))
+    run.evaluate(args)
 
 
-def report(plans: dict[str, list[Run]], sides: Sequence[Side], args: argparse.Namespace) -> list[list[list[str]]]:
-    """Write the tables of the seeds that all sides have finished, and return their rows."""
+def report(plans: dict[str, list[Run]], args: argparse.Namespace, more: str) -> list[list[list[str]]]:
+    """Write the tables of the seeds that all sides have finished, with a last sentence, and return their rows."""
     tables: dict[str, dict[str, Values]] = {}
     steps: dict[str, dict[str, int | None]] = {}
     for basis, runs in plans.items():
@@ -122,7 +137,7 @@ def report(plans: dict[str, list[Run]], sides: Sequence[Side], args: argparse.Na
             continue
         title = f"{basis}, seeds {' '.join(map(str, seeds))}"
         tables[title], steps[title] = {}, {}
-        for side in sides:
+        for side in dict.fromkeys(run.side for run in runs):
             own = [run for run in runs if run.side == side and run.seed in seeds]
             for posterior in side.posteriors:
                 name = side.name if len(side.posteriors) == 1 else f"{side.name}, {posterior}"
@@ -130,7 +145,7 @@ def report(plans: dict[str, list[Run]], sides: Sequence[Side], args: argparse.Na
                 steps[title][name] = own[0].steps
         tables[title]["retrieval"] = values_of([args.output / "retrieval"] * len(seeds))
         steps[title]["retrieval"] = None
-    about = f"Validation shapes of {args.data}, {args.points:,} points, {args.resolution} cells a side."
+    about = f"Validation shapes of {args.data}, {args.points:,} points, {args.resolution} cells a side.{more}"
     return write_tables(args.output, args.name, tables, steps, about) if tables else []
 
 
@@ -138,24 +153,33 @@ def compare(args: argparse.Namespace) -> None:
     """Measure costs, train, evaluate and report, except for what is already done."""
     sides = LEVELS if args.adamw is None else adamw_sides(args.adamw or RATES)
     check_settings(args)
-    costs = step_costs(sides, args)
-    base = costs[sides[0].cost]
-    for cost, seconds in costs.items():
-        relative = in_words(ratios(seconds, base))
-        print(f"a step of {cost} costs {in_words(quartiles(seconds), 3)} s, {relative} times that of {sides[0].name}")
+    found = codvae.check_environment(args) if args.codvae else {}
+    costs = step_costs(sides, args, args.name)
     equal = equal_cost_steps(args.steps, costs)
-    plans = {
-        "equal cost": [Run(side, seed, equal[side.cost], args.output) for seed in args.seeds for side in sides],
-        "equal steps": [Run(side, seed, args.steps, args.output) for seed in args.seeds for side in sides],
+    plans: dict[str, list[Run]] = {
+        "equal cost": [side.run(seed, equal[side.cost], args.output) for seed in args.seeds for side in sides],
+        "equal steps": [side.run(seed, args.steps, args.output) for seed in args.seeds for side in sides],
     }
+    others: list[codvae.CodvaeRun] = []
+    if args.codvae:
+        measured = step_costs((sides[0], *codvae.stages()), args, "cod-vae")
+        costs["cod-vae"] = codvae.average_step(measured)
+        average = {sides[0].cost: measured[sides[0].cost], "cod-vae": costs["cod-vae"]}
+        steps = equal_cost_steps(args.steps, average)["cod-vae"]
+        others = [side.run(seed, steps, args.output) for seed in args.seeds for side in codvae.sides(args.codvae_rates)]
+        plans["equal cost"] += others
     runs = list(dict.fromkeys(run for plan in plans.values() for run in plan))
     progress = Progress(runs, costs)
+
+    def report_now() -> list[list[list[str]]]:
+        return report(plans, args, f" {codvae.description(found, measured, others)}" if others else "")
+
     evaluate("retrieval", args.output / "retrieval", args)
     for run in runs:
         if not run.is_evaluated:
             finish(run, args, progress)
-            report(plans, sides, args)
-    for rows in report(plans, sides, args):
+            report_now()
+    for rows in report_now():
         Console(width=400).print(terminal_table(rows))
     print(f"{DEFINITION}\nwritten to {args.output / args.name}.md and .json")
 
@@ -165,7 +189,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     rates = " ".join(map(str, RATES))
-    add("--adamw", type=float, nargs="*", metavar="RATE", help=f"compare AdamW at these base_lr (default: {rates})")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--adamw", type=float, nargs="*", metavar="RATE", help=f"compare AdamW at these base_lr (default: {rates})"
+    )
+    kinds.add_argument(
+        "--codvae", type=Path, metavar="PYTHON", help="also compare cod-vae, in the environment of this interpreter"
+    )
+    add(
+        "--codvae-rates",
+        type=float,
+        nargs="+",
+        default=list(codvae.RATES),
+        metavar="RATE",
+        help=f"learning rates of cod-vae (default: {' '.join(map(str, codvae.RATES))})",
+    )
     add("--rounds", type=int, default=7, metavar="K", help="rounds in which the cost is measured (default: 7)")
     add("--timed-steps", type=int, default=20, metavar="N", help="timed steps of a side in a round (default: 20)")
     args = parsed(parser, output="runs/comparison", steps_of="LaGeM")

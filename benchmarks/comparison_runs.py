@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,20 @@ class Side:
     options: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ("mean",)
 
+    def run(self, seed: int, steps: int, output: Path) -> "Run":
+        """Return a training of this side."""
+        return Run(self, seed, steps, output)
+
+    def seconds_of_step(self, args: argparse.Namespace) -> float:
+        """Train for a few steps, and return the seconds of one step."""
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "seconds.txt"
+            clock = f"{{class_path: comparison_clock.StepClock, init_args: {{output: {output}}}}}"
+            steps = [f"--trainer.max_steps={WARM_UP + args.timed_steps}", f"--trainer.callbacks+={clock}"]
+            words = fit_words(self, args, f"--trainer.default_root_dir={folder}/run", *steps)
+            run_lagem(words, args.output / "costs.log")
+            return float(output.read_text())
+
 
 @dataclass(frozen=True)
 class Run:
@@ -77,25 +91,43 @@ class Run:
         """Whether the run is trained and scored."""
         return all((self.card(posterior) / "card.json").is_file() for posterior in self.side.posteriors)
 
+    def train(self, args: argparse.Namespace, watch: Callable[[], None]) -> None:
+        """Train to the end, from the last checkpoint if there is one."""
+        more = [f"--seed_everything={self.seed}", f"--trainer.max_steps={self.steps}", "--ckpt_path=last"]
+        words = fit_words(self.side, args, f"--trainer.default_root_dir={self.folder}", *more)
+        run_lagem(words, self.folder / "fit.log", watch)
+
+    def evaluate(self, args: argparse.Namespace) -> None:
+        """Write the cards that are missing."""
+        for posterior in self.side.posteriors:
+            evaluate(str(self.checkpoint), self.card(posterior), args, f"--posterior={posterior}")
+
 
 def run_lagem(words: Sequence[str], log: Path, watch: Callable[[], None] = lambda: None) -> None:
-    """Run a command of `lagem` in a process with one thread.
+    """Run a command of `lagem` in a process with one thread; its arguments are those of `run_logged`."""
+    searched = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])  # for `comparison_clock`
+    variables = {**os.environ, **ONE_THREAD, "PYTHONPATH": searched}
+    run_logged([sys.executable, "-m", "lagem", *words], variables, log, watch, name=f"lagem {words[0]}")
+
+
+def run_logged(
+    command: Sequence[str], variables: Mapping[str, str], log: Path, watch: Callable[[], None], *, name: str
+) -> None:
+    """Run a command in a process, and wait for its end.
 
     Args:
-        words: The command line.
-        log: File to which its output is appended.
-        watch: Called every REPORT_EVERY seconds while the command runs.
+        command: The command line.
+        variables: Environment variables.
+        log: File to which the output is appended.
+        watch: Called now and then while the command runs.
+        name: Name of the command in the error.
 
     Raises:
         ValueError: If the command fails.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    searched = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])  # for `comparison_clock`
-    variables = {**os.environ, **ONE_THREAD, "PYTHONPATH": searched}
     with log.open("a") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lagem", *words], env=variables, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT)
         try:
             while process.poll() is None:
                 try:
@@ -107,7 +139,7 @@ def run_lagem(words: Sequence[str], log: Path, watch: Callable[[], None] = lambd
             process.wait()
     if process.returncode:
         last = log.read_text(errors="replace").strip().rpartition("\n")[2]
-        raise ValueError(f"`lagem {words[0]}` failed with exit code {process.returncode}; see {log}. It ends: {last}")
+        raise ValueError(f"`{name}` failed with exit code {process.returncode}; see {log}. It ends: {last}")
 
 
 def fit_words(side: Side, args: argparse.Namespace, *more: str) -> list[str]:
@@ -117,23 +149,6 @@ def fit_words(side: Side, args: argparse.Namespace, *more: str) -> list[str]:
         *(f"--trainer.accelerator={'cpu' if args.device == 'cpu' else 'gpu'}", "--trainer.limit_val_batches=0"),
         *("--trainer.enable_progress_bar=false", *(QUICK if args.quick else ()), *args.options, *side.options, *more),
     ]
-
-
-def seconds_of_step(side: Side, args: argparse.Namespace) -> float:
-    """Train for a few steps, and return the seconds of one step."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "seconds.txt"
-        clock = f"{{class_path: comparison_clock.StepClock, init_args: {{output: {output}}}}}"
-        steps = [f"--trainer.max_steps={WARM_UP + args.timed_steps}", f"--trainer.callbacks+={clock}"]
-        run_lagem(fit_words(side, args, f"--trainer.default_root_dir={folder}/run", *steps), args.output / "costs.log")
-        return float(output.read_text())
-
-
-def train(run: Run, args: argparse.Namespace, watch: Callable[[], None]) -> None:
-    """Train a run to its end, from its last checkpoint if there is one."""
-    more = [f"--seed_everything={run.seed}", f"--trainer.max_steps={run.steps}", "--ckpt_path=last"]
-    words = fit_words(run.side, args, f"--trainer.default_root_dir={run.folder}", *more)
-    run_lagem(words, run.folder / "fit.log", watch)
 
 
 def evaluate(weights: str, card: Path, args: argparse.Namespace, *more: str) -> None:
@@ -156,14 +171,18 @@ def check_settings(args: argparse.Namespace, **more: Any) -> None:
         **{name: getattr(args, name) for name in ("options", "quick", "device", "points", "resolution")},
         **more,
     }
-    path = args.output / "settings.json"
+    keep_settings(args.output / "settings.json", settings)
+
+
+def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write settings to a file in the output folder; raises ValueError if it already holds others."""
     if not path.exists():
-        args.output.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings, indent=1)
     kept = parse_json(path.read_bytes(), str(path), remedy="choose another --output")
     if differing := [name for name, value in settings.items() if kept.get(name) != value]:
         raise ValueError(
-            f"{args.output} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
+            f"{path.parent} holds a comparison with other settings ({', '.join(differing)}); choose another --output."
         )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end, train
+from comparison_runs import Run, Side, check_settings, evaluate, parsed, run_to_its_end
 from comparison_table import DEFINITION, values_of, write_tables
 from rich.console import Console
 
@@ -115,7 +115,7 @@ def run_table(args: argparse.Namespace) -> None:
     runs = [Run(side, seed, args.steps, args.output) for seed in args.seeds for side in sides]
     for run in runs:
         if run.done < run.steps:
-            train(run, args, lambda run=run: print(f"{run.side.name}, seed {run.seed}: {run.done:,} steps", flush=True))
+            run.train(args, lambda run=run: print(f"{run.side.name}, seed {run.seed}: {run.done:,} steps", flush=True))
         evaluate(str(run.checkpoint), run.card("mean"), args, "--category", *args.group)
         report(runs, sides, args)
     for rows in report(runs, sides, args):

@@ -28,6 +28,7 @@ ALLOWED_SKIPS = (
     "needs SLURM",
     "needs Chromium",
     "needs transformers",
+    "needs cod-vae",
 )
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"

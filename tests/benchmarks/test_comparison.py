@@ -16,8 +16,9 @@ from toy_shapes import prepare_toys
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import comparison
+import comparison_codvae
 import comparison_runs
-from comparison_runs import EXPERIMENTS, Run, Side
+from comparison_runs import EXPERIMENTS, ROOT, Run, Side
 from comparison_table import MEASURES, rows_of
 
 SETTINGS = {path.stem: yaml.safe_load(path.read_text()) for path in EXPERIMENTS.glob("*.yaml")}
@@ -75,7 +76,8 @@ def quick(data, tmp_path, monkeypatch):
             watch()
             main(list(command))
 
-        monkeypatch.setattr(comparison_runs, "run_lagem", in_this_process)
+        for module in (comparison_runs, comparison_codvae):
+            monkeypatch.setattr(module, "run_lagem", in_this_process)
         common = ["--data", str(data), "--output", str(tmp_path / "out"), "--quick", "--seeds", "0"]
         monkeypatch.setattr("sys.argv", ["comparison.py", *common, *words])
         comparison.main()
@@ -104,6 +106,34 @@ def test_a_quick_comparison_scores_every_side_and_does_nothing_twice(quick, tmp_
     assert (tmp_path / "out" / "levels.md").read_text() == written
 
 
+@pytest.mark.slow
+def test_cod_vae_joins_a_finished_comparison_and_resumes(quick, tmp_path):
+    python = ROOT / ".venv-cod-vae" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("needs cod-vae: make cod-vae")
+    quick()
+    out = tmp_path / "out"
+    settings = (out / "settings.json").read_text()
+    words = ("--codvae", str(python), "--codvae-rates", "0.001")
+    assert [command[0] for command in quick(*words) if command[0] != "fit"] == ["export"]
+    (weights,) = out.glob("cod-vae_0.001/*_steps_seed_0/weights.npz")
+    assert [path.name for path in weights.parent.glob("stage_*")] == []
+    rows = json.loads((out / "levels.json").read_text())
+    sides = {
+        basis: [row["side"] for row in rows if row["table"].startswith(basis)] for basis in ("equal cost", "equal")
+    }
+    assert sides["equal cost"][-2:] == ["cod-vae 0.001", "retrieval"] and sides["equal"].count("cod-vae 0.001") == 1
+    (row,) = (row for row in rows if row["side"] == "cod-vae 0.001")
+    assert row["steps"] % comparison_codvae.WHOLE == 0 and row["means"]["iou"] is not None
+    written = (out / "levels.md").read_text()
+    assert "cod-vae 1.0.0" in written and "GiB of memory" in written and "32 values a shape" in written
+    assert (out / "settings.json").read_text() == settings
+
+    stamp = weights.stat().st_mtime_ns
+    assert quick(*words) == [] and weights.stat().st_mtime_ns == stamp
+    assert (out / "levels.md").read_text() == written
+
+
 def test_other_settings_are_refused_in_one_line(quick, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "settings.json").write_text('{"quick": false}')
@@ -113,7 +143,6 @@ def test_other_settings_are_refused_in_one_line(quick, tmp_path, capsys):
     assert stop.value.code == 2 and len(error.splitlines()) == 1 and "quick" in error and "--output" in error
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_a_quick_sweep_of_adamw_is_compared_with_muon(quick, tmp_path):
     quick("--adamw", "0.01", "0.1")
@@ -138,9 +167,9 @@ def test_a_training_that_is_interrupted_has_saved_and_resumes(data, tmp_path, mo
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        comparison_runs.train(run, args, watch)
+        run.train(args, watch)
     assert has_logged.is_set() and 0 < run.done < 200
-    comparison_runs.train(run, args, lambda: None)
+    run.train(args, lambda: None)
     assert run.done == 200
 
 
