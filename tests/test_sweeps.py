@@ -26,7 +26,7 @@ def suggestions(sweep: dict) -> list[dict]:
 
 
 def agents_command(sweep: dict, suggestion: dict) -> list[str]:
-    """Return the command line of a run, put together in the way of `wandb agent`."""
+    """Return the command line of a run, as `wandb agent` would build it."""
     args = {"args": {name: {"value": value} for name, value in suggestion.items()}}
     filled = create_sweep_command_args(args) | {"interpreter": ["python"], "program": [sweep["program"]]}
     filled |= {"env": ["/usr/bin/env"]}

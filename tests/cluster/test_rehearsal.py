@@ -1,4 +1,4 @@
-"""The paper's chain at a small size, as jobs of a real SLURM: every kind of step runs, and passes its results on."""
+"""The paper's chain at a small size, as jobs on a real SLURM cluster: every kind of step runs."""
 
 import csv
 import json

@@ -1,8 +1,11 @@
-"""Give everything that reads files damaged ones for a while, and count what comes of it: `make fuzz SECONDS=60 SEED=0`.
+"""Feed damaged files to everything that reads files, for a set time, and count the outcomes.
 
-A try ends in a result or in one line with exit code 2. Anything else is a finding: a traceback, another exit code, a
-process that dies, takes longer than 20 s or asks for 2 GiB more, code from a file that runs, a file outside the try's
-folder that is written or removed. The first inputs of each finding are stored. `--only N` repeats try N.
+    make fuzz SECONDS=60 SEED=0
+
+A try should end in a result, or in one line with exit code 2. Anything else is a finding: a traceback or another exit
+code; a process that dies, takes longer than 20 s, or needs over 2 GiB more than at its start; code from a file being
+run; or a file outside the folder of the try being written or removed. The first inputs of each finding are stored.
+`--only N` repeats try N.
 """
 
 import argparse

@@ -30,10 +30,10 @@ Door = Callable[[Path], None]
 class Format:
     """A format and everything that reads it.
 
-    name: in the table.
-    sound: chooses sound files; the first is what users name.
-    doors: what reads them, by name; takes their folder, and raises what the command line would. A wrong result is an
-        AssertionError.
+    name: Name of the format in the table of results.
+    sound: Draws a set of undamaged files; the first is the one that a user would give to `lagem`.
+    doors: The functions that read the files, by name. Each takes the folder of the files, and raises the errors that
+        the command line would report. If what it has read is wrong, it raises AssertionError.
     weight: how often the format is tried, compared with the others.
     repair: what makes damaged files consistent again, such as their checksums.
     damage: damages the content of a file by its name; by default as its ending says.

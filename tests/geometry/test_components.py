@@ -52,5 +52,5 @@ def test_parts_that_share_an_edge_are_refused(cube):
     corner = Mesh(cube.vertices + np.array([2, 2, 0]), cube.faces)
     both = union(cube, corner)
     positions, where = np.unique(both.vertices, axis=0, return_inverse=True)
-    with pytest.raises(ValueError, match="more or fewer than two faces at an edge"):
+    with pytest.raises(ValueError, match="an edge with more or fewer than two faces"):
         with_fewer_faces(Mesh(positions, where.reshape(-1)[both.faces]), 8)

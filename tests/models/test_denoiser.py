@@ -125,7 +125,7 @@ def test_vectors_and_tokens_are_conditions_and_can_be_dropped(shape):
 
 
 def test_every_parameter_gets_a_gradient():
-    """DDP stops a training if a parameter has no gradient; this must hold even if no condition is dropped."""
+    """DDP stops a training if a parameter has no gradient, so each must get one even if no condition is dropped."""
     backbone, (x, c_noise, coarser) = trained(num_categories=5, conditioning_augmentation=True), inputs()
     backbone(x, c_noise, coarser=coarser, condition=torch.tensor([0, 1, 2])).square().mean().backward()
     assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []

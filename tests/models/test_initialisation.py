@@ -73,9 +73,9 @@ def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding(bottle
 
 
 def points_decoded(autoencoder: Autoencoder, points: Tensor, generators: list[torch.Generator] | None) -> Tensor:
-    """Return, for each anchor of each level, the grid point whose embedding is nearest to the anchor's features.
+    """Encode points, which are all anchors, and decode each latent to features.
 
-    The features are those decoded from the anchor's latent.
+    Return, for each anchor of each level, the point of a 25 x 25 x 25 grid whose embedding is nearest to its features.
     """
     axis = torch.linspace(-0.6, 0.6, 25)
     grid = torch.cartesian_prod(axis, axis, axis)

@@ -1,4 +1,4 @@
-"""StackedMuon gives the results of torch's Muon for each matrix, and agrees with float64."""
+"""In bfloat16, StackedMuon equals torch's Muon; in float32, its orthogonalisation agrees with one in float64."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""A mixture has the coarse levels of one shape, and finer levels of another shape or sampled by the stages."""
+"""A mixture keeps the coarse levels of a shape; its finer levels are those of another shape, or are sampled."""
 
 import json
 

@@ -28,7 +28,7 @@ def strings(settings, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
 
 
 def followers() -> Iterator[tuple[Path, str, str]]:
-    """Yield the file, the key and the source of each relative interpolation.
+    """Yield, for each setting given by a relative path, its file, its key, and the key of the setting it copies.
 
     `${.x}` names a setting of the same level, and `${..x}` one of the level above.
     """

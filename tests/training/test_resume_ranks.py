@@ -1,4 +1,4 @@
-"""A run resumes exactly on another number of ranks if all ranks together use the same batch; else it is refused."""
+"""A run resumes on another number of ranks if a step has as many shapes over all ranks; otherwise this is refused."""
 
 import csv
 from pathlib import Path

@@ -13,7 +13,7 @@ from lagem.weights.named import autoencoder_file, cascade_folder, stage_file
 
 
 def check_autoencoder(name: str | Path) -> None:
-    """Raise ValueError if no file, folder or weights in the package have this name; names on the Hub are accepted."""
+    """Raise ValueError if a name is neither a path that exists nor that of weights in the package; skip Hub names."""
     if not is_on_hub(name) and not Path(name).exists():
         autoencoder_file(name)
 
@@ -26,7 +26,7 @@ def check_stages(names: Iterable[str | Path]) -> None:
 
 
 def check_cascade(name: str | Path) -> None:
-    """Raise ValueError if no folder or cascade in the package has this name; names on the Hub are accepted."""
+    """Raise ValueError if a name is neither a path that exists nor that of a cascade in the package; skip Hub names."""
     if not is_on_hub(name) and not Path(name).exists():
         cascade_folder(name)
 

@@ -35,7 +35,10 @@ def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
         return mesh
     vertices, kept, _, _ = igl.qslim(mesh.vertices, mesh.faces.astype(np.int32), faces)
     if len(kept) == 0:
-        raise ValueError("a mesh with more or fewer than two faces at an edge cannot be reduced; keep all its faces.")
+        raise ValueError(
+            "cannot reduce the number of faces of a mesh that has an edge with more or fewer than two faces; "
+            "leave out `faces` to keep them all."
+        )
     return Mesh(vertices, kept, up=mesh.up)
 
 

@@ -159,7 +159,7 @@ class Backbone(nn.Module):
         if latents.ndim != 3 or tuple(latents.shape[1:]) != expected:
             raise ValueError(
                 f"stage {self.level}: the latents of level {level} must be (B, {expected[0]}, {expected[1]}), but "
-                f"{tuple(latents.shape)} was given. Check the level, and that `coarser` runs coarsest first."
+                f"{tuple(latents.shape)} was given. Give latents of that level; `coarser` is coarsest first."
             )
 
     def _check(self, x: Tensor, coarser: Sequence[Tensor]) -> None:

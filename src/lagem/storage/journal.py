@@ -53,7 +53,7 @@ class Journal:
 
     @property
     def description(self) -> Description:
-        """All values, with checked access to them."""
+        """The values of the journal as a `Description`, whose methods check each value when it is read."""
         return Description(str(self._path), self.values, remedy=JOURNAL_REMEDY)
 
     def add(self, name: str, value: Any) -> None:
