@@ -146,7 +146,7 @@ def test_what_is_missing_or_of_the_wrong_size_is_named(latents):
         cascade.sample(SEEDS, condition=CONDITION)
     with pytest.raises(ValueError, match=r"latents of levels \[4\] were given"):
         cascade.sample(SEEDS, given={4: latents[2]})
-    with pytest.raises(ValueError, match=r"level 3 are \(B, 4, 8\), but \(2, 8, 6\)"):
+    with pytest.raises(ValueError, match=r"level 3 must be \(B, 4, 8\), but \(2, 8, 6\)"):
         cascade.sample(SEEDS, given={3: latents[1]})
     with pytest.raises(ValueError, match=r"2 seeds make 2 samples, but level 3 was given for 1"):
         cascade.sample(SEEDS, given={3: latents[2][:1]})
