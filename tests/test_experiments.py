@@ -151,10 +151,8 @@ def unknown_monitors(settings) -> list[str]:
     return own + unknown_monitors(list(settings.values()))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if "shapenet" not in name else ()) for name in PUBLISHED_PARAMETERS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED_PARAMETERS)
 def test_a_published_model_has_its_published_number_of_parameters(name):
     description = describe_experiment(ROOT / "experiments" / "autoencoder" / f"{name}.yaml")
     assert description["parameters"] == PUBLISHED_PARAMETERS[name]
@@ -164,6 +162,7 @@ def head_of(path: Path) -> str:
     return "".join(line for line in (ROOT / path).open() if line.startswith("#"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in STAGES if "M parameters" in head_of(path)], ids=str)
 def test_the_costs_in_the_head_of_a_stage_are_those_of_describe(path):
     figures = r"([\d.]+) M parameters, ([\d.]+) TFLOP and ([\d.]+) GiB .*?takes ([\d,]+) GFLOP"
@@ -249,8 +248,7 @@ def test_kinds_differ_in_more_than_sizes():
     larger["model"]["init_args"]["width"] = 128
     other["data"]["class_path"] = "OccupancyDataModule"
     off["model"]["init_args"]["width"] = 0
-    assert kind_of(toy) == kind_of(larger)
-    assert kind_of(toy) != kind_of(other) and kind_of(toy) != kind_of(off)
+    assert kind_of(larger) == kind_of(toy) != kind_of(other) and kind_of(toy) != kind_of(off)
 
 
 SmallRun = Callable[..., tuple[Path, TrainingCLI]]
@@ -283,8 +281,7 @@ def small_run_of(tmp_path_factory) -> SmallRun:
 @pytest.mark.parametrize("path", one_of_each_kind(dict.fromkeys(RUN_CONFIGS, "")), ids=str)
 def test_an_experiment_of_each_kind_runs_at_a_small_size(path, small_run_of):
     folder, cli = small_run_of(path)
-    assert cli.trainer.global_step == 2
-    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert cli.trainer.global_step == 2 and (folder / "checkpoints" / "last.ckpt").is_file()
     expected = {"val/loss_sigma_1"} if is_stage(path) else {"val/iou", "val/fscore"}
     assert {"val/loss", *expected} <= cli.trainer.callback_metrics.keys()
 

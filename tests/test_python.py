@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "numpy", "lightning", "trimesh", "lagem.models")
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_it_stands_but_for_its_resolution(tmp_path, monkeypatch):
     frame = write_chair(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -86,6 +86,7 @@ def test_some_sweep_reaches_an_interpolated_field():
     assert any(FOLLOWERS.keys() & yaml.safe_load(path.read_text())["parameters"].keys() for path in SWEEPS)
 
 
+@pytest.mark.slow
 def test_all_sizes_of_the_size_sweep_cost_the_same(tmp_path):
     toy = yaml.safe_load((ROOT / "experiments" / "autoencoder" / "toy.yaml").read_text())
     costs = []

@@ -14,7 +14,7 @@ LEVELS = [LevelSpec(64, 8, depth=2), LevelSpec(16, 16, depth=1), LevelSpec(8, 16
 SIZES = {"batch_size": 2, "num_surface_points": 300, "num_queries": 100}
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("bfloat16", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_cost_before_running_equals_what_a_real_step_counts(bfloat16, recompute):
     network = {"levels": LEVELS, "width": 128, "octaves": 5, "checkpoint_activations": recompute}

@@ -83,7 +83,7 @@ def test_a_step_keeps_no_more_than_its_share_of_what_the_plain_one_keeps(step, m
     assert operations[1] <= operations[0]
 
 
-@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("bfloat16", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("step", get_args(Step))
 def test_cost_before_running_equals_what_a_real_step_counts(step, recompute, bfloat16):

@@ -72,6 +72,7 @@ def test_a_signal_during_the_imports_is_not_lost(tmp_path):
     assert training_process.weights(tmp_path)["global_step"] == 1
 
 
+@pytest.mark.slow
 def test_signals_after_the_end_of_a_training_do_not_fail_it(tmp_path):
     """For example, the signals of a time limit may arrive while the interpreter exits."""
     late = "".join(f"atexit.register(os.kill, os.getpid(), {number.value}); " for number in STOPPING)

@@ -103,6 +103,7 @@ def test_a_checkpoint_of_a_sharded_run_is_one_file_for_every_use(sharded, whole,
     np.testing.assert_allclose(rows(tmp_path, "train/loss"), rows(whole, "train/loss")[2:], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_muon_is_refused_where_no_rank_has_whole_matrices(shares, tmp_path):
     process = launch(small_run.small_fit(tmp_path, CALLBACKS, SHARDED))  # the tests' own process would stay a rank
     output, _ = process.communicate(timeout=HANG)

@@ -25,10 +25,7 @@ FEW = ["--points", "64"]
 
 @pytest.fixture(autouse=True)
 def _cheap_intervals_and_searches(monkeypatch) -> None:
-    """Compute intervals from 50 halves and search nearest training shapes by 2,000 points, to save time.
-
-    `test_sets` checks that the intervals of the full number of halves are right.
-    """
+    """Save time by 50 halves for the intervals (`test_sets` tests these), and 2,000 points for the nearest shapes."""
     monkeypatch.setattr(sets, "HALVES", 50)
     for module in (neighbours, shapes):
         monkeypatch.setattr(module, "COMPARED_POINTS", 2_000)
