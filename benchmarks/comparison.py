@@ -18,10 +18,10 @@ the environment that `make cod-vae` makes. cod-vae trains by its own function an
 points and grid. If the output folder holds a comparison without cod-vae, only cod-vae is trained.
 
 The output folder keeps everything that is finished: the costs, the checkpoints, the scores. To resume after a stop, run
-the same command again. It may also be run with more seeds or other steps. Once the costs are measured, several calls
-with different seeds may run at the same time. After each training, the tables of the seeds that all sides have finished
-are written to levels.md and levels.json (adamw.md and adamw.json). More options of `lagem fit`, for all sides, follow
-after --.
+the same command again. It may also be run with more seeds or other steps. Once the costs are measured and `retrieval`
+is scored, several calls with different seeds may run at the same time. After each training, the tables of the seeds
+that all sides have finished are written to levels.md and levels.json (adamw.md and adamw.json). More options of `lagem
+fit`, for all sides, follow after --.
 """
 
 import argparse

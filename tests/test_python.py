@@ -1,6 +1,7 @@
 """The public names of `lagem`: the example runs, modules load lazily, and an error for a wrong name suggests one."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,14 @@ def test_the_example_runs_as_it_stands_but_for_its_resolution(tmp_path, monkeypa
     assert 0.5 < np.abs(vertices).max() < 1.2, "in the coordinates of chair.obj"
     assert len(found["shapes"]) == 4 and found["shapes"][0].category == "chair"
     assert all(isinstance(shape.mesh, lagem.Mesh) for shape in found["shapes"])
+
+
+def test_the_parts_of_a_codec_work_as_shown():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), flags=re.DOTALL)
+    found: dict = {}
+    exec(blocks[-1], found)
+    assert found["logits"].shape == (2, 100) and found["latents"][0].grad_fn is not None
+    assert any(parameter.grad is not None for parameter in found["codec"].autoencoder.parameters())
 
 
 def test_all_texts_show_the_same_example():
