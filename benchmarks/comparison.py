@@ -5,12 +5,13 @@
     make benchmark NAME=comparison ARGS="--data data/meshes --adamw --steps 2000"
     make benchmark NAME=comparison ARGS="--data data/meshes --output runs/quick --quick"
 
-The sides are the files in `experiments/comparison/`, which differ only in their levels: LaGeM, VecSet, and one level
-with LaGeM's bottleneck. With `--adamw`, they are instead LaGeM trained by Muon, and LaGeM trained by AdamW at several
-learning rates. First, short trainings of the sides alternate, and the cost of a step is measured (on an otherwise idle
-machine). Then every side trains with every seed, by `lagem fit` on one thread: both at LaGeM's total cost and for its
-number of steps. `lagem evaluate` scores the validation shapes; VecSet is decoded both from the mean of the posterior
-and, as its authors do, from a sample. `retrieval` is the baseline that returns the nearest training shape.
+The compared models, called sides, are the files in `experiments/comparison/`, which differ only in their levels: LaGeM,
+VecSet, and one level with LaGeM's bottleneck. With `--adamw`, the sides are instead LaGeM trained by Muon, and LaGeM
+trained by AdamW at several learning rates. First, short trainings of the sides alternate, to measure the cost of a step
+(on an otherwise idle machine). Then every side trains with every seed, by `lagem fit` on one thread: once at LaGeM's
+total cost, and once for LaGeM's number of steps. `lagem evaluate` scores the validation shapes; VecSet is decoded both
+from the mean of the posterior and, as its authors do, from a sample. `retrieval` is the baseline that returns the
+nearest training shape.
 
 With `--codvae`, the table at equal cost has one more side: cod-vae, by other authors. The option names the Python of
 the environment that `make cod-vae` makes. cod-vae trains by its own function and recipe, which
@@ -20,8 +21,8 @@ points and grid. If the output folder holds a comparison without cod-vae, only c
 The output folder keeps everything that is finished: the costs, the checkpoints, the scores. To resume after a stop, run
 the same command again. It may also be run with more seeds or other steps. Once the costs are measured and `retrieval`
 is scored, several calls with different seeds may run at the same time. After each training, the tables of the seeds
-that all sides have finished are written to levels.md and levels.json (adamw.md and adamw.json). More options of `lagem
-fit`, for all sides, follow after --.
+that all sides have finished are written to levels.md and levels.json (with `--adamw`: adamw.md and adamw.json). Put
+more options of `lagem fit`, for all sides, after --.
 """
 
 import argparse
@@ -62,9 +63,9 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
 
 
 def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> dict[str, list[float]]:
-    """Return the seconds of a step in each round, by `Side.cost`, and print them.
+    """Return the seconds per training step in each round of measurement, by `Side.cost`, and print their quartiles.
 
-    They are measured unless the output folder has them.
+    If a file in the output folder already holds these seconds, they are read instead of measured.
     """
     path = args.output / f"costs_{name}.json"
     if not path.exists():
@@ -93,7 +94,7 @@ def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int
 
 
 class Progress:
-    """Prints how much is trained, the rate and the time left; trainings are weighted with the cost of their steps."""
+    """Prints the number of finished steps, their rate, and the time left; it knows the cost of each side's steps."""
 
     def __init__(self, runs: Sequence[Run], costs: dict[str, list[float]]) -> None:
         self._runs, self._start = runs, time.monotonic()
@@ -128,7 +129,10 @@ def finish(run: Run, args: argparse.Namespace, progress: Progress) -> None:
 
 
 def report(plans: dict[str, list[Run]], args: argparse.Namespace, more: str) -> list[list[list[str]]]:
-    """Write the tables of the seeds that all sides have finished, with a last sentence, and return their rows."""
+    """Write the tables of the seeds that all sides have finished, and return their rows.
+
+    `more` is text that follows the sentence above the tables.
+    """
     tables: dict[str, dict[str, Values]] = {}
     steps: dict[str, dict[str, int | None]] = {}
     for basis, runs in plans.items():

@@ -18,7 +18,7 @@ from lagem.storage.checked.description import parse_json, read_json
 
 WORKER = Path(__file__).with_name("comparison_codvae_worker.py")
 RATES = (1e-4, 3e-4, 1e-3)  # learning rates of stage 1; the first is that of cod-vae's own recipe
-WHOLE = EPOCHS * SHARES  # steps come in multiples of this, so that every epoch has as many
+WHOLE = EPOCHS * SHARES  # steps come in multiples of this, so that all epochs have the same number of steps
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CodvaeSide(Side):
     rate: float = RATES[0]
 
     def run(self, seed: int, steps: int, output: Path) -> "CodvaeRun":
-        """Return a training of about as many steps, over both stages."""
+        """Return a training of about `steps` steps, both stages together."""
         return CodvaeRun(self, seed, max(1, round(steps / WHOLE)) * WHOLE, output)
 
 
@@ -55,7 +55,7 @@ class CodvaeRun(Run):
 
     @property
     def checkpoint(self) -> Path:
-        """The weights."""
+        """Path of the trained weights."""
         return self.folder / "weights.npz"
 
     @property
@@ -73,7 +73,7 @@ class CodvaeRun(Run):
         run_worker(["train_both", *words, *more], args, self.folder / "fit.log", watch)
 
     def evaluate(self, args: argparse.Namespace) -> None:
-        """Write the card unless it is there."""
+        """Score the trained weights, unless the result file card.json exists."""
         card = self.card("mean")
         if not (card / "card.json").is_file():
             words = [f"--weights={self.checkpoint}", f"--data={args.data}", f"--output={card}"]
@@ -92,24 +92,24 @@ def sides(rates: Sequence[float]) -> tuple[CodvaeSide, ...]:
 
 
 def stages() -> tuple[CodvaeStage, ...]:
-    """Return the stages, to measure their cost."""
+    """Return the two stages of cod-vae as sides, so that the cost of their steps can be measured."""
     names = {stage.number: cost_of(stage.number) for stage in STAGES}
     return tuple(CodvaeStage(name, "cod-vae", name, number=number) for number, name in names.items())
 
 
 def cost_of(stage: int) -> str:
-    """Return the name under which the cost of a stage's step is kept."""
+    """Return the name under which the cost of a step of a stage is stored."""
     return f"cod-vae, stage {stage}"
 
 
 def average_step(costs: dict[str, list[float]]) -> list[float]:
-    """Return the seconds of an average step of the training in each round."""
+    """Return, for each round of measurement, the seconds per step of a training, averaged over both stages."""
     total = sum(stage.share * np.array(costs[cost_of(stage.number)]) for stage in STAGES)
     return list(total / SHARES)
 
 
 def check_environment(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the worker says about cod-vae, which is kept like the other settings.
+    """Return the worker's description of cod-vae, and store it with the settings in the output folder.
 
     Raises:
         ValueError: If the interpreter does not run or lacks cod-vae, or if the output folder holds other settings.
@@ -129,9 +129,9 @@ def check_environment(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def exported(args: argparse.Namespace) -> Path:
-    """Return the shapes as cod-vae reads them; export them unless that is done."""
+    """Return the folder of the shapes in the format that cod-vae reads; export them if they are not there yet."""
     folder: Path = args.output / "shapes_cod-vae"
-    if not (folder / OTHER_SURFACE).exists():  # what an export writes last
+    if not (folder / OTHER_SURFACE).exists():  # the file that an export writes last
         words = ["export", str(args.data), "--layout=vecset", f"--output={folder}"]
         run_lagem(words, args.output / "export.log")
     return folder

@@ -19,11 +19,11 @@ from lagem.geometry.frame import BOX_REACH
 from lagem.geometry.surface import QueryLogits
 from lagem.storage.checked.digest import sha256_of
 
-SEED = 0  # that of `lagem evaluate`
+SEED = 0  # the default seed of `lagem evaluate`
 
 
 def field_in_sphere(logits_in_box: QueryLogits, factor: float) -> QueryLogits:
-    """Return the field in the unit-sphere frame; everything beyond the box is outside.
+    """Return the field in the unit-sphere frame; all points beyond the box count as outside the shape.
 
     Args:
         logits_in_box: The field in the box frame, for points in [-1, 1]^3.
@@ -63,7 +63,7 @@ class CodvaeMethod:
         latents = self._model.encode(truth.surface_points * np.float32(factor))
 
         def logits_in_box(points: Tensor) -> Tensor:
-            # cod-vae fills the last chunk up, so a chunk of this size holds no more than these points
+            # cod-vae pads the last chunk; with chunks of this size, there is one, and nothing is padded
             return torch.from_numpy(self._model.decode(latents, points.numpy(), chunk_size=max(1, len(points))))
 
         return score_shape(

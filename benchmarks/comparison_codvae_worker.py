@@ -2,12 +2,12 @@
 
 `comparison_codvae.py` runs these commands.
 
-The model is the largest of cod-vae's tiny models (https://github.com/TimSchneider42/cod-vae, MIT licence), trained by
-cod-vae's own training function and data reader, with the two stages, the losses, the optimiser and the numbers of
-points and queries of its recipe (its TRAINING.md). Stage 1 trains the autoencoder, stage 2 the latents of a frozen
-autoencoder. As in the recipe, stage 1 sees twice as many shapes as stage 2, which has twice the batch and twice the
-learning rate. The batches are smaller than in the recipe, and the training is shorter; an option sets the learning
-rate.
+The model is the largest of cod-vae's tiny models (https://github.com/TimSchneider42/cod-vae, MIT licence). It is
+trained by cod-vae's own training function and data reader. The two stages, the losses, the optimiser and the numbers of
+points and queries are those of cod-vae's recipe (its TRAINING.md). Stage 1 trains the autoencoder; stage 2 trains the
+latents of a frozen autoencoder. As in the recipe, stage 1 sees twice as many shapes as stage 2, which has twice the
+batch and twice the learning rate. The batches are smaller than in the recipe, and the training is shorter; an option
+sets the learning rate.
 """
 
 import argparse
@@ -43,7 +43,7 @@ QUICK_TINY = {
 }
 POINTS = {"pc_size": 2048, "num_vol_queries": 4096, "num_near_queries": 4096}  # the defaults of cod-vae
 QUICK_POINTS = {"pc_size": 256, "num_vol_queries": 32, "num_near_queries": 32}
-EPOCHS = 10  # of each stage; cod-vae saves after each
+EPOCHS = 10  # number in each stage; cod-vae saves after each epoch
 MILESTONES = (6, 7, 8, 9)  # epochs after which stage 2 halves its learning rate: after 60, 70, 80 and 90% of its steps
 
 
@@ -51,7 +51,7 @@ MILESTONES = (6, 7, 8, 9)  # epochs after which stage 2 halves its learning rate
 class Stage:
     """One stage of the recipe.
 
-    share: Number of its steps in each five steps of the training.
+    share: How many of every five training steps belong to this stage.
     batch: Number of shapes in a step.
     """
 
@@ -65,13 +65,15 @@ SHARES = sum(stage.share for stage in STAGES)
 
 
 class Windows:
-    """A data set of cod-vae in epochs of a given length: each epoch is the next window of a shuffled endless list.
+    """Cuts a data set of cod-vae into epochs of a given length.
+
+    The epochs together run through all shapes again and again, each time in a new random order.
 
     Args:
         dataset: Data set whose item i is a new draw of shape i modulo the number of shapes.
         count: Number of shapes.
         length: Number of items in an epoch.
-        seed: Seed of the order, which is new for each pass over the shapes.
+        seed: Seed of the random orders.
         on_epoch: Called when an epoch starts.
     """
 
@@ -83,7 +85,7 @@ class Windows:
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the window."""
+        """Choose the items of the given epoch."""
         self._epoch = epoch
         self._dataset.set_epoch(epoch)
         self._on_epoch()
@@ -111,8 +113,8 @@ def check_pools(shapes: Path, items: Sequence[tuple[str, str]], points: Mapping[
                 found, needed = len(pools[f"{kind}_label"]), points[f"num_{kind}_queries"]
                 if found < needed:
                     raise ValueError(
-                        f"{id}: cod-vae draws {needed:,} queries, but the box around the shape has {found:,}; prepare "
-                        f"the shapes with a larger {option}."
+                        f"{id}: cod-vae draws {needed:,} queries, but the box around the shape holds {found:,}; "
+                        f"prepare the shapes with a larger {option}."
                     )
 
 
@@ -194,7 +196,7 @@ def clock(device: str) -> float:
 
 
 def peak_memory(device: str) -> int:
-    """Return the most bytes that this process has used, of the main memory or of the GPU."""
+    """Return the peak memory of this process in bytes: main memory if the device is a CPU, else GPU memory."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated()
     # not ru_maxrss, which starts at the memory of the parent process

@@ -31,7 +31,7 @@ QUICK = (
 
 @dataclass(frozen=True)
 class Side:
-    """One side: an experiment, and options of `lagem fit` that change it.
+    """One side of a comparison: an experiment, and options of `lagem fit` that change it.
 
     cost: Name under which the cost of a step is stored; sides with equally expensive steps share one name.
     posteriors: Values of `--posterior` with which the side is evaluated.
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint."""
+        """Path of the last checkpoint."""
         return self.folder / "checkpoints" / "last.ckpt"
 
     @property
@@ -98,7 +98,7 @@ class Run:
         run_lagem(words, self.folder / "fit.log", watch)
 
     def evaluate(self, args: argparse.Namespace) -> None:
-        """Write the cards that are missing."""
+        """Score the last checkpoint with each value of `--posterior`, unless these scores exist."""
         for posterior in self.side.posteriors:
             evaluate(str(self.checkpoint), self.card(posterior), args, f"--posterior={posterior}")
 
@@ -159,7 +159,7 @@ def evaluate(weights: str, card: Path, args: argparse.Namespace, *more: str) -> 
 
 
 def check_settings(args: argparse.Namespace, **more: Any) -> None:
-    """Store the settings that all runs in the output folder share; raises ValueError if it already holds others.
+    """Store the settings that all runs in the output folder share; raises ValueError if the stored ones differ.
 
     Args:
         args: The arguments of the benchmark.
@@ -175,7 +175,7 @@ def check_settings(args: argparse.Namespace, **more: Any) -> None:
 
 
 def keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write settings to a file in the output folder; raises ValueError if it already holds others."""
+    """Write settings to a file in the output folder; raises ValueError if the file exists and its settings differ."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings, indent=1)

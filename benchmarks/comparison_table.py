@@ -27,10 +27,10 @@ Means = dict[str, Mean | None]
 
 
 def values_of(cards: Sequence[Path]) -> Values:
-    """Read the cards of one side, one folder for each seed.
+    """Return the scores of one side, read from its evaluations: one folder for each seed.
 
     Raises:
-        ValueError: If a card is missing, damaged, or of other shapes than the first.
+        ValueError: If an evaluation is missing, damaged, or of other shapes than the first one.
     """
     read = [read_card(card) for card in cards]
     ids = sorted(read[0].scores)

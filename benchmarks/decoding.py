@@ -1,4 +1,4 @@
-"""Measures the cost of queries to a decoded shape, computed layer by layer (plain) or by folded weights.
+"""Measures the cost of two ways to answer queries to a decoded shape: layer by layer (plain), or by folded weights.
 
     make benchmark NAME=decoding
     make benchmark NAME=decoding ARGS="MANIFEST.csv --split val --networks autoencoder large"
@@ -8,8 +8,9 @@
 and the folded computation alternate in one process. The first query to a folded shape, which folds its weights, is
 timed separately. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on a GPU.
 Differences of logits are in standard deviations of the plain logits; the table shows the largest over all shapes.
-`limit` is a lower bound of the folded time, as a fraction of it: the time that the products for the attention scores
-alone would take at the speed of a product of two large matrices. That product is timed in the same rounds.
+`limit` is a lower bound of the folded time, divided by the measured folded time. The bound is the time that only the
+matrix products for the attention scores would take at the speed of a product of two large matrices, which is timed in
+the same rounds.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def network_of(name: str) -> tuple[Autoencoder, int]:
 
 @torch.no_grad()
 def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    """Return one row of results: the times of a network on the first shape, and its differences on all shapes."""
+    """Return one row of results: the times of a network on the first shape, and the differences on all shapes."""
     network, num_points = network_of(name)
     network.to(device)
     asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, args.queries, 3)).astype(np.float32)).to(

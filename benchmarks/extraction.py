@@ -5,12 +5,13 @@
     make benchmark NAME=extraction ARGS="MESH --resolutions 512 1024 --dense-up-to 0"
 
 Seconds are CPU seconds of one thread; on a GPU, they are the time from the first to the last kernel. `plain dense` is
-the time that queries at all nodes would take layer by layer, estimated from three calls of 65,536 queries before and
-after the extraction. At resolutions up to `--dense-up-to`, a dense grid is also extracted, with folded weights, and
-compared. `differing` counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the
-grid have the same sign in both. `lost` counts the connected components of the dense mesh that share no vertex with the
-other mesh. `unavoidable` is the number of nodes next to the surface as a fraction of the queries. Peak memory is that
-of the process so far or, on a GPU, of the extraction, so for large grids give one mesh at a time.
+the time that queries at all nodes of the grid would take if they were computed layer by layer. It is estimated from
+three calls of 65,536 queries each, before and after the extraction. At resolutions up to `--dense-up-to`, a dense grid
+is also extracted, with folded weights, and compared. `differing` counts the vertices that only one of the two meshes
+has; it is 0 if and only if all nodes of the grid have the same sign in both. `lost` counts the connected components of
+the dense mesh that share no vertex with the other mesh. `unavoidable` is the number of nodes next to the surface,
+divided by the number of queries. On a GPU, peak memory is that of the extraction. On a CPU, it is that of the process
+so far, so give only one mesh and one resolution to measure it.
 """
 
 import argparse
@@ -37,7 +38,7 @@ Fields = dict[str, QueryLogits]
 
 
 def fields_of(codec: ShapeCodec, points: torch.Tensor) -> Fields:
-    """Return the field of a shape in two forms: `folded`, and `plain`, which computes it layer by layer."""
+    """Return two ways to compute the field of a shape: `folded`, with folded weights, and `plain`, layer by layer."""
     latents = [z.unsqueeze(0) for z in codec.latents_of(points)]
     return {side: codec.autoencoder.decode(latents, fold=side == "folded").select(0) for side in ("folded", "plain")}
 
@@ -83,7 +84,7 @@ def measured(fields: Fields, seeds: torch.Tensor, resolution: int, device: torch
 def timed(
     field: QueryLogits, clock: Clock, *, kept: list[np.ndarray] | None = None, **settings: object
 ) -> tuple[Surface, float, float]:
-    """Extract a surface, and append the logits of its queries to `kept`.
+    """Extract a surface and time it; if `kept` is given, append the logits of all queries to it.
 
     Returns:
         The surface, the seconds of the extraction, and how many of these seconds the queries to the field took.

@@ -4,7 +4,7 @@
     make benchmark NAME=furthest_points ARGS="--device cuda --batch 64 --points 4096"
 
 The faster backend on a CPU is torch-quickfps; those on a GPU are the Triton kernel, torch-cluster and torch-quickfps.
-Those that are not installed are listed and left out. The backends alternate in every round. Times are milliseconds
+Backends that are not installed are named and left out. The backends alternate in every round. Times are milliseconds
 per batch, by CUDA events on a GPU and by CPU time on a CPU. The table says which backends select the same points as
 the loop on the CPU.
 """
@@ -28,7 +28,7 @@ PACKAGES = {"triton": "triton", "torch_cluster": "torch_cluster", "quickfps": "t
 
 def select(side: str, points: Tensor, count: int) -> Tensor:
     """Return the (B, M) indices of the points that a backend selects."""
-    if side == "quickfps" and points.is_cuda:  # `furthest_point_order` uses it only on a CPU
+    if side == "quickfps" and points.is_cuda:  # `furthest_point_order` uses quickfps only on a CPU
         from torch_quickfps import sample_idx
 
         starts = points.square().sum(-1).argmax(dim=1).tolist()

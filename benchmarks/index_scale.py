@@ -40,7 +40,7 @@ from lagem.storage.sharded_folder import shard_name
 
 SIZES = (6_000, 60_000, 600_000)
 PER_SHARD = 64
-POINTS = 4  # per pool
+POINTS = 4  # number of points per pool
 CATEGORIES = 100
 
 

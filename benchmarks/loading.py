@@ -1,4 +1,4 @@
-"""Compares the cost of loading one training sample by our loader and by the authors', with warm file caches.
+"""Compares the cost of loading one training sample by our loader and by LaGeM's published one, with warm file caches.
 
     make benchmark NAME=loading
 
@@ -43,7 +43,7 @@ def make_shapes(folder: Path, number: int) -> list[Path]:
 
 
 def write_npz(shards: Shards, index: int, path: Path) -> None:
-    """Write a shape in the authors' layout. Its distances are right only in sign, which is all their loader uses."""
+    """Write a shape as LaGeM's authors store it. Only the signs of the distances are right, and only these are used."""
     arrays = {"surface_points": shards.read(index, "surface_points")}
     for kind, key in (("volume", "vol"), ("near", "near")):
         arrays[f"{key}_points"], inside = labelled(shards, index, kind)
@@ -52,7 +52,7 @@ def write_npz(shards: Shards, index: int, path: Path) -> None:
 
 
 def load_npz(path: Path, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    """Load one sample as the authors do."""
+    """Load one sample as the published loader of LaGeM's authors does."""
     surface, volume, near = COUNTS
     with np.load(path) as stored:
         vol_points, vol_sdf = stored["vol_points"], stored["vol_sdf"]
@@ -72,7 +72,7 @@ def main() -> None:
     """Measure both loaders, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=int, default=12, metavar="N", help="number of shapes (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=400, metavar="N", help="samples per side (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=400, metavar="N", help="samples to load (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:

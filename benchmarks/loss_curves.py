@@ -1,11 +1,11 @@
-"""Measures how far rounding drives the losses of a training apart if its steps are computed in different ways.
+"""Measures how much the losses of a training differ, by rounding, if its steps are computed in different ways.
 
     make benchmark NAME=loss_curves
     make benchmark NAME=loss_curves ARGS="--steps 200 --experiment experiments/autoencoder/toy.yaml"
 
 `lagem fit` runs trainings with the same seed and in float32, one after the other. Validation and exports are off. The
-table shows the largest difference from the losses of the plain training up to several steps, and the picture shows the
-difference at each step. `plain again` is a second plain training, whose differences must be 0.
+table shows the largest difference from the losses of the plain training within the first 1, 10, 50, … steps, and the
+picture shows the difference at each step. `plain again` is a second plain training, whose differences must be 0.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from lagem.geometry.picture import save_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = {"plain": "plain", "plain again": "plain", "lean": "lean", "leanest": "leanest"}
-SIZE, DECADES = (800, 400), (-9, 0)  # of the picture: its width and height in pixels, and its range in powers of ten
+SIZE, DECADES = (800, 400), (-9, 0)  # of the picture: (width, height) in pixels, powers of ten on its axis
 COLOURS = {"lean": (200, 60, 40), "leanest": (40, 90, 200)}
 
 

@@ -6,9 +6,9 @@
 Both pipelines prepare the same meshes, in turn. The authors' pipeline (LaGeM appendix A) uses point-cloud-utils: it
 makes every mesh watertight by Manifold at resolution 50,000, samples surface points, and computes the signed distances
 of 250,000 volume points and 250,000 near points. Ours is `prepare_shape` with the same numbers of points. The meshes
-are drawn with a fixed seed. Half of them are closed and keep their own surface; half are open and are converted. Errors
-are distances from the exposed surface of the input to the result, and from all of the result to the input. As a
-control, the closed meshes are also converted, although they do not need it.
+are drawn with a fixed seed. Half of them are closed, and our pipeline keeps their own surface; half are open, and it
+makes them watertight. Errors are distances from the exposed surface of the input to the result, and from all of the
+result to the input. As a control, the closed meshes are also made watertight, although they do not need it.
 """
 
 import argparse
@@ -41,7 +41,7 @@ POINTS = 10_000  # number of points that measure the distance from a result to i
 
 @dataclass
 class Side:
-    """Times and errors of one pipeline, with one entry for each mesh.
+    """CPU times and errors of one pipeline, with one entry for each mesh.
 
     seconds: CPU seconds.
     there: Distances from points on the exposed surface of the input to the result.
@@ -59,7 +59,10 @@ class Side:
         self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))
 
     def row(self, against: "Side | None" = None) -> list[str]:
-        """Return the measured cells of this side's row; its CPU times are divided by `against`'s, mesh by mesh."""
+        """Return the cells of this pipeline's row: CPU times, ratios to the CPU times of `against`, and errors.
+
+        The ratios are computed mesh by mesh; without `against`, their cell is a dash.
+        """
         words = ["–", "–"]
         if self.seconds:
             words[0] = f"{np.median(self.seconds):.1f}, {np.mean(self.seconds):.1f}"
@@ -74,7 +77,7 @@ class Side:
 
 
 def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
-    """Prepare a mesh as the authors do, except for writing the file, and return the watertight mesh."""
+    """Prepare a mesh by the pipeline of LaGeM's authors, without writing the file; return the watertight mesh."""
     vertices, faces = pcu.make_mesh_watertight(unit.vertices, unit.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     index, weights = pcu.sample_mesh_random(vertices, faces, PAPER.surface)
     surface = pcu.interpolate_barycentric_coords(faces, index, weights, vertices)

@@ -4,11 +4,12 @@
 
 A side is a recipe: the published one, or one with changes. Every side trains with every seed for the same CPU time, in
 a separate process each time. The learning rate falls as a cosine over that time. The trained network then answers the
-queries of the validation shapes, also with each level replaced by noise. With `--reconstruct` (minutes per run), it
-reconstructs the shapes instead. The table shows the means of each side and their differences from `published`, or from
-the side given by `--against`. Differences are paired by shape and seed, and have 95% intervals for new shapes and
-new seeds. The last column has the differences for each seed. The results of finished runs are stored in the output
-folder and not computed again, so use one output folder for each data folder. To compare LaGeM with VecSet:
+queries of the validation shapes: once with all its latents, and once for each level with that level's latents replaced
+by noise. With `--reconstruct` (minutes per run), it reconstructs the shapes instead. The table shows the means of each
+side and their differences from `published`, or from the side given by `--against`. Differences are paired by shape and
+seed, and have 95% intervals for new shapes and new seeds. The last column has the differences for each seed. The
+results of finished runs are stored in the output folder and not computed again, so use one output folder for each data
+folder. To compare LaGeM with VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
@@ -88,7 +89,7 @@ DATA: dict[str, dict[str, Any]] = {
     "going on, 8192 points": {"num_surface_points": 8192},
     "going on, outside queries in the unit ball": {"outside_within": 1.0},
 }
-FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # others: 16
+FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("ours", "going on"))))  # all others: 16
 
 
 class CPUBudget(Callback):
@@ -186,7 +187,7 @@ def main() -> None:
         nargs="+",
         choices=list(MODEL),
         metavar="SIDE",
-        help=f"default: all; with --init-from, `going on` and its changes: {', '.join(MODEL)}",
+        help=f"{', '.join(MODEL)} (default: with --init-from, `going on` and its changes; else all others)",
     )
     add("--against", choices=list(MODEL), metavar="SIDE", help="side to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
@@ -197,7 +198,7 @@ def main() -> None:
     args.sides, args.against = args.sides or possible, args.against or possible[0]
     if impossible := {*args.sides, args.against} - set(possible):
         named = ", ".join(sorted(impossible))
-        parser.error(f"{named}: `going on` and its changes need --init-from; the other sides exclude it.")
+        parser.error(f"{named}: give --init-from for `going on` and its changes, and for no other side.")
     args.output.mkdir(parents=True, exist_ok=True)
     start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
 

@@ -44,7 +44,7 @@ Row = dict[str, Any]  # measures of one shape; None or absent if undefined
 def answers_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
     """Return the ANSWERS measures of every validation shape, computed from the network's answers to its queries.
 
-    The queries are also answered with each level replaced by noise.
+    The network also answers the queries once for each level with that level's latents replaced by noise.
     """
     rows = []
     for index in range(len(source.val_shapes)):

@@ -1,4 +1,4 @@
-"""Measures how time and memory of a training step grow with its sizes, and samples per second with the number of ranks.
+"""Measures time and memory of a training step by its sizes, and samples per second by the number of processes.
 
     make benchmark NAME=scaling
     make benchmark NAME=scaling ARGS="--axes latents batch --setting large --device cuda --precision bfloat16"
@@ -106,7 +106,7 @@ class StepTimes(Callback):
 
 
 def samples_a_second(ranks: int, args: argparse.Namespace) -> float:
-    """Return the samples per second of one training, summed over its processes."""
+    """Train with `ranks` processes, and return the samples per second of all processes together."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "lagem", "fit", f"--config={ROOT / 'experiments/autoencoder/toy.yaml'}"),

@@ -39,7 +39,7 @@ MODELS = ("LaGeM", "VecSet")
 
 @dataclass(frozen=True)
 class Setting:
-    """The sizes of LaGeM and VecSet in two columns of Table 3 that belong together.
+    """The sizes of LaGeM and VecSet in one setting of Table 3.
 
     width: Number of feature channels.
     num_surface_points: Number of input points.

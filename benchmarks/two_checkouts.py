@@ -1,4 +1,4 @@
-"""Compares the cost of a training step, all included, between this checkout and an earlier one.
+"""Compares the full cost of a training step between this checkout and an earlier one.
 
     git worktree add ../earlier COMMIT && make -C ../earlier setup
     make benchmark NAME=two_checkouts ARGS="../earlier --data DIR"
@@ -7,7 +7,7 @@
 Each checkout trains its own version of the experiment by `lagem fit`, in its own environment, without validation. The
 fits alternate. A round runs a short and a long fit of each checkout; the difference of their CPU seconds, divided by
 the difference of their steps, is the cost of a step: forward, backward, optimiser, weight average, data and Lightning's
-loop. What a fit spends once cancels out.
+loop. Costs that occur once per fit cancel out.
 """
 
 import argparse

@@ -81,6 +81,6 @@ def p99(values: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    import watertight  # by its name, under which the child processes import `measure`
+    import watertight  # the child processes import `measure` from the module of this name
 
     watertight.main()

@@ -1,4 +1,4 @@
-"""A bundle holds an autoencoder and all stages that belong to it; files that do not belong are refused by name."""
+"""A bundle holds an autoencoder and all stages that belong to it; the error for other files names them."""
 
 import dataclasses
 import json

@@ -39,7 +39,7 @@ def test_of_overlapping_balls_only_the_outside_is_surface():
     assert (distance.max(axis=1) > 0.498).all() and (np.abs(distance.min(axis=1) - 0.5) < 3e-3).all()
     own = centers[distance.argmin(axis=1)]
     assert (np.einsum("nc,nc->n", points - own, normals) > 0).all()
-    cap = (0.5 - 0.3) / (2 * 0.5)  # of a sphere's area, beyond a plane .3 from its centre
+    cap = (0.5 - 0.3) / (2 * 0.5)  # fraction of a sphere's area beyond a plane 0.3 from its centre
     assert dropped == pytest.approx(cap, abs=0.02)
 
 
@@ -78,7 +78,7 @@ def test_layers_without_a_solid_between_them_are_bare():
 
 
 def test_points_of_an_inside_out_part_inside_a_hollow_are_surface_too():
-    """If the winding number in front of a face is negative, the winding number behind it decides."""
+    """A face with a negative winding number in front is part of the surface if the space behind the face is outside."""
     mesh = joined(ball(0.5, inward=True), ball(0.3, (2, 0, 0), inward=True), ball(0.2, (2, 0, 0), inward=True))
     points, normals, dropped = boundary(mesh)
     center = np.where(points[:, :1] > 1, [2.0, 0, 0], [0.0, 0, 0])
@@ -160,7 +160,7 @@ def test_parts_that_touch_in_an_edge_are_turned_alone():
 
 
 def test_what_only_closes_together_is_one_part():
-    """A box cut into two halves, and four wedges with edges in the cut, so that each edge of the cut has four faces."""
+    """A box is cut into two open halves, and four wedges have an edge in the cut, so each edge there has four faces."""
     whole = trimesh.creation.box(bounds=[[-1, -1, 0], [1, 1, 1]])
     half = Mesh(whole.vertices, whole.faces[whole.face_normals[:, 2] > -0.5])
     mirrored = Mesh(half.vertices * [1, 1, -1], half.faces[:, ::-1])

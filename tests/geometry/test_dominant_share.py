@@ -1,4 +1,4 @@
-"""For balls side by side and balls inside each other, the dominant share equals that of a formula."""
+"""For balls side by side or inside each other, the largest solid's fraction of the volume agrees with a formula."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Extraction from a grid that is known only near the surface equals extraction from the dense grid."""
+"""Extraction that evaluates the field only near the surface gives the same mesh as extraction from the dense grid."""
 
 import tracemalloc
 
@@ -60,7 +60,7 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("resolution", [64, 72, 100])
 def test_sparse_mesh_is_the_dense_one_byte_for_byte(name, resolution):
-    def field(points):  # rounded from float64, so that a logit does not depend on what is asked with it
+    def field(points):  # rounded from float64, so that a logit does not depend on the other points
         return FIELDS[name](points.double()).float()
 
     fast = extract_surface(field, resolution=resolution, coarsest=16)
@@ -95,7 +95,7 @@ def test_seeds_outside_the_cube_count_to_its_border():
 
 
 def test_audit_finds_hidden_parts_in_95_of_100_trials(monkeypatch):
-    """A small ball crosses 27 cells or more. The coarsest grid misses it, and nearly crossed cells are not refined."""
+    """A small ball touches at least 27 cells, but the coarsest grid has no node in the ball."""
     monkeypatch.setattr(sparse, "MARGIN", 0.0)
     monkeypatch.setattr(sparse, "COARSE_MARGIN", 0.0)
     rng, found, resolution = np.random.default_rng(0), 0, 64
@@ -142,12 +142,12 @@ def test_audit_asks_within_its_budget_and_its_bound_shrinks_with_it(monkeypatch)
 
 
 def test_bound_holds_for_parts_hidden_at_random():
-    """Random nodes that the coarsest grid misses have the wrong sign; at least 95 of 100 bounds on them hold."""
+    """Random nodes outside the coarsest grid get the wrong sign; in at least 95 of 100 trials, the bound holds."""
     held = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
         flipped = rng.random((33, 33, 33)) < rng.choice([1e-4, 1e-3, 1e-2])
-        flipped[::2, ::2, ::2] = False  # what the start sees is a ball
+        flipped[::2, ::2, ::2] = False  # the nodes of the coarsest grid show only a ball
 
         def field(points, flipped=flipped):
             node = torch.round((points + 1) * 16).long().numpy()

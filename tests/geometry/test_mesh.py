@@ -12,7 +12,7 @@ from lagem.geometry.files.loading import load_mesh, load_points
 from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 
-# name in shared/meshes/bad: (vertices, faces) where it loads, else words of the error
+# file in shared/meshes/bad: (vertices, faces) if it loads, else words of the error
 BAD = {
     "ok_cube.ply": (8, 12),
     "truncated.ply": "cut off",
@@ -99,7 +99,7 @@ def test_scene_is_flattened_with_transforms_and_mirrors(cube, tmp_path):
     np.testing.assert_allclose(mesh.vertices.max(axis=0), [11, 1, 1])
     corners = mesh.vertices[mesh.faces]
     volume = np.linalg.det(corners).sum() / 6
-    assert volume == pytest.approx(2 * 2 * 2 + 6 * 2 * 2)  # a mirrored box inside out would count negative
+    assert volume == pytest.approx(2 * 2 * 2 + 6 * 2 * 2)  # an inside-out box would subtract its volume
 
 
 def test_vertices_without_a_face_do_not_shape_the_frame(cube, tmp_path):

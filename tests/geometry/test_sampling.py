@@ -22,7 +22,7 @@ def test_points_are_uniform_within_a_face(rng):
     points, _ = sample_surface(mesh, 100_000, rng)
     assert (points[:, :2] >= 0).all() and (points[:, :2].sum(axis=1) <= 1 + 1e-12).all()
     np.testing.assert_allclose(points.mean(axis=0), [1 / 3, 1 / 3, 0], atol=0.004)
-    # the corner triangles with half the side hold a quarter each
+    # a triangle at a corner, with sides half as long, holds a quarter of the points
     for corner in (points[:, 0] > 0.5, points[:, 1] > 0.5, points[:, :2].sum(axis=1) < 0.5):
         assert corner.mean() == pytest.approx(0.25, abs=0.006)
 

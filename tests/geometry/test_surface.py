@@ -55,7 +55,7 @@ def test_coarse_to_fine_equals_dense_on_a_smooth_field():
 
 
 def spiked(points):
-    """The field of a ball with a spike thinner than a coarsest cell, found only by following the surface."""
+    """The field of a ball with a spike so thin that the coarsest grid misses it; following the surface finds it."""
     spike = 0.012 - (points[:, 1:] - 0.01).norm(dim=-1)
     spike = torch.minimum(spike, torch.minimum(points[:, 0], 0.9 - points[:, 0]))
     return torch.maximum(0.3 - points.norm(dim=-1), spike)
@@ -128,7 +128,7 @@ def test_nodes_lie_where_they_are_said_to():
 
 
 def test_logits_of_exactly_zero_are_outside_and_the_surface_closes():
-    mesh = extract_surface(ball(centre=(0.0, 0.0, 0.0)), resolution=32)  # six nodes at exactly .5
+    mesh = extract_surface(ball(centre=(0.0, 0.0, 0.0)), resolution=32)  # six nodes lie exactly on the surface
     assert is_closed(mesh)
     np.testing.assert_allclose(np.linalg.norm(mesh.vertices, axis=1), 0.5, atol=0.1 * 2 / 32)
     with pytest.raises(EmptySurfaceError):

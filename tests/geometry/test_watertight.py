@@ -1,4 +1,4 @@
-"""A converted mesh is always closed. It lies on the input if that is solid, and is a plate if the input is a sheet."""
+"""A converted mesh is always closed. A solid input stays on its surface; an input that is a sheet becomes a plate."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from lagem.geometry.occupancy import WindingNumber
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.watertight import make_watertight
 
-RESOLUTION = 128  # a cell of .016
+RESOLUTION = 128  # cells of side 0.016
 THICKNESS = 0.02
 
 

@@ -1,4 +1,4 @@
-"""Catalogues of Sweet Home 3D become meshes with a manifest, and nothing a catalogue says leads out of the folder."""
+"""Catalogues of Sweet Home 3D become meshes with a manifest, and no path in a catalogue leads out of the folder."""
 
 import csv
 import zipfile

@@ -1,4 +1,4 @@
-"""Folders of exactly the published layouts become prepared folders: splits, categories, captions, frames, resuming."""
+"""Folders in the published layouts become prepared folders with their splits, categories, captions and frames."""
 
 import csv
 import shutil

@@ -109,7 +109,7 @@ def test_volume_queries_that_miss_the_ball_are_refused(boxes: dict[str, Points])
 
 
 def in_cube(points: Points, half: float, *, within: float, seed: int = 0) -> Points:
-    """Return points with volume queries in a cube, of which only the fraction `within` is left inside the ball."""
+    """Return points with uniform volume queries in a cube, but only the fraction `within` of those in the ball."""
     rng = np.random.default_rng(seed)
     queries = rng.uniform(-half, half, (40_000, 3))
     queries = queries[(np.linalg.norm(queries, axis=1) > QUERY_BALL_RADIUS) | (rng.random(len(queries)) < within)]
@@ -118,7 +118,7 @@ def in_cube(points: Points, half: float, *, within: float, seed: int = 0) -> Poi
     return replace(points, volume=queries, volume_sdf=np.where(inside(queries), -1.0, 1.0))
 
 
-@pytest.mark.parametrize("seed", range(4))  # more or fewer queries in the ball than expected
+@pytest.mark.parametrize("seed", range(4))  # some seeds give more queries in the ball than expected, some fewer
 def test_queries_in_a_box_around_the_whole_ball_are_accepted(seed: int, spheres: dict[str, Points]):
     assert convert(in_cube(spheres["ring"], 2.0, within=1, seed=seed), VECSET).volume_drawn_outside == 8000
 

@@ -38,7 +38,7 @@ class Noted(OpenCLI):
 def noted() -> Noted:
     data = "--data=lagem.data_modules.ProceduralDataModule"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the arguments do not come from the command line
+        warnings.simplefilter("ignore")  # Lightning warns of arguments that are given in Python
         return Noted(["validate", data, "--trainer.max_steps=7", "--ckpt_path=absent.ckpt"])
 
 

@@ -10,12 +10,12 @@ import torch
 from lagem.lightning_private.messages import INFORMATION, WARNINGS, is_useful
 
 SOURCES = [path.read_text() for path in Path(lightning.__file__).parent.rglob("*.py")]
-SOURCES.append((Path(torch.__file__).parent / "utils" / "_pytree.py").read_text())  # warns of what Lightning calls
+SOURCES.append((Path(torch.__file__).parent / "utils" / "_pytree.py").read_text())  # warns when Lightning calls it
 
 
 @pytest.mark.parametrize("beginning", [*INFORMATION, *WARNINGS])
 def test_lightning_still_has_the_message(beginning):
-    """Lightning assembles some messages from parts, so a file must contain all words, not the whole message."""
+    """Lightning assembles some messages from parts, so a file must contain all its words, not the whole text."""
     assert any(all(word in source for word in beginning.split()) for source in SOURCES)
 
 

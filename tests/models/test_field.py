@@ -1,4 +1,4 @@
-"""The folded query decoder gives the logits of the layer-by-layer one, also for scores that exceed its bounds."""
+"""Folded and layer-by-layer query decoders agree on the logits, even if attention scores would overflow."""
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ def test_scores_that_would_overflow_are_left_to_softmax(cloud, query_points):
     assert [len(levels) for levels in uses_softmax(model, latents)] == [2, 2]
     plain = model.decode(latents, fold=False)(query_points)
     assert plain.isfinite().all()
-    # scores of thousands are themselves known to a few units in the fourth digit only
+    # in float32, scores of thousands have errors of a few 1e-4, so float64 is compared
     model.double()
     exact = model.decode([z.double() for z in latents], fold=False)(query_points.double())
     folded = model.decode([z.double() for z in latents])(query_points.double())

@@ -1,4 +1,4 @@
-"""With local and anchored initial weights, attention is to near points; with anchored ones, latents are positions."""
+"""Local and anchored initial weights make points attend to near points; with anchored ones, latents hold positions."""
 
 from collections.abc import Callable
 
@@ -75,7 +75,7 @@ def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding(bottle
 def points_decoded(autoencoder: Autoencoder, points: Tensor, generators: list[torch.Generator] | None) -> Tensor:
     """Encode points, which are all anchors, and decode each latent to features.
 
-    Return, for each anchor of each level, the point of a 25 x 25 x 25 grid whose embedding is nearest to its features.
+    Return, for each anchor of each level, the point of a 25 x 25 x 25 grid whose embedding is nearest to the features.
     """
     axis = torch.linspace(-0.6, 0.6, 25)
     grid = torch.cartesian_prod(axis, axis, axis)

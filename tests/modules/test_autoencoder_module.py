@@ -90,7 +90,7 @@ def test_kl_noise_depends_on_the_shape_and_the_epoch_only(tmp_path):
 
 
 def test_validation_decodes_a_sample_of_the_posterior_only_if_asked(tmp_path):
-    """With a log-variance of -30, a sample equals the mean; with 2, it differs. Validations draw the same sample."""
+    """With a log-variance of -30, samples equal the mean; with 2, they differ. All validations draw the same sample."""
     found = {}
     for log_variance in (-30.0, 2.0):
         for posterior in ("mean", "sample", "sample"):
@@ -108,7 +108,7 @@ def test_validation_decodes_a_sample_of_the_posterior_only_if_asked(tmp_path):
 
 
 def test_warmup_is_one_epoch_and_at_most_a_tenth_of_the_run(tmp_path):
-    for max_steps, expected in ((160, 1 / 8), (20, 1 / 2)):  # 8 batches an epoch: 8 steps, and 2
+    for max_steps, expected in ((160, 1 / 8), (20, 1 / 2)):  # the warm-up takes an epoch of 8 steps, or a tenth of 20
         module = AutoencoderModule(levels=LEVELS, width=64, base_lr=0.064)
         stopped = StopAfterOneStep()
         trainer(tmp_path, max_steps=max_steps, limit_val_batches=0, callbacks=[stopped]).fit(module, data())

@@ -115,7 +115,7 @@ def test_data_that_are_not_the_stages_are_refused(cache, tmp_path, changes, expe
 
 @pytest.mark.parametrize("averaged", [False, True])
 def test_sizes_that_are_not_given_are_those_of_the_latents_and_give_the_same_weights(cache, tmp_path, averaged):
-    """This also holds if other code uses torch's random generator between construction and setup."""
+    """The weights are the same even if other code uses torch's random generator between construction and setup."""
     given = stage(2)
     torch.manual_seed(2)
     taken = CascadeStageModule(level=2, width=64, depth=1, base_lr=0.064)
@@ -184,10 +184,10 @@ def test_shapes_are_encoded_in_the_step_by_weights_that_stay_as_they_are(tmp_pat
     batch = next(iter(source.train_dataloader()))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         encoded = module._autoencoder.encode(batch)
-    with torch.no_grad():  # with gradients a folded attention answers, equal up to rounding
+    with torch.no_grad():  # with gradients, the attention is folded, which rounds differently
         expected_latents = network.encode(batch.surface_points)
     for found, expected in zip(encoded.latents, expected_latents, strict=True):
-        assert torch.equal(found, expected)  # not in bfloat16, and after a step of training
+        assert torch.equal(found, expected)  # float32 despite autocast, and not changed by the training
     assert [small.CATEGORIES[number] for number in encoded.condition] == batch.categories
     assert not [name for name in module.state_dict() if not name.startswith("denoiser.")]
     assert module.spec.autoencoder == fingerprint_of(network)

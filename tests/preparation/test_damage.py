@@ -74,7 +74,7 @@ def test_only_the_windows_that_touch_a_flipped_row_are_refused(
             file = ShardFile(path)
             if 20 // run in read:
                 message = f"{path.name}: damaged: surface_points of shape '{file.ids[1]}' does not match its checksum"
-                for _ in range(2):  # it is not remembered as verified
+                for _ in range(2):  # the refused window is not remembered as verified
                     with pytest.raises(ValueError, match=re.escape(message)):
                         file.stored(1, "surface_points", start, count)
             else:

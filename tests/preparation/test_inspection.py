@@ -167,5 +167,5 @@ def test_the_command_writes_tables_and_pictures(meshes, tmp_path, in_this_proces
     assert len(rows) == 4 and rows["plate"]["suspicions"] and not rows["ball"]["suspicions"]
     for name in ("suspicious", "random"):
         assert len(np.unique(np.asarray(Image.open(folder / f"{name}.png")))) > 20
-    prepare([meshes], tmp_path / "out", COUNTS)  # the folder is still one that goes on
+    prepare([meshes], tmp_path / "out", COUNTS)  # the folder can still be resumed
     assert len(Shards(tmp_path / "out")) == 4

@@ -1,7 +1,7 @@
 """Labels of 50 prepared shapes agree with methods that do not use winding numbers.
 
-Convex polyhedra and unions of boxes have a formula; for closed real meshes, a ray is followed to infinity and its
-crossings are counted with their signs, in float64 and by a loop over faces that numpy spells out.
+For convex polyhedra and unions of boxes, a formula gives the labels. For closed real meshes, a ray from each query is
+followed to infinity, and its crossings with faces are counted with their signs, by plain numpy in float64.
 """
 
 import csv
@@ -105,7 +105,7 @@ def real_meshes(folder: Path) -> list[Path]:
 
 
 def test_labels_of_real_closed_meshes_are_those_of_rays(shared_meshes):
-    direction = np.array([0.3, 0.5, 0.811])  # along no axis, so through no edge of what is built on a grid
+    direction = np.array([0.3, 0.5, 0.811])  # oblique: such rays hardly ever meet an edge of a mesh
     wrong = {}
     paths = real_meshes(shared_meshes)
     for path in paths:

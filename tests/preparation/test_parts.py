@@ -55,7 +55,7 @@ def test_parts_in_any_order_then_the_whole_give_the_bytes_of_one_run(folder, tmp
 
 def test_parts_at_the_same_time_give_the_bytes_of_one_run(folder, tmp_path, small, undisturbed, payload):
     out = tmp_path / "parts"
-    with ThreadPoolExecutor(4) as pool:  # they all find no folder, and make it
+    with ThreadPoolExecutor(4) as pool:  # all parts find no folder and try to make it
         list(pool.map(lambda number: prepare([folder], out, small, part=Part(number, 4)), range(4)))
     prepare([folder], out, small)
     assert payload(out) == undisturbed

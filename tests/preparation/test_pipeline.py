@@ -29,7 +29,7 @@ def undisturbed(folder, tmp_path, small, in_this_process, payload):
 
 
 def test_two_workers_write_the_same_bytes_as_none(folder, tmp_path, small, undisturbed, payload, monkeypatch):
-    monkeypatch.undo()  # child processes, for once
+    monkeypatch.undo()  # this test uses child processes
     prepare([folder], tmp_path / "two", small, workers=2)
     assert payload(tmp_path / "two") == undisturbed
 
@@ -136,7 +136,7 @@ def test_a_lost_table_loses_no_shape(folder, tmp_path, small, undisturbed, paylo
     rows, expected = (
         [row.split(b",")[:5] for row in files.pop("table.csv").splitlines()] for files in (found, undisturbed)
     )
-    assert rows == expected  # who was prepared and who was not; what was measured of them is lost
+    assert rows == expected  # the first columns are restored; the measurements are lost
     assert found == undisturbed
 
 

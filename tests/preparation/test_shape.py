@@ -1,4 +1,4 @@
-"""The arrays of one prepared mesh: their labels, frame and size, and that windows are fair samples."""
+"""The arrays of a prepared mesh have the right labels, frame and size, and their windows are fair samples."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def prepared(mesh: Mesh, folder: Path, settings: Settings, id: str = "a") -> Sha
 
 
 def height_over_convex(mesh: Mesh, points: np.ndarray) -> np.ndarray:
-    """Return the (N,) largest signed distances to a plane of a face: > 0 outside a convex mesh, < 0 inside."""
+    """Return each point's largest signed distance to the planes of all faces: > 0 outside a convex mesh, < 0 inside."""
     normals, _ = mesh.normals_and_areas()
     offsets = np.einsum("fc,fc->f", normals, mesh.vertices[mesh.faces[:, 0]])
     return np.max(points @ normals.T - offsets, axis=1)
@@ -75,7 +75,7 @@ def test_any_window_of_near_queries_mixes_both_sigmas(side, tmp_path, sphere):
     points = decode(f"near_{side}", shape.pools[f"near_{side}"])
     of_large_sigma = np.abs(np.linalg.norm(points, axis=1) - 1) > 0.02  # four times the small sigma
     share = of_large_sigma.mean()
-    assert share == pytest.approx(0.69 / 2, abs=0.05)  # P(|N(0, .05)| > .02) = .69, half of the points
+    assert share == pytest.approx(0.69 / 2, abs=0.05)  # P(|N(0, 0.05)| > 0.02) = 0.69, for half of the points
     for window in np.array_split(of_large_sigma, 10):
         assert abs(window.mean() - share) < 5 * np.sqrt(share * (1 - share) / len(window))
 

@@ -95,7 +95,7 @@ def test_surface_points_lie_between_inside_and_outside(category):
         points, normals = shape.sample_surface(2000, rng)
         np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
         above, below = (shape.occupancy(points.astype(np.float64) + step * normals) for step in (1e-6, -1e-6))
-        assert above.mean() < 0.002 and below.mean() > 0.998  # but for rounding and points within 1e-6 of an edge
+        assert above.mean() < 0.002 and below.mean() > 0.998  # except for rounding and points within 1e-6 of an edge
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

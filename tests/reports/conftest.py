@@ -16,7 +16,7 @@ SMALL = ["--points", "200", "--resolution", "16"]
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory) -> Path:
-    """Weights, a prepared folder, meshes, and an evaluation, a study of levels, samples and their evaluation."""
+    """Write weights, a prepared folder, meshes, samples, evaluations and studies into a folder, and return it."""
     folder = tmp_path_factory.mktemp("results")
     (folder / "weights").mkdir()
     (folder / "toys").mkdir()

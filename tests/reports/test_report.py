@@ -1,4 +1,4 @@
-"""`lagem report`: what a folder holds is on the page, whoever wrote it."""
+"""`lagem report` shows what a folder holds, and a folder written by a stranger does no harm."""
 
 import json
 import re

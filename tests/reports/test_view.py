@@ -1,4 +1,4 @@
-"""`lagem view`: files become a page, which the browser opens unless the user names it."""
+"""`lagem view` makes a page of files, and opens it in the browser unless --output is given."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a DATA argument names."""
+"""A DATA argument names a prepared folder, procedural shapes, or meshes; anything else is an error."""
 
 import pytest
 import trimesh
@@ -12,7 +12,7 @@ EVERY = ("prepared", "procedural", "meshes")
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of one mesh, one of a format, and a manifest."""
+    """Return a folder that contains a folder with one mesh, a manifest, and a folder with a format.json."""
     (tmp_path / "meshes").mkdir()
     trimesh.creation.box().export(tmp_path / "meshes" / "box.ply")
     (tmp_path / "manifest.csv").write_text("file,id\nmeshes/box.ply,one\n")

@@ -62,7 +62,7 @@ def test_a_manifest_over_the_limit_of_its_size_is_refused_unread(tmp_path):
 
 
 def test_many_titles_take_little_time_for_short_rows(tmp_path):
-    """A dict with every title for every row would have 10^10 entries."""
+    """If the dict of every row had every title, all dicts together would have 10^10 entries."""
     titles = ",".join(map(str, range(100_000)))
     (tmp_path / "list.csv").write_text(f"file,id,{titles}\n" + "a.obj,a\n" * 100_000)
     assert sum(len(row) for _, row in read_manifest(tmp_path / "list.csv")) == 200_000

@@ -73,7 +73,7 @@ def test_children_of_a_killed_parent_do_not_work_on():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout.readline() == "working\n"
         parent.kill()
-        assert parent.communicate(timeout=HANG) == ("", None)  # once no process is left that could print
+        assert parent.communicate(timeout=HANG) == ("", None)  # returns once no process is left that could print
 
 
 def test_an_exit_is_said_to_be_one():

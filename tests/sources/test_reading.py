@@ -1,4 +1,4 @@
-"""Foreign files read in a child process: the same results, and a reader that fails costs its file only."""
+"""A child process reads foreign files as this process would; if the child fails, only that file is refused."""
 
 from pathlib import Path
 

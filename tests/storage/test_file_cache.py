@@ -28,7 +28,7 @@ def content(key: str) -> bytes:
 
 
 class Store:
-    """A store whose downloads take a while. Each download writes a mark file with the size of the cache at its end."""
+    """A store whose downloads take a while. At its end, each download writes the size of the cache to a mark file."""
 
     def __init__(self, folder: Path, seconds: float = 0.0) -> None:
         self.marks, self.seconds = folder / "marks", seconds
@@ -129,7 +129,7 @@ def test_a_killed_download_is_done_by_another_process_and_its_bytes_are_freed(tm
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert store.read(cache, "bbbb") == content("bbbb")  # only fits where the half file goes
+    assert store.read(cache, "bbbb") == content("bbbb")  # fits only if the half-written file is removed
     assert not list(cache.path.glob(".*.tmp"))
     assert store.read(cache, "aaaa") == content("aaaa")
 

@@ -87,7 +87,7 @@ WEIGHTS = written(
 SHARD_FIELDS = ["format", "version", "ids", "categories", "splits"]
 STAGE_FIELDS = ["levels", "level", "width", "depth", "drop_condition", "max_coarser_sigma", "category_names"]
 
-# kind: writer, entry of the metadata or "" for JSON, reader, fields, and values of fields that are right after all
+# kind: writer, entry of the metadata or "" for JSON, reader, fields, and those values of WRONG that a field may have
 KINDS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], Any], list[str], dict[str, list[Any]]]] = {
     "prepared folder": (PREPARED, "", lambda path: Shards(path.parent), ["format", "version"], {"version": [True]}),
     "latent cache": (

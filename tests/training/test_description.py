@@ -1,4 +1,4 @@
-"""If an experiment has impossible sizes, an error names it before anything of that size is made."""
+"""An experiment with impossible sizes is refused before anything of such a size is made."""
 
 from pathlib import Path
 

@@ -151,7 +151,7 @@ class Poisoned(ProceduralDataModule):
 
 @pytest.fixture
 def poisoned(tmp_path, monkeypatch) -> list[str]:
-    """Return the id of a shape in the batch of step 2, and arguments for a data module that sets its points to NaN."""
+    """Return the id of a shape in the batch of step 2, then arguments for a data module that makes this shape NaN."""
     cli = main(small_fit(tmp_path / "look", steps=2))
     name = next(iter(cli.datamodule.train_dataloader())).ids[1]
     (tmp_path / "poisoned_data.py").write_text(f"NAME = {name!r}\n{POISONED}")

@@ -56,7 +56,7 @@ def value_at(settings: dict, key: str):
 
 
 def test_no_interpolation_is_overlooked():
-    """All others are of environment variables. An absolute one, such as ${data.x}, would not survive under `fit`."""
+    """Interpolations are relative or name environment variables; absolute ones, such as ${data.x}, fail under `fit`."""
     texts = [text for file in FILES for _, text in strings(yaml.safe_load((ROOT / file).read_text())) if "${" in text]
     assert len([text for text in texts if "${oc.env:" not in text]) == len(FOLLOWERS) > 2
 

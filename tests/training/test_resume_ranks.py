@@ -1,4 +1,4 @@
-"""A run resumes on another number of ranks if a step has as many shapes over all ranks; otherwise this is refused."""
+"""A run resumes on another number of ranks only if the number of shapes per step, over all ranks, is the same."""
 
 import csv
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_one_rank_with_twice_the_batch_goes_on_where_two_ranks_stopped(on_two_ra
     resumed, undisturbed = losses(tmp_path), losses(on_two_ranks)
     assert sorted(resumed) == list(range(step, 14))
     np.testing.assert_allclose(list(resumed.values()), [undisturbed[step] for step in resumed], rtol=5e-4)
-    assert len(set(undisturbed.values())) == 14  # a batch out of its turn would show
+    assert len(set(undisturbed.values())) == 14  # all losses differ, so a batch in the wrong place would show
 
 
 def test_one_rank_with_another_batch_is_refused_with_the_batch_to_set(on_two_ranks, tmp_path, capsys):

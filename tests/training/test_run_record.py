@@ -72,7 +72,7 @@ def test_the_record_says_how_where_and_with_what_the_run_was_started(run, layer)
 def test_every_start_adds_its_record_with_its_slurm_job(run, layer, tmp_path, monkeypatch):
     main(command(tmp_path, layer))
     monkeypatch.setenv("SLURM_JOB_ID", "41")
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # Lightning takes no task of a shell
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # so Lightning does not take this for a SLURM task
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     main([*command(tmp_path, layer), "--ckpt_path=last", "--trainer.max_steps=4"])
     first, second = json.loads((tmp_path / "run.json").read_text())

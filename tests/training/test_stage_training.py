@@ -121,7 +121,7 @@ def test_predict_writes_the_samples_of_a_stage_and_says_so_where_it_would_write_
     autoencoder = f"--model.init_args.autoencoder={cache.parent / 'autoencoder.safetensors'}"
     main([*predict, autoencoder, "--trainer.callbacks+=ExportSamples", "--trainer.callbacks.resolution=16"])
     written = [path.name for path in (tmp_path / "predictions").iterdir()]
-    assert sum(name.endswith(".safetensors") for name in written) == 2  # batches of 4, 8 shapes
+    assert sum(name.endswith(".safetensors") for name in written) == 2  # 8 shapes in batches of 4
     assert any(name.endswith(".ply") for name in written)
 
 

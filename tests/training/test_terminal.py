@@ -1,4 +1,4 @@
-"""What `lagem fit` prints on terminals of two widths, in files, and quietly."""
+"""What `lagem fit` prints on terminals of two widths, to a file, and in a quiet run."""
 
 import re
 

@@ -23,7 +23,7 @@ STEPS = 60
 
 
 def rows(folder: Path, metric: str) -> list[tuple[int, float]]:
-    """Return the step and the value of each time that a run logged the metric, over all starts of the run."""
+    """Return (step, value) for each time that a run logged the metric, over all starts of the run."""
     found = []
     for path in sorted(folder.glob("logs/version_*/metrics.csv")):
         with path.open() as file:

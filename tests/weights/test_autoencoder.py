@@ -26,7 +26,7 @@ NUM_LATENTS = (256, 64, 16)
 
 
 def nested_anchors() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the level-1 indices, reordered so that coarser levels are prefixes, and each level's order."""
+    """Return the anchor indices of level 1, reordered so that coarser levels come first, and the new orders."""
     level1, level2, level3 = (torch.from_numpy(PARITY[f"level{i}_indices"]).long() for i in (1, 2, 3))
     rows, orders = [], [[], []]
     for kept1, kept2, kept3 in zip(level1, level2, level3, strict=True):
@@ -75,7 +75,7 @@ def test_import_command_reads_the_published_file(tmp_path):
 
 
 class Bomb:
-    """An object that pickles as a call which would create a file."""
+    """An object whose pickle is a call that would create a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

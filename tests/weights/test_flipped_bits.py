@@ -27,7 +27,7 @@ def autoencoder() -> Autoencoder:
 
 
 def same_weights(autoencoder: Autoencoder, num_surface_points: int):
-    """Whether a loaded autoencoder and its spec are those that were saved."""
+    """Return a function that tells whether a loaded autoencoder and its spec equal the saved ones."""
     ours = autoencoder.state_dict()
 
     def same(loaded) -> bool:
@@ -83,7 +83,7 @@ def test_no_flipped_bit_of_a_checkpoint_changes_what_is_read(autoencoder, tmp_pa
     write_checkpoint(path, autoencoder)
     content = path.read_bytes()
     copies = list(flipped_copies(content, COPIES))
-    directory = content.rindex(b"PK\x05\x06") - 4000  # most of what zip says of its records
+    directory = content.rindex(b"PK\x05\x06") - 4000  # most of the zip file's directory is after this byte
     copies += [content[:directory] + copy for copy in flipped_copies(content[directory:], COPIES, seed=1)]
     accepted(path, iter(copies), load_autoencoder, same_weights(autoencoder, 77))
     accepted(path, iter(copies), steps_of, (7).__eq__)

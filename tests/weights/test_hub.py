@@ -96,7 +96,7 @@ def digest(content: bytes) -> str:
 
 @contextmanager
 def server() -> Iterator[tuple[str, dict[str, dict[str, bytes]]]]:
-    """Yield the address of a Hub without repositories, and what it holds."""
+    """Yield the address of a Hub that is empty at first, and the dict in which it keeps uploaded files."""
     held: dict[str, dict[str, bytes]] = {}
     handler = type("Handler", (Repositories,), {"held": held})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as hub:

@@ -41,7 +41,7 @@ def folder(tmp_path) -> Path:
 
 
 class Payload:
-    """An object that pickles as a call which creates a file."""
+    """An object whose pickle is a call that creates a file."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker

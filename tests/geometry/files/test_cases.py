@@ -1,4 +1,4 @@
-"""Files of other programs that were once read wrongly have the geometry that the README in their folder states."""
+"""Files by other programs, once misread, are now read with the geometry that the README in their folder states."""
 
 from pathlib import Path
 

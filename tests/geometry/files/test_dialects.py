@@ -1,4 +1,4 @@
-"""A solid has the same geometry in every dialect of every format; a refused file is refused with a reason."""
+"""A solid is read with the same geometry from every dialect of every mesh format; other files get an error."""
 
 import numpy as np
 import pytest

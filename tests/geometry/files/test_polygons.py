@@ -34,13 +34,13 @@ def test_ears_cover_a_star_shaped_polygon_once(corners):
         x, y = outline.T
         area = float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
         made = clip_ears(outline)
-        if np.diff(np.sort(np.arctan2(y, x))).max() > np.pi:  # the origin is outside: it may cross itself
+        if np.diff(np.sort(np.arctan2(y, x))).max() > np.pi:  # the origin is outside: the outline may cross itself
             continue
         a, b, c = (outline[made[:, k]] for k in range(3))
         signed = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
         assert len(made) == corners - 2 and signed.min() > -1e-9 and signed.sum() == pytest.approx(area)
         edges = {tuple(sorted(edge)) for t in made.tolist() for edge in zip(t, t[1:] + t[:1], strict=True)}
-        assert len(edges) == 2 * corners - 3  # the outline and corners - 3 diagonals
+        assert len(edges) == 2 * corners - 3  # all edges of the outline, and (corners - 3) diagonals
 
 
 def test_a_polygon_in_space_keeps_its_area_and_its_side():
@@ -77,7 +77,7 @@ def test_a_convex_polygon_is_covered_once(cut):
 
 @pytest.mark.parametrize("corners", [LARGEST_FAN, LARGEST_FAN + 1, 400_000])
 def test_few_triangles_of_a_large_convex_face_meet_at_a_corner(corners):
-    """In a fan, all triangles meet at one corner, so close to each other that preparing the face took minutes."""
+    """A fan of a large face has so many triangles close together at one corner that preparation would take minutes."""
     angles = 2 * np.pi * np.arange(corners) / corners
     points = np.stack([np.cos(angles), np.sin(angles), np.zeros(corners)], axis=1)
     made = Polygons(points, np.arange(corners), np.array([corners])).triangles()
@@ -138,7 +138,7 @@ def test_concave_quads_take_a_moment_however_many():
 
 
 def lattice_outline(rng, cells):
-    """Return the counter-clockwise outline of connected grid squares without holes; it may be straight at a corner."""
+    """Return the counter-clockwise outline of connected grid squares without holes; edges in a row may be collinear."""
     around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
     made = {(0, 0)}
     while len(made) < cells:

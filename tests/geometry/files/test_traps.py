@@ -1,4 +1,4 @@
-"""Files that a reader could easily misread, or that could keep it busy for hours with a few kilobytes."""
+"""Mesh files that a reader could easily misread, and files of a few kilobytes that could keep a reader busy."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ def with_header(data, change):
 
 
 def ply_of(rows, *, vertex="", lists="face", index="int"):
-    """Return a binary ply file with its element of lists before its vertices."""
+    """Return a binary ply file in which the element named `lists` (by default, the faces) comes before the vertices."""
     head = (
         f"ply\nformat binary_little_endian 1.0\nelement {lists} {len(rows)}\n"
         f"property list uchar {index} vertex_indices\nelement vertex 8\n{vertex}"
@@ -41,7 +41,7 @@ def ply_of(rows, *, vertex="", lists="face", index="int"):
 
 
 def begins_with_line_feed():
-    """Return a ply file whose header lines end with CR, and whose data begin with an LF byte, in the float 1.4e-44."""
+    """Return a ply file whose header lines end with CR; its first data byte is LF, as a part of the float 1.4e-44."""
     data = with_header(PLY, lambda head: head.replace(b"\n", b"\r"))
     start = data.index(b"end_header\r") + len(b"end_header\r")
     return data[:start] + b"\n" + data[start + 1 :]
@@ -106,7 +106,7 @@ def test_it_is_refused_by_name(name, tmp_path):
 
 
 def box_document(**changes):
-    """Return a box as (glTF document, data), with fields changed by functions of the document."""
+    """Return a box as (glTF document, data); each change computes the new value of a field from the document."""
     scene = gltf_dialects.Scene()
     corners = np.array(BOX.triangles, dtype=np.uint16).reshape(-1)
     parts = [gltf_dialects.primitive(scene, BOX.vertices.astype(np.float32), corners, 4)]

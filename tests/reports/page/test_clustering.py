@@ -1,4 +1,4 @@
-"""Reduction by a grid: the number of faces is reached for any mesh, and a simple shape keeps its shape."""
+"""Reducing a mesh by a grid leaves no more faces than asked for, and a simple shape keeps its form."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A page is one file: nothing in it asks for another, and no text from a file is taken for HTML or for a script."""
+"""A page loads no other file, and no text that the page shows is taken for HTML or for a script."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ LOADING = ("src", "href", "srcset", "action", "data", "poster", "background", "f
 
 
 class Elements(HTMLParser):
-    """The elements of a page, their texts, and the attributes by which they load."""
+    """Parses a page into its tags with their attributes, and the texts by tag."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def box() -> PackedShape:
 
 
 def page_of(text: str, box: PackedShape) -> Page:
-    """A page with everything a page can have, in which every text is the same."""
+    """Return a page with every kind of content, in which all texts are `text`."""
     views = [View(text, box, note=text), View(text, None, note=text), View(text, box, kind="input")]
     blocks = [
         Facts([(text, text)]),

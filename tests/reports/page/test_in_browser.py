@@ -1,4 +1,4 @@
-"""A page in headless Chromium: shapes are drawn and turn, the console stays empty, and nothing is asked for."""
+"""A page in headless Chromium: shapes are drawn and turn, the console stays empty, and no other file is loaded."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def cloud() -> PackedShape:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """A row of an input and two results, and further down a gallery of twelve shapes."""
+    """Write a page with a row of an input and two results and, further down, a gallery of twelve shapes."""
     views = [
         View("input", cloud(), kind="input"),
         View("Z3", box(1)),

@@ -1,4 +1,4 @@
-"""Shapes in a page: what viewer.js unpacks is the shape, upright and within the stated error."""
+"""A shape that is packed for a page stands upright after unpacking, and is accurate to the stated error."""
 
 import base64
 
