@@ -42,7 +42,7 @@ os.environ["WANDB_ERROR_REPORTING"] = "false"
 IN_MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 4 << 30:
     os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)  # pytest has already asked for the folder
-os.environ["COLUMNS"] = "120"  # tables and help texts wrap alike on every terminal and on none
+os.environ["COLUMNS"] = "120"  # tables and help texts wrap at one width, with and without a terminal
 torch.set_num_threads(1)
 # A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -98,7 +98,7 @@ def complaints_of(capsys, monkeypatch, tmp_path) -> Callable[[tuple[str, ...]], 
     """Return a function that returns what is wrong with a command, given its words."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("LAGEM_DATA", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["lagem"])  # Lightning warns where it differs from what main() is given
+    monkeypatch.setattr("sys.argv", ["lagem"])  # Lightning warns if it differs from the arguments of main()
     makefile = (ROOT / "Makefile").read_text()
 
     @cache

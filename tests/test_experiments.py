@@ -38,7 +38,7 @@ PUBLISHED_PARAMETERS = {
     "vecset_objaverse": 424_242_305,
 }
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
-# of a cascade whose folder is not named like it
+# of each cascade whose folder does not have the name of its autoencoder
 AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves", "completion": "toy"}
 
 
@@ -181,7 +181,7 @@ SMALLER = {
 }  # fmt: skip
 
 
-# Set also if the experiment keeps the default: an untrained network asks for the whole grid.
+# Added even if an experiment keeps the defaults, which are slow: the surface of an untrained network fills the grid.
 SMALLER_SCORES = {
     "LogGeometryMetrics": {"num_shapes": 2, "resolution": 16, "points": 200},
     "ExportMeshes": {"num_shapes": 2, "resolution": 16},
@@ -234,7 +234,10 @@ def kind_of(settings, key: str = ""):
 
 
 def one_of_each_kind(options: dict[Path, str]) -> list[Path]:
-    """Return the first experiment of every kind among the keys of `options`, which gives each one's extra options."""
+    """Return one experiment of each kind; experiments of one kind run the same code with the same extra options.
+
+    The keys of `options` are the experiments; its values are their extra options.
+    """
     kinds: dict[str, Path] = {}
     for path in options:
         first = str(first_part_of(path)) if path in CONTINUED else None

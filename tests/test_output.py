@@ -21,7 +21,7 @@ def test_a_command_whose_output_nobody_reads_ends_as_others_do():
     os.close(reading)
     table = "from rich.console import Console; Console().print('a table')"
     for work in ("print('a line')", "while True:\n        print('a line')", table):
-        assert ended(work, stdout=writing) == (141, None, "")  # as a shell says SIGPIPE
+        assert ended(work, stdout=writing) == (141, None, "")  # the exit code that a shell gives for SIGPIPE
     os.close(writing)
 
 

@@ -1,4 +1,4 @@
-"""The weights in the package are small, hold only plain data, and are the defaults that work for any mesh."""
+"""The weights in the package are small, hold only plain data, and are used if a command names no weights."""
 
 import re
 

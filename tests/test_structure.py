@@ -15,9 +15,9 @@ import pytest
 
 from source_files import HOMES, ROOT, is_within, module_files, run_on_import
 
-# The words that all rooms share; they may know one another, and `samples` the frame.
+# Modules that every room may import. They may import one another, and `samples` also `geometry.frame`.
 SHARED = ["device", "levels", "progress", "randomness", "samples", "signals"]
-# What each room may import besides itself and the shared words; "geometry.frame" is that one module, "*" everything.
+# What each room may import besides itself and the shared modules; "geometry.frame" is that one module, "*" everything.
 MAY_IMPORT = {
     "": ["generation", "reconstruction", "geometry.mesh"],  # the public names, for type checkers; loaded when used
     **{word: [] for word in ("device", "levels", "progress", "randomness", "signals")},

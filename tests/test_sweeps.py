@@ -1,4 +1,4 @@
-"""The shipped sweeps: W&B's agent makes commands of them that `lagem` parses, with the swept values in the settings."""
+"""The shipped sweeps: `lagem` parses the commands that W&B's agent makes of them, and uses the swept values."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SWEEPS = sorted((ROOT / "experiments" / "sweeps").glob("*.yaml"))
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
 FOLLOWERS = {
     "data.init_args.num_volume_queries": "data.init_args.num_near_queries"
-}  # what is interpolated from a value
+}  # swept setting: setting that is interpolated from it
 
 every_sweep = pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 

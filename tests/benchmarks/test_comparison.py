@@ -1,4 +1,4 @@
-"""Tests of benchmarks/comparison.py: its sides differ only in their levels, and finished work is not repeated."""
+"""Tests of benchmarks/comparison.py: compared models differ only in their levels, and finished work is not repeated."""
 
 import argparse
 import json

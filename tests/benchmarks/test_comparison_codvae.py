@@ -1,4 +1,4 @@
-"""cod-vae as a side of the comparison: what it trains on, what it costs, and how its fields are scored."""
+"""cod-vae in benchmarks/comparison.py: the shapes that it trains on, its training cost, and the scores of fields."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from comparison_table import values_of
 
 
 class Draws:
-    """Gives the index of each draw and the epoch, as a data set of cod-vae with as many shapes would draw them."""
+    """A stub for a data set of cod-vae: item `index` is the pair (index, epoch), so a test sees what was drawn when."""
 
     num_vol_queries = 0
 
@@ -55,7 +55,7 @@ def test_both_stages_together_cost_what_lagem_costs():
     first, second = (run.steps * stage.share // worker.SHARES for stage in worker.STAGES)
     assert first + second == run.steps and 0.2 * first + 0.1 * second == pytest.approx(0.3 * 6600, rel=0.01)
     shapes = [count * stage.batch for count, stage in zip((first, second), worker.STAGES, strict=True)]
-    assert shapes[0] == 2 * shapes[1]  # as in its recipe
+    assert shapes[0] == 2 * shapes[1]  # as in the recipe of cod-vae
 
 
 def test_a_training_counts_the_epochs_that_are_saved(tmp_path):

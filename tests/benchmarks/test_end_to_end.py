@@ -1,4 +1,4 @@
-"""Tests of benchmarks that run whole fits: end_to_end.py and its sections, scaling.py and loss_curves.py."""
+"""Tests of benchmarks that run whole fits: end_to_end.py with its profiler, scaling.py and loss_curves.py."""
 
 import json
 import sys
@@ -22,7 +22,10 @@ from sections import INSIDE, section_of
 
 @pytest.fixture(scope="module")
 def fit(tmp_path_factory) -> tuple[dict[str, list[float]], float]:
-    """Run a small fit; return the seconds of its sections, and the wall-clock seconds of the whole command."""
+    """Run a small fit; return the seconds of each section, and the wall-clock seconds of the whole command.
+
+    A section is a part of the work, such as "forward" or "data"; it has wall-clock seconds and CPU seconds.
+    """
     folder = tmp_path_factory.mktemp("fit")
     profiler = (
         f"--trainer.profiler={{class_path: sections.Sections, init_args: {{output: {folder / 'sections.json'}}}}}"

@@ -33,7 +33,10 @@ def prepared(tmp_path_factory) -> Path:
 
 
 def to_faces(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return how far (…, 3) points lie beyond each of the three pairs of faces: (…, 3), negative between the faces."""
+    """Return how far (…, 3) points are outside the box along each of its three axes: (…, 3) signed distances.
+
+    A value is negative if the point lies between the two faces that are perpendicular to the axis.
+    """
     return np.abs(points @ TURN) - HALF
 
 

@@ -30,7 +30,7 @@ def test_every_stage_has_its_seconds_and_evaluations_and_the_last_side_is_the_me
     few, mixed, many = table_of(
         tmp_path, "--steps", "2", "2,3,4", "5", "--batch-size", "1", "--guidance", "1", "2", "1"
     )
-    assert few["evaluations"] == {"3": 3, "2": 6, "1": 3}  # 2 N - 1, twice where there is guidance
+    assert few["evaluations"] == {"3": 3, "2": 6, "1": 3}  # 2 N - 1; twice that with guidance
     assert mixed["evaluations"] == {"3": 7, "2": 10, "1": 3}
     for side in (few, mixed, many):
         assert set(side["seconds"]) == {"0", "1", "2", "3"}

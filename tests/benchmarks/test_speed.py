@@ -20,7 +20,7 @@ def run_script(*arguments: str, **variables: str) -> subprocess.CompletedProcess
 
 
 def summary_of(folder: Path) -> list[tuple[str, ...]]:
-    """Return the name, the exit code and the time limit of each command in the summary."""
+    """Return the name, the exit code and the time limit of each command, as listed in summary.txt."""
     return [SUMMARY.fullmatch(line).groups() for line in (folder / "summary.txt").read_text().splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Tests of benchmarks/table4.py: the models differ as in the paper, and only shapes of the group are scored."""
+"""Tests of benchmarks/table4.py: models differ as in the paper, and only shapes of the given categories are scored."""
 
 import json
 import sys

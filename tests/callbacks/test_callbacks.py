@@ -52,7 +52,7 @@ class Spheres(LightningDataModule):
 
 
 class Exact(LightningModule):
-    """A module that reconstructs a sphere around the mean of the points; at the centre `empty`, its field is empty."""
+    """A module that reconstructs a sphere around the mean of the points, or nothing if the mean is near x = `empty`."""
 
     num_levels = 1
 

@@ -1,4 +1,4 @@
-"""Tests of EarlyWarnings: each sign gives one warning, and a training that learns gives none."""
+"""Tests of EarlyWarnings: each sign of trouble gives one warning, and a training that learns gives none."""
 
 from types import SimpleNamespace
 

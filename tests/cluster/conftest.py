@@ -37,9 +37,9 @@ class Slurm:
         return dict(re.findall(r"(\w+)=(\S+)", self._run("scontrol", "-o", "show", "job", job)))
 
     def wait(self, job: str, *states: str, timeout: float = 120) -> dict[str, str]:
-        """Wait until a job is in one of these states, or has ended if none is given; return what `show` returns.
+        """Wait until a job is in one of `states` or, if there are none, until it has ended; return what `show` returns.
 
-        SLURM lets a requeued job wait for two minutes before it starts again; here it starts at once.
+        SLURM lets a requeued job wait for two minutes before it starts again; this method starts it at once.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -52,7 +52,7 @@ class Slurm:
             if known["JobState"] in states or (ended and not states):
                 return known
             if (known["JobState"], known["Reason"]) == ("PENDING", "BeginTime"):
-                time.sleep(1)  # slurmd takes a start in the second of the kill for the killed one, and drops it
+                time.sleep(1)  # slurmd would drop a start in the second of the kill
                 self._run("scontrol", "update", f"jobid={job}", "starttime=now")
             assert not ended and time.monotonic() < deadline, (known, self.log(job)[-3000:])
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Parts that run as processes on this machine: the same result as one run, and errors that name the failed part."""
+"""Parts of a job as processes on this machine: they write what one run writes, and an error names a failed part."""
 
 import pytest
 import trimesh

@@ -35,7 +35,10 @@ def jobs(chain_file, tmp_path):
 
 @pytest.fixture
 def submitted(tmp_path, monkeypatch):
-    """A function that returns the command lines given to a stand-in for sbatch, which numbers its jobs."""
+    """Put stand-ins for SLURM's commands on PATH; return a function that returns the arguments of each call of sbatch.
+
+    The stand-in for sbatch numbers the jobs from 1.
+    """
     (tmp_path / "bin").mkdir()
     log = tmp_path / "log"
     counts, queue = f'echo "$@" >> {log}\nwc -l < {log}', f"echo $3 | grep -wf {tmp_path / 'queue'} || true"

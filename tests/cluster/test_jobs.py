@@ -18,7 +18,7 @@ from lagem.preparation.pipeline import preparation_status
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
-MESHES = 60  # enough that a task has some left when its kill arrives
+MESHES = 60  # enough for a task to have some left when it is killed
 COUNTS = ["--surface", "5000", "--volume", "10000", "--near", "5000", "--shapes-per-shard", "5"]
 
 
@@ -62,7 +62,7 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
 
 
 def wait_for_record(out: Path, id: str) -> None:
-    """Wait until a mesh is prepared, the first of a task. The task then has meshes left for more than a second."""
+    """Wait until the mesh `id` is prepared: the first of a task, which then needs over a second for the others."""
     deadline = time.monotonic() + 90
     while not (out / "shapes" / f"{id}.json").exists():
         assert time.monotonic() < deadline, list(out.rglob("*"))

@@ -1,4 +1,4 @@
-"""The paper's chain at a small size, as jobs on a real SLURM cluster: every kind of step runs."""
+"""The chain of jobs for the paper, small, on a real SLURM: every kind of step runs and passes on its results."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from lagem.latents.cache import LatentCache
 ROOT = Path(__file__).resolve().parents[2]
 SLURM_FILES = ROOT / "experiments" / "slurm"
 LEVELS = ["level_3", "level_2", "level_1"]
-MOST_RANKS = 16  # that the head of rehearsal.yaml promises, one shape of a step for each
+MOST_RANKS = 16  # that rehearsal.yaml allows; each needs a shape for training and one for validation
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Checks of the SLURM that the other tests in this folder need."""
+"""Tests of the SLURM installation that the other tests in this folder need."""
 
 import os
 import re

@@ -14,7 +14,7 @@ from lagem.cluster.profile import Profile, make_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = "experiments/autoencoder/toy.yaml"
-READY = {"objaverse": "a100", "shapenet": "a100_node"}  # experiments/slurm/<experiment>.sh, by profile
+READY = {"objaverse": "a100", "shapenet": "a100_node"}  # the profile of each experiments/slurm/<experiment>.sh
 ODD_WORDS = ["two words", "$HOME", "a'b", 'say "yes"', "`ls`", "semi;colon", "star*", "back\\slash", "", "ünï"]
 
 

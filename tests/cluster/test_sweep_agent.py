@@ -33,7 +33,7 @@ def test_a_sweep_obeys_wandbs_schema(path):
 
 @pytest.fixture
 def agent(tmp_path, monkeypatch) -> Iterator[list[str]]:
-    """Command of an agent that runs the shipped sweep of loss weights in `tmp_path` with small runs, logged offline."""
+    """Yield the command of an agent that runs the shipped sweep of loss weights in `tmp_path`, small and offline."""
     sweep = yaml.safe_load((ROOT / "experiments" / "sweeps" / "loss_weights.yaml").read_text())
     small = [*small_run.small_fit(tmp_path, steps=2)[2:], *SMALLER]
     not_ours = [*sweep["parameters"], "trainer.default_root_dir", "data.init_args.num_near_queries"]

@@ -254,7 +254,7 @@ def test_the_example_of_the_docstring_runs(tmp_path, monkeypatch):
     save_autoencoder(full, autoencoder, num_surface_points=64)
     for level in (3, 2, 1):
         small.write_stage(tmp_path, small.make_spec(level, full))
-    write_bundle(autoencoder, stages, tmp_path / "furniture")  # a bundle here comes before the one that ships
+    write_bundle(autoencoder, stages, tmp_path / "furniture")  # is used instead of the bundle in the package
     monkeypatch.chdir(tmp_path)
     found: dict = {}
     exec("\n".join(example), found)

@@ -76,7 +76,10 @@ def test_point_clouds_are_accepted(tmp_path):
 
 
 def covered_by(corners) -> np.ndarray:
-    """Return the bounds of the box that the network decodes for a shape with these corners, in its coordinates."""
+    """Return the bounds of the box that the network decodes for a shape with these corners.
+
+    The bounds are in the coordinates of the shape.
+    """
     return Frame.of(corners).to_source(np.array([[-1, -1, -1], [1, 1, 1.0]]))
 
 

@@ -1,4 +1,4 @@
-"""A whole shape is found in the coordinates of a part of it."""
+"""Alignment of a whole shape with a cloud of points that shows a part of it."""
 
 import numpy as np
 import pytest

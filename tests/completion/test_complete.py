@@ -1,4 +1,4 @@
-"""`lagem complete` and its Python form: whole shapes in the coordinates of the part."""
+"""`lagem complete` and `complete_shape`: they return whole shapes in the coordinates of the given part."""
 
 import csv
 from pathlib import Path
@@ -34,7 +34,7 @@ def bundle(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def part() -> np.ndarray:
-    """Points of a part at multiples of 1/1024, so that moving and scaling them in a test is exact."""
+    """Return points of a part, rounded to multiples of 1/1024, so that a test can move and scale them exactly."""
     points, seen, _ = partial_cloud(
         ProceduralSurfaces(num_train=0, num_val=8, seed=0), 2, 256, np.random.default_rng(0)
     )

@@ -1,4 +1,4 @@
-"""Every route by which jsonargparse reads a configuration is checked before it is parsed."""
+"""Every configuration is checked before jsonargparse parses it, whichever way it was given."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batches of cached latents: their subsets and conditions, and that they do not depend on which process reads them."""
+"""Batches of cached latents: their subsets and conditions, which do not depend on the process that reads them."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,10 @@ def module(root: Path, **kwargs: Any) -> LatentDataModule:
 
 
 def embeddings(folder: Path, root: Path, size: tuple[int, ...] = (5,), without: tuple[str, ...] = ()) -> str:
-    """Write embeddings whose values are the index of the shape in the cache, except for `without`; return the path."""
+    """Write an embedding of each shape, except for the ids in `without`; return the path.
+
+    All values of an embedding are the index of its shape in the cache.
+    """
     ids = LatentCache(root).ids
     arrays = {id: torch.full(size, float(place)).bfloat16() for place, id in enumerate(ids) if id not in without}
     save_file(arrays, folder / "embeddings.safetensors")
@@ -54,7 +57,7 @@ def embeddings(folder: Path, root: Path, size: tuple[int, ...] = (5,), without: 
 
 
 def subset_of(cache: LatentCache, id: str, latents: list[Tensor]) -> int:
-    """Return the number of the subset of a shape whose latents are given."""
+    """Return which subset of the shape `id` has the given latents."""
     index = cache.ids.index(id)
     fits = [
         all(np.array_equal(ours, own.numpy()) for ours, own in zip(cache.latents(index, k), latents, strict=True))

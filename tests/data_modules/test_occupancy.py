@@ -103,7 +103,10 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
 
 
 def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
-    """Without the option, less than a fifth of them do. The option changes neither labels, balance nor validation."""
+    """Without the option, fewer than 40% of the outside queries are in the ball.
+
+    The option changes neither labels, balance nor validation.
+    """
     near, everywhere = module(prepared, outside_within=1.0), module(prepared)
     for index in range(3):
         sample = near.train_shapes[0, index]
@@ -116,7 +119,7 @@ def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
 
 
 def test_outside_queries_farther_out_stand_in_where_too_few_are_near():
-    """The stub has 900 outside points at (row, 2, 0). 64 are needed, but only those of rows 0 to 9 are within 9.5."""
+    """The stub has 900 outside points at (row, 2, 0). 64 are needed; only rows 0 to 9 are within 9.5 of the origin."""
     stored = Stored()
     stored.read = lambda *arguments: Stored.read(stored, *arguments) / 20  # so that all 900 rows are in the window
     shapes = PreparedShapes(stored, np.array([0]), (64, 128, 100), 0, None, outside_within=9.5 / 20)
@@ -235,7 +238,7 @@ def test_reference_shapes_hold_every_stored_point(prepared):
 
 
 def test_pools_from_different_numbers_of_draws_are_weighted():
-    # 500 inside of 10,000 draws: 5% of the ball; 900 outside of 1,000 draws: a point stands for 10 inside points
+    # 500 inside points for 5% of the ball, 900 outside points for 90% of it: one outside point counts for 10 inside
     reference = stored_shapes(drawn=(10_000, 1_000)).reference(0)
     inside = reference.volume_occupancy
     assert reference.volume_weight[inside].unique().tolist() == pytest.approx([0.1])

@@ -1,4 +1,4 @@
-"""Procedural samples: exact labels and balance, keyed by (seed, epoch, id), and references with their weights."""
+"""Procedural samples have exact labels and balance, and depend only on (seed, epoch, id); references have weights."""
 
 import pytest
 import torch

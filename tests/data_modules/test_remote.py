@@ -1,4 +1,4 @@
-"""A data set in an S3 store gives the samples of the local folder, is read once, and fails with one line."""
+"""A data set in an S3 store gives the same samples as a local folder, is read once, and an error is one line."""
 
 import itertools
 import threading
@@ -33,7 +33,7 @@ def url(store, many_shards, bucket) -> str:
 
 
 def room_for(shards: int, folder: Path) -> int:
-    """Return the number of bytes that suffices for a number of shards of a folder."""
+    """Return how many bytes are enough for any `shards` shards of a folder."""
     return shards * max(path.stat().st_size for path in (folder / "shards").iterdir())
 
 
@@ -85,7 +85,7 @@ def test_each_rank_reads_its_own_part_once_in_a_cache_smaller_than_the_data(stor
             assert bytes_in(cache / "lagem-cache") <= room
         if rank == 0:
             assert len(store.downloads(bucket)) <= 12 / 2 + 2
-    assert len(store.downloads(bucket)) <= 12 + 4  # a shard in which one of the four lanes ends is read for the next
+    assert len(store.downloads(bucket)) <= 12 + 4  # each of four lanes may share its last shard with the next lane
 
 
 def test_a_shard_that_was_written_anew_is_downloaded_anew(url, many_shards, tmp_path):

@@ -1,4 +1,4 @@
-"""`lagem fit` on a data set in a store: the losses of the local folder, and one line if something is wrong."""
+"""`lagem fit` on a data set in a store: the same losses as with a local folder, and one error line if it fails."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ def fit(root, folder: Path, workers: int) -> list[str]:
     """Train for a few steps, and return the losses as they are logged."""
     settings = {
         "trainer.default_root_dir": folder,
-        "trainer.max_steps": 12,  # more than a pass
+        "trainer.max_steps": 12,  # more than one pass over the shapes
         "trainer.limit_val_batches": 0,
         "trainer.precision": "32-true",
         "trainer.log_every_n_steps": 1,

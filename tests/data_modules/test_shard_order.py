@@ -10,7 +10,7 @@ import pytest
 from lagem.data_modules.order import TrainOrder
 from lagem.randomness import sample_generator
 
-# uneven: as shards are after other splits and other categories are taken out
+# shards with different numbers of shapes, as are left without the shapes of other splits and categories
 SHARDS = np.repeat(np.arange(40), sample_generator(0, 0, "sizes of shards").integers(1, 33, 40))
 
 
@@ -20,7 +20,7 @@ def orders(world_size: int, batch_size: int, done: int = 0, shards=SHARDS) -> li
 
 
 def loads(order: TrainOrder, cached: int, shards=SHARDS) -> int:
-    """Return how many shards a rank downloads in one pass, with a cache that holds the `cached` last used shards."""
+    """Return how many shards a rank downloads in one pass, with a cache of the `cached` most recently used shards."""
     cache: OrderedDict[int, None] = OrderedDict()
     count = 0
     for _, index in itertools.chain(*order):
@@ -50,7 +50,7 @@ def test_a_rank_reads_the_shards_of_its_part_once(world_size):
     batch_size, number = 2, len(np.unique(SHARDS))
     counts = [loads(order, cached=2 * batch_size) for order in orders(world_size, batch_size)]
     lanes = world_size * batch_size
-    assert sum(counts) < number + lanes  # a shard in which a lane ends is where the next one begins
+    assert sum(counts) < number + lanes  # a lane may begin in the shard in which another lane ends
     assert max(counts) < 2 * number / world_size
 
 
@@ -96,5 +96,5 @@ def test_a_pass_takes_a_few_numbers_a_shape(by_shards):
         pass
     later = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert later[0] < first[0] + 10_000  # nothing gathers over an epoch
-    assert first[0] < 3 * 8 * number and later[1] < 6 * 8 * number  # kept, and at the peak, while the order is drawn
+    assert later[0] < first[0] + 10_000  # memory does not grow during an epoch
+    assert first[0] < 3 * 8 * number and later[1] < 6 * 8 * number  # 8-byte numbers per shape: 3 stored, 6 at the peak

@@ -1,4 +1,4 @@
-"""The judgement of learning rates and of short trainings, from losses."""
+"""Learning rates and short trainings are judged by their losses."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""A cascade learns a small distribution in which the category determines the coarse mode, and that the fine mode."""
+"""A cascade learns a small distribution in which the category sets the coarse mode, which sets the fine mode."""
 
 import torch
 from torch import Tensor

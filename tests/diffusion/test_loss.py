@@ -1,4 +1,4 @@
-"""The loss agrees with its equation, and with its expectation before training."""
+"""The loss equals its equation written out and, before training, its expected value."""
 
 import math
 
@@ -38,7 +38,11 @@ def test_loss_is_the_weighted_error_written_out(latents):
 
 
 def test_loss_before_training_is_one_at_every_sigma():
-    """D = c_skip x misses Z by c_skip (sigma n - sigma^2 Z), of variance sigma^2 / (sigma^2 + 1) for unit Z."""
+    """An untrained network returns 0, so D = c_skip x.
+
+    The error D - Z is c_skip (sigma n - sigma^2 Z). If Z has unit variance, the variance of the error is
+    sigma^2 / (sigma^2 + 1), and the weight of the loss is the inverse of that.
+    """
     latents = torch.randn(2000, 4, 8, generator=torch.Generator().manual_seed(3))
     losses = EDMLoss().at_fixed_sigmas(
         make_denoiser(3, started=False), latents, sigmas=SIGMAS, generators=generators(2000)

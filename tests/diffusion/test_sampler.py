@@ -16,17 +16,20 @@ CONDITION = torch.tensor([0, 1])
 
 
 def gaussian(noised, sigma, **_):
-    """Return the exact denoiser of this data: E[z | z + sigma n] for z ~ N(0, S^2)."""
+    """Return E[z | z + sigma n] for z ~ N(0, S^2): the output of the exact denoiser for Gaussian data."""
     return noised * (S**2 / (S**2 + sigma**2)).view(-1, 1, 1)
 
 
 def exact(noise: torch.Tensor) -> torch.Tensor:
-    """Return the exact solution at 0 of dx/dsigma = (x - D) / sigma, started at sigma_max: x ~ sqrt(S^2 + sigma^2)."""
+    """Return the exact samples of Gaussian data: x(0), the solution of dx/dsigma = (x - D) / sigma at sigma = 0.
+
+    The solution starts at x(80) = 80 noise, and is proportional to sqrt(S^2 + sigma^2).
+    """
     return 80 * noise * S / math.sqrt(S**2 + 80**2)
 
 
 def heun(sigma: float, next_sigma: float) -> float:
-    """Return the factor by which one step of Algorithm 2 multiplies a sample of this data."""
+    """Return the factor by which one step of EDM's Algorithm 2 multiplies a sample of Gaussian data."""
     slope = (1 - S**2 / (S**2 + sigma**2)) / sigma
     euler = 1 + (next_sigma - sigma) * slope
     if next_sigma == 0:

@@ -38,7 +38,7 @@ def dataset():
 
 @pytest.fixture
 def meshes(tmp_path, monkeypatch) -> Path:
-    """The folder with all files that the stand-in of objaverse can give, so it needs no network."""
+    """Install stand-ins for the packages objaverse and thingi10k, and return the folder of objaverse's files."""
     for name, source in (("objaverse", OBJAVERSE), ("thingi10k", THINGI10K)):
         (tmp_path / "packages" / name).mkdir(parents=True)
         (tmp_path / "packages" / name / "__init__.py").write_text(source)

@@ -56,7 +56,7 @@ def test_tokens_do_not_depend_on_the_order_of_the_points():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
-    """A folder with an autoencoder, cached latents of it, and embeddings that `lagem embed` wrote."""
+    """A folder with an autoencoder, a cache of its latents, and embeddings that `lagem embed` wrote."""
     folder = tmp_path_factory.mktemp("embedded")
     autoencoder = small.make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=small.POINTS)

@@ -16,7 +16,7 @@ def normal(rng: np.random.Generator) -> np.ndarray:
 
 
 def skewed(rng: np.random.Generator) -> np.ndarray:
-    """Values that are distributed like Chamfer distances: a few shapes are far worse than the others."""
+    """Return values that are distributed like Chamfer distances: a few shapes are far worse than the others."""
     return (rng.lognormal(size=SHAPES) - np.exp(0.5)) / 2.16
 
 

@@ -1,4 +1,4 @@
-"""The nearest training shape is that of a loop over all, and is cached; if there is none, the reason is given."""
+"""Searches for nearest training shapes agree with a simple loop, are cached, and say why none was found."""
 
 import json
 from pathlib import Path

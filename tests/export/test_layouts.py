@@ -66,7 +66,7 @@ def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    """A prepared folder with a box in each of three categories, two of which are names of the same one."""
+    """A prepared folder with a box in each of three categories; `chair` and `03001627` name the same category."""
     box = trimesh.creation.box((1, 2, 3))
     for category in ("chair", "03001627", "thing"):
         Mesh(np.asarray(box.vertices), np.asarray(box.faces)).save(tmp_path / "meshes" / category / f"a_{category}.ply")
@@ -113,7 +113,7 @@ def test_a_surface_without_extent_is_refused(boxes: Path, tmp_path: Path):
 
 
 def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):
-    """This holds inside a thin shape, too, for which the prepared folder has extra queries inside."""
+    """The slab is so thin that the prepared folder has extra queries inside it; the export must not favour them."""
     export_data(data, tmp_path / "out", "vecset")
     slab = published_reader(tmp_path / "out", "objaverse", "train")["slab"]
     inside = slab["vol_label"].mean()
@@ -152,7 +152,10 @@ def test_an_export_is_imported_again_with_the_same_labels(layout: str, data: Pat
 
 
 def norm_of(shards: Shards, index: int, layout: str) -> float:
-    """Return the factor by which an import in the layout `vecset` scales a shape, whose sampled norms are below 1."""
+    """Return the factor by which a shape grows if it is exported in this layout and imported again.
+
+    An import of `vecset` scales the surface points to a largest norm of 1; `npz` keeps the size.
+    """
     if layout == "npz":
         return 1.0
     points = shards.read(index, "surface_points")

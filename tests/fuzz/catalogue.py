@@ -1,4 +1,4 @@
-"""Every format that is tried."""
+"""The list of all file formats that the fuzzer damages."""
 
 from formats import (
     bundles,
@@ -17,6 +17,6 @@ from tries import Format
 
 
 def all_formats() -> list[Format]:
-    """In the order of the table."""
+    """Return all formats, in the order in which the table of results lists them."""
     rooms = (meshes, prepared, latents, weights, sharded, bundles, tables, scores, experiments, imports, pages)
     return [format for room in rooms for format in room.formats()]

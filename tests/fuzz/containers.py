@@ -1,4 +1,4 @@
-"""Seeded damage inside containers that stay valid: headers of safetensors and GLB, members of zip files."""
+"""Random damage inside container files, most of which stay valid: in safetensors, GLB and zip files."""
 
 import io
 import json
@@ -15,18 +15,21 @@ from numpy.random import Generator
 from damage import Files, chosen, in_bytes, in_json
 
 MARKER = "executed"  # the folder that pickled code makes if a reader runs it
-BOMB = 3 * 2**30  # bytes that the bomb's record unpacks to
+BOMB = 3 * 2**30  # bytes that a zip bomb unpacks to
 
 
 class Payload:
-    """Pickles as code that makes the folder `MARKER`."""
+    """An object whose pickle runs code when it is loaded: it makes the folder `MARKER`."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.mkdir, (MARKER,)
 
 
 def in_safetensors(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage the JSON header (its metadata, or a tensor's type, shape and place), its length, or the tensors."""
+    """Return a safetensors file with random damage.
+
+    The damage is in the JSON header, in the stated length of the header, in the tensors, or anywhere in the file.
+    """
     length = int.from_bytes(data[:8], "little")
     header, body = data[8 : 8 + length], data[8 + length :]
     kind = int(rng.integers(7))
@@ -45,7 +48,7 @@ def in_safetensors(data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def filled(header: bytes, body: bytes, rng: Generator) -> bytes:
-    """The tensors, of which one has all its bytes replaced by the same one."""
+    """Return the bytes of all tensors, after one value was written to every byte of one tensor."""
     tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
     begin, end = tensors[chosen(sorted(tensors), rng)]["data_offsets"]
     return body[:begin] + bytes([chosen([0, 0, 1, 0x7F, 0x80, 0xFF], rng)]) * (end - begin) + body[end:]
@@ -60,9 +63,10 @@ def in_metadata(header: bytes, rng: Generator) -> bytes:
 
 
 def unchecked(files: Files, rng: Generator) -> Files:
-    """The files, in half of the cases without checksums in safetensors, as files of earlier versions have none.
+    """Return the files; in half of the cases, remove the checksums from safetensors files.
 
-    Otherwise every damage would be found by its checksum alone.
+    Files of earlier versions have no checksums either. With a checksum, any damage is noticed at once, so the other
+    checks of a reader would not be tried.
     """
     if rng.random() < 0.5:
         return files
@@ -70,7 +74,7 @@ def unchecked(files: Files, rng: Generator) -> Files:
 
 
 def without_checksums(data: bytes) -> bytes:
-    """A safetensors file whose descriptions hold no checksums; one that is damaged too much is returned unchanged."""
+    """Return a safetensors file without its checksums; return it unchanged if its header cannot be parsed."""
     length = int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8 : 8 + length])
@@ -85,7 +89,7 @@ def without_checksums(data: bytes) -> bytes:
 
 
 def in_glb(data: bytes, rng: Generator) -> bytes:
-    """Damage one field of the document of a GLB file."""
+    """Damage one field of the JSON document in a GLB file."""
     length = int.from_bytes(data[12:16], "little")
     text, rest = in_json(data[20 : 20 + length], rng), data[20 + length :]
     text += b" " * (-len(text) % 4)
@@ -93,10 +97,10 @@ def in_glb(data: bytes, rng: Generator) -> bytes:
 
 
 def in_zip(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage, drop, double or compress a member, or put pickled code or a bomb in its place."""
+    """Damage, remove, double, rename or compress a member of a zip file, or replace it by pickled code or a bomb."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(info.file_size for info in archive.infolist()) > 2**28:
-            raise ValueError("a bomb, which an earlier damage made")
+            raise ValueError("the zip file is a bomb, which earlier damage made")
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
     at = int(rng.integers(len(members)))
     pickles = [index for index, (name, _) in enumerate(members) if name.endswith(".pkl")]
@@ -126,13 +130,13 @@ def in_zip(data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def pickled_code(rng: Generator) -> bytes:
-    """A pickle that runs code when it is loaded, bare or inside plain values."""
+    """Return a pickle that runs code when it is loaded: a `Payload`, alone or inside dicts and lists."""
     value = chosen([Payload(), {"state_dict": Payload()}, [1, {"a": (Payload(),)}]], rng)
     return pickle.dumps(value, protocol=int(chosen([0, 2, 4], rng)))
 
 
 def with_bomb(members: list[tuple[str, bytes]], at: int) -> bytes:
-    """A zip file in which one member is small and unpacks to `BOMB` zeros."""
+    """Return a zip file of the members, with number `at` replaced by a bomb: few bytes that unpack to `BOMB` zeros."""
     stream, size, crc = zeros()
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:
@@ -154,7 +158,7 @@ def with_bomb(members: list[tuple[str, bytes]], at: int) -> bytes:
 
 @cache
 def zeros() -> tuple[bytes, int, int]:
-    """`BOMB` zeros as a deflate stream, with their number and CRC."""
+    """Return `BOMB` zeros, compressed as a deflate stream; their number; and their CRC-32."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = 2**24
     first = packer.compress(b"\0" * block) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""Seeded damage to files: bytes, words and lines of texts, and fields of trees of plain values."""
+"""Random damage to files: to bytes, to words and lines of texts, and to fields of nested dicts and lists."""
 
 import json
 import re
@@ -20,22 +20,26 @@ VALUES: list[Any] = [None, True, -1, 0, 1, 2, 255, 2**31, 2**53, 2**62, 10**30, 
 VALUES += ["a", "\ud800", "\0", [], {}, [[]], [0], {"a": 0}, [1e300] * 16, [0.0] * 4, 5125, 5126, 0.5, "x" * 5000]
 VALUES += ["%00", "../a", "data:;base64,AAAA", CANARY, f"../{CANARY}", "a/b", ".", "..", "lagem-stage-1", 10**5, 10**7]
 INTEGERS = [0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
-MOST_PLACES = 100_000  # fields that are considered; a list of lists repeated again and again has billions
-MANY = 50_000  # titles and rows of a table
+MOST_PLACES = 100_000  # fields from which the damaged one is chosen; nested lists with repetitions can have billions
+MANY = 50_000  # columns and rows that damage adds to a table
 NESTING = 50_000  # levels of brackets; Python's parsers give up at about 1,000
 
 
 class Link(bytes):
-    """A file or folder that is a symbolic link to this path."""
+    """The target of a symbolic link; `Files` holds it in place of the content of a file or folder."""
 
 
 def chosen(options: Any, rng: Generator) -> Any:
-    """One entry of a list."""
+    """Return a random entry of a list."""
     return options[int(rng.integers(len(options)))]
 
 
 def in_bytes(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Flip a bit, cut the end, or drop, double, blank, shift or replace a piece, also by one of another file."""
+    """Return the bytes of a file with one random change.
+
+    The change flips a bit, cuts off the end, doubles the file, or removes, doubles, zeroes, shifts or replaces a piece.
+    A piece is replaced by an extreme integer or by a piece of `other`, the content of another file.
+    """
     begin, end = _span(len(data), rng)
     piece = data[begin:end]
     if piece and rng.random() < 0.25:
@@ -52,7 +56,7 @@ def in_bytes(data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def in_text(data: bytes, rng: Generator) -> bytes:
-    """Replace a word, change the end of a line, double, drop or restart a line, or store the text in another code."""
+    """Return a text with a random change to a word, a line or the encoding, or with a huge number of cells added."""
     word = chosen(WORDS, rng)
     kind = int(rng.integers(21))
     if kind < 10 and (words := list(re.finditer(rb"[-+.\w]+", data))):
@@ -79,7 +83,10 @@ def in_text(data: bytes, rng: Generator) -> bytes:
 
 
 def in_json(text: bytes, rng: Generator) -> bytes:
-    """Damage one field of a JSON document, which stays JSON; now and then its nesting or a doubled key."""
+    """Damage one field of a JSON document; content that is not JSON is damaged as text.
+
+    Now and then, extremely deep nesting is added, or every key of the document is given twice.
+    """
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError):
@@ -94,14 +101,14 @@ def in_json(text: bytes, rng: Generator) -> bytes:
 
 
 def copied(value: Any) -> Any:
-    """A deep copy of dicts and lists."""
+    """Return a deep copy of nested dicts and lists."""
     if isinstance(value, dict):
         return {key: copied(inner) for key, inner in value.items()}
     return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def in_tree(tree: Any, rng: Generator) -> Any:
-    """Damage one field of nested dicts and lists, in place; the damaged tree."""
+    """Damage one field of nested dicts and lists in place, and return them; now and then, return another value."""
     if rng.random() < 0.03 or not (places := list(islice(_places(tree), MOST_PLACES))):
         return chosen(VALUES, rng)
     holder, key = chosen(places, rng)
@@ -115,7 +122,7 @@ def _span(length: int, rng: Generator) -> tuple[int, int]:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """(holder, key) of every field and entry, whatever its depth."""
+    """Yield (holder, key) of every entry of nested dicts and lists: the entry is holder[key]."""
     entries: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(entries):
         yield value, key

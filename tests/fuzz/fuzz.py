@@ -2,10 +2,10 @@
 
     make fuzz SECONDS=60 SEED=0
 
-A try should end in a result, or in one line with exit code 2. Anything else is a finding: a traceback or another exit
-code; a process that dies, takes longer than 20 s, or needs over 2 GiB more than at its start; code from a file being
-run; or a file outside the folder of the try being written or removed. The first inputs of each finding are stored.
-`--only N` repeats try N.
+A try should end in a result, or in one error line with exit code 2. Anything else is a finding: a traceback or another
+exit code; a process that dies, takes longer than 20 s, or needs over 2 GiB more than at its start; a reader that runs
+code from a file, or that writes or removes a file outside the folder of the try. The files of the first three tries
+with the same finding are stored. `--only N` repeats try N.
 """
 
 import argparse
@@ -25,17 +25,17 @@ from catalogue import all_formats
 from tries import Format, Outcome, Try, attempt, make_try
 from worker import Worker
 
-STORED = 3  # inputs of one finding
+STORED = 3  # tries whose files are stored, for each finding
 
 
 def main() -> int:
-    """Run tries until the time is over."""
+    """Make tries until the time is over; return the exit code, which is 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--formats", nargs="+", help="try only these (default: all)")
+    parser.add_argument("--formats", nargs="+", help="names of the formats to try (default: all)")
     parser.add_argument("--output", type=Path, default=Path("runs/fuzz"), help="folder of findings and summary.json")
-    parser.add_argument("--only", type=int, help="repeat this try, with the same --seed and --formats")
+    parser.add_argument("--only", type=int, help="number of a try to repeat; give the same --seed and --formats")
     options = parser.parse_args()
     formats = [each for each in all_formats() if options.formats is None or each.name in options.formats]
 
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 class Report:
-    """Counts of outcomes by format and door, and the findings by the place where they happened.
+    """Counts of outcomes for each format and door (function that reads it), and of findings for each place in the code.
 
     Args:
         output: Folder of the report.
@@ -73,7 +73,7 @@ class Report:
         self.findings: Counter[str] = Counter()
 
     def add(self, number: int, one: Try, found: Outcome) -> None:
-        """Count an outcome, and store the first findings of each place."""
+        """Count an outcome; for the first three findings at each place in the code, store the files of the try."""
         self._counts[one.format.name, one.door, found.kind if not found.is_finding else "finding"] += 1
         if not found.is_finding:
             return
@@ -86,12 +86,12 @@ class Report:
             shutil.rmtree(folder, ignore_errors=True)
             for path, content in one.files.items():
                 (folder / "input" / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / "input" / path).write_bytes(content)  # of a link, its target
+                (folder / "input" / path).write_bytes(content)  # of a link, the path to which it leads
             about = f"seed {self._seed}, try {number}, {one.format.name}, {one.door}, {found.kind}\n{found.text}\n"
             (folder / "finding.txt").write_text(about, errors="backslashreplace")
 
     def write(self, formats: list[Format]) -> None:
-        """Print the table, and write it as JSON."""
+        """Print the table of outcomes and the findings, and write both to summary.json."""
         outcomes = ("read", "refused", "finding")
         print(f"{'format':14}{'door':24}{'tries':>8}" + "".join(f"{name:>9}" for name in outcomes))
         rows = []
@@ -111,7 +111,10 @@ class Report:
 
 
 def place_of(text: str) -> str:
-    """Where and what: the last frame in lagem, the last frame and the error of a traceback; else the text's start."""
+    """Return where a finding happened: the last frame in lagem, the last frame of all, and the error.
+
+    If the text of the finding has no traceback, return its first 100 characters.
+    """
     frames = re.findall(r'File "([^"]+)", line (\d+)', text)
     if not frames:
         return re.sub(r"\d+|/\S*/", "#", text)[:100]

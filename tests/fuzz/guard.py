@@ -1,7 +1,7 @@
-"""What a try may not do: write outside its folder, start a program, open a connection.
+"""Stop a reader of damaged files that writes outside its folder, starts a program or opens a connection.
 
-An audit hook of Python refuses these and remembers them, so that a reader that swallows the refusal is found as well.
-The hook cannot be removed again, so only worker processes set it.
+An audit hook of Python raises an error and records the event, so a reader that catches the error is found as well.
+The hook cannot be removed, so only worker processes install it.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-PATHS_OF = {  # the arguments of an audit event that are changed paths
+PATHS_OF = {  # by audit event: the positions of the arguments that are paths which the event changes
     "os.remove": (0,),
     "os.rmdir": (0,),
     "os.mkdir": (0,),
@@ -26,13 +26,13 @@ NEVER = {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.Popen
 
 
 class ForbiddenError(Exception):
-    """Raised in the try that does what it may not."""
+    """Raised when a reader of damaged files does what the guard forbids."""
 
 
 class Guard:
     """Confines a process to one folder at a time.
 
-    found: what was refused since `confine`.
+    found: descriptions of the events that were refused since `confine` was last called.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Guard:
         sys.addaudithook(self._audit)
 
     def confine(self, folder: str | None) -> None:
-        """Allow writing below this folder only; None for anything."""
+        """From now on, allow writing only below `folder`; if it is None, allow everything."""
         self._folder, self.found = folder, []
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -60,7 +60,7 @@ class Guard:
                 self._refuse(f"{event} {os.fsdecode(path)!r}")
 
     def _is_inside(self, path: str, follow: bool) -> bool:
-        folder, self._folder = self._folder, None  # for the events of realpath itself
+        folder, self._folder = self._folder, None  # allows what realpath does
         try:
             head, tail = os.path.split(path)
             found = os.path.realpath(path) if follow else os.path.join(os.path.realpath(head), tail)

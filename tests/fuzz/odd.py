@@ -25,7 +25,7 @@ ODD += [
 
 
 def text(rng: Generator) -> str:
-    """An odd text, or one of random letters of any script."""
+    """Return one of the texts in `ODD`, or random characters of any script."""
     if rng.random() < 0.5:
         return ODD[int(rng.integers(len(ODD)))]
     points = rng.integers(32, chosen([127, 0x3000, 0x10FFFF], rng), size=rng.integers(1, 12))
@@ -33,17 +33,17 @@ def text(rng: Generator) -> str:
 
 
 def name(rng: Generator) -> str:
-    """A text that may be an id, and so part of a file's name."""
+    """Return an odd text that is a valid id, so it can be a part of a file name."""
     found = "".join(letter for letter in text(rng) if letter.isprintable() and letter not in "/\\").lstrip(".")
     return found.strip()[:40] or f"shape{rng.integers(10**6)}"
 
 
 def names(rng: Generator, count: int) -> list[str]:
-    """Some different names, sorted."""
+    """Return at most `count` + 1 different names, sorted."""
     return sorted({name(rng) for _ in range(count)} | {"last"})
 
 
 def number(rng: Generator) -> float:
-    """A number from 0 on, of any size."""
+    """Return a random number that is 0 or more, of any magnitude."""
     usual = (abs(rng.normal()), 10.0 ** rng.uniform(-30, 30))
     return float(chosen([0.0, 5e-324, 1e-300, 1 / 3, 1.0, 123456789.125, 1e300, *usual], rng))

@@ -24,13 +24,13 @@ SLOW = ("config.json", "bundled weights", "cascade.json", "earlier weights", "ex
 
 @pytest.fixture(scope="module")
 def formats() -> list[Format]:
-    """All but those that are slow to read."""
+    """Return all formats except those that are slow to read."""
     return [each for each in all_formats() if each.name not in SLOW]
 
 
 @pytest.fixture(scope="module")
 def results(formats, tmp_path_factory) -> list[tuple[Try, Outcome]]:
-    """What comes of the tries of seed 0."""
+    """Return the tries of seed 0, each with its outcome."""
     made = [make_try(formats, 0, number) for number in range(TRIES)]
     worker = Worker(made.__getitem__, tmp_path_factory.mktemp("scratch"), formats)
     found = [(one, worker.run(number)) for number, one in enumerate(made)]
@@ -59,7 +59,10 @@ def test_a_try_is_the_same_again(formats):
 
 @pytest.fixture
 def outcome_of(tmp_path, monkeypatch) -> Iterator[Callable[[Door], Outcome]]:
-    """What comes of a try of a door, in a process with little time."""
+    """Yield a function that makes one try with a door (a function that reads files) and returns the outcome.
+
+    The try runs in a worker process with a limit of 3 seconds.
+    """
     monkeypatch.setattr(workers, "SECONDS", 3.0)
     started = []
 
@@ -126,4 +129,4 @@ def test_sound_files_are_read(formats, tmp_path):
     found = {(one.format.name, one.door): worker.run(number) for number, one in enumerate(made)}
     worker.stop()
     other = {names: outcome.text for names, outcome in found.items() if outcome.kind != "read"}
-    assert list(other) == [("ply", "load_points")], other  # a mesh is no cloud
+    assert list(other) == [("ply", "load_points")], other  # `load_points` refuses a mesh

@@ -23,7 +23,7 @@ from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.stage import StageSpec, load_stage, save_stage
 from odd import name, names, number, text
 
-CASES = 12  # of each property
+CASES = 12  # random cases for each property
 
 
 @pytest.fixture(params=range(CASES))
@@ -36,7 +36,7 @@ def frame(rng: Generator) -> Frame:
 
 
 def pool(rng: Generator, pool: str) -> np.ndarray:
-    """Rows of a pool, with its extreme values; empty now and then."""
+    """Return up to 5 rows for a pool: random integers from the whole range of the pool's type."""
     dtype = POOLS[pool][0]
     limits = np.iinfo(dtype)
     rows = rng.integers(-limits.max, limits.max, size=(int(rng.integers(0, 6)), 3), endpoint=True)
@@ -97,7 +97,7 @@ def levels(rng: Generator) -> tuple[LevelSpec, ...]:
 
 
 def filled(network: torch.nn.Module, rng: Generator) -> torch.nn.Module:
-    """Extreme but finite weights."""
+    """Fill a network with extreme but finite weights, and return it."""
     for parameter in network.parameters():
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(rng.normal(size=tuple(parameter.shape)) * 10.0 ** rng.uniform(-30, 30)))
@@ -170,7 +170,7 @@ def test_a_mesh_comes_back(ending, rng, tmp_path):
     mesh = Mesh(vertices, order)
     path = tmp_path / f"{name(rng)}{ending}"
     mesh.save(path)
-    back = load_mesh(path).turned("z")  # glb is y-up, and read as such
+    back = load_mesh(path).turned("z")  # a glb file is y-up; `mesh` is z-up
     extent = np.ptp(vertices[order].reshape(-1, 3), axis=0).max()
     allowed = {".glb": 2e-7 * extent, ".stl": 2e-7 * np.abs(vertices).max()}.get(ending, 0.0)
     moved = np.abs(back.vertices[back.faces] - vertices[order])

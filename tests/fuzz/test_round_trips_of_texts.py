@@ -22,7 +22,7 @@ from lagem.storage.journal import Journal, read_journal
 from lagem.storage.stored_folder import LocalFolder
 from odd import name, names, number, text
 
-CASES = 12  # of each property
+CASES = 12  # random cases for each property
 FORMAT = FolderFormat(name="test", version=3, kind="test folder", command="lagem test", usage="make {root}")
 
 

@@ -1,4 +1,4 @@
-"""One try: sound files of a format, damaged by a seed, given to something that reads them, and what came of it."""
+"""Make one try of the fuzzer: damage valid files of a format at random, let a function read them, judge the outcome."""
 
 import contextlib
 import io
@@ -34,10 +34,10 @@ class Format:
     sound: Draws a set of undamaged files; the first is the one that a user would give to `lagem`.
     doors: The functions that read the files, by name. Each takes the folder of the files, and raises the errors that
         the command line would report. If what it has read is wrong, it raises AssertionError.
-    weight: how often the format is tried, compared with the others.
-    repair: what makes damaged files consistent again, such as their checksums.
-    damage: damages the content of a file by its name; by default as its ending says.
-    targets: regular expression of the names of files that are damaged.
+    weight: How often the format is tried, compared with the others.
+    repair: Makes damaged files consistent again, for example their checksums.
+    damage: Returns the damaged content of a file. By default, the ending of its name decides on the kind of damage.
+    targets: Regular expression that matches the names of the files to damage.
     """
 
     name: str
@@ -51,7 +51,12 @@ class Format:
 
 @dataclass(frozen=True, eq=False)
 class Try:
-    """The damaged files of one try, made when they are first needed, and what reads them."""
+    """One try: damaged files, and the function that reads them.
+
+    format: Format of the files.
+    door: Name of the function in `format.doors`.
+    make: Makes the files, when they are first needed.
+    """
 
     format: Format
     door: str
@@ -64,19 +69,19 @@ class Try:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a try: `read`, `refused`, or a kind of finding, with its text."""
+    """The outcome of a try. Its kind is `read`, `refused`, or a kind of finding; `text` is the error message."""
 
     kind: str
     text: str = ""
 
     @property
     def is_finding(self) -> bool:
-        """Whether something is wrong."""
+        """Whether the reader has a defect: the files were neither read nor refused with one line."""
         return self.kind not in ("read", "refused")
 
 
 def make_try(formats: list[Format], seed: int, number: int) -> Try:
-    """The try of a seed and a number."""
+    """Return try `number` of a seed, which determine its format, its door (the reading function) and its damage."""
     rng = np.random.default_rng([seed, number])
     weights = np.array([each.weight for each in formats])
     format = formats[int(rng.choice(len(formats), p=weights / weights.sum()))]
@@ -84,7 +89,10 @@ def make_try(formats: list[Format], seed: int, number: int) -> Try:
 
 
 def damaged(format: Format, rng: Generator) -> Files:
-    """Sound files of a format with one to three kinds of damage, most often in one of them."""
+    """Return valid files of a format after one to three random changes, most often all to the same file.
+
+    In 2 of 100 cases, a file is missing; in 2 of 100, a link replaces a file or a folder.
+    """
     files, others = format.sound(rng), format.sound(rng)
     names = [name for name in files if re.fullmatch(format.targets, name)]
     damage = format.damage or in_file
@@ -93,7 +101,7 @@ def damaged(format: Format, rng: Generator) -> Files:
         other = chosen(list(others.values()), rng)
         try:
             content = damage(name, files[name], rng, other)
-        except Exception:  # structured damage to what an earlier damage left without structure
+        except Exception:  # earlier damage has destroyed the structure that this damage needs
             content = in_bytes(files[name], rng, other)
         files = files | {name: content}
         if rng.random() < 0.1:
@@ -105,7 +113,10 @@ def damaged(format: Format, rng: Generator) -> Files:
 
 
 def linked(files: Files, rng: Generator) -> Files:
-    """The files, with a link out of the folder in place of one, or of a folder that users do not name themselves."""
+    """Return the files, with one file or folder replaced by a link that leads out of the folder of the try.
+
+    A folder at the top level is not replaced, because users name it themselves.
+    """
     parts = chosen(list(files), rng).split("/")
     depth = int(rng.integers(min(2, len(parts)), len(parts) + 1))
     target = CANARY if depth == len(parts) else os.path.dirname(CANARY)
@@ -115,7 +126,7 @@ def linked(files: Files, rng: Generator) -> Files:
 
 
 def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage in the way that a file's ending, or its content, suggests."""
+    """Return the content of a file with damage that suits its ending or its content, or with damaged bytes."""
     structured = rng.random() < 0.75
     if structured and name.endswith(".glb"):
         return in_glb(data, rng)
@@ -131,7 +142,9 @@ def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def attempt(one: Try, folder: Path) -> Outcome:
-    """Write the files of a try to `folder`/try, read them, and see that nothing else happened.
+    """Write the files of a try to `folder`/try, read them, and return the outcome.
+
+    It is a finding if code from the files ran, or if anything outside `folder`/try has changed.
 
     Args:
         one: The try.
@@ -152,7 +165,7 @@ def attempt(one: Try, folder: Path) -> Outcome:
 
 
 def outcome(door: Door, folder: Path) -> Outcome:
-    """What comes of reading a folder, as the command line would report it: one line and exit code 2, or a traceback."""
+    """Call a door, a function that reads a folder, as if it were a `lagem` command, and return the outcome."""
     printed, error = io.StringIO(), io.StringIO()
     try:
         with (
@@ -171,18 +184,21 @@ def outcome(door: Door, folder: Path) -> Outcome:
 
 
 def opened(door: Door, folder: Path) -> None:
-    """Call a door, which may be a command line; meshes are read in this process, whose limits are as narrow."""
+    """Call a door (a function that reads a folder), which may itself run a `lagem` command.
+
+    Meshes are read in this process instead of a child process, since both have narrow limits.
+    """
     with mock.patch.object(cli, "parse_tool", PARSE_TOOL), mock.patch.object(Reader, "read", read_here):
         door(folder)
 
 
 def read_here(_: Reader, function: Callable[..., Any], path: str | Path, **options: Any) -> Any:
-    """What `Reader.read` gives if no limit is reached."""
+    """Replace `Reader.read`: call the function in this process, and return its result."""
     return function(Path(path), **options)
 
 
 def judged(code: object, text: str) -> Outcome:
-    """Whether an exit is that of a mistake: code 2, and one line."""
+    """Return the outcome of a command that exited: `refused` for code 2 with a single error line, else a finding."""
     lines = [line for line in text.splitlines() if line.strip()]
     if code != 2:
         return Outcome("exit", f"exit code {code!r}: {text[-1000:]}")

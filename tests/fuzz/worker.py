@@ -24,12 +24,14 @@ Maker = Callable[[int], Try]
 
 
 class Worker:
-    """A forked process, with everything that its parent has imported and made.
+    """A forked process that makes tries: it lets functions read damaged files.
+
+    The process has everything that its parent has imported and made.
 
     Args:
-        make: Makes the try of a number.
+        make: Returns the try with a given number.
         scratch: Folder for the tries.
-        formats: Their sound files are made first, once for all processes.
+        formats: Their undamaged files are made before the fork, so a replaced process has them as well.
     """
 
     def __init__(self, make: Maker, scratch: Path, formats: Iterable[Format] = ()) -> None:
@@ -40,7 +42,7 @@ class Worker:
         self._start()
 
     def run(self, number: int) -> Outcome:
-        """What comes of a try; a worker that dies or hangs is replaced."""
+        """Make a try and return its outcome; a process that dies, hangs or runs out of memory is replaced."""
         self._connection.send(number)
         try:
             found: Outcome = self._connection.recv()
@@ -61,7 +63,7 @@ class Worker:
         self._process.join()
 
     def _start(self) -> None:
-        faulthandler.cancel_dump_traceback_later()  # pytest's; the forked process would wait for its thread
+        faulthandler.cancel_dump_traceback_later()  # pytest has set one; the forked process would wait for its thread
         context = multiprocessing.get_context("fork")
         self._connection, theirs = context.Pipe()
         arguments = (theirs, self._connection, self._make, self._scratch, self._stacks)
@@ -71,10 +73,10 @@ class Worker:
 
 
 def serve(connection: Connection, theirs: Connection, make: Maker, scratch: Path, stacks: Path) -> None:
-    """Make tries until the parent is gone; runs in the forked process."""
+    """In the forked process, make the tries that the parent asks for, until the parent is gone."""
     theirs.close()  # else this process would not notice the end of its parent
     sys.dont_write_bytecode = True
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries print past Python
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # hides what libraries print without Python's sys.stderr
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE,) * 2)
@@ -95,9 +97,9 @@ def serve(connection: Connection, theirs: Connection, make: Maker, scratch: Path
 
 
 def confined(guard: Guard, one: Try, scratch: Path) -> Outcome:
-    """A try in a new folder below `scratch`, and what it was refused."""
+    """Make a try in a new folder below `scratch`, and return its outcome: a finding if the guard refused anything."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    _ = one.files  # may need files elsewhere
+    _ = one.files  # made before the guard is set, since this may write elsewhere
     try:
         guard.confine(str(folder))
         outcome = attempt(one, folder)

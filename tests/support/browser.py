@@ -122,7 +122,7 @@ class Browser:
         """Receive messages of the browser until a condition holds; some come only after the answers to commands."""
         end = time.monotonic() + HANG
         while not condition():
-            assert time.monotonic() < end, "the browser does not tell what the test waits for"
+            assert time.monotonic() < end, "the browser did not send what the test waits for"
             self.run("new Promise(requestAnimationFrame)")
 
     def run(self, script: str) -> Any:
@@ -132,7 +132,7 @@ class Browser:
         return answer["result"].get("value")
 
     def picture(self, selector: str | None = None) -> NDArray[np.uint8]:
-        """Return the (height, width, 3) pixels of an element; None for those of the window."""
+        """Return the (height, width, 3) pixels of the element that `selector` finds, or of the window if it is None."""
         options: dict[str, Any] = {}
         if selector is not None:
             box = self.run(

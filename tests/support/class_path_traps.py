@@ -1,4 +1,4 @@
-"""Classes for tests of which classes a configuration may name; `NOTES` records what was built or called."""
+"""Classes that test configurations try to use by `class_path`; `NOTES` records what was built or called."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 Accesses are those by which lagem keeps results: content written through a `Path` (`storage.atomic`, journals), flushes
 and renames. They are counted in the order in which a command makes them, so with the same arguments n always names the
-same one.
+same access.
 """
 
 import errno
@@ -28,9 +28,9 @@ class Accesses:
     """Counts file accesses of some kinds, and calls `fault` instead of finishing the n-th.
 
     Args:
-        kinds: What is counted: of "write", "flush", "rename" and "read".
-        at: n, counted from 1; None only counts.
-        fault: Kills this process or raises.
+        kinds: The kinds to count, from "write", "flush", "rename" and "read".
+        at: n, counted from 1; if it is None, `fault` is never called.
+        fault: Kills this process or raises an error.
     """
 
     def __init__(self, kinds: tuple[str, ...], at: int | None = None, fault: Callable[[], None] = lambda: None) -> None:

@@ -32,7 +32,8 @@ def header_length(content: bytes) -> int:
 def accepted(path: Path, copies: Iterator[bytes], read: Callable[[Path], Any], equal: Callable[[Any], bool]) -> int:
     """Read all copies; return how many were read without an error.
 
-    Each of these must give the undamaged result. Each of the others must give one error line that names the file.
+    A copy that is read without an error must give the undamaged result. The error of any other copy must be one line
+    that names the file.
     """
     count = 0
     for copy in copies:

@@ -1,4 +1,4 @@
-"""Procedural data with a deliberate fault, which a configuration can name by `class_path`, and changed shards."""
+"""Procedural data with a deliberate fault, which a configuration can name; and a function that changes shards."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -143,8 +143,8 @@ class PlantedData(ProceduralDataModule):
         """Plant a fault.
 
         Args:
-            fault: A name in `PLANTS`, or a fault of a fraction of the validation set: `leak` (training shapes),
-                `copies` (the same with new points and ids), or `turn` (y and z are exchanged).
+            fault: A name in `PLANTS`, or a fault in a fraction of the validation shapes: `leak` (they are training
+                shapes), `copies` (training shapes with new points and ids), or `turn` (y and z are exchanged).
             strength: Strength of the fault, or the fraction.
             **settings: As for `ProceduralDataModule`.
         """
@@ -169,7 +169,7 @@ class PlantedData(ProceduralDataModule):
 
 
 def change_shards(root: Path, change: Callable[[ShapeArrays], ShapeArrays]) -> None:
-    """Rewrite every shape of a prepared folder, with valid checksums."""
+    """Apply `change` to every shape of a prepared folder, and write the shards anew, with valid checksums."""
     for path in (root / "shards").glob("*.safetensors"):
         shard = ShardFile(path)
         write_shard(path, [change(shard.shape(row)) for row in range(len(shard.ids))])

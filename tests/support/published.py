@@ -1,4 +1,7 @@
-"""A tiny model in the layout of the published weights, those of data/official_tiny.npz."""
+"""The weights of a tiny model in the layout of the published weights.
+
+With these weights, the authors' code computed the latents and logits in tests/weights/data/official_tiny.npz.
+"""
 
 import zlib
 
@@ -41,7 +44,7 @@ def published_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def published_state() -> dict[str, torch.Tensor]:
-    """Return the weights of the tiny model, computed by the formula with which they were made."""
+    """Return the weights of the tiny model: random numbers, seeded by the names of the weights."""
     state = {}
     for name, shape in published_shapes().items():
         r = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))

@@ -20,7 +20,7 @@ SYNSETS = {"chair": "03001627", "table": "04379243"}
 
 @dataclass
 class Points:
-    """Labelled points of one closed mesh, as others store them; tests damage its arrays.
+    """Labelled points of one closed mesh, as published data sets store them; tests damage these arrays.
 
     surface: (N, 3), normals: (N, 3), volume and near: (Q, 3), with signed distances, negative inside.
     frame: maps the mesh to these points.

@@ -19,11 +19,11 @@ TRAINING = {
     "rod": trimesh.creation.box((0.05, 0.05, 2)),
 }
 VALIDATION = {
-    "again": trimesh.creation.icosphere(4, radius=3),  # in the frame it is the ball
+    "again": trimesh.creation.icosphere(4, radius=3),  # the ball at another size, which preparation normalises
     "nearly": trimesh.creation.box((1, 1, 0.9)),
     "torus": trimesh.creation.torus(1, 0.3),
 }
-CATEGORIES = {"ball": "balls"}  # of the training set; all others are toys
+CATEGORIES = {"ball": "balls"}  # the category of all other shapes is `toys`
 SETTINGS = Settings(surface=5_000, volume=8_000, near=1_000, inside=1_000, shapes_per_shard=1)
 
 

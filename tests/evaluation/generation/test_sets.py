@@ -1,4 +1,4 @@
-"""MMD, COV, 1-NNA, diversity and proportions of copies, of sets from one distribution, and of sets far apart.
+"""MMD, COV, 1-NNA, diversity and the proportion of copies, for sets from one distribution and for sets far apart.
 
 Points in the plane represent shapes; all measures depend on their distances only.
 """
@@ -111,7 +111,7 @@ def test_a_half_holds_half_of_every_group_and_nothing_twice():
 
 
 def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
-    """At least 52 of 60 correct 95% intervals contain the mean, with probability 0.99.
+    """With a probability of 0.99, at least 52 of 60 correct 95% intervals contain the mean.
 
     The intervals tested here are wider than correct ones (see the docstring of `lagem.evaluation.generation.sets`).
     """

@@ -1,4 +1,7 @@
-"""Retrieval is scored like a reconstruction; means are given with and without the nearest tenth."""
+"""Retrieval is scored like a reconstruction, and a card has three means of each score.
+
+They are over all shapes, over the tenth that is nearest to training shapes, and over all other shapes.
+"""
 
 import csv
 import json

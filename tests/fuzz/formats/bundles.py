@@ -1,4 +1,4 @@
-"""Folders of weights, with hashes that fit their files or not."""
+"""Fuzz folders with the weights of a cascade; the hashes in their description may or may not fit the files."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tries import Format
 
 @cache
 def sound(*, half: bool = False) -> Files:
-    """A folder of the tiny autoencoder and its two stages."""
+    """Return the folder cascade/ with the tiny autoencoder and its two stages; `half` stores them as float16."""
     with TemporaryDirectory() as scratch:
         write_bundle(tiny_weights(), list(stages().values()), Path(scratch) / "cascade", half=half)
         return files_below(Path(scratch))
@@ -32,7 +32,7 @@ def sound(*, half: bool = False) -> Files:
 
 @cache
 def earlier() -> Files:
-    """The same cascade, as earlier versions of lagem wrote it."""
+    """Return the folder that `sound` returns, as earlier versions of lagem wrote it."""
     files = dict(sound())
     config = json.loads(files.pop("cascade/config.json"))
     del config["architecture"]
@@ -43,7 +43,7 @@ def earlier() -> Files:
 
 
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Most often the hashes of the damaged files, as somebody would write them who changed a folder on purpose."""
+    """Return the files, most often with hashes that fit the damaged files, as if changed on purpose."""
     files = unchecked(files, rng)
     if rng.random() < 0.3:
         return files
@@ -58,13 +58,13 @@ def rehashed(files: Files, rng: Generator) -> Files:
 
 
 def load(folder: Path) -> None:
-    """`load_bundle`: a stage for each level."""
+    """Read the folder by `load_bundle`, and check that the stages are for two levels."""
     generator = load_bundle(folder / "cascade")
     assert all(len(spec.levels) == 2 for spec in generator.specs), "another number of levels"
 
 
 def encode(folder: Path) -> None:
-    """`load_codec` of the folder: latents of the sizes that the folder states."""
+    """Encode points by the autoencoder in the folder, and check that the latents have the sizes that it states."""
     codec = load_codec(folder / "cascade")
     latents = codec.encode(np.linspace(-1, 1, 3 * POINTS).reshape(POINTS, 3) ** [1, 2, 3]).levels
     sizes = [(level.num_latents, level.latent_dim) for level in codec.spec.levels]
@@ -72,12 +72,12 @@ def encode(folder: Path) -> None:
 
 
 def generate(folder: Path) -> None:
-    """`lagem generate` of one sample."""
+    """Run `lagem generate` for one sample."""
     main(["generate", "cascade", "--category", "flat", "--steps", "1", "--resolution", "8", "--output", "samples"])
 
 
 def formats() -> Iterator[Format]:
-    """The description and the weights of a folder, also of one that an earlier version wrote."""
+    """Yield formats for the description and for the weights, as this and earlier versions of lagem write them."""
     doors = {"load_bundle": load, "generate": generate, "load_codec": encode}
 
     def now(rng: Generator) -> Files:

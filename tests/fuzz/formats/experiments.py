@@ -1,4 +1,4 @@
-"""YAML: experiments, profiles of a cluster, chains of jobs."""
+"""Fuzz YAML files: experiments, cluster profiles and chains of jobs."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -36,7 +36,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 @cache
 def sound() -> list[bytes]:
-    """Experiments of an autoencoder and of a stage."""
+    """Return the content of two shipped experiments: one for an autoencoder and one for a stage."""
     names = ("autoencoder/toy.yaml", "cascade/toy/level_3.yaml")
     return [(EXPERIMENTS / name).read_bytes() for name in names]
 
@@ -46,7 +46,7 @@ def experiment(rng: Generator) -> Files:
 
 
 def in_yaml(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage one field, or the text; now and then aliases of aliases."""
+    """Damage one field or the text of a YAML file; now and then, append nested aliases that expand to a huge list."""
     if rng.random() < 0.02:
         return data + BOMB.encode()
     if rng.random() < 0.5:
@@ -58,28 +58,28 @@ def in_yaml(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def parse(folder: Path) -> None:
-    """`parse_experiment`, the first step of `lagem fit`."""
+    """Parse the experiment, which is the first step of `lagem fit`."""
     parse_experiment(folder / "experiment.yaml")
 
 
 def describe(folder: Path) -> None:
-    """`lagem describe`."""
+    """Describe the experiment, as `lagem describe` does."""
     describe_experiment(folder / "experiment.yaml")
 
 
 def profile(folder: Path) -> None:
-    """A profile for `lagem submit`."""
+    """Read a cluster profile, as `lagem submit` does."""
     path = folder / "profile.yaml"
     make_profile(read_yaml(path, dict), where=str(path))
 
 
 def chain(folder: Path) -> None:
-    """The jobs of a chain for `lagem submit --chain`."""
+    """Read a chain and make its jobs, as `lagem submit --chain` does."""
     jobs_of(load_chain(folder / "chain.yaml"), {}, folder / "runs", "python")
 
 
 def formats() -> Iterator[Format]:
-    """Experiments seldom, since parsing one takes long."""
+    """Yield formats for experiments, profiles and chains; experiments are tried seldom, since parsing takes long."""
     yield Format(
         name="experiment",
         sound=experiment,

@@ -1,4 +1,4 @@
-"""Data that others prepared, as `lagem import` reads them, and folders that `lagem export` continues."""
+"""Fuzz data sets of others for `lagem import`, and folders that `lagem export` reads or continues."""
 
 import io
 import tempfile
@@ -64,13 +64,13 @@ Damage = Callable[[], Any]
 
 @cache
 def points(*, box: bool) -> Points:
-    """A sampled ring."""
+    """Return points of a ring, in the unit sphere or, with `box`, in [-0.99, 0.99]^3."""
     return sampled(toy_meshes()["ring"], box=box, surface=1000, volume=1000, near=1000)
 
 
 @cache
 def vecset() -> Files:
-    """A release of 3DILG with two shapes."""
+    """Return the files of a data set of two shapes in the layout of 3DILG."""
     with TemporaryDirectory() as scratch:
         for split, name in (("train", "a"), ("val", "b")):
             save_vecset(Path(scratch) / "source", split, "chair", name, points(box=True))
@@ -79,7 +79,7 @@ def vecset() -> Files:
 
 @cache
 def lagem() -> Files:
-    """A release of LaGeM with two shapes."""
+    """Return the files of a data set of two shapes in the layout of LaGeM."""
     with TemporaryDirectory() as scratch:
         for split, name in (("train", "a"), ("val", "b")):
             save_lagem(Path(scratch) / "source", split, "shard", name, "a ring", points(box=False))
@@ -88,7 +88,7 @@ def lagem() -> Files:
 
 @cache
 def mapped(frame: str) -> Files:
-    """A mapping, a manifest, and two npz files whose queries have their labels in a fourth column."""
+    """Return layout.yaml, a manifest, and two npz files with the signed distances of queries in a fourth column."""
     found = points(box=frame == "box")
     arrays = {
         "cloud": found.surface,
@@ -109,7 +109,7 @@ def mapped(frame: str) -> Files:
 
 @cache
 def catalogue() -> Files:
-    """A catalogue of two pieces."""
+    """Return a furniture catalogue of Sweet Home 3D with two pieces of furniture."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("PluginFurnitureCatalog.properties", CATALOGUE)
@@ -120,7 +120,7 @@ def catalogue() -> Files:
 
 @cache
 def exported() -> Files:
-    """A prepared folder, and an export of it in each layout."""
+    """Return a prepared folder and its exports in the layouts vecset and npz, without the folder ShapeNetV2_surface."""
     with TemporaryDirectory() as scratch, redirect_stdout(io.StringIO()):
         root = Path(scratch)
         for name, content in prepared().items():
@@ -132,7 +132,7 @@ def exported() -> Files:
 
 
 def damaged_array(array: NDArray[Any], rng: Generator) -> NDArray[Any]:
-    """An array of another size, type or content."""
+    """Return the array with another size, type or content."""
     options: list[Damage] = [
         lambda: array[: int(chosen([0, 1, len(array) // 2, len(array) - 1], rng))],
         lambda: array.astype(chosen(["f2", "f4", ">f8", "c8", "i1", "?", "U3", "M8[s]", "f4,f4"], rng)),
@@ -151,7 +151,7 @@ def damaged_array(array: NDArray[Any], rng: Generator) -> NDArray[Any]:
 
 
 def in_npy(data: bytes, rng: Generator) -> bytes:
-    """Damage the header of an array, or the array."""
+    """Damage the header or the array of an npy file."""
     if rng.random() < 0.3:
         length = int.from_bytes(data[8:10], "little")
         header = in_text(data[10 : 10 + length], rng)
@@ -164,10 +164,10 @@ def in_npy(data: bytes, rng: Generator) -> bytes:
 
 
 def in_members(data: bytes, rng: Generator, change: Callable[[str, bytes], bytes]) -> bytes:
-    """Change one member of a zip file."""
+    """Apply `change` to one member of a zip file, and return the new zip file."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(info.file_size for info in archive.infolist()) > 2**26:
-            raise ValueError("a bomb, which an earlier damage made")
+            raise ValueError("the zip file is a bomb, which earlier damage made")
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     name = chosen(list(members), rng)
     members[name] = change(name, members[name])
@@ -179,7 +179,7 @@ def in_members(data: bytes, rng: Generator, change: Callable[[str, bytes], bytes
 
 
 def in_source(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage one array, model or field, or the file."""
+    """Damage one array, one 3D model or one field in a file, or damage the file as `in_file` does."""
     if rng.random() < 0.35:
         return in_file(name, data, rng, other)
     if name.endswith(".npz"):
@@ -194,7 +194,7 @@ def in_source(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def import_as(layout: str, source: str = "source") -> Door:
-    """`lagem import`, which makes a prepared folder that can be read."""
+    """Return a function that runs `lagem import`, and reads the prepared folder that was made."""
 
     def door(folder: Path) -> None:
         with mock.patch.object(pipeline, "run_in_processes", run_in_this_process):
@@ -205,7 +205,7 @@ def import_as(layout: str, source: str = "source") -> Door:
 
 
 def import_furniture(folder: Path) -> None:
-    """`lagem import sweethome3d`, which makes meshes that can be read."""
+    """Run `lagem import sweethome3d`, and check that every mesh that was made has an area."""
     with (
         mock.patch.object(furniture, "run_in_processes", run_in_this_process),
         mock.patch.object(tempfile, "tempdir", str(folder)),
@@ -215,13 +215,13 @@ def import_furniture(folder: Path) -> None:
 
 
 def export(folder: Path) -> None:
-    """`lagem export` into the folders of earlier exports, or into new ones."""
+    """Run `lagem export` in each layout, into a folder of an earlier export or into a new one."""
     for layout in ("vecset", "npz"):
         main(["export", "data", "--layout", layout, "--output", layout])
 
 
 def formats() -> Iterator[Format]:
-    """Each layout, catalogues, prepared folders to export, and exports."""
+    """Yield formats for each layout of an import, furniture catalogues, prepared folders to export, and exports."""
     for name, sound, doors in (
         ("vecset", lambda _: dict(vecset()), {"import": import_as("vecset")}),
         ("lagem", lambda _: dict(lagem()), {"import": import_as("lagem")}),

@@ -1,4 +1,4 @@
-"""Latent caches, latents of one shape, and embeddings of shapes."""
+"""Fuzz latent caches, latents of one shape, and embeddings of shapes."""
 
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -26,7 +26,7 @@ DATA = "procedural:3+1"
 
 @cache
 def sound() -> Files:
-    """A cache of four shapes, and an embedding of each."""
+    """Return a latent cache of four shapes, and a file with their embeddings."""
     with TemporaryDirectory() as scratch, redirect_stdout(StringIO()):
         root = Path(scratch)
         encode(root, data=DATA)
@@ -36,14 +36,14 @@ def sound() -> Files:
 
 
 def encode(folder: Path, data: str = DATA) -> None:
-    """`lagem encode`, which resumes; with a status before."""
+    """Run `lagem encode`; if the folder data/ exists, print its status, then resume it."""
     if (folder / "data").exists():
         main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--status"])
     main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--subsets", "2"])
 
 
 def read(folder: Path) -> None:
-    """Every subset of every shape by `LatentCache`: finite latents of the sizes that the cache states."""
+    """Read all latents and frames by `LatentCache`, and check that they are finite and have the stated sizes."""
     found = LatentCache(folder / "data")
     for index in range(len(found)):
         for subset in range(found.subsets):
@@ -56,7 +56,7 @@ def read(folder: Path) -> None:
 
 
 def train(folder: Path) -> None:
-    """Samples of the data module, with embeddings as the condition."""
+    """Read all samples of the data module, with embeddings as the condition, and check that they are finite."""
     data = LatentDataModule(root=str(folder / "data"), condition=str(folder / "embeddings.safetensors"), num_workers=0)
     data.setup("fit")
     for shapes in (data.train_shapes, data.val_shapes):
@@ -68,7 +68,7 @@ def train(folder: Path) -> None:
 
 @cache
 def one_shape() -> Files:
-    """Latents of one shape."""
+    """Return a file with the latents of one shape."""
     codec = load_codec(tiny_weights())
     points = np.random.default_rng(0).normal(size=(64, 3))
     with TemporaryDirectory() as scratch:
@@ -77,7 +77,7 @@ def one_shape() -> Files:
 
 
 def load(folder: Path) -> None:
-    """`Latents.load`, and `decode` of what it gives."""
+    """Load the latents of a shape, decode them, and check that the mesh is finite."""
     latents = Latents.load(folder / "latents.safetensors")
     codec = load_codec(tiny_weights())
     mesh = codec.decode(latents, resolution=8)
@@ -85,7 +85,7 @@ def load(folder: Path) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Caches as one format for each kind of file, and latents of one shape."""
+    """Yield a format for each kind of file in a cache, for embeddings, and for the latents of one shape."""
     doors: dict[str, Door] = {"LatentCache": read, "LatentDataModule": train, "encode, resumed": encode}
     for name, targets in (
         ("latent shards", r"data/shards/.*"),

@@ -1,4 +1,4 @@
-"""Meshes and clouds in every dialect that we write."""
+"""Fuzz meshes and point clouds in every dialect that the tests can write."""
 
 import io
 from collections import defaultdict
@@ -17,7 +17,7 @@ from tries import Door, Format
 
 
 def clouds() -> Iterator[tuple[str, Files]]:
-    """Clouds of points, in each dialect."""
+    """Yield the name of each dialect of point clouds, and a file in that dialect."""
     points = dialects.ball().vertices
     for dtype in ("<f4", ">f8", "<i2"):
         file = io.BytesIO()
@@ -30,13 +30,13 @@ def clouds() -> Iterator[tuple[str, Files]]:
 
 @cache
 def sources() -> list[tuple[str, Files]]:
-    """Sound files of every dialect."""
+    """Return the names of all dialects of meshes and point clouds, each with valid files."""
     solids = (dialects.box(), dialects.c_prism(), dialects.ball())
     return [*(entry for solid in solids for entry in dialects.dialects(solid)), *clouds()]
 
 
 def mesh(folder: Path) -> None:
-    """`load_mesh`: finite vertices, faces that name them and have an area."""
+    """Load a mesh; check that vertices are finite, that faces name existing vertices, and that the area is not 0."""
     found = load_mesh(the_file(folder))
     assert np.isfinite(found.vertices).all() and found.vertices.shape[1:] == (3,), "vertices that are not finite"
     assert len(found.faces) and 0 <= found.faces.min() <= found.faces.max() < len(found.vertices), "unknown vertices"
@@ -44,21 +44,21 @@ def mesh(folder: Path) -> None:
 
 
 def points(folder: Path) -> None:
-    """`load_points`: finite points."""
+    """Load a point cloud, and check that its points are finite."""
     found = load_points(the_file(folder))
     assert len(found) and np.isfinite(found).all() and found.shape[1:] == (3,), "points that are not finite"
 
 
 def shape(folder: Path) -> None:
-    """`load_shape`, as `lagem reconstruct` reads a file: points to encode in the unit sphere."""
+    """Load a shape as `lagem reconstruct` does, and check that its points lie in [-1, 1]^3."""
     drawn = load_shape(the_file(folder)).draw(64, np.random.default_rng(0))
     assert len(drawn) and np.abs(drawn).max() < 1.001, "points outside the unit sphere"
 
 
 def the_file(folder: Path) -> Path:
-    """The mesh or cloud; a glTF document, and not its buffers."""
+    """Return the mesh or point cloud in a folder; of a glTF mesh, this is the document, not a buffer."""
     found = [path for path in sorted(folder.iterdir()) if path.suffix in {*MESH_ENDINGS, *POINT_ENDINGS}]
-    return found[0] if found else folder / "mesh.gltf"  # a try that drops the document
+    return found[0] if found else folder / "mesh.gltf"  # damage has removed the document
 
 
 def of_kind(files: list[Files]) -> Callable[[Generator], Files]:
@@ -66,7 +66,7 @@ def of_kind(files: list[Files]) -> Callable[[Generator], Files]:
 
 
 def formats() -> Iterator[Format]:
-    """One format for each kind of file."""
+    """Yield one format for each kind of mesh or point cloud file."""
     kinds: dict[str, list[Files]] = defaultdict(list)
     for name, files in sources():
         kinds[name.partition(",")[0]].append(files)

@@ -1,4 +1,4 @@
-"""Folders of results, and meshes, as `lagem report` and `lagem view` show them."""
+"""Fuzz folders of results and meshes, which `lagem report` and `lagem view` show."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from formats.scores import in_scores
 from lagem.cli import main
 from tries import Door, Format, in_file
 
-SCRIPTS = (1, 3)  # of a page without and with shapes
+SCRIPTS = (1, 3)  # number of scripts on a page without shapes, and on one with shapes
 FEW = ["--category", "chair", "--steps", "1", "--resolution", "8"]
 STUDIES = {"sharing": ["--variants", "2"], "noise": ["--noise", "0.5"], "mixing": ["--mix"]}
 RUN = """\
@@ -39,7 +39,7 @@ STARTS = '[{"time": "2026-01-01", "command": "lagem fit", "versions": {"torch": 
 
 @cache
 def sound() -> Files:
-    """Weights, a prepared folder, an evaluation, samples, their evaluation, and studies."""
+    """Return weights, a prepared folder, an evaluation, generated samples, their evaluation, and studies."""
     with TemporaryDirectory() as scratch, redirect_stdout(io.StringIO()):
         root = Path(scratch)
         for name, content in prepared().items():
@@ -66,17 +66,17 @@ def sound() -> Files:
 
 
 def relative(root: Path, name: str, content: bytes) -> bytes:
-    """The content of a file, whose paths begin at the folder of a try if it is a card."""
+    """Return the content of a file; if it is JSON, remove `root` from the paths in it, so that they are relative."""
     return content.replace(f"{root}/".encode(), b"") if name.endswith(".json") else content
 
 
 def below(*folders: str) -> Files:
-    """The sound files of some folders, or with some names."""
+    """Return the valid files whose paths begin with one of these texts."""
     return {name: content for name, content in sound().items() if name.startswith(folders)}
 
 
 def run(rng: Generator) -> Files:
-    """A run with weights, on procedural or prepared shapes; or one of which only exported meshes are left."""
+    """Return a training run on procedural or prepared shapes; it has either weights or only exported meshes."""
     config = RUN if rng.random() < 0.7 else "\n".join([*RUN.splitlines()[:2], PREPARED, ""])
     texts = {"logs/version_0/metrics.csv": METRICS, "run.json": STARTS, "config.yaml": config}
     files = {f"run/{name}": text.encode() for name, text in texts.items()} | below("data/")
@@ -93,7 +93,7 @@ def mesh() -> bytes:
 
 @cache
 def shown() -> Files:
-    """Meshes and clouds."""
+    """Return four meshes and point clouds, and a manifest."""
     cloud = io.BytesIO()
     np.save(cloud, dialects.ball().vertices)
     rows = "\n".join(" ".join(map(repr, row)) for row in dialects.ball().vertices.tolist())
@@ -108,14 +108,14 @@ def shown() -> Files:
 
 
 def in_results(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage a field of a card or a configuration, or the file."""
+    """Damage a field of a JSON or YAML file, or damage the file as `in_file` does."""
     if name.endswith(".json"):
         return in_scores(name, data, rng, other)
     return in_yaml(name, data, rng, other) if name.endswith(".yaml") else in_file(name, data, rng, other)
 
 
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Most often, cards with the hashes of the damaged weights and index."""
+    """Return the files, most often with hashes in the cards that fit the damaged weights and index."""
     files = unchecked(files, rng)
     if rng.random() < 0.3:
         return files
@@ -131,20 +131,20 @@ def rehashed(files: Files, rng: Generator) -> Files:
 
 
 def report(name: str) -> Door:
-    """`lagem report`, twice."""
+    """Return a function that runs `lagem report` twice, and checks that both pages are valid and equal."""
 
     def door(folder: Path) -> None:
         for output in ("one.html", "two.html"):
             main(["report", name, "--resolution", "8", "--output", output])
         page = (folder / "one.html").read_bytes()
-        assert page == (folder / "two.html").read_bytes(), "another page of the same folder"
+        assert page == (folder / "two.html").read_bytes(), "two pages of the same folder differ"
         check(page)
 
     return door
 
 
 def view(*names: str) -> Door:
-    """`lagem view`."""
+    """Return a function that runs `lagem view` on these files, and checks the page."""
 
     def door(folder: Path) -> None:
         main(["view", *names, "--output", "view.html"])
@@ -154,7 +154,7 @@ def view(*names: str) -> Door:
 
 
 def check(page: bytes) -> None:
-    """Fail if a page has other scripts than ours, or shapes that are not JSON with points."""
+    """Fail if a page has an unexpected number of scripts, or a shape without points."""
     text = page.decode()
     assert text.count("</script>") in SCRIPTS, "another number of scripts"
     shapes = json.loads(text.partition('id="shapes">')[2].partition("</script>")[0])
@@ -162,7 +162,7 @@ def check(page: bytes) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Each kind of folder, and meshes."""
+    """Yield a format for each kind of folder with results, and one for meshes."""
     cards = ("data/", "weights", "evaluation/", "studies/")
     for name, folder, files, targets in (
         ("evaluation", "evaluation", cards[:3], r"evaluation/card\.json"),

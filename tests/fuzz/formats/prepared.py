@@ -1,4 +1,4 @@
-"""Prepared folders: shards, index, table, records and format.json."""
+"""Fuzz prepared folders: shards, index, table, records and format.json."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -29,7 +29,7 @@ SETTINGS = Settings(surface=60, volume=60, near=20, inside=4, shapes_per_shard=2
 
 @cache
 def sound() -> Files:
-    """Meshes of four boxes in meshes/, and the prepared folder of three of them; the fourth is not packed yet."""
+    """Return four meshes and their prepared folder, in which three are packed into shards and the fourth is not yet."""
     rows = ["file,id,category,split"]
     with TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -47,19 +47,19 @@ def sound() -> Files:
 
 
 def prepare(root: Path, part: Part | None = None) -> None:
-    """`lagem prepare`, in this process."""
+    """Prepare the meshes as `lagem prepare` does, but without child processes."""
     with mock.patch.object(pipeline, "run_in_processes", run_in_this_process):
         pipeline.prepare([root / "meshes/list.csv"], root / "data", SETTINGS, part=part)
 
 
 def files_below(root: Path) -> Files:
-    """Content of every file below a folder."""
+    """Return the content of every file below a folder, by relative path; lock files are left out."""
     paths = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".lock"]
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
 def read(folder: Path) -> None:
-    """Every pool of every shape by `Shards`: finite values of the stated type and size."""
+    """Read every shape by `Shards`; check the types, sizes and ranges of its points and its other values."""
     shards = Shards(folder / "data")
     for index in range(len(shards)):
         assert all(type(texts[index]) is str for texts in (shards.ids, shards.categories, shards.splits)), "not a text"
@@ -77,7 +77,7 @@ def read(folder: Path) -> None:
 
 
 def train(folder: Path) -> None:
-    """Samples and references of the data module."""
+    """Read all samples and references of the data module, and check that the samples are finite."""
     data = OccupancyDataModule(
         root=str(folder / "data"), num_surface_points=16, num_volume_queries=8, num_near_queries=8, num_workers=0
     )
@@ -89,33 +89,33 @@ def train(folder: Path) -> None:
 
 
 def inspect(folder: Path) -> None:
-    """`lagem inspect`, without its files."""
+    """Inspect the prepared folder as `lagem inspect` does, but write no files."""
     show(inspect_folder(folder / "data", judged=2))
 
 
 def encode(folder: Path) -> None:
-    """`lagem encode` into a new folder."""
+    """Run `lagem encode` on the prepared folder."""
     main(["encode", str(tiny_weights()), "data", "--output", "out", "--subsets", "1"])
 
 
 def select(folder: Path) -> None:
-    """`lagem select-ids`."""
+    """Run `lagem select-ids` on the prepared folder."""
     main(["select-ids", "data", "--count", "1", "--output", "ids.txt"])
 
 
 def status(folder: Path) -> None:
-    """`lagem prepare --status`, and `lagem evaluate --status` of the retrieval baseline."""
+    """Run `lagem prepare --status`, and `lagem evaluate --status` for the retrieval baseline."""
     main(["prepare", "meshes/list.csv", "--output", "data", "--status"])
     main(["evaluate", "retrieval", "data", "--output", "out", "--status"])
 
 
 def evaluate(folder: Path) -> None:
-    """`lagem evaluate` of the retrieval baseline, part of which is the search for the nearest training shape."""
+    """Run `lagem evaluate` for the retrieval baseline, which searches for the nearest training shapes."""
     main(["evaluate", "retrieval", "data", "--output", "out", "--points", "16", "--part", "0/1"])
 
 
 def formats() -> Iterator[Format]:
-    """Prepared folders as one format for each kind of file."""
+    """Yield a format for each kind of file in a prepared folder."""
     doors: dict[str, Door] = {
         "Shards": read,
         "OccupancyDataModule": train,

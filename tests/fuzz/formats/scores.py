@@ -1,4 +1,4 @@
-"""What evaluations write and read again: cards, journals, and the cache of nearest training shapes."""
+"""Fuzz what evaluations write and read again: cards, journals, and the cache of nearest training shapes."""
 
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -21,7 +21,7 @@ ARGUMENTS = ["evaluate", "retrieval", "data", "--points", "16"]
 
 @cache
 def sound() -> Files:
-    """A prepared folder, a finished evaluation in card/ and one part of another in part/."""
+    """Return a prepared folder, a finished evaluation in card/, and an unfinished evaluation in part/."""
     with TemporaryDirectory() as scratch, redirect_stdout(StringIO()):
         root = Path(scratch)
         for name, content in prepared().items():
@@ -34,35 +34,35 @@ def sound() -> Files:
 
 
 def paired(folder: Path) -> None:
-    """`lagem compare`."""
+    """Compare the card with itself, by `compare` and by `lagem compare`."""
     compare([folder / "card", folder / "card"])
     main(["compare", "card", "card", "--output", "out"])
 
 
 def status(folder: Path) -> None:
-    """`lagem evaluate --status` of both folders."""
+    """Run `lagem evaluate --status` for the finished and the unfinished evaluation."""
     for name in ("card", "part"):
         main([*ARGUMENTS, "--output", name, "--status"])
 
 
 def resume(folder: Path) -> None:
-    """`lagem evaluate` of another part, which borrows from the journal."""
+    """Run `lagem evaluate` for another part, which takes scores from the journal of the first part."""
     main([*ARGUMENTS, "--output", "part", "--part", "0/2"])
 
 
 def finish(folder: Path) -> None:
-    """`lagem evaluate`, which takes the scores of the journal and writes the card."""
+    """Finish the evaluation in part/: `lagem evaluate` takes the scores from its journal and writes the card."""
     main([*ARGUMENTS, "--output", "part"])
 
 
 def report(folder: Path) -> None:
-    """`lagem report` of the card."""
+    """Run `lagem report` on the card, and check that the page has no script."""
     main(["report", "card"])
     assert b"<script>" not in (folder / "card" / "report.html").read_bytes(), "a script on a page without shapes"
 
 
 def in_scores(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage one field of a JSON document or of one line of a journal, or the file."""
+    """Damage one field of a card or of one line of a journal, or damage the file as text or bytes."""
     if rng.random() < 0.3:
         return in_text(data, rng) if rng.random() < 0.5 else in_bytes(data, rng, other)
     if name.endswith(".json"):
@@ -74,7 +74,7 @@ def in_scores(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def formats() -> Iterator[Format]:
-    """Cards, journals and the cache."""
+    """Yield formats for cards, for journals, and for the cache of nearest training shapes."""
     doors: dict[str, Door] = {"status": status, "evaluate, resumed": resume}
     for name, targets, more, weight in (
         ("card.json", r"card/card\.json", {"compare": paired, "report": report}, 0.5),

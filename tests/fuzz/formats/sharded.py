@@ -1,4 +1,4 @@
-"""Sharded checkpoints: folders of torch.distributed.checkpoint."""
+"""Fuzz sharded checkpoints, which are folders that torch.distributed.checkpoint writes."""
 
 import warnings
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tries import Format, in_file
 
 
 def state(factor: float) -> dict[str, Any]:
-    """Weights, and the state of an optimiser."""
+    """Return some weights and the state of an optimiser; `factor` scales the weights and the learning rate."""
     weights = tiny_autoencoder().state_dict()
     return {
         "state_dict": {name: factor * tensor for name, tensor in list(weights.items())[:6]},
@@ -30,24 +30,24 @@ def state(factor: float) -> dict[str, Any]:
 
 @cache
 def sound() -> Files:
-    """A checkpoint of one rank."""
+    """Return the files of a checkpoint of one rank."""
     with TemporaryDirectory() as scratch, warnings.catch_warnings(action="ignore"):
         dcp.save(state(1.0), checkpoint_id=Path(scratch) / "last.ckpt", no_dist=True)
         return files_below(Path(scratch))
 
 
 def in_folder(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage a file, or put pickled code in its place."""
+    """Damage a file, or replace its content by pickled code."""
     return pickled_code(rng) if rng.random() < 0.1 else in_file(name, data, rng, other)
 
 
 def load(folder: Path) -> None:
-    """`load_sharded`, which every resumed training on several GPUs calls: the weights, or an error."""
+    """Load the checkpoint as a resumed training on several GPUs does, and check that the weights are tensors."""
     found = state(0.0)
     load_sharded(found, folder / "last.ckpt")
     assert all(torch.is_tensor(tensor) for tensor in found["state_dict"].values()), "weights that are no tensors"
 
 
 def formats() -> Iterator[Format]:
-    """Folders."""
+    """Yield the format of sharded checkpoints."""
     yield Format(name="sharded", sound=lambda _: dict(sound()), doors={"load_sharded": load}, damage=in_folder)

@@ -1,4 +1,4 @@
-"""Tables and lists that people write or hand on: manifests, ids, samples."""
+"""Fuzz files that people write or pass on: manifests, lists and tables of ids, tables of samples, and runs."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,26 +25,29 @@ def sound_manifest(_: object) -> Files:
 
 
 def meshes(folder: Path) -> None:
-    """`find_meshes`: ids that can be names of files; any text may be a split, of which `lagem prepare` warns."""
+    """Read a manifest by `find_meshes`; check that ids can be file names, and that every split has a name.
+
+    Any other text may be a split, since `lagem prepare` only warns of unknown splits.
+    """
     for mesh in find_meshes([folder / "list.csv"], val_share=0.1):
         assert "/" not in mesh.id and mesh.id not in ("", ".", ".."), f"{mesh.id!r} is an id"
         assert mesh.split, "a split without a name"
 
 
 def evaluate(folder: Path) -> None:
-    """`lagem evaluate --status` of raw meshes."""
+    """Run `lagem evaluate --status` on the meshes that a manifest lists."""
     main(["evaluate", "retrieval", "list.csv", "--output", "out", "--status"])
 
 
 def references(folder: Path) -> None:
-    """Points of the meshes, as `lagem evaluate-generation` draws them."""
+    """Draw points of a listed mesh as `lagem evaluate-generation` does, and check their number."""
     surfaces = resolve_data(folder / "list.csv", seed=0)
     assert len(surfaces.draw(0, 8, np.random.default_rng(0))) == 8, "another number of points"
 
 
 @cache
 def ids() -> Files:
-    """A table of ids, and a list of some of them."""
+    """Return a table of ids, and a list of some of the ids."""
     table = "uid,faces\n" + "".join(f"shape{number},{number}\n" for number in range(9))
     with TemporaryDirectory() as scratch:
         source = Path(scratch) / "table.csv"
@@ -54,14 +57,14 @@ def ids() -> Files:
 
 
 def select(folder: Path) -> None:
-    """`lagem select-ids` of a table with and without titles."""
+    """Run `lagem select-ids` on a table, first with the ids' column found by its title, then given by its number."""
     main(["select-ids", "table.csv", "--count", "2", "--output", "chosen.txt"])
     read_ids(folder / "chosen.txt")
     main(["select-ids", "table.csv", "--count", "2", "--column", "2", "--output", "chosen.txt"])
 
 
 def listed(folder: Path) -> None:
-    """`read_ids`: texts without line ends."""
+    """Read a list of ids, and check that no id has a line end."""
     assert all(id == id.strip("\n") for id in read_ids(folder / "ids.txt")), "an id with a line end"
 
 
@@ -71,19 +74,19 @@ def sound_samples(_: object) -> Files:
 
 
 def samples(folder: Path) -> None:
-    """`samples_of`: paths inside the folder."""
+    """Read a table of samples, and check that all paths lead into the folder of the table."""
     for sample in samples_of(folder / "samples"):
         inside = sample.path is None or sample.path.resolve().is_relative_to((folder / "samples").resolve())
         assert inside, f"{sample.path} is outside the folder of samples"
 
 
 def compare(folder: Path) -> None:
-    """`lagem evaluate-generation` against procedural shapes."""
+    """Run `lagem evaluate-generation` on the samples, with procedural shapes as references."""
     main(["evaluate-generation", "samples", "procedural:0+2", "--points", "16", "--output", "out"])
 
 
 def report(folder: Path) -> None:
-    """`lagem report` of the samples."""
+    """Run `lagem report` on the samples."""
     main(["report", "samples"])
 
 
@@ -96,12 +99,12 @@ def sound_run(_: object) -> Files:
 
 
 def report_of_run(folder: Path) -> None:
-    """`lagem report` of a run without checkpoints."""
+    """Run `lagem report` on a training run without checkpoints."""
     main(["report", "run"])
 
 
 def formats() -> Iterator[Format]:
-    """Manifests, lists of ids and tables of samples."""
+    """Yield formats for manifests, lists and tables of ids, tables of samples, and runs."""
     doors = {"find_meshes": meshes, "evaluate": evaluate, "MeshSurfaces": references}
     yield Format(name="manifest", sound=sound_manifest, doors=doors, targets=r".*\.csv")
     yield Format(

@@ -1,4 +1,4 @@
-"""Weights: safetensors files of ours, checkpoints of a training, and the authors' layout."""
+"""Fuzz weights: safetensors files of lagem, checkpoints of a training, and checkpoints of the paper's authors."""
 
 import atexit
 import io
@@ -31,7 +31,7 @@ POINTS = 16
 
 @cache
 def place() -> Path:
-    """A folder for files that tries only read, removed when the process ends."""
+    """Return a folder for files that tries only read; it is removed when the process ends."""
     folder = Path(mkdtemp())
     atexit.register(shutil.rmtree, folder)
     return folder
@@ -39,20 +39,20 @@ def place() -> Path:
 
 @cache
 def tiny_autoencoder() -> Autoencoder:
-    """Untrained."""
+    """Return an untrained autoencoder with two levels."""
     torch.manual_seed(0)
     return Autoencoder(levels=LEVELS, width=64).eval()
 
 
 @cache
 def tiny_weights() -> Path:
-    """Sound weights, for tries that damage something else."""
+    """Return a file with valid weights of the tiny autoencoder, for tries that damage something else."""
     save_autoencoder(tiny_autoencoder(), place() / "tiny.safetensors", num_surface_points=POINTS)
     return place() / "tiny.safetensors"
 
 
 def stage_spec(level: int) -> StageSpec:
-    """A stage of the tiny autoencoder."""
+    """Return the spec of a stage of a cascade for the tiny autoencoder."""
     return StageSpec(
         levels=LEVELS,
         level=level,
@@ -69,7 +69,7 @@ def stage_spec(level: int) -> StageSpec:
 
 @cache
 def stages() -> dict[int, Path]:
-    """Sound stages by level."""
+    """Return files with valid weights of the stages, by level."""
     found = {}
     for level in (1, 2):
         torch.manual_seed(level)
@@ -80,7 +80,7 @@ def stages() -> dict[int, Path]:
 
 @cache
 def checkpoints() -> dict[str, dict[str, Any]]:
-    """What a training of each kind, and the authors' code, saves."""
+    """Return the content of a checkpoint of each kind of training, and of the authors' code, by file name."""
     autoencoder, (backbone, spec) = tiny_autoencoder(), load_stage(stages()[1])
     plain = AutoencoderSpec.of(autoencoder, num_surface_points=POINTS).as_plain()
     trained = {
@@ -102,7 +102,7 @@ def checkpoints() -> dict[str, dict[str, Any]]:
 
 
 def saved(value: Any, *, legacy: bool = False) -> bytes:
-    """What `torch.save` writes."""
+    """Return the bytes that `torch.save` writes."""
     file = io.BytesIO()
     torch.save(value, file, _use_new_zipfile_serialization=not legacy)
     return file.getvalue()
@@ -110,12 +110,12 @@ def saved(value: Any, *, legacy: bool = False) -> bytes:
 
 @cache
 def checkpoint(name: str) -> bytes:
-    """A sound checkpoint."""
+    """Return the bytes of the valid checkpoint with this file name."""
     return saved(checkpoints()[name])
 
 
 def in_checkpoint(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage one field of a checkpoint, which torch saves again; or its file, as `in_file` does."""
+    """Damage a field or a tensor of a checkpoint and save it again, or damage its file as `in_file` does."""
     if rng.random() < 0.5:
         return in_file(name, data, rng, other)
     loaded = torch.load(io.BytesIO(data), weights_only=True)
@@ -132,7 +132,7 @@ def in_checkpoint(name: str, data: bytes, rng: Generator, other: bytes) -> bytes
 
 
 def damaged_tensor(tensor: torch.Tensor, rng: Generator) -> Any:
-    """A value that is no such tensor, or one of another size, type or layout."""
+    """Return a value that is no tensor, or a tensor of another size, type, layout or content."""
     options: list[Callable[[], Any]] = [
         lambda: chosen(VALUES, rng),
         lambda: tensor[:-1],
@@ -147,7 +147,10 @@ def damaged_tensor(tensor: torch.Tensor, rng: Generator) -> Any:
 
 
 def load(folder: Path) -> None:
-    """`load_autoencoder`: latents of a cloud, in the sizes that the file states; extreme weights may give nan."""
+    """Load an autoencoder, encode a cloud, and check that the latents have the sizes that the file states.
+
+    The latents may be NaN, since the weights may be extreme.
+    """
     network, spec = load_autoencoder(the_file(folder))
     points = torch.linspace(-1, 1, 3 * POINTS).reshape(1, POINTS, 3)
     latents = network.encode(points)
@@ -155,12 +158,12 @@ def load(folder: Path) -> None:
 
 
 def stage(folder: Path) -> None:
-    """`load_stage`."""
+    """Load a stage of a cascade by `load_stage`."""
     load_stage(the_file(folder))
 
 
 def bundle(folder: Path) -> None:
-    """`lagem bundle` of the file with sound ones."""
+    """Run `lagem bundle` on the damaged file, together with valid files of the other networks."""
     paths = [tiny_weights(), *stages().values()]
     file = the_file(folder)
     at = 1 if "stage" in file.name else 0
@@ -168,7 +171,7 @@ def bundle(folder: Path) -> None:
 
 
 def resume(folder: Path) -> None:
-    """What `lagem fit` reads of a checkpoint: its step, and its content without running code."""
+    """Read a checkpoint as a resumed `lagem fit` does: its step, then its content, without running code from it."""
     file = the_file(folder)
     steps_of(file)
     starting_checkpoint("last", folder, [folder], requeued=False)
@@ -176,18 +179,18 @@ def resume(folder: Path) -> None:
 
 
 def authors(folder: Path) -> None:
-    """`lagem import-weights`."""
+    """Run `lagem import-weights` on the checkpoint."""
     main(["import-weights", the_file(folder).name, "--num-latents", "8", "4", "2", "--output", "out.safetensors"])
 
 
 def the_file(folder: Path) -> Path:
-    """The only file of a try."""
+    """Return the only file in a folder."""
     (file,) = [path for path in folder.iterdir() if path.is_file()]
     return file
 
 
 def formats() -> Iterator[Format]:
-    """Weights of each kind and layout."""
+    """Yield a format for each kind and layout of weights."""
     for name, path, own in (("autoencoder", tiny_weights(), load), ("stage", stages()[1], stage)):
         content = path.read_bytes()
         doors: dict[str, Door] = {f"load_{name}": own, "bundle": bundle}
