@@ -35,7 +35,7 @@ _DEFINED_IN = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import and return the function or class that has a public name; called when the name is first used."""
+    """Import and return the public function or class `name`; Python calls this when the name is first used."""
     if name not in _DEFINED_IN:
         raise AttributeError(
             f"module 'lagem' has no attribute {name!r}. Load an autoencoder with lagem.load_codec and a cascade with "

@@ -286,8 +286,9 @@ def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Names
 
 
 def complete() -> None:
-    """Print the completions of a word, for which a shell asks by argcomplete's environment variables, and exit.
+    """Print the completions of the word that the user is typing, and exit.
 
+    The shell passes the command line in argcomplete's environment variables.
     The keys of experiments are not completed, because only Lightning knows them.
     """
     import argcomplete

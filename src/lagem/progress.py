@@ -31,7 +31,7 @@ UNKNOWN = "-:--:--"
 
 
 class RateColumn(ProgressColumn):
-    """A column that shows the items per second or, if they are slow, per minute since the task was added.
+    """A column that shows the mean rate since the task was added: items per second or, if it is low, per minute.
 
     Items done before the task was added do not count, nor do the seconds in the task's field `paused`.
     """
@@ -44,7 +44,7 @@ class RateColumn(ProgressColumn):
 
 
 class TimeLeftColumn(ProgressColumn):
-    """A column that shows how long the remaining items take if they take as long as those done so far."""
+    """A column that shows the time left, if the remaining items are done at the mean rate so far."""
 
     def render(self, task: Task) -> Text:
         """Return the time left of one task as text."""

@@ -3,8 +3,8 @@
 `lagem fit` blocks the signals before it does anything else, so they stay pending until the training checks for them.
 Thus a signal neither kills the training nor gets lost while libraries are imported or a collective call waits, and no
 code runs inside a signal handler. SIGUSR1 asks the training to save and to be requeued; SIGTERM and SIGINT ask it to
-save and stop. A signal interrupts every other verb by raising `Stopped` in the main thread; `kept_on_stop` says what
-is kept. In both cases, a second SIGINT ends the process at once.
+save and stop. In all other commands of lagem, the first SIGTERM or SIGINT raises `Stopped` in the main thread, and
+`kept_on_stop` says what is kept. In any command, a second SIGINT ends the process at once.
 
 Schedulers signal every process of a job, and Ctrl-C signals every process of a terminal. The processes that a training
 starts (loading processes and the service of W&B) inherit the block, so a signal does not kill them.
@@ -22,7 +22,7 @@ from types import FrameType
 REQUEUE, STOP, INTERRUPT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 SENT_TO_ALL = (INTERRUPT, STOP, REQUEUE, signal.SIGUSR2)  # what schedulers and terminals send to every process
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
-RETRY = 0.05  # if a signal comes when `Stopped` cannot be raised, seconds until the next try
+RETRY = 0.05  # seconds until the next try, if a signal comes when `Stopped` cannot be raised
 
 _received: signal.Signals | None = None
 _postponed = 0

@@ -1,1 +1,1 @@
-"""Imports data that others have prepared: labelled points as a prepared folder, and furniture models as meshes."""
+"""Imports data of others: labelled points into a prepared folder, and furniture models as mesh files."""

@@ -1,4 +1,6 @@
-"""Catalogues of Sweet Home 3D: the pieces of a .sh3f file, their creators and licence, and categories from names.
+"""Reads furniture catalogues of Sweet Home 3D (.sh3f files): the pieces, their names, creators and licence.
+
+The category of a piece is derived from its name.
 
 A .sh3f file is a zip with `PluginFurnitureCatalog.properties`, a Java properties file in Latin-1. Piece number n has
 the keys `name#n`, `category#n`, `model#n`, `width#n` and so on.
@@ -15,10 +17,10 @@ MOST_PROPERTIES = 16 * 2**20  # bytes
 MOST_PIECES = 20_000
 LONGEST_PROPERTY = 2_000  # characters of a key with its value; the rest is left out
 LONGEST_TEXT = 500  # characters of a name, a creator or a licence
-LONGEST_STEM = 80  # bytes of the name of a model in an id
+LONGEST_STEM = 80  # maximum number of bytes that the name of a model takes in an id
 OTHER = "other"
 
-# the head noun of a piece's name, by category
+# for each category, the nouns that name its pieces
 CATEGORIES = {
     "armchair": ("armchair", "recliner"),
     "bathtub": ("bathtub", "bath", "jacuzzi"),
@@ -68,7 +70,7 @@ class Piece:
 
 
 def read_catalogue(path: Path) -> list[Piece]:
-    """List the pieces of a .sh3f file that have a model; raises ValueError if it is not such a file."""
+    """List those pieces of a .sh3f file that have a model; raises ValueError if the file is not a valid .sh3f file."""
     with ZipMembers(path) as members:
         values = parse_properties(members.read(PROPERTIES, at_most=MOST_PROPERTIES).decode("latin-1"))
     numbers = sorted(int(key[6:]) for key in values if re.fullmatch("model#(0|[1-9][0-9]{0,5})", key))
@@ -103,9 +105,10 @@ def read_catalogue(path: Path) -> list[Piece]:
 
 
 def category_of(name: str) -> str:
-    """Return the category of a piece, given its name: that of the last known noun before the first preposition.
+    """Return the category of a piece, given its name.
 
-    If there is no known noun, the category is `other`.
+    Among the words before the first preposition, the last noun that `CATEGORIES` lists decides. If there is none, the
+    category is `other`.
     """
     head = HEAD_ENDS.split(name.lower())[0]
     for word in reversed(re.findall(r"[a-z]+", head)):

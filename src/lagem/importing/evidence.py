@@ -96,8 +96,8 @@ def check_beyond(
 def check_crossings(kind: str, opposite: NDArray[np.float64], distance: NDArray[np.float64], spacing: float) -> None:
     """Raise ValueError unless the surface lies between queries of different labels.
 
-    If it does, no query is farther from the surface than from any query with the other label. This consequence is
-    tested. The test needs no normals, and works for walls of any thickness.
+    If it does, the distance from a query to the surface is at most the distance from the query to the nearest query
+    with the other label. The function tests this inequality. It needs no normals, and works for walls of any thickness.
 
     Args:
         kind: `near` or `volume`, for the message.

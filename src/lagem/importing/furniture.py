@@ -106,7 +106,7 @@ def attribution(pieces: list[Piece]) -> str:
 
 
 def _write_meshes(pieces: list[Piece], folder: Path, workers: int) -> dict[str, str]:
-    """Write the meshes that do not exist yet; return, by id, why each of the refused models could not be used."""
+    """Write the meshes that do not exist yet; return for each refused model, by id, why it cannot be used."""
     todo = [piece for piece in pieces if not (folder / f"{piece.id}.ply").exists()]
     refused = {}
     with long_progress("{task.fields[refused]} refused") as progress:
@@ -169,7 +169,7 @@ def _loaded(path: Path) -> Mesh:
 
 
 def _without_inside(polygons: Polygons, starts: NDArray[np.int64], faces: NDArray[np.int64]) -> list[int]:
-    """Return the numbers of the given faces that cannot be cut into triangles, found by bisection."""
+    """Return the indices of those given faces that cannot be cut into triangles; bisection finds them."""
     try:
         _faces(polygons, starts, faces).triangles()
         return []
@@ -186,7 +186,7 @@ def _faces(polygons: Polygons, starts: NDArray[np.int64], faces: NDArray[np.int6
     Args:
         polygons: The polygons.
         starts: For each polygon, the position of its first corner in `polygons.corners`.
-        faces: Numbers of the polygons to return.
+        faces: Indices of the polygons to return.
     """
     sizes = polygons.sizes[faces]
     within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)

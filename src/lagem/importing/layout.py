@@ -1,7 +1,7 @@
-"""Layouts: which arrays of an npz file hold what, in which frame, with which sign.
+"""Layouts of npz files. A layout names the arrays of points and labels, and says how to interpret them.
 
-The two published layouts are given here. Any other is described by a small YAML file, whose keys are the fields of
-`Layout`.
+The two published layouts are defined here. A user describes any other layout in a small YAML file, whose keys are the
+fields of `Layout`.
 """
 
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -107,7 +107,7 @@ def _check(name: str, value: object, kind: Any) -> None:
         raise ValueError(f"{name} is {value!r:.100}, but must be the name of an array.")
 
 
-# 3DILG and 3DShape2VecSet: the surface, and the scale that maps it to the queries, are in files of their own
+# 3DILG and 3DShape2VecSet: the surface, and the scale that maps it to the queries, are in separate files
 VECSET = Layout(
     surface="points",
     volume_points="vol_points",

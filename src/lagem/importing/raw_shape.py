@@ -38,7 +38,7 @@ class RawShape:
 
     surface_points: (N, 3) float64.
     surface_normals: (N, 3) float64 of unit length; None if the layout has none.
-    source: frame that maps the mesh that was sampled to `surface_points`.
+    source: frame that maps coordinates of the sampled mesh to those of `surface_points`.
     """
 
     surface_points: NDArray[np.float64]
@@ -49,7 +49,11 @@ class RawShape:
 
 
 def read_npz_shape(path: Path, layout: Layout) -> RawShape:
-    """Read a shape whose arrays are all in one npz file; raises ValueError if an array is missing or not as stated."""
+    """Read a shape whose arrays are all in one npz file.
+
+    Raises:
+        ValueError: If an array is missing, or its type, size or values are not valid.
+    """
     with NpzFile(path) as file:
         volume = _queries(file, layout.volume_points, layout.volume_labels, layout)
         near = _queries(file, layout.near_points, layout.near_labels, layout)

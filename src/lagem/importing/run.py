@@ -30,7 +30,8 @@ def import_data(
 ) -> list[Record]:
     """Import the shapes of a folder that others prepared.
 
-    The same source and settings give the same shards and index, independent of workers and of kills in between.
+    The same source and settings give the same shards and index. It does not matter how many workers there are, or
+    whether calls were killed and repeated.
 
     Args:
         layout: `vecset`, `lagem`, or the path of a YAML file that describes npz files.
@@ -71,7 +72,14 @@ def import_data(
 
 
 def layout_of(text: str) -> tuple[str, Layout]:
-    """Return the name of a layout and the layout, given `vecset`, `lagem` or the path of a YAML file (named `npz`)."""
+    """Return the name of a layout and the layout itself.
+
+    Args:
+        text: `vecset`, `lagem`, or the path of a YAML file that describes a layout, whose name is then `npz`.
+
+    Raises:
+        ValueError: If there is no such layout, or the file does not describe one.
+    """
     if text in PUBLISHED:
         return text, PUBLISHED[text]
     if Path(text).suffix.lower() not in YAML_ENDINGS:
@@ -105,7 +113,10 @@ def unique(entries: Iterable[MeshSource], source: Path) -> list[MeshSource]:
 
 
 def import_one(entry: MeshSource, root: Path, name: str, layout: Layout, settings: ImportSettings) -> Record:
-    """Import one shape, write it if it is not refused, and write and return its record; called in a child process."""
+    """Import one shape: write it unless it is refused, then write and return its record.
+
+    This function is called in a child process.
+    """
 
     def made(entry: MeshSource) -> tuple[ShapeArrays, Measures]:
         return convert_shape(entry, raw_shape(entry, name, layout), layout, settings)

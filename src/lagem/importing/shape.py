@@ -211,8 +211,8 @@ def _volume_pools(
     surface's bounding box, so all points there are outside.
 
     Returns:
-        The queries inside (N, 3) and outside (M, 3); and the number of uniform draws from the ball to which the inside
-        queries correspond, and that for the outside queries.
+        The queries inside (N, 3) and outside (M, 3); and two numbers of uniform draws from the ball. On average, the
+        first gives N queries inside, and the second gives M queries outside.
     """
     if domain.share < LEAST_SHARE:
         raise ValueError(
@@ -235,8 +235,8 @@ def _volume_pools(
         wanted -= len(filled[-1])
     if wanted > MOST_MISSING * drawn:
         raise ValueError(
-            f"the volume queries cover a fraction of {domain.share:.3g} of the ball of radius sqrt(3) by their number, "
-            "but nearly all of it by their extent; they are not uniform in their box."
+            f"judged by their number, the volume queries cover a fraction of only {domain.share:.3g} of the ball of "
+            "radius sqrt(3), but their bounding box contains nearly all of it; they are not uniform in the box."
         )
     drawn -= max(wanted, 0)
     outside = random.permutation(np.concatenate(filled))

@@ -98,5 +98,5 @@ def _surfaces(data: str, seed: int) -> SurfaceSource:
 
 
 def _chosen(splits: Sequence[str] | None, ids: Path | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return the sorted splits, and the ids read from the file `ids`; None in place of either that was not given."""
+    """Return the splits, sorted, and the ids in the file `ids`; splits or ids that were not given are None."""
     return tuple(sorted(splits)) if splits else None, tuple(read_ids(ids)) if ids else None

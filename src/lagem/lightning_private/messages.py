@@ -25,14 +25,14 @@ WARNINGS = {
     "The `srun` command is available on your system but is not used.": (
         "jobs of `lagem submit` use it, and any other fit is meant to run on this machine"
     ),
-    "Checkpoint directory ": "only a resumed run finds one, because lagem refuses to mix two runs in a folder",
+    "Checkpoint directory ": "only a resumed run finds files, because lagem refuses to mix two runs in a folder",
     "`isinstance(treespec, LeafSpec)` is deprecated": "it is about Lightning's use of torch",
     "LightningCLI's args parameter is intended to run from within Python": "that is how lagem.cli.main runs it",
     "You're using the WeightAveraging callback, but loading a checkpoint outside the 'fit' stage.": (
         "the weights of a checkpoint are the averaged ones"
     ),
     "You're using the WeightAveraging callback with a model that overrides the configure_model ": (
-        "ours shards the network only with strategies that refuse weight averaging"
+        "lagem's shards the network only with strategies that refuse weight averaging"
     ),
 }
 LOGGERS = (
@@ -52,5 +52,5 @@ def hide_useless_messages() -> None:
 
 
 def is_useful(record: logging.LogRecord) -> bool:
-    """Return whether to print a message of Lightning: whether it is not in INFORMATION."""
+    """Return whether to print a message of Lightning; False if it begins with one of the texts in INFORMATION."""
     return not RANK.sub("", record.getMessage(), count=1).startswith(tuple(INFORMATION))

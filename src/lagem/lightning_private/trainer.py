@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParalle
 
 
 def end_after_batch(trainer: Trainer, ends: bool) -> None:
-    """Make a fit raise SIGTERMException after the current batch; if `ends` is False, cancel that.
+    """Make a fit raise SIGTERMException after the current batch; if `ends` is False, cancel an earlier request.
 
     Setting `should_stop` instead would first run the hooks of a regular end. Without this function, a signalled run
     could not stop in the middle of an epoch.

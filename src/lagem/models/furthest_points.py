@@ -64,9 +64,9 @@ def _backend_for_cuda(points: Tensor) -> FPSBackend:
 
 @functools.cache
 def _triton_works(device: torch.device) -> bool:
-    """Return whether a kernel runs on the device.
+    """Return whether a Triton kernel runs on the device, and warn if not.
 
-    At first use, Triton builds its launcher, for which it needs a C compiler and Python.h.
+    At first use, Triton compiles its launcher. This needs a C compiler and Python.h.
     """
     try:
         _select_triton(torch.zeros(1, 2, 3, device=device), torch.zeros(1, dtype=torch.int64, device=device), 1)

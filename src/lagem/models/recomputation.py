@@ -51,7 +51,7 @@ def linear_of(prepare: Prepare, inputs: Sequence[Tensor], linears: Sequence[nn.L
 
 
 def _is_direct() -> bool:
-    """Return whether to call a function directly: if no gradients are needed, or torch.compile chooses what to keep."""
+    """Return True if functions are called directly: no gradients are needed, or torch.compile chooses what to keep."""
     return not torch.is_grad_enabled() or torch.compiler.is_compiling()
 
 

@@ -1,4 +1,4 @@
-"""The size of a network, found before the network is built."""
+"""Checks that the weights of a network fit into the memory of this machine, before the network is built."""
 
 import re
 from collections.abc import Callable

@@ -54,8 +54,8 @@ class AutoencoderModule(RecipeModule):
             reconstructions in callbacks always use the mean.
         level_dropout: Fraction of the shapes in each step that are decoded without one or more of the finest levels, so
             that the coarser levels learn to describe a shape by themselves.
-        level_dropout_start: First optimiser step with level dropout. Level dropout from step 0 would cost the finest
-            level training that it needs.
+        level_dropout_start: First optimiser step with level dropout. If it started at step 0, the finest level would
+            be trained too little.
         optimizer: `adamw` for all parameters; or `muon` for the matrices inside attention and feed-forward layers, with
             AdamW for all other parameters.
         base_lr: Peak learning rate for 256 shapes per step. The rate that is used, and logged, is
@@ -236,7 +236,7 @@ class AutoencoderModule(RecipeModule):
         return [torch_generator(self.seed, epoch, f"posterior:{name}") for name in batch.ids]
 
     def _draw_finest_levels(self, batch: OccupancyBatch) -> Tensor | None:
-        """Draw the number of the finest level from which each shape is decoded, (B,); None without level dropout."""
+        """Draw the finest level from which each shape is decoded, (B,) integers; None without level dropout."""
         if not self.level_dropout or self.global_step < self.level_dropout_start:
             return None
         finest = []

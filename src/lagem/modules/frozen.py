@@ -37,7 +37,8 @@ class FrozenAutoencoder:
     def take_categories_from(self, datamodule: Any) -> None:
         """Collect the categories of the training and validation shapes of a data module.
 
-        `encode` returns as the condition of a shape the position of its category in the sorted list of categories.
+        `encode` then returns, as the condition of a shape, the index of its category in the sorted list of these
+        categories.
         """
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})

@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024) for all matrices of one size at once: the update of torch.optim.Muon in a few operations.
 
 torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without matrix units,
-that is slower than float32. On a GPU, it takes a thousand kernel launches per step.
+bfloat16 is slower than float32. On a GPU, one matrix after another means a thousand kernel launches per step.
 """
 
 from collections import defaultdict
@@ -90,7 +90,7 @@ def _iterated(x: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor, coefficients: Coefficients, steps: int) -> Tensor:
-    """Return the (K, m, m) matrices by which all steps together multiply the matrices x whose Gram matrices are given.
+    """Return (K, m, m): for each matrix x, given its Gram matrix, the matrix by which all steps together multiply x.
 
     In each step, x becomes Q x and the Gram matrix G becomes Q G Q, with Q = a + b G + c G^2. So the result is the
     product of the Q of all steps.

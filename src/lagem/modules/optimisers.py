@@ -64,7 +64,7 @@ class MuonAdamW(Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Make the parameter groups of both optimisers those of this one, so that a schedule sets the rates of both."""
+        """List the parameter groups of both optimisers as groups of this one, so that a schedule changes both rates."""
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 

@@ -131,11 +131,11 @@ class CascadeStageModule(RecipeModule):
 
     @property
     def network(self) -> nn.Module:
-        """The denoiser. If its arguments leave sizes to the data, it does not exist until `setup` makes it."""
+        """The denoiser. If the module's arguments do not give all sizes, `setup` makes it, with the data's sizes."""
         return self.denoiser
 
     def setup(self, stage: str) -> None:
-        """Take from the data all sizes that the arguments do not give.
+        """Take from the data all sizes that the arguments do not give, and check that the data fit.
 
         Raises:
             ValueError: If levels, autoencoder or condition of the data differ from those that the arguments give.
@@ -146,7 +146,7 @@ class CascadeStageModule(RecipeModule):
             if condition == (None, None) and source is not self._autoencoder:
                 condition = source.num_categories, source.condition_dim
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-                torch.set_rng_state(self._random_state)  # so the constructor would have drawn the same weights
+                torch.set_rng_state(self._random_state)  # for the weights that the constructor would have drawn
                 self._make_network(source.levels if self._levels is None else self._levels, *condition)
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()

@@ -26,7 +26,7 @@ Stored = NDArray[np.signedinteger]
 BEYOND = 1 + 1e-4  # a point with at least this norm is outside every shape
 GRID = Grid(cells=128, reach=1.02)
 DRAWN_AT_ONCE = 1 << 18
-MOST_DRAWN = 1 << 23  # if not enough of this number of points are inside, the solid is too thin to be sampled
+MOST_DRAWN = 1 << 23  # if too few of this number of drawn points are inside, the solid is refused as too thin
 TRIED, GOOD_SHARE = 2_000, 0.05  # cells are fine enough if this fraction of 2,000 points drawn in them is inside
 MOST_CELLS = 1 << 21
 
@@ -50,8 +50,8 @@ def near_queries(
 ) -> tuple[Stored, Stored]:
     """Draw near queries: surface points that are jittered by normal noise, for each of several sigmas.
 
-    If the jitter moves a coordinate out of [-1.25, 1.25], it is drawn again; it is never clipped. With sigma 0.05, this
-    takes a deviation of at least 5 sigma.
+    If a coordinate of a query is outside [-1.25, 1.25], the jitter of this query is drawn again; coordinates are never
+    clipped. With sigma 0.05, only a jitter of at least 5 sigma moves a coordinate that far.
 
     Args:
         solid: The shape.

@@ -95,7 +95,7 @@ def by_name(refused: list[Record]) -> Table:
 
 
 def by_reason(refused: list[Record]) -> Table:
-    """Return a table with a row for each reason, most frequent first.
+    """Return a table with a row for each reason why meshes were refused, most frequent reason first.
 
     Reasons that differ only in their numbers are counted as one, with N in place of the numbers. Each row gives one
     mesh as an example.

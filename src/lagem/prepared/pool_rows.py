@@ -17,7 +17,7 @@ RUN = 1024  # a window of 8192 rows touches up to 9 runs, so up to 1024 more row
 
 
 def checksums_of_shapes(shapes: list[NDArray[Any]]) -> NDArray[np.int64]:
-    """Return the checksums of the runs of RUN rows, for one shape after the other, given the rows of each shape."""
+    """Split the rows of each shape into runs of RUN rows, and return the checksums of all runs, shape after shape."""
     return row_checksums(rows[first : first + RUN] for rows in shapes for first in range(0, len(rows), RUN))
 
 

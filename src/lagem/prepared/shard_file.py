@@ -110,7 +110,7 @@ class ShardFile:
         return int(self.offsets[pool][row + 1] - self.offsets[pool][row])
 
     def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
-        """Read stored integers of one shape.
+        """Read rows of one shape in a pool, as the integers that are stored.
 
         Args:
             row: Index of the shape in the shard.

@@ -205,7 +205,7 @@ def load_codec(name: str | Path = "autoencoder", *, device: str = "cpu") -> Shap
         name: `autoencoder` or `large`, which ship with the package; a checkpoint of `lagem fit`; a safetensors file;
             a folder that `save` or `lagem bundle` wrote; the folder of a run (its checkpoints/last.ckpt is taken); a
             latent cache; another folder that holds only one file of weights; or `hf://owner/name`, a folder of weights
-            on the Hugging Face Hub. A cascade stands for its autoencoder.
+            on the Hugging Face Hub. For a cascade, its autoencoder is loaded.
         device: A torch device, or `auto` for a GPU if there is one.
 
     Raises:

@@ -36,7 +36,7 @@ def reconstruct_shape(
     threshold: float = 0.02,
     seed: int = 0,
 ) -> ReconstructedShape:
-    """Encode a shape, decode the latents, and score the mesh by the published definition.
+    """Encode a shape, decode the latents to a mesh, and compute the mesh's Chamfer distance and F-score.
 
     The ground truth is the surface of the input, or its points if it is a point cloud.
 

@@ -1,4 +1,4 @@
-"""Rows of a page that show an input and its reconstructions: from the coarsest level only, up to those of all levels.
+"""Rows of a page. A row shows an input and its reconstructions: from the coarsest level, the two coarsest, and so on.
 
 Letters: M_i latents of level i with D_i channels.
 """

@@ -192,7 +192,7 @@ def serve(handle: int, parent: int) -> None:
 
 @contextmanager
 def memory_limited(memory: float) -> Iterator[None]:
-    """Raise MemoryError inside the `with` block if this process needs `memory` bytes more than it has now.
+    """Raise MemoryError if this process allocates more than `memory` bytes inside the `with` block.
 
     Does nothing on systems other than Linux, because they do not limit the address space of a process.
     """

@@ -132,7 +132,10 @@ class FileCache:
 
     @contextmanager
     def _folder_locked(self) -> Iterator[None]:
-        """Lock the cache's folder during the `with` block. Its files are created, renamed and removed only then."""
+        """Lock the cache's folder during the `with` block.
+
+        Files in the folder are created, renamed and removed only under this lock.
+        """
         with open(os.open(self.path / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as folder:
             _lock(folder)
             yield

@@ -49,7 +49,7 @@ class FolderFormat:
             )
 
     def read(self, folder: StoredFolder) -> Description:
-        """Read a folder's format.json: format, version, settings, and further entries; raises ValueError if invalid."""
+        """Return the content of a folder's format.json; raises ValueError if it is invalid or states another format."""
         path = f"{folder.name}/format.json"
         try:
             with folder.held("format.json") as file:

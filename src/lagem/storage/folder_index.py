@@ -35,7 +35,7 @@ class FolderIndex:
 
 
 def read_index(path: Path, name: str) -> FolderIndex:
-    """Read an index.
+    """Read the index of a sharded folder.
 
     Args:
         path: The file.

@@ -48,7 +48,7 @@ class Journal:
             self.values.update(self._values_of(path))
 
     def value(self, name: str) -> Description:
-        """Return the value with this name, which must be a JSON object, with checked access to its fields."""
+        """Return the value with this name, which must be a JSON object; the result checks a field when it is read."""
         return self.description.object(name)
 
     @property

@@ -21,7 +21,7 @@ KINDS = {
 
 
 class NameRefused(ValueError):
-    """A text is not the name of a file in its folder, or a path does not lead to a regular file."""
+    """Raised if a text is not the name of a file in its folder, or a path does not lead to a regular file."""
 
 
 def is_plain(text: str) -> bool:

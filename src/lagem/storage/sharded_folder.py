@@ -35,7 +35,7 @@ class ShardedFolder(Generic[ShardType]):
     It can be pickled and used after a fork, since each process opens the files itself.
 
     root: the folder's path or URL.
-    about: the content of format.json, with checked access to its fields.
+    about: the content of format.json, as a `Description` that checks a field when it is read.
     header: the content of format.json, in plain types.
     ids, categories, splits: one entry per shape.
     shards: for each shape, the name of the shard that holds it.
@@ -118,8 +118,8 @@ class ShardedFolder(Generic[ShardType]):
         shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
             raise ValueError(
-                f"{self.root}: row {row} of shard {self.shards[index]} is not {self.ids[index]!r}, as index.csv says; "
-                f"run `{self._command}` again."
+                f"{self.root}: index.csv says that row {row} of shard {self.shards[index]} is {self.ids[index]!r}, but "
+                f"it is not; run `{self._command}` again."
             )
         return shard, row
 

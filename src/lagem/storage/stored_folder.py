@@ -30,7 +30,7 @@ class StoredFolder(Protocol):
     open_files: int
 
     def held(self, file: str) -> AbstractContextManager[Path]:
-        """Yield the path of a file of the folder; it must be opened inside the `with` block.
+        """Yield the path of a file of the folder. The caller must open the file inside the `with` block.
 
         Raises:
             FileNotFoundError: If there is no such file.

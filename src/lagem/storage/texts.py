@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class _TextSequence(Sequence[str]):
-    """Base of the two text columns below. Slicing returns a list, and two columns are equal if their lists are."""
+    """Base class of `Texts` and `Labels`. A slice is a list of texts. Columns are equal if their texts are equal."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -60,7 +60,7 @@ class TrainingCLI(OpenCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def adjust_parser(self, parser: LightningArgumentParser, verb: str) -> None:
-        """By default, load only plain data from checkpoints, and keep no predictions in memory.
+        """Change the defaults of a verb: load only plain data from checkpoints, and keep no predictions in memory.
 
         Predictions need not be kept, because a callback writes each batch of them.
         """
@@ -91,7 +91,7 @@ class TrainingCLI(OpenCLI):
                 )
         elif path == "last":
             if verb != "fit" and not list((folder / "checkpoints").glob("last*.ckpt")):
-                raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give its path.")
+                raise ValueError(f"--ckpt_path last: {folder} holds no last checkpoint; give the path of one.")
         elif path not in ("best", "hpc") and "://" not in path:
             if not is_whole(Path(path)):
                 raise ValueError(no_checkpoint(path))

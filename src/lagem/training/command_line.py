@@ -96,7 +96,10 @@ def read_settings(config: str) -> dict[str, Any] | None:
 
 
 def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
-    """Return the class of the data module (`kind`) and its root, after merging the data settings `more` into `data`."""
+    """Return the class (`kind`) and the folder (`root`) of a data module, from `more` or, if it lacks one, from `data`.
+
+    If `more` names another class than `data`, the folder in `data` does not count.
+    """
     if not isinstance(more, dict):
         return data
     kind = more.get("class_path", data.get("kind"))

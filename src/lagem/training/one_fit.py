@@ -16,7 +16,7 @@ SECONDS_TO_BE_KILLED = 60.0
 
 @contextmanager
 def only_fit_in(root: Path, patience: float | None = None) -> Iterator[None]:
-    """Hold the lock of a run folder.
+    """Hold the lock of a run folder during the `with` block.
 
     Args:
         root: Run folder, created if it is missing.

@@ -112,7 +112,7 @@ class RunProgress(ProgressBar):
         self._stop()
 
     def _shown(self) -> LongProgress | None:
-        """Return the progress, after starting it if necessary; None if nothing is to be shown."""
+        """Return the progress display, after starting it if necessary; None if nothing is to be shown."""
         if self._enabled and self._progress is None:
             self._progress = long_progress("{task.fields[doing]}")
             self._progress.start()

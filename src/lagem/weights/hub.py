@@ -1,6 +1,7 @@
 """The Hugging Face Hub: folders of weights are fetched from it by `hf://owner/name`, and pushed to it.
 
-It needs the package huggingface_hub, which the extra `hub` installs. A fetched folder is read like any other folder.
+This module needs the package huggingface_hub, which the extra `hub` installs. A fetched folder is read like any other
+folder.
 """
 
 import re

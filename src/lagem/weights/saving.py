@@ -62,7 +62,7 @@ def save_weights(
 
 
 def card_of(spec: AutoencoderSpec, stages: Sequence[StageSpec], parameters: int, *, half: bool) -> str:
-    """Return the card of a folder of weights in Markdown. It begins with the metadata that the Hugging Face Hub reads.
+    """Return the card of a folder of weights, as Markdown. It begins with the metadata that the Hugging Face Hub reads.
 
     The card says what is known from the weights. Their owner must add the training data, the licence and the scores.
     """

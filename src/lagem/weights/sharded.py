@@ -51,7 +51,10 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
 
 
 def check_not_of_fsdp1(folder: Path) -> None:
-    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or its index is damaged. Only FSDP2's can be loaded."""
+    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or its index is damaged.
+
+    Only sharded checkpoints of FSDP2 can be loaded.
+    """
     _metadata_of(folder)
 
 

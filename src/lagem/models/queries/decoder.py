@@ -48,7 +48,7 @@ class QueryDecoder:
 
     @property
     def eps(self) -> float:
-        """The eps of the LayerNorms that are applied to queries; all levels have the same."""
+        """The eps of the LayerNorms that are applied to queries; all levels have the same eps."""
         return cast(nn.LayerNorm, self.attentions[0].norm).eps
 
     def plain(self, query_points: Tensor, keys_values: Sequence[KeysValues]) -> Tensor:

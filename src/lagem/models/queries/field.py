@@ -17,7 +17,7 @@ from lagem.models.queries.decoder import FoldedLevel, QueryDecoder
 
 LARGEST_EXPONENT = 60.0  # e^60, times the number of latents and their values, stays far below the largest float32
 DEEPEST_SHIFT = 60.0  # e^-60 is e^27 times the smallest normal float32
-LARGEST_SUM = 1e10  # largest sum of the magnitudes of a level's `values` for which no maximum is needed
+LARGEST_SUM = 1e10  # if the magnitudes of a level's `values` have a larger sum, torch's softmax is used
 SCORES_IN_CACHE = 2**20  # number of scores computed at once on a CPU: 4 MiB
 SCORES_ON_DEVICE = 2**26  # number of scores computed at once on other devices
 ROWS_OF_A_GROUP = 512  # rows of a HeadGroup; with this number, a CPU answers 2,048 queries at once
@@ -29,8 +29,9 @@ class Field:
     Args:
         decoder: The layers that answer queries.
         keys_values: Keys and values of the levels, fine to coarse.
-        fold: Whether to fold the decoder, which gives the same logits faster. Without gradients it is folded once per
-            shape (`FoldedShape`), and with gradients at each call. If False, queries are answered layer by layer.
+        fold: Whether to multiply the decoder's weights with the latents in advance ("fold" them), which gives the same
+            logits faster. Without gradients they are folded once per shape (`FoldedShape`), and with gradients at each
+            call. If False, queries are answered layer by layer.
     """
 
     def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:

@@ -101,7 +101,7 @@ class RunsOfRows:
         return self._verified.find(0, first, last) < 0
 
     def check(self, first: int, runs: Iterable[Array], shape: str) -> None:
-        """Check consecutive runs.
+        """Compare consecutive runs with their checksums.
 
         Args:
             first: Number of the first run.

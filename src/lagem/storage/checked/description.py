@@ -47,7 +47,7 @@ class Description:
         return field in self.values
 
     def text(self, field: str, *, choices: tuple[str, ...] = (), longest: int = MOST_CHARACTERS) -> str:
-        """Return a text; if `choices` are given, it must be one of them."""
+        """Return the value of a field, which must be a text and, if `choices` are given, one of them."""
         found = self.values.get(field)
         if not isinstance(found, str) or len(found) > longest or (choices and found not in choices):
             text = f"a text of at most {longest:,} characters"
@@ -55,56 +55,56 @@ class Description:
         return found
 
     def integer(self, field: str, *, at_least: int = -MOST_INTEGER, at_most: int = MOST_INTEGER) -> int:
-        """Return an integer within the bounds, which are inclusive."""
+        """Return the value of a field, which must be an integer from `at_least` to `at_most`."""
         found = self.values.get(field)
         if type(found) is not int or not at_least <= found <= at_most:
             self.refuse(field, f"an integer from {at_least} to {at_most}")
         return found
 
     def number(self, field: str) -> float:
-        """Return a finite number."""
+        """Return the value of a field, which must be a finite number."""
         found: Any = self.values.get(field)
         if type(found) not in (int, float) or not _is_finite(found):
             self.refuse(field, "a finite number")
         return float(found)
 
     def truth(self, field: str) -> bool:
-        """Return a field that is true or false."""
+        """Return the value of a field, which must be true or false."""
         found = self.values.get(field)
         if not isinstance(found, bool):
             self.refuse(field, "true or false")
         return found
 
     def texts(self, field: str, *, length: int | None = None) -> list[str]:
-        """Return a list of texts; it must have the given length, unless that is None."""
+        """Return the value of a field, which must be a list of texts, of any length if `length` is None."""
         found = self._list(field, length)
         if any(not isinstance(text, str) or len(text) > MOST_CHARACTERS for text in found):
             self.refuse(field, f"a list of texts of at most {MOST_CHARACTERS:,} characters")
         return found
 
     def object(self, field: str) -> "Description":
-        """Return an object with fields."""
+        """Return the value of a field, which must be a JSON object, as a `Description`."""
         found = self.values.get(field)
         if not isinstance(found, dict):
             self.refuse(field, "an object with fields")
         return self._inner(field, found)
 
     def objects(self, field: str, *, length: int | None = None) -> list["Description"]:
-        """Return a list of objects with fields; it must have the given length, unless that is None."""
+        """Return the value of a field, which must be a list of JSON objects, of any length if `length` is None."""
         found = self._list(field, length)
         if any(not isinstance(item, dict) for item in found):
             self.refuse(field, "a list of objects with fields")
         return [self._inner(f"{field}[{index}]", item) for index, item in enumerate(found)]
 
     def numbers(self, field: str) -> list[float]:
-        """Return a list of finite numbers."""
+        """Return the value of a field, which must be a list of finite numbers."""
         found = self._list(field, None)
         if any(type(item) not in (int, float) or not _is_finite(item) for item in found):
             self.refuse(field, "a list of finite numbers")
         return [float(item) for item in found]
 
     def lists_of_numbers(self, field: str, *, length: int) -> list[list[float]]:
-        """Return `length` lists of finite numbers; the field must hold exactly this many."""
+        """Return the value of a field, which must be a list of `length` lists of finite numbers."""
         items = {f"{field}[{index}]": item for index, item in enumerate(self._list(field, length))}
         inner = Description(self.name, items, remedy=self._remedy, prefix=self._prefix)
         return [inner.numbers(name) for name in items]
@@ -114,11 +114,12 @@ class Description:
         return None if self.values.get(field) is None else read(field)
 
     def as_dataclass(self, kind: type[Result]) -> Result:
-        """Return an instance of the dataclass `kind`, and read each of its fields from the field of the same name.
+        """Return an instance of the dataclass `kind`, whose fields are read from the JSON fields of the same names.
 
-        Fields of type str, int, float or bool are read, and so are optional ones, such as `int | None`. If such a field
-        is missing here, it takes its default if it has one. A field of type Literal must be present. Fields of other
-        types are not read, so they need a default.
+        Fields of type str, int, float or bool are read, and so are optional ones, such as `int | None`. If the JSON
+        object lacks such a field, its default is used. Without a default, an optional field becomes None, and any other
+        raises ValueError. A field of type Literal must be present. Fields of other types are not read, so they need a
+        default.
         """
         readers: dict[type[Any], Callable[[str], Any]] = {
             str: self.text,

@@ -87,7 +87,7 @@ class ZipMembers:
 
 
 def _check_directory(path: Path) -> None:
-    """Raise ValueError if a zip file has no list of members, or states that the list is longer than any honest one."""
+    """Raise ValueError if a zip file has no list of members, or states that the list exceeds the limits."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 2**16 - 22))
