@@ -50,7 +50,7 @@ LEVELS = (
 
 
 def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
-    """Return LaGeM trained by Muon, and by AdamW at each base learning rate."""
+    """Return the sides: LaGeM trained by Muon, and LaGeM trained by AdamW at each base learning rate."""
     return LEVELS[0], *(
         Side(
             f"AdamW {rate:g}",
@@ -189,7 +189,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the comparison; a mistake or a stop ends it with one line."""
+    """Run the comparison; on a mistake of the user or a stop signal, print one line and exit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     rates = " ".join(map(str, RATES))

@@ -87,7 +87,7 @@ class CodvaeRun(Run):
 
 
 def sides(rates: Sequence[float]) -> tuple[CodvaeSide, ...]:
-    """Return cod-vae with each learning rate."""
+    """Return one side for each learning rate of cod-vae."""
     return tuple(CodvaeSide(f"cod-vae {rate:g}", "cod-vae", "cod-vae", rate=rate) for rate in rates)
 
 

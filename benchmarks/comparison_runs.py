@@ -104,7 +104,7 @@ class Run:
 
 
 def run_lagem(words: Sequence[str], log: Path, watch: Callable[[], None] = lambda: None) -> None:
-    """Run a command of `lagem` in a process with one thread; its arguments are those of `run_logged`."""
+    """Run a command of `lagem` in a process with one thread; `log` and `watch` are those of `run_logged`."""
     searched = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])  # for `comparison_clock`
     variables = {**os.environ, **ONE_THREAD, "PYTHONPATH": searched}
     run_logged([sys.executable, "-m", "lagem", *words], variables, log, watch, name=f"lagem {words[0]}")
@@ -211,7 +211,7 @@ def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> ar
 
 
 def run_to_its_end(parser: argparse.ArgumentParser, name: str, compare: Callable[[], None]) -> None:
-    """Run a comparison; a mistake or a stop ends it with one line."""
+    """Call `compare`; on a mistake of the user or a stop signal, print one line and exit."""
     stop_on_signals()
     try:
         with kept_on_stop(lambda: "finished work is kept; run the same command to resume."):

@@ -104,7 +104,7 @@ def timed(
 
 
 def next_to_the_surface(volume: np.ndarray) -> int:
-    """Return the number of nodes of those cells whose corners are not all on one side of the surface."""
+    """Return the number of nodes that are corners of a cell which the surface crosses."""
     corners = of_cells(volume > 0)
     crossed = np.logical_or.reduce(corners) ^ np.logical_and.reduce(corners)
     touched = np.zeros(volume.shape, dtype=np.bool_)

@@ -69,7 +69,7 @@ class Sections(Profiler):
 
 
 def section_of(action: str) -> str | None:
-    """Return the section of an action, given Lightning's name of it; None if it counts towards the one around it."""
+    """Return the section of an action with a name by Lightning; None if it counts towards the surrounding section."""
     if action.startswith("[Callback]"):
         return action.removeprefix("[Callback]").split("{")[0].rsplit(".", 1)[0].split(".")[0]
     return next((section for pattern, section in SECTIONS.items() if fnmatchcase(action, pattern)), None)

@@ -32,7 +32,7 @@ TITLE = "Table 4 in miniature"
 
 
 def sides_of(group: Sequence[str]) -> tuple[Side, ...]:
-    """Return VecSet on the group, LaGeM on the group, and LaGeM on all categories, as in Table 4."""
+    """Return the sides: VecSet and LaGeM trained on the group, and LaGeM trained on all categories, as in Table 4."""
     on_group = (f"--data.init_args.categories=[{','.join(group)}]",)
     return (
         Side("VecSet on the group", "vecset", "VecSet", on_group),
@@ -124,7 +124,7 @@ def run_table(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Make the table; a mistake or a stop ends the benchmark with one line."""
+    """Make the table; on a mistake of the user or a stop signal, print one line and exit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--group", nargs="+", default=list(GROUP), metavar="NAME", help=f"categories (default: {' '.join(GROUP)})"

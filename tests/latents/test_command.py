@@ -1,4 +1,4 @@
-"""Tests of the command `lagem encode`, which writes a latent cache or prints one line that refuses its arguments."""
+"""Tests of the command `lagem encode`, which writes a latent cache, or refuses its arguments in one line."""
 
 import numpy as np
 import pytest

@@ -193,7 +193,7 @@ def test_folded_logits_on_a_gpu_are_those_of_the_cpu(model, cloud, query_points)
 
 
 def test_gradients_of_a_folded_field_are_those_of_the_plain_one(model, cloud, query_points):
-    """The gradients are those of points, latents and every weight of the decoder, in double precision."""
+    """Gradients with respect to points, latents and every weight of the decoder are compared, in double precision."""
     model.double()
     latents = [z.detach().double().requires_grad_() for z in model.encode(cloud.double())]
     points = query_points.double().requires_grad_()

@@ -1,4 +1,4 @@
-"""The warm-up and the cosine schedule have the right values at steps for which they are easy to calculate."""
+"""The warm-up and the cosine schedule have the right values at steps that are easy to calculate by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A name in a file must be that of a regular file in the same folder; any other is refused at once, in one line."""
+"""A name in a file must be that of a regular file in the same folder; other names are refused at once, in one line."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Variations share exactly the given levels, and their distances are those of their surfaces."""
+"""Variations share exactly the given levels, and the distances between them are those between their surfaces."""
 
 import json
 

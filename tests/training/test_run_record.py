@@ -1,4 +1,4 @@
-"""The record in a run folder says how the run was started, and its config.yaml repeats the run."""
+"""The record in a run folder says how the run was started, and a fit with its config.yaml repeats the run."""
 
 import csv
 import json

@@ -77,7 +77,7 @@ def written(folder: Path) -> list[str]:
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
-    """They also log the same scores, although one rank has 4 validation shapes and the other 3."""
+    """Both trainings also log the same scores, although one of two ranks has 4 validation shapes and the other 3."""
     one, two = tmp_path / "one", tmp_path / "two"
     main(small_fit(one, "--data.init_args.num_val=7", "--data.init_args.batch_size=8"))
     completed(small_fit(two, "--data.init_args.num_val=7", "--trainer.devices=2", "--trainer.strategy=ddp"))

@@ -1,4 +1,4 @@
-"""Weights travel through the Hub: pushed by one process and loaded by another, against a server on this machine."""
+"""One process pushes weights to the Hub and another loads them; a server on this machine takes the Hub's place."""
 
 import base64
 import hashlib
