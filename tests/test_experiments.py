@@ -234,10 +234,7 @@ def kind_of(settings, key: str = ""):
 
 
 def one_of_each_kind(options: dict[Path, str]) -> list[Path]:
-    """Return one experiment of each kind; experiments of one kind run the same code with the same extra options.
-
-    The keys of `options` are the experiments; its values are their extra options.
-    """
+    """Return one experiment of each kind: those of a kind run the same code, with the same options (the values)."""
     kinds: dict[str, Path] = {}
     for path in options:
         first = str(first_part_of(path)) if path in CONTINUED else None
