@@ -138,6 +138,7 @@ READ_FOREIGN_MESHES = {
     "lagem.preparation.shape",  # runs in a child process
     "lagem.sources.unit_shape",  # the Python interface
     "lagem.importing.furniture",  # runs in a child process
+    "lagem.importing.hy3d",  # runs in a child process
 }
 MAX_FILES = 14
 MAX_LOOSE_MODULES = 9

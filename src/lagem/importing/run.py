@@ -84,7 +84,9 @@ def layout_of(text: str) -> tuple[str, Layout]:
         return text, PUBLISHED[text]
     if Path(text).suffix.lower() not in YAML_ENDINGS:
         known = ", ".join(PUBLISHED)
-        raise ValueError(f"{text}: there is no such layout; use {known}, sweethome3d, or a file that ends in .yaml.")
+        raise ValueError(
+            f"{text}: there is no such layout; use {known}, hy3d, sweethome3d, or a file that ends in .yaml."
+        )
     return "npz", Layout.read(Path(text))
 
 

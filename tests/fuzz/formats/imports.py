@@ -1,6 +1,8 @@
 """Fuzz data sets of others for `lagem import`, and folders that `lagem export` reads or continues."""
 
+import gzip
 import io
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from formats.prepared import files_below, read
 from formats.prepared import sound as prepared
 from lagem.cli import main
 from lagem.geometry.files.loading import load_mesh
-from lagem.importing import furniture
+from lagem.importing import furniture, hy3d
 from lagem.preparation import pipeline
 from preparation_here import run_in_this_process
 from releases import Points, sampled, save_lagem, save_vecset, toy_meshes
@@ -119,6 +121,30 @@ def catalogue() -> Files:
 
 
 @cache
+def tars() -> Files:
+    """Two tar files of HY3D-Bench, one of npz files and one of a mesh, and an npz file that is in none."""
+    with TemporaryDirectory() as scratch:
+        toy_meshes()["slab"].save(Path(scratch) / "slab.ply")
+        slab = (Path(scratch) / "slab.ply").read_bytes()
+    content, packed, plain = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez_compressed(content, **{f"{name}.ply": np.frombuffer(slab, np.uint8) for name in ("full", "part_0")})
+    for written, mode, members in (
+        (packed, "w:gz", {"00/a.npz": content.getvalue(), "00/b.npz": content.getvalue()}),
+        (plain, "w", {f"chunk/{'long' * 30}.ply": slab}),
+    ):
+        with tarfile.open(fileobj=written, mode=mode) as file:
+            for name, data in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                file.addfile(info, io.BytesIO(data))
+    return {
+        "source/meshes/00.tar.gz": packed.getvalue(),
+        "source/train/water_tight_meshes/1.tar": plain.getvalue(),
+        "source/meshes/01/c.npz": content.getvalue(),
+    }
+
+
+@cache
 def exported() -> Files:
     """Return a prepared folder and its exports in the layouts vecset and npz, without the folder ShapeNetV2_surface."""
     with TemporaryDirectory() as scratch, redirect_stdout(io.StringIO()):
@@ -178,10 +204,33 @@ def in_members(data: bytes, rng: Generator, change: Callable[[str, bytes], bytes
     return content.getvalue()
 
 
+def in_tar(data: bytes, rng: Generator) -> bytes:
+    """Change one field of a header, and its checksum; a gzip file stays one."""
+    is_packed = data.startswith(b"\x1f\x8b")
+    content = bytearray(gzip.decompress(data) if is_packed else data)
+    headers = [at for at in range(0, len(content), 512) if content[at + 257 : at + 262] == b"ustar"]
+    at = chosen(headers, rng)
+    names = [b"../canary/keep.ply\0", b"/etc/passwd\0", b"\xff.npz\0", b"\0", b"train/sample_points/a.ply\0"]
+    numbers = [b"77777777777\0", b"00000000000\0", b"-0000000001\0", b"\x80" + bytes(10) + b"\x01", b"00000177777\0"]
+    fields = [
+        (0, chosen(names, rng)),
+        (124, chosen(numbers, rng)),
+        (156, chosen([b"1", b"2", b"3", b"5", b"6", b"S", b"L", b"K", b"x", b"g", b"V", b"\0"], rng)),
+        (345, chosen(names, rng)),
+    ]
+    start, field = chosen(fields, rng)
+    content[at + start : at + start + len(field)] = field
+    content[at + 148 : at + 156] = b" " * 8
+    content[at + 148 : at + 156] = b"%06o\0 " % sum(content[at : at + 512])
+    return gzip.compress(content) if is_packed else bytes(content)
+
+
 def in_source(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
     """Damage one array, one 3D model or one field in a file, or damage the file as `in_file` does."""
     if rng.random() < 0.35:
         return in_file(name, data, rng, other)
+    if name.endswith((".tar", ".tar.gz")):
+        return in_tar(data, rng)
     if name.endswith(".npz"):
         return in_members(data, rng, lambda _, content: in_npy(content, rng))
     if name.endswith(".npy"):
@@ -214,6 +263,16 @@ def import_furniture(folder: Path) -> None:
     assert all(load_mesh(path).area > 0 for path in (folder / "out/meshes").iterdir()), "a mesh without area"
 
 
+def import_hy3d(folder: Path) -> None:
+    """`lagem import hy3d`, which makes meshes that can be read."""
+    with (
+        mock.patch.object(hy3d, "run_in_processes", run_in_this_process),
+        mock.patch.object(tempfile, "tempdir", str(folder)),
+    ):
+        main(["import", "hy3d", "source", "--output", "out"])
+    assert all(load_mesh(path).area > 0 for path in (folder / "out/meshes").iterdir()), "a mesh without area"
+
+
 def export(folder: Path) -> None:
     """Run `lagem export` in each layout, into a folder of an earlier export or into a new one."""
     for layout in ("vecset", "npz"):
@@ -231,6 +290,7 @@ def formats() -> Iterator[Format]:
             {"import": import_as("layout.yaml"), "import, manifest": import_as("layout.yaml", "source/list.csv")},
         ),
         ("sh3f", lambda _: dict(catalogue()), {"import": import_furniture}),
+        ("hy3d", lambda _: dict(tars()), {"import": import_hy3d}),
     ):
         yield Format(name=name, sound=sound, doors=doors, damage=in_source, weight=0.5)
     doors = {"export": export}

@@ -16,11 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "layout",
         metavar="LAYOUT",
-        help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), sweethome3d "
-        "(furniture; writes meshes and a manifest for `lagem prepare`), or a .yaml file that names the arrays of other "
-        "npz files",
+        help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), hy3d "
+        "(the watertight meshes of HY3D-Bench) or sweethome3d (furniture), which both write meshes and a manifest for "
+        "`lagem prepare`, or a .yaml file that names the arrays of other npz files",
     )
-    add("source", type=Path, metavar="SOURCE", help="folder of the data; with a .yaml layout also a manifest (.csv)")
+    add(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="folder of the data; with a .yaml layout also a manifest (.csv), with hy3d also a tar file",
+    )
     counts = {
         "surface": "maximum number of surface points per shape",
         "volume": "maximum number of volume queries per shape, uniform in the ball of radius sqrt(3)",
@@ -33,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Import the data and print the report."""
     from lagem.importing.furniture import import_furniture
+    from lagem.importing.hy3d import import_hy3d
     from lagem.importing.report import show
     from lagem.importing.run import import_data
     from lagem.importing.settings import ImportSettings
 
-    if args.layout == "sweethome3d":
-        print(import_furniture(args.source, args.output, args.workers))
+    meshes = {"sweethome3d": import_furniture, "hy3d": import_hy3d}
+    if args.layout in meshes:
+        print(meshes[args.layout](args.source, args.output, args.workers))
         return
     settings = ImportSettings(
         surface=args.surface,
