@@ -10,7 +10,7 @@ from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
 
 
 class DecodedBatch(Protocol):
-    """The fields of a batch of shapes; `select` returns the field of one of them."""
+    """The occupancy fields decoded for a batch of shapes; `select` returns the field of one shape."""
 
     def select(self, index: int) -> QueryLogits: ...
 
@@ -28,7 +28,7 @@ class Reconstructs(Protocol):
 
 
 class EncodesShapes(Protocol):
-    """A network with latents of several levels, fine to coarse, that answers queries (B, Q, 3) by logits (B, Q)."""
+    """A network with latents of several levels, fine to coarse, that answers queries (B, Q, 3) with logits (B, Q)."""
 
     def encode(self, surface_points: Tensor) -> list[Tensor]: ...
 

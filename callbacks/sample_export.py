@@ -1,4 +1,4 @@
-"""A callback that writes samples of a stage of the cascade: latents, and also meshes if it has an autoencoder.
+"""A callback that writes samples of a stage of the cascade: latents, and also meshes if the stage has an autoencoder.
 
 Letters: B shapes; M_i latents with D_i channels on level i, the level of the stage.
 """

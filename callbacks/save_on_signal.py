@@ -57,7 +57,10 @@ class SaveOnSignal(Checkpoint):
             self._save_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """If the run stops here, save again: with one batch per epoch, every stop is at the end of an epoch."""
+        """Save again if the run stops at the end of this epoch; the first save was made before the epoch ended.
+
+        This happens only if an epoch has a single batch.
+        """
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)
 

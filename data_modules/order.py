@@ -72,7 +72,10 @@ class TrainOrder(Sampler[list[Key]]):
         self._mine = slice(rank * batch_size, (rank + 1) * batch_size)
 
     def __len__(self) -> int:
-        """Return n, the number of batches in a pass; in a resumed epoch too, because Lightning counts those done."""
+        """Return n, the number of batches in a pass.
+
+        The number is the same in a resumed epoch, because Lightning counts the batches that are already done.
+        """
         return self._num_shapes // self._global_batch
 
     def __iter__(self) -> Iterator[list[Key]]:

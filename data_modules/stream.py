@@ -97,8 +97,8 @@ class ResumableLoader(DataLoader[Any]):
             raise ValueError(
                 f"the checkpoint was trained on {saved['ranks']} rank(s) with {before['global_batch']} shapes a step, "
                 f"but this run has {ranks} rank(s) and {mine['global_batch']} shapes a step, so it would repeat and "
-                f"skip shapes. {same_batch(before['global_batch'], ranks)}, or start a new run from its weights with "
-                "model.init_args.init_from."
+                f"skip shapes. {same_batch(before['global_batch'], ranks)}, or start a new run from the checkpoint's "
+                "weights with model.init_args.init_from."
             )
         if before != mine:
             rank_zero_warn(

@@ -24,7 +24,7 @@ BOMB = "".join(
         (BOMB, f"line 4: more than {MOST_NODES} values, counted after expanding aliases"),
         (f"- &base {{k: [{'1,' * 999}]}}\n" + "- {<<: *base}\n" * 9, "line 5: more than"),
         ("- 1\n" * MOST_NODES, f"more than {MOST_NODES} values"),
-        ("[" * (DEEPEST + 1), f"line 1: nested deeper than {DEEPEST}"),
+        ("[" * (DEEPEST + 1), f"line 1: nested more than {DEEPEST} levels deep"),
         ("a: &a [1, *a]", "line 1: the alias *a stands for a node that contains it"),
         ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' was already given in line 1"),
         ("a: {b: 1,\n'b': 2}", "line 2: the key 'b' was already given in line 1"),

@@ -1,4 +1,4 @@
-"""Run the parts of a long job by submitit, as an array of SLURM tasks or as processes on this machine.
+"""Run the parts of a long job with submitit, as an array of SLURM tasks or as processes on this machine.
 
 A part is the job's command with `--part I/N` added. It processes those of its items that are not done yet. So a killed
 part can be requeued or submitted again, and no work is lost or repeated. When all parts are done, the command without

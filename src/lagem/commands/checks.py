@@ -1,6 +1,6 @@
 """Checks of arguments that verbs make before they import torch, so that a mistake is reported at once.
 
-An argument that cannot be checked without torch is accepted here; the work itself checks all arguments again.
+An argument that cannot be checked without torch is accepted here. When the verb runs, it checks all arguments again.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,10 @@ from lagem.weights.named import autoencoder_file, cascade_folder, stage_file
 
 
 def check_autoencoder(name: str | Path) -> None:
-    """Raise ValueError if a name is neither a path that exists nor that of weights in the package; skip Hub names."""
+    """Raise ValueError if a name is neither an existing path nor the name of weights in the package.
+
+    A name of the form hf://OWNER/NAME is not checked.
+    """
     if not is_on_hub(name) and not Path(name).exists():
         autoencoder_file(name)
 
@@ -26,7 +29,10 @@ def check_stages(names: Iterable[str | Path]) -> None:
 
 
 def check_cascade(name: str | Path) -> None:
-    """Raise ValueError if a name is neither a path that exists nor that of a cascade in the package; skip Hub names."""
+    """Raise ValueError if a name is neither an existing path nor the name of a cascade in the package.
+
+    A name of the form hf://OWNER/NAME is not checked.
+    """
     if not is_on_hub(name) and not Path(name).exists():
         cascade_folder(name)
 
@@ -42,7 +48,10 @@ def check_output(folder: Path) -> None:
 
 
 def check_any_there(paths: Iterable[Path], remedy: str) -> None:
-    """Raise ValueError if none of the files or folders exists. If only some are missing, the work itself lists them."""
+    """Raise ValueError if none of the files or folders exists; the message ends with `remedy`.
+
+    If only some of them are missing, this check passes, and the verb lists them later.
+    """
     paths = list(paths)
     if not any(path.exists() for path in paths):
         check_there(paths, remedy)

@@ -113,7 +113,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_up(parser: argparse.ArgumentParser, text: str = "axis that points up in the pictures") -> None:
-    """Add `--up`, which is z by default; `text` says for which shapes."""
+    """Add `--up`, which is z by default; `text` is its help text without the default."""
     parser.add_argument("--up", choices=["y", "z"], default="z", help=f"{text} (default: z)")
 
 
@@ -175,7 +175,7 @@ def add_status(parser: argparse.ArgumentParser) -> None:
 
 def add_retry_refused(parser: argparse.ArgumentParser) -> None:
     """Add `--retry-refused`."""
-    parser.add_argument("--retry-refused", action="store_true", help="try shapes again that an earlier call refused")
+    parser.add_argument("--retry-refused", action="store_true", help="retry the shapes that an earlier call refused")
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:

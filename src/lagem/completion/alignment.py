@@ -1,8 +1,8 @@
 """Find where a whole shape lies in the coordinates of a partial point cloud.
 
-The cloud shows only a part of the shape, so it does not tell the size and the centre of the whole. The shape and the
-cloud have the same orientation, so only a scale and a translation are unknown. There is a first guess for each of 26
-directions: it places the shape so that the part that is seen from this direction has the unit sphere of the cloud. The
+The cloud shows only a part of the shape, so the size and the centre of the whole shape are unknown. The shape and the
+cloud have the same orientation, so only a scale and a translation must be found. There is a first guess for each of 26
+directions: it places the shape so that the part seen from this direction has the same unit sphere as the cloud. The
 best guesses are refined by iterating over nearest points (ICP: Besl and McKay 1992).
 
 Letters: N points of the cloud, P points of the whole shape, S first guesses.
@@ -53,7 +53,7 @@ class WholeSurface:
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
-        """Return the mean distance of a cloud from this shape under the best first guess, which is not refined."""
+        """Return the mean distance of a cloud from this shape, placed by the best first guess without refinement."""
         return min(fit.distance for fit in self._rough(cloud))
 
     def fit(self, cloud: Points) -> Fit:

@@ -33,8 +33,8 @@ class Completion:
     index: Index of the sample, from 0.
     seed: Seed of the sample's noise.
     mesh: Mesh of the whole shape, in the coordinates of the part.
-    distance: Mean distance of the points that were seen from the surface of the mesh, relative to the radius of the
-        part. It does not measure how good the rest of the mesh is, which was not seen.
+    distance: Mean distance between the surface of the mesh and the points that were seen, relative to the radius of
+        the part. It does not measure how good the unseen rest of the mesh is.
     """
 
     index: int

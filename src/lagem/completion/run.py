@@ -71,7 +71,7 @@ def complete(
     generator = load_cascade(bundle, device=device)
     check_completes(generator)
     report = _Report(output, format, total=len(paths))
-    with kept_on_stop(lambda: f"the meshes so far are in {output}, but no {TABLE}; the same command starts again."):
+    with kept_on_stop(lambda: f"{output} holds the first meshes, but no {TABLE}; the same command starts anew."):
         for path in paths:
             try:
                 part = shape_of(path, read_surface(path, up=up), up=up)
@@ -115,8 +115,8 @@ class _Report:
         if len(self._pictures) < PICTURED:
             self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
         self._say(
-            f"{part.name}: completed {len(completions)} times; the mean distance of the points that were seen from the "
-            f"best mesh is {100 * completions[0].distance:.2f}% of the part's radius"
+            f"{part.name}: number of completions: {len(completions)}; mean distance between the best mesh and the seen "
+            f"points: {100 * completions[0].distance:.2f}% of the part's radius"
         )
 
     def refuse(self, path: Path, reason: str) -> None:

@@ -76,7 +76,7 @@ def check_yaml(text: str, name: str) -> None:
 
 @dataclass
 class _Collection:
-    """A list or mapping in a YAML text whose end has not been read yet.
+    """An unfinished list or mapping of a YAML text: its end has not been read yet.
 
     anchor: Its anchor; None without one.
     keys: For a mapping, the line of each of its keys so far; None for a list.
@@ -107,7 +107,7 @@ class _Checker:
             keys: dict[str, int] | None = {} if isinstance(event, yaml.MappingStartEvent) else None
             self._unfinished.append(_Collection(event.anchor, keys))
             if len(self._unfinished) > DEEPEST:
-                self._refuse(f"nested deeper than {DEEPEST}; flatten it")
+                self._refuse(f"nested more than {DEEPEST} levels deep; flatten it")
         elif isinstance(event, yaml.CollectionEndEvent):
             ended = self._unfinished.pop()
             self._finish(ended.anchor, ended.nodes, None)

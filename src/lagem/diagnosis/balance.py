@@ -11,7 +11,7 @@ import numpy as np
 from lagem.diagnosis.examined import ExaminedShape
 from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
 
-TOLERATED, SEVERE = 0.05, 0.2  # deviations of the fraction of volume queries that are inside from 1/2
+TOLERATED, SEVERE = 0.05, 0.2  # deviations from 1/2 of the fraction of inside volume queries
 LEAST_NEAR = 0.12  # smallest fraction of the near queries inside, and of those outside, for the median shape
 MOST_REPEATED = 0.2  # largest fraction of the volume queries inside, or of those outside, that repeat another query
 

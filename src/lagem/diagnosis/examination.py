@@ -33,13 +33,14 @@ from lagem.progress import long_progress
 from lagem.randomness import sample_seed
 from lagem.samples import OccupancyBatch
 
-# maximum numbers of shapes examined, and how many of the training shapes are the first ones of the training set
+# maximum numbers of training and of validation shapes to examine; up to `FIRST` of the training shapes are the first
+# ones of the training set
 MOST_TRAIN, MOST_VAL, FIRST = 320, 160, 96
 DRAWN = 96  # number of shapes that are drawn exactly as in training, for the check of the balance
 DRAWING_SECONDS, TESTING_SECONDS, PROBE_SECONDS, EIGHT_SECONDS = 55.0, 50.0, 25.0, 35.0
 PROBE_STEPS, EIGHT_STEPS, LEAST_STEPS = 80, 60, 20
 EIGHT = 8
-MOST_OPERATIONS = 1.5e12  # for a step on one shape; with more, a CPU cannot take LEAST_STEPS in PROBE_SECONDS
+MOST_OPERATIONS = 1.5e12  # of a step on one shape; with more, a CPU cannot take LEAST_STEPS steps in PROBE_SECONDS
 MOST_CATEGORIES_READ = 100_000
 
 
@@ -159,7 +160,7 @@ def _examine_drawn(subject: Subject, drawn: Sequence[OccupancyBatch], result: Di
     norms = [float(np.linalg.norm(shape.surface_points, axis=1).max()) for shape in shapes if shape.split == "train"]
     if not any(finding.check == "frame" for finding in result.findings):
         result.findings += judge_augmented(norms)
-    result.examined["balance"] = f"{len(shapes)} samples as drawn"
+    result.examined["balance"] = f"{len(shapes)} samples, drawn as in training and validation"
 
 
 def _examine_split(

@@ -92,7 +92,7 @@ def check_values(shapes: Sequence[ExaminedShape]) -> list[Finding]:
                 confidence=MOST_CONFIDENT,
                 what=f"{name}: {values:,} values are {kind}, in {len(bad)} of {len(shapes)} shapes "
                 f"({listed([shape.id for shape in bad])}).",
-                advice="Repair or remove these shapes; a single such value makes the loss of its batch NaN.",
+                advice="Repair or remove these shapes; a single such value spoils the loss of its batch.",
                 evidence={"tensor": name, "values": values, "shapes": [shape.id for shape in bad][:100]},
             )
         )

@@ -19,7 +19,7 @@ Check = Literal[
 ]
 Severity = Literal["error", "warning", "note"]
 
-ALARM = 1e-6  # a test raises an alarm if its p-value, the probability for healthy data, is smaller
+ALARM = 1e-6  # a test raises an alarm if its p-value, the probability of such a result in healthy data, is smaller
 MOST_CONFIDENT = 0.999  # upper limit of confidences: a finding may have a cause that its test does not consider
 
 
@@ -31,7 +31,7 @@ class Finding:
     severity: `error` for what spoils a training, `warning` for what probably does, `note` for what is worth knowing.
         A diagnosis with only notes counts as healthy.
     confidence: Probability that the finding is right, in [0, 1].
-    what: What is wrong, with what was measured.
+    what: What is wrong, and the values that were measured.
     advice: What to change.
     evidence: The measured numbers, in plain types.
     """

@@ -22,13 +22,15 @@ from scipy.stats import binom
 from lagem.diagnosis.examined import ExaminedShape
 from lagem.diagnosis.finding import ALARM, Finding, confidence_of, listed
 
-GAP = 4.0  # largest gap, in median distances from a surface point to the nearest other; 1.5 of 100,000 are larger
+# assumed largest gap between surface points, divided by the median distance from a surface point to its nearest
+# neighbour; 1.5 of 100,000 gaps are larger
+GAP = 4.0
 NEIGHBOURS = 12
 LEAST_IN_REGION = 12
 FAR = 0.15  # distance from the surface beyond which a small error of the frame changes no label
 CLEAN_RATE = 0.004  # upper bound of the fraction of labels that the test calls wrong in a healthy shape
 SHIFTED = 0.9  # confidence that queries are in another frame than the surface if labels are wrong only near it
-LEAST_RATE, LEAST_POOLED = 0.02, 0.004  # smallest rates for an alarm: of one shape, and of all shapes together
+LEAST_RATE, LEAST_POOLED = 0.02, 0.004  # smallest `rate` for an alarm: of one shape, and of all shapes together
 
 
 @dataclass(frozen=True)

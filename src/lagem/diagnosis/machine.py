@@ -81,7 +81,9 @@ def check_memory(cost: TrainingCost, *, accelerator: str, wants_gpu: bool) -> li
     evidence = {"needed_bytes": needed, "parameters": cost.parameters, "activation_bytes": cost.saved_bytes}
     words = f"A training step needs about {needed / 2**30:.1f} GiB"
     if wants_gpu and accelerator == "cpu":
-        what = f"{words} on each GPU. This machine has none, so precision, memory and loading were not checked on one."
+        what = (
+            f"{words} on each GPU. This machine has no GPU, so precision, memory and loading were not checked on a GPU."
+        )
         return [_memory("note", 0.9, what, evidence)]
     free = _memory_of(accelerator)
     if free is None or needed <= free:

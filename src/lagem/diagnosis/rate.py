@@ -15,7 +15,7 @@ from lagem.diagnosis.finding import MOST_CONFIDENT, Finding
 # lowest and highest peak rate known to work: the rates in experiments/, with some room for other networks
 KNOWN = {"muon": (1e-4, 6e-3), "adamw": (5e-7, 1e-3)}
 UNTRAINED = math.log(2)  # cross entropy of a network that knows nothing, with balanced queries
-TAIL = 8  # the final loss is the median over so many last steps
+TAIL = 8  # the final loss is the median over this number of last steps
 WORSE = 1.5  # ratio of final losses above which a tenth of the rate counts as better
 
 

@@ -23,7 +23,9 @@ LEAST_UNSEEN = 2
 MOST_VARIATION = 0.25  # largest total variation distance between the distributions of categories in both sets
 CANDIDATES = 4  # number of training shapes with which each validation shape is compared
 SAME_PROBES = 0.05  # largest difference between two descriptors of the same surface
-SAME = 1.05  # a copy is closer than this factor times the distance between two samplings; the factor varies by 0.01
+# a copy is closer than this factor times the distance between two samplings of one surface; chance changes the ratio of
+# these distances by about 0.01
+SAME = 1.05
 LEAST_AUC = 0.7
 TOLERATED_COPIES = 0.02  # fraction of the validation shapes that may be copies; collections of real meshes hold some
 CATEGORY_ALARM = 1e-3
@@ -150,7 +152,10 @@ def _categories(seen: Counter[str], other: Counter[str]) -> list[Finding]:
 
 
 def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
-    """Report if validation shapes are farther from the nearest training shape than training shapes from one another."""
+    """Report if validation shapes are unlike training shapes.
+
+    They are if the nearest training shape is usually farther from a validation shape than from another training shape.
+    """
     known = np.stack([shape.descriptor for shape in train])
     if len(known) < 20:
         return []

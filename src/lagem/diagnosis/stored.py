@@ -18,8 +18,8 @@ from lagem.prepared.shards import Shards
 READING_SECONDS = 25.0
 NORMAL_TOLERANCE = 0.1  # largest deviation of a normal's length from 1; rounding to 8 bits causes less than 0.01
 DEVIATIONS = 5  # number of standard deviations of a fraction that count as chance
-MOST_LOST = 0.005  # largest fraction that may be missing of the uniform draws for which the stored pools stand
-LEAST_NEAR = 0.98  # smallest fraction that must be stored of the near queries that the settings promise
+MOST_LOST = 0.005  # largest fraction of the uniform draws that may be missing from the stored pools
+LEAST_NEAR = 0.98  # at least this fraction of the near queries that the settings ask for must be stored
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
     """Report stored normals that are not unit vectors.
 
     Args:
-        bad: For each shape with such normals, by id, their number.
+        bad: The number of such normals of each shape that has any, by id.
         missing: Ids of shapes whose number of normals differs from the number of surface points.
         examined: Number of shapes whose normals were read.
     """
@@ -163,10 +163,11 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
 def lost_share(shards: Shards, index: int) -> float:
     """Return the fraction of a shape's uniform draws from the ball that is missing from its two volume pools.
 
-    The pools hold the draws inside and outside the shape. The number of points in a pool, divided by the draws from
-    which they were selected, is the fraction of the ball on that side. If no point is missing, both fractions add up
-    to 1. For a thin shape, additional points were drawn for the inside, so the sum deviates from 1 by chance. A
-    deviation that chance explains is not counted. The result is negative if there are too many points.
+    One pool holds the draws inside the shape, the other those outside. The number of points in a pool, divided by the
+    number of draws from which they were selected, estimates the fraction of the ball that is inside or outside. If no
+    point is missing, both fractions add up to 1. For a thin shape, additional points were drawn for the inside, so the
+    sum deviates from 1 by chance. A deviation that chance explains is not counted. The result is negative if there are
+    too many points.
     """
     inside, outside = (shards.count(index, f"volume_{side}") for side in ("inside", "outside"))
     drawn_inside, drawn_outside = shards.volume_drawn(index)
@@ -199,8 +200,8 @@ def _pools(kind: str, bad: list[str], examined: int, most: str, evidence: dict[s
         check="balance",
         severity="warning",
         confidence=MOST_CONFIDENT,
-        what=f"{len(bad)} of {examined} shapes have lost {kind} queries since they were drawn, up to {most} "
-        f"({listed(bad)}); the proportion of queries inside and outside is no longer right.",
+        what=f"{len(bad)} of {examined} shapes no longer have the {kind} queries that were drawn; the numbers differ "
+        f"by up to {most} ({listed(bad)}). The proportion of queries inside and outside is no longer right.",
         advice="Prepare these shapes again; do not remove points from the pools of a prepared folder.",
         evidence={"kind": kind, "shapes": {id: round(evidence[id], 4) for id in bad[:100]}},
     )

@@ -98,7 +98,7 @@ class Subject:
 
     @property
     def shards(self) -> Shards | None:
-        """The prepared folder behind the data; None if there is none."""
+        """The prepared folder that the data come from; None if they come from elsewhere."""
         shapes = getattr(self.data, "train_shapes", None)
         return shapes.shards if isinstance(shapes, PreparedShapes) else None
 

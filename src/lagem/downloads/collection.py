@@ -1,4 +1,4 @@
-"""What a collection of meshes offers, and the meshes that were downloaded from it."""
+"""The interface of a collection of meshes that can be downloaded, and a downloaded mesh."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ def quiet_and_named(name: str) -> Iterator[None]:
     try:
         with redirect_stdout(StringIO()):
             yield
-    except Exception as error:  # of its HTTP client, of its readers and of the disk
+    except Exception as error:  # raised by its HTTP client, its readers or the disk
         text = " ".join(str(error).split())[:300]
         raise ValueError(
             f"{name}: cannot be downloaded ({type(error).__name__}: {text}); check the network and the disk. The same "

@@ -42,7 +42,7 @@ class Embeddings:
         Args:
             path: The file.
             ids: Ids of the shapes to use; None uses all shapes of the file. The file must hold an embedding of each of
-                them, and these must all have one size. It may also hold embeddings of other shapes.
+                these shapes, and all these embeddings must have the same size. It may also hold others.
         """
         self._path, self._files = str(path), OpenFiles(_open, most=1)
         file = self._files(self._path)

@@ -27,7 +27,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ToEmbed:
-    """What describes one shape and is to be embedded: V texts, or V images, (height, width, 3) each."""
+    """The texts or images of one shape that are to be embedded: V texts, or V images, (height, width, 3) each."""
 
     id: str
     texts: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 # Letters: N points.
 
 CELL = 4.0  # side of a cell, multiplied by sqrt(N), in the unit sphere; a cell then holds several points
-SLOPE = 1.0  # a point at most so many sides of a cell behind the first point of its cell is seen: surfaces are slanted
+SLOPE = 1.0  # a point at most SLOPE cell sides behind the first point of its cell is seen, since surfaces are slanted
 
 
 def seen_points(points: NDArray[np.floating], direction: NDArray[np.floating], share: float) -> NDArray[np.bool_]:

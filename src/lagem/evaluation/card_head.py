@@ -117,7 +117,7 @@ class GenerationHead(CardHead):
     split: split of the references.
     points: number of points per shape for the Chamfer distances.
     emd_points: number of points per shape for the earth mover's distance, or "none" if this distance is not measured.
-    samples: number of generated shapes, with and without a surface.
+    samples: number of all generated shapes, including those without a surface.
     compared: n, the number of generated shapes that are compared with equally many references.
     seed: seed of all random draws.
     preset: name of the preset; None without one.

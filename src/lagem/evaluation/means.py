@@ -12,7 +12,7 @@ from lagem.randomness import sample_generator
 RESAMPLINGS = 2_000
 INTERVAL = (0.025, 0.975)
 FEWEST = 8  # smallest number of shapes for which a studentised bootstrap is used
-MOST_EQUAL = 0.01  # largest fraction of resamplings with equal values only for which the bootstrap is used
+MOST_EQUAL = 0.01  # the bootstrap is used if at most this fraction of the resamplings hold equal values only
 
 Limits = tuple[float, float]  # the smallest and the largest possible value
 UNLIMITED: Limits = (-np.inf, np.inf)
@@ -50,8 +50,8 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = 
     - The interval over trainings comes from Student's t. Its variance is that of the trainings, less the part that
       chance within a shape explains (a two-way analysis of variance).
 
-    Shapes and trainings vary independently, so squares add up: on each side of the mean, the distance to the end of the
-    result is the root of the sum of the squared distances to the ends of both intervals (MOVER, Zou and Donner 2008).
+    Shapes and trainings vary independently, so squares add up. If one interval ends at a distance a from the mean, and
+    the other at a distance b on the same side, the result ends at sqrt(a^2 + b^2) (MOVER, Zou and Donner 2008).
 
     Args:
         values: (S, N) values of S trainings, which differ in their seeds, for N shapes; at least one of each.

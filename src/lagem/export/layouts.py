@@ -110,7 +110,10 @@ def _write_vecset(shards: Shards, index: int, output: Path) -> None:
 
 
 def _finish_vecset(shards: Shards, output: Path) -> None:
-    """Write a list of ids for each category and split, and link the folder of the surfaces to its other name."""
+    """Write a list of ids for each category and split, and a link to the folder of surfaces.
+
+    Some readers look for this folder under the name of the link.
+    """
     listed: dict[str, dict[str, list[str]]] = {}  # by folder, since `chair` and `03001627` are the same category
     for id, category, split in zip(shards.ids, shards.categories, shards.splits, strict=True):
         listed.setdefault(_folder_of(category, shards), {}).setdefault(split, []).append(id)

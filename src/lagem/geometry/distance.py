@@ -78,7 +78,7 @@ def outer_faces(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.bool_]:
         rng: Draws the directions of the rays.
 
     Returns:
-        (F,) bool; True for faces without area, which have no points to see.
+        (F,) bool, True for visible faces, and for faces without area, which cannot be tested.
     """
     normals, areas = mesh.normals_and_areas()
     outer = areas <= 0

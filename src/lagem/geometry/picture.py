@@ -38,7 +38,7 @@ def render_mesh(
     up: Literal["y", "z"] = "z",
     supersample: int = 2,
 ) -> Picture:
-    """Draw a mesh on a white background. Both sides of a face are shaded alike.
+    """Draw a mesh on a white background. The two sides of a face get the same colour.
 
     Args:
         mesh: The mesh, in the unit-sphere frame; parts beyond the unit sphere may be cut off.

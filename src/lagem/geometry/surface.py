@@ -71,10 +71,10 @@ def extract_surface(
         method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface. A part of the surface
             that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
-        coarsest: Least number of cells along a side of the grid that `coarse_to_fine` starts from, whose nodes are all
-            queried. None means 32 if there are seeds, else 64. The size of this grid is found by halving `resolution`
-            as long as the half is a whole number and at least `coarsest`. So with an odd resolution, every node is
-            queried. If no queried point is inside, the search starts again from the next finer grid.
+        coarsest: Least number of cells along a side of the first grid of `coarse_to_fine`; None means 32 if there are
+            seeds, else 64. The number of cells is found by halving `resolution` while the half is a whole number of at
+            least `coarsest`. All nodes of the first grid are queried. So with an odd resolution, every node is queried.
+            If no queried point is inside, the search starts again from the next finer grid.
         chunk: Maximum number of points per call of `query_logits`.
         device: Device to which the query points are moved; None for the CPU.
         audit_seed: Seed of the audit's random probes.

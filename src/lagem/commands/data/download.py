@@ -10,7 +10,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
     add = parser.add_argument
     add(
-        "collection", choices=["objaverse", "thingi10k"], help="collection; its own package from PyPI must be installed"
+        "collection",
+        choices=["objaverse", "thingi10k"],
+        help="collection to download; the PyPI package of the same name must be installed",
     )
     add(
         "--ids",

@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="folder of the data; with a .yaml layout also a manifest (.csv), with hy3d also a tar file",
+        help="folder of the data; or a manifest (.csv), with a .yaml layout; or a tar file, with hy3d",
     )
     counts = {
         "surface": "maximum number of surface points per shape",
         "volume": "maximum number of volume queries per shape, uniform in the ball of radius sqrt(3)",
         "near": "maximum number of near queries per shape",
-        "inside": "if fewer of the volume queries are inside, more inside queries are imported, up to this number",
+        "inside": "if fewer volume queries than this are inside, more inside queries are imported, up to this number",
     }
     options.add_prepared_folder(parser, ImportSettings(), counts)
 

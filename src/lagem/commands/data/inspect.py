@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="D",
-        help="two shapes count as copies if their Chamfer distance exceeds that of two samples of the same surface by "
-        "less than this (default: %(default)s)",
+        help="two shapes count as copies if their Chamfer distance, minus the distance between two samples of one "
+        "surface, is less than this (default: %(default)s)",
     )
     options.add_seed(parser)
     add(

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "stages",
         nargs="*",
         metavar="STAGE",
-        help="stages, one for each level, in any order: checkpoints, safetensors files, or folders of runs; none to "
-        "save an autoencoder alone",
+        help="stages, one for each level, in any order: checkpoints, safetensors files, or folders of runs; give "
+        "none to save only the autoencoder",
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder to create")
     add(

@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="B",
-        help="folders of `lagem evaluate`, for other weights or the retrieval baseline; or folders that hold one such "
-        "folder for each training, which are paired with those in A in the order of their names",
+        help="folders of `lagem evaluate`, for other weights or the retrieval baseline. If A holds one folder for each "
+        "training, each B for other weights must do the same; trainings are paired in the order of their folders' "
+        "names",
     )
     add(
         "--output",

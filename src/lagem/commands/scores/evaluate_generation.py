@@ -34,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--train",
         metavar="DATA",
-        help="training set of the cascade: a prepared folder or `procedural:TRAIN+VAL`, of which the split `train` is "
-        "used; adds the novelty, which is how far generated shapes are from the training set (default: no novelty)",
+        help="training set of the cascade: the split `train` of a prepared folder or of `procedural:TRAIN+VAL`; adds "
+        "the novelty, which is how far generated shapes are from the training set (default: no novelty)",
     )
     add(
         "--preset",
         choices=["lion", "octfusion"],
-        help="compare as the script of LION or OctFusion does: in its frame, by its EMD, and all references with "
-        "the same number of samples, taken from the beginning (default: as generation.md describes)",
+        help="compare as the script of LION or OctFusion does: in the script's frame, by its EMD, and all references "
+        "with equally many samples, the first ones (default: as generation.md describes)",
     )
     options.add_points(parser, 2048)
     add(

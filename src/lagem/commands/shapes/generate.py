@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--latents",
         metavar="CACHE",
-        help="folder of `lagem encode`; --keep takes levels of its shapes, at most --count shapes of each category",
+        help="folder of `lagem encode`, which holds the shapes for --keep; at most --count of each category are used",
     )
     add(
         "--keep",

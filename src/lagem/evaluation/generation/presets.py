@@ -1,8 +1,9 @@
 """Presets: how the published scripts of LION and OctFusion compare generated with real shapes.
 
-LION is `compute_score` of nv-tlabs/LION (`utils/eval_helper.py`, `utils/evaluation_metrics_fast.py`) with `norm_box`,
-since its other normalisation needs the mean and the deviation of a training set of point clouds. OctFusion is the chain
-`generate_pointclouds.py`, `collect_pointclouds.py`, `cov_mmd.py` and `1-NNA.py` of octree-nn/octfusion.
+The script of LION is `compute_score` of nv-tlabs/LION (`utils/eval_helper.py`, `utils/evaluation_metrics_fast.py`) with
+`norm_box`, since its other normalisation needs the mean and the deviation of a training set of point clouds. The script
+of OctFusion is the chain `generate_pointclouds.py`, `collect_pointclouds.py`, `cov_mmd.py` and `1-NNA.py` of
+octree-nn/octfusion.
 
 Letters: N clouds of P points each.
 """

@@ -62,8 +62,8 @@ def evaluate_generation(
         workers: Number of threads.
         seed: Seed of all random draws: of shapes, of points, and of the halves from which intervals are computed.
         preset: Compare as the script of LION or OctFusion does; see `lagem.evaluation.generation.presets`. In every
-            category of the samples, all references of the split are compared with the first generated shapes, equally
-            many.
+            category of the samples, all references of the split are compared with equally many generated shapes, the
+            first ones.
         references_name: What the card calls the references.
         training_name: What the card calls the training set.
     """

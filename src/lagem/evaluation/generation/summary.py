@@ -20,9 +20,9 @@ class GroupScores:
     """Scores of all shapes, or of one category; an undefined score is left out.
 
     means: measures of the sets and mean distances to the training set, by their names in `lagem.evaluation.tables`.
-    shares: proportions by name. `surface` and `one_solid` are proportions of all samples. `recognised` is the
-        proportion of the samples in compared categories whose nearest reference has the same category. `classifier` is
-        the same proportion for the compared references, as a baseline.
+    shares: proportions by name. `surface` and `one_solid` are proportions of all samples. `recognised`
+        counts only samples in compared categories: it is the proportion of them whose nearest reference has the same
+        category. `classifier` is the same proportion for the compared references, as a baseline.
     """
 
     means: dict[str, Mean]

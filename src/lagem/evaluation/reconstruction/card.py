@@ -59,7 +59,7 @@ def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, hea
 
 
 def write_inner_faces(path: Path, inner: Mapping[str, InnerFaces]) -> None:
-    """Write a CSV table with a row for each mesh that lists the faces which were left out; face indices start at 0."""
+    """Write a CSV table in which each row lists the left-out faces of one mesh; face indices start at 0."""
     titles = ["id", "faces", "inner faces", "inner fraction of the area", "indices"]
     rows = (
         [id, faces.total, len(faces.inner), f"{faces.area:.6g}", " ".join(map(str, faces.inner.tolist()))]
@@ -91,8 +91,8 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
     """Return the rows of the table of means, titles first.
 
     The rows are the means over all shapes, the means over categories, and the means over the shapes of each category.
-    If distances to the training set are known, two rows follow that of all shapes: without the tenth of the shapes that
-    is nearest to training shapes, and this tenth alone.
+    If distances to the training set are known, two rows follow the first one. Their means are over all shapes except
+    the tenth that is nearest to training shapes, and over only this tenth.
     """
     measures = [measure for measure in TITLES if measure in summary.over_shapes]
     rows = [["", "shapes", *(TITLES[measure][0] for measure in measures)]]

@@ -114,7 +114,7 @@ class AutoencoderMethod:
         return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """Return a method with the same network that passes the latents to `change` and decodes what it returns."""
+        """Return a method with the same network that applies `change` to the latents and decodes the result."""
         changed = copy.copy(self)
         changed._change = change
         return changed

@@ -27,7 +27,7 @@ class ShapeScore:
     iou, iou_near: IoU at uniform queries and at queries near the surface; None if the truth is an input mesh, or the
         result is not a field.
     floor: expected Chamfer distance between two samplings of the result's surface.
-    reason: why the result has no surface; empty if it has one.
+    reason: why the shape could not be read, or why its result has no surface; empty otherwise.
     nearest_train, nearest_train_distance: id and distance of the nearest training shape; None if unknown
         (`lagem.evaluation.neighbours`).
     """

@@ -81,7 +81,8 @@ def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
 def _agrees(wanted: ReconstructionHead, found: ReconstructionHead) -> bool:
     """Return whether scores with the head `found` have the settings of the head `wanted`.
 
-    Both heads must have the same preset or none, and both or neither must be of samples of a KL posterior.
+    Every field that is not None in `wanted` must have the same value in `found`. The presets must be the same. Without
+    a preset, either both or neither of the heads must say that samples of a KL posterior were decoded.
     """
     if wanted.preset is not None or found.preset is not None:
         return wanted.preset == found.preset and wanted.agrees_with(found)

@@ -23,7 +23,8 @@ class Summary:
     without_nearest: means over all shapes except the 10% that lie nearest to training shapes (`nearest_tenth`); empty
         if no distance to the training set is known.
     nearest: means over these 10%; empty if no distance to the training set is known.
-    failed: for each shape that could not be read or whose result has no surface, by id, the reason. Its F-score is 0.
+    failed: by the id of a shape, the reason why the shape could not be read, or why its result has no surface. The
+        F-score of such a shape is 0.
     """
 
     over_shapes: dict[str, Mean]

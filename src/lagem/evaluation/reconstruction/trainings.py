@@ -1,7 +1,7 @@
 """Read the scores of one method as arrays, with a row for each training and a column for each shape.
 
-The trainings of a method differ only in their seeds. The folder of a method is either that of one evaluation, or it
-holds one folder of an evaluation for each training.
+The trainings of a method differ only in their seeds. The folder of a method is either the folder of one
+evaluation, or it holds the folder of an evaluation for each training.
 
 Letters: S trainings, N shapes.
 """
@@ -38,6 +38,6 @@ def values_of(cards: Sequence[Card], ids: Sequence[str], measures: Iterable[str]
 
 
 def mean_of_known(values: NDArray[np.float64], seed: int, *, limits: Limits = UNLIMITED) -> Mean | None:
-    """Return the mean of (S, N) values over the shapes with a value in every training; None if there is none."""
+    """Return the mean of (S, N) values over the shapes with a value in every training; None if no shape has one."""
     known = values[:, ~np.isnan(values).any(axis=0)]
     return mean_over_seeds(known, seed, limits=limits) if known.size else None

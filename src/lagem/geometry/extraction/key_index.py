@@ -1,6 +1,6 @@
 """A map from int64 keys to consecutive numbers.
 
-It replaces an array with an entry for each node or cell of a grid, if few of these entries would be used.
+It is used instead of an array that has an entry for each node or cell of a grid, if few of these entries would be used.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 
 The key of a node is its index in the flattened grid; a cell has the key of its lowest node. The nodes of a refined grid
 are stored in blocks of 2 x 2 x 2. If their indices are halved and rounded down, all nodes of a block give the same node
-of the coarser grid. A node that was never queried lies in a cell of a coarser grid whose corners all have the same
-sign. Such a node counts as having this sign.
+of the coarser grid. A node that was never queried lies in a cell of a coarser grid, and the corners of this cell all
+have the same sign. The node counts as having this sign.
 """
 
 from collections.abc import Callable, Iterator
@@ -199,7 +199,7 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return the indices of the logits at all nodes in P cells of the coarser grid, in the flattened `_values`.
+        """Return the indices in the flattened `_values` of the logits at all nodes in P cells of the coarser grid.
 
         Args:
             blocks: (P, 8) numbers of the blocks of the cells' corners.

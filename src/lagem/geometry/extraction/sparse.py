@@ -117,7 +117,7 @@ class SparseGrid:
             for side in range(2):
                 plane: NDArray[np.bool_] = np.greater(self.base.values.take(-side, axis), 0)
                 for level in self.levels:
-                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # unknown nodes get the value they round down to
+                    plane = plane.repeat(2, 0).repeat(2, 1)[:-1, :-1]  # node i gets the value of coarser node i // 2
                     for nodes, inside in level.border(axis, side):
                         plane[tuple(nodes[:, others].T)] = inside
                 found.append(np.insert(np.argwhere(plane), axis, side * self.cells, axis=1))

@@ -94,8 +94,8 @@ def as_numbers(words: Iterable[str]) -> NDArray[np.float64]:
     """Convert words to float64.
 
     Raises:
-        ValueError: If a word is not a number; the message quotes the first one. `1_000`, which `float` would accept, is
-            refused, too.
+        ValueError: If a word is not a number; the message quotes the first such word. `1_000` is refused, although
+            `float` accepts it.
     """
     given = list(words)
     try:

@@ -159,7 +159,7 @@ def _mesh(
         for index in (attributes["POSITION"], primitive.get("indices", attributes["POSITION"])):
             if not {"bufferView", "sparse"} & document.indexed("accessors", index).keys():
                 raise ValueError(
-                    f"has accessor {index} for vertices or faces without a bufferView, and so without data; "
+                    f"keeps vertices or faces in accessor {index}, which has no bufferView and so no data; "
                     "save it uncompressed."
                 )
         vertices = document.accessor(attributes["POSITION"], kind="VEC3")

@@ -26,7 +26,7 @@ OTHER_FILES = re.compile("call|csh", re.IGNORECASE)
 
 
 def read_obj(path: Path) -> Polygons:
-    """Read the positions and faces of a text file; raises a ValueError that names the line if one cannot be read."""
+    """Read the positions and faces of a text file; raises ValueError if a line cannot be read, and names that line."""
     text = "\n".join(lines_of(decoded(path.read_bytes())))
     if "\\" in text:
         text = CONTINUED.sub(lambda lines: lines[0].replace("\\\n", JOIN), text + "\n")

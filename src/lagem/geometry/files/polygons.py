@@ -109,13 +109,16 @@ class Polygons:
 
 
 def fan(n: int) -> NDArray[np.int64]:
-    """Return the (n - 2, 3) triangles that join the first of n corners with each two consecutive other corners."""
+    """Return the (n - 2, 3) triangles of a fan: each joins corner 0 of n corners with two consecutive others."""
     rounds = np.arange(n - 2)
     return np.stack([np.zeros_like(rounds), rounds + 1, rounds + 2], axis=1)
 
 
 def halved(n: int) -> NDArray[np.int64]:
-    """Return (n - 2, 3) triangles of a convex polygon of n corners, which cut off every other corner repeatedly."""
+    """Return the (n - 2, 3) triangles into which a convex polygon of n corners is cut.
+
+    Every other corner is cut off, and this is repeated with the corners that remain.
+    """
     ring, triangles = np.arange(n), []
     while len(ring) > 2:
         first = ring[: 2 * (len(ring) // 2) : 2] if len(ring) > 3 else ring[:1]
