@@ -121,7 +121,7 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
 
 class ValidationOrder(Sampler[list[Key]]):
-    """The validation batches of one rank: every shape is in one batch of one rank, in order.
+    """The validation batches of one rank: runs of consecutive shapes, dealt to the ranks in turn, each shape once.
 
     All ranks have the same number of batches, and the sizes of any two batches differ by at most one.
     """

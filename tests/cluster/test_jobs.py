@@ -62,7 +62,10 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
 
 
 def wait_for_record(out: Path, id: str) -> None:
-    """Wait until the mesh `id` is prepared: the first of a task, which then needs over a second for the others."""
+    """Wait until the mesh `id` is prepared.
+
+    Tests give the first mesh of a task. The others take over a second, so the task still runs when it is interrupted.
+    """
     deadline = time.monotonic() + 90
     while not (out / "shapes" / f"{id}.json").exists():
         assert time.monotonic() < deadline, list(out.rglob("*"))

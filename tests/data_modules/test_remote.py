@@ -1,4 +1,4 @@
-"""A data set in an S3 store gives the same samples as a local folder, is read once, and an error is one line."""
+"""A data set in an S3 store gives the samples of a local folder; processes share downloads; errors are one line."""
 
 import itertools
 import threading

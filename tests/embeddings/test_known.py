@@ -1,4 +1,4 @@
-"""Embeddings of captions, images and rendered meshes by tiny models."""
+"""`lagem embed` with tiny models embeds captions, images and rendered views, and refuses unusable files and models."""
 
 import sys
 from pathlib import Path

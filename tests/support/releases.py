@@ -54,7 +54,10 @@ def toy_meshes() -> dict[str, Mesh]:
 
 
 def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int = 16000, near: int = 8000) -> Points:
-    """Sample a closed mesh as the published data sets do: in the unit sphere or, with `box`, in [-0.99, 0.99]^3."""
+    """Scale a closed mesh into the unit sphere or, with `box`, into [-0.99, 0.99]^3, and sample it as published data.
+
+    The volume points fill the ball of radius sqrt(3) or, with `box`, [-1, 1]^3.
+    """
     rng = np.random.default_rng(len(mesh.faces))
     frame = Frame.of(mesh.vertices)
     if box:

@@ -26,7 +26,7 @@ class Disturbance:
     """The result for all shapes if one fraction of the vectors of one level is replaced by noise.
 
     level: number of the level.
-    part: the fraction that is replaced; the field has the name of its key in noise.json.
+    part: the fraction that is replaced (`part` is its key in noise.json).
     distances: for each shape, the distance between the disturbed shape and the original, minus the floor (the distance
         between two samplings of one surface); None if one of the two shapes has no surface.
     distance: mean of these distances.

@@ -61,9 +61,9 @@ def evaluate_generation(
         emd_points: Number of points per shape for the earth mover's distance, at most `points`; 0 to skip it.
         workers: Number of threads.
         seed: Seed of all random draws: of shapes, of points, and of the halves from which intervals are computed.
-        preset: Compare as the script of LION or OctFusion does; see `lagem.evaluation.generation.presets`. In every
-            category of the samples, all references of the split are compared with equally many generated shapes, the
-            first ones.
+        preset: The published script to imitate, LION's or OctFusion's; see `lagem.evaluation.generation.presets`. Then,
+            in each generated category, all references of the split are compared with the same number of generated
+            shapes: the first that have a surface. With None, equally many of both are drawn at random.
         references_name: What the card calls the references.
         training_name: What the card calls the training set.
     """
