@@ -5,13 +5,13 @@
     make benchmark NAME=comparison ARGS="--data data/meshes --adamw --steps 2000"
     make benchmark NAME=comparison ARGS="--data data/meshes --output runs/quick --quick"
 
-The compared models, called sides, are the files in `experiments/comparison/`, which differ only in their levels: LaGeM,
-VecSet, and one level with LaGeM's bottleneck. With `--adamw`, the sides are instead LaGeM trained by Muon, and LaGeM
-trained by AdamW at several learning rates. First, short trainings of the sides alternate, to measure the cost of a step
-(on an otherwise idle machine). Then every side trains with every seed, by `lagem fit` on one thread: once at LaGeM's
-total cost, and once for LaGeM's number of steps. `lagem evaluate` scores the validation shapes; VecSet is decoded both
-from the mean of the posterior and, as its authors do, from a sample. `retrieval` is the baseline that returns the
-nearest training shape.
+The compared models, called sides, are LaGeM, VecSet, and one level with LaGeM's bottleneck. Their experiments are in
+`experiments/comparison/` and differ only in the levels. With `--adamw`, the sides are instead LaGeM trained by Muon,
+and LaGeM trained by AdamW at several learning rates. First, short trainings of the sides alternate, to measure the cost
+of a step; the machine must be otherwise idle. Then every side trains with every seed, by `lagem fit` on one thread:
+once at LaGeM's total cost, and once for LaGeM's number of steps. `lagem evaluate` scores the validation shapes; VecSet
+is decoded both from the mean of the posterior and, as its authors do, from a sample. `retrieval` is the baseline that
+returns the nearest training shape.
 
 With `--codvae`, the table at equal cost has one more side: cod-vae, by other authors. The option names the Python of
 the environment that `make cod-vae` makes. cod-vae trains by its own function and recipe, which
@@ -41,7 +41,7 @@ from lagem.evaluation.tables import terminal_table
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import parse_json
 
-RATES = (0.008, 0.016, 0.032, 0.064, 0.128, 0.256)  # base_lr; that of the experiments, for Muon, is 0.064
+RATES = (0.008, 0.016, 0.032, 0.064, 0.128, 0.256)  # base_lr of AdamW; the experiments train by Muon with base_lr 0.064
 LEVELS = (
     Side("LaGeM", "lagem", "LaGeM"),
     Side("VecSet", "vecset", "VecSet", posteriors=("mean", "sample")),
@@ -63,7 +63,7 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
 
 
 def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> dict[str, list[float]]:
-    """Return the seconds per training step in each round of measurement, by `Side.cost`, and print their quartiles.
+    """Return, for each `Side.cost`, the seconds per training step in each round of measurement; print their quartiles.
 
     If a file in the output folder already holds these seconds, they are read instead of measured.
     """

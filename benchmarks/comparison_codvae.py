@@ -161,6 +161,6 @@ def description(found: dict[str, Any], costs: dict[str, list[float]], runs: Sequ
     memory = [run.memory for run in runs if run.is_evaluated]
     peak = f" Its training takes at most {max(memory) / 2**30:.2f} GiB of memory." if memory else ""
     return (
-        f"cod-vae {found['version']}: its tiny model with {sizes}, the learning rate behind its name. A step costs "
-        f"{of_stages}; a step of LaGeM, {np.median(costs['LaGeM']):.3f} s.{peak}"
+        f"cod-vae {found['version']}: its tiny model with {sizes}, trained with the learning rate in its name. A step "
+        f"costs {of_stages}; a step of LaGeM, {np.median(costs['LaGeM']):.3f} s.{peak}"
     )

@@ -77,7 +77,7 @@ class CodvaeMethod:
 
 
 def score(method: CodvaeMethod, data: Path, output: Path, points: int) -> None:
-    """Score the validation shapes, and write the card that `lagem evaluate` writes; a killed evaluation resumes."""
+    """Score the validation shapes, and write the files that `lagem evaluate` writes; a killed evaluation resumes."""
     shapes = EvaluationSet(data, split="val", points=points, seed=SEED)
     head = method.head.joined(shapes.head, ReconstructionHead(points=points, seed=SEED))
     output.mkdir(parents=True, exist_ok=True)

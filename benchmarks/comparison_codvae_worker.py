@@ -43,7 +43,7 @@ QUICK_TINY = {
 }
 POINTS = {"pc_size": 2048, "num_vol_queries": 4096, "num_near_queries": 4096}  # the defaults of cod-vae
 QUICK_POINTS = {"pc_size": 256, "num_vol_queries": 32, "num_near_queries": 32}
-EPOCHS = 10  # number in each stage; cod-vae saves after each epoch
+EPOCHS = 10  # number of epochs in each stage; cod-vae saves after each epoch
 MILESTONES = (6, 7, 8, 9)  # epochs after which stage 2 halves its learning rate: after 60, 70, 80 and 90% of its steps
 
 
@@ -169,7 +169,7 @@ def run_stage(
 
 
 def about(args: argparse.Namespace) -> None:
-    """Print what is trained, as JSON."""
+    """Print cod-vae's version, and the settings and the size of the model that it trains, as JSON."""
     from cod_vae import CODVAEConfig, init_params
     from cod_vae.training import TrainingConfig
 

@@ -43,7 +43,7 @@ def values_of(cards: Sequence[Path]) -> Values:
 
 
 def means_of(values: Values) -> Means:
-    """Return the mean of each measure over the shapes that have a value with every seed; None if no shape has."""
+    """Return the mean of each measure over the shapes with a value for every seed; None if there is no such shape."""
     return {measure: mean_of_known(of, 0) for measure, of in values.items()}
 
 

@@ -108,7 +108,7 @@ def main() -> None:
     """Measure, print the tables and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, help="default: toy; with --data, also meshes")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of `lagem prepare`, for the experiment meshes")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of `lagem prepare`, for experiment `meshes`")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of a training (default: the experiment's)")
     parser.add_argument("--rounds", type=int, default=1, metavar="K", help="trainings of each experiment (default: 1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
@@ -116,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     names = args.experiments or (list(EXPERIMENTS) if args.data else ["toy"])
     if "meshes" in names and args.data is None:
-        parser.error("the experiment meshes needs a folder of `lagem prepare`; give it by --data.")
+        parser.error("the experiment `meshes` needs a folder of `lagem prepare`; give it by --data.")
     short = [f"--trainer.max_steps={args.steps}", f"--trainer.val_check_interval={args.steps}"] if args.steps else []
     options = {"toy": short, "meshes": [*short, f"--data.init_args.root={args.data}"]}
     fits: dict[str, list[Seconds]] = {name: [] for name in names}

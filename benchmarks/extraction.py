@@ -6,12 +6,13 @@
 
 Seconds are CPU seconds of one thread; on a GPU, they are the time from the first to the last kernel. `plain dense` is
 the time that queries at all nodes of the grid would take if they were computed layer by layer. It is estimated from
-three calls of 65,536 queries each, before and after the extraction. At resolutions up to `--dense-up-to`, a dense grid
-is also extracted, with folded weights, and compared. `differing` counts the vertices that only one of the two meshes
-has; it is 0 if and only if all nodes of the grid have the same sign in both. `lost` counts the connected components of
-the dense mesh that share no vertex with the other mesh. `unavoidable` is the number of nodes next to the surface,
-divided by the number of queries. On a GPU, peak memory is that of the extraction. On a CPU, it is that of the process
-so far, so give only one mesh and one resolution to measure it.
+three calls of 65,536 queries each: one before the extraction and two after it. At resolutions up to `--dense-up-to`,
+the surface is also extracted from a dense grid, with folded weights, and the two meshes are compared. `differing`
+counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the grid have the same sign
+in both. `lost` counts the connected components of the dense mesh that share no vertex with the other mesh.
+`unavoidable` is the number of nodes next to the surface, divided by the number of queries. On a GPU, peak memory is
+that of the extraction. On a CPU, it is that of the process so far, so give only one mesh and one resolution to measure
+it.
 """
 
 import argparse

@@ -138,7 +138,7 @@ def status(process: str, name: str) -> float:
 
 
 def own_memory(process: str) -> float:
-    """Return the resident memory of a process without pages backed by files, in MiB."""
+    """Return the resident memory of a process in MiB, not counting pages backed by files."""
     return status(process, "RssAnon")
 
 

@@ -88,7 +88,7 @@ def quartiles(values: Sequence[float]) -> list[float]:
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Return the quartiles of `values / base`, taken within each round."""
+    """Divide the value of each round by the base of the same round, and return the quartiles of these ratios."""
     return quartiles(np.array(values) / np.array(base))
 
 

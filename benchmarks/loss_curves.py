@@ -1,4 +1,4 @@
-"""Measures how much the losses of a training differ, by rounding, if its steps are computed in different ways.
+"""Measures how far the losses of trainings differ if only the way to compute their steps, and so the rounding, differs.
 
     make benchmark NAME=loss_curves
     make benchmark NAME=loss_curves ARGS="--steps 200 --experiment experiments/autoencoder/toy.yaml"

@@ -187,18 +187,18 @@ def main() -> None:
         nargs="+",
         choices=list(MODEL),
         metavar="SIDE",
-        help=f"{', '.join(MODEL)} (default: with --init-from, `going on` and its changes; else all others)",
+        help=f"{', '.join(MODEL)} (default: with --init-from, `going on, ...`; else all others)",
     )
     add("--against", choices=list(MODEL), metavar="SIDE", help="side to subtract (default: `published`, or `going on`)")
     add("--reconstruct", action="store_true", help="reconstruct the shapes (default: answer their queries)")
-    add("--init-from", type=Path, metavar="CKPT", help="weights from which `going on` and its changes start")
+    add("--init-from", type=Path, metavar="CKPT", help="weights from which the sides `going on, ...` start")
     add("--one", action="store_true", help=argparse.SUPPRESS)  # train one side with one seed in this process
     args = parser.parse_args()
     possible = [side for side in MODEL if side.startswith("going on") == (args.init_from is not None)]
     args.sides, args.against = args.sides or possible, args.against or possible[0]
     if impossible := {*args.sides, args.against} - set(possible):
         named = ", ".join(sorted(impossible))
-        parser.error(f"{named}: give --init-from for `going on` and its changes, and for no other side.")
+        parser.error(f"{named}: the sides `going on, ...` need --init-from; run all other sides without it.")
     args.output.mkdir(parents=True, exist_ok=True)
     start = "" if args.init_from is None else f"_{fingerprint_of(load_autoencoder(args.init_from)[0])}"
 

@@ -1,4 +1,4 @@
-"""Measures the cost of a cascade's samples, for each stage and for decoding, and their quality, by number of steps.
+"""Measures the quality of a cascade's samples, and the cost of each stage and of decoding, by number of sampler steps.
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 

@@ -1,4 +1,4 @@
-"""Measures time and memory of a training step by its sizes, and samples per second by the number of processes.
+"""Measures how the cost of a training step depends on its sizes, and samples per second on the number of processes.
 
     make benchmark NAME=scaling
     make benchmark NAME=scaling ARGS="--axes latents batch --setting large --device cuda --precision bfloat16"
@@ -7,9 +7,9 @@
 The measured step is that of LaGeM in `training_step.py`. Each axis halves and doubles one size, such as the number of
 latents, while the other sizes keep the values of the setting. The sizes of an axis alternate in one process.
 
-For the axis `ranks`, `lagem fit` trains the toy autoencoder with one process and with several in turn: with two
-processes of one thread each under DDP, or with one for each GPU. Every process has the same batch size and generates
-its own data. Exports and validation are off. Times are wall-clock times of the steps after the first ten.
+For the axis `ranks`, `lagem fit` trains the toy autoencoder by turns with one process and, under DDP, with several: two
+processes on a CPU, or one for each GPU. Every process has one thread and the same batch size, and generates its own
+data. Exports and validation are off. Times are wall-clock times of the steps after the first ten.
 """
 
 import argparse

@@ -48,7 +48,7 @@ def _with_fields(lines: list[str]) -> Iterator[str]:
 
 
 def _with_code(lines: list[str]) -> Iterator[str]:
-    """Put a directive before each indented paragraph."""
+    """Put a `code-block` directive before each indented paragraph."""
     before = ""
     for line in lines:
         if line.startswith("    ") and not before.strip():

@@ -17,7 +17,7 @@ logger = getLogger(__name__)
 
 
 def write_inline(writer: Any, node: Any) -> None:
-    """Write a formula of a line of text."""
+    """Write a formula that stands in a line of text."""
     writer.body.append(mathml_of(node.astext(), node))
     raise nodes.SkipNode
 

@@ -48,7 +48,7 @@ MARKUP = re.compile(r"[\\*_<>|\[\]$#~]")
 
 
 def write_reference(folder: Path) -> None:
-    """Write all pages to a folder, and remove pages of what is no longer there; unchanged files keep their time."""
+    """Write all pages to a folder and remove its other Markdown files; unchanged pages keep their modification time."""
     pages = {"commands": commands_page(), "yaml": yaml_page(), "python": python_page()}
     pages |= {f"commands/{verb}": command_page(verb) for verb in tool_modules()}
     pages |= {f"python/{name}": package_page(name) for name in PACKAGES + MODULES}
@@ -62,14 +62,14 @@ def write_reference(folder: Path) -> None:
 
 
 def commands_page() -> str:
-    """Return the table of all verbs."""
+    """Return the page with the table of all commands of `lagem`."""
     lines = ["# Commands", "", "| command | what it does |", "|---|---|"]
     for verb, module in sorted(tool_modules().items()):
         lines.append(f"| [`lagem {verb}`](commands/{verb}.md) | {escaped(importlib.import_module(module).SUMMARY)} |")
     lines += [f"| `lagem {verb}` | {summary} |" for verb, summary in TRAINING_VERBS.items()]
     lines += [
         "",
-        "`fit`, `validate`, `test` and `predict` are LightningCLI: they take an experiment (`--config FILE`), and",
+        "`fit`, `validate`, `test` and `predict` use LightningCLI: they take an experiment (`--config FILE`), and",
         "any key of it as an option, such as `--trainer.max_steps 200`. [Keys of experiments](yaml.md) lists those of",
         "lagem's classes, and `lagem fit --help` those of Lightning.",
         "",
@@ -79,7 +79,7 @@ def commands_page() -> str:
 
 
 def command_page(verb: str) -> str:
-    """Return the page of one tool, from its parser."""
+    """Return the page of one command, which lists the arguments of its parser."""
     command = importlib.import_module(tool_modules()[verb])
     parser = ToolParser(prog=f"lagem {verb}", formatter_class=partial(argparse.HelpFormatter, width=84))
     command.add_arguments(parser)

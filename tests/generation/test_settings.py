@@ -1,4 +1,4 @@
-"""Tests of sampler settings: steps by level, guidance, churn and standardisation; samples depend only on the seed."""
+"""Sampler settings take effect: steps and guidance by level, churn keyed by the seed, and standardisation."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Shapes whose geometry is known in closed form, and the folders of real files."""
+"""Fixtures: two meshes whose geometry is known in closed form, and the folders of malformed and of awkward files."""
 
 import numpy as np
 import pytest

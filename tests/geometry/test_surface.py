@@ -1,4 +1,4 @@
-"""Surfaces are extracted from fields whose zero level is known."""
+"""Extracted surfaces lie on the known zero level of a field and are closed; unusable fields are refused."""
 
 import sys
 import types

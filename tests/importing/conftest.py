@@ -1,4 +1,4 @@
-"""Imports in the tests' own process, and sampled toy meshes."""
+"""Fixtures for tests of imports: imports without child processes, and points sampled on and around toy meshes."""
 
 import pytest
 

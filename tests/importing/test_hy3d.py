@@ -55,7 +55,7 @@ def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
 
 
 def save_points(chunk: Path, ids: list[str]) -> None:
-    """Write the points of a chunk as the full level has them: a tar file of metadata, and one for each 1,024 points."""
+    """Write a chunk's points as the full level has them: a tar file of metadata, and two with 1,024 points a shape."""
     keys = {id: f"{chunk.name}_{id}" for id in ids}
     metadata = {f"{key}.metadata.json": f'{{"uid": "{id}", "key": "{key}"}}'.encode() for id, key in keys.items()}
     save_tar(chunk / f"{chunk.name}_metadata.tar", metadata)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def test_cost_before_running_equals_what_a_real_step_counts(bfloat16, recompute)
 
 
 def test_operations_are_those_of_the_matrix_products_written_out():
-    """For one level without self attention, all products are counted by hand; the backward pass costs twice that."""
+    """The products of the forward and the backward pass are counted by hand, for one level without self attention."""
     batch, points, latents, queries, width, dim = 2, 300, 64, 100, 128, 8
     cost = training_cost(
         levels=[LevelSpec(latents, dim, depth=0)],

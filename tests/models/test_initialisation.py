@@ -1,4 +1,4 @@
-"""Local and anchored initial weights make points attend to near points; with anchored ones, latents hold positions."""
+"""Local and anchored initial weights make points attend to near points; anchored ones let latents hold positions."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Training of a stage: what its loss depends on, what it refuses, and that a resumed run equals an undisturbed one."""
+"""The training of a cascade stage has the loss of EDM, refuses other stages' data, and resumes as if undisturbed."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""Preparing a folder gives the same bytes in one call or several, resumes, and refuses what does not fit."""
+"""One call, several calls and killed calls prepare a folder with the same bytes; conflicting inputs are refused."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The random map has the distribution it is said to have, and keeps a shape in the unit sphere."""
+"""The random map of an augmentation has the documented distribution, and keeps a shape in the unit sphere."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Manifests in the dialects that people have: read if they can be read in one way only, else refused in one line."""
+"""A manifest in any common dialect of CSV is read if its content is unambiguous; any other is refused in one line."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which meshes are found, under which id, category and split."""
+"""Meshes in files, folders and manifests are found once, with the right id, category and split, or refused by name."""
 
 import tracemalloc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Child processes: results, deaths, limits."""
+"""A child process that dies or exceeds its limits costs only its item; all other items get their results."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all."""
+"""Files and new folders appear whole or not at all, even if their writer fails or is killed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The journal: what a killed run resumes from."""
+"""A killed run finds its values in the journal again, even if the last line of the journal is damaged."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tar files give what tarfile gives; hostile and damaged ones are refused in one line, without much memory or links."""
+"""Tar files are read as by tarfile, but links are not followed; hostile and damaged ones are refused in one line."""
 
 import gzip
 import io
@@ -82,7 +82,7 @@ def test_links_devices_pipes_and_folders_have_no_content(type: bytes, kind: str,
 
 
 def pax(records: bytes, *, size: int | None = None) -> bytes:
-    """Return a tar file that begins with a pax header of these records; `size` replaces the size that it states."""
+    """Return a tar file that begins with a pax header of these records; `size` replaces the header's size field."""
     data = packed({"fields": records, "a": b"x"})
     return changed(changed(data, 156, b"x"), 124, b"%011o\0" % (len(records) if size is None else size))
 

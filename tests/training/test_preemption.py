@@ -1,4 +1,4 @@
-"""Real trainings that receive signals or lose a rank, in separate processes."""
+"""A training that receives a signal saves before it stops; a training that loses a rank ends and says why."""
 
 import os
 import signal

@@ -24,7 +24,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 @pytest.fixture(scope="module")
 def on_two_ranks(tmp_path_factory) -> Path:
-    """Train 14 steps on 2 ranks with 4 shapes each: two passes of six batches and two more batches."""
+    """Train 14 steps on 2 ranks, each with 4 shapes per step: two epochs of 6 steps, and 2 steps of a third."""
     folder = tmp_path_factory.mktemp("two")
     completed(small_fit(folder, "--trainer.devices=2", "--trainer.strategy=ddp", *EVERY_STEP, steps=14))
     return folder

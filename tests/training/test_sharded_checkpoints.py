@@ -19,8 +19,8 @@ from lagem.training.checkpoints import AtomicCheckpointIO
 from lagem.training.strategies import load_without_code, tune
 from lagem.weights.sharded import load_sharded
 
-# All runs are in one new process, because a process that has trained stays in its process group. A run of lagem saves
-# whole files; the first run is changed to save a folder, as Lightning does by default.
+# All runs are in one new process, because a process stays in torch's process group after a training. A run of lagem
+# saves whole files; the first run is changed to save a folder, as Lightning does by default.
 SCRIPT = """
     import os, pickle, shutil, sys
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trainings of a stage on the command line: kills, two processes, mistakes, and shapes generated afterwards."""
+"""A stage trained on the command line has the same weights after kills or on two processes, and generates shapes."""
 
 import csv
 from pathlib import Path

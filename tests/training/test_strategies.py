@@ -1,4 +1,4 @@
-"""What distributed training needs: the right settings of DDP, and a gradient for every parameter in every step."""
+"""Distributed training has the right settings, and every parameter gets a gradient in every step, as DDP needs."""
 
 import pytest
 import torch

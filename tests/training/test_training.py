@@ -1,4 +1,4 @@
-"""Whole trainings on the command line: their files, determinism, resuming, and two processes."""
+"""Trainings on the command line write the right files, and give the same weights if repeated, killed or accumulated."""
 
 import csv
 from pathlib import Path

@@ -26,7 +26,7 @@ NUM_LATENTS = (256, 64, 16)
 
 
 def nested_anchors() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the anchor indices of level 1, reordered so that coarser levels come first, and the new orders."""
+    """Return the anchor indices of level 1, reordered so that coarser levels come first, and each level's new order."""
     level1, level2, level3 = (torch.from_numpy(PARITY[f"level{i}_indices"]).long() for i in (1, 2, 3))
     rows, orders = [], [[], []]
     for kept1, kept2, kept3 in zip(level1, level2, level3, strict=True):

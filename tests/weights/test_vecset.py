@@ -1,4 +1,4 @@
-"""Published weights of VecSet (3DShape2VecSet with a KL bottleneck) against an independent forward pass."""
+"""Weights in the layout of VecSet (3DShape2VecSet with a KL bottleneck) load, and give the right latents and logits."""
 
 import math
 import zlib
