@@ -17,8 +17,8 @@ FIRST, LAST = 20, 100  # the mean losses of the first 20 and the last 100 of the
 LEAST_FALL = 0.03  # smallest fraction by which the loss of a healthy training falls
 LEAST_LOSS = 0.6  # no warning below this loss, because a training from trained weights may start there
 SHAPES, QUERIES = 4, 512
-COLLAPSED = 0.02  # a warning is given if latents change less from shape to shape, relative to their size
-UNUSED = 0.02  # a warning is given if logits change less without a level, relative to their spread
+COLLAPSED = 0.02  # smallest healthy change of latents from shape to shape, relative to their size
+UNUSED = 0.02  # smallest healthy change of logits without a level, relative to their spread
 
 
 class EarlyWarnings(Callback):

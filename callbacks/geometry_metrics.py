@@ -1,4 +1,4 @@
-"""Chamfer distance, F-score and IoU of a fixed set of validation shapes, as defined by 3DShape2VecSet."""
+"""A callback that logs Chamfer distance, F-score and IoU (as 3DShape2VecSet defines them) of validation shapes."""
 
 from typing import cast
 
@@ -77,7 +77,7 @@ class LogGeometryMetrics(Callback):
         )
 
     def _score(self, shape: ReferenceShape, module: Reconstructs, device: torch.device) -> tuple[float, ...]:
-        """Return the METRICS of one shape; the last is 1 if its field has no inside, else 0."""
+        """Return the IoU, Chamfer distance and F-score of one shape, and 1 if its field has no inside, else 0."""
         with torch.no_grad():
             field = module.reconstruct(shape.surface_points.unsqueeze(0).to(device)).select(0)
             inside = field(shape.volume_points.to(device)).cpu() > 0

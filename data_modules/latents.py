@@ -65,15 +65,15 @@ class LatentDataModule(StreamDataModule):
             seed: Seed of the order of the shapes, and of the choice among the subsets of a shape.
             batch_size: Number of shapes in a batch on one rank.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
-            condition: `none`, `category`, or a file that `lagem embed` wrote; or another safetensors file with an
-                embedding for each shape, named by its id. If a shape has several embeddings, training draws one of them
-                anew in every epoch.
+            condition: `none`, `category`, or a file that `lagem embed` wrote; or another safetensors file that holds
+                the embedding of each shape under the shape's id. If a shape has several embeddings, training draws one
+                of them anew in every epoch.
             categories: Categories to use; null for all.
             cache: Settings of the local copies of files, if the root is in a store; null for the defaults. Not used for
                 a local folder.
             shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
-                within each shard. Every rank then reads its own shards one after another, for data too large for the
-                cache.
+                within each shard. With `shards`, every rank reads its own shards one after another; choose it for data
+                that are too large for the cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         self.root, self.cache, self.condition, self.categories = root, cache, condition, categories
@@ -106,7 +106,7 @@ class LatentDataModule(StreamDataModule):
 
     def summary(self) -> str:
         found = f"{self.root}: latents of {super().summary()}"
-        return f"{found}, {self.subsets} subset(s) each, of autoencoder {self.fingerprint}"
+        return f"{found}, {self.subsets} subset(s) of points per shape, encoded by autoencoder {self.fingerprint}"
 
 
 class CachedShapes(SampleSet):

@@ -68,8 +68,8 @@ class OccupancyDataModule(ShapeDataModule):
             cache: Settings of the local copies of files, if the root is in a store; null for the defaults. Not used for
                 a local folder.
             shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
-                within each shard. Every rank then reads its own shards one after another, for data too large for the
-                cache.
+                within each shard. With `shards`, every rank reads its own shards one after another; choose it for data
+                that are too large for the cache.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         if num_volume_queries % 2:
@@ -145,8 +145,8 @@ class PreparedShapes(ShapeSet):
     def _outside_window(self) -> int:
         """Maximum number of stored points to read for the outside volume queries of a sample.
 
-        With `outside_within`, only some of the stored points lie close enough to the origin. So the number is 1.5 times
-        what a shape of small volume needs on average.
+        With `outside_within`, only some of the stored points lie close enough to the origin. Let n be the number of
+        stored points that on average contain enough close ones, if the shape has little volume. The maximum is 1.5 n.
         """
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))

@@ -74,7 +74,8 @@ class TrainOrder(Sampler[list[Key]]):
     def __len__(self) -> int:
         """Return n, the number of batches in a pass.
 
-        The number is the same in a resumed epoch, because Lightning counts the batches that are already done.
+        A resumed epoch has the same length, because Lightning's batch counter continues after the batches that are
+        already done.
         """
         return self._num_shapes // self._global_batch
 
@@ -103,7 +104,7 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
     The shards are shuffled, and so are the shapes within each shard. The resulting sequence of all shapes is cut into G
     equal lanes, and each global batch takes the next shape of every lane. So a global batch reads from at most G
     shards. A rank always has the same B neighbouring lanes. It reads the shards of each lane one after another, so it
-    reads from B shards at a time, and only the first and the last of its shards are also read by other ranks.
+    reads from at most B shards at a time, and only the first and the last of its shards are also read by other ranks.
 
     Args:
         shards: (num_shapes,) index of the shard that holds each shape.
@@ -121,9 +122,10 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
 
 class ValidationOrder(Sampler[list[Key]]):
-    """The validation batches of one rank: runs of consecutive shapes, dealt to the ranks in turn, each shape once.
+    """The validation batches of one rank. A batch holds consecutive shapes, and the ranks take turns to get a batch.
 
-    All ranks have the same number of batches, and the sizes of any two batches differ by at most one.
+    Each shape is in one batch of one rank. All ranks have the same number of batches, and the sizes of any two batches
+    differ by at most one.
     """
 
     def __init__(self, *, num_shapes: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:

@@ -35,7 +35,7 @@ class SampleSet(Dataset[Any], ABC):
 
     @abstractmethod
     def __getitem__(self, key: Key) -> Any:
-        """Return a sample of the shape at an index; it depends only on (epoch, index)."""
+        """Return a sample of the shape at an index. The sample depends only on the key, (epoch, index)."""
 
     def by_shards(self, at_once: int | None) -> NDArray[np.integer[Any]] | None:
         """Return the index of the shard that holds each shape, or None if the set has no shards.
@@ -80,9 +80,9 @@ def augmented(
 class ResumableLoader(DataLoader[Any]):
     """A loader that follows `TrainOrder`, and so resumes at the right batch.
 
-    A checkpoint holds the settings of the order as the state of the loader. If a resumed run has other settings, it
-    cannot see the same shapes as an uninterrupted run, so it warns or stops. The number of ranks may change if the
-    size of the global batch stays the same. Without a state of the loader, Lightning would warn.
+    A checkpoint holds the settings of the order as the state of the loader. A run that resumes with other settings
+    does not see the shapes that an uninterrupted run would see, so the loader warns. If the number of ranks and the
+    size of the global batch have both changed, it raises ValueError. A change of only the number of ranks is harmless.
     """
 
     batch_sampler: TrainOrder

@@ -1,7 +1,7 @@
 """The `lagem` command.
 
-LightningCLI runs fit, validate, test and predict. Every other verb is run by a module of `lagem.commands`, which is
-called a tool.
+LightningCLI runs the verbs fit, validate, test and predict. The other verbs are called tools; each of them is run by a
+module in `lagem.commands`.
 """
 
 import argparse

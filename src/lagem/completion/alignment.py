@@ -53,7 +53,7 @@ class WholeSurface:
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
-        """Return the mean distance of a cloud from this shape, placed by the best first guess without refinement."""
+        """Return the mean distance of a cloud's points from this shape, at the best first guess, without refinement."""
         return min(fit.distance for fit in self._rough(cloud))
 
     def fit(self, cloud: Points) -> Fit:

@@ -78,7 +78,7 @@ def complete_shape(
         surface: How a field becomes a mesh; None takes the defaults.
 
     Returns:
-        The completions, those that fit the part best first; empty if no sample has a surface.
+        The completions, sorted by how well they fit the part, the best first; empty if no sample has a surface.
 
     Raises:
         ValueError: If the shape cannot be read, or the cascade was not trained on partial clouds.

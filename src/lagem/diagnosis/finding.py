@@ -50,7 +50,10 @@ class Finding:
 
 
 def confidence_of(p_value: float) -> float:
-    """Return the confidence of an alarm, given its p-value: the probability that healthy data would raise it."""
+    """Return the confidence of an alarm: 1 minus its p-value, but at most MOST_CONFIDENT.
+
+    The p-value is the probability that healthy data would raise the alarm.
+    """
     return min(1 - p_value, MOST_CONFIDENT)
 
 

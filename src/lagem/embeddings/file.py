@@ -73,7 +73,7 @@ class Embeddings:
         self.encoder = about.text("encoder") if "encoder" in about else ""
 
     def view(self, id: str, number: int = 0) -> Tensor:
-        """Return the embedding of a shape with this number, (D,) or (T, D) float32.
+        """Return embedding `number` of the shape with this id, (D,) or (T, D) float32.
 
         The number is ignored if the file has only one embedding of each shape, without an axis for views.
         """

@@ -16,8 +16,8 @@ SLOPE = 1.0  # a point at most SLOPE cell sides behind the first point of its ce
 def seen_points(points: NDArray[np.floating], direction: NDArray[np.floating], share: float) -> NDArray[np.bool_]:
     """Choose a given share of the points of a surface: those that a camera sees best.
 
-    If more points are visible, those nearest to the camera are chosen. If fewer points are visible, hidden points are
-    added, first those that are least far behind a visible point.
+    If more points than this are visible, those nearest to the camera are chosen. If fewer are visible, hidden points
+    are added, first those that are least far behind a visible point.
 
     Args:
         points: (N, 3), spread evenly over the surface of a shape in the unit sphere.

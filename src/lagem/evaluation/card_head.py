@@ -52,7 +52,7 @@ class CardHead:
         return cls(**given)
 
     def joined(self, *others: Self) -> Self:
-        """Return a copy of this head, updated with all fields of the other heads that are not None.
+        """Return a copy of this head, updated with every field that is not None in another head.
 
         If several heads set the same field, the last of them counts.
         """

@@ -15,7 +15,7 @@ def largest_part(mesh: Mesh) -> Mesh:
 
 
 def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
-    """Collapse edges of a closed mesh until it has at most `faces` faces, first those that change its shape least.
+    """Reduce a closed mesh to `faces` faces or fewer, by collapsing the edges that change its shape least.
 
     No part vanishes or is opened, and no tunnel is closed. So a mesh with many parts or tunnels may keep more than
     `faces` faces.

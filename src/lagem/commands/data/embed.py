@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     by.add_argument(
         "--partial",
         metavar="CKPT",
-        help="autoencoder, as for `lagem encode`; it embeds a third of each surface, as seen from a random direction",
+        help="autoencoder, as for `lagem encode`; it embeds the third of each surface that is seen from a random "
+        "direction",
     )
     add(
         "--output",

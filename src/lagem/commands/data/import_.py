@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "layout",
         metavar="LAYOUT",
         help="vecset (the ShapeNet release of 3DILG and 3DShape2VecSet), lagem (the authors' npz and csv), hy3d "
-        "(the watertight meshes of HY3D-Bench) or sweethome3d (furniture), which both write meshes and a manifest for "
-        "`lagem prepare`, or a .yaml file that names the arrays of other npz files",
+        "(the watertight meshes of HY3D-Bench), sweethome3d (furniture), or a .yaml file that names the arrays of "
+        "other npz files; hy3d and sweethome3d write meshes and a manifest for `lagem prepare`, and the others write "
+        "prepared data",
     )
     add(
         "source",

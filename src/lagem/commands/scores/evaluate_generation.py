@@ -40,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--preset",
         choices=["lion", "octfusion"],
-        help="compare as the script of LION or OctFusion does: in the script's frame, by its EMD, and all references "
-        "with equally many samples, the first ones (default: as generation.md describes)",
+        help="compare as the script of LION or OctFusion does: in the script's frame, by its EMD, and with all "
+        "references, instead of a random selection; in each category, the first samples that have a surface are used, "
+        "as many as there are references (default: as generation.md describes)",
     )
     options.add_points(parser, 2048)
     add(

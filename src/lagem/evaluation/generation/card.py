@@ -32,8 +32,8 @@ Sets: in every category as many generated shapes as references, drawn by the see
 in the unit-sphere frame; generated shapes are not normalised again. EMD: mean distance under the best one-to-one
 assignment, exact."""
 PRESET_SETS = """\
-Preset {name}. Sets: in every category of the samples, all references and the first generated shapes, equally many of
-both; {points:,} points per shape. {definition}"""
+Preset {name}. Sets: in every category of the samples, all references, and equally many generated shapes (the first that
+have a surface); {points:,} points per shape. {definition}"""
 DEFINITION = f"""\
 CD: squared distances to the nearest points, mean over one cloud plus mean over the other. MMD: mean over references of
 the distance to the nearest generated shape. COV: fraction of the references that are nearest to some

@@ -77,8 +77,8 @@ def match_sets(
         read: Returns the reference at an index.
         id_of: Returns the id of the reference at an index, without reading it.
         seed: Seed of the draw.
-        all_references: Do not draw. From every category of the samples, take all references, and equally many
-            generated shapes, the first ones.
+        all_references: If True, nothing is drawn at random. From every category of the samples, take all references
+            and the same number of generated shapes: the first that have a surface.
 
     Raises:
         ValueError: If no pair of shapes can be compared, or if `all_references` is set and a category has fewer

@@ -63,7 +63,7 @@ def score_journals(output: Path) -> list[Path]:
 
 
 def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
-    """Return, by the id of each scored shape, the reason why it has no result; the text is empty if it has one."""
+    """Return, by id, the reason why a scored shape has no result; the text is empty for a shape with a result."""
     reasons: dict[str, str] = {}
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:

@@ -80,7 +80,7 @@ class SparseGrid:
         self._descend(np.sort(every), np.empty((0, 3)), first=number)
 
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
-        """Return the cells that the surface crosses in the finest grid, padded with a layer of cells around the cube.
+        """Return the cells that the surface crosses in the padded grid: the finest grid and a layer of cells around it.
 
         Each node outside the cube gets a negative logit, computed from that of its neighbour on the cube's border. With
         this logit, a surface that the border cuts off is closed `BEYOND` cells outside the cube.
@@ -146,7 +146,7 @@ def padding(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _crossed(grid: Base | Refined) -> tuple[Keys, Values]:
-    """Return the sorted (K,) keys of a grid's known cells that the surface crosses, and the logits at corners."""
+    """Return the sorted (K,) keys of a grid's known cells that the surface crosses, and the (K, 8) corner logits."""
     keys, corners = [np.empty(0, dtype=np.int64)], [np.empty((0, 8), dtype=np.float32)]
     for some_keys, some_corners in grid.cells_with_corners():
         crossed = is_crossed(some_corners)

@@ -85,7 +85,7 @@ def _binary(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Co
 
 
 def _alike(body: bytes, at: int, element: Element, byte_order: str) -> tuple[Columns, int] | None:
-    """Read an element as `_binary` does, if the lists in all rows are as long as those in the first row; else None."""
+    """Return what `_binary` returns, read in one step; None if list lengths differ between rows or data are missing."""
     lengths, first = {}, at
     fields: list[tuple[Any, ...]] = []
     for name, length, kind in element.properties:
