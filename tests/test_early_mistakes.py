@@ -1,4 +1,4 @@
-"""A mistake in a command line is reported before libraries are imported that take seconds."""
+"""A mistake in a command line is reported before libraries that are slow to import, such as torch, are loaded."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]]]:
-    """Make the calls in one process; return for each its words, exit code, errors and heavy libraries loaded so far."""
+    """Run commands in one process; return for each: arguments, exit code, errors, heavy libraries loaded so far."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(calls)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -51,7 +51,7 @@ def model_of(path: Path) -> dict:
 
 
 def is_stage(path: Path) -> bool:
-    """Return whether an experiment trains a stage of a cascade: experiments/cascade/<name>/level_<i>.yaml."""
+    """Return whether an experiment lies in experiments/cascade/, which means that it trains a stage of a cascade."""
     return path.parts[1] == "cascade"
 
 
@@ -108,7 +108,7 @@ CONTINUED = [path for path in RUN_CONFIGS if "init_from" in model_of(path)]
 
 
 def first_part_of(path: Path) -> Path:
-    """Return the experiment whose weights another starts from; its init_from is runs/<name>/checkpoints/last.ckpt."""
+    """Return <name>.yaml, the experiment whose weights `path` starts from (init_from: runs/<name>/checkpoints/...)."""
     return path.with_name(f"{Path(model_of(path)['init_from']).parts[1]}.yaml")
 
 
@@ -234,7 +234,7 @@ def kind_of(settings, key: str = ""):
 
 
 def one_of_each_kind(options: dict[Path, str]) -> list[Path]:
-    """Return one experiment of each kind: those of a kind run the same code, with the same options (the values)."""
+    """Group experiments that run the same code with the same options (`options[path]`); return one of each group."""
     kinds: dict[str, Path] = {}
     for path in options:
         first = str(first_part_of(path)) if path in CONTINUED else None

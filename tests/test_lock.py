@@ -1,4 +1,4 @@
-"""requirements.lock lists the same versions as constraints.txt, and the hashes of their files."""
+"""requirements.lock lists the same versions as constraints.txt, and the hashes of each package's files."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""The list of the collection of real meshes is complete and true."""
+"""The list of the real meshes has a source, a licence and the correct hash for every mesh."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The quick start notebook runs in a kernel with the weights in the package, and is stored without outputs."""
+"""The quick start notebook runs with the weights in the package, and is stored without outputs."""
 
 import os
 import shutil

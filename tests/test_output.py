@@ -54,7 +54,7 @@ def test_letters_that_the_locale_lacks_are_replaced():
 
 
 def test_a_full_disk_in_a_thread_prints_no_traceback():
-    """An example is the thread of TensorBoard's writer; the main thread then raises the same error."""
+    """TensorBoard writes in such a thread; if the disk is full, the main thread raises the same error later."""
     work = """import errno, threading
     def fail():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

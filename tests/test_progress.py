@@ -1,4 +1,4 @@
-"""The progress of long jobs, if the output is not a terminal; tests of trainings cover terminals."""
+"""Long jobs report their rate and the time left, and print lines to a file; tests of trainings cover terminals."""
 
 import time
 

@@ -89,7 +89,7 @@ def accesses_of(run: Callable[[], object], kinds: tuple[str, ...]) -> int:
 def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
     """Run a command whose file access number `at` fails, and check that it ends as promised.
 
-    It may also succeed, if the failed access was an attempt to read a file from a store.
+    The command may also succeed if the failed access was a read.
     """
     kinds, how, expected, line = FAULTS[fault]
 
@@ -111,7 +111,10 @@ def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
 def try_accesses(
     bench: Bench, verb: str, fault: str, expected: dict[str, bytes], folder: Path, most: int | None
 ) -> int:
-    """Let a command fail at every file access, or at `most` of them; check that each repeated command succeeds."""
+    """Let a command fail at every file access or, if `most` is given, at that many random ones.
+
+    Each failed command is repeated and must give the expected results. Return the number of accesses of the command.
+    """
     count = accesses_of(lambda: main(bench.command(verb, folder / "counted")), FAULTS[fault][0])
     assert count >= 2
     chosen = range(1, count + 1) if most is None else random.Random(f"{verb} {fault}").sample(range(1, count + 1), most)

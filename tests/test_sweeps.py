@@ -1,4 +1,4 @@
-"""The shipped sweeps: `lagem` parses the commands that W&B's agent makes of them, and uses the swept values."""
+"""The shipped sweeps: `lagem` parses the commands that W&B's agent builds from them, and uses the swept values."""
 
 from pathlib import Path
 

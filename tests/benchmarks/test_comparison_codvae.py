@@ -1,4 +1,4 @@
-"""cod-vae in benchmarks/comparison.py: the shapes that it trains on, its training cost, and the scores of fields."""
+"""Tests of cod-vae in benchmarks/comparison.py: its training shapes, its training cost, and scores of its fields."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from comparison_table import values_of
 
 
 class Draws:
-    """A stub for a data set of cod-vae: item `index` is the pair (index, epoch), so a test sees what was drawn when."""
+    """A stub for a data set of cod-vae: item `index` is the pair (index, epoch), so a test sees each item's epoch."""
 
     num_vol_queries = 0
 

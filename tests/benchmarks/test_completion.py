@@ -1,4 +1,4 @@
-"""Tests of benchmarks/completion.py: the error of a completed shape, and the table that it makes for a tiny cascade."""
+"""Tests of benchmarks/completion.py: the error of a completed shape, and the table of results for a tiny cascade."""
 
 import importlib.util
 import json

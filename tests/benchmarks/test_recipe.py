@@ -1,4 +1,4 @@
-"""Tests of the table of benchmarks/recipe.py: differences are paired by shape and seed, and missing values left out."""
+"""Tests of benchmarks/recipe.py: its table pairs differences by shape and seed, and leaves out missing values."""
 
 import sys
 from pathlib import Path

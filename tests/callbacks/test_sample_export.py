@@ -1,4 +1,4 @@
-"""Exported samples are those of the stage, with ids and frames of the shapes; exporting does not change a training."""
+"""ExportSamples writes the samples of a stage with the ids and frames of their shapes, and does not alter training."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A real SLURM of two nodes on this machine, for the tests marked `cluster`: `make test-cluster`."""
+"""A real SLURM of two nodes on this machine, for the tests marked `cluster`, which `make test-cluster` runs."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Parts of a job as processes on this machine: they write what one run writes, and an error names a failed part."""
+"""Parts of a job that run as processes on this machine write what one run writes; an error names a failed part."""
 
 import pytest
 import trimesh

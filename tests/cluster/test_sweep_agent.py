@@ -1,4 +1,4 @@
-"""The shipped sweeps through W&B's own search and its real agent, on this machine and inside a SLURM job."""
+"""The shipped sweeps run with W&B's own search and its real agent, on this machine and inside a SLURM job."""
 
 import os
 import subprocess

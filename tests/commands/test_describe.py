@@ -1,4 +1,4 @@
-"""`lagem describe` prints the cost of an experiment file."""
+"""`lagem describe` prints the sizes and the cost of the network that an experiment file trains."""
 
 import json
 from pathlib import Path

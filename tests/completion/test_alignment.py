@@ -1,4 +1,4 @@
-"""Alignment of a whole shape with a cloud of points that shows a part of it."""
+"""A whole shape is aligned correctly with a cloud of points that shows a part of it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Batches of cached latents: their subsets and conditions, which do not depend on the process that reads them."""
+"""Batches of cached latents have the right subsets and conditions, whichever processes read them."""
 
 from pathlib import Path
 from typing import Any

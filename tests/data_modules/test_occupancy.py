@@ -1,4 +1,4 @@
-"""Samples of prepared shapes: balance, labels, windows, splits and references, on real shards and on a stub."""
+"""Samples of prepared shapes (real shards or a stub) have the right labels, balance, splits and references."""
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_balanced_queries_hold_for_a_thin_plate(prepared):
 def test_outside_queries_for_training_come_from_a_ball_if_asked(prepared):
     """Without the option, fewer than 40% of the outside queries are in the ball.
 
-    The option changes neither labels, balance nor validation.
+    The option does not change the labels, the balance or the validation samples.
     """
     near, everywhere = module(prepared, outside_within=1.0), module(prepared)
     for index in range(3):

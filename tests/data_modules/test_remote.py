@@ -1,4 +1,4 @@
-"""A data set in an S3 store gives the samples of a local folder; processes share downloads; errors are one line."""
+"""A data set in an S3 store gives the samples of a local copy; processes share downloads; an error is one line."""
 
 import itertools
 import threading

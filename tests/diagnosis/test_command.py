@@ -1,4 +1,4 @@
-"""`lagem doctor` from the command line, on small data."""
+"""`lagem doctor` exits with 0 for a healthy experiment, and with 1 for a fault, which it names; the data are small."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Planted faults are named, and healthy data raise no alarm: the data checks on procedural furniture."""
+"""The data checks of `lagem doctor` name faults planted in procedural furniture, and accept healthy data."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Learning rates and short trainings are judged by their losses."""
+"""`lagem doctor` judges learning rates and short trainings by the losses."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The experiments that ship raise no alarm at their real size."""
+"""`lagem doctor` finds no fault in shipped experiments of autoencoders at their real size."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The loss equals its equation written out and, before training, its expected value."""
+"""The loss equals a direct evaluation of its equation; before training, it has its expected value."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Embeddings of partial clouds: what they depend on, and that a stage can be trained on them."""
+"""Shape, view and seed determine the embedding of a partial cloud, and a stage can be trained on such embeddings."""
 
 from pathlib import Path
 

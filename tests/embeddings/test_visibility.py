@@ -1,4 +1,4 @@
-"""Which part of a surface is seen from one direction."""
+"""`seen_points` chooses a given proportion of a surface's points, visible ones before hidden ones."""
 
 import numpy as np
 import pytest

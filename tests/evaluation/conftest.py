@@ -1,4 +1,4 @@
-"""A network whose surface is known, and a small prepared folder with a training set."""
+"""Fixtures: a network whose surface is known, and a small prepared folder with a training set."""
 
 from collections.abc import Callable
 from pathlib import Path

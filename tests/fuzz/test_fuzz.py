@@ -1,4 +1,4 @@
-"""Damaged files end in a result or in one line; `make fuzz` tries many more of them."""
+"""Reading a damaged file ends in a result or in one error line; `make fuzz` tries many more files."""
 
 import os
 import pickle

@@ -81,7 +81,7 @@ class Outcome:
 
 
 def make_try(formats: list[Format], seed: int, number: int) -> Try:
-    """Return try `number` of a seed, which determine its format, its door (the reading function) and its damage."""
+    """Return a try; seed and number determine its format, its door (the reading function) and its damage."""
     rng = np.random.default_rng([seed, number])
     weights = np.array([each.weight for each in formats])
     format = formats[int(rng.choice(len(formats), p=weights / weights.sum()))]
@@ -144,7 +144,7 @@ def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 def attempt(one: Try, folder: Path) -> Outcome:
     """Write the files of a try to `folder`/try, read them, and return the outcome.
 
-    It is a finding if code from the files ran, or if anything outside `folder`/try has changed.
+    The outcome is a finding if code from the files ran, or if anything outside `folder`/try has changed.
 
     Args:
         one: The try.
@@ -186,7 +186,7 @@ def outcome(door: Door, folder: Path) -> Outcome:
 def opened(door: Door, folder: Path) -> None:
     """Call a door (a function that reads a folder), which may itself run a `lagem` command.
 
-    Meshes are read in this process instead of a child process, since both have narrow limits.
+    Meshes are read in this process, not in a child process, because this process already has narrow limits.
     """
     with mock.patch.object(cli, "parse_tool", PARSE_TOOL), mock.patch.object(Reader, "read", read_here):
         door(folder)

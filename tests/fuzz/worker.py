@@ -31,7 +31,7 @@ class Worker:
     Args:
         make: Returns the try with a given number.
         scratch: Folder for the tries.
-        formats: Their undamaged files are made before the fork, so a replaced process has them as well.
+        formats: Formats whose undamaged files are made before the fork, so every replacement process has them as well.
     """
 
     def __init__(self, make: Maker, scratch: Path, formats: Iterable[Format] = ()) -> None:

@@ -1,4 +1,4 @@
-"""A headless Chromium that a test drives by the DevTools protocol, over a pipe: no port and no further package."""
+"""A headless Chromium that a test drives by the DevTools protocol, over a pipe, without a port or a further package."""
 
 import base64
 import io
@@ -119,7 +119,7 @@ class Browser:
         )
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Receive messages of the browser until a condition holds; some come only after the answers to commands."""
+        """Receive messages until a condition holds; the browser sends some messages only after answering commands."""
         end = time.monotonic() + HANG
         while not condition():
             assert time.monotonic() < end, "the browser did not send what the test waits for"

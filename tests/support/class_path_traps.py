@@ -1,4 +1,4 @@
-"""Classes that test configurations try to use by `class_path`; `NOTES` records what was built or called."""
+"""Classes that configurations in tests name by `class_path`; `NOTES` gets an entry when `Built` is built."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Polyhedra written in every dialect of the mesh formats that we read."""
+"""Polyhedra written in every dialect of the mesh formats that lagem reads."""
 
 import struct
 from collections.abc import Callable, Iterator

@@ -1,8 +1,8 @@
 """Faults at the n-th access to a file: a kill, a full disk, an unreadable store; and a clock that jumps.
 
-Accesses are those by which lagem keeps results: content written through a `Path` (`storage.atomic`, journals), flushes
-and renames. They are counted in the order in which a command makes them, so with the same arguments n always names the
-same access.
+Accesses are writes to files that were opened through a `Path` (`storage.atomic`, journals), flushes and renames, by
+which lagem stores results; and reads, which are counted when a file is opened. A command makes its accesses in a fixed
+order, so with the same arguments n always names the same access.
 """
 
 import errno
@@ -94,7 +94,7 @@ def counted(accesses: Accesses) -> Iterator[Accesses]:
 
 
 def kill() -> None:
-    """End this process in the way of `kill -9`."""
+    """End this process as `kill -9` does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -117,7 +117,7 @@ def in_child(work: Callable[[], object], errors: Path) -> tuple[int, str]:
     """Run `work` in a forked process.
 
     Returns:
-        Its exit code, negative for the signal that ended it, and what it wrote to the standard error stream.
+        The exit code of the process, or minus the number of the signal that ended it; and its standard error output.
     """
     if (child := os.fork()) == 0:
         code = NO_EXIT

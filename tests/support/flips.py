@@ -14,7 +14,7 @@ def flipped_copies(content: bytes, count: int, *, seed: int = 0, header: int | N
         content: The content of a file.
         count: Number of copies.
         seed: Seed of the positions.
-        header: Bytes at the beginning that get half of the flips; None for positions drawn from all bytes.
+        header: Number of bytes at the beginning that get half of the flips; None to draw positions from all bytes.
     """
     rng = np.random.default_rng(seed)
     for number in range(count):

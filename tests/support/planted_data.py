@@ -66,7 +66,7 @@ def moved(sample: OccupancySample, move: Callable[[torch.Tensor], torch.Tensor],
 
 
 def unbalance(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
-    """Redraw the volume queries from themselves, with repetitions, so that a fraction `strength` of them is inside."""
+    """Resample the volume queries with replacement, so that a fraction `strength` of them is inside."""
     labels = sample.volume_occupancy > 0.5
     inside = round(strength * len(labels))
     index = [

@@ -1,6 +1,7 @@
 """Closed polyhedra with known area and volume.
 
-Polygons are kept as polygons (the C prism's caps have reflex corners), so a reader that cuts them wrongly is found.
+Faces are polygons, and the caps of the C prism have reflex corners, so tests notice a reader that cuts polygons into
+wrong triangles.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from torch import Tensor
 from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.samples import OccupancyBatch
 
-BATCHES = 5  # of an epoch
+BATCHES = 5  # per epoch
 
 
 class Recorder(LightningModule):

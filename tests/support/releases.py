@@ -23,7 +23,7 @@ class Points:
     """Labelled points of one closed mesh, as published data sets store them; tests damage these arrays.
 
     surface: (N, 3), normals: (N, 3), volume and near: (Q, 3), with signed distances, negative inside.
-    frame: maps the mesh to these points.
+    frame: maps coordinates of the mesh to coordinates of these points.
     """
 
     surface: np.ndarray
@@ -54,7 +54,7 @@ def toy_meshes() -> dict[str, Mesh]:
 
 
 def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int = 16000, near: int = 8000) -> Points:
-    """Scale a closed mesh into the unit sphere or, with `box`, into [-0.99, 0.99]^3, and sample it as published data.
+    """Scale a closed mesh into the unit sphere or, with `box`, into [-0.99, 0.99]^3, and draw labelled points of it.
 
     The volume points fill the ball of radius sqrt(3) or, with `box`, [-1, 1]^3.
     """

@@ -32,7 +32,7 @@ def make_autoencoder(seed: int = 0) -> Autoencoder:
 
 
 def make_cache(folder: Path, autoencoder: Autoencoder) -> Path:
-    """Write a latent cache of 32 training shapes and 8 validation shapes, one of each category; return its folder."""
+    """Write a latent cache of 8 categories, each with 4 training shapes and 1 validation shape; return its folder."""
     surfaces = ProceduralSurfaces(num_train=32, num_val=8, seed=0)
     encode(autoencoder, surfaces, folder, EncodeSettings(num_surface_points=POINTS, subsets=2))
     return folder
@@ -56,7 +56,7 @@ def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:
 
 
 def write_cascade(folder: Path, **changes) -> list[Path]:
-    """Write an autoencoder and a stage for each level; return their files in this order, the coarsest stage first."""
+    """Write an autoencoder and a stage for each level; return the paths: autoencoder, coarsest to finest stage."""
     autoencoder = make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=POINTS)
     stages = [write_stage(folder, make_spec(level, autoencoder, **changes)) for level in (3, 2, 1)]

@@ -43,5 +43,5 @@ def on_terminal(arguments: list[str], *, columns: int, **variables: str) -> str:
 
 
 def drawn_lines(text: str) -> list[str]:
-    """Return each state that a line of the terminal had, in order and without control sequences."""
+    """Return all printed lines in order, without control sequences; each redraw of a line is a separate entry."""
     return [line.rstrip() for line in re.split(r"[\r\n]+", CONTROL.sub("", text)) if line.strip()]

@@ -1,4 +1,4 @@
-"""`lagem evaluate-generation`: sets of equal size, failures, recognised categories, nearest training shapes."""
+"""`lagem evaluate-generation` compares sets of equal size, and reports failures, categories and nearest shapes."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ def generate(folder: Path, category: str | None, meshes: list[Mesh | None]) -> P
 
 
 def save(folder: Path, meshes: list[Mesh]) -> Path:
-    """Write meshes to a folder, which is named after their category."""
+    """Write meshes to a folder whose name is their category; return its parent folder."""
     for index, mesh in enumerate(meshes):
         mesh.save(folder / f"{folder.name}{index:03d}.ply")
     return folder.parent
@@ -237,7 +237,7 @@ def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, referenc
 
 
 def lead_to(made: Path, file: str) -> None:
-    """Change the table of samples to name another file; a copy of the mesh exists at `../other.ply`."""
+    """Write `file` in place of 0001.ply into the table of samples, and copy that mesh to `../other.ply`."""
     (made.parent / "other.ply").write_bytes((made / "0001.ply").read_bytes())
     table = made / "samples.csv"
     table.write_text(table.read_text().replace("0001.ply", file))

@@ -1,4 +1,4 @@
-"""Distances between pairs of clouds equal known distances and those of simple loops, and each row is journalled."""
+"""Distances between pairs of clouds equal known ones and those that loops compute; each row is stored in a journal."""
 
 import itertools
 

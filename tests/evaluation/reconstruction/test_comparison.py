@@ -1,4 +1,4 @@
-"""`lagem compare`: differences of pairs, their intervals, and evaluations that cannot be compared."""
+"""`lagem compare` gives the differences of paired scores with intervals, and refuses evaluations that do not match."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`lagem evaluate`: the card, failures that count and are named, and a killed run that resumes."""
+"""`lagem evaluate` writes a card, counts and names failures, and resumes after a kill."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Scores of exact fields, of fields without an inside, and their means."""
+"""Exact fields get nearly the best possible scores, fields without an inside count as zero; means are correct."""
 
 from pathlib import Path
 

@@ -66,7 +66,7 @@ Damage = Callable[[], Any]
 
 @cache
 def points(*, box: bool) -> Points:
-    """Return points of a ring, in the unit sphere or, with `box`, in [-0.99, 0.99]^3."""
+    """Return labelled points of a ring scaled into the unit sphere or, with `box`, into [-0.99, 0.99]^3."""
     return sampled(toy_meshes()["ring"], box=box, surface=1000, volume=1000, near=1000)
 
 
@@ -122,7 +122,7 @@ def catalogue() -> Files:
 
 @cache
 def tars() -> Files:
-    """Two tar files of HY3D-Bench, one of npz files and one of a mesh, and an npz file that is in none."""
+    """Return a tar file of two npz files, a tar file of one mesh, and a separate npz file, as HY3D-Bench has them."""
     with TemporaryDirectory() as scratch:
         toy_meshes()["slab"].save(Path(scratch) / "slab.ply")
         slab = (Path(scratch) / "slab.ply").read_bytes()
@@ -205,7 +205,7 @@ def in_members(data: bytes, rng: Generator, change: Callable[[str, bytes], bytes
 
 
 def in_tar(data: bytes, rng: Generator) -> bytes:
-    """Change one field of a header, and its checksum; a gzip file stays one."""
+    """Change one field of a header of a tar file, and correct the checksum; a gzip file is compressed again."""
     is_packed = data.startswith(b"\x1f\x8b")
     content = bytearray(gzip.decompress(data) if is_packed else data)
     headers = [at for at in range(0, len(content), 512) if content[at + 257 : at + 262] == b"ustar"]
@@ -226,7 +226,7 @@ def in_tar(data: bytes, rng: Generator) -> bytes:
 
 
 def in_source(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage one array, one 3D model or one field in a file, or damage the file as `in_file` does."""
+    """Damage one array, member or field in a file, or damage the file as `in_file` does."""
     if rng.random() < 0.35:
         return in_file(name, data, rng, other)
     if name.endswith((".tar", ".tar.gz")):
@@ -264,7 +264,7 @@ def import_furniture(folder: Path) -> None:
 
 
 def import_hy3d(folder: Path) -> None:
-    """`lagem import hy3d`, which makes meshes that can be read."""
+    """Run `lagem import hy3d`, and check that every mesh that was made has an area."""
     with (
         mock.patch.object(hy3d, "run_in_processes", run_in_this_process),
         mock.patch.object(tempfile, "tempdir", str(folder)),
