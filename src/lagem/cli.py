@@ -1,7 +1,7 @@
 """The `lagem` command.
 
-LightningCLI runs the verbs fit, validate, test and predict. The other verbs are called tools; each of them is run by a
-module in `lagem.commands`.
+LightningCLI runs fit, validate, test and predict. Every other verb is called a tool; a module of `lagem.commands` runs
+it.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def _one_line(error: Exception, *, training: bool) -> str | None:
     if isinstance(error, OSError):
         return failure_line(error)
     if isinstance(error, ImportError):
-        return None  # perhaps of torch
+        return None  # the traceback names the package, such as torch, that cannot be imported
     from lagem.device import out_of_memory_message
 
     if (message := out_of_memory_message(error, training=training)) is not None:
@@ -170,7 +170,7 @@ def _is_of_unread_output(error: BaseException) -> bool:
 
 
 def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
-    """Print the traceback of an error in a thread. An OSError is left to the code that started the thread."""
+    """Print the traceback of an error in a thread. An OSError is not printed; the thread's starter handles it."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
 

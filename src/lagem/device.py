@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import torch
 
 SIGNS = ("out of memory", "can't allocate memory", "Unable to allocate", "ALLOC_FAILED", "killed by signal: Killed")
-TOO_LARGE = (  # what Python, numpy and torch say of sizes that no array can have
+TOO_LARGE = (  # parts of the messages of Python, numpy and torch about sizes that no array can have
     "too large to convert to C",
     "cannot fit 'int' into an index-sized integer",
     "Maximum allowed dimension exceeded",

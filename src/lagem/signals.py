@@ -65,7 +65,7 @@ def stop_on_signals() -> None:
     for number in (STOP, INTERRUPT):
         if (
             signal.getsignal(number) is not signal.SIG_IGN
-        ):  # it is ignored in a command that a script runs in the background
+        ):  # SIGINT is ignored in a command that a script runs in the background
             signal.signal(number, _receive)
     signal.signal(signal.SIGALRM, _stop)
 

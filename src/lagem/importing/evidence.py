@@ -11,14 +11,14 @@ from scipy.spatial import cKDTree
 
 # N surface points, Q queries
 
-JUDGED = 4_000  # queries of each kind and side whose labels are tested
+JUDGED = 4_000  # largest number of queries tested for each kind (volume, near) and label (inside, outside)
 LEAST_JUDGED = 20
 SIDEWAYS = 4.0  # in spacings: 15 in a million points of a surface have no sampled point within this distance
 CORNERWARD = 6.0  # in spacings: 2 in a thousand points at a corner have no sampled point within this distance
 OFFSET = 0.01  # largest distance between the surface that was sampled and the one that was labelled
 MOST_WITHOUT_CROSSING = 0.005
-# Labels are tested for truncation if they change at least LEAST_CHANGES times. If the last labels are all equal, at
-# most MOST_EQUAL other labels may be expected among them.
+# Labels with fewer than LEAST_CHANGES changes are not tested for truncation. The test fails if the labels end with a
+# run of equal labels in which, judging by all earlier labels, more than MOST_EQUAL other labels would be expected.
 LEAST_CHANGES, MOST_EQUAL = 20, 50
 MOST_BEYOND = 1e-3  # fraction of the queries beyond the bounding box that may be inside
 FRAME_TOLERANCE = 0.05  # sampled points may miss a thin tip

@@ -1,11 +1,12 @@
 """Imports the watertight meshes of HY3D-Bench as ply files, with a manifest for `lagem prepare`.
 
-The release (github.com/Tencent-Hunyuan/HY3D-Bench) has no labelled points. Its `sample_points` are points on surfaces,
-for encoding with weights that exist, so `lagem prepare` makes the labels from the meshes. At the part level, the meshes
-are `part/meshes/<shard>.tar.gz`, with an npz file `<shard>/<uid>.npz` for each object, whose array `full.ply` is the
-content of a ply file of the whole object (part-level_data/Part_README.md). At the full level, they are in
-`full/<split>/water_tight_meshes`; the release does not document in which files. So npz files with `full.ply` and mesh
-files are read at both levels, each of them in a folder or in a tar file.
+The release (github.com/Tencent-Hunyuan/HY3D-Bench) has no labelled points. Its `sample_points` are points on surfaces.
+A trained autoencoder can encode them, but training needs labels, so `lagem prepare` makes labelled points from the
+meshes. At the part level, the meshes are in `part/meshes/<shard>.tar.gz`. Each such file holds an npz file
+`<shard>/<uid>.npz` for each object, and the array `full.ply` of an npz file is the content of a ply file of the whole
+object (part-level_data/Part_README.md). At the full level, the meshes are in `full/<split>/water_tight_meshes`, but the
+release does not document the type of the files. So npz files with `full.ply` and mesh files are read at both levels,
+each of them in a folder or in a tar file.
 """
 
 import functools
@@ -32,10 +33,10 @@ from lagem.storage.failures import raise_failure_behind
 from lagem.storage.names import check_own_folder, is_plain
 from lagem.storage.parts import locked
 
-WHOLE_OBJECT = "full.ply"  # the array of an npz file; the others are its parts, `part_<number>.ply`
+WHOLE_OBJECT = "full.ply"  # the array with the whole object; each other array, `part_<number>.ply`, holds one part
 WITHOUT_MESHES = ("images", "sample_points")  # folders of the release
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
-CATEGORY = "hy3d"  # of all shapes; the release states none
+CATEGORY = "hy3d"  # category of all shapes, because the release states none
 MOST_BYTES = 2**30  # of one member of a tar file
 LIMITS = Limits(seconds=300, memory=8 * 2**30)
 LONGEST_SHOWN = 200  # characters of a member's name in refused.csv
@@ -45,8 +46,8 @@ LONGEST_SHOWN = 200  # characters of a member's name in refused.csv
 class StoredMesh:
     """A file that should hold the mesh of one object.
 
-    path: where it is; a file of a tar file is copied there, and the copy is removed after use.
-    place: its path in the release for messages, and that of its tar file.
+    path: path of the file. For a member of a tar file, this is a copy, which is removed after use.
+    place: path of the file in the release, for messages. A member's name follows the path of its tar file.
     split: `train`, `val`, `test`, or empty if the release gives none.
     """
 
@@ -96,8 +97,8 @@ def import_hy3d(source: Path, output: Path, workers: int = 1) -> str:
         write_csv(output / "refused.csv", ["file", "reason"], sorted(found.refused.items()))
         if not found.splits and not found.refused:
             raise ValueError(
-                f"{source}: holds no mesh. The points in sample_points have no labels, from which an autoencoder could "
-                "be trained; give the folder part/meshes, or full with its folders water_tight_meshes."
+                f"{source}: holds no mesh. The points in sample_points have no labels, so no autoencoder can be "
+                "trained on them; give the folder part/meshes, or full with its folders water_tight_meshes."
             )
         if not found.splits:
             raise ValueError(f"no mesh could be read; the reasons are in {output / 'refused.csv'}.")
@@ -131,7 +132,7 @@ def _write_meshes(source: Path, meshes: Path, workers: int) -> Found:
 
 
 def stored_meshes(source: Path, meshes: Path, scratch: Path, found: Found) -> Iterator[StoredMesh]:
-    """Yield the meshes of the release that are not written yet; `found` receives those that are, and refused files.
+    """Yield the meshes of the release that earlier calls did not write; add the others and refused files to `found`.
 
     A tar file is read from start to end, and each of its meshes is copied to the disk only when it is asked for.
 

@@ -26,15 +26,15 @@ class Layout:
         volume_points: Queries in the volume, (V, 3), or (V, 4) with the labels in the last column.
         near_points: Queries near the surface, (Q, 3), or (Q, 4).
         frame: `sphere` if the largest norm of the shape is 1, and the volume queries are uniform in the ball of radius
-            sqrt(3); `box` if the volume queries are uniform in some box around the shape. The import scales the shape
-            of a `box` into the unit sphere.
+            sqrt(3); `box` if the volume queries are uniform in some box around the shape. For `box`, the import scales
+            the shape into the unit sphere.
         sign: `occupancy` if a label is 1 inside and 0 outside; `negative_inside` or `positive_inside` if labels are
-            distances from the surface with this sign inside.
+            signed distances from the surface; the name gives the sign inside.
         volume_labels: Labels of the volume queries, (V,); None if they are the last column of `volume_points`.
         near_labels: Labels of the near queries, (Q,); None if they are the last column of `near_points`.
         normals: Normals of the surface, (N, 3), pointing out; None to estimate them.
-        dtype: Type of the points that every file must have; None for any floating-point type.
-        label_dtype: Type of the labels that every file must have; `bits` if `numpy.packbits` packed them. None for any.
+        dtype: Type that the points must have in every file; None for any floating-point type.
+        label_dtype: Type that the labels must have in every file; `bits` if `numpy.packbits` packed them. None for any.
         truncation: The absolute value at which the distances are cut off, in the unit of the points; None if they are
             not cut off.
         center: Centre of the sampled mesh, (3,). With `scale`, it maps the mesh to the points:

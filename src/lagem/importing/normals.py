@@ -29,7 +29,7 @@ def outward_votes(
     Args:
         points: (N, 3) points on the surface.
         queries: (Q, 3) points near the surface.
-        inside: (Q,) their labels.
+        inside: (Q,) labels of the queries, True inside.
         nearest: (Q,) index of the surface point that is nearest to each query.
     """
     away = queries - points[nearest]

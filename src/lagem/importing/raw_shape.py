@@ -14,7 +14,7 @@ from lagem.storage.checked.npz import NpzFile, read_npy
 # N surface points, Q queries of one kind
 
 LEAST_POINTS, MOST_POINTS = 500, 2**23
-SURFACE_FOLDERS = ("ShapeNetV2_watertight", "ShapeNetV2_surface")  # as the authors' code and their archives name it
+SURFACE_FOLDERS = ("ShapeNetV2_watertight", "ShapeNetV2_surface")  # names in the authors' code and archives
 LARGEST = 1e6  # largest absolute coordinate
 
 
@@ -75,7 +75,7 @@ def read_vecset_shape(path: Path, layout: Layout) -> RawShape:
 
     Args:
         path: `ShapeNetV2_point/<synset>/<id>.npz`. Next to it is `<id>.npy`, the factor that scales the surface to the
-            queries. The surface is in `4_pointcloud/<id>.npz` of the synset's folder in one of `SURFACE_FOLDERS`.
+            queries. The surface is in `<folder>/<synset>/4_pointcloud/<id>.npz`, for a <folder> in `SURFACE_FOLDERS`.
         layout: The names of the arrays.
     """
     scale = np.asarray(read_npy(path.with_suffix(".npy")), dtype=np.float64)

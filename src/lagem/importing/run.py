@@ -42,7 +42,8 @@ def import_data(
         retry_refused: Retry shapes that an earlier call refused.
         part: Import only this part of the shapes, and do not pack shards; None to import all missing shapes, and pack
             shards.
-        verify: Verify every byte of the folder. Otherwise, only what is read when a shard is opened is verified.
+        verify: Verify every byte of the folder. Otherwise, only the description and the small arrays of each shard are
+            verified.
 
     Returns:
         One record of each shape of the source, or of the part, sorted by id.
@@ -75,7 +76,7 @@ def layout_of(text: str) -> tuple[str, Layout]:
     """Return the name of a layout and the layout itself.
 
     Args:
-        text: `vecset`, `lagem`, or the path of a YAML file that describes a layout, whose name is then `npz`.
+        text: `vecset`, `lagem`, or the path of a YAML file. A layout that a file describes has the name `npz`.
 
     Raises:
         ValueError: If there is no such layout, or the file does not describe one.

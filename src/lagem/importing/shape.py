@@ -26,7 +26,7 @@ ROUNDING = 1e-4  # near queries closer to the surface might change sides when th
 DRAWS_AT_ONCE = 1 << 18
 MOST_ROUNDS = 200  # of draws in the part of the ball outside the box of the volume queries; usually a few suffice
 MOST_MISSING = 0.01  # fraction of the draws that may be missing after these rounds
-LEAST_OF_WHOLE = 0.8  # if a box contains the ball, its estimated share of the ball is rounded up from this value to 1
+LEAST_OF_WHOLE = 0.8  # for a box that contains the ball, an estimated `share` above this value becomes 1
 LEAST_SHARE = 1e-6  # fraction of the ball that the volume queries must cover; the box of any solid covers far more
 
 
@@ -58,7 +58,7 @@ def convert_shape(
     if len(sides[0]) + len(near_pools[0]) == 0:
         raise ValueError("no query is inside.")
     distances = tree.query(points[kept[:5000]], k=2, workers=1)[0][:, 1]
-    area = len(points) * np.pi * float((distances**2).mean())  # of points drawn uniformly from the surface
+    area = len(points) * np.pi * float((distances**2).mean())  # formula for uniform points
     arrays = ShapeArrays(
         id=source.id,
         category=source.category,

@@ -56,8 +56,8 @@ def encode(
         retry_refused: Encode a shard again if an earlier call refused one of its shapes.
         part: Encode only this part of the shards, and write no index; parts may run in parallel on several machines.
             None to encode all shards that are missing, and write the index.
-        verify: Verify every byte of the shards that exist. Otherwise, only what is read when a shard is opened is
-            verified. Damaged shards are encoded again.
+        verify: Verify every byte of the shards that exist. Otherwise, only the description and the small arrays of
+            each shard are verified. Damaged shards are encoded again.
 
     Returns:
         The refused shapes of the part, or of all shards.

@@ -25,14 +25,14 @@ WARNINGS = {
     "The `srun` command is available on your system but is not used.": (
         "jobs of `lagem submit` use it, and any other fit is meant to run on this machine"
     ),
-    "Checkpoint directory ": "only a resumed run finds files, because lagem refuses to mix two runs in a folder",
+    "Checkpoint directory ": "the folder holds files only if a run is resumed, because lagem refuses to mix two runs",
     "`isinstance(treespec, LeafSpec)` is deprecated": "it is about Lightning's use of torch",
     "LightningCLI's args parameter is intended to run from within Python": "that is how lagem.cli.main runs it",
     "You're using the WeightAveraging callback, but loading a checkpoint outside the 'fit' stage.": (
         "the weights of a checkpoint are the averaged ones"
     ),
     "You're using the WeightAveraging callback with a model that overrides the configure_model ": (
-        "lagem's shards the network only with strategies that refuse weight averaging"
+        "lagem's configure_model acts only if weights are sharded, and then lagem refuses averaging"
     ),
 }
 LOGGERS = (

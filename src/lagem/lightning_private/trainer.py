@@ -85,7 +85,7 @@ def mark_last_saved(callback: ModelCheckpoint, path: str) -> None:
 def set_run_id(logger: WandbLogger, run_id: str) -> None:
     """Set the id of a W&B logger's run, after the logger is made but before it starts the run.
 
-    Without this, every start of a run folder would be a new W&B run.
+    Without this, W&B would create another run each time a run is resumed.
     """
     logger._id = logger._wandb_init["id"] = run_id
 

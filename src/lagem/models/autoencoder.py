@@ -51,8 +51,8 @@ class Autoencoder(nn.Module):
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         single_head_cross: Whether cross attention has one head of C channels, as in the published weights of VecSet,
             instead of heads of 64 channels.
-        fps: Backend of furthest point sampling. `auto` uses torch_cluster or, without it, triton on CUDA, and quickfps
-            on the CPU. If none of these is installed, it uses a slow torch loop (see `furthest_point_order`).
+        fps: Backend of furthest point sampling. On CUDA, `auto` uses torch_cluster or, if it is missing, triton; on the
+            CPU, it uses quickfps. Without these, it uses a slow torch loop (see `furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
             layer. `lean` multiplies weight matrices in advance, so that attention involving points needs fewer
             operations per point (`lagem.models.queries.decoder`). In the backward pass, it recomputes everything that

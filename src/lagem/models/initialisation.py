@@ -17,8 +17,8 @@ from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck
 OCTAVE_DECAY = 0.5  # octave k starts with 2^(-k / 2) times the weights of the first
 SHARPNESS = 1.5  # factor by which the initial queries and keys are multiplied, which makes attention sharper
 PLACE_SHARE = 0.75  # fraction of a latent's channels that start as the position of its anchor
-PLACE_RADIUS = 0.8  # radius of the ball of points whose embeddings those channels distinguish
-LOG_VARIANCE = -5.0  # of the posteriors of KL levels: noise of 1/150 of the power of those channels
+PLACE_RADIUS = 0.8  # `start_anchored` computes the principal components for points in a ball of this radius
+LOG_VARIANCE = -5.0  # of the posteriors of KL levels; their noise has 1/150 of the power of the position channels
 
 
 @torch.no_grad()

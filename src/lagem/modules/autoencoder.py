@@ -65,8 +65,8 @@ class AutoencoderModule(RecipeModule):
             tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        fps: Backend of furthest point sampling. `auto` uses torch_cluster or, without it, triton on CUDA, and quickfps
-            on the CPU. If none of these is installed, it uses a slow torch loop.
+        fps: Backend of furthest point sampling. On CUDA, `auto` uses torch_cluster or, if it is missing, triton; on the
+            CPU, it uses quickfps. Without these, it uses a slow torch loop.
         step: How a training step is computed; all ways give the same result up to rounding. `lean` takes about half the
             memory of `plain`, and less time. `leanest` takes about a quarter of the memory of `plain`, and about the
             same time as `plain`.

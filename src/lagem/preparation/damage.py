@@ -14,8 +14,8 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     Args:
         root: The prepared folder; nobody else may be writing to it.
         given: Ids of the meshes that can be prepared again.
-        every_byte: Verify all content, including that of shapes that are not packed yet. Otherwise, only what is read
-            when a shard is opened is verified: its description and its small arrays.
+        every_byte: Verify all content, including that of shapes that are not packed yet. Otherwise, only the
+            description and the small arrays of each shard are verified.
 
     Raises:
         ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.

@@ -115,7 +115,7 @@ class ShardFile:
         Args:
             row: Index of the shape in the shard.
             pool: Name of the pool.
-            start: First row of the shape's points in the pool; rows wrap around at the end.
+            start: First row to read, counted within the shape; rows wrap around at the shape's end.
             count: Number of points.
 
         Returns:

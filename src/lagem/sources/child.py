@@ -126,8 +126,8 @@ class Child:
         """Wait for the child's next message; if the function raised an exception, raise it here.
 
         Returns:
-            The kind of the message and its content. The first message of a child is "started". For each item, it is
-            then "result" with the result, or "memory" or "died" with a Failure.
+            The kind of the message and its content. The first message of a child is "started". The message
+            about an item is "result" with the result, or "memory" or "died" with a Failure.
         """
         try:
             kind, content = self.connection.recv()

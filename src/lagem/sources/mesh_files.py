@@ -27,10 +27,10 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
     """List the meshes of files, folders and manifests, sorted by id.
 
     Folders are searched recursively, including linked folders; files with a hidden name or an unknown extension are
-    skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__' and without the
-    extension, unless two paths differ only in the extension. Its category is the name of the folder that holds the
-    file. A manifest is a .csv file with the columns `file` (a path relative to the manifest) and `id`, and optionally
-    `category` and `split`; see `read_manifest`.
+    skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__'. It contains the
+    extension only if two paths differ only in the extension. The category of the mesh is the name of the
+    folder that holds the file. A manifest is a .csv file with the columns `file` (a path relative to the manifest) and
+    `id`, and optionally `category` and `split`; see `read_manifest`.
 
     Args:
         sources: Paths of mesh files, folders and manifests.

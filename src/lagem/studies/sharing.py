@@ -100,7 +100,7 @@ def measure_groups(
     Args:
         kept: Levels that the samples of a group share.
         made: The samples of each group.
-        above: Result for the groups that share one level fewer; None if these groups share nothing.
+        above: Result for the groups that share one level fewer; None if `kept` is empty.
         seed: Seed of the draws of points and of the bootstrap.
     """
     distances: list[float | None] = []

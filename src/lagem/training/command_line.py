@@ -96,9 +96,9 @@ def read_settings(config: str) -> dict[str, Any] | None:
 
 
 def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
-    """Return the class (`kind`) and the folder (`root`) of a data module, from `more` or, if it lacks one, from `data`.
+    """Return the class (`kind`) and the folder (`root`) of a data module; `more` overrides `data`.
 
-    If `more` names another class than `data`, the folder in `data` does not count.
+    If the two name different classes, the folder in `data` does not count.
     """
     if not isinstance(more, dict):
         return data
@@ -110,7 +110,7 @@ def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
-    """Raise ValueError if the root is a local folder that holds no data of the given data module.
+    """Raise ValueError if the root, a local folder, is missing or holds no data of the given data module.
 
     This checks only data modules of lagem that read folders. An environment variable may name the root; a root with
     any other interpolation is not checked.

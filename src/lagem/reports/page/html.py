@@ -21,7 +21,7 @@ HINT = (
     "To turn a shape, drag it, or click it and use the arrow keys. To zoom, click it and use + and − or the wheel. "
     "A double click resets the view."
 )
-FEW = 4  # a gallery of at most so many views shows them large
+FEW = 4  # a gallery of at most this number of views shows them large
 LONG_FACT = 80  # a value with more characters fills a whole line
 CREDITS = " Shapes are drawn by three.js.<details><summary>Its licence</summary><p>{licence}</p></details>"
 DOCUMENT = """\

@@ -23,7 +23,7 @@ def image_of(path: Path) -> Block:
         with Picture.open(io.BytesIO(content), formats=["PNG"]) as picture:
             width, height = picture.size
             picture.verify()
-    except Exception:  # Pillow raises many kinds; the text is not used, as an address in it would differ in each page
+    except Exception:  # Pillow raises many types; a message may hold a memory address, so pages would differ
         return Paragraph(f"{path.name} is left out: it is not a picture in PNG format, or is damaged.")
     if width * height > MOST_PIXELS:
         return Paragraph(f"{path.name} is left out: it has {width} × {height} pixels.")

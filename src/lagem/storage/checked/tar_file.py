@@ -25,7 +25,7 @@ MOST_NAMING = 2**16  # bytes of the data of a header that only holds a name
 MOST_PADDING, PIECE = 2**20, 2**20  # bytes
 GZIP = b"\x1f\x8b"
 REGULAR, LONG_NAME, LONG_TARGET, FIELDS, COMMON_FIELDS = (b"0", b"\0", b"7"), b"L", b"K", b"x", b"g"
-# These have no data, whatever size they state.
+# Members of these kinds have no data, whatever size their headers state.
 KINDS = {
     b"1": "a link",
     b"2": "a link",
@@ -160,7 +160,7 @@ def _padded(size: int) -> int:
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
-    """Return the next `size` bytes; a file that states more than it has costs no memory."""
+    """Return the next `size` bytes; raises EOFError if there are fewer. A false `size` costs no memory."""
     pieces, left = [], size
     while left:
         pieces.append(file.read(min(left, PIECE)))
