@@ -107,7 +107,7 @@ def begin(root: Path, batches: int, workers: int) -> dict[str, float]:
 
 
 def index_alone(root: Path, side: str) -> dict[str, float]:
-    """Read the index as in this version (`columns`) or as in earlier ones, and return the measurements by name."""
+    """Read the index as this version does (`columns`) or as earlier ones did, and return the measurements by name."""
     before, start = own_memory("self"), time.process_time()
     kept = read_index(root / "index.csv", "index") if side == "columns" else as_lists(root / "index.csv")
     seconds = time.process_time() - start

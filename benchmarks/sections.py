@@ -69,7 +69,7 @@ class Sections(Profiler):
 
 
 def section_of(action: str) -> str | None:
-    """Return the section of an action of Lightning; None if the action counts towards the section around it."""
+    """Return the section of an action of Lightning's profiler; None if it counts towards the section around it."""
     if action.startswith("[Callback]"):
         return action.removeprefix("[Callback]").split("{")[0].rsplit(".", 1)[0].split(".")[0]
     return next((section for pattern, section in SECTIONS.items() if fnmatchcase(action, pattern)), None)

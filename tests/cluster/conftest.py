@@ -58,7 +58,7 @@ class Slurm:
             time.sleep(0.2)
 
     def wait_for_text(self, job: str, text: str, *, count: int = 1, timeout: float = 120) -> None:
-        """Wait until the output of a running job has `count` matches of a regular expression."""
+        """Wait until the output of a running job has at least `count` matches of the regular expression `text`."""
         deadline = time.monotonic() + timeout
         while len(re.findall(text, self.log(job))) < count:
             state = self.show(job)["JobState"]

@@ -36,7 +36,7 @@ def content_of(path: Path) -> list:
 
 
 def flip_in(path: Path, array: str, row: int) -> None:
-    """Flip one bit in a row of an array in a shard."""
+    """Flip one bit in a row of an int16 pool in a shard."""
     content = bytearray(path.read_bytes())
     header = json.loads(content[8 : header_length(content)])
     content[header_length(content) + header[array]["data_offsets"][0] + 6 * row] ^= 4

@@ -1,4 +1,4 @@
-"""Sharded checkpoints: valid ones load exactly, and no code in a folder runs."""
+"""Valid sharded checkpoints load exactly, and code that is hidden in one never runs."""
 
 import copyreg
 import io

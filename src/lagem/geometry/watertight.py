@@ -57,14 +57,14 @@ class Nodes:
     shape: tuple[int, ...]
 
     def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the (N, 3) coordinates of (N, 3) nodes, whose indices count from `first`."""
+        """Return the (N, 3) coordinates of nodes, given by (N, 3) indices in the block, where `first` has index 0."""
         return self.grid.positions(nodes + self.first)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
         """Find the node of the block that is nearest to each of (N, 3) points.
 
         Returns:
-            The indices of the nodes along the three axes, (N,) each, counted from `first`.
+            The indices of the nodes in the block along the three axes, (N,) each.
         """
         node = np.rint((points + self.grid.reach) / self.grid.spacing).astype(np.int64) - self.first
         return tuple(np.clip(node, 0, np.array(self.shape) - 1).T)

@@ -1,9 +1,9 @@
 """A shard: one safetensors file with the arrays of S shapes, which is read by slices and never unpickled.
 
 A pool is an array, such as `surface_points`, with the rows of all shapes, one shape after another. For each pool, the
-array `<pool>.offsets` (S + 1,) holds the first row of each shape, and at the end the number of all rows. Other numbers
-are stored in arrays of length S, and texts as JSON in the header. A shape that is not packed yet is stored in the same
-format, with S = 1. docs/data-format.md describes every field.
+array `<pool>.offsets` (S + 1,) holds the index of each shape's first row, and last the total number of rows. Frames and
+counts are stored in arrays with a row for each shape; texts and `near_sigmas`, as JSON in the header. A shape that is
+not packed yet is stored in the same format, with S = 1. docs/data-format.md describes every field.
 """
 
 from dataclasses import dataclass, field

@@ -42,7 +42,8 @@ class Augmentation:
         """Draw the (3, 3) matrix by which the points of a sample, as column vectors, are multiplied.
 
         Args:
-            surface_points: (N, 3) surface points of the sample, which determine its scale.
+            surface_points: (N, 3) surface points of the sample. The matrix is scaled so that it brings their largest
+                norm to `max_norm`.
             rng: Random generator.
         """
         scale = np.ones(3) if self.axis_scale is None else rng.uniform(*self.axis_scale, size=3)

@@ -35,7 +35,7 @@ surfaces in the same frame, not rotated); they may be leaks. scores.csv names th
 
 @dataclass(frozen=True)
 class Card:
-    """A card (the report of an evaluation) that was read from a folder: its head, and the scores by id of the shape."""
+    """A card (the report of an evaluation) that was read from a folder: its head, and the scores by shape id."""
 
     folder: Path
     head: ReconstructionHead

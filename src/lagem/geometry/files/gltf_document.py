@@ -256,18 +256,18 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     """Return the JSON chunk and the binary chunk of a .glb file; the latter is empty if the file has none."""
     size = len(data)
     if size < 20 or data[:4] != b"glTF" or int.from_bytes(data[16:20], "little") != JSON_CHUNK:
-        raise ValueError(f"has {size} bytes, but no glb header; it was cut off or is not a glb, save it again.")
+        raise ValueError(f"has {size} bytes, but no glb header; it was cut off, or is not a glb: save it again.")
     declared, length = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
     if declared != size or length > size - 20:
         raise ValueError(
-            f"declares {declared} bytes, {length} of them JSON, but has {size} bytes; it was cut off, fetch it again."
+            f"declares {declared} bytes, {length} of them JSON, but has {size} bytes; it was cut off: fetch it again."
         )
     rest = data[20 + length :]
     if not rest:
         return data[20 : 20 + length], b""
     binary = int.from_bytes(rest[:4], "little") if len(rest) >= 8 else size
     if binary > len(rest) - 8:
-        raise ValueError(f"declares {binary} bytes of data, but has {size} bytes; it was cut off, fetch it again.")
+        raise ValueError(f"declares {binary} bytes of data, but has {size} bytes; it was cut off: fetch it again.")
     is_binary = int.from_bytes(rest[4:8], "little") == BINARY_CHUNK
     return data[20 : 20 + length], rest[8 : 8 + binary] if is_binary else b""
 

@@ -46,7 +46,7 @@ def read_ply(path: Path) -> Polygons:
         declared = sum(element.count for element in elements)
         if declared > len(lines):
             raise ValueError(
-                f"declares {declared} rows, but {len(lines)} follow the header; it was cut off, fetch it again."
+                f"declares {declared} rows, but {len(lines)} follow the header; it was cut off: fetch it again."
             )
         row = 0
         for element in elements:
@@ -215,5 +215,5 @@ def _faces(found: dict[str, Columns]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def _within(body: bytes, at: int, size: int) -> int:
     if at + size > len(body):
-        raise ValueError("has data that end inside a list; it was cut off, fetch or save it again.")
+        raise ValueError("has data that end inside a list; it was cut off: fetch or save it again.")
     return at

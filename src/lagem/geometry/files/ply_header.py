@@ -63,7 +63,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
     line_end = rb"\r" if begin[1] == b"\r" else rb"\r?\n"
     end = re.compile(line_end + rb"end_header[ \t]*(?:" + line_end + rb"|\Z)").search(data, 0, MOST_HEADER)
     if end is None:
-        raise ValueError("ends inside its header (no `end_header`); it was cut off, fetch or save it again.")
+        raise ValueError("ends inside its header (no `end_header`); it was cut off: fetch or save it again.")
     start = end.end()
     byte_order: str | None = None
     elements: list[Element] = []
@@ -109,7 +109,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
     if byte_order and len(data) - start < needed:
         raise ValueError(
             f"declares at least {needed} bytes of data, but only {len(data) - start} follow the header; it was cut "
-            "off, fetch it again."
+            "off: fetch it again."
         )
     if not byte_order:
         check_text(len(data))

@@ -42,7 +42,7 @@ def _of_text(text: bytes) -> NDArray[np.float64]:
         opened, closed = (sum(row[0] == word for row in rows) for word in (name, b"end" + name))
         if opened != closed:
             raise ValueError(
-                f"has {opened} `{name.decode()}` but {closed} `end{name.decode()}`; it was cut off, fetch it again."
+                f"has {opened} `{name.decode()}` but {closed} `end{name.decode()}`; it was cut off: fetch it again."
             )
     number = words.count(b"facet")
     check_count(number, "faces")
