@@ -113,7 +113,7 @@ test-cluster: setup ## Install SLURM if it is missing (root, apt) and run the te
 
 # Seconds that `make fuzz` takes.
 SECONDS ?= 60
-fuzz: setup ## Give everything that reads files damaged ones, and count what comes of it: make fuzz SECONDS=60 SEED=0
+fuzz: setup ## Feed damaged files to everything that reads files, and count the outcomes: make fuzz SECONDS=60 SEED=0
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS) --seed $(SEED) $(ARGS)
 
 # One thread per library: times are CPU times, and threads that wait for one another count as busy.
