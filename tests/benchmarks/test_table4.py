@@ -66,6 +66,7 @@ def quick(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_quick_table_scores_the_group_and_does_nothing_twice(quick, tmp_path, capsys):
     assert [words[0] for words in quick()] == ["fit", "evaluate"] * 3
     rows = json.loads((tmp_path / "table" / "table4.json").read_text())

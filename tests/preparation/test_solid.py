@@ -92,6 +92,7 @@ def test_manifold_without_its_package_is_said_once_and_plainly(monkeypatch):
         require_manifold()
 
 
+@pytest.mark.slow
 def test_manifold_converts_too(box):
     found = solid(Mesh(box.vertices, box.faces[:-2]), "manifold")
     assert found.route == "manifold" and open_edges(found.mesh) == 0 and found.error_p99 < 0.03

@@ -88,6 +88,7 @@ def test_each_rank_holds_its_share_of_the_weights(sharded):
         assert 0.45 < int(own) / int(all_ranks) < 0.55
 
 
+@pytest.mark.slow
 def test_a_sharded_run_resumes_with_the_losses_of_the_undisturbed_one(sharded, tmp_path):
     checkpoint = f"--ckpt_path={sharded.folder / 'checkpoints' / 'epoch=0-step=2.ckpt'}"
     completed(small_run.small_fit(tmp_path, ADAMW, CALLBACKS, SHARDED, "--trainer.devices=2", checkpoint))
