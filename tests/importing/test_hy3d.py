@@ -171,19 +171,7 @@ def test_an_import_can_be_prepared_trained_on_and_evaluated(full: Path, tmp_path
     output, data, scores = tmp_path / "out", tmp_path / "data", tmp_path / "scores"
     main(["import", "hy3d", str(full), "--output", str(output)])
     main(["prepare", str(output / "manifest.csv"), "--up", "y", "--output", str(data), *FEW])
-    unused = ("num_train", "num_val", "reference_points", "reference_volume_points", "batch_size")
-    main(
-        [
-            "fit",
-            f"--config={small_run.ROOT / 'experiments' / 'autoencoder' / 'meshes.yaml'}",
-            f"--data.init_args.root={data}",
-            "--data.init_args.batch_size=2",
-            *(word for word in small_run.SMALL_DATA if not any(name in word for name in unused)),
-            *small_run.short_trainer(tmp_path / "run", 1),
-            *small_run.SMALL_MODEL,
-            *small_run.SMALL_CALLBACKS,
-        ]
-    )
+    main(small_run.fit_on_prepared(data, tmp_path / "run", steps=1))
     (checkpoint, *_) = (tmp_path / "run").rglob("last.ckpt")
     sizes = ["--resolution", "16", "--points", "500"]
     main(["evaluate", str(checkpoint), str(data), "--split", "test", "--output", str(scores), *sizes])

@@ -178,20 +178,7 @@ def test_another_layout_does_not_enter_the_same_folder(vecset: Path, lagem: Path
 def test_fit_evaluate_and_encode_work_on_an_import(vecset: Path, tmp_path: Path, in_this_process: None):
     data = tmp_path / "data"
     import_data("vecset", vecset, data, SMALL)
-    unused = ("num_train", "num_val", "reference_points", "reference_volume_points")
-    words = [word for word in small_run.SMALL_DATA if not any(name in word for name in unused)]
-    main(
-        [
-            "fit",
-            f"--config={small_run.ROOT / 'experiments' / 'autoencoder' / 'meshes.yaml'}",
-            f"--data.init_args.root={data}",
-            "--data.init_args.batch_size=2",
-            *(word for word in words if "batch_size" not in word),
-            *small_run.short_trainer(tmp_path / "run", 2),
-            *small_run.SMALL_MODEL,
-            *small_run.SMALL_CALLBACKS,
-        ]
-    )
+    main(small_run.fit_on_prepared(data, tmp_path / "run", steps=2))
     (checkpoint, *_) = (tmp_path / "run").rglob("last.ckpt")
     scores = tmp_path / "scores"
     sizes = ["--resolution", "16", "--points", "500"]

@@ -43,6 +43,21 @@ def short_trainer(folder: Path, steps: int) -> list[str]:
     ]
 
 
+def fit_on_prepared(data: Path, folder: Path, *, steps: int) -> list[str]:
+    """Return the command line of a small fit on prepared shapes, whose run folder is `folder`."""
+    unused = ("num_train", "num_val", "reference_points", "reference_volume_points", "batch_size")
+    return [
+        "fit",
+        f"--config={ROOT / 'experiments' / 'autoencoder' / 'meshes.yaml'}",
+        f"--data.init_args.root={data}",
+        "--data.init_args.batch_size=2",
+        *(word for word in SMALL_DATA if not any(name in word for name in unused)),
+        *short_trainer(folder, steps),
+        *SMALL_MODEL,
+        *SMALL_CALLBACKS,
+    ]
+
+
 def small_fit(folder: Path, *extra: str, steps: int = 6, config: Path = TOY) -> list[str]:
     """Return the command line of a small fit in `folder`."""
     return [

@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -253,24 +254,18 @@ def import_as(layout: str, source: str = "source") -> Door:
     return door
 
 
-def import_furniture(folder: Path) -> None:
-    """Run `lagem import sweethome3d`, and check that every mesh that was made has an area."""
-    with (
-        mock.patch.object(furniture, "run_in_processes", run_in_this_process),
-        mock.patch.object(tempfile, "tempdir", str(folder)),
-    ):
-        main(["import", "sweethome3d", "source", "--output", "out"])
-    assert all(load_mesh(path).area > 0 for path in (folder / "out/meshes").iterdir()), "a mesh without area"
+def import_meshes(layout: str, module: ModuleType) -> Door:
+    """Return a function that runs `lagem import` of meshes, and checks that every mesh that was made has an area."""
 
+    def door(folder: Path) -> None:
+        with (
+            mock.patch.object(module, "run_in_processes", run_in_this_process),
+            mock.patch.object(tempfile, "tempdir", str(folder)),
+        ):
+            main(["import", layout, "source", "--output", "out"])
+        assert all(load_mesh(path).area > 0 for path in (folder / "out/meshes").iterdir()), "a mesh without area"
 
-def import_hy3d(folder: Path) -> None:
-    """Run `lagem import hy3d`, and check that every mesh that was made has an area."""
-    with (
-        mock.patch.object(hy3d, "run_in_processes", run_in_this_process),
-        mock.patch.object(tempfile, "tempdir", str(folder)),
-    ):
-        main(["import", "hy3d", "source", "--output", "out"])
-    assert all(load_mesh(path).area > 0 for path in (folder / "out/meshes").iterdir()), "a mesh without area"
+    return door
 
 
 def export(folder: Path) -> None:
@@ -289,8 +284,8 @@ def formats() -> Iterator[Format]:
             lambda rng: dict(mapped(chosen(["box", "sphere"], rng))),
             {"import": import_as("layout.yaml"), "import, manifest": import_as("layout.yaml", "source/list.csv")},
         ),
-        ("sh3f", lambda _: dict(catalogue()), {"import": import_furniture}),
-        ("hy3d", lambda _: dict(tars()), {"import": import_hy3d}),
+        ("sh3f", lambda _: dict(catalogue()), {"import": import_meshes("sweethome3d", furniture)}),
+        ("hy3d", lambda _: dict(tars()), {"import": import_meshes("hy3d", hy3d)}),
     ):
         yield Format(name=name, sound=sound, doors=doors, damage=in_source, weight=0.5)
     doors = {"export": export}
