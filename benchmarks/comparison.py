@@ -131,7 +131,7 @@ def finish(run: Run, args: argparse.Namespace, progress: Progress) -> None:
 def report(plans: dict[str, list[Run]], args: argparse.Namespace, more: str) -> list[list[list[str]]]:
     """Write the tables of the seeds that all sides have finished, and return their rows.
 
-    `more` is text that follows the sentence above the tables.
+    `more` is appended to the paragraph above the tables, which says what was scored and how.
     """
     tables: dict[str, dict[str, Values]] = {}
     steps: dict[str, dict[str, int | None]] = {}

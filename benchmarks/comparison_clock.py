@@ -14,7 +14,7 @@ WARM_UP = 3  # steps before the timed ones
 
 
 class StepClock(Callback):
-    """Write the seconds per step after the warm-up to a file: CPU seconds of this process, or wall seconds on a GPU.
+    """Write the mean seconds of the steps after the first WARM_UP to a file: CPU seconds, or wall seconds on a GPU.
 
     A step includes all repeated work: loading the batch, forward and backward pass, optimiser and weight average.
     """
@@ -25,7 +25,7 @@ class StepClock(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Start the clock after the warm-up, and stop it after the last step."""
+        """Start the clock after the first WARM_UP steps, and stop it after the last step."""
         if trainer.global_step not in (WARM_UP, trainer.max_steps):
             return
         is_gpu = pl_module.device.type == "cuda"

@@ -109,7 +109,7 @@ def average_step(costs: dict[str, list[float]]) -> list[float]:
 
 
 def check_environment(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the worker's description of cod-vae, and store it with the settings in the output folder.
+    """Return cod-vae's version, settings and size, as the worker prints them, and store them in the output folder.
 
     Raises:
         ValueError: If the interpreter does not run or lacks cod-vae, or if the output folder holds other settings.

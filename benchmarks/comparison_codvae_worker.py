@@ -70,7 +70,7 @@ class Windows:
     The epochs together run through all shapes again and again, each time in a new random order.
 
     Args:
-        dataset: Data set whose item i is a new draw of shape i modulo the number of shapes.
+        dataset: Data set whose item i holds newly drawn points of the shape `i % count`.
         count: Number of shapes.
         length: Number of items in an epoch.
         seed: Seed of the random orders.
@@ -213,7 +213,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def train_both(args: argparse.Namespace) -> None:
-    """Train both stages, and write weights.npz and memory.json (bytes)."""
+    """Train both stages; write weights.npz, and the peak memory in bytes to memory.json."""
     params = None
     folders = [args.output / f"stage_{stage.number}" for stage in STAGES]
     for stage, folder in zip(STAGES, folders, strict=True):

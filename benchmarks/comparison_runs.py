@@ -163,7 +163,7 @@ def check_settings(args: argparse.Namespace, **more: Any) -> None:
 
     Args:
         args: The arguments of the benchmark.
-        more: Settings that only this benchmark has, in plain types.
+        more: Settings that only this benchmark has, in types that JSON can hold.
     """
     settings = {
         "index.csv": sha256_of(args.data / "index.csv"),

@@ -1,7 +1,4 @@
-"""Tables of the comparisons: means of each side and paired differences, with intervals over shapes and seeds.
-
-Letters: S seeds, N shapes.
-"""
+"""Tables of the comparisons: means of each side and paired differences, with intervals over shapes and seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,8 +17,8 @@ from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table
 MEASURES = ("chamfer", "fscore_010", "fscore_020", "iou", "iou_near", "normal_consistency")
 DEFINITION = """\
 Brackets: 95% interval for new shapes and new training seeds: a studentised bootstrap over shapes, joined with a
-t-interval over seeds; with one seed, over shapes alone. Differences are paired by shape and seed. A shape that has no
-surface on a side, with any seed, counts as 0 in F-score and normals, and is left out of the Chamfer distance."""
+t-interval over seeds; with one seed, over shapes alone. Differences are paired by shape and seed. A reconstruction
+without a surface counts as 0 in F-score and normals; the Chamfer distance leaves its shape out with all seeds."""
 
 Means = dict[str, Mean | None]
 
@@ -78,14 +75,14 @@ def write_tables(
     steps: Mapping[str, Mapping[str, int | None]],
     about: str,
 ) -> list[list[list[str]]]:
-    """Write the tables as Markdown and as JSON, and return the rows of each.
+    """Write the tables as Markdown and as JSON, and return the rows of each table.
 
     Args:
         folder: Output folder.
         name: Name of both files, without the extension.
         tables: Values by title of the table and name of the side.
         steps: Numbers of steps by title of the table and name of the side.
-        about: A sentence that names the shapes and the seeds.
+        about: The paragraph above the tables, which says what was scored and how.
     """
     found = {title: rows_of(title, sides, steps[title]) for title, sides in tables.items()}
     lines = ["# Comparison", "", about]

@@ -4,13 +4,13 @@
 
 Each validation shape is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
-these points in the same way. The completion is the one of `--samples` samples that fits best; the retrieved shape is
-the one of all training shapes that fits best.
+these points in the same way. The completion is the one of `--samples` samples that fits best. The retrieved shape is
+the one that fits best among 32 training shapes, which a rough comparison chooses from all.
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape: the mean distance of the
-unseen true points to the predicted surface, plus the mean distance of the unseen part of the predicted surface, seen
-from the same direction, to the true surface. Intervals are 95% bootstrap intervals over shapes; the difference is
-paired by shape.
+unseen true points to the predicted surface, plus the mean distance of the predicted points that are hidden from the
+same direction to the true surface. Intervals are 95% bootstrap intervals over shapes; the difference is paired by
+shape.
 """
 
 import argparse
@@ -79,7 +79,7 @@ class PartlySeen:
         return Frame.of(self.points[self.seen][:PART_POINTS])
 
     def error(self, predicted: Points) -> float:
-        """Return the Chamfer distance of the unseen part to (P, 3) points in the unit sphere of the part."""
+        """Return the Chamfer distance of the unseen part to (P, 3) predicted points in the unit sphere of `part`."""
         predicted = self.frame.to_source(predicted)
         unseen = ~seen_points(predicted, self.direction, SHARE)
         missed, _ = cKDTree(predicted).query(self.points[~self.seen])

@@ -10,9 +10,9 @@ three calls of 65,536 queries each: one before the extraction and two after it. 
 the surface is also extracted from a dense grid, with folded weights, and the two meshes are compared. `differing`
 counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the grid have the same sign
 in both. `lost` counts the connected components of the dense mesh that share no vertex with the other mesh.
-`unavoidable` is the number of nodes next to the surface, divided by the number of queries. On a GPU, peak memory is
-that of the extraction. On a CPU, it is that of the process so far, so give only one mesh and one resolution to measure
-it.
+`unavoidable` is the number of nodes next to the surface, divided by the number of coarse-to-fine queries. On a GPU,
+peak memory is that of the extraction. On a CPU, it is that of the process so far, so give only one mesh and one
+resolution to measure it.
 """
 
 import argparse

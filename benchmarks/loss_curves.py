@@ -52,7 +52,7 @@ def losses_of(step: str, args: argparse.Namespace) -> list[float]:
 
 
 def drawn(differences: dict[str, np.ndarray]) -> np.ndarray:
-    """Draw the differences at each step on a logarithmic scale, with a horizontal line for each power of ten."""
+    """Return a picture of the differences at each step: a logarithmic scale, with a line for each power of ten."""
     width, height = SIZE
     low, high = DECADES
     image = Image.new("RGB", SIZE, "white")

@@ -3,13 +3,13 @@
     make benchmark NAME=recipe ARGS="--data data/meshes --output runs/recipe"
 
 A side is a recipe: the published one, or one with changes. Every side trains with every seed for the same CPU time, in
-a separate process each time. The learning rate falls as a cosine over that time. The trained network then answers the
-queries of the validation shapes: once with all its latents, and once for each level with that level's latents replaced
-by noise. With `--reconstruct` (minutes per run), it reconstructs the shapes instead. The table shows the means of each
-side and their differences from `published`, or from the side given by `--against`. Differences are paired by shape and
-seed, and have 95% intervals for new shapes and new seeds. The last column has the differences for each seed. The
-results of finished runs are stored in the output folder and not computed again, so use one output folder for each data
-folder. To compare LaGeM with VecSet:
+a separate process each time. After a warm-up, the learning rate falls as a cosine over that time. The trained network
+then answers the queries of the validation shapes: once with all its latents, and once for each level with that level's
+latents replaced by noise. With `--reconstruct`, which takes minutes per run, it reconstructs the shapes instead. The
+table shows the means of each side and their differences from `published`, or from the side given by `--against`.
+Differences are paired by shape and seed, and have 95% intervals for new shapes and new seeds. The last column has the
+differences for each seed. The results of finished runs are stored in the output folder and not computed again, so use
+one output folder for each data folder. To compare LaGeM with VecSet:
 
     make benchmark NAME=recipe ARGS="--data data/meshes --reconstruct --against 'ours, VecSet' --sides ours"
 
@@ -93,7 +93,7 @@ FEW_SHAPES = ("4 shapes a step", *(side for side in MODEL if side.startswith(("o
 
 
 class CPUBudget(Callback):
-    """Lower the learning rate as a cosine over the CPU time of this process, and stop when that time is used up."""
+    """Warm up the learning rate, lower it as a cosine over the given CPU time, and stop when that time is used up."""
 
     def __init__(self, seconds: float, peak: float) -> None:
         self.seconds, self.peak, self._start = seconds, peak, 0.0

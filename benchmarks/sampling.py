@@ -4,7 +4,7 @@
 
 The same samples (seeds and categories) are generated with each number of steps, in turn for each batch. Times are
 seconds per sample, as medians and quartiles over batches: CPU seconds of this process on a CPU, wall-clock seconds on
-other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last number of steps.
+other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last of the `--steps`.
 The sampling floor, which is the distance of two point samples of one surface, is subtracted from it. With
 `--references`, quality also includes the measures of `lagem evaluate-generation`.
 """
@@ -105,7 +105,7 @@ class Side:
         return found
 
     def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
-        """Write the meshes to a folder and compare them with the references."""
+        """Write the meshes to a folder, and return the result of comparing them with the references."""
         folder = self.folder(args.output)
         about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
         GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
@@ -114,7 +114,7 @@ class Side:
 
 
 def seconds(device: torch.device) -> float:
-    """Return the CPU time of this process; for another device, wait for its queued work and return the wall time."""
+    """On a CPU, return the CPU time of this process; on other devices, await queued work and return the wall time."""
     if device.type == "cpu":
         return time.process_time()
     torch.accelerator.synchronize(device)

@@ -89,12 +89,12 @@ def measure_axis(axis: str, args: argparse.Namespace) -> list[dict[str, object]]
 
 
 class StepTimes(Callback):
-    """Write the total duration of the steps after the warm-up to `seconds.txt` in the run folder."""
+    """Write the total duration of all steps after the first WARM_UP to `seconds.txt` in the run folder."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Start the clock after the warm-up, and stop it at the last step."""
+        """Start the clock after the first WARM_UP steps, and stop it after the last step."""
         if trainer.global_step not in (WARM_UP, trainer.max_steps):
             return
         if pl_module.device.type == "cuda":

@@ -7,8 +7,8 @@
 A step is the forward and the backward pass on random points, without the optimiser. All models and ways to compute them
 alternate in one process. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on
 a GPU. The operations, and the bytes kept for the backward pass, are counted before anything runs, as by
-`lagem describe`. Peak memory is what a step takes beyond the network. On a GPU, the allocator counts it; on a CPU, it
-is the growth of the resident memory of a process that computes one step.
+`lagem describe`. Peak memory is what a step takes beyond the network, its gradients and its inputs. On a GPU, the
+allocator counts it; on a CPU, it is the growth of the resident memory of a process that computes one step.
 """
 
 import argparse

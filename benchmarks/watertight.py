@@ -3,9 +3,10 @@
     make benchmark NAME=watertight ARGS="--data path/to/manifest.csv --workers 2"
 
 Distances are measured in both directions: from points on the exposed surface of the input to the result, and from
-points on the result to the input. Each direction takes 10,000 points per mesh; the unit sphere has radius 1. The
-conversion is meant for open meshes, which enclose no solid. As a control, closed meshes are also converted, although
-they do not need it. The column `99th percentile` is that of the points of all meshes together.
+points on the result to the input. For each direction, 10,000 points per mesh are drawn; those on the input count only
+where they are exposed. The unit sphere has radius 1. The conversion is meant for open meshes, which enclose no solid.
+As a control, closed meshes are also converted, although they do not need it. The column `99th percentile` is that of
+the points of all meshes together.
 """
 
 import argparse
@@ -32,7 +33,7 @@ Errors = tuple[str, np.ndarray, np.ndarray]
 
 
 def measure(path: Path) -> Errors | None:
-    """Convert one mesh, and return its kind (closed or open) and the distances in both directions.
+    """Convert one mesh, and return its kind, as the table names it, and the distances in both directions.
 
     The result is None if the mesh cannot be loaded.
     """
