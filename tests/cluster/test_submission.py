@@ -167,8 +167,8 @@ def test_a_mistake_in_a_profile_is_one_line(fields, message, profile_file, capsy
         (["--name", "a/b", "--", "prepare", "a", "--output", "b"], "cannot be used for a folder"),
         (["--name", "bash", "--", "prepare", "a", "--output", "b"], "Lightning ignores SLURM"),
         (["--local", "--", "prepare", "a", "--output", "b"], "--local needs --array"),
-        (["--chain", "x.yaml", "--", "prepare"], "give either a command"),
-        ([], "give either a command"),
+        (["--chain", "x.yaml", "--", "prepare"], "exactly one of the two"),
+        ([], "exactly one of the two"),
         (["--profile", "no.yaml", "--", "prepare", "a", "--output", "b"], "no.yaml: there is no such file"),
     ],
 )

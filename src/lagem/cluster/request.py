@@ -50,7 +50,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.chain):
-            raise ValueError("give either a command after --, or a --chain.")
+            raise ValueError("give a command after --, or --chain FILE: exactly one of the two.")
         if self.local and not self.parts:
             raise ValueError("--local needs --array. To run the command here without parts, leave out `submit`.")
         if self.local and self.after:
@@ -80,7 +80,11 @@ class Request:
 
 
 def carry_out(request: Request) -> None:
-    """Submit, run or preview the requested jobs; print the job's id, or one line for each step of a chain."""
+    """Submit, run or preview the requested jobs.
+
+    If one command is submitted, its job's id is printed. If a chain is submitted, one line for each step is printed. A
+    preview prints the scripts.
+    """
     if not request.dry_run and not request.local:
         require_slurm()
     jobs = request.jobs()

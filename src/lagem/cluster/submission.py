@@ -47,7 +47,7 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
     """Submit the jobs of a chain.
 
-    A job that has already succeeded is skipped, unless a job that it waits for is submitted.
+    A job that has already succeeded is skipped, unless this call submits a job that it waits for.
 
     Args:
         chain: The jobs.

@@ -22,13 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--local", action="store_true", help="with --array: run N processes on this machine, without SLURM")
     add("--after", nargs="+", default=[], metavar="JOB", help="ids of jobs that must succeed first")
-    add("--name", metavar="NAME", help="name of the job and its folder (default: what it runs, and the time)")
+    add(
+        "--name",
+        metavar="NAME",
+        help="name of the job or chain and its folder (default: the command and the time, or the chain's file)",
+    )
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="parent of the jobs' folders (default: runs)")
     add("--dry-run", action="store_true", help="print the scripts and submit nothing; needs no SLURM")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Submit the command and print the job's id, or submit the chain and print one line for each step."""
+    """Submit the command or the chain; with --local, run the command here; with --dry-run, only print the scripts."""
     from lagem.cluster.request import Request, carry_out
 
     carry_out(

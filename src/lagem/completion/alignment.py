@@ -2,8 +2,8 @@
 
 The cloud shows only a part of the shape, so the size and the centre of the whole shape are unknown. The shape and the
 cloud have the same orientation, so only a scale and a translation must be found. There is a first guess for each of 26
-directions: it places the shape so that the part seen from this direction has the same unit sphere as the cloud. The
-best guesses are refined by iterating over nearest points (ICP: Besl and McKay 1992).
+directions: it places the shape so that the part seen from this direction has the same centre and scale as the cloud.
+The best guesses are refined by iterating over nearest points (ICP: Besl and McKay 1992).
 
 Letters: N points of the cloud, P points of the whole shape, S first guesses.
 """
@@ -53,7 +53,7 @@ class WholeSurface:
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
-        """Return the mean distance of a cloud's points from this shape, at the best first guess, without refinement."""
+        """Return the mean distance of up to `ROUGH_POINTS` cloud points from this shape, at the best first guess."""
         return min(fit.distance for fit in self._rough(cloud))
 
     def fit(self, cloud: Points) -> Fit:
@@ -83,7 +83,8 @@ def _frame_between(cloud: Points, whole: Points) -> Frame:
     """Return the frame that maps (N, 3) points of the cloud as near as possible to (N, 3) points of the whole shape.
 
     The frame minimises the sum of the squared distances, measured in the coordinates of the cloud. In the coordinates
-    of the whole shape, the distances could be made small by shrinking the cloud.
+    of the whole shape, the distances could be made small by shrinking the cloud. The size of the whole shape, relative
+    to the cloud, stays between `SMALLEST` and `LARGEST`.
     """
     mean, mean_whole = cloud.mean(axis=0), whole.mean(axis=0)
     about = whole - mean_whole

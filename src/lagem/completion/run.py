@@ -90,7 +90,7 @@ def complete(
 
 
 class _Report:
-    """Writes each mesh as soon as it is made, and the table and the picture at the end.
+    """Writes the meshes of each file as soon as the file is completed, and the table and the picture at the end.
 
     completed: number of files so far that have a completion.
     """

@@ -58,9 +58,10 @@ def read_yaml_text(path: Path) -> str:
 
 
 def check_yaml(text: str, name: str) -> None:
-    """Raise ValueError if a YAML text is too large or too deeply nested, or gives a key twice; the message is one line.
+    """Raise ValueError if a YAML text is too large, is too deeply nested, contains itself, or gives a key twice.
 
-    A text that is not valid YAML passes, because the parser's own error says better what is wrong.
+    The message is one line. A text that is not valid YAML passes, because the parser's own error says better what is
+    wrong.
 
     Args:
         text: The text.

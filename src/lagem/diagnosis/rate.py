@@ -23,7 +23,7 @@ WORSE = 1.5  # ratio of final losses above which a tenth of the rate counts as b
 class Curve:
     """The losses of a short training on fixed shapes.
 
-    losses: One loss per step; they end early if the training diverged.
+    losses: One loss per step; they end early if the training diverged or reached its deadline.
     rate: Peak learning rate of the training.
     diverged: Whether a loss or a gradient was not finite.
     """

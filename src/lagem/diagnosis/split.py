@@ -62,6 +62,8 @@ def check_split(
 ) -> list[Finding]:
     """Report shapes in both sets, different categories in the two sets, and validation shapes unlike training shapes.
 
+    If the validation set has fewer than `LEAST_VALIDATION` shapes, only this is reported.
+
     Args:
         train: Shapes of the training set, perhaps not all.
         val: Shapes of the validation set, perhaps not all.

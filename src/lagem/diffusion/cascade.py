@@ -58,7 +58,10 @@ class Cascade:
                     f"{self.levels} and {stage.denoiser.backbone.levels}."
                 )
             if standardise is not None and self.levels[stage.level - 1].bottleneck == "kl":
-                raise ValueError(f"level {stage.level} has a KL bottleneck, so its latents must not be standardised.")
+                raise ValueError(
+                    f"level {stage.level} has a KL bottleneck, so its latents must not be standardised; turn "
+                    "`standardise` off."
+                )
         self.stages = {stage.level: stage for stage in stages}
         self.standardise = standardise
 

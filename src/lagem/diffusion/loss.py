@@ -16,8 +16,9 @@ from lagem.diffusion.preconditioning import Denoiser
 class EDMLoss:
     """The loss lambda(sigma) |D(Z + sigma n; sigma) - Z|^2, at random or at fixed noise levels (EDM Eq. 2 and 8).
 
-    All random numbers of a sample come from the sample's generator, in this order: sigma, noise, then dropping of the
-    condition and augmentation, if these are on. So turning them on changes neither sigma nor the noise.
+    All random numbers of a sample come from the sample's generator, in this order: sigma, the noise, the dropping
+    of the condition, the conditioning augmentation. The last two are drawn only if they are on, so turning them on
+    changes neither sigma nor the noise.
 
     Args:
         p_mean: P_mean, the mean of ln sigma in training (EDM Table 1).

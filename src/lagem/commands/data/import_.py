@@ -1,4 +1,4 @@
-"""`lagem import`: take over data that others have prepared."""
+"""`lagem import`: convert data of others to a prepared folder, or to meshes and a manifest for `lagem prepare`."""
 
 import argparse
 from pathlib import Path

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run one study, print its table, and write its files."""
+    """Run the study that the options choose, print its table, and write its files."""
     from lagem.commands import checks
 
     checks.check_output(args.output)
