@@ -54,7 +54,7 @@ def augment_coarser(
 
 
 def partly_noise(latents: Tensor, fraction: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Replace a random fraction of the vectors of each set by standard Gaussian noise (LaGeM appendix G, Fig. 14).
+    """Replace randomly chosen vectors of each set by standard Gaussian noise (LaGeM appendix G, Fig. 14).
 
     Args:
         latents: (B, M, D) standardised latents.

@@ -57,7 +57,7 @@ def package(name: str) -> ModuleType:
 def quiet_and_named(name: str) -> Iterator[None]:
     """Hide what a package prints inside the `with`. If the package fails, raise ValueError with a message of one line.
 
-    Most failures mean that there is no network.
+    The usual cause of a failure is a missing internet connection.
 
     Args:
         name: Name of the collection, for the message.
@@ -69,5 +69,5 @@ def quiet_and_named(name: str) -> Iterator[None]:
         text = " ".join(str(error).split())[:300]
         raise ValueError(
             f"{name}: cannot be downloaded ({type(error).__name__}: {text}); check the network and the disk. The same "
-            "command resumes."
+            "command resumes the download."
         ) from error

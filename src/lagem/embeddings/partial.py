@@ -1,8 +1,9 @@
 """Embed partial point clouds with the encoder of the autoencoder.
 
-A cloud holds the third of a shape's surface that is seen from one direction. It is moved and scaled into the unit
-sphere without regard to the rest of the shape, because only the part is known when a shape is completed. Its tokens are
-the features of one level, normalised so that the channels of each token have zero mean and unit variance.
+A cloud covers one third of a shape's surface: the part that is seen best from one direction. It is moved and scaled
+into the unit sphere without regard to the rest of the shape, because only the part is known when a shape is completed.
+Its tokens are the features of one level, normalised so that the channels of each token have zero mean and unit
+variance.
 
 Letters: V views, N points of a cloud, P points of a whole surface, T tokens, C feature channels.
 """
@@ -27,7 +28,7 @@ LEVEL = 2  # number of the level whose features are the tokens: they are few, an
 
 
 def encoder_of(fingerprint: str) -> str:
-    """Return the name that a file of embeddings of partial clouds records, given the autoencoder's fingerprint."""
+    """Return the name of the encoder of partial clouds in a file of embeddings, given its autoencoder's fingerprint."""
     return f"partial cloud, autoencoder {fingerprint}"
 
 
@@ -84,7 +85,7 @@ def embedded_clouds(
         surfaces: The shapes.
         chosen: Indices of the shapes to embed.
         views: V, number of directions from which each shape is seen.
-        num_surface_points: N, number of points that are seen.
+        num_surface_points: N, number of points of each cloud.
         seed: Seed of the directions and the points.
 
     Yields:

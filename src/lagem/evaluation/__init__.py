@@ -1,1 +1,4 @@
-"""Measure how good results are: means, tables and cards (reports). Subpackages score reconstructions and samples."""
+"""Measure how good results are: mean scores, tables and cards (reports).
+
+Subpackages score reconstructions and samples.
+"""

@@ -111,7 +111,7 @@ def _group_of(content: Description) -> GroupScores:
 
 
 def print_generation_summary(summary: GenerationSummary, folder: Path, *, compared: int) -> None:
-    """Print the tables of a summary, then which samples and references failed and which categories are left out.
+    """Print how many shapes are compared, the tables of a summary, its remarks (`summary_remarks`), and the folder.
 
     Args:
         summary: The summary to print.

@@ -13,8 +13,8 @@ from lagem.sources.surfaces import EVERY_SPLIT, SurfaceSource
 class MatchedSets:
     """The n references and the n generated shapes that are compared, and the shapes that are not compared.
 
-    references, generated: the compared shapes; those with the same index have the same category.
-    groups: category of the shapes with each index; empty strings if the samples have no category.
+    references, generated: the n compared shapes of each set; references[i] and generated[i] have the same category.
+    groups: this category for each i; empty strings if the samples have no category.
     more: generated shapes that have a surface but are not compared.
     failed: generated shapes without a surface.
     unread: references that cannot be read.
@@ -81,8 +81,8 @@ def match_sets(
             and the same number of generated shapes: the first that have a surface.
 
     Raises:
-        ValueError: If no pair of shapes can be compared, or if `all_references` is set and a category has fewer
-            generated shapes than references.
+        ValueError: If no pair of shapes can be compared, or if `all_references` is set and a category has generated
+            shapes with a surface, but fewer of them than references.
     """
     with_surface = [shape for shape in generated if not shape.reason]
     sets = MatchedSets([], [], [], [], [shape for shape in generated if shape.reason], [], {})

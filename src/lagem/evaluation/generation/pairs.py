@@ -1,6 +1,7 @@
 """Distances between pairs of point clouds, computed in threads. Each finished row of distances is saved to a journal.
 
-Letters: N clouds of P points each. Coordinates and distances are in unit-sphere units.
+Letters: N clouds of P points each. Coordinates and distances are in unit-sphere units, unless a preset has another
+frame.
 """
 
 from collections.abc import Callable, Sequence

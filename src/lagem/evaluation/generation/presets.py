@@ -59,11 +59,11 @@ def in_sphere(cloud: NDArray[np.floating]) -> Cloud:
 class ApproximateEarthMoversDistances:
     """Computes the approximate EMD of the scripts' CUDA kernels (`approxmatch` and `matchcost`, by Haoqiang Fan).
 
-    Every point of the first cloud has mass 1, and every point of the second cloud needs mass 1. The mass moves in ten
-    rounds. In the round with rate r, each point of the first cloud offers its remaining mass to the points of the
-    second cloud, in proportion to exp(-r d²) times the mass that they still need. No point accepts more than it needs.
-    The rates are 4^7, 4^6, …, 4^-1 and 0. The distance is the total cost of all moves, divided by the number of points
-    of the first cloud. It depends on the order of the two clouds.
+    This is a distance from a source cloud to a target cloud. Every source point has mass 1, and every target point
+    needs mass 1. The mass moves in ten rounds. In the round with rate r, each source point offers its remaining mass to
+    the target points, in proportion to exp(-r d²) times the mass that they still need. No point accepts more than it
+    needs. The rates are 4^7, 4^6, …, 4^-1 and 0. The distance is the total cost of all moves, divided by the number of
+    source points. It changes if source and target are exchanged.
 
     Args:
         clouds: N clouds, (P, 3) each.
