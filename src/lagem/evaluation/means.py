@@ -47,8 +47,8 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = 
 
     - The interval over shapes comes from a studentised bootstrap, which is also suited to skewed values. It comes from
       Student's t if there are fewer than FEWEST shapes, or if more than 1% of the resamplings hold equal values only.
-    - The interval over trainings comes from Student's t. Its variance is that of the trainings, less the part that
-      chance within a shape explains (a two-way analysis of variance).
+    - The interval over trainings comes from Student's t. Its variance is that of the trainings' means, less the part
+      that the residuals explain (a two-way analysis of variance over shapes and trainings).
 
     Shapes and trainings vary independently, so squares add up. If one interval ends at a distance a from the mean, and
     the other at a distance b on the same side, the result ends at sqrt(a^2 + b^2) (MOVER, Zou and Donner 2008).

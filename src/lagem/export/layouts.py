@@ -51,7 +51,7 @@ def export_data(data: Path, output: Path, layout: str) -> str:
     Args:
         data: The prepared folder.
         output: The folder to write to; an unfinished one is resumed.
-        layout: `vecset`, as 3DILG, 3DShape2VecSet and cod-vae read it, or `npz`, one file per shape with a manifest.
+        layout: `vecset`, as 3DILG, 3DShape2VecSet and cod-vae read it, or `npz`, one file per shape, and a manifest.
 
     Returns:
         A text for the terminal: how many shapes were written, in which layout and where.
@@ -84,7 +84,10 @@ def _begin(output: Path, about: dict[str, str]) -> None:
 
 
 def _write_vecset(shards: Shards, index: int, output: Path) -> None:
-    """Write one shape, scaled into the box [-1, 1]^3, with its near queries and the volume queries in this box."""
+    """Write the surface of one shape in the unit sphere, and its queries scaled into the box of 3DShape2VecSet.
+
+    The .npy file holds the factor of this scaling. Volume queries outside [-1, 1]^3 are left out.
+    """
     category, id = _folder_of(shards.categories[index], shards), checked_name(shards.ids[index], shards.root)
     points = inside(output, f"{POINT}/{category}")
     surface = inside(output, f"{SURFACE}/{category}/4_pointcloud")
@@ -167,8 +170,8 @@ def _queries(shards: Shards, index: int) -> tuple[Labelled, Labelled]:
 def _uniform_volume(shards: Shards, index: int, random: np.random.Generator) -> Labelled:
     """Return volume queries that are uniform in the ball, and their labels.
 
-    The stored queries of a thin shape are denser inside than outside. Inside queries are left out until both densities
-    are equal.
+    The stored queries of a thin shape are denser inside than outside. Queries of the denser side are left out until
+    both densities are equal.
     """
     points, inside = labelled(shards, index, "volume")
     drawn_inside, drawn_outside = shards.volume_drawn(index)

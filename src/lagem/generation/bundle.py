@@ -21,7 +21,7 @@ from lagem.weights.stage import StageSpec, load_stage
 
 
 class BundleError(ValueError):
-    """Raised if networks do not make a cascade; the message names the faulty file."""
+    """Raised if networks do not make a cascade; the message names the faulty file or the missing level."""
 
 
 def write_bundle(
@@ -40,8 +40,7 @@ def write_bundle(
         The folder.
 
     Raises:
-        ValueError: If the files do not belong together (the message names the wrong file), or if the folder already
-            exists.
+        ValueError: If the files do not belong together, or if the folder already exists.
     """
     network, network_spec = load_autoencoder(autoencoder)
     fingerprint = fingerprint_of(network)

@@ -179,7 +179,7 @@ class CascadedGenerator:
         If an argument is wrong, the call itself raises the error, before any shape is made. `on_step` is called after
         every sampling step of a batch, with the number of the level and the state of the sampling.
         """
-        least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first number": (first, 0)}
+        least = {"count": (count, 1), "batch size": (batch_size, 1), "seed": (seed, 0), "first index": (first, 0)}
         for name, (number, lowest) in least.items():
             if number < lowest:
                 raise ValueError(f"the {name} must be at least {lowest}, but {number} was given.")
@@ -253,7 +253,10 @@ class CascadedGenerator:
         if spec.num_categories is not None:
             if condition is not None or category not in names:
                 given = "none" if category is None else repr(category)
-                raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
+                raise ValueError(
+                    f"this cascade needs one of the categories {', '.join(names)}, but {given} was given; it takes no "
+                    "other condition."
+                )
             return torch.tensor(names.index(category), device=self.device)
         if category is not None:
             raise ValueError(f"this cascade has no categories, but {category!r} was given. Leave the category out.")

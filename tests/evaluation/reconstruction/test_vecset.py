@@ -142,4 +142,4 @@ def test_other_settings_than_the_scripts_are_refused(weights, folder, tmp_path, 
 def test_retrieval_has_no_preset(folder, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", "retrieval", str(folder), "--output", str(tmp_path / "card"), "--preset", "vecset"])
-    assert stop.value.code == 2 and "--preset vecset: the script scores networks" in capsys.readouterr().err
+    assert stop.value.code == 2 and "--preset vecset: this preset scores networks" in capsys.readouterr().err

@@ -30,7 +30,7 @@ class JudgedShape:
     """What is known about one shape; a field is None if its value is unknown.
 
     category: category of a reference, or the requested category of a generated shape.
-    reason: why the shape has no surface; empty if it has one.
+    reason: why the shape has no points: it cannot be read, or it has no surface. Empty if it has points.
     compared: whether the shape is one of the n shapes of its set that are compared.
     dominant_share: fraction of a generated mesh's volume that lies in its largest component
         (`lagem.geometry.dominant_share`).
@@ -95,7 +95,7 @@ class ShapeReader:
         return self._with_points(shape, lambda count, rng: sample_surface(mesh, count, rng)[0].astype(np.float32))
 
     def reference(self, surfaces: SurfaceSource, index: int) -> JudgedShape:
-        """Read a reference; the result has no points if its mesh cannot be read."""
+        """Read a reference; the result has no points if the reference cannot be read."""
         shape = JudgedShape(set="reference", id=surfaces.ids[index], category=surfaces.categories[index])
         try:
             return self._with_points(shape, lambda count, rng: surfaces.draw(index, count, rng))

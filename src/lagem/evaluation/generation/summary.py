@@ -19,7 +19,8 @@ ONE_SOLID = 0.9  # a solid is dominant if it has at least this fraction of the v
 class GroupScores:
     """Scores of all shapes, or of one category; an undefined score is left out.
 
-    means: measures of the sets and mean distances to the training set, by their names in `lagem.evaluation.tables`.
+    means: measures of the compared sets, such as MMD, and mean distances to the training set, by their names in
+        `lagem.evaluation.tables`.
     shares: proportions by name. `surface` and `one_solid` are proportions of all samples. `recognised`
         counts only samples in compared categories: it is the proportion of them whose nearest reference has the same
         category. `classifier` is the same proportion for the compared references, as a baseline.
@@ -53,7 +54,7 @@ def summarise_generation(
     """Return the scores of all shapes, and those of each category with enough references.
 
     Args:
-        shapes: All generated shapes and all references that were read or could not be read.
+        shapes: All generated shapes, and the references that were drawn, including those that could not be read.
         sets: Distances between the compared shapes.
         left_out: For each category that is not compared, the reason.
         seed: Seed of the intervals.

@@ -46,7 +46,7 @@ class Comparison:
     """Two sides, compared on their common shapes.
 
     first, second: folders of the two sides.
-    trainings: S, the number of trainings of a side. The trainings of both sides are paired in the order of their
+    trainings: S, the larger number of trainings of the two sides. The trainings are paired in the order of their
         folders' names.
     shapes: number of common shapes.
     unpaired: number of shapes that are missing in at least one evaluation.
@@ -76,7 +76,7 @@ def compare(folders: Sequence[Path]) -> list[Comparison]:
 
     Raises:
         ValueError: If fewer than two folders are given, a folder has no card, two evaluations have different settings
-            or data, two sides have no shape in common, or two sides have different numbers of trainings.
+            or data, two sides have no shape in common, or two networks have different numbers of trainings.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two evaluations, but the number given is {len(folders)}.")

@@ -118,7 +118,7 @@ def _cells(measure: str, found: Difference) -> list[str]:
 
 
 def _title(comparison: Comparison) -> str:
-    unpaired = f", {comparison.unpaired} in only one" if comparison.unpaired else ""
+    unpaired = f", {comparison.unpaired} missing in some evaluation" if comparison.unpaired else ""
     trainings = f"{comparison.trainings} trainings, " if comparison.trainings > 1 else ""
     counted = f"{trainings}{comparison.shapes} shapes in both{unpaired}"
     return f"first {comparison.first}, second {comparison.second}: {counted}"

@@ -26,7 +26,7 @@ class EvaluationSet:
 
     shards: reader of the prepared folder; None for raw meshes.
     head: head of the card with the fields that describe the shapes.
-    ids: ids of the shapes, in order.
+    ids: ids of the evaluated shapes, in the order of index.csv; those of raw meshes are sorted.
     inner: for each shape that `truths` has yielded, by id, the faces that were left out; empty without `outer`.
 
     Args:

@@ -57,14 +57,15 @@ class AutoencoderMethod:
 
     Args:
         weights: Name or path of the weights, as `load_codec` takes it.
-        num_surface_points: N, the number of input points; None takes the number used in training.
+        num_surface_points: N, the number of input points; None takes the number used in training, or the script's
+            number if there is a preset.
         points: Number of points drawn on the result's surface.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of the draws of points on the result's surface, and of samples of the posterior.
-        posterior: What levels with a KL posterior decode: its mean, or a sample of it.
-        preset: Score as the script of 3DShape2VecSet does, with its numbers of points and its resolution. Levels with a
-            KL posterior then always decode a sample.
+        posterior: Whether the mean of a level's KL posterior is decoded, or a sample of it.
+        preset: Score as the script of 3DShape2VecSet does, with its numbers of points and its resolution. A sample of a
+            KL posterior is then always decoded.
 
     Raises:
         ValueError: If `posterior` is "sample" but the network has no level with a KL posterior.
@@ -114,7 +115,7 @@ class AutoencoderMethod:
         return len(self._codec.spec.levels)
 
     def with_latents(self, change: ChangeLatents) -> Self:
-        """Return a method with the same network that applies `change` to the latents and decodes the result."""
+        """Return a method that uses the same network, but applies `change` to the latents before it decodes them."""
         changed = copy.copy(self)
         changed._change = change
         return changed
@@ -185,7 +186,8 @@ class RetrievalMethod:
     def score(self, truth: Truth) -> ShapeScore:
         """Score the points of the nearest training shape by `score_points`.
 
-        The floor is computed from the surface area that `lagem prepare` recorded; it is None if there is no record.
+        The floor is computed from the surface area of the training shape, which `lagem prepare` records. It is None if
+        there is no record.
         """
         index = self._index(truth)
         count = min(self._points, self._shards.count(index, "surface_points"))

@@ -55,9 +55,11 @@ def evaluate(
             labels, or with the surfaces of the meshes. Meshes have no labels, so they give no IoU.
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
-        num_surface_points: N, the number of points given to the encoder; None takes the number used in training.
-        posterior: What levels with a KL posterior decode: its mean, or a sample of it.
-        points: Number of points drawn on each surface for the distances.
+        num_surface_points: N, the number of points given to the encoder; None takes the number used in training, or
+            the script's number if there is a preset.
+        posterior: Whether the mean of a level's KL posterior is decoded, or a sample of it.
+        points: Number of points drawn on each result and each raw mesh for the distances. All stored points of a
+            prepared shape are used.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of all random draws.
@@ -84,7 +86,7 @@ def evaluate(
             preset=preset,
         )
     elif preset is not None:
-        raise ValueError(f"--preset {preset}: the script scores networks, not retrieval; leave the option out.")
+        raise ValueError(f"--preset {preset}: this preset scores networks, not retrieval; leave the option out.")
     elif posterior == "sample":
         raise ValueError("--posterior sample: retrieval has no latents to sample; leave the option out.")
     shapes = EvaluationSet(data, split=split, points=points, seed=seed, outer=outer, categories=categories)
@@ -143,7 +145,7 @@ def score_all(
         The scores, and the ids of the unreadable shapes.
 
     Raises:
-        ValueError: If no shape can be read.
+        ValueError: If `part` is None and no shape can be read.
     """
     done = Journal(journal, head.to_card())
     done.borrow(others)

@@ -91,7 +91,7 @@ def score_points(
 
     Args:
         truth: The shape.
-        predicted: (P, 3) points of the result, in the unit-sphere frame.
+        predicted: (P, 3) points of the result, in the frame of the truth.
         normals: (P, 3) unit normals at these points.
         floor: Expected Chamfer distance between two samplings of the result's surface; None if it is unknown.
     """

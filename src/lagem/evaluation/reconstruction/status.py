@@ -35,9 +35,10 @@ def evaluation_status(
 ) -> str:
     """Return one line that says how many shapes are scored, refused and missing.
 
-    Only scores with the given settings count. The arguments are those of `evaluate`; if `num_surface_points` is None,
-    scores with any number of input points count. The scores are read from the card and the journals in the output
-    folder. A running evaluation is not disturbed.
+    A refused shape cannot be read, or its result has no surface. Only scores with the given settings count. The
+    arguments are those of `evaluate`. If `num_surface_points` is None and there is no preset, scores with any number of
+    input points count. The scores are read from the journals in the output folder, or from the card if there is no
+    journal. A running evaluation is not disturbed.
     """
     if preset is not None:
         vecset.check_settings(points, resolution)

@@ -30,7 +30,8 @@ class LabelledQueries:
 
     points: (Q, 3) positions of the queries.
     occupancy: (Q,), True inside the shape.
-    weight: (Q,), the weight of each query in the IoU, proportional to the volume that it represents.
+    weight: (Q,), the weight of each query in the IoU: 1 for a query near the surface, else proportional to the volume
+        that the query represents.
     """
 
     points: Points
@@ -59,7 +60,7 @@ class Truth:
     surface_points: (N, 3), the network's input.
     reference_points, reference_normals: (R, 3) points on the true surface, and the normals there.
     volume, near: queries in the volume and near the surface; None for a raw mesh, because its inside is unknown.
-    inner: the faces that are left out; None if all are used.
+    inner: the faces that are left out; None if `truths_of_meshes` was not asked to leave out faces.
     """
 
     id: str

@@ -1,11 +1,11 @@
 """The preset `vecset`: reconstructions are scored as `eval.py` of 1zb/3DShape2VecSet scores them.
 
-The script encodes 2,048 of the stored surface points, drawn without replacement (for LaGeM's large model, ask for the
-8,192 that it was trained with). It decodes a grid of 129 nodes a side over [-1, 1]^3, and compares 100,000 points of
-the decoded surface with all stored points. It works in the box frame of its data: the shape is centred in a box and
-scaled so that the largest absolute coordinate of its surface is 0.99. Our networks and our data are in the unit sphere;
-here, queries and results are scaled from one frame to the other. If a result reaches beyond the grid, its surface is
-closed at the border of the grid; the script leaves it open.
+The script encodes 2,048 of the stored surface points, drawn without replacement (LaGeM's large model was trained with
+8,192: give `--surface-points 8192` for it). It decodes a grid of 129 nodes a side over [-1, 1]^3, and compares 100,000
+points of the decoded surface with all stored points. It works in the box frame of its data: the shape is centred in a
+box and scaled so that the largest absolute coordinate of its surface is 0.99. Our networks and our data are in the unit
+sphere; here, queries and results are scaled from one frame to the other. If a result reaches beyond the grid, its
+surface is closed at the border of the grid; the script leaves it open.
 """
 
 from collections.abc import Callable
