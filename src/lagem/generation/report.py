@@ -21,7 +21,7 @@ from lagem.signals import kept_on_stop
 from lagem.storage.atomic import remove_leftovers, write_bytes, write_text
 from lagem.storage.csv_table import csv_table
 
-COLUMNS, MOST_ROWS = 8, 8  # maximum numbers of columns and of rows in the picture
+COLUMNS, MOST_ROWS = 8, 8  # maximum numbers of columns in the picture, and of rows of one category
 TABLE = "samples.csv"
 
 
@@ -35,7 +35,8 @@ class GenerationReport:
         format: File extension of the meshes.
         up: The axis that points up in the shapes.
         about: Settings of the samples, in plain types; they are stored with the latents.
-        num_categories: Number of categories, which share the rows of the picture.
+        num_categories: Number of categories; the more there are, the fewer rows of the picture each of them has, but at
+            least one.
         sources: Maps the index of a sample to the id of the real shape whose coarse latents the sample has, or of the
             embedding that was its condition.
 

@@ -41,12 +41,13 @@ def free_requests(categories: Sequence[str | None], count: int) -> list[Request]
 
 
 def embedded_requests(path: str, generator: CascadedGenerator, *, count: int) -> list[Request]:
-    """Return one request for `count` samples for each shape in a file of embeddings.
+    """Return one request for each shape in a file of embeddings, each for `count` samples.
 
     If a shape has several embeddings (views), the condition is the first.
 
     Raises:
-        ValueError: If the file cannot be read, or its embeddings are not those that the cascade was trained on.
+        ValueError: If the file cannot be read, if the cascade takes no embeddings, or if it was trained on embeddings
+            by another encoder.
     """
     embeddings, spec = Embeddings(path), generator.specs[0]
     if spec.condition_dim is None:
@@ -86,8 +87,8 @@ def forced_requests(
         keep: Numbers of the levels to keep, which must be the coarsest ones.
 
     Raises:
-        ValueError: If the cache was made by another autoencoder or has no such shape, or if the levels to keep are not
-            the coarsest.
+        ValueError: If the cache was made by another autoencoder, if a category has no shape in the split, if `count` is
+            less than 1, or if the levels to keep are not the coarsest.
     """
     levels = len(generator.specs)
     if not keep or sorted(keep, reverse=True) != list(range(levels, levels - len(keep), -1)):

@@ -28,8 +28,8 @@ def without_doubles(mesh: Mesh) -> tuple[Mesh, NDArray[np.int64]]:
 
     Returns:
         The mesh, and the (F,) int64 majority of each of its faces. A face has the orientation that most of the faces
-        merged into it have. Its majority is the number of these faces, minus the number of merged faces with the
-        opposite orientation. A face with majority 0 is a sheet that encloses nothing.
+        merged into it have. Its majority is the number of merged faces with this orientation, minus the number of those
+        with the opposite one. A face with majority 0 is a sheet that encloses nothing.
     """
     corners = np.sort(mesh.faces, axis=1)
     start = mesh.faces.argmin(axis=1)
@@ -117,7 +117,7 @@ def _connected(face: NDArray[np.int64], edge: NDArray[np.int64], links: NDArray[
 
 
 def faced_outward(mesh: Mesh) -> Mesh:
-    """Return a mesh without open edges with its parts reoriented: hollows face inward, all other parts outward.
+    """Reorient the parts of a mesh that has no open edges, and return it: hollows face inward, other parts outward.
 
     A part is a hollow if it lies wholly inside other parts and its orientation is opposite to theirs.
     """
@@ -180,6 +180,7 @@ def sample_boundary(
         found, drawn = found + int(keep.sum()), drawn + len(where)
         if found < LEAST_KEPT * drawn:
             raise MeshError(
-                f"of {drawn} points on its surface, {found} bound a solid; the mesh encloses (almost) nothing."
+                f"of {drawn} points on its surface, {found} bound a solid, so the mesh encloses (almost) nothing; "
+                "repair it or leave it out."
             )
     return np.concatenate(points)[:count], np.concatenate(normals)[:count], 1 - found / drawn

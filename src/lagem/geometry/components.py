@@ -25,7 +25,8 @@ def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
         faces: Number of faces to reach; at least 4, as in a tetrahedron.
 
     Raises:
-        ValueError: If an edge of the mesh has more or fewer than two faces, or `faces` is less than 4.
+        ValueError: If `faces` is less than 4, or if a mesh that must be reduced has an edge with more or fewer than two
+            faces.
     """
     import igl
 

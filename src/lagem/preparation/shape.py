@@ -45,7 +45,7 @@ def prepare_shape(
     volume_inside, volume_outside, drawn_inside = volume_queries(solid, settings, random)
     near_inside, near_outside = near_queries(solid, points, settings, random)
     if len(volume_inside) + len(near_inside) == 0:
-        raise MeshError("no query point is inside the mesh; its surface encloses (almost) nothing.")
+        raise MeshError("no query point is inside; the mesh encloses (almost) nothing: repair it or leave it out.")
     shape = ShapeArrays(
         id=id,
         category=category,

@@ -47,10 +47,10 @@ class Audit:
 
 
 def audit(grid: SparseGrid, ask: Callable[[Nodes], Values], asked: int, rng: np.random.Generator) -> Audit:
-    """Probe skipped cells, refine the grid around what is found, and repeat this until nothing is found.
+    """Probe skipped cells, refine the grid around what is found, and repeat this until a round finds nothing.
 
     Args:
-        grid: The grid, whose sign changes must have been followed.
+        grid: Grid on which `follow_sign_changes` was called.
         ask: Maps (Q, 3) nodes of the finest grid to their (Q,) logits.
         asked: Number of queries so far, which limits the number of probes in a round.
         rng: Chooses the probes.

@@ -43,7 +43,7 @@ class SparseGrid:
         self.base = Base(base)
         self._start, corners = _crossed(self.base)
         variation = float(np.median(np.ptp(corners, axis=1))) if len(corners) else 0.0
-        near = []  # for each grid, coarsest first: a cell is nearly crossed if the logit at a corner is closer to 0
+        near = []  # for each grid, coarsest first: a cell with a corner logit closer to 0 than this is nearly crossed
         for number in range(doublings + 1):
             cells = self.base.cells << number
             near.append((MARGIN if cells >= 64 else COARSE_MARGIN) * variation * self.base.cells / cells)

@@ -73,7 +73,7 @@ def check_text(size: int) -> None:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split a text at LF, CR LF or CR; `str.splitlines` also splits at ten other characters, which names may hold."""
+    """Split a text at LF, CR LF or CR; `str.splitlines` also splits at eight other characters, which names may hold."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 

@@ -63,7 +63,7 @@ def _placed(document: Document) -> dict[int, NDArray[np.float64]]:
     """Return the (4, 4) transforms from the coordinates of the scene's nodes to those of the scene, by node index.
 
     Raises:
-        ValueError: If the nodes do not form a tree.
+        ValueError: If the nodes do not form a tree or are too many, or if none of several scenes is the default.
     """
     nodes, scenes = document.list("nodes", document.root), document.list("scenes", document.root)
     if len(nodes) > MOST_NODES:
@@ -143,7 +143,8 @@ def _mesh(
         placed: The transform from each node to the scene.
 
     Returns:
-        The vertices and triangles.
+        The vertices and triangles. The vertices are in the scene's coordinates if the node has a skin, else in the
+        node's own.
     """
     mesh = document.indexed("meshes", node["mesh"])
     weights = document.numbers("weights", mesh, None) if weights is None else weights
@@ -200,7 +201,7 @@ def _triangles(corners: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
         first = np.full(max(len(corners) - 2, 0), corners[0] if len(corners) else 0)
         return np.stack([corners[1:-1], corners[2:], first], axis=1) if len(corners) > 2 else first.reshape(0, 3)
     if len(corners) % 3:
-        raise ValueError(f"has {len(corners)} corners of triangles, which is not a multiple of 3; it was cut off.")
+        raise ValueError(f"has {len(corners)} corners of triangles, not a multiple of 3; fetch or save it again.")
     return corners.reshape(-1, 3)
 
 
@@ -229,7 +230,9 @@ def _posed(
     if "inverseBindMatrices" in entry:
         inverse = document.accessor(entry["inverseBindMatrices"], kind="MAT4").reshape(-1, 4, 4).transpose(0, 2, 1)
     if len(inverse) < len(joints) or not joints:
-        raise ValueError(f"has a skin of {len(joints)} joints with {len(inverse)} matrices; save it again.")
+        raise ValueError(
+            f"has a skin of {len(joints)} joints, but {len(inverse)} inverse bind matrices; save it again."
+        )
     for joint in joints:
         document.indexed("nodes", joint)
         if joint not in placed:

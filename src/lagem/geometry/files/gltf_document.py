@@ -50,7 +50,7 @@ class Document:
         text, self._binary = _chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
         check_text(len(text))
         if (values := sum(map(text.count, (b"{", b"[", b",")))) > MOST_VALUES:
-            raise ValueError(f"holds {values} values in its JSON, more than the limit of {MOST_VALUES}; simplify it.")
+            raise ValueError(f"holds {values} values in its JSON, but the limit is {MOST_VALUES}; simplify the scene.")
         self._buffers: dict[int, bytes] = {}
         self._bytes, self._numbers = len(data), 0
         try:
@@ -221,7 +221,8 @@ class Document:
                 _wrong("uri", uri, "the name of a buffer's file")
             if len(data) < declared:
                 raise ValueError(
-                    f"declares {declared} bytes in buffer {index}, but only {len(data)} were found; it was cut off."
+                    f"declares {declared} bytes in buffer {index}, but only {len(data)} were found; the buffer was cut "
+                    "off: fetch it again."
                 )
             self._buffers[index] = data[:declared]
         return self._buffers[index]
@@ -260,14 +261,16 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     declared, length = (int.from_bytes(data[at : at + 4], "little") for at in (8, 12))
     if declared != size or length > size - 20:
         raise ValueError(
-            f"declares {declared} bytes, {length} of them JSON, but has {size} bytes; it was cut off: fetch it again."
+            f"declares {declared} bytes, {length} of them JSON, but has {size} bytes; it is damaged: fetch it again."
         )
     rest = data[20 + length :]
     if not rest:
         return data[20 : 20 + length], b""
     binary = int.from_bytes(rest[:4], "little") if len(rest) >= 8 else size
     if binary > len(rest) - 8:
-        raise ValueError(f"declares {binary} bytes of data, but has {size} bytes; it was cut off: fetch it again.")
+        raise ValueError(
+            f"declares {binary} bytes of data, too many for its {size} bytes; it is damaged: fetch it again."
+        )
     is_binary = int.from_bytes(rest[4:8], "little") == BINARY_CHUNK
     return data[20 : 20 + length], rest[8 : 8 + binary] if is_binary else b""
 
