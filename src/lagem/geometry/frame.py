@@ -51,8 +51,8 @@ class Frame:
             source: Name of the file, for messages.
 
         Raises:
-            ValueError: If a centre is not finite, or a scale is not positive and finite; the message gives the
-                index of the row, counted from 0.
+            ValueError: If the arrays have other shapes, a centre is not finite, or a scale is not positive and finite.
+                For a wrong centre or scale, the message gives the index of its row, counted from 0.
         """
         if centers.ndim != 2 or centers.shape[1:] != (3,) or scales.shape != centers.shape[:1]:
             raise ValueError(
@@ -64,7 +64,7 @@ class Frame:
             row = int(good.argmin())
             raise ValueError(
                 f"{source}: row {row}: its frame has centre {centers[row].tolist()} and scale {float(scales[row])}; "
-                "both must be finite, and the scale must be positive. Write the shape again."
+                "both must be finite, and the scale must be positive. Write the file again."
             )
         return [cls(center=center, scale=float(scale)) for center, scale in zip(centers, scales, strict=True)]
 

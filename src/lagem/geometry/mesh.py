@@ -76,7 +76,7 @@ class Mesh:
         return Mesh(frame.to_source(self.vertices), self.faces, up=self.up)
 
     def turned(self, up: Up) -> "Mesh":
-        """Return this mesh turned about the x axis, so that the axis `up` points up."""
+        """Return this mesh, turned about the x axis so that its up axis becomes `up`."""
         if up == self.up:
             return self
         x, y, z = self.vertices.T
@@ -96,7 +96,7 @@ class Mesh:
 
         Args:
             path: The file; its extension names the format.
-            up: The axis that points up; None for that of the mesh.
+            up: The axis that points up in the mesh; None for `self.up`. Only a glb file depends on it.
 
         Raises:
             ValueError: If the extension is none of these, or float32 cannot hold the coordinates.

@@ -2,7 +2,8 @@
 
 The LaGeM paper (tables 4 and 5) does not define them. The definitions here follow the evaluation script of
 3DShape2VecSet, by the same authors: it draws 100,000 points on the predicted surface, and uses Euclidean distances that
-are not squared. Tables print the values times 100. Values from different frames (box, unit sphere) are not comparable.
+are not squared. Publications print the values times 100. Values from different frames (box, unit sphere) are not
+comparable.
 """
 
 from dataclasses import dataclass

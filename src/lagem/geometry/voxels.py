@@ -91,14 +91,16 @@ def _lattice(
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return lattice points of F triangles, in rows parallel to a triangle's longest edge, from the apex to the edge.
+    """Return the (sum of rows * columns, 3) lattice points of F triangles, one triangle after the other.
+
+    The points of a triangle lie in rows that are parallel to its longest edge, from the apex to this edge.
 
     Args:
         start: (F, 3) start of the longest edge.
         end: (F, 3) end of the longest edge.
         apex: (F, 3) vertex opposite to the longest edge.
-        rows: (F,) number of rows.
-        columns: (F,) number of points in each row.
+        rows: (F,) number of rows in each triangle.
+        columns: (F,) number of points in each row of a triangle.
     """
     counts = rows * columns
     face = np.repeat(np.arange(len(counts)), counts)

@@ -75,7 +75,9 @@ def read_catalogue(path: Path) -> list[Piece]:
         values = parse_properties(members.read(PROPERTIES, at_most=MOST_PROPERTIES).decode("latin-1"))
     numbers = sorted(int(key[6:]) for key in values if re.fullmatch("model#(0|[1-9][0-9]{0,5})", key))
     if len(numbers) > MOST_PIECES:
-        raise ValueError(f"{path}: lists {len(numbers)} pieces, but at most {MOST_PIECES} are read.")
+        raise ValueError(
+            f"{path}: lists {len(numbers)} pieces, more than the limit of {MOST_PIECES}; split the catalogue."
+        )
     pieces, stems = [], set()
     for number in numbers:
 
@@ -107,8 +109,8 @@ def read_catalogue(path: Path) -> list[Piece]:
 def category_of(name: str) -> str:
     """Return the category of a piece, given its name.
 
-    Among the words before the first preposition, the last noun that `CATEGORIES` lists decides. If there is none, the
-    category is `other`.
+    Only the part of the name before the first preposition, `and`, comma, slash or bracket counts. Its last noun that
+    `CATEGORIES` lists decides. If there is none, the category is `other`.
     """
     head = HEAD_ENDS.split(name.lower())[0]
     for word in reversed(re.findall(r"[a-z]+", head)):

@@ -103,7 +103,10 @@ def _lagem_rows(source: Path) -> Iterator[tuple[str, str, str, str]]:
             with regular(path).open(newline="", encoding="utf-8-sig") as file:
                 for number, row in enumerate(bounded_rows(file), 1):
                     if len(row) not in (2, 3) or len(row[-1]) > LONGEST_CAPTION:
-                        raise ValueError(f"{path}: row {number} has {len(row)} fields, but must be shard,uid,caption.")
+                        raise ValueError(
+                            f"{path}: row {number} has {len(row)} fields, but must be shard,uid,caption, with a "
+                            "caption of at most 10,000 characters; repair the row."
+                        )
                     shard, uid = (checked_name(text, path, row=number) for text in row[:2])
                     yield path.stem, shard, uid, row[2].strip() if len(row) == 3 else ""
         except (csv.Error, UnicodeDecodeError) as error:

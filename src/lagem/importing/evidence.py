@@ -141,7 +141,7 @@ def check_distances(
         stated: (Q,) absolute distances that the file states.
         distance: (Q,) distances to the nearest surface point.
         spacing: Spacing of the surface points.
-        cut: The absolute value at which the stated distances are cut off; None if they are not.
+        cut: The value to which larger stated distances are clamped; None if they are not clamped.
     """
     sideways = CORNERWARD * spacing
     low, high = np.sqrt(np.maximum(distance**2 - sideways**2, 0)), distance
@@ -159,7 +159,7 @@ def check_distances(
         )
         raise ValueError(
             f"{wrong:.1%} of the stated {kind} distances are not distances from the surface{ratio}; the distances are "
-            "scaled, cut off or shifted."
+            "scaled, clamped or shifted."
         )
 
 

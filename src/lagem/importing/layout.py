@@ -35,8 +35,8 @@ class Layout:
         normals: Normals of the surface, (N, 3), pointing out; None to estimate them.
         dtype: Type that the points must have in every file; None for any floating-point type.
         label_dtype: Type that the labels must have in every file; `bits` if `numpy.packbits` packed them. None for any.
-        truncation: The absolute value at which the distances are cut off, in the unit of the points; None if they are
-            not cut off.
+        truncation: The value to which larger absolute distances are clamped, in the unit of the points; None if they
+            are not clamped.
         center: Centre of the sampled mesh, (3,). With `scale`, it maps the mesh to the points:
             point = (mesh - center) * scale.
         scale: Scale of the sampled mesh, (1,) or (); see `center`.

@@ -45,7 +45,8 @@ def read_off(path: Path) -> Polygons:
     rows = rows[1:]
     if num_vertices + num_faces > len(rows):
         raise ValueError(
-            f"declares {num_vertices + num_faces} vertices and faces, but {len(rows)} lines follow; it was cut off."
+            f"declares {num_vertices + num_faces} vertices and faces, but {len(rows)} lines follow; it was cut off: "
+            "fetch it again."
         )
     if num_vertices + num_faces < len(rows):
         raise ValueError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 # Limit on the sum of n (n + 100) over the non-convex faces. One face of 3,400 corners reaches it; it takes up to 20 s.
 MOST_WORK = 12_000_000
 CORNERS_AT_ONCE = 2**20  # number of corners of the faces that are cut at once; it bounds the memory
-# A larger convex face becomes triangles that halve it. Thousands of thin triangles with a corner in common would all be
+# A larger convex face is cut as `halved` does. Thousands of thin triangles with a corner in common would all be
 # close to each other, so every search for the nearest one would take long.
 LARGEST_FAN = 1_000
 ROUNDING = 1e-9  # areas and turns below this fraction of a polygon's squared size count as zero
@@ -58,12 +58,12 @@ class Polygons:
     def triangles(self) -> NDArray[np.int64]:
         """Cut the faces into (T, 3) triangles, in the order of the faces; a face of n corners gives n - 2 triangles.
 
-        A convex face is cut into a fan from its first corner, or halved repeatedly if it is large. Any other face is
+        A convex face is cut into a fan from its first corner; a large one is cut as `halved` does. Any other face is
         cut by ear clipping, in the plane that is perpendicular to its area vector, so the triangles of a planar face
         stay inside the face.
 
         Raises:
-            ValueError: If a face crosses itself, or is not convex and has too many corners.
+            ValueError: If a face crosses itself, or the faces that are not convex are too large or too many.
         """
         if (self.sizes == 3).all():
             return self.corners.reshape(-1, 3)
@@ -89,9 +89,9 @@ class Polygons:
                 work += len(wrong) * size * (size + 100)
                 if work > MOST_WORK:
                     raise ValueError(
-                        f"face {chosen[wrong[0]]} (counted from 0) has {size} corners and is not convex, and such "
-                        "faces are too large or too many to be cut into triangles; triangulate them in the program "
-                        "that made the mesh."
+                        f"face {chosen[wrong[0]]} (counted from 0) has {size} corners and is not convex, and the "
+                        "faces that are not convex are too large or too many to be cut into triangles; triangulate "
+                        "them in the program that made the mesh."
                     )
                 for number in wrong.tolist():
                     made[rows[number]] = corners[number][self._clipped(corners[number], int(chosen[number]))]
@@ -246,7 +246,7 @@ def _flattened(corners: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Project (n, 3) corners along their area vector.
 
     Returns:
-        (n, 2) corners, counter-clockwise, and scaled by the polygon's size; None if the area is zero.
+        (n, 2) corners, counter-clockwise, in units of the polygon's size; None if the area is zero.
     """
     corners = corners - corners.mean(axis=0)
     corners = corners / (np.abs(corners).max() or 1.0)
