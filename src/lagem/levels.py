@@ -66,7 +66,7 @@ def levels_from_plain(plain: Any) -> tuple[LevelSpec, ...]:
     """Return the levels that a list of mappings describes; each mapping has the fields of a `LevelSpec`.
 
     Raises:
-        ValueError: If the list does not describe levels; the message names the level and the field that are wrong.
+        ValueError: If the list does not describe levels.
     """
     if not isinstance(plain, list | tuple):
         raise ValueError(f"levels must be a list, but {plain!r} was found.")

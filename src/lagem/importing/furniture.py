@@ -36,7 +36,7 @@ ROTATION_TOLERANCE = 1e-3
 
 
 def import_furniture(source: Path, output: Path, workers: int = 1) -> str:
-    """Write the models of .sh3f files as meshes, `manifest.csv`, `refused.csv` and `ATTRIBUTION.md`.
+    """Write the models of .sh3f files as meshes, and write `manifest.csv`, `refused.csv` and `ATTRIBUTION.md`.
 
     Existing meshes are not written again, so a call that was killed can be repeated. The meshes are y-up.
 
@@ -51,7 +51,10 @@ def import_furniture(source: Path, output: Path, workers: int = 1) -> str:
     check_bounds("--workers", workers, least=1, most=MOST_WORKERS)
     archives = sorted(path for path in files_below(source) if path.suffix == ENDING) if source.is_dir() else [source]
     if not archives or not all(path.exists() for path in archives):
-        raise ValueError(f"{source}: holds no {ENDING} file; give such a file, or a folder that holds some.")
+        raise ValueError(
+            f"{source}: there is no such file, or the folder holds no {ENDING} file; give a file of this type, "
+            "or a folder that holds some."
+        )
     meshes = output / "meshes"
     meshes.mkdir(parents=True, exist_ok=True)
     check_own_folder(meshes)

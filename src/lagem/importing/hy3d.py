@@ -5,8 +5,8 @@ A trained autoencoder can encode them, but training needs labels, so `lagem prep
 meshes. At the part level, the meshes are in `part/meshes/<shard>.tar.gz`. Each such file holds an npz file
 `<shard>/<uid>.npz` for each object, and the array `full.ply` of an npz file is the content of a ply file of the whole
 object (part-level_data/Part_README.md). At the full level, the meshes are in `full/<split>/water_tight_meshes`, but the
-release does not document the type of the files. So npz files with `full.ply` and mesh files are read at both levels,
-each of them in a folder or in a tar file.
+release does not document the type of the files. So two kinds of files are read at both levels: mesh files, and npz
+files with the array `full.ply`. Either kind may be in a folder or in a tar file.
 """
 
 import functools

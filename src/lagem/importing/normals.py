@@ -2,8 +2,8 @@
 
 A normal has the direction of least variance among neighbouring surface points. Votes decide which of the two opposite
 directions is outward. Each near query votes at the surface point nearest to it: outward is towards the query if the
-query is outside, and away from the query if it is inside. A normal sums the votes at the neighbouring surface points;
-nearer ones have more weight.
+query is outside, and away from the query if it is inside. For each normal, the votes at the neighbouring surface points
+are summed; votes at nearer points have more weight.
 """
 
 import numpy as np

@@ -24,7 +24,8 @@ class RawQueries:
 
     points: (Q, 3) float64.
     inside: (Q,) bool.
-    distance: (Q,) float64, absolute distances from the surface as the file states them; None for occupancies.
+    distance: (Q,) float64, absolute values of the signed distances in the file, in the unit of the points; None for
+        occupancies.
     """
 
     points: NDArray[np.float64]
@@ -103,7 +104,10 @@ def _queries(file: NpzFile, points_name: str, labels_name: str | None, layout: L
         labels, name = _labels(file.array(labels_name), labels_name, len(points), layout), labels_name
     if layout.sign == "occupancy":
         if not np.isin(labels, (0, 1)).all():
-            raise ValueError(f"{name} holds {labels.min():.4g} to {labels.max():.4g}, but occupancies are 0 or 1.")
+            raise ValueError(
+                f"{name} holds values from {labels.min():.4g} to {labels.max():.4g}, but each must be an "
+                "occupancy, exactly 0 or 1."
+            )
         return RawQueries(points, labels == 1, None)
     return RawQueries(points, labels < 0 if layout.sign == "negative_inside" else labels > 0, np.abs(labels))
 
@@ -129,7 +133,7 @@ def _labels(array: NDArray[Any], name: str, count: int, layout: Layout) -> NDArr
     if layout.label_dtype == "bits" and array.ndim == 1 and len(array) == -(-count // 8):
         array = np.unpackbits(array, count=count)
     if array.size != count:
-        raise ValueError(f"{name} has {array.size} labels for {count} points; the labels or the points are truncated.")
+        raise ValueError(f"{name} has {array.size} labels for {count} points; one of these arrays is incomplete.")
     labels = array.reshape(-1).astype(np.float64)
     if not np.isfinite(labels).all():
         raise ValueError(f"{name}: {(~np.isfinite(labels)).sum()} of {count} labels are not finite.")

@@ -1,4 +1,4 @@
-"""Imports a folder that others prepared into a prepared folder, and resumes an import that ended or was killed."""
+"""Makes a prepared folder from data that others prepared. A repeated call keeps what earlier calls imported."""
 
 import functools
 from collections.abc import Iterable
@@ -35,9 +35,9 @@ def import_data(
 
     Args:
         layout: `vecset`, `lagem`, or the path of a YAML file that describes npz files.
-        source: The folder; for a YAML layout also a manifest (.csv).
+        source: The folder. For a YAML layout, a manifest (.csv) can be given instead.
         output: The prepared folder; created if missing.
-        settings: The settings, which are fixed for a folder; None for the defaults.
+        settings: The settings; None for the defaults. All calls for one prepared folder must give the same settings.
         workers: Number of child processes.
         retry_refused: Retry shapes that an earlier call refused.
         part: Import only this part of the shapes, and do not pack shards; None to import all missing shapes, and pack

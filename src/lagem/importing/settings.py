@@ -1,4 +1,4 @@
-"""The settings of an import, which decide the content of the folder."""
+"""The settings of an import, which decide the content of the prepared folder."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -45,7 +45,7 @@ def encode(
     part: Part | None = None,
     verify: bool = False,
 ) -> list[RefusedShape]:
-    """Encode shapes into a folder, resuming an earlier call that ended or was killed.
+    """Encode shapes into a folder. A repeated call keeps the shards that earlier calls finished.
 
     Args:
         autoencoder: The network, on the device to use.

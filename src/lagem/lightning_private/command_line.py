@@ -28,16 +28,18 @@ class OpenCLI(LightningCLI):
         """
 
     def set_seed(self) -> None:
-        """Hook: seed all generators.
+        """Hook: seed all generators, unless a subclass overrides this.
 
-        Without this, parsing an experiment only to describe it would change the random state of the process.
+        A subclass that parses an experiment only to describe it must not change the random state of the process.
+        Without this hook, the subclass could not prevent the seeding.
         """
         super()._set_seed()
 
     def setting(self, key: str) -> Any:
         """Return a setting after parsing, None if it is not set.
 
-        The setting is that of the verb (`fit`, `test`, …), or of the command line itself if that has no verb.
+        The setting is that of the verb (`fit`, `test`, …), or of the command line itself if that has no verb. Without
+        this, code that reads a setting would have to look up the verb first.
         """
         return self._get(self.config, key)
 

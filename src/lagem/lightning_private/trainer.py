@@ -102,7 +102,8 @@ def set_default_timeout(strategy: DDPStrategy | FSDPStrategy | ModelParallelStra
 def set_default_of_ddp(strategy: DDPStrategy, name: str, value: object) -> None:
     """Set an argument of DistributedDataParallel, unless the configuration sets it.
 
-    Without this, `--trainer.strategy ddp` would keep every gradient twice in memory.
+    Without this, `gradient_as_bucket_view` would be off by default, and `--trainer.strategy ddp` would keep every
+    gradient twice in memory.
     """
     strategy._ddp_kwargs.setdefault(name, value)
 
