@@ -13,7 +13,7 @@ from lagem.samples import OccupancyBatch
 
 # B shapes, Q queries
 
-FIRST, LAST = 20, 100  # the mean losses of the first 20 and the last 100 of the steps are compared
+FIRST, LAST = 20, 100  # the mean losses of the first 20 and the last 100 of the batches are compared
 LEAST_FALL = 0.03  # smallest fraction by which the loss of a healthy training falls
 LEAST_LOSS = 0.6  # no warning below this loss, because a training from trained weights may start there
 SHAPES, QUERIES = 4, 512
@@ -29,14 +29,14 @@ class EarlyWarnings(Callback):
     few shapes of the current batch, without changing the training. They are not measured if the weights are sharded.
 
     Args:
-        after: Number of steps after which the loss must have fallen.
+        after: Number of batches after which the loss must have fallen.
         every: Number of steps from one measurement of the latents to the next; the first is after `2 * every` steps.
     """
 
     def __init__(self, *, after: int = 400, every: int = 500) -> None:
         super().__init__()
         if after < FIRST + LAST:
-            raise ValueError(f"after must be at least {FIRST + LAST} steps, but {after} was given.")
+            raise ValueError(f"after must be at least {FIRST + LAST} batches, but {after} was given.")
         if every < 1:
             raise ValueError(f"every must be at least 1, but {every} was given.")
         self.after, self.every = after, every
@@ -51,7 +51,7 @@ class EarlyWarnings(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """On rank zero, collect the loss and, every few steps, measure the latents."""
+        """On rank zero, collect the loss, and measure the latents at the steps that `every` sets."""
         if not trainer.is_global_zero:
             return
         done = trainer.global_step - self._starts_at
@@ -72,8 +72,8 @@ class EarlyWarnings(Callback):
         if last > (1 - LEAST_FALL) * first and last > LEAST_LOSS:
             self._warn(
                 "loss",
-                f"the loss is flat: {first:.3f} in the first {FIRST} steps, {last:.3f} after {self.after}. Run `lagem "
-                "doctor` on this experiment; the labels, the frame or model.init_args.base_lr may be wrong.",
+                f"the loss is flat: {first:.3f} in the first {FIRST} batches, {last:.3f} after {self.after}. Run "
+                "`lagem doctor` on this experiment; the labels, the frame or model.init_args.base_lr may be wrong.",
             )
 
     def _warn_of_latents(self, network: EncodesShapes, batch: OccupancyBatch) -> None:

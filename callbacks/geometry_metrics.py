@@ -1,4 +1,4 @@
-"""A callback that logs Chamfer distance, F-score and IoU (as 3DShape2VecSet defines them) of validation shapes."""
+"""A callback that logs Chamfer distance, F-score and IoU (as 3DShape2VecSet defines them) in validation and test."""
 
 from typing import cast
 
@@ -27,7 +27,7 @@ class LogGeometryMetrics(Callback):
     Chamfer distance; the number of such shapes is logged as `empty`. The shapes are distributed over the ranks.
 
     Args:
-        num_shapes: Number of validation shapes to score.
+        num_shapes: Number of shapes to score.
         resolution: Number of cells along a side of the grid (published: 128, so 129 nodes).
         points: Number of points sampled on each reconstruction.
         threshold: Distance threshold of the F-score; the unit sphere has radius 1.

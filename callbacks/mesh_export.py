@@ -16,7 +16,7 @@ from lagem.geometry.surface import surface_or_none
 
 
 class ExportMeshes(Callback):
-    """Write reconstructed meshes in the source's coordinates, and a picture of them after each validation.
+    """Write reconstructed meshes in each shape's original coordinates, and a picture of them after each validation.
 
     A validation writes `<run>/meshes/step_<k>/<id>.<format>` and `<run>/meshes/step_<k>.png`. Outside a fit, these
     names have `validate` in place of `step_<k>`. `predict` writes only meshes, to `<run>/predictions/`. The picture is

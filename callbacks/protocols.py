@@ -54,6 +54,6 @@ class SamplesLevel(Protocol):
 
 
 class HasReferences(Protocol):
-    """A data module with ground truth of its validation shapes; `reference_shapes` returns a fixed choice of them."""
+    """A data module that can return a fixed choice of its validation or test shapes with their ground truth."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]: ...

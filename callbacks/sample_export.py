@@ -35,8 +35,8 @@ class ExportSamples(Callback):
 
     A validation writes latents to `<run>/samples/step_<k>/latents_<rank>_<batch>.safetensors`. Outside a fit, this name
     has `validate` in place of `step_<k>`. `predict` writes latents to `<run>/predictions/`. If the stage has an
-    autoencoder (`model.init_args.autoencoder`, or that of the latent cache), meshes in the source's coordinates are
-    written next to the latents as `<id>.<format>`. A validation then also writes the picture
+    autoencoder (`model.init_args.autoencoder`, or that of the latent cache), meshes in each shape's original
+    coordinates are written next to the latents as `<id>.<format>`. A validation then also writes the picture
     `<run>/samples/step_<k>.png`, which shows each shape twice: decoded from its true latents, and with the sampled
     latents of this level. The picture is also logged to TensorBoard and W&B, and the sampled meshes (in the unit
     sphere) to W&B. Sampling a batch takes 35 evaluations of the network.
@@ -149,7 +149,7 @@ class ExportSamples(Callback):
         sampled: Tensor,
         batch_idx: int,
     ) -> list[Mesh | None]:
-        """Write the latents of a batch and, if there is an autoencoder, its meshes.
+        """Write the sampled latents of a batch and, if there is an autoencoder, the meshes decoded with them.
 
         Returns:
             The meshes in the unit sphere, with None for each shape whose field has no inside. Without an autoencoder,
@@ -183,7 +183,7 @@ def latents_file(module: SamplesLevel, batch: LatentBatch | OccupancyBatch, samp
 
     Args:
         module: The stage that made the samples.
-        batch: The shapes of the samples.
+        batch: The batch that was sampled; its ids, categories and frames are stored with the samples.
         sampled: (B, M_i, D_i) sampled latents.
     """
     arrays: dict[str, NDArray[Any]] = {

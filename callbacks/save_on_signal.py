@@ -14,8 +14,8 @@ from lagem.signals import INTERRUPT, REQUEUE, STOP, pending_signals
 class SaveOnSignal(Checkpoint):
     """When any rank receives SIGUSR1, SIGTERM or SIGINT, write `last.ckpt` after a step and end the training.
 
-    `lagem fit` adds this callback by itself. List it in a configuration, together with a ModelCheckpoint, only to
-    change its argument. All ranks decide together, by reducing one number. They stop after an optimiser step, or after
+    `lagem fit` adds this callback by itself. List it in a configuration only to change its argument, and then list a
+    ModelCheckpoint too. All ranks decide together, by reducing one number. They stop after an optimiser step, or after
     the validation that follows the step. If that step is the last of an epoch, they stop after the next step instead,
     because Lightning would repeat part of an epoch that was stopped at its end. This callback is a Checkpoint, so
     Lightning runs it after all other callbacks, and their state is in the file.

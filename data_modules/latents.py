@@ -62,7 +62,7 @@ class LatentDataModule(StreamDataModule):
 
         Args:
             root: Folder that `lagem encode` wrote, or its URL in a store: s3://bucket/prefix.
-            seed: Seed of the order of the shapes, and of the choice among the subsets of a shape.
+            seed: Seed of the order of the shapes, and of the choices among the subsets and embeddings of a shape.
             batch_size: Number of shapes in a batch on one rank.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
             condition: `none`, `category`, or a file that `lagem embed` wrote; or another safetensors file that holds
@@ -73,7 +73,7 @@ class LatentDataModule(StreamDataModule):
                 a local folder.
             shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
                 within each shard. With `shards`, every rank reads its own shards one after another; choose it for data
-                that are too large for the cache.
+                that are larger than `cache.gigabytes`.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         self.root, self.cache, self.condition, self.categories = root, cache, condition, categories
@@ -116,7 +116,7 @@ class CachedShapes(SampleSet):
         cache: The cache.
         members: Indices of these shapes in the cache.
         condition: Index of each category by its name, or embeddings of these shapes, or None.
-        seed: Seed of the choice among the subsets of a shape; None always chooses the first.
+        seed: Seed of the choices among the subsets and embeddings of a shape; None always chooses the first.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class OccupancyDataModule(ShapeDataModule):
                 a local folder.
             shuffle: `shapes` shuffles all shapes together for training. `shards` shuffles the shards, and the shapes
                 within each shard. With `shards`, every rank reads its own shards one after another; choose it for data
-                that are too large for the cache.
+                that are larger than `cache.gigabytes`.
         """
         super().__init__(seed=seed, batch_size=batch_size, num_workers=num_workers, shuffle=shuffle)
         if num_volume_queries % 2:
@@ -145,8 +145,8 @@ class PreparedShapes(ShapeSet):
     def _outside_window(self) -> int:
         """Maximum number of stored points to read for the outside volume queries of a sample.
 
-        With `outside_within`, only some of the stored points lie close enough to the origin. Let n be the number of
-        stored points that on average contain enough close ones, if the shape has little volume. The maximum is 1.5 n.
+        With `outside_within`, only some of the stored points lie close enough to the origin. The maximum is 1.5 times
+        the number that on average suffices for a shape with little volume.
         """
         half = self._volume // 2
         return max(half, math.ceil(1.5 * half * (QUERY_BALL_RADIUS / self._outside_within) ** 3))

@@ -99,12 +99,12 @@ class TrainOrder(Sampler[list[Key]]):
 
 
 def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Generator) -> NDArray[np.integer[Any]]:
-    """Order the shapes of a pass so that every rank reads its shards one after another.
+    """Order the shapes of a pass so that every rank reads from few shards at a time.
 
     The shards are shuffled, and so are the shapes within each shard. The resulting sequence of all shapes is cut into G
-    equal lanes, and each global batch takes the next shape of every lane. So a global batch reads from at most G
-    shards. A rank always has the same B neighbouring lanes. It reads the shards of each lane one after another, so it
-    reads from at most B shards at a time, and only the first and the last of its shards are also read by other ranks.
+    equal lanes, and each global batch takes the next shape of every lane. A rank always has the same B neighbouring
+    lanes. It reads the shards of each lane one after another, so it reads from at most B shards at a time, and only the
+    first and the last of its shards are also read by other ranks.
 
     Args:
         shards: (num_shapes,) index of the shard that holds each shape.

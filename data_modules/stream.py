@@ -210,8 +210,8 @@ class ShapeDataModule(StreamDataModule):
         """Return this rank's part of a fixed choice of shapes, with ground truth.
 
         The choice has up to `count` validation shapes (test shapes while testing). The categories take turns to give a
-        shape, and the shapes of a category are evenly spaced among all of its shapes. The choice is divided among
-        `world_size` ranks.
+        shape, and the chosen shapes of a category are evenly spaced among all of its shapes. The choice is divided
+        among `world_size` ranks.
         """
         shapes = self.test_shapes if self.trainer is not None and self.trainer.testing else self.val_shapes
         members: dict[str, list[int]] = {}

@@ -34,7 +34,7 @@ def _escaped(line: str) -> str:
 
 
 def _with_fields(lines: list[str]) -> Iterator[str]:
-    """Make each field a paragraph whose name stands out."""
+    """Yield the lines, with each field as a paragraph that starts with the field's name as code."""
     in_fields, before = False, ""
     for line in lines:
         if FIELD.match(line) and (in_fields or not before.strip()):

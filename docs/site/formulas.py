@@ -32,7 +32,7 @@ def write_block(writer: Any, node: Any) -> None:
 
 
 def mathml_of(latex: str, node: Any = None, *, as_block: bool = False) -> str:
-    """Return LaTeX as a `math` element; if docutils cannot read it, warn, and return nothing."""
+    """Return LaTeX as a `math` element; if docutils cannot read it, warn, and return an empty string."""
     try:
         return str(tex2mathml(latex, as_block=as_block))
     except MathError as error:

@@ -99,7 +99,7 @@ def named(action: argparse.Action) -> str:
 
 
 def yaml_page() -> str:
-    """Return the page of the keys of experiments, from the constructors of the classes that they name."""
+    """Return the page of the keys of experiments, with the arguments of the classes that experiments can name."""
     lines = [
         "# Keys of experiments",
         "",
@@ -145,7 +145,7 @@ def in_yaml(value: Any) -> str:
 
 
 def python_page() -> str:
-    """Return the list of documented packages and modules."""
+    """Return the page that lists the documented packages and modules with their public names."""
     lines = [
         "# Public names",
         "",

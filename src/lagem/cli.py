@@ -261,7 +261,7 @@ def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Names
     """Return a parser of all verbs, and the function that runs the verb `asked`.
 
     Args:
-        asked: The verb whose arguments the parser knows; of the other verbs, it knows the summaries only. If `asked` is
+        asked: The verb whose arguments the parser knows; of the other tools, it knows the summaries only. If `asked` is
             not the verb of a tool, the function is None.
     """
     from lagem import __version__

@@ -93,8 +93,8 @@ def submit_parts(job: Job, after: Sequence[str]) -> str:
         first, *_ = executor.submit_array(parts)
     except (FailedJobError, FailedSubmissionError) as error:
         raise ValueError(
-            f"sbatch refused an array of {job.parts} parts ({error}). The limit is the cluster's MaxArraySize, often "
-            "1001; give a smaller --array."
+            f"sbatch refused an array of {job.parts} parts ({error}). If the array has more parts than the cluster's "
+            "MaxArraySize, often 1001, give a smaller --array."
         ) from None
     return str(first.job_id).split("_")[0]
 

@@ -1,7 +1,7 @@
 """One `lagem` command as a SLURM job: the resources that it requests, and the batch script that runs it.
 
 A training runs one task for each GPU of every node; any other command runs one task. Before the time limit, SLURM
-signals a command that can resume. A training then saves and requeues itself; for other commands, a trap in the script
+signals a command that can resume. A fit then saves and requeues itself; for other commands, a trap in the script
 requeues the job.
 """
 
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def command_file(self) -> Path:
-        """Path of the file that holds the command, without the arguments that the profile adds."""
+        """Path of the file that holds the command, without the arguments that `command_on` adds."""
         return self.folder / "command.txt"
 
     @property

@@ -17,8 +17,8 @@ class Profile:
         partition: Partition to submit to.
         account: Account to charge.
         nodes: Number of nodes of a training; any other command uses one.
-        gpus_per_node: Number of GPUs of each node. A training runs one task on each GPU. If the number is 0, a
-            training runs one task on each node, without a GPU.
+        gpus_per_node: Number of GPUs of each node. A training runs one task on each GPU; any other command requests one
+            GPU. If the number is 0, no GPU is requested, and a training runs one task on each node.
         cpus_per_task: Number of CPU cores of each task.
         memory: Memory of a node as SLURM spells it, such as 120G; "0" for all of it.
         hours: Time limit in hours.
