@@ -77,8 +77,8 @@ class AutoencoderModule(RecipeModule):
             name of weights in the package, such as `large`. Their architecture must be the configured one, with two
             exceptions. Their num_latents may differ, because no weight depends on it. They may have more octaves, and
             then only their lowest octaves are used.
-        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
-            message names the step and the shapes.
+        on_non_finite: What to do if a loss or its gradient is not finite: `stop` the run, or `skip` the optimiser step.
+            In both cases a message names the step and, if they are known, the shapes.
     """
 
     def __init__(
@@ -198,7 +198,9 @@ class AutoencoderModule(RecipeModule):
         found = AutoencoderSpec.from_plain(checkpoint["autoencoder"])
         ours = replace(self.spec, num_surface_points=found.num_surface_points)
         if differing := differences(asdict(found), asdict(ours)):
-            raise ValueError(f"the checkpoint holds another autoencoder: {differing}.")
+            raise ValueError(
+                f"the checkpoint holds another autoencoder: {differing}. Use its settings, or another checkpoint."
+            )
         self.spec = ours
 
     def _losses(

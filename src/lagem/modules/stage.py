@@ -55,8 +55,8 @@ class CascadeStageModule(RecipeModule):
         condition_dim: Number of channels of the condition, if it is an embedding. If neither this nor `num_categories`
             is given, the condition is that of the data: `data.init_args.condition` of a latent cache, and none for
             shapes that are encoded in every step.
-        drop_condition: Fraction of the shapes in each step that train without their condition; 0 as in the paper.
-            Guidance needs more than 0, usually 0.1.
+        drop_condition: Probability that a shape trains without its condition in a step; 0 as in the paper. Guidance
+            needs more than 0, usually 0.1.
         max_coarser_sigma: Upper limit of the conditioning augmentation. Noise of up to this standard deviation is added
             to coarser latents, and the network receives the standard deviation as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
@@ -73,8 +73,8 @@ class CascadeStageModule(RecipeModule):
             tenth of the run.
         weight_decay: Decoupled weight decay.
         betas: AdamW's betas.
-        on_non_finite: What to do if a loss is not finite: `stop` the run, or `skip` the optimiser step. In both cases a
-            message names the step and the shapes.
+        on_non_finite: What to do if a loss or its gradient is not finite: `stop` the run, or `skip` the optimiser step.
+            In both cases a message names the step and, if they are known, the shapes.
     """
 
     spec: StageSpec
@@ -218,7 +218,9 @@ class CascadeStageModule(RecipeModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a one-line error if the checkpoint holds another stage."""
         if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
-            raise ValueError(f"the checkpoint holds another stage: {differing}.")
+            raise ValueError(
+                f"the checkpoint holds another stage: {differing}. Use its settings, or another checkpoint."
+            )
 
     def _make_network(self, levels: Sequence[LevelSpec], num_categories: int | None, condition_dim: int | None) -> None:
         self.spec = self._spec_with(levels=tuple(levels), num_categories=num_categories, condition_dim=condition_dim)

@@ -9,13 +9,15 @@ from lagem.storage.sharded_folder import damage_of
 
 
 def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> None:
-    """Remove damaged shards, and print a line for each; their shapes will be prepared again.
+    """Remove damaged shards and damaged files of single shapes, and print a line for each removed file.
+
+    The preparation that calls this function makes the shapes anew.
 
     Args:
         root: The prepared folder; nobody else may be writing to it.
         given: Ids of the meshes that can be prepared again.
-        every_byte: Verify all content, including that of shapes that are not packed yet. Otherwise, only the
-            description and the small arrays of each shard are verified.
+        every_byte: Verify all content of the shards and of the files of single shapes. Otherwise, only the description
+            and the small arrays of each shard are verified.
 
     Raises:
         ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.

@@ -43,14 +43,14 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
 
 
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
-    """Return the meshes sorted by id; a mesh whose file has a record gets the id that was recorded.
+    """Return the meshes sorted by id. If a recorded id differs only by the file's extension, the mesh takes it.
 
-    The recorded id may differ, because an id contains the extension of its file only if another file has the same path
-    with a different extension, and such a file may be added or removed between two calls. A manifest may give a file
-    several ids.
+    An id contains the extension of its file only if another file has the same path with a different extension, and such
+    a file may be added or removed between two calls. A manifest may give a file several ids.
 
     Raises:
-        ValueError: If a file was recorded under an id that it no longer has; its shape would be stored twice.
+        ValueError: If a recorded id of a file differs, in more than the extension, from every id that the file has now.
+            The shape would be stored twice.
     """
     recorded: dict[str, list[str]] = {}
     for record in records.values():

@@ -100,7 +100,10 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
         for number, row in enumerate(read_csv(index, ["id", "split", "shard", "row"]), 1):
             id, name = (checked_name(row[title], index, row=number) for title in ("id", "shard"))
             if not row["row"].isdecimal():
-                raise ValueError(f"{index}: row {number}: {row['row'][:40]!r} is not a row number; remove the file.")
+                raise ValueError(
+                    f"{index}: row {number}: the column `row` holds {row['row'][:40]!r}, which is not a number; remove "
+                    "index.csv, and prepare again."
+                )
             if name not in indexed:
                 inside(root, f"shards/{name}", source=index, row=number)
                 indexed.add(name)

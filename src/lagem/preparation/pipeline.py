@@ -69,7 +69,7 @@ def prepare(
         part: Prepare only this part of the meshes, and do not pack; parts may run in parallel on several machines. None
             to prepare all meshes that are missing, and pack.
         verify: Verify every byte of the folder. Otherwise, only the description and the small arrays of each shard are
-            verified. A call without `part` makes damaged shards anew.
+            verified. Damaged shards are made anew. With `part`, shards are neither verified nor made anew.
 
     Returns:
         The records of these meshes, sorted by id. They include records that earlier calls wrote.
@@ -109,8 +109,8 @@ def fill_folder(
     Args:
         meshes: The meshes, or other files with one shape each.
         root: The prepared folder; created if missing.
-        job: Function that prepares one mesh. It writes the shape unless the mesh is refused, and then the record. It is
-            called in child processes.
+        job: Function that prepares one mesh, called in child processes. It writes the shape (none if the mesh is
+            refused), then writes and returns the record.
         settings: The settings that format.json stores.
         workers, retry_refused, time_limit, memory_limit, part, verify: As in `prepare`.
     """
@@ -205,7 +205,10 @@ def reason_of(failure: Failure) -> str:
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
-    """Prepare one mesh; called in a child process. Write its shape, unless the mesh is refused, and then its record."""
+    """Prepare one mesh in a child process, and return its record.
+
+    Write the shape (none if the mesh is refused), and then the record.
+    """
     return store_one(mesh, root, lambda mesh: prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings))
 
 

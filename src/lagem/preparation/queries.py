@@ -128,7 +128,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
 
 
 def _tight_cells(solid: Solid, random: np.random.Generator) -> tuple[NDArray[np.int64], Grid]:
-    """Find cells that contain the whole solid and little else.
+    """Find cells that together hold the whole solid, and that are fine enough for points drawn in them to hit it.
 
     The cells are refined until at least 5% of the points drawn in them are inside the solid, or until refining
     them would give too many cells.

@@ -142,7 +142,10 @@ def require_manifold() -> ModuleType:
 
 
 def _manifold(mesh: Mesh) -> Watertight:
-    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018); the result lies about 0.007 outside it."""
+    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018).
+
+    The resulting surface lies about 0.007 (in unit-sphere units) outside the mesh.
+    """
     made = require_manifold().make_mesh_watertight(mesh.vertices, mesh.faces.astype(np.int32), MANIFOLD_RESOLUTION)
     result = Mesh(*made)
     return Watertight(mesh=result, inside=WindingNumber(result), sheet_share=0.0)

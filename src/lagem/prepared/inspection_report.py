@@ -26,7 +26,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     """Print the summary and the suspicious shapes.
 
     Raises:
-        ValueError: If shapes are damaged; then only these are printed.
+        ValueError: If shapes are damaged; then only these are printed, at most LISTED of them.
     """
     console = console or Console()
     if inspection.damaged:

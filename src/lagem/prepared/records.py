@@ -138,7 +138,7 @@ def mixed_axes(prepared: Iterable[Record]) -> str:
 
 
 def record_files(root: Path) -> list[Path]:
-    """List the single files of records, which table.csv does not contain yet."""
+    """Return the paths of the JSON files that hold one record each; packing turns them into rows of table.csv."""
     return list((root / "shapes").glob("*.json"))
 
 

@@ -1,6 +1,7 @@
-"""Eight categories of everyday objects as random solids, z up, in units of about half a metre.
+"""Eight categories of everyday objects as random solids, z up.
 
-Walls, legs and boards are thick enough (at least about 0.06, in unit-sphere units) for a small network to learn.
+The longest side of an object is about 1 to 2 before the object is scaled into the unit sphere. Walls, legs and
+boards are thick enough (at least about 0.06, in unit-sphere units) for a small network to learn.
 """
 
 from collections.abc import Callable
