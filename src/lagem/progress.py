@@ -44,7 +44,7 @@ class RateColumn(ProgressColumn):
 
 
 class TimeLeftColumn(ProgressColumn):
-    """A column that shows the time left, if the remaining items are done at the mean rate so far."""
+    """A column that shows the time left, if the remaining items are done at the mean rate so far, pauses included."""
 
     def render(self, task: Task) -> Text:
         """Return the time left of one task as text."""

@@ -21,7 +21,7 @@ class OccupancySample:
     """One shape as the input of a training step of the autoencoder.
 
     surface_points: (N, 3) float32, the network's input P_0.
-    volume_points: (Q, 3) float32, volume queries in the ball of radius sqrt(3), half of them inside (appendix D).
+    volume_points: (Q, 3) float32, volume queries; half of them are inside the shape (LaGeM appendix D).
     volume_occupancy: (Q,) float32 in {0, 1}.
     near_points: (Q', 3) float32, near queries, which are surface points with Gaussian jitter of sigma 0.005 or 0.05.
     near_occupancy: (Q',) float32 in {0, 1}.
@@ -157,7 +157,7 @@ class ReferenceShape:
     reference_points: (R, 3) float32, the stored surface points.
     volume_points: (V, 3) float32, every stored volume point.
     volume_occupancy: (V,) bool, True inside.
-    volume_weight: (V,) float32, proportional to the number of uniform draws from the ball that a point represents.
+    volume_weight: (V,) float32, proportional to the volume that a point represents.
     """
 
     id: str

@@ -97,7 +97,7 @@ def stop_message(stop: KeyboardInterrupt) -> tuple[str, int]:
 
 @contextmanager
 def kept_on_stop(kept: Callable[[], str]) -> Iterator[None]:
-    """If a signal stops the block, add a note to the exception that says what is kept and how to resume.
+    """If a signal stops the block, add to the exception a note about what is kept and how to resume.
 
     If blocks are nested, the note of the inner block is the one that is printed.
 

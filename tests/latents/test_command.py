@@ -114,7 +114,7 @@ def test_a_cache_of_other_weights_settings_or_data_is_not_continued(
         (["procedural:2+1", "--batch-size", "0"], "--batch-size is 0"),
         (["procedural:2+1", "--surface-points", "0"], "--surface-points is 0"),
         (["procedural:2+1", "--seed", "-1"], "--seed is -1"),
-        (["procedural:2+1", "--axis-scale", "2", "1"], "axis_scale must be a range of positive factors"),
+        (["procedural:2+1", "--axis-scale", "2", "1"], "axis_scale must be (low, high) with 0 < low <= high"),
         (["procedural:2+1", "--splits", "train", "exam"], "no shape of split exam; give one of train, val"),
         (["procedural:2+1", "--device", "nowhere"], "--device nowhere cannot be used here"),
     ],

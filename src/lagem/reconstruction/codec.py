@@ -65,7 +65,7 @@ class ShapeCodec:
         return fingerprint_of(self.autoencoder)
 
     def save(self, folder: str | Path, *, half: bool = False) -> Path:
-        """Write a folder of weights, which `load_codec` reads: config.json, model.safetensors and a card, README.md.
+        """Write a folder of weights, which `load_codec` reads: config.json, model.safetensors and README.md.
 
         Args:
             folder: Folder to create.
@@ -84,7 +84,7 @@ class ShapeCodec:
         """Save a folder of weights to the Hugging Face Hub; `load_codec("hf://owner/name")` reads it.
 
         Args:
-            name: Repository, as `owner/name`; it is created if it does not exist. A card that it already has is kept.
+            name: Repository, as `owner/name`; it is created if it does not exist. An existing README.md is kept.
             half: Store the weights as float16, as in `save`.
             private: Whether a new repository is private.
 
@@ -99,8 +99,8 @@ class ShapeCodec:
     def encode(self, shape: ShapeLike, *, num_surface_points: int | None = None, seed: int = 0) -> Latents:
         """Return the latents of a shape, with its frame.
 
-        A file is read in this process, limited only in size and nesting; `lagem reconstruct` reads files in a child
-        process with limits on time and memory.
+        A file is read in this process, without limits on time and memory. `lagem reconstruct` reads files in a child
+        process with such limits.
 
         Args:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any

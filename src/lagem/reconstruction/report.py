@@ -51,7 +51,10 @@ class Report:
         )
 
     def write(self, output: Path) -> None:
-        """Write scores.csv and picture.png to `output`, and print the mean scores and where the files are."""
+        """Write the scores and the reasons for failure to `output`/scores.csv, and print a summary.
+
+        If any file was reconstructed, also write picture.png.
+        """
         output.mkdir(parents=True, exist_ok=True)
         write_text(output / "scores.csv", self._table())
         if self._pictures:

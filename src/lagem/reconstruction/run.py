@@ -42,8 +42,7 @@ def reconstruct(
         up: The axis that points up in files that do not say it; in glTF files it is y.
 
     Raises:
-        ValueError: If nothing can be reconstructed with these arguments, no file was reconstructed, or the folder
-            cannot be written to.
+        ValueError: If an argument cannot be used, the folder cannot be written to, or no file could be reconstructed.
     """
     check_folder(output)
     report = Report(total=len(paths))

@@ -24,8 +24,8 @@ def metrics_files(run: Path) -> list[Path]:
 def charts_of(files: list[Path]) -> list[Chart]:
     """Return a chart for each measure, such as the loss, with a curve for each stage, such as training.
 
-    If a resumed training repeated some steps, the values of the last start count. Values that are not finite are left
-    out. A long curve is shortened by averaging neighbouring values.
+    If a resumed training repeated some steps, the earlier values of these steps are left out. So are values that are
+    not finite. A long curve is shortened by averaging neighbouring values.
 
     Raises:
         ValueError: If a file is not a table with the column `step`.

@@ -57,7 +57,7 @@ def _charts(files: list[Path]) -> list[Block]:
 
 
 def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
-    """Return rows of reconstructions by the run's autoencoder or, without these, the meshes that the run exported."""
+    """Return rows of reconstructions by an autoencoder. If none can be made, return meshes that the run exported."""
     weights = settings.weights or _weights(folder)
     path = inside(folder, "config.yaml")
     config = read_yaml(path, dict) if path.is_file() else {}

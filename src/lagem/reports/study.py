@@ -20,7 +20,7 @@ MOST_IMAGES = 6
 
 
 def study_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return a section for each study in the folder. For the study of levels, a section with shapes follows."""
+    """Return a section for each study in the folder. The study of levels has a second one if its shapes are found."""
     sections = []
     if (content := _read(folder, "levels")) is not None:
         sections += _of_levels(folder, content, settings)

@@ -34,7 +34,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.axis_scale is not None and not 0 < self.axis_scale[0] <= self.axis_scale[1]:
-            raise ValueError(f"axis_scale must be a range of positive factors, but {self.axis_scale} was given.")
+            raise ValueError(f"axis_scale must be (low, high) with 0 < low <= high, but {self.axis_scale} was given.")
         if not 0 < self.max_norm <= 1:
             raise ValueError(f"max_norm must lie in (0, 1], inside the unit sphere, but {self.max_norm} was given.")
 
