@@ -61,7 +61,7 @@ def test_a_file_that_crashes_the_reader_costs_itself_only(tmp_path, box, capsys,
     monkeypatch.setattr(reading, "load_surface", bad_readers.crash_on_bad)
     (bad := tmp_path / "bad.obj").write_bytes(box.read_bytes())
     reconstruct(tmp_path, 1.0, bad, box)
-    assert "bad.obj: the worker process died (signal SIGSEGV) while it was read" in capsys.readouterr().out
+    assert "bad.obj: the worker process died (signal SIGSEGV) while the file was read" in capsys.readouterr().out
     assert_covers_the_frame(tmp_path / "out" / "box.ply")
 
 

@@ -232,7 +232,7 @@ def test_a_part_whose_name_is_a_path_is_refused(bundle, tmp_path, capsys, name):
     contents = json.loads((bundle / "config.json").read_text())["sha256"]
     altered(bundle, sha256={**contents, name: sha256_of(tmp_path / "x")})
     assert f"{bundle / 'config.json'}: " in (line := read_refusal(capsys, bundle))
-    assert "is not the name of a file" in line
+    assert "cannot be the name of a file" in line
 
 
 def test_a_part_that_is_a_link_out_of_the_bundle_is_refused(bundle, tmp_path, capsys):

@@ -89,7 +89,7 @@ def test_split_depends_on_the_id_alone(tmp_path):
 def test_absent_and_empty_sources_are_errors(tmp_path):
     with pytest.raises(ValueError, match="no such file or folder"):
         find_meshes([tmp_path / "nowhere"], val_share=0)
-    with pytest.raises(ValueError, match="no mesh found; give files that end in"):
+    with pytest.raises(ValueError, match="no mesh found in the given folders and manifests; give files that end in"):
         find_meshes([tmp_path], val_share=0)
 
 

@@ -56,7 +56,7 @@ def test_refused_files_do_not_end_the_child(reader, box, tmp_path):
 )
 def test_a_reader_that_fails_costs_its_file_only(read, reason, reader, box, monkeypatch):
     monkeypatch.setattr(reading, "SECONDS", 0.5)
-    with pytest.raises(MeshError, match=rf"box\.obj: {reason} while it was read \(limits: .* s and 2\.0 GiB\)"):
+    with pytest.raises(MeshError, match=rf"box\.obj: {reason} while the file was read \(limits: .* s and 2\.0 GiB\)"):
         reader.read(read, box)
     monkeypatch.undo()
     assert len(reader.read(load_mesh, box).faces) == 4

@@ -26,9 +26,9 @@ class MeshSource:
 def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: str | None = None) -> list[MeshSource]:
     """List the meshes of files, folders and manifests, sorted by id.
 
-    Folders are searched recursively, including linked folders; files with a hidden name or an unknown extension are
-    skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__'. It contains the
-    extension only if two paths differ only in the extension. The category of the mesh is the name of the
+    Folders are searched recursively, including linked folders. Hidden files, hidden folders and files with an unknown
+    extension are skipped. The id of a mesh in a folder is its path inside the folder, with '/' written as '__'. It
+    contains the extension only if two paths differ only in the extension. The category of the mesh is the name of the
     folder that holds the file. A manifest is a .csv file with the columns `file` (a path relative to the manifest) and
     `id`, and optionally `category` and `split`; see `read_manifest`.
 
@@ -41,7 +41,8 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
         The meshes.
 
     Raises:
-        ValueError: If a source is missing or holds no mesh, or if an id is invalid or two meshes have the same one.
+        ValueError: If a source is missing, none of the sources holds a mesh, an id is invalid, or two meshes have the
+            same id.
     """
     found: dict[str, MeshSource] = {}
     for source in map(Path, sources):
@@ -62,7 +63,10 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
                     "Give them different ids in a manifest (a .csv with columns file and id)."
                 )
     if not found:
-        raise ValueError(f"no mesh found; give files that end in {', '.join(sorted(MESH_ENDINGS))}.")
+        raise ValueError(
+            "no mesh found in the given folders and manifests; give files that end in "
+            f"{', '.join(sorted(MESH_ENDINGS))}."
+        )
     return [found[id] for id in sorted(found)]
 
 
@@ -97,8 +101,8 @@ def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders, including linked folders, and read each folder only once.
 
-    A link is printed and skipped if its target is read anyway or contains `folder`. Otherwise, files would occur twice,
-    or the search would never end.
+    Hidden files and folders are skipped. A link is skipped, and a message printed, if its target is read anyway or
+    contains `folder`. Otherwise, files would occur twice, or the search would never end.
     """
     top = folder.resolve()
     read: set[Path] = set()
@@ -132,11 +136,11 @@ def in_manifest(manifest: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 
 
 def checked_new_id(id: str, path: str | Path) -> str:
-    """Return the id of a new shape; raises ValueError if the id cannot be used in a file name."""
+    """Return `id` unchanged; raises ValueError if it cannot be used in a file name."""
     if not is_plain(id):
         raise ValueError(
-            f"{path}: {id!r} cannot be an id. An id must have only printable characters, no slash, no leading dot and "
-            f"at most {LONGEST} bytes. Give an id in a manifest (a .csv with columns file and id)."
+            f"{path}: {id!r} cannot be an id. An id must have only printable characters, no slash or backslash, "
+            f"no leading dot and at most {LONGEST} bytes. Give an id in a manifest (a .csv with columns file and id)."
         )
     return id
 

@@ -95,7 +95,9 @@ class Reader:
                 raise
             if isinstance(result, Failure):
                 self.close()
-                raise MeshError(f"{path}: {result} while it was read (limits: {limits}); simplify or repair the mesh.")
+                raise MeshError(
+                    f"{path}: {result} while the file was read (limits: {limits}); simplify or repair the mesh."
+                )
         return result
 
     def close(self) -> None:

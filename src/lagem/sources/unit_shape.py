@@ -23,8 +23,8 @@ class UnitShape:
     name: Name of the file without its extension, or a general name for a shape that is not from a file.
     frame: The frame, which maps the source's coordinates to the unit sphere and back.
     surface: The mesh; None for a point cloud.
-    draw: Function of `count` and a random generator that draws (count, 3) float64 points of the surface; from a point
-        cloud, it draws at most as many points as the cloud has.
+    draw: Function that takes `count` and a random generator, and returns (count, 3) float64 points of the surface; from
+        a point cloud, it draws at most as many points as the cloud has.
     up: The axis that points up.
     """
 

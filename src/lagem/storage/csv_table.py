@@ -73,7 +73,7 @@ class BoundedLines:
     A row can have several lines.
 
     used: Number of characters of the current row so far; the caller sets it to 0 after each row.
-    number: Number of the last line, from 1.
+    number: Number of the line that was read last, from 1.
     """
 
     file: TextIO

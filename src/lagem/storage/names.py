@@ -21,11 +21,11 @@ KINDS = {
 
 
 class NameRefused(ValueError):
-    """Raised if a text is not the name of a file in its folder, or a path does not lead to a regular file."""
+    """Raised if a name, an id or a path is refused, such as one that leads out of its folder, or to a pipe."""
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text can be the name of one file: printable, no slashes, no leading dot, and not too long."""
+    """Return whether a text can name one file: printable, no slash or backslash, no leading dot, and not too long."""
     return (
         text.isprintable()
         and "/" not in text
@@ -47,8 +47,7 @@ def checked_name(text: object, source: str | Path, *, row: int | None = None) ->
     if isinstance(text, str) and is_plain(text):
         return text
     raise NameRefused(
-        f"{_place(source, row)}: {_shown(text)} is not the name of a file in this folder; fetch the folder or make it "
-        "again."
+        f"{_place(source, row)}: {_shown(text)} cannot be the name of a file; fetch the folder or make it again."
     )
 
 
@@ -64,7 +63,8 @@ def checked_id(text: object, source: str | Path, *, row: int | None = None) -> s
         return text
     raise NameRefused(
         f"{_place(source, row)}: {_shown(text)} cannot be an id: an id has at most {LONGEST} bytes, only "
-        "printable characters, and no part that is empty or begins with a dot; fetch the file or write it again."
+        "printable characters, no backslash, and no part that is empty or begins with a dot; fetch the file or write "
+        "it again."
     )
 
 

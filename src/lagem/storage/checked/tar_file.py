@@ -40,7 +40,7 @@ RECORD = re.compile(rb"([1-9][0-9]{0,4}) ([^=\n]+)=")  # of a pax header: its le
 
 @dataclass(frozen=True)
 class TarMember:
-    """A member of a tar file, whose content can be read until the next member is asked for.
+    """A member of a tar file; its content can be read once, before the next member is asked for.
 
     name: its name, as it was written; it may lead anywhere.
     kind: `a file`, or `a link`, `a device`, `a folder` or `a pipe`, which have no content.
@@ -160,7 +160,7 @@ def _padded(size: int) -> int:
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
-    """Return the next `size` bytes; raises EOFError if there are fewer. A false `size` costs no memory."""
+    """Return the next `size` bytes; raises EOFError if there are fewer. A too large `size` costs no memory."""
     pieces, left = [], size
     while left:
         pieces.append(file.read(min(left, PIECE)))
@@ -172,7 +172,7 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Make damage inside the block a ValueError of one line that names the file."""
+    """Turn errors due to damage inside the block into a ValueError of one line that names the file."""
     try:
         with failures_named(path):
             yield

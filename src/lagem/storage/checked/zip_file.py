@@ -87,7 +87,7 @@ class ZipMembers:
 
 
 def _check_directory(path: Path) -> None:
-    """Raise ValueError if a zip file has no list of members, or states that the list exceeds the limits."""
+    """Raise ValueError if a zip file has no list of members, is in ZIP64 format, or states too long a list."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 2**16 - 22))
@@ -98,4 +98,4 @@ def _check_directory(path: Path) -> None:
     count, length = struct.unpack("<HI", tail[end + 10 : end + 16])
     is_large = tail[max(0, end - 20) :].startswith(LARGE_DIRECTORY)  # zipfile would then read another length
     if is_large or count > MOST_MEMBERS or length > MOST_DIRECTORY:
-        raise ValueError(f"its list of members is too long: {count:,} members, {length:,} bytes")
+        raise ValueError(f"its list of members is too long, or in ZIP64 format: {count:,} members, {length:,} bytes")
