@@ -32,8 +32,9 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     if inspection.damaged:
         for id, reason in list(inspection.damaged.items())[:LISTED]:
             console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        shown = "the reasons" if len(inspection.damaged) <= LISTED else f"the first {LISTED} reasons"
         raise ValueError(
-            f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; the reasons are above. Copy "
+            f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; {shown} are above. Copy "
             "their shards again, or run `lagem prepare` with --verify and all meshes to make the shards anew."
         )
     console.print(_summary(inspection))

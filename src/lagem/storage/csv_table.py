@@ -84,10 +84,10 @@ class BoundedLines:
         return self
 
     def __next__(self) -> str:
-        line = self.file.readline(LONGEST_ROW)
+        line = self.file.readline(LONGEST_ROW + 1)
         self.used += len(line)
         self.number += bool(line)
-        if self.used >= LONGEST_ROW:
+        if self.used > LONGEST_ROW:
             raise csv.Error(f"a row of more than {LONGEST_ROW:,} characters")
         if not line:
             raise StopIteration

@@ -144,10 +144,14 @@ def test_several_trainings_are_paired_and_widen_the_interval_by_how_much_they_di
 def test_sides_with_different_numbers_of_trainings_are_refused_unless_one_is_not_trained(tmp_path):
     for number in range(2):
         card(tmp_path / "first" / str(number), made([0.5] * 3))
-    with pytest.raises(ValueError, match="trainings differ: .* has 2, .* has 1; give folders with"):
+    with pytest.raises(ValueError, match="evaluations differ: .* has 2, .* has 1; give folders with"):
         compare([tmp_path / "first", card(tmp_path / "one", made([0.5] * 3))])
     (found,) = compare([tmp_path / "first", card(tmp_path / "retrieval", made([0.7] * 3), weights=NO_WEIGHTS)])
     assert found.over_shapes["fscore_020"].difference.value == pytest.approx(0.2) and found.trainings == 2
+    for number in range(3):
+        card(tmp_path / "three" / str(number), made([0.7] * 3), weights=NO_WEIGHTS)
+    with pytest.raises(ValueError, match="evaluations differ: .* has 2, .* has 3"):
+        compare([tmp_path / "first", tmp_path / "three"])
 
 
 def test_trainings_evaluated_with_other_settings_are_refused(tmp_path):

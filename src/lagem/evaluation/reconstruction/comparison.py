@@ -76,7 +76,8 @@ def compare(folders: Sequence[Path]) -> list[Comparison]:
 
     Raises:
         ValueError: If fewer than two folders are given, a folder has no card, two evaluations have different settings
-            or data, two sides have no shape in common, or two networks have different numbers of trainings.
+            or data, two sides have no shape in common, or they have different numbers of evaluations; a method
+            without weights may have only one.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two evaluations, but the number given is {len(folders)}.")
@@ -99,11 +100,10 @@ def _check_comparable(first: Card, other: Card) -> None:
 
 
 def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, second: Sequence[Card]) -> Comparison:
-    trained = [side for side in (first, second) if side[0].head.weights != NO_WEIGHTS]
-    if len({len(side) for side in trained}) > 1:
+    if len({len(side) for side in (first, second) if len(side) > 1 or side[0].head.weights != NO_WEIGHTS}) > 1:
         raise ValueError(
-            f"the numbers of trainings differ: {first_folder} has {len(first)}, {second_folder} has {len(second)}; "
-            "give folders with equally many trainings."
+            f"the numbers of evaluations differ: {first_folder} has {len(first)}, {second_folder} has {len(second)}; "
+            "give folders with equally many (of a method without weights, such as retrieval, one is enough)."
         )
     cards = [*first, *second]
     common = [id for id in first[0].scores if all(id in card.scores for card in cards)]
