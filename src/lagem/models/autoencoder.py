@@ -55,10 +55,10 @@ class Autoencoder(nn.Module):
             CPU, it uses quickfps. Without these, it uses a slow torch loop (see `furthest_point_order`).
         step: How a training step is computed; all ways give the same result up to rounding. `plain` runs layer by
             layer. `lean` multiplies weight matrices in advance, so that attention involving points needs fewer
-            operations per point (`lagem.models.queries.decoder`). In the backward pass, it recomputes everything that
-            takes no matrix product. It needs about half the memory of `plain`, and less time. `leanest` also recomputes
-            the first linear layer of feed-forward layers. It needs about a quarter of the memory of `plain`, and about
-            the same time as `plain`.
+            operations per point (`lagem.models.queries.decoder`). In the backward pass, it recomputes the attention
+            scores of queries, and everything that takes no matrix product. It needs about half the memory of `plain`,
+            and less time. `leanest` also recomputes the first linear layer of feed-forward layers. It needs about a
+            quarter of the memory of `plain`, and about the same time as `plain`.
         checkpoint_activations: Recompute whole self-attention blocks in the backward pass, whatever `step` is.
     """
 
@@ -163,8 +163,8 @@ class Autoencoder(nn.Module):
 
         Args:
             latents: Latents of all levels, (B, M_i, D_i) each, fine to coarse.
-            fold: Whether the field multiplies the weights of the query decoder with the latents in advance ("folds"
-                them). This makes queries faster, and gives the same logits up to rounding.
+            fold: Whether the field multiplies the weights of the query decoder in advance with the keys and values of
+                the decoded latents ("folds" them). This makes queries faster, and gives the same logits up to rounding.
         """
         if len(latents) != len(self.levels):
             raise ValueError(f"latents of {len(self.levels)} levels are needed, but {len(latents)} tensors were given.")

@@ -45,8 +45,8 @@ class TrainingCost:
     """Cost of one training step.
 
     parameters: number of weights.
-    operations: number of floating-point operations in the forward and backward pass; a multiplication and an addition
-        count as two.
+    operations: number of floating-point operations of matrix products and attention, in the forward and backward pass;
+        a multiplication and an addition count as two.
     saved_bytes: size of the activations that are kept for the backward pass, in bytes.
     """
 

@@ -142,8 +142,8 @@ class Backbone(nn.Module):
         elif coarser_sigma is not None:
             raise ValueError(
                 f"stage {self.level} was made without conditioning_augmentation, but a noise level of the coarser "
-                "latents was given. Use 0, or train a stage with conditioning_augmentation (in an experiment: with a "
-                "max_coarser_sigma above 0)."
+                "latents was given. Leave coarser_sigma out, or train a stage with conditioning_augmentation (in an "
+                "experiment: with a max_coarser_sigma above 0)."
             )
         tokens = self._tokens(len(x), condition, drop)
         x = self.to_features(x)

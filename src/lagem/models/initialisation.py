@@ -38,7 +38,7 @@ def start_local(autoencoder: Autoencoder) -> None:
 
 @torch.no_grad()
 def start_anchored(autoencoder: Autoencoder) -> None:
-    """Do the same as `start_local`, and let latents start as the positions of their anchors.
+    """Do the same as `start_local`, and let latents start as encodings of the positions of their anchors.
 
     The embeddings of points in a ball have principal components. The initial weights project features onto these
     components to get most channels of a latent (of the posterior's mean, for a KL level), and map the channels back to

@@ -45,8 +45,8 @@ class AutoencoderModule(RecipeModule):
         single_head_cross: Whether cross attention has one head instead of heads of 64 channels. `init_from` with the
             published weights of VecSet needs this.
         start: Initial weights: `published` (torch's defaults); `local`, with which short trainings learn sooner that
-            near points belong together; or `anchored`, which is `local` with latents that start as the positions of
-            their anchors (`lagem.models.initialisation`).
+            near points belong together; or `anchored`, which is `local` with latents that start as encodings of the
+            positions of their anchors (`lagem.models.initialisation`).
         near_weight: Weight of the loss on near-surface queries.
         kl_weight: Weight of the KL term; it has no effect if all levels are standardised.
         posterior: Which latents KL levels use in validation and testing, for the loss and the balanced IoU: the `mean`

@@ -19,7 +19,7 @@ Coefficients = tuple[float, float, float]
 class StackedMuon(Muon):
     """torch.optim.Muon with `match_rms_adamw`; its arguments and state are the same.
 
-    On a GPU, the updates equal torch's bit for bit; on a CPU, they are computed in float32.
+    On a CPU, the updates are computed in float32; elsewhere in bfloat16, as in torch.optim.Muon.
     """
 
     @torch.no_grad()

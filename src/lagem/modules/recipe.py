@@ -74,7 +74,10 @@ class RecipeModule(LightningModule):
         gather(self.network)
 
     def on_validation_epoch_end(self) -> None:
-        """Shard the weights again, after the callbacks' hook and before a checkpoint is saved."""
+        """Shard the weights again.
+
+        Lightning calls this after the same hook of the callbacks, and before it saves a checkpoint.
+        """
         scatter(self.network)
 
     def on_test_start(self) -> None:
@@ -110,7 +113,7 @@ class RecipeModule(LightningModule):
         if not math.isfinite(total_steps) or total_steps < 1:
             raise ValueError(
                 "the cosine schedule needs the length of the training, but neither trainer.max_steps nor "
-                "trainer.max_epochs is set. Set one of them."
+                "trainer.max_epochs is set to a number above 0. Set one of them."
             )
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         effective_batch = datamodule.batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size

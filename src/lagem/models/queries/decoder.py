@@ -62,14 +62,14 @@ class QueryDecoder:
         return self.to_logits(torch.cat(answers[::-1], dim=-1)).squeeze(-1)
 
     def fold(self, keys_values: Sequence[KeysValues], directions: Tensor) -> list[FoldedLevel]:
-        """Fold all levels, and return them fine to coarse, in the type of `directions`.
+        """Fold all levels, and return them fine to coarse, with the dtype of `directions`.
 
         The constants do not include the bias of `to_logits`.
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.
             directions: (C, E), the matrix W~, or a matrix D with D R = W~ for some (E, E) matrix R. With D, the folded
-                rows must be multiplied with R x instead of x = r e.
+                rows must be multiplied with [R r(p) e(p), 1] instead of psi(p) = [r(p) e(p), 1].
         """
         readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
         return [

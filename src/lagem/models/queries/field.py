@@ -29,9 +29,9 @@ class Field:
     Args:
         decoder: The layers that answer queries.
         keys_values: Keys and values of the levels, fine to coarse.
-        fold: Whether to multiply the decoder's weights with the latents in advance ("fold" them), which gives the same
-            logits faster. Without gradients they are folded once per shape (`FoldedShape`), and with gradients at each
-            call. If False, queries are answered layer by layer.
+        fold: Whether to multiply the decoder's weights with the keys and values in advance ("fold" them), which gives
+            the same logits faster. Without gradients the weights are folded once per shape (`FoldedShape`), and with
+            gradients at each call. If False, queries are answered layer by layer.
     """
 
     def __init__(self, decoder: QueryDecoder, keys_values: Sequence[KeysValues], *, fold: bool = True) -> None:
