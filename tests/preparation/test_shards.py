@@ -143,7 +143,7 @@ def test_a_damaged_index_is_refused(root):
 def test_an_index_of_other_shards_is_refused(root):
     text = (root / "index.csv").read_text()
     (root / "index.csv").write_text(text.replace("balls__ball_0", "balls__other"))
-    with pytest.raises(ValueError, match="is 'balls__other', but it is not"):
+    with pytest.raises(ValueError, match="holds shape 'balls__other', but the row does not"):
         Shards(root).count(0, "surface_points")
 
 

@@ -118,8 +118,8 @@ class ShardedFolder(Generic[ShardType]):
         shard, row = self._opened(self.shards[index]), int(self._rows[index])
         if not 0 <= row < len(shard.ids) or shard.ids[row] != self.ids[index]:
             raise ValueError(
-                f"{self.root}: index.csv says that row {row} of shard {self.shards[index]} is {self.ids[index]!r}, but "
-                f"it is not; run `{self._command}` again."
+                f"{self.root}: index.csv says that row {row} of shard {self.shards[index]} holds shape "
+                f"{self.ids[index]!r}, but the row does not; run `{self._command}` again."
             )
         return shard, row
 

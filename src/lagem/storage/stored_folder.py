@@ -23,7 +23,7 @@ class StoredFolder(Protocol):
     """Read access to a folder.
 
     name: the folder's name in messages.
-    open_files: number of shards that a process keeps open.
+    open_files: maximum number of shards that a process keeps open.
     """
 
     name: str
@@ -110,7 +110,7 @@ class RemoteFolder:
             )
         raise ValueError(
             f"{self.name}: the cache is limited to {limit:,} bytes, but the ranks of this machine read from up to "
-            f"{at_once} shards at the same time, which have up to {needed:,} bytes. Set {enough}, or lower "
+            f"{at_once} shards at the same time, up to {needed:,} bytes in total. Set {enough}, or lower "
             "data.init_args.batch_size."
         )
 

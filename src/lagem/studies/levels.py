@@ -82,8 +82,8 @@ class LevelScores:
     """Scores of one variant.
 
     means: means by measure, over the shapes that have a value.
-    differences: paired differences from the variant "all levels", by measure; empty for the variant "all levels".
-    empty: number of results without a surface.
+    differences: by measure, the difference from the variant "all levels", paired by shape; empty for that variant.
+    empty: number of shapes for which this variant gives no surface.
     """
 
     name: str
@@ -152,7 +152,7 @@ def study_levels(
 def level_rows(results: Sequence[LevelScores], measures: Sequence[str]) -> list[list[str]]:
     """Return the rows of a table, titles first, with a row for each variant.
 
-    A row holds the mean of each measure, and its difference from the mean of the variant "all levels".
+    A row holds the mean of each measure, and the mean difference from the variant "all levels", paired by shape.
     """
     rows = [["", *chain.from_iterable((TITLES[measure][0], "difference") for measure in measures), "without a surface"]]
     for result in results:

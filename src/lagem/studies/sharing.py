@@ -43,7 +43,7 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share no level, groups that share the coarsest level, and so on, and measure their distances.
+    """Sample groups that share no level, then the coarsest level, and so on, and measure distances within each group.
 
     The last groups share all levels except the finest. The results, one for each number of shared levels, are also
     written to sharing.md and sharing.json, with a picture for each number of shared levels.

@@ -33,7 +33,7 @@ class StartBlock(Callback):
         self._is_printed = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the parameters, before a strategy replaces them by flat shards."""
+        """Count the parameters to train."""
         self._parameters = sum(each.numel() for each in pl_module.parameters() if each.requires_grad)
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,7 +60,7 @@ class StartBlock(Callback):
 def print_row(label: str, text: str, *, wraps: bool = True) -> None:
     """Print a label and, next to it, a text; if `wraps`, break a long text into lines that are aligned.
 
-    Paths and commands are printed without breaks, so that they can be copied.
+    Pass `wraps=False` for a path or a command, so that it can be copied.
     """
     if wraps:
         width = min(get_terminal_size().columns, WIDEST) - LABEL

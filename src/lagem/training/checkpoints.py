@@ -62,9 +62,9 @@ def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> No
 
     A checkpoint records ModelCheckpoint's folder and the paths of other checkpoints. A resumed run with the same folder
     overwrites or removes the files at these paths, so they must lie in the folder. Only the path of the best checkpoint
-    may lie elsewhere, because a run with another folder uses it too. Lightning removes the file at that path if the
-    path is in a store, or seems to lie in the run's folder. So links in that path are resolved, and a path in a store
-    is dropped.
+    may lie elsewhere: if a run resumes with another folder, the best checkpoint so far stays in the old folder.
+    Lightning removes the file at that path if the path is in a store, or seems to lie in the run's folder. So links in
+    that path are resolved, and a path in a store is dropped.
 
     Args:
         checkpoint: The loaded checkpoint, which is changed in place.
@@ -145,7 +145,7 @@ def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path
         requeued: Whether a scheduler has started this job before.
 
     Returns:
-        The path of the checkpoint; None to start a new training.
+        The path of the checkpoint, or a keyword of Lightning such as `last`; None to start a new training.
 
     Raises:
         ValueError: If the fit would mix two runs in the run folder.

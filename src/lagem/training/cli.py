@@ -147,7 +147,7 @@ class TrainingCLI(OpenCLI):
         (saver,) = [callback for callback in callbacks_of(self.trainer) if isinstance(callback, SaveOnSignal)]
         with self._run_folder_lock:
             try:
-                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # loggers may name no file
+                with failures_named(Path(self.trainer.default_root_dir), only=FULL):  # a logger's error may lack a path
                     self.trainer.fit(**settings)
             except (Exception, SIGTERMException) as error:
                 if saver.stopped_by is None:  # if it is set, the run has saved, and later errors do not matter

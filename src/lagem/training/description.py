@@ -39,7 +39,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
         a training step on one device.
 
     Raises:
-        ValueError: If the file is not a valid experiment, or configures another kind of model.
+        ValueError: If the file is not a valid experiment, or its model is of another kind or too large to describe.
     """
     from lagem.training.cli import parse_experiment
 
@@ -106,7 +106,7 @@ def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: b
     num_queries = data.num_volume_queries + data.num_near_queries
     scores = num_queries * model.width * sum(level.num_latents for level in levels)
     if scores > MOST_SCORES:  # queries are traced in parts of limited size, and each part takes time
-        raise RuntimeError(f"{scores:,} products of queries, latents and width")
+        raise RuntimeError(f"queries x latents x width = {scores:,}")
     cost = training_cost(
         levels=levels,
         width=model.width,

@@ -14,7 +14,7 @@ def innermost_reason(message: str) -> str:
     """Return the part of a report that says what is wrong, in one line that starts with the key of the setting.
 
     Args:
-        message: Report by jsonargparse, or by torch about a loading process.
+        message: Report by jsonargparse, or by torch about an error in a loading process.
     """
     if raised := re.match(r"Caught (\w+) in DataLoader worker process", message):  # followed by a traceback
         message = re.split(rf"\n[\w.]*{raised[1]}: ", message)[-1]

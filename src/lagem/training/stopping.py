@@ -94,7 +94,7 @@ def is_lost_rank(error: BaseException) -> bool:
 
 
 def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
-    """Print why, kill the ranks that this rank has started, and exit this rank."""
+    """Print the error that a lost rank caused, kill the ranks that this rank has started, and exit this rank."""
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "

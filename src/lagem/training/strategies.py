@@ -26,13 +26,14 @@ SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 
 def tune(strategy: Strategy) -> None:
-    """Set the options of a strategy that suit our modules, unless the configuration sets them.
+    """Set the options of a strategy that suit our modules.
 
     With DDP, gradients become views into the buckets that are sent, so they take memory only once. DDP keeps its
     default not to search for unused parameters, because every parameter has a gradient in every step, even with level
     dropout and without a condition. With FSDP2, a checkpoint becomes one file, so another number of ranks or another
     strategy can resume it. With DDP and FSDP, there is a limit on how long ranks wait for one another. With all
-    strategies, loading a checkpoint runs no code from it.
+    strategies, loading a checkpoint runs no code from it. If the configuration sets the views or the limit, its value
+    is kept.
     """
     load_without_code(strategy)
     if isinstance(strategy, DDPStrategy | FSDPStrategy | ModelParallelStrategy):
@@ -44,7 +45,7 @@ def tune(strategy: Strategy) -> None:
 
 
 def load_without_code(strategy: Strategy) -> None:
-    """Make a sharded strategy load only plain data; all other strategies load through `AtomicCheckpointIO`."""
+    """Make a sharded strategy load only plain data, or refuse to load; others load through `AtomicCheckpointIO`."""
     if isinstance(strategy, ModelParallelStrategy):
         load_checkpoints_of_fsdp2_with(load_sharded)
         load_through(strategy, _plain)

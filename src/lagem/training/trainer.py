@@ -1,6 +1,6 @@
 """What every run adds to the configured trainer, and which configurations it refuses.
 
-Each addition is a function; `prepare_trainer` calls all of them in order.
+Each addition to the built trainer is a function; `prepare_trainer` calls all of them in order.
 """
 
 from pathlib import Path
@@ -146,8 +146,8 @@ def warn_early(trainer: Trainer) -> None:
 def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
     """Sort the callbacks so that each finds the right weights in the model.
 
-    Weight averaging puts the averaged weights into the model before a validation, and takes them out after it. So it
-    comes after the callbacks that need the averaged weights, and before those that write checkpoints.
+    Weight averaging puts the averaged weights into the model before a validation, and takes them out afterwards. So
+    its callback comes after those that need the averaged weights, and before those that write checkpoints.
     """
 
     def position(callback: Callback) -> int:

@@ -104,7 +104,10 @@ def read_weights(path: str | Path, *, kind: Kind, format: str) -> WeightsFile:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load a state dict into a network; raises WeightsError, which names `source` and the first mismatch."""
+    """Load a state dict into a network; raises WeightsError if it does not fit.
+
+    The message names `source` and the first mismatch.
+    """
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
