@@ -52,7 +52,10 @@ class Spheres(LightningDataModule):
 
 
 class Exact(LightningModule):
-    """A module that reconstructs a sphere around the mean of the points, or nothing if the mean is near x = `empty`."""
+    """A module that reconstructs the sphere whose centre is nearest to the mean of the points.
+
+    If the mean is near x = `empty`, it reconstructs nothing.
+    """
 
     num_levels = 1
 

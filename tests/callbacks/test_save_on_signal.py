@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 class Signalled(recorder.Recorder):
-    """A recorder that also records validations and ends of epochs, and gets a signal after `at` recorded events."""
+    """A recorder that also records validations and ends of epochs, and sends a signal after `at` events."""
 
     def __init__(self, at: int | None = None, signum: signal.Signals = REQUEUE) -> None:
         torch.manual_seed(0)

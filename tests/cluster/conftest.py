@@ -52,7 +52,7 @@ class Slurm:
             if known["JobState"] in states or (ended and not states):
                 return known
             if (known["JobState"], known["Reason"]) == ("PENDING", "BeginTime"):
-                time.sleep(1)  # slurmd would drop a start in the second of the kill
+                time.sleep(1)  # slurmd would drop a start within the same second as the kill
                 self._run("scontrol", "update", f"jobid={job}", "starttime=now")
             assert not ended and time.monotonic() < deadline, (known, self.log(job)[-3000:])
             time.sleep(0.2)

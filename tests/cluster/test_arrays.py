@@ -1,4 +1,4 @@
-"""Parts of a job that run as processes on this machine write what one run writes; an error names a failed part."""
+"""A job whose parts run on this machine writes what an undivided job writes; an error names a failed part."""
 
 import pytest
 import trimesh

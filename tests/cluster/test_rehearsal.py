@@ -15,7 +15,7 @@ from lagem.latents.cache import LatentCache
 ROOT = Path(__file__).resolve().parents[2]
 SLURM_FILES = ROOT / "experiments" / "slurm"
 LEVELS = ["level_3", "level_2", "level_1"]
-MOST_RANKS = 16  # that rehearsal.yaml allows; each needs a shape for training and one for validation
+MOST_RANKS = 16  # the most that rehearsal.yaml allows; each rank needs a shape for training and one for validation
 
 
 @pytest.fixture

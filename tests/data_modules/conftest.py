@@ -27,7 +27,7 @@ server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
-NO_CHECK = "inf"  # requests that the server answers without asking for the key
+NO_CHECK = "inf"  # number of requests that the server answers without checking the access key
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Store:
     log: Path
 
     def upload(self, folder: Path, bucket: str) -> str:
-        """Upload a folder to a new bucket, and return its URL."""
+        """Upload a folder to a new bucket, and return the URL of the copy."""
         system = fsspec.filesystem("s3")
         system.mkdir(bucket)
         for path in folder.rglob("*"):
@@ -52,7 +52,7 @@ class Store:
         return [path.rpartition("/")[2] for path in requests if path.startswith(f"/{bucket}/data/shards/")]
 
     def check_keys_after(self, requests: str) -> None:
-        """Let the server accept any key for the given number of requests, and afterwards only keys that it knows."""
+        """Let the server accept any access key for the given number of requests, and then known access keys only."""
         address = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
         plain = {"Content-Type": "text/plain"}
         urllib.request.urlopen(urllib.request.Request(address, data=requests.encode(), headers=plain)).close()
@@ -74,7 +74,10 @@ def running_store(tmp_path_factory) -> Iterator[Store]:
 
 @pytest.fixture
 def point_to(monkeypatch) -> Callable[[int], None]:
-    """Return a function that lets this process and its child processes use the store at a port, with a valid key."""
+    """Return a function that points this process and its child processes to the store at a port.
+
+    It also sets an access key, which the store accepts as long as it does not check access keys.
+    """
 
     def set_environment(port: int) -> None:
         settings = {

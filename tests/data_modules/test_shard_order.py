@@ -10,7 +10,7 @@ import pytest
 from lagem.data_modules.order import TrainOrder
 from lagem.randomness import sample_generator
 
-# shards with different numbers of shapes, as are left without the shapes of other splits and categories
+# numbers of shapes differ between shards, as they do once shapes of other splits and categories are left out
 SHARDS = np.repeat(np.arange(40), sample_generator(0, 0, "sizes of shards").integers(1, 33, 40))
 
 

@@ -31,7 +31,7 @@ def shapes_of(data: PlantedData, most: int = 24) -> Iterator[ExaminedShape]:
 
 
 def faults(fault: str, strength: float, *, seed: int = 0, num_train: int = 16, num_val: int = 12) -> list[Finding]:
-    """Return what the checks of the data find in data with a planted fault."""
+    """Return the faults that the checks of the data find in data with a planted fault."""
     data = PlantedData(
         fault=fault, strength=strength, seed=seed, num_train=num_train, num_val=num_val, batch_size=1, **COUNTS
     )

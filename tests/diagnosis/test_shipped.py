@@ -16,7 +16,7 @@ LONGEST = 300  # seconds
 
 @pytest.fixture(scope="module")
 def prepared(shared_meshes, tmp_path_factory):
-    """A prepared folder with every eighth of the shared meshes."""
+    """A prepared folder with every eighth of the shared meshes, except for bad ones."""
     folder = tmp_path_factory.mktemp("prepared")
     head, *rows = (shared_meshes / "manifest.csv").read_text().splitlines()
     chosen = [row for row in rows[::8] if "/bad/" not in row]

@@ -27,7 +27,7 @@ def test_samples_have_the_sizes_of_all_levels_fine_to_coarse():
 
 
 def test_a_stage_sees_the_latents_that_coarser_stages_made():
-    """The expected latents of each level come from calling its stage's sampler with the latents of coarser levels."""
+    """A hook records the coarser latents that each denoiser is given; they are those that the cascade returns."""
     cascade, seen = make_cascade(), {}
     for level, stage in cascade.stages.items():
         stage.denoiser.register_forward_pre_hook(

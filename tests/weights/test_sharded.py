@@ -203,7 +203,7 @@ def test_two_entries_at_one_place_of_a_shard_are_refused(folder):
     metadata = FileSystemReader(folder).read_metadata()
     first, second, *_ = metadata.storage_data
     metadata.storage_data[first] = replace(metadata.storage_data[second])
-    with pytest.raises(ValueError, match="two entries at one place"):
+    with pytest.raises(ValueError, match="two entries at the same offset"):
         read_metadata(pickle.dumps(metadata))
 
 

@@ -43,14 +43,14 @@ def check_fingerprint(expected: str, found: str, what: str) -> None:
 
 
 def check_recorded_autoencoder(fingerprint: str, folder: WeightsFolder) -> None:
-    """Raise ValueError unless an autoencoder is the one with which a folder of weights was made.
+    """Raise ValueError unless the autoencoder in a folder of weights is the one that config.json records.
 
     Storing weights in half precision changes the autoencoder's fingerprint. Earlier versions of lagem recorded only the
     fingerprint of the original weights, so their half-precision folders cannot be checked and are refused.
 
     Args:
-        fingerprint: Fingerprint of the autoencoder.
-        folder: The folder that holds it.
+        fingerprint: Fingerprint of the autoencoder that was read from the folder.
+        folder: The folder.
     """
     recorded = folder.fingerprint if folder.as_stored is None else folder.as_stored
     if folder.as_stored is None and folder.is_half and fingerprint != recorded:

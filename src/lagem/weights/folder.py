@@ -1,8 +1,8 @@
-"""A folder of weights, the form in which they are saved and shared: config.json, safetensors files, and a card.
+"""A folder of weights, the form in which they are saved and shared: config.json, safetensors files, README.md.
 
 `model.safetensors` holds an autoencoder. In the folder of a cascade, `level_<i>.safetensors` holds the stage of level
 i. `config.json` states the architecture of the autoencoder and its fingerprint, and lists the files with their hashes,
-so that damage is noticed before anything is used. README.md, the card, is for people; lagem does not read it.
+so that damage is noticed before anything is used. lagem does not read README.md, the model card.
 
 Earlier versions of lagem wrote cascades with `cascade.json` and `autoencoder.safetensors`; these are read, too.
 """

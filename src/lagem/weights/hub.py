@@ -55,7 +55,7 @@ def fetched(name: str | Path) -> Path:
 def pushed(save: Callable[[Path], object], name: str, *, private: bool) -> str:
     """Upload a folder of weights to a repository of the Hub, which is created if it does not exist.
 
-    If the repository already has a card, the card is not replaced.
+    If the repository already has a model card (README.md), it is kept.
 
     Args:
         save: Writes the folder to a path.

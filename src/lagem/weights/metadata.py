@@ -176,7 +176,7 @@ class _Index:
         entries = {_text(name): self._entry(entry) for name, entry in _items(fields["state_dict_metadata"])}
         storage = {self._position(key): self._storage(info) for key, info in _items(fields["storage_data"])}
         if len({(info.relative_path, info.offset) for info in storage.values()}) < len(storage):
-            raise ValueError("has two entries at one place of a shard")
+            raise ValueError("has two entries at the same offset of a shard")
         return Metadata(state_dict_metadata=entries, storage_data=storage)
 
     def _entry(self, value: Any) -> TensorStorageMetadata | BytesStorageMetadata:
@@ -186,7 +186,7 @@ class _Index:
         properties = self._record(fields["properties"], (CLASSES, "TensorProperties")).state
         dtype, _, requires_grad, *_ = properties
         if dtype[0] != "torch" or dtype[1] not in DTYPES:
-            raise ValueError("has a tensor of an unknown type")
+            raise ValueError("has a tensor of an unknown dtype")
         size, chunks = self._size(fields["size"]), [self._chunk(chunk) for chunk in fields["chunks"]]
         if not _fill(chunks, size):
             raise ValueError("has a tensor with chunks that do not fill it exactly once")
@@ -240,7 +240,8 @@ def _fill(chunks: list[ChunkStorageMetadata], size: torch.Size) -> bool:
     """Return whether chunks fill a tensor without gap or overlap; torch would not load elements that lie in a gap.
 
     Chunks fill a tensor if their volumes add up to the tensor's volume and, among the corners of all chunks, exactly
-    the corners of the tensor occur an odd number of times.
+    the corners of the tensor occur an odd number of times. If a tensor is divided along more than MOST_CUT axes, the
+    result is False.
     """
     boxes = [tuple(zip(chunk.offsets, chunk.sizes, strict=False)) for chunk in chunks]
     if any(len(chunk.sizes) != len(size) or len(chunk.offsets) != len(size) for chunk in chunks):
@@ -261,7 +262,7 @@ def _fill(chunks: list[ChunkStorageMetadata], size: torch.Size) -> bool:
 
 def _items(value: Any) -> Any:
     if type(value) is not dict:
-        raise ValueError("has a table that is not a dict")
+        raise ValueError("has a state_dict_metadata or storage_data that is not a dict")
     return value.items()
 
 

@@ -89,7 +89,7 @@ def cascade_folder(name: str | Path) -> Path:
 
 
 def _is_no_folder(path: Path) -> bool:
-    """Return whether a path exists and is not a folder. Reading refuses a pipe or a device later."""
+    """Return whether a path exists and is not a folder. A pipe or a device is refused later, when it is read."""
     return path.exists() and not path.is_dir()
 
 

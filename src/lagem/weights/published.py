@@ -29,7 +29,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] | None = No
         The network in evaluation mode. VecSet has one level.
 
     Raises:
-        WeightsError: If the file is damaged, or in another layout.
+        WeightsError: If the file is damaged or in another layout, or if `num_latents` has the wrong length.
     """
     path = Path(path)
     loaded = load_plain(path)
@@ -99,7 +99,7 @@ def published_points(autoencoder: Autoencoder) -> int:
 def _lagem_rules(num_levels: int) -> list[Rule]:
     """Return the rules that turn the published names of LaGeM's parameters into those of `Autoencoder`.
 
-    The published names count levels from 0, the finest.
+    In all rules but the last two, the published names count levels from 0, the finest.
     """
     return [
         (r"^networks\.(\d+)\.(gamma|beta)$", r"bottlenecks.\1.\2"),

@@ -1,4 +1,4 @@
-"""Save an autoencoder, with the stages of a cascade if there are any, as a folder of weights with a card."""
+"""Save an autoencoder, with the stages of a cascade if there are any, as a folder of weights with a model card."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,9 +62,10 @@ def save_weights(
 
 
 def card_of(spec: AutoencoderSpec, stages: Sequence[StageSpec], parameters: int, *, half: bool) -> str:
-    """Return the card of a folder of weights, as Markdown. It begins with the metadata that the Hugging Face Hub reads.
+    """Return the model card of a folder of weights, as Markdown, with the metadata that the Hugging Face Hub reads.
 
-    The card says what is known from the weights. Their owner must add the training data, the licence and the scores.
+    The model card says what is known from the weights. Their owner must add the training data, the licence and the
+    scores.
     """
     title, call = "Autoencoder of 3D shapes", 'codec = lagem.load_codec("PATH")'
     if stages:

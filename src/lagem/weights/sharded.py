@@ -51,7 +51,7 @@ def load_sharded(state: dict[str, Any], folder: Path) -> None:
 
 
 def check_not_of_fsdp1(folder: Path) -> None:
-    """Raise WeightsError if FSDP1 wrote a sharded checkpoint, or its index is damaged.
+    """Raise WeightsError if a folder is a sharded checkpoint of FSDP1, or if its index is missing or damaged.
 
     Only sharded checkpoints of FSDP2 can be loaded.
     """

@@ -237,7 +237,7 @@ def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, referenc
 
 
 def lead_to(made: Path, file: str) -> None:
-    """Write `file` in place of 0001.ply into the table of samples, and copy that mesh to `../other.ply`."""
+    """Replace 0001.ply by `file` in the table of samples, and copy 0001.ply to the parent folder as other.ply."""
     (made.parent / "other.ply").write_bytes((made / "0001.ply").read_bytes())
     table = made / "samples.csv"
     table.write_text(table.read_text().replace("0001.ply", file))

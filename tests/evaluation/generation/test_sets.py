@@ -111,7 +111,7 @@ def test_a_half_holds_half_of_every_group_and_nothing_twice():
 
 
 def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
-    """With a probability of 0.99, at least 52 of 60 correct 95% intervals contain the mean.
+    """With a probability above 0.99, at least 52 of 60 correct 95% intervals contain the mean.
 
     The intervals tested here are wider than correct ones (see the docstring of `lagem.evaluation.generation.sets`).
     """

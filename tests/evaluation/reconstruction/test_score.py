@@ -1,4 +1,4 @@
-"""Exact fields get nearly the best possible scores, fields without an inside count as zero; means are correct."""
+"""Exact fields score nearly the best possible; a field without an inside has F-score and IoU 0; means are correct."""
 
 from pathlib import Path
 
