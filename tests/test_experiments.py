@@ -1,4 +1,4 @@
-"""Every shipped experiment parses, describes itself and has the published size, and a small version of it runs."""
+"""Every shipped experiment parses and describes itself; published models have the published size; each kind runs."""
 
 import copy
 import json
@@ -224,7 +224,7 @@ PATHS = ("default_root_dir", "root", "init_from")
 
 
 def kind_of(settings, key: str = ""):
-    """Reduce settings so that experiments that run the same code become equal: sizes become True, or False if 0."""
+    """Return settings that are equal for all experiments that run the same code: sizes become True, or False if 0."""
     if isinstance(settings, dict):
         return {name: kind_of(value, name) for name, value in settings.items() if name not in PATHS}
     if isinstance(settings, list):

@@ -90,7 +90,7 @@ def test_the_cascades_have_cards_and_are_together_at_most_12_megabytes():
 
 
 def test_furniture_is_what_is_made_without_naming_a_cascade(tmp_path):
-    """Generated chairs must be in one piece here; docs/cascade.md measures whether they look like chairs."""
+    """At least 3 of 4 chairs must be almost in one piece; docs/cascade.md measures whether samples look like chairs."""
     out = tmp_path / "out"
     main(["generate", "--category", "chair", "--count", "4", "--resolution", "48", "--output", str(out)])
     shares = [dominant_share(load_mesh(path)) for path in sorted(out.glob("*.ply"))]

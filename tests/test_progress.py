@@ -1,4 +1,4 @@
-"""Long jobs report their rate and the time left, and print lines to a file; tests of trainings cover terminals."""
+"""Long jobs report their rate and the time left, as lines if the output is a file; tests of fits cover terminals."""
 
 import time
 

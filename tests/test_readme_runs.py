@@ -1,4 +1,4 @@
-"""All commands of the README, the training page and the tutorial run in order, with options that reduce the sizes."""
+"""The `lagem` commands of the README, the training page and the tutorial run in order, with options for small sizes."""
 
 import json
 import os
@@ -68,7 +68,7 @@ for words in json.loads(sys.argv[1]):
 
 
 def commands(*pages: str) -> list[str]:
-    """Return the commands of the pages in order, each of them once."""
+    """Return the `make` and `lagem` commands of the pages in order, each of them once."""
     text = "".join((ROOT / page).read_text() for page in pages)
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
@@ -113,7 +113,7 @@ def smoke_of_training(verb: str, command: str) -> list[str]:
 
 
 def run_in_order(lines: list[str], folder: Path) -> set[str]:
-    """Run commands in as few processes as possible, and return their verbs."""
+    """Run the `lagem` commands among the lines in as few processes as possible, and return their verbs."""
     seen, waiting = set(), []
     for command in lines:
         program, verb, *arguments = shlex.split(command)

@@ -87,8 +87,8 @@ def test_a_command_in_the_background_of_a_script_ignores_interrupts():
 def test_the_second_interrupt_ends_a_training_at_once():
     """A training leaves the first interrupt pending until the end of its step; the second must not wait.
 
-    Two interrupts that are pending at once for the whole process count as one. So the second is sent when the first is
-    pending for the main thread alone, to which the waiting thread has passed it on.
+    Two interrupts that are pending at once for the whole process count as one. `block_signals` starts a thread that
+    takes the first interrupt and passes it on to the main thread. Only then does this test send the second.
     """
     work = """signals.block_signals()
     ready()

@@ -47,7 +47,7 @@ def tools() -> set[str]:
 
 
 def results(calls: list[list[str]], packages: Path | None = None) -> dict[str, tuple[int, list[str]]]:
-    """Make all calls in one process; return for each its exit code and the training libraries loaded after it."""
+    """Make all calls in one process; return for each its exit code and the training libraries imported so far."""
     environment = {**os.environ, "PYTHONPATH": str(packages or "")}
     command = [sys.executable, "-c", PROGRAM, json.dumps(calls)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

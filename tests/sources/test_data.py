@@ -12,7 +12,7 @@ EVERY = ("prepared", "procedural", "meshes")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder that contains a folder with one mesh, a manifest, and a folder with a format.json."""
+    """Return a folder that contains meshes/box.ply, manifest.csv and prepared/format.json."""
     (tmp_path / "meshes").mkdir()
     trimesh.creation.box().export(tmp_path / "meshes" / "box.ply")
     (tmp_path / "manifest.csv").write_text("file,id\nmeshes/box.ply,one\n")

@@ -1,4 +1,4 @@
-"""A name in a file must be that of a regular file in the same folder; other names are refused at once, in one line."""
+"""Names in files may not lead out of their folder, and only regular files are opened; each refusal is one line."""
 
 import os
 import socket

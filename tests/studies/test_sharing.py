@@ -1,4 +1,4 @@
-"""Variations share exactly the given levels, and the distances between them are those between their surfaces."""
+"""Variations share exactly the given levels, and the study measures the distances between their surfaces."""
 
 import json
 

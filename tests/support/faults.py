@@ -1,8 +1,8 @@
 """Faults at the n-th access to a file: a kill, a full disk, an unreadable store; and a clock that jumps.
 
-Accesses are writes to files that were opened through a `Path` (`storage.atomic`, journals), flushes and renames, by
-which lagem stores results; and reads, which are counted when a file is opened. A command makes its accesses in a fixed
-order, so with the same arguments n always names the same access.
+Accesses are the operations by which lagem stores results (writes to files opened by `Path.open`, flushes and renames),
+and reads, which are counted when a file is opened. A command makes its accesses in a fixed order, so with the same
+arguments n always names the same access.
 """
 
 import errno
@@ -43,7 +43,7 @@ class Accesses:
 
 
 class _Written:
-    """A file whose n-th write stops half way."""
+    """An open file; if a write to it is the n-th access, the write stops half way."""
 
     def __init__(self, file: io.IOBase, accesses: Accesses) -> None:
         self._file, self._accesses = file, accesses
@@ -99,12 +99,12 @@ def kill() -> None:
 
 
 def fill_disk() -> None:
-    """Raise the error of a write to a full disk, which names no file."""
+    """Raise the error of a write to a full disk; the error names no file."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def break_store() -> None:
-    """Raise the error of a read from a broken disk, which names no file."""
+    """Raise the error of a read from a broken disk; the error names no file."""
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 

@@ -95,7 +95,7 @@ PLANTS: dict[str, Plant] = {
 
 
 class PlantedShapes(ShapeSet):
-    """The shapes of another set, each with a fault."""
+    """The shapes of another set, with a planted fault."""
 
     def __init__(self, shapes: ShapeSet, plant: Plant, strength: float, *, epoch: int = 0) -> None:
         self._shapes, self._plant, self._strength, self._epoch = shapes, plant, strength, epoch
@@ -137,7 +137,7 @@ class MixedShapes(ShapeSet):
 
 
 class PlantedData(ProceduralDataModule):
-    """Procedural furniture with a fault in every sample."""
+    """Procedural furniture with a planted fault."""
 
     def __init__(self, *, fault: str, strength: float, **settings: Any) -> None:
         """Plant a fault.

@@ -44,7 +44,7 @@ def published_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def published_state() -> dict[str, torch.Tensor]:
-    """Return the weights of the tiny model: random numbers, seeded by the names of the weights."""
+    """Return the weights of the tiny model; all but the basis of the embedding are random, seeded by their names."""
     state = {}
     for name, shape in published_shapes().items():
         r = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))

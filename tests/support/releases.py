@@ -22,7 +22,9 @@ SYNSETS = {"chair": "03001627", "table": "04379243"}
 class Points:
     """Labelled points of one closed mesh, as published data sets store them; tests damage these arrays.
 
-    surface: (N, 3), normals: (N, 3), volume and near: (Q, 3), with signed distances, negative inside.
+    surface and normals: (N, 3).
+    volume and near: (Q, 3) points, with different Q.
+    volume_sdf and near_sdf: (Q,) signed distances of these points, negative inside.
     frame: maps coordinates of the mesh to coordinates of these points.
     """
 
@@ -73,7 +75,7 @@ def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int =
 
 
 def save_vecset(root: Path, split: str, category: str, name: str, points: Points, **changed: np.ndarray) -> None:
-    """Add one shape to a folder in the layout of 3DILG; `changed` replaces arrays of its files."""
+    """Add one shape to a folder in the layout of 3DILG; `changed` replaces arrays of its file of queries."""
     synset = SYNSETS[category]
     folder, surface = root / "ShapeNetV2_point" / synset, root / "ShapeNetV2_watertight" / synset / "4_pointcloud"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Write small CLIP and DINOv2 models with random weights as folders of transformers, for tests."""
+"""Write small CLIP and DINOv2 models with random weights into folders that the library `transformers` loads."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A small prepared folder with a training set and shapes that copy it, and a network whose surface is known."""
+"""A small prepared folder, in which a validation shape copies a training shape, and a network with a known surface."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SETTINGS = Settings(surface=5_000, volume=8_000, near=1_000, inside=1_000, shape
 
 
 def prepare_toys(folder: Path, *, settings: Settings = SETTINGS, training: bool = True) -> Path:
-    """Prepare the validation shapes and, if `training`, the training shapes, one per shard; return the folder."""
+    """Prepare the validation shapes and, if `training`, the training shapes; return the path of the prepared folder."""
     rows = ["file,id,category,split"]
     for split, shapes in (("train", TRAINING if training else {}), ("val", VALIDATION)):
         for id, made in shapes.items():

@@ -33,7 +33,7 @@ def history(path: Path) -> list[dict]:
 
 
 def config(path: Path) -> dict:
-    """Return the latest configuration that the run sent."""
+    """Return the configuration of the run: all updates that it sent, merged in their order."""
     sent = {}
     for record in records(path):
         update = record.config if record.HasField("config") else record.run.config

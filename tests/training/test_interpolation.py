@@ -28,9 +28,9 @@ def strings(settings, path: tuple = ()) -> Iterator[tuple[tuple, str]]:
 
 
 def followers() -> Iterator[tuple[Path, str, str]]:
-    """Yield, for each setting given by a relative path, its file, its key, and the key of the setting it copies.
+    """Yield, for each relative interpolation, its file, its key, and the key of the setting that it copies.
 
-    `${.x}` names a setting of the same level, and `${..x}` one of the level above.
+    `${.x}` names a setting in the same mapping, and `${..x}` one in the mapping that contains this mapping.
     """
     for file in FILES:
         for path, text in strings(yaml.safe_load((ROOT / file).read_text())):

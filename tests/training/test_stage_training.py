@@ -1,4 +1,7 @@
-"""A stage trained on the command line has the same weights after kills or on two processes, and generates shapes."""
+"""Stages trained on the command line generate shapes.
+
+Kills do not change the weights of a stage, and two processes give the same losses as one with twice the batch size.
+"""
 
 import csv
 from pathlib import Path

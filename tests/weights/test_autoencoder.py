@@ -26,7 +26,10 @@ NUM_LATENTS = (256, 64, 16)
 
 
 def nested_anchors() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the anchor indices of level 1, reordered so that coarser levels come first, and each level's new order."""
+    """Return the anchor indices of level 1 in our order, and each level's permutation from the published order to ours.
+
+    In our order, the anchors of coarser levels come first.
+    """
     level1, level2, level3 = (torch.from_numpy(PARITY[f"level{i}_indices"]).long() for i in (1, 2, 3))
     rows, orders = [], [[], []]
     for kept1, kept2, kept3 in zip(level1, level2, level3, strict=True):

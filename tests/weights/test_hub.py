@@ -24,7 +24,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Repositories(BaseHTTPRequestHandler):
-    """The part of the Hub's protocol that downloads and uploads of small files need.
+    """Serves the part of the Hub's protocol that is needed to download and upload small files.
 
     held: content of each file, by repository and name.
     """

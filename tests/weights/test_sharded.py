@@ -68,7 +68,7 @@ def test_the_index_is_read_as_torch_reads_it(folder):
 
 
 def test_the_index_that_an_early_python_3_11_wrote_is_read(folder):
-    """Until 3.11.3, an enum's member is pickled as a call of getattr."""
+    """Python 3.11.0 to 3.11.3 pickles an enum's member as a call of getattr."""
     expected = FileSystemReader(folder).read_metadata()
     written = io.BytesIO()
     pickler = pickle.Pickler(written, protocol=4)

@@ -29,7 +29,10 @@ def cloud() -> PackedShape:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """Write a page with a row of an input and two results and, further down, a gallery of twelve shapes."""
+    """Write a page and return its path.
+
+    A row shows an input, two results and a result without a shape. Further down, a gallery shows twelve shapes.
+    """
     views = [
         View("input", cloud(), kind="input"),
         View("Z3", box(1)),
