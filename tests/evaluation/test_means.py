@@ -28,7 +28,10 @@ def width(values: np.ndarray) -> float:
 @pytest.mark.parametrize("shapes", [normal, skewed])
 @pytest.mark.parametrize("of_training", [0.0, 0.3])
 def test_intervals_hold_the_true_mean_about_95_times_in_100(shapes: Callable, of_training: float):
-    """The true mean is 0. Shapes have a standard deviation of 1, and each training changes each value at random."""
+    """The true mean is 0, and shapes have a standard deviation of 1.
+
+    Each training shifts all its values by the same random number and adds noise to each value.
+    """
     rng, held = np.random.default_rng(0), 0
     for _ in range(TRIES):
         values = shapes(rng) + of_training * rng.normal(size=(TRAININGS, 1)) + rng.normal(size=(TRAININGS, SHAPES)) / 2

@@ -39,7 +39,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, in_this_process: None) -> Pat
 
 
 def published_reader(root: Path, category: str, split: str) -> dict[str, dict[str, np.ndarray]]:
-    """Read a category as the authors' loader of 3DShape2VecSet does, without its random choices."""
+    """Return the arrays of each shape of a category, as the authors' loader of 3DShape2VecSet reads them.
+
+    That loader also makes random choices; this reader makes none.
+    """
     found = {}
     for name in (root / "ShapeNetV2_point" / category / f"{split}.lst").read_text().split("\n"):
         path = root / "ShapeNetV2_point" / category / f"{name}.npz"
@@ -66,7 +69,7 @@ def test_the_published_reader_finds_shapes_in_the_box(data: Path, tmp_path: Path
 
 @pytest.fixture
 def boxes(tmp_path: Path) -> Path:
-    """A prepared folder with a box in each of three categories; `chair` and `03001627` name the same category."""
+    """A prepared folder with one box under each of three names; `chair` and `03001627` name the same category."""
     box = trimesh.creation.box((1, 2, 3))
     for category in ("chair", "03001627", "thing"):
         Mesh(np.asarray(box.vertices), np.asarray(box.faces)).save(tmp_path / "meshes" / category / f"a_{category}.ply")
@@ -113,7 +116,7 @@ def test_a_surface_without_extent_is_refused(boxes: Path, tmp_path: Path):
 
 
 def test_volume_queries_of_an_export_are_uniform_in_the_box(data: Path, tmp_path: Path):
-    """The slab is so thin that the prepared folder has extra queries inside it; the export must not favour them."""
+    """The slab is so thin that the prepared folder has extra queries in the slab; the export must not favour them."""
     export_data(data, tmp_path / "out", "vecset")
     slab = published_reader(tmp_path / "out", "objaverse", "train")["slab"]
     inside = slab["vol_label"].mean()

@@ -97,7 +97,7 @@ def in_glb(data: bytes, rng: Generator) -> bytes:
 
 
 def in_zip(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage, remove, double, rename or compress a member of a zip file, or replace it by pickled code or a bomb."""
+    """Damage, copy, remove or rename a member of a zip file, replace it by pickled code or a bomb, or compress all."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(info.file_size for info in archive.infolist()) > 2**28:
             raise ValueError("the zip file is a bomb, which earlier damage made")

@@ -56,7 +56,7 @@ def in_bytes(data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def in_text(data: bytes, rng: Generator) -> bytes:
-    """Return a text with a random change to a word, a line or the encoding, or with a huge number of cells added."""
+    """Return a text with a random change to a word, a line or the encoding, or with many columns and rows added."""
     word = chosen(WORDS, rng)
     kind = int(rng.integers(21))
     if kind < 10 and (words := list(re.finditer(rb"[-+.\w]+", data))):

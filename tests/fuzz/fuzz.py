@@ -4,8 +4,8 @@
 
 A try should end in a result, or in one error line with exit code 2. Anything else is a finding: a traceback or another
 exit code; a process that dies, takes longer than 20 s, or needs over 2 GiB more than at its start; a reader that runs
-code from a file, or that writes or removes a file outside the folder of the try. The files of the first three tries
-with the same finding are stored. `--only N` repeats try N.
+code from a file, starts a program, opens a connection, or writes or removes a file outside the folder of the try. The
+files of the first three tries with the same finding are stored. `--only N` repeats try N.
 """
 
 import argparse
@@ -86,7 +86,7 @@ class Report:
             shutil.rmtree(folder, ignore_errors=True)
             for path, content in one.files.items():
                 (folder / "input" / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / "input" / path).write_bytes(content)  # of a link, the path to which it leads
+                (folder / "input" / path).write_bytes(content)  # for a link: its target
             about = f"seed {self._seed}, try {number}, {one.format.name}, {one.door}, {found.kind}\n{found.text}\n"
             (folder / "finding.txt").write_text(about, errors="backslashreplace")
 

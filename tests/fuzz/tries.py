@@ -31,7 +31,7 @@ class Format:
     """A format and everything that reads it.
 
     name: Name of the format in the table of results.
-    sound: Draws a set of undamaged files; the first is the one that a user would give to `lagem`.
+    sound: Draws a set of undamaged files.
     doors: The functions that read the files, by name. Each takes the folder of the files, and raises the errors that
         the command line would report. If what it has read is wrong, it raises AssertionError.
     weight: How often the format is tried, compared with the others.
@@ -144,7 +144,7 @@ def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 def attempt(one: Try, folder: Path) -> Outcome:
     """Write the files of a try to `folder`/try, read them, and return the outcome.
 
-    The outcome is a finding if code from the files ran, or if anything outside `folder`/try has changed.
+    The outcome is a finding if code from the files ran, or if anything in `folder` outside try/ has changed.
 
     Args:
         one: The try.

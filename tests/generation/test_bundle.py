@@ -1,4 +1,4 @@
-"""A bundle holds an autoencoder and all stages that belong to it; the error for other files names them."""
+"""A bundle holds an autoencoder and all stages that belong to it; a file that does not fit is named in the error."""
 
 import dataclasses
 import json

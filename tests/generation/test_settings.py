@@ -1,4 +1,4 @@
-"""Sampler settings take effect: steps and guidance by level, churn keyed by the seed, and standardisation."""
+"""Sampler settings take effect: steps and guidance by level, churn with seeded noise, and standardised latents."""
 
 import pytest
 import torch

@@ -160,7 +160,7 @@ def test_parts_that_touch_in_an_edge_are_turned_alone():
 
 
 def test_what_only_closes_together_is_one_part():
-    """Two open halves of a box meet at the edges of the cut. A wedge touches each of these, so it has four faces."""
+    """Two open halves of a box meet at the edges of the cut. At each such edge, a wedge adds two more faces."""
     whole = trimesh.creation.box(bounds=[[-1, -1, 0], [1, 1, 1]])
     half = Mesh(whole.vertices, whole.faces[whole.face_normals[:, 2] > -0.5])
     mirrored = Mesh(half.vertices * [1, 1, -1], half.faces[:, ::-1])

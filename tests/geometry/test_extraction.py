@@ -142,7 +142,10 @@ def test_audit_asks_within_its_budget_and_its_bound_shrinks_with_it(monkeypatch)
 
 
 def test_bound_holds_for_parts_hidden_at_random():
-    """Random nodes outside the coarsest grid get the wrong sign; in at least 95 of 100 trials, the bound holds."""
+    """Random nodes that the coarsest grid lacks get the wrong sign.
+
+    In at least 95 of 100 trials, the audit's bound on the number of missed cells holds.
+    """
     held = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)

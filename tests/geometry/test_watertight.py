@@ -1,4 +1,4 @@
-"""A converted mesh is always closed. A solid input stays on its surface; an input that is a sheet becomes a plate."""
+"""A converted mesh is always closed. A solid keeps its surface; a sheet becomes a plate."""
 
 import numpy as np
 import pytest

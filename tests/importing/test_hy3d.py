@@ -55,7 +55,10 @@ def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
 
 
 def save_points(chunk: Path, ids: list[str]) -> None:
-    """Write a chunk's points as the full level has them: a tar file of metadata, and two with 1,024 points a shape."""
+    """Write the points of a chunk of full-level data.
+
+    They are a tar file of metadata, and two tar files that each hold 1,024 points of each shape.
+    """
     keys = {id: f"{chunk.name}_{id}" for id in ids}
     metadata = {f"{key}.metadata.json": f'{{"uid": "{id}", "key": "{key}"}}'.encode() for id, key in keys.items()}
     save_tar(chunk / f"{chunk.name}_metadata.tar", metadata)  # type: ignore[arg-type]
@@ -77,7 +80,7 @@ def refused_of(output: Path) -> dict[str, str]:
 
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
-    """The part level: two tar files of npz files, each with a whole object and its parts."""
+    """Part-level data: two tar files of npz files. Each npz file holds a whole object, and most hold its parts too."""
     root = tmp_path / "part"
     ring, slab = ply("ring", tmp_path), ply("slab", tmp_path)
     legs = npz(part_0=ring, part_1=slab, full=ply("legs", tmp_path))
@@ -89,7 +92,7 @@ def part(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
-    """The full level, with meshes in each way in which they are read."""
+    """Full-level data, with meshes stored in each way that can be read: in tar files or folders, as ply or npz."""
     root = tmp_path / "full"
     for split, ids in (("train", ["t0", "t1"]), ("val", ["v0"]), ("test", ["e0"])):
         save_points(root / split / "sample_points" / "chunk_0001", ids)

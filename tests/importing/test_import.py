@@ -93,7 +93,7 @@ def test_labels_and_frame_of_lagem_are_those_of_the_release(lagem: Path, spheres
 
 @pytest.mark.usefixtures("in_this_process")
 def test_other_npz_files_are_read_by_a_mapping(tmp_path: Path, boxes: dict[str, Points]):
-    """The points are in half precision, in a box of another size. A fourth column holds distances, positive inside."""
+    """The points are float32, in a box of another size and place. A fourth column holds distances, positive inside."""
     for name, points in boxes.items():
         (tmp_path / "npz" / SPLITS[name]).mkdir(parents=True, exist_ok=True)
         np.savez_compressed(

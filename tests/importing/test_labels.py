@@ -109,7 +109,10 @@ def test_volume_queries_that_miss_the_ball_are_refused(boxes: dict[str, Points])
 
 
 def in_cube(points: Points, half: float, *, within: float, seed: int = 0) -> Points:
-    """Return points with uniform volume queries in a cube, but only the fraction `within` of those in the ball."""
+    """Return points with new volume queries, which are uniform in a cube with sides of 2 * `half`.
+
+    Of the queries in the query ball, only the fraction `within` is kept.
+    """
     rng = np.random.default_rng(seed)
     queries = rng.uniform(-half, half, (40_000, 3))
     queries = queries[(np.linalg.norm(queries, axis=1) > QUERY_BALL_RADIUS) | (rng.random(len(queries)) < within)]

@@ -1,4 +1,4 @@
-"""Flipped bits in a prepared folder are found when they are read, and a resumed preparation makes the shards anew."""
+"""Flipped bits in a prepared folder are found when they are read; a resumed preparation makes damaged shards anew."""
 
 import json
 import re

@@ -27,7 +27,7 @@ SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", s
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """A prepared folder with seven boxes in three shards."""
+    """A folder with meshes/, which holds seven boxes, and prepared/, which holds them in three shards."""
     root = tmp_path_factory.mktemp("boxes")
     for number in range(7):
         box = trimesh.creation.box((1, 1 + number, 2))

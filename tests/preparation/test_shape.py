@@ -1,4 +1,4 @@
-"""The arrays of a prepared mesh have the right labels, frame and size, and their windows are fair samples."""
+"""The arrays of a prepared mesh have the right labels, frame and size; any window of their rows is a fair sample."""
 
 from dataclasses import replace
 from pathlib import Path

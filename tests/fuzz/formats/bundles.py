@@ -24,7 +24,7 @@ from tries import Format
 
 @cache
 def sound(*, half: bool = False) -> Files:
-    """Return the folder cascade/ with the tiny autoencoder and its two stages; `half` stores them as float16."""
+    """Return the folder cascade/ with the tiny autoencoder and two stages; with `half`, all weights are float16."""
     with TemporaryDirectory() as scratch:
         write_bundle(tiny_weights(), list(stages().values()), Path(scratch) / "cascade", half=half)
         return files_below(Path(scratch))

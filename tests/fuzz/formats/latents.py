@@ -36,7 +36,7 @@ def sound() -> Files:
 
 
 def encode(folder: Path, data: str = DATA) -> None:
-    """Run `lagem encode`, which starts or resumes the cache data/; if that exists, print its status first."""
+    """Print the status of the cache data/ if it exists; then start or resume the cache with `lagem encode`."""
     if (folder / "data").exists():
         main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--status"])
     main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--subsets", "2"])

@@ -52,7 +52,7 @@ def points(folder: Path) -> None:
 def shape(folder: Path) -> None:
     """Load a shape as `lagem reconstruct` does, and check that its points lie in [-1, 1]^3."""
     drawn = load_shape(the_file(folder)).draw(64, np.random.default_rng(0))
-    assert len(drawn) and np.abs(drawn).max() < 1.001, "points outside the unit sphere"
+    assert len(drawn) and np.abs(drawn).max() < 1.001, "points outside [-1, 1]^3"
 
 
 def the_file(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Fuzz prepared folders: shards, index, table, records and format.json."""
+"""Fuzz prepared folders: shards, index.csv, table.csv, the records of single shapes, and format.json."""
 
 from collections.abc import Iterator
 from functools import cache

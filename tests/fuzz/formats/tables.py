@@ -1,4 +1,4 @@
-"""Fuzz files that people write or pass on: manifests, lists and tables of ids, tables of samples, and runs."""
+"""Fuzz files that people write or pass on: manifests, lists and tables of ids, tables of samples, training runs."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,9 +25,9 @@ def sound_manifest(_: object) -> Files:
 
 
 def meshes(folder: Path) -> None:
-    """Read a manifest by `find_meshes`; check that ids can be file names, and that every split has a name.
+    """Read a manifest by `find_meshes`; check that ids can be file names, and that no name of a split is empty.
 
-    Any other text may be a split, since `lagem prepare` only warns of unknown splits.
+    All other names of splits are allowed, since `lagem prepare` only warns of unknown ones.
     """
     for mesh in find_meshes([folder / "list.csv"], val_share=0.1):
         assert "/" not in mesh.id and mesh.id not in ("", ".", ".."), f"{mesh.id!r} is an id"
@@ -104,7 +104,7 @@ def report_of_run(folder: Path) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Yield formats for manifests, lists and tables of ids, tables of samples, and runs."""
+    """Yield formats for manifests, lists and tables of ids, tables of samples, and training runs."""
     doors = {"find_meshes": meshes, "evaluate": evaluate, "MeshSurfaces": references}
     yield Format(name="manifest", sound=sound_manifest, doors=doors, targets=r".*\.csv")
     yield Format(

@@ -1,4 +1,4 @@
-"""Files by other programs, once misread, are now read with the geometry that the README in their folder states."""
+"""Files of other programs that earlier versions misread have the geometry that the README in their folder states."""
 
 from pathlib import Path
 

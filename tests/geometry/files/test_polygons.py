@@ -138,7 +138,7 @@ def test_concave_quads_take_a_moment_however_many():
 
 
 def lattice_outline(rng, cells):
-    """Return the counter-clockwise outline of connected grid squares without holes; edges in a row may be collinear."""
+    """Return the counter-clockwise outline of connected grid squares without holes; adjacent edges may be collinear."""
     around = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)]
     made = {(0, 0)}
     while len(made) < cells:
