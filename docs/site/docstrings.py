@@ -1,4 +1,4 @@
-"""Docstrings as reStructuredText: in ours only backquotes are markup, so everything else is escaped."""
+"""Convert docstrings to reStructuredText: code and fields are marked up, and its special characters are escaped."""
 
 import re
 from collections.abc import Iterator

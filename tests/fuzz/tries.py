@@ -89,7 +89,7 @@ def make_try(formats: list[Format], seed: int, number: int) -> Try:
 
 
 def damaged(format: Format, rng: Generator) -> Files:
-    """Return valid files of a format after one to three random changes, most often all to the same file.
+    """Damage valid files of a format by one to three random changes, usually all in one file, and return the files.
 
     In 2 of 100 cases, a file is missing; in 2 of 100, a link replaces a file or a folder.
     """

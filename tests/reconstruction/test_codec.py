@@ -86,7 +86,7 @@ def test_encoding_and_decoding_a_file_is_what_the_command_does(codec, box, tmp_p
         (np.ones((5, 3)), "the points: points of extent .* have no frame"),
         (np.full((5, 3), np.nan), "the points: points of extent"),
         ("absent.ply", "absent.ply"),
-        (Mesh(np.eye(3), np.array([[0, 1, 3]])), "not one of its 3 vertices"),
+        (Mesh(np.eye(3), np.array([[0, 1, 3]])), r"does not exist \(the mesh has 3 vertices\)"),
         (Mesh(np.eye(3), np.zeros((0, 3))), "the mesh has no faces"),
     ],
 )

@@ -27,7 +27,7 @@ def download(name: str, output: Path, *, ids: Path | None) -> None:
         ids: A list that `lagem select-ids` wrote; only its meshes are downloaded. None for all.
 
     Raises:
-        ValueError: If the collection cannot be downloaded, or has none of the ids.
+        ValueError: If `output` is not a .csv file, or the collection cannot be downloaded or has none of the ids.
     """
     collection = _collection(name)
     wanted = collection.ids() if ids is None else read_ids(ids)

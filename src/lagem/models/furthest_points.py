@@ -112,7 +112,9 @@ def _select_torch_cluster(points: Tensor, start: Tensor, count: int) -> Tensor:
 
 def _select_quickfps(points: Tensor, start: Tensor, count: int) -> Tensor:
     if points.device.type != "cpu":
-        raise ValueError(f"fps quickfps selects on the CPU, but the points are on {points.device}. Use auto or torch.")
+        raise ValueError(
+            f"fps 'quickfps' selects on the CPU, but the points are on {points.device}. Use 'auto' or 'torch'."
+        )
     from torch_quickfps import sample_idx
 
     # One call per cloud, because all clouds of a call would share one start.
@@ -122,8 +124,8 @@ def _select_quickfps(points: Tensor, start: Tensor, count: int) -> Tensor:
 def _select_triton(points: Tensor, start: Tensor, count: int) -> Tensor:
     if not points.is_cuda or points.shape[1] > MOST_POINTS_FOR_TRITON:
         raise ValueError(
-            f"fps triton selects from at most {MOST_POINTS_FOR_TRITON} points on a GPU, but there are "
-            f"{points.shape[1]} points on {points.device}. Use auto or torch."
+            f"fps 'triton' selects from at most {MOST_POINTS_FOR_TRITON} points, and only on a GPU, but there are "
+            f"{points.shape[1]} points on {points.device}. Use 'auto' or 'torch'."
         )
     from lagem.models.furthest_points_triton import select_triton
 

@@ -27,7 +27,7 @@ POOLS: dict[str, tuple[type[np.signedinteger[Any]], float]] = {
 
 
 def encode(pool: str, values: NDArray[np.floating]) -> NDArray[np.signedinteger]:
-    """Convert (N, 3) coordinates or normals to the integers of a pool, rounded to the nearest step."""
+    """Convert (N, 3) coordinates or normals to the integers that a pool stores: the nearest multiples of its step."""
     dtype, step = POOLS[pool]
     whole = np.rint(np.asarray(values, dtype=np.float64) / step)
     assert whole.size == 0 or np.abs(whole).max() <= np.iinfo(dtype).max, f"{pool} out of range"

@@ -85,8 +85,8 @@ def unit_shape(shape: ShapeLike) -> UnitShape:
     if isinstance(shape, Mesh):
         if len(shape.faces) == 0 or not 0 <= shape.faces.min() <= shape.faces.max() < len(shape.vertices):
             raise ValueError(
-                f"the mesh has no faces, or a face refers to a vertex that is not one of its {len(shape.vertices)} "
-                "vertices; repair the mesh."
+                "the mesh has no faces, or a face refers to a vertex that does not exist (the mesh has "
+                f"{len(shape.vertices)} vertices); repair the mesh."
             )
         return _surface("mesh", shape.with_faces(np.ones(len(shape.faces), dtype=np.bool_)))
     points = np.asarray(shape.detach().cpu() if isinstance(shape, Tensor) else shape)

@@ -158,7 +158,7 @@ class SampledSurface:
         return cls(first, second, float(chamfer_distance(first, second)))
 
     def distance_to(self, other: "SampledSurface") -> float:
-        """Return the Chamfer distance to another surface, minus the mean of the floors of both surfaces."""
+        """Return the Chamfer distance to another surface, minus the mean of the two `floor` values."""
         return float(chamfer_distance(self.first, other.second)) - (self.floor + other.floor) / 2
 
 
@@ -168,7 +168,7 @@ def sampled_surface(mesh: Mesh | None, key: str, seed: int) -> SampledSurface | 
 
 
 def distance_between(one: SampledSurface | None, other: SampledSurface | None) -> float | None:
-    """Return the distance between two surfaces, minus the mean of their floors; None if one of the surfaces is None."""
+    """Return the distance between two surfaces (`SampledSurface.distance_to`); None if either surface is None."""
     return None if one is None or other is None else one.distance_to(other)
 
 

@@ -162,7 +162,7 @@ def check(page: bytes) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Yield a format for each kind of folder with results, and one for meshes."""
+    """Yield formats for the folders that `lagem report` shows, and one for the meshes that `lagem view` shows."""
     cards = ("data/", "weights", "evaluation/", "studies/")
     for name, folder, files, targets in (
         ("evaluation", "evaluation", cards[:3], r"evaluation/card\.json"),

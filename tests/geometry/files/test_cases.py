@@ -1,4 +1,4 @@
-"""Files of other programs that earlier versions misread have the geometry that the README in their folder states."""
+"""Files that lagem once misread: each has the geometry that the README in its folder states, or is refused."""
 
 from pathlib import Path
 

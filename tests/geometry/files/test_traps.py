@@ -132,8 +132,8 @@ def buffer_at(uri):
 
 
 UNSOUND = {
-    "perspective": (node(matrix=[1, 0, 0, 0.5, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]), "a perspective"),
-    "homogeneous scale": (node(matrix=[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2]), "a perspective"),
+    "perspective": (node(matrix=[1, 0, 0, 0.5, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]), "a perspective transform"),
+    "homogeneous scale": (node(matrix=[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2]), "a perspective transform"),
     "rotation of zeros": (node(rotation=[0, 0, 0, 0]), "length 0, which is not a unit quaternion"),
     "rotation beyond float64": (node(rotation=[0, 0, 1e200, 1e200]), "length inf"),
     "skin that is a list": (node(skin=[0]), "of `skins`"),

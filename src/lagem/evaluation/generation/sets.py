@@ -4,9 +4,10 @@ There are n generated shapes and n references; each shape is in a group (its cat
 distance to the nearest generated shape. COV: fraction of the references that are the nearest reference of some
 generated shape (both Achlioptas et al. 2018). 1-NNA: fraction of all 2 n shapes whose nearest neighbour belongs to the
 same set (Lopez-Paz & Oquab 2017). For two sets from one distribution 1-NNA is about 1/2, and COV stays well below 1;
-1-NNA is below 1/2 if generated shapes are copies of references.
+1-NNA is below 1/2 if generated shapes are copies of references. Diversity: mean distance between two shapes of the same
+set and group, for each set, and the ratio of the two.
 
-Intervals. All three measures depend on the size of the sets and on nearest neighbours. A bootstrap draws with
+Intervals. MMD, COV and 1-NNA depend on the size of the sets and on nearest neighbours. A bootstrap draws with
 replacement, so its sample has only 63% of the shapes, some of them several times. The nearest neighbour of a shape that
 is drawn twice is its copy, so 1-NNA would rise towards 1 for any sets, COV would fall and MMD would rise. Here nothing
 is drawn twice. Each resampling takes a random half of the generated shapes and, independently, a random half of the

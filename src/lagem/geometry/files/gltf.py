@@ -262,5 +262,6 @@ def _check_affine(matrices: NDArray[np.float64]) -> None:
     """Raise ValueError if one of the (n, 4, 4) matrices is a perspective transform."""
     if not (np.abs(matrices[:, 3] - [0, 0, 0, 1]) <= 1e-6).all():
         raise ValueError(
-            "has a matrix whose last row is not 0, 0, 0, 1 (a perspective); save it again from its source."
+            "has a perspective transform (a matrix whose last row is not 0, 0, 0, 1); export the file again from its "
+            "source."
         )

@@ -105,7 +105,10 @@ class Document:
         return value if isinstance(value, list) else _wrong(name, value, "a list")
 
     def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
-        """Return the field `name` of `where`, which must be an integer from 0 to `most`; `default` if it is absent."""
+        """Return the field `name` of `where`, which must be an integer from 0 to `most`.
+
+        If the field is absent, return `default`; if there is no default either, raise ValueError.
+        """
         value = where.get(name, default) if isinstance(where, dict) else None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
