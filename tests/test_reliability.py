@@ -87,7 +87,7 @@ def accesses_of(run: Callable[[], object], kinds: tuple[str, ...]) -> int:
 
 
 def disturb(arguments: list[str], fault: str, at: int, errors: Path) -> None:
-    """Run a command whose file access number `at` fails, and check that it ends as promised.
+    """Run a command, make its `at`-th file access fail, and check that the command ends as promised.
 
     The command may also succeed if the failed access was a read.
     """

@@ -25,7 +25,7 @@ SPLITS = {"ring": "train", "slab": "train", "bumpy": "val", "legs": "test"}
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Return the files of a prepared folder that must not depend on how it was made."""
+    """Return those files of a prepared folder whose content must be the same however the folder was made."""
     paths = [root / "index.csv", root / "format.json", *sorted((root / "shards").iterdir())]
     return {path.name: path.read_bytes() for path in paths}
 

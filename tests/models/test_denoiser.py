@@ -87,7 +87,7 @@ def test_coarser_levels_are_attended_to_coarsest_first():
 
 
 def test_parameters_are_those_of_the_written_out_shapenet_stage():
-    """The stage has 12 blocks of width 768, 55 categories, and the finest of three levels of 8, 16 and 32 channels."""
+    """The stage has 12 blocks of width 768 and 55 categories; it generates level 1, whose latents have 8 channels."""
     levels = [LevelSpec(512, 8), LevelSpec(128, 16), LevelSpec(32, 32)]
     width = 768
     with torch.device("meta"):

@@ -186,8 +186,8 @@ class RetrievalMethod:
     def score(self, truth: Truth) -> ShapeScore:
         """Score the points of the nearest training shape by `score_points`.
 
-        The floor is computed from the surface area of the training shape, which `lagem prepare` records. It is None if
-        there is no record.
+        The floor of the Chamfer distance (what two samplings of one surface differ by) is computed from the surface
+        area of the training shape, which `lagem prepare` records. It is None if there is no record.
         """
         index = self._index(truth)
         count = min(self._points, self._shards.count(index, "surface_points"))

@@ -229,10 +229,11 @@ def _fans_fit(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Decide for which of (P, n, 3) polygons the triangles of the fan from the first corner all face the same way.
+    """For each of the polygons (P, n, 3), decide whether all triangles of its fan face the same way.
 
     Returns:
-        (P,) bool, True if they face along the area vector, and the area is not zero.
+        (P,) bool, True if all triangles of the fan from the first corner face along the polygon's area vector, and its
+        area is not zero.
     """
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])
     total = fan.sum(axis=1)

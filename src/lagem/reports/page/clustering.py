@@ -63,7 +63,7 @@ def _nearest_to_planes(
     """Return for each cell, (C, 3), the point nearest to the planes of the faces that have a vertex in the cell.
 
     The point minimises the sum of the squared distances to these planes, weighted by the areas of the faces. Along each
-    axis, it is at most the side of a cell away from the mean of the cell's vertices.
+    axis, it differs from the mean of the cell's vertices by at most the length of a cell's side.
     """
     sums = [np.bincount(label, weights=relative[:, axis], minlength=count) for axis in range(3)]
     mean = np.stack(sums, axis=1) / np.bincount(label, minlength=count)[:, None]
