@@ -148,7 +148,7 @@ def test_a_store_whose_package_is_absent_names_it(tmp_path):
 
 
 class Shortening(BaseHTTPRequestHandler):
-    """Forwards requests to the store, but answers the first few for shards with half a shard and no checksum."""
+    """Forwards requests to the store, and removes the checksums. The first few requests for shards get half a shard."""
 
     server: "ShorteningServer"
 

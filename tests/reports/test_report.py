@@ -268,7 +268,7 @@ def test_a_folder_without_results_is_refused(name, words, tmp_path):
 
 @pytest.mark.parametrize("named", [{"weights": Path("absent.ckpt")}, {"data": "procedural:0+8"}])
 def test_weights_or_data_that_are_not_used_are_refused(named, results, tmp_path):
-    with pytest.raises(ValueError, match="reconstructed, so --weights and --data are not used"):
+    with pytest.raises(ValueError, match="reconstructs no shapes, so it does not use --weights and --data"):
         report(results / "samples", tmp_path / "page.html", ShapeSettings(**named))
 
 

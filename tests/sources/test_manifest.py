@@ -1,4 +1,7 @@
-"""A manifest in any common dialect of CSV is read if its content is unambiguous; any other is refused in one line."""
+"""A manifest in any common dialect of CSV is read if its content is unambiguous.
+
+Any other manifest is refused with a one-line error that names the file and what was found.
+"""
 
 import re
 

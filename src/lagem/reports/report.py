@@ -45,8 +45,8 @@ def report(folder: Path, output: Path | None, settings: ShapeSettings) -> Path:
     rows = [block for section in sections for block in section.blocks if isinstance(block, Row)]
     if not rows and (settings.weights is not None or settings.data is not None):
         raise ValueError(
-            f"{folder}: no shape is reconstructed, so --weights and --data are not used; give both for the folder of a "
-            "run, an evaluation or a study of levels, and neither for any other folder."
+            f"{folder}: the report reconstructs no shapes, so it does not use --weights and --data; give both for the "
+            "folder of a run, an evaluation or a study of levels, and neither for any other folder."
         )
     name = folder.resolve().name
     return written(Page(name, f"What lagem wrote to the folder {name}.", sections), path)

@@ -38,6 +38,9 @@ def values_of(cards: Sequence[Card], ids: Sequence[str], measures: Iterable[str]
 
 
 def mean_of_known(values: NDArray[np.float64], seed: int, *, limits: Limits = UNLIMITED) -> Mean | None:
-    """Return the mean of (S, N) values over the shapes with a value in every training; None if no shape has one."""
+    """Return the mean of (S, N) values over the shapes that have a value in every training.
+
+    None if there is no such shape. S is the number of trainings, N that of shapes.
+    """
     known = values[:, ~np.isnan(values).any(axis=0)]
     return mean_over_seeds(known, seed, limits=limits) if known.size else None
