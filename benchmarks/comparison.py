@@ -63,7 +63,7 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
 
 
 def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> dict[str, list[float]]:
-    """Return, for each `Side.cost`, the seconds per training step in each round of measurement; print their quartiles.
+    """Return the seconds per training step in each round, by the name `Side.cost`; print their quartiles.
 
     If a file in the output folder already holds these seconds, they are read instead of measured.
     """
@@ -88,7 +88,10 @@ def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> di
 
 
 def equal_cost_steps(steps: int, costs: dict[str, list[float]]) -> dict[str, int]:
-    """Return, for each `Side.cost`, the number of steps with the same total cost as `steps` steps of the first side."""
+    """Return, for each name in `costs`, the number of steps that cost as much as `steps` steps of the first name.
+
+    `costs` holds, for each name, the seconds per step in each round.
+    """
     base = next(iter(costs.values()))
     return {cost: max(1, round(steps / ratios(seconds, base)[1])) for cost, seconds in costs.items()}
 

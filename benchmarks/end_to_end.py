@@ -68,7 +68,7 @@ def projected(seconds: Seconds, steps: int, all_steps: int, validations: int) ->
 
 
 def shares(seconds: Seconds) -> dict[str, float]:
-    """Return each section's fraction of the wall time; `inside` is the sum over the three INSIDE sections."""
+    """Return each section's fraction of the wall time; `inside` sums those of forward, backward and optimiser."""
     total = sum(wall for wall, _ in seconds.values())
     found = {section: wall / total for section, (wall, _) in seconds.items()}
     return found | {"inside": sum(found[section] for section in INSIDE)}

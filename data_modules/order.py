@@ -103,12 +103,12 @@ def in_lanes(shards: NDArray[np.integer[Any]], lanes: int, rng: np.random.Genera
 
     The shards are shuffled, and so are the shapes within each shard. The resulting sequence of all shapes is cut into G
     equal lanes, and each global batch takes the next shape of every lane. A rank always has the same B neighbouring
-    lanes. It reads the shards of each lane one after another, so it reads from at most B shards at a time, and only the
-    first and the last of its shards are also read by other ranks.
+    lanes, where B is the number of shapes in its batch. It reads the shards of each lane one after another, so it reads
+    from at most B shards at a time, and only the first and the last of its shards are also read by other ranks.
 
     Args:
         shards: (num_shapes,) index of the shard that holds each shape.
-        lanes: G, the number of lanes.
+        lanes: G, the number of lanes, which is the number of shapes in a global batch.
         rng: Random generator.
 
     Returns:

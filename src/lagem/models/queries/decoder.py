@@ -27,6 +27,7 @@ class FoldedLevel(NamedTuple):
     """The folded weights of one level, which serve any number of queries.
 
     Its contribution to the logit of a query is constant + sum over h, m of softmax_m(rows[h] @ psi)[m] * values[h, m].
+    Here psi is the vector of E + 1 numbers that `lagem.models.embedding` defines for the query point.
 
     rows: (B, H, M, E + 1).
     values: (B, H, M).
