@@ -1,4 +1,4 @@
-"""Convert docstrings to reStructuredText: code and fields are marked up, and its special characters are escaped."""
+"""Convert docstrings to reStructuredText: mark up code and fields, and escape reStructuredText's special characters."""
 
 import re
 from collections.abc import Iterator

@@ -37,7 +37,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def block_signals() -> None:
-    """Keep the signals of a training pending until this process exits; a second SIGINT ends the process at once."""
+    """Block the signals that a training checks for, until this process exits; a second SIGINT ends it at once."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if INTERRUPT in _of_a_training():
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()
@@ -45,7 +45,7 @@ def block_signals() -> None:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Keep the signals of a training pending inside the `with`; at its end, discard those that are still pending."""
+    """Block the signals that a training checks for, inside the `with`; at its end, discard those that are pending."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     try:
         yield
@@ -56,7 +56,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def pending_signals() -> set[signal.Signals]:
-    """Return which signals of a training are pending in the main thread."""
+    """Return the signals that a training checks for and that are pending in the main thread."""
     return _of_a_training() & {signal.Signals(number) for number in signal.sigpending()}
 
 

@@ -1,4 +1,4 @@
-"""Random damage inside container files, most of which stay valid: in safetensors, GLB and zip files."""
+"""Random damage inside safetensors, GLB and zip files. Most damaged files are still valid containers."""
 
 import io
 import json

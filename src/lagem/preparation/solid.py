@@ -61,7 +61,7 @@ def solid_of(
     Args:
         source: The mesh, in its file's coordinates.
         conversion: How a mesh that does not enclose a solid is closed: `flood` is our method, `manifold` is the
-            authors' tool, which needs point-cloud-utils, and `none` refuses such a mesh.
+            tool that LaGeM's authors use (it needs point-cloud-utils), and `none` refuses such a mesh.
         resolution: Number of cells along a side of the grid that `flood` uses.
         thickness: Minimum thickness that `flood` gives to open sheets, in unit-sphere units.
         rng: Draws the points at which the solid is checked.
@@ -142,7 +142,7 @@ def require_manifold() -> ModuleType:
 
 
 def _manifold(mesh: Mesh) -> Watertight:
-    """Convert a mesh by the authors' tool (Manifold, Huang et al. 2018).
+    """Convert a mesh by Manifold (Huang et al. 2018), the tool that LaGeM's authors use.
 
     The resulting surface lies about 0.007 (in unit-sphere units) outside the mesh.
     """

@@ -243,7 +243,7 @@ class Refined:
 
 
 def _hidden() -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-    """List the 6 faces and 12 edges of a cell of the coarser grid, which has 27 nodes of the finer grid.
+    """List the 6 faces and 12 edges of a cell of the coarser grid. Such a cell has 27 nodes of the finer grid.
 
     Returns:
         For each face or edge: the index of its middle and the indices of its corners among the 27 nodes, and the steps

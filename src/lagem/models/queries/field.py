@@ -161,7 +161,14 @@ def centred(rows: Tensor) -> Tensor:
 
 
 def score_bound(rows: Tensor) -> Tensor:
-    """Return the (...) upper bounds of the scores of (..., M, E + 1) rows in the basis of `FoldedShape`."""
+    """Return, for each head, an upper bound of the scores of all latents at all points.
+
+    Args:
+        rows: (..., M, E + 1) rows of the M latents, in the basis of `FoldedShape`.
+
+    Returns:
+        (...) bounds.
+    """
     return (rows[..., :-1].norm(dim=-1) + rows[..., -1]).amax(dim=-1)
 
 
