@@ -1,4 +1,8 @@
-"""Procedural samples have exact labels and balance, and depend only on (seed, epoch, id); references have weights."""
+"""Procedural samples have exact labels, and depend only on (seed, epoch, id).
+
+Exactly half of a sample's volume queries are inside, and so are half of a reference shape's volume points. The weights
+of these points turn them into a uniform draw.
+"""
 
 import pytest
 import torch

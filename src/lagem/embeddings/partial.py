@@ -28,7 +28,11 @@ LEVEL = 2  # number of the level whose features are the tokens: they are few, an
 
 
 def encoder_of(fingerprint: str) -> str:
-    """Return the name of the encoder of partial clouds in a file of embeddings, given its autoencoder's fingerprint."""
+    """Return the name of an encoder of partial clouds. A file of embeddings records this name.
+
+    Args:
+        fingerprint: Fingerprint of the autoencoder that the encoder belongs to.
+    """
     return f"partial cloud, autoencoder {fingerprint}"
 
 

@@ -29,7 +29,8 @@ class Audit:
 
     probes: Number of probes in all rounds.
     found: Number of probes whose sign differed from that of their cell's corners. What they found is part of the mesh.
-    skipped: Number of cells that were not refined, without the most suspicious ones, which were all probed.
+    skipped: Number of cells that were not refined. The most suspicious ones are not counted, because the last round
+        probed all of them.
     missed: Bound on the number of skipped cells whose centre differs in sign from their corners; with 95% confidence,
         the number is smaller.
     """

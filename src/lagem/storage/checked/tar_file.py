@@ -172,7 +172,7 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Turn errors due to damage inside the block into a ValueError of one line that names the file."""
+    """Turn an error that a damaged file causes inside the `with` into a ValueError of one line that names the file."""
     try:
         with failures_named(path):
             yield
