@@ -2,11 +2,11 @@
 
     make benchmark NAME=watertight ARGS="--data path/to/manifest.csv --workers 2"
 
-Distances are measured in both directions: from points on the exposed surface of the input to the result, and from
-points on the result to the input. For each direction, 10,000 points per mesh are drawn; those on the input count only
-where they are exposed. The unit sphere has radius 1. The conversion is meant for open meshes, which enclose no solid.
-As a control, closed meshes are also converted, although they do not need it. The column `99th percentile` is that of
-the points of all meshes together.
+Each mesh is first scaled into the unit sphere (radius 1). Distances are measured in both directions: from points on
+the exposed surface of the input to the result, and from points on the result to the input. For each direction, 10,000
+points per mesh are drawn; those on the input count only where they are exposed. The conversion is meant for open
+meshes, which enclose no solid. As a control, closed meshes are also converted, although they do not need it. For the
+column `99th percentile`, the distances of all meshes are pooled.
 """
 
 import argparse

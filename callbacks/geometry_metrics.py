@@ -30,7 +30,7 @@ class LogGeometryMetrics(Callback):
         num_shapes: Number of shapes to score.
         resolution: Number of cells along a side of the grid (published: 128, so 129 nodes).
         points: Number of points sampled on each reconstruction.
-        threshold: Distance threshold of the F-score; the unit sphere has radius 1.
+        threshold: Distance threshold of the F-score, for shapes in the unit sphere (radius 1).
     """
 
     def __init__(

@@ -18,7 +18,8 @@ def marked_up(lines: list[str], *, is_class: bool = False, is_module: bool = Fal
 
     Args:
         lines: The docstring, without common indentation.
-        is_class: Whether lines of the form `name: text` after an empty line list fields.
+        is_class: Whether it documents a class. Then lines of the form `name: text` that follow an empty line are
+            read as a list of the class's fields.
         is_module: Whether indented lines are Python code.
     """
     if is_module:

@@ -1,4 +1,4 @@
-"""A training stopped by a signal and the training that resumes it together see the data of an undisturbed training.
+"""A signal stops a training, and a second training resumes it: both together see the data of an undisturbed training.
 
 The signal is sent to the main thread only, so it stays pending there, whatever other threads pytest has.
 """

@@ -1,4 +1,4 @@
-"""Write folders in the layouts of published data sets, from meshes whose inside and distances are known."""
+"""Write folders in the layouts of published data sets, with labels and signed distances computed from closed meshes."""
 
 import csv
 from collections.abc import Mapping
