@@ -1,4 +1,7 @@
-"""Long jobs report their rate and the time left, as lines if the output is a file; tests of fits cover terminals."""
+"""Long jobs report their rate and the time left, as lines if the output is a file.
+
+tests/training/test_terminal.py runs `lagem fit` on a terminal.
+"""
 
 import time
 

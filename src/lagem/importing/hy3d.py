@@ -63,7 +63,7 @@ class Found:
     """What an import has found so far.
 
     splits: the split of each mesh that is written, by id.
-    refused: why a file was refused, by its place.
+    refused: the refused files; maps the `place` of each file to the reason.
     """
 
     splits: dict[str, str] = field(default_factory=dict)

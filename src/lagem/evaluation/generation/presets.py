@@ -77,8 +77,8 @@ class ApproximateEarthMoversDistances:
     def __call__(self, first: int, second: int) -> tuple[float, float]:
         """Return the distance from cloud `second` to cloud `first`, then the distance from `first` to `second`.
 
-        The scripts never compute a distance from a generated shape to a reference. So if `first` is a generated shape
-        and `second` a reference, both numbers are the distance from the reference to the generated shape.
+        There is one exception: if `first` is a generated shape and `second` a reference, both numbers are the distance
+        from the reference to the generated shape. The scripts of LION and OctFusion never compute the opposite one.
         """
         a, b = self._clouds[first], self._clouds[second]
         forward = self._distance(b, a)

@@ -162,7 +162,7 @@ def _read_sets(
 
 
 def _histograms(sets: MatchedSets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return two (n, nodes) arrays of `grid_occupancy`: compared generated shapes, then compared references."""
+    """Return the `grid_occupancy` of the generated shapes that are compared, and of the references: (n, nodes) each."""
     generated, references = (
         np.stack([grid_occupancy(shape.points) for shape in shapes if shape.points is not None])
         for shapes in (sets.generated, sets.references)

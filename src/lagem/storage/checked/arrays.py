@@ -36,8 +36,8 @@ class ArrayFile:
         entry: Key of the description in the metadata.
         what: What the file should be, for messages, such as `a shard`.
         remedy: What a user can do if the file is damaged.
-        framework: `numpy` to read numpy arrays, or `pt` to read torch tensors. `array` needs `numpy`, because it cannot
-            compute the checksum of a tensor.
+        framework: `numpy` to read numpy arrays, or `pt` to read torch tensors. The method `array` works only with
+            `numpy`, because checksums are not computed for torch tensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
