@@ -1,4 +1,4 @@
-"""Measures how the cost of a training step depends on its sizes, and samples per second on the number of processes.
+"""Measures how the cost of a training step depends on its sizes, and how throughput depends on the process count.
 
     make benchmark NAME=scaling
     make benchmark NAME=scaling ARGS="--axes latents batch --setting large --device cuda --precision bfloat16"

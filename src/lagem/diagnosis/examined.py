@@ -52,7 +52,7 @@ class ExaminedShape:
 
 
 def examined(batches: Iterable[OccupancyBatch], split: str) -> Iterator[ExaminedShape]:
-    """Yield the samples in batches one by one."""
+    """Yield each sample of the batches as an `ExaminedShape`."""
     for batch in batches:
         tensors = {name: value.cpu() for name, value in vars(batch).items() if isinstance(value, Tensor)}
         for row in range(len(batch)):

@@ -76,8 +76,9 @@ def import_hy3d(source: Path, output: Path, workers: int = 1) -> str:
     Existing meshes are not written again, so a call that was killed can be repeated.
 
     Args:
-        source: A folder of the release, such as `full`, or one tar file. A file's split is the folder `train`, `val` or
-            `test` on its path from `source` on, including the name of `source`.
+        source: A folder of the release, such as `full`, or one tar file. The split of a mesh is the first folder on its
+            path that is named `train`, `val` or `test`. `source` itself and the folders in a tar file count, but the
+            folders above `source` do not.
         output: The folder to write to.
         workers: Number of child processes.
 

@@ -48,7 +48,11 @@ class Journal:
             self.values.update(self._values_of(path))
 
     def value(self, name: str) -> Description:
-        """Return the value with this name, which must be a JSON object; the result checks a field when it is read."""
+        """Return the value with this name as a `Description`, whose methods check each field when it is read.
+
+        Raises:
+            ValueError: If there is no such value, or it is not a JSON object.
+        """
         return self.description.object(name)
 
     @property
