@@ -9,7 +9,7 @@ the time that queries at all nodes of the grid would take if they were computed 
 three calls of 65,536 queries each: one before the extraction and two after it. At resolutions up to `--dense-up-to`,
 the surface is also extracted from a dense grid, with folded weights, and the two meshes are compared. `differing`
 counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the grid have the same sign
-in both. `lost` counts the connected components of the dense mesh that share no vertex with the other mesh.
+in both. `lost` counts the components of the dense mesh that share no vertex with the coarse-to-fine mesh.
 `unavoidable` is the number of nodes next to the surface, divided by the number of coarse-to-fine queries. On a GPU,
 peak memory is that of the extraction. On a CPU, it is that of the process so far, so give only one mesh and one
 resolution to measure it.
@@ -126,7 +126,7 @@ def vertices_of(mesh: Mesh) -> set[bytes]:
 
 
 def lost_parts(sparse: Mesh, whole: Mesh) -> int:
-    """Return the number of connected components of the dense mesh that share no vertex with the other mesh."""
+    """Return the number of connected components of the mesh `whole` that share no vertex with the mesh `sparse`."""
     known = vertices_of(sparse)
     found = np.array([vertex.tobytes() in known for vertex in np.round(whole.vertices, 5) + 0.0])
     parts = parts_of(whole)

@@ -158,7 +158,7 @@ def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator
 
 
 def import_complaints(module: str, source: str, is_package: bool = False) -> list[str]:
-    """Return one complaint for each import of a module that breaks the rules."""
+    """Check the imports in the source of a module, and return one complaint for each rule that an import breaks."""
     tree = ast.parse(source)
     room = module.split(".")[1] if "." in module else ""
     if room not in MAY_IMPORT:

@@ -48,7 +48,7 @@ def uses_softmax(model: Autoencoder, latents: list[torch.Tensor]) -> list[list[t
 
 
 def bounds_of(model: Autoencoder, latents: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Return, for each level, the (B, H) upper bounds of the scores after subtracting their mean over latents."""
+    """Subtract from the scores their mean over latents; return, for each level, (B, H) upper bounds of the result."""
     field = model.decode(latents)
     basis = torch.linalg.qr(centred_weight(model.point_embedding, torch.float64)).Q * model.width**0.5
     return [score_bound(centred(level.rows)) for level in field.decoder.fold(field.keys_values, basis)]

@@ -1,4 +1,7 @@
-"""Trainings on the command line write the right files, and give the same weights if repeated, killed or accumulated."""
+"""Trainings on the command line write the right files.
+
+A training gives the same weights if it is repeated, if it is killed and resumed, or if it accumulates gradients.
+"""
 
 import csv
 from pathlib import Path

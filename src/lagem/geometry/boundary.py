@@ -162,7 +162,7 @@ def sample_boundary(
 
     Returns:
         The points (count, 3) float64; their normals (count, 3) float64, which point out of the solid; and the fraction
-        of the surface that was dropped, because both of its sides are inside or both are outside.
+        of the surface that was dropped. A region is dropped if both of the region's sides are inside or both outside.
 
     Raises:
         MeshError: If nearly all of the surface would be dropped.

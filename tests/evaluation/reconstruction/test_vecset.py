@@ -52,7 +52,7 @@ def scored(truth: Truth) -> ShapeScore:
 
 
 def published_mesh() -> Mesh:
-    """Return the mesh that the script extracts from the field by marching cubes on its grid in the box frame."""
+    """Extract `field` on 129^3 nodes by marching cubes, as 3DShape2VecSet does; return the mesh in the box frame."""
     side = np.linspace(-1, 1, 129)
     x, y, z = np.meshgrid(side, side, side, indexing="ij")
     nodes = np.stack([x, y, z], axis=-1).reshape(-1, 3).astype(np.float32)
