@@ -41,7 +41,7 @@ def share_of_attention_within(autoencoder: Autoencoder, radius: float) -> float:
 
 @torch.no_grad()
 def test_attention_is_to_what_is_near():
-    """Of points uniform in the cube [-1, 1]^3, 1.4% are within 0.3 of a point: 4/3 pi 0.3^3 / 8."""
+    """Uniform attention would give about 1.4% to points within 0.3: the ball's share of the cube, 4/3 pi 0.3^3 / 8."""
     assert share_of_attention_within(network(), 0.3) < 0.05
     assert share_of_attention_within(network(start_local), 0.3) > 0.2
 

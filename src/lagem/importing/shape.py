@@ -169,7 +169,10 @@ class _Domain:
         return cls(box, 1.0 if covers and share > LEAST_OF_WHOLE else share)
 
     def check(self, points: NDArray[np.float64], surface_points: NDArray[np.float64]) -> None:
-        """Raise ValueError unless (V, 3) volume queries fill the domain evenly. A box must also contain the surface."""
+        """Raise ValueError unless (V, 3) volume queries fill the domain evenly.
+
+        If the domain is a box, it must also contain the surface, with a tolerance of 2% of the box's longest side.
+        """
         if self._box is None:
             radius = np.linalg.norm(points, axis=1)
             if (beyond := float(radius.max())) > QUERY_BALL_RADIUS * (1 + BALL_TOLERANCE):

@@ -115,8 +115,8 @@ class ProceduralShape:
 
         For each point, a body is chosen in proportion to the volume of its bounding box, and the point is drawn in that
         box. A point that the body does not contain, or that a hole cuts from the body, is rejected. A point that n
-        bodies contain is accepted with probability 1/n, so the points are uniform in the union. Bodies from which a
-        hole cuts the point do not count.
+        bodies contain is accepted with probability 1/n, so the points are uniform in the union. If a hole cuts the
+        point from a body, that body is not counted in n.
 
         Returns:
             (count, 3) points in random order, and the volume of the shape, estimated from the fraction of accepted

@@ -87,8 +87,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
             case ["property", "list", length, kind, name] if elements and {length, kind} <= KINDS.keys():
                 if KINDS[length][0] == "f":
                     raise ValueError(
-                        f"gives the length of the list {quoted(name)} the type `{length}`, which is not an integer; "
-                        "repair the header."
+                        f"declares the list {quoted(name)} with lengths of type `{length}`, but a length must be an "
+                        "integer; repair the header."
                     )
                 elements[-1].properties.append((name, KINDS[length], KINDS[kind]))
             case _:
