@@ -79,7 +79,11 @@ class PartlySeen:
         return Frame.of(self.points[self.seen][:PART_POINTS])
 
     def error(self, predicted: Points) -> float:
-        """Return the Chamfer distance of the unseen part to (P, 3) predicted points in the unit sphere of `part`."""
+        """Return the Chamfer distance between the shape and a prediction, measured only from the unseen points of each.
+
+        Args:
+            predicted: (P, 3) points on the predicted surface, in the same coordinates as `part`.
+        """
         predicted = self.frame.to_source(predicted)
         unseen = ~seen_points(predicted, self.direction, SHARE)
         missed, _ = cKDTree(predicted).query(self.points[~self.seen])

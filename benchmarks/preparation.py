@@ -53,7 +53,7 @@ class Side:
     back: list[np.ndarray] = field(default_factory=list)
 
     def measure(self, source: Mesh, result: Mesh) -> None:
-        """Add the distances of one mesh in both directions."""
+        """Measure the distances between a source mesh and its result, and append them to `there` and `back`."""
         rng = np.random.default_rng(0)
         self.there.append(surface_error(source, result, rng))
         self.back.append(DistanceTo(source)(sample_surface(result, POINTS, rng)[0]))

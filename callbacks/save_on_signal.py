@@ -59,7 +59,7 @@ class SaveOnSignal(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save again if the run stops at the end of this epoch; the first save was made before the epoch ended.
 
-        This happens only if an epoch has a single batch.
+        A run stops at the end of an epoch only if each epoch has a single batch.
         """
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)

@@ -184,12 +184,12 @@ def _without_inside(polygons: Polygons, starts: NDArray[np.int64], faces: NDArra
 
 
 def _faces(polygons: Polygons, starts: NDArray[np.int64], faces: NDArray[np.int64]) -> Polygons:
-    """Return the given faces of some polygons as new polygons.
+    """Return a polygon mesh that has the same vertices, but only the given faces.
 
     Args:
-        polygons: The polygons.
-        starts: For each polygon, the position of its first corner in `polygons.corners`.
-        faces: Indices of the polygons to return.
+        polygons: The polygon mesh to select from.
+        starts: For each face of the mesh, the position of its first corner in `polygons.corners`.
+        faces: Indices of the faces to keep.
     """
     sizes = polygons.sizes[faces]
     within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)

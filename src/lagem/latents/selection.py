@@ -66,7 +66,8 @@ def read_ids(path: Path) -> list[str]:
         raise ValueError(f"{path}: not text in UTF-8 ({error}); make it again with `lagem select-ids`.") from None
     if head != HEAD or len(lines) < 3:
         raise ValueError(
-            f"{path}: not a list that `lagem select-ids` wrote, which begins with `{HEAD}`; make one with this command."
+            f"{path}: not a list that `lagem select-ids` wrote. Such a list begins with `{HEAD}`; make one with this "
+            "command."
         )
     ids = lines[2:-1]
     if not lines[1].endswith(_hash("\n".join(ids))):

@@ -46,7 +46,7 @@ def status(folder: Path) -> None:
 
 
 def resume(folder: Path) -> None:
-    """Run `lagem evaluate` for another part, which takes scores from the journal of the first part."""
+    """Run `lagem evaluate` for part 0/2; the run reuses the scores in the journal of part 0/1."""
     main([*ARGUMENTS, "--output", "part", "--part", "0/2"])
 
 

@@ -26,7 +26,7 @@ TINY = 1e-9  # keeps the quotients of the approximate assignment finite, as in t
 
 @dataclass(frozen=True)
 class Preset:
-    """How one script compares a generated with a real set.
+    """How one script compares a set of generated shapes with a set of real shapes.
 
     points: number of points per shape, for the Chamfer distance and for the EMD.
     framed: maps a cloud into the script's frame.

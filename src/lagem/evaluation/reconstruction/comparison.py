@@ -76,8 +76,8 @@ def compare(folders: Sequence[Path]) -> list[Comparison]:
 
     Raises:
         ValueError: If fewer than two folders are given, a folder has no card, two evaluations have different settings
-            or data, two sides have no shape in common, or they have different numbers of evaluations; a method
-            without weights may have only one.
+            or data, or a later folder has no shape in common with the first folder. Also if the first and a later
+            folder hold different numbers of evaluations; but for a method without weights, one is always enough.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison needs at least two evaluations, but the number given is {len(folders)}.")
