@@ -43,7 +43,7 @@ def earlier() -> Files:
 
 
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Return the files, most often with hashes that fit the damaged files, as if changed on purpose."""
+    """Return the files. In most cases, update the hashes to match the damaged files, as if changed on purpose."""
     files = unchecked(files, rng)
     if rng.random() < 0.3:
         return files

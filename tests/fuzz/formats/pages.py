@@ -115,7 +115,7 @@ def in_results(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Return the files, most often with hashes in the cards that fit the damaged weights and index."""
+    """Return the files. In most cases, update the hashes in the cards to match the damaged weights and index."""
     files = unchecked(files, rng)
     if rng.random() < 0.3:
         return files

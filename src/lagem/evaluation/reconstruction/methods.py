@@ -57,8 +57,8 @@ class AutoencoderMethod:
 
     Args:
         weights: Name or path of the weights, as `load_codec` takes it.
-        num_surface_points: N, the number of input points; None takes the number used in training, or the script's
-            number if there is a preset.
+        num_surface_points: N, the number of input points; None takes the number used in training, or 2,048 if `preset`
+            is "vecset".
         points: Number of points drawn on the result's surface.
         resolution: Number of cells along a side of the grid.
         device: Device of the network.

@@ -56,7 +56,7 @@ def evaluate(
         output: Folder of the card; a killed evaluation with the same settings resumes there.
         split: Split of a prepared folder.
         num_surface_points: N, the number of points given to the encoder; None takes the number used in training, or
-            the script's number if there is a preset.
+            2,048 if `preset` is "vecset".
         posterior: Whether the mean of a level's KL posterior is decoded, or a sample of it.
         points: Number of points drawn on each result and each raw mesh for the distances. All stored points of a
             prepared shape are used.
