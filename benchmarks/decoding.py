@@ -45,7 +45,10 @@ def network_of(name: str) -> tuple[Autoencoder, int]:
 
 @torch.no_grad()
 def measure_queries(name: str, args: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    """Return one row of results: the times of a network on the first shape, and the differences on all shapes."""
+    """Return one row of results for a network.
+
+    The row has the times on the first shape. For all shapes, it compares the plain logits with the folded logits.
+    """
     network, num_points = network_of(name)
     network.to(device)
     asked = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, args.queries, 3)).astype(np.float32)).to(

@@ -161,13 +161,14 @@ def judge_normals(bad: dict[str, int], *, missing: Sequence[str], examined: int)
 
 
 def lost_share(shards: Shards, index: int) -> float:
-    """Return the fraction of a shape's uniform draws from the ball that is missing from its two volume pools.
+    """Return how many points are missing from a shape's two volume pools, as a fraction of the points drawn.
 
-    One pool holds the draws inside the shape, the other those outside. The number of points in a pool, divided by the
-    number of draws from which they were selected, estimates the fraction of the ball that is inside or outside. If no
-    point is missing, both fractions add up to 1. For a thin shape, additional points were drawn for the inside, so the
-    sum deviates from 1 by chance. A deviation that chance explains is not counted. The result is negative if there are
-    too many points.
+    The points were drawn uniformly from the ball. One pool holds the points inside the shape, the other those outside.
+    The size of a pool, divided by the number of draws that the pool represents, estimates the fraction of the ball that
+    is inside or outside. If no point is missing, the two fractions add up to 1. A thin shape is an exception:
+    additional points were drawn inside it. Its two fractions come from different numbers of draws, so they add up to 1
+    only on average. A deviation that chance explains is not counted. The result is negative if there are too many
+    points.
     """
     inside, outside = (shards.count(index, f"volume_{side}") for side in ("inside", "outside"))
     drawn_inside, drawn_outside = shards.volume_drawn(index)

@@ -106,7 +106,7 @@ def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: b
     num_queries = data.num_volume_queries + data.num_near_queries
     scores = num_queries * model.width * sum(level.num_latents for level in levels)
     if scores > MOST_SCORES:  # queries are traced in parts of limited size, and each part takes time
-        raise RuntimeError(f"queries x latents x width = {scores:,}")
+        raise RuntimeError(f"queries x latents x width is {scores:,}, which is above the limit")
     cost = training_cost(
         levels=levels,
         width=model.width,

@@ -275,7 +275,7 @@ def export(folder: Path) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Yield formats for each layout of an import, furniture catalogues, prepared folders to export, and exports."""
+    """Yield one format for each kind of data to import, one for prepared folders to export, and one for exports."""
     for name, sound, doors in (
         ("vecset", lambda _: dict(vecset()), {"import": import_as("vecset")}),
         ("lagem", lambda _: dict(lagem()), {"import": import_as("lagem")}),
