@@ -58,7 +58,7 @@ def normed(state: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 
 def attended(state: dict[str, Tensor], name: str, x: Tensor, context: Tensor, heads: int) -> Tensor:
-    """Attention of one shape, (Q, C) to (M, C), head by head."""
+    """Let the (Q, C) features `x` attend to the (M, C) `context`, head by head; there is no batch axis."""
     queries = x @ state[f"{name}.fn.to_q.weight"].T
     keys, values = (context @ state[f"{name}.fn.to_kv.weight"].T).chunk(2, dim=-1)
     answers = []

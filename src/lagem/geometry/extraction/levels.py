@@ -215,18 +215,18 @@ class Refined:
         return np.stack([flat[entry] for entry in self._entries(blocks)], axis=1)
 
     def _reached(self, parents: Keys, inside: NDArray[np.bool_]) -> Keys:
-        """Find the neighbours of refined coarser cells that share a sign change which the coarser grid does not show.
+        """Find the cells of the coarser grid that share a hidden sign change with a refined cell.
 
-        Such a sign change is on a shared face or edge. The corners of this face or edge in the coarser grid all have
-        the same sign, but its middle has the other sign. Neighbours whose own corners differ in sign are refined
-        anyway.
+        The sign change is on a face or an edge that both cells have. The coarser grid does not show it: all corners of
+        the face or edge have the same sign, and only its middle, which is no node of the coarser grid, has the other
+        sign. Cells whose own corners differ in sign are refined anyway.
 
         Args:
             parents: (P,) keys of the refined cells of the coarser grid.
             inside: (P, 27) bool, whether each node of this grid in these cells is inside.
 
         Returns:
-            Keys of the neighbours, sorted and distinct.
+            Keys of the cells found, sorted and distinct.
         """
         nodes = nodes_of(parents, self.coarser.cells)
         reached = [np.empty(0, dtype=np.int64)]

@@ -128,8 +128,8 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
             at += count * int(kind[1])
             if count < 0 or at > len(body):
                 raise ValueError(
-                    f"has data that end inside element {quoted(element.name)}, or a list of negative length in it; "
-                    "the file was cut off or is damaged, fetch or save it again."
+                    f"ends inside element {quoted(element.name)}, or this element has a list of negative length; "
+                    "the file was cut off or is damaged: fetch or save it again."
                 )
     whole = np.frombuffer(body, dtype=np.uint8)
     columns: Columns = {}
