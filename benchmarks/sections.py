@@ -43,12 +43,12 @@ class Sections(Profiler):
         self._seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     def start(self, action_name: str) -> None:
-        """Add the time since the previous start or stop to the section around the action, and enter the action."""
+        """Enter an action. The time since the last `start` or `stop` counts towards the section around the action."""
         self._charge()
         self._open.append(section_of(action_name) or self._open[-1])
 
     def stop(self, action_name: str) -> None:
-        """Add the time since the previous start or stop to the section of the action, and leave the action."""
+        """Leave an action. The time since the last `start` or `stop` counts towards the section of the action."""
         self._charge()
         self._open.pop()
 

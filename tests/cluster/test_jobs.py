@@ -64,8 +64,8 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
 def wait_for_record(out: Path, id: str) -> None:
     """Wait until the mesh `id` is prepared.
 
-    Tests give the first mesh of a task. The other meshes of the task together take over a second, so the task is still
-    running when the test interrupts it.
+    `id` must be the first mesh of a task. The remaining meshes of the task take more than a second in total, so the
+    task is still running when the test interrupts it.
     """
     deadline = time.monotonic() + 90
     while not (out / "shapes" / f"{id}.json").exists():

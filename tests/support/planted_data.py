@@ -1,4 +1,7 @@
-"""Procedural data with a deliberate fault, which a configuration can name; and a function that changes shards."""
+"""Data with planted faults.
+
+`PlantedData` is a data module that configurations can name; `change_shards` changes the shapes of a prepared folder.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -199,13 +199,13 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return the indices in the flattened `_values` of the logits at all nodes in P cells of the coarser grid.
+        """Return where the flattened `_values` holds the logits of the 27 nodes in each of P cells of the coarser grid.
 
         Args:
             blocks: (P, 8) numbers of the blocks of the cells' corners.
 
         Returns:
-            For each of the 27 nodes in such a cell, (P,) indices.
+            For each of the 27 nodes, (P,) indices: one for each cell.
         """
         corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
         return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
