@@ -28,7 +28,7 @@ class Stored:
 
     findings: What is wrong.
     read: Number of shapes whose arrays were read.
-    others: Training shapes that were read here and not drawn as samples.
+    others: Training shapes whose stored arrays were read, except the shapes that `read_stored` was given as `drawn`.
     """
 
     findings: list[Finding]
@@ -50,7 +50,7 @@ def read_stored(
         shards: The prepared folder.
         train: Indices of the training shapes.
         val: Indices of the validation shapes.
-        drawn: Ids of the shapes that were drawn as samples.
+        drawn: Ids of the shapes of which the diagnosis has already drawn a sample from the data module.
         progress: The progress bar.
     """
     deadline = time.monotonic() + READING_SECONDS

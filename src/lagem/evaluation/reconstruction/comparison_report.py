@@ -45,9 +45,10 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
 
 
 def comparison_rows(comparison: Comparison) -> list[list[str]]:
-    """Return the rows of a table, titles first: the measures over all shapes, then those without the nearest tenth.
+    """Return the rows of a table, titles first.
 
-    The nearest tenth are the 10% of the shapes that lie nearest to training shapes.
+    The first rows compare each measure over all shapes. Further rows leave out the nearest tenth: the 10% of the shapes
+    that lie nearest to training shapes. If no distance to the training set is known, there are no further rows.
     """
     rows = [["", "pairs", "left out", "first", "second", "difference"]]
     for group, differences in (
