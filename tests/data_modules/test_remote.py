@@ -178,7 +178,7 @@ class ShorteningServer(ThreadingHTTPServer):
 
 @pytest.fixture
 def shortened(store, url, point_to, monkeypatch):
-    """Return a function that lets the given number of downloads end early."""
+    """Return a function of a number n; it makes the next n requests for shards end after half a shard."""
     monkeypatch.setattr("lagem.storage.stored_folder.RETRY_AFTER", (0.01, 0.01))
     running = []
 

@@ -126,7 +126,10 @@ def linked(files: Files, rng: Generator) -> Files:
 
 
 def in_file(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Return the content of a file with damage that suits its ending or its content, or with damaged bytes."""
+    """Damage the content of a file and return it.
+
+    The damage suits the file extension or the content, or it changes arbitrary bytes.
+    """
     structured = rng.random() < 0.75
     if structured and name.endswith(".glb"):
         return in_glb(data, rng)

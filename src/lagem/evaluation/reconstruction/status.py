@@ -64,7 +64,7 @@ def score_journals(output: Path) -> list[Path]:
 
 
 def _reasons_by_id(output: Path, wanted: ReconstructionHead) -> dict[str, str]:
-    """Return, by id, the reason why a scored shape has no result; the text is empty for a shape with a result."""
+    """Return, by id, why each evaluated shape was refused; the text is empty if it was not refused."""
     reasons: dict[str, str] = {}
     journals = score_journals(output)
     if (output / "card.json").exists() and not journals:

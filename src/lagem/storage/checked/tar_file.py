@@ -100,7 +100,7 @@ def tar_members(path: Path) -> Iterator[TarMember]:
                         sparse = "a sparse file, which is not read; pack it without sparse files"
                         raise ValueError(sparse if header.kind == b"S" else f"a member of unknown kind {header.kind!r}")
                     if (total := total + length) > MOST_BYTES:
-                        raise ValueError(f"its members have more than {MOST_BYTES:,} bytes")
+                        raise ValueError(f"its members together have more than {MOST_BYTES:,} bytes")
                     after = file.tell() + _padded(length)
                 if header.kind not in (LONG_TARGET, COMMON_FIELDS):
                     yield TarMember(name or header.name, kind, length, path, file)
