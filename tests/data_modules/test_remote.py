@@ -33,7 +33,7 @@ def url(store, many_shards, bucket) -> str:
 
 
 def room_for(shards: int, folder: Path) -> int:
-    """Return how many bytes are enough for any `shards` shards of a folder."""
+    """Return how many bytes are enough for this number of shards of a folder, whichever they are."""
     return shards * max(path.stat().st_size for path in (folder / "shards").iterdir())
 
 

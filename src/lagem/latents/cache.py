@@ -45,7 +45,7 @@ class LatentCache(ShardedFolder[LatentShard]):
         return shard.latents(row, subset)
 
     def frame(self, index: int) -> Frame:
-        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
+        """Return the frame that maps the original coordinates of shape `index` to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)
 

@@ -143,7 +143,7 @@ class ShardFile:
         self.shape(row)
 
     def frame(self, row: int) -> Frame:
-        """Return the frame of a shape, which maps its source's coordinates to the unit sphere and back."""
+        """Return the frame that maps the original coordinates of a shape to the unit sphere and back."""
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:

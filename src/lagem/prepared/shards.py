@@ -63,7 +63,7 @@ class Shards(ShardedFolder[ShardFile]):
         return shard.read(row, checked(pool), start, shard.count(row, pool) if count is None else count)
 
     def frame(self, index: int) -> Frame:
-        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
+        """Return the frame that maps the original coordinates of shape `index` to the unit sphere and back."""
         shard, row = self.location(index)
         return shard.frame(row)
 

@@ -40,7 +40,7 @@ class SurfaceSource(Protocol):
         """Draw (count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
 
     def frame(self, index: int) -> Frame:
-        """Return the frame of shape `index`, which maps its source's coordinates to the unit sphere and back."""
+        """Return the frame that maps the original coordinates of shape `index` to the unit sphere and back."""
 
 
 class PreparedSurfaces:

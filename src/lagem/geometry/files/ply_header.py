@@ -76,7 +76,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
             case ["element", name, count]:
                 if not count.isdecimal() or len(count) > 18:
                     raise ValueError(
-                        f"declares {quoted(count)} rows of element {quoted(name)}, which is not a valid number; repair "
+                        f"declares an invalid number of rows, {quoted(count)}, for the element {quoted(name)}; repair "
                         "the header."
                     )
                 if any(name == element.name for element in elements):
