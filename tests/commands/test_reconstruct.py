@@ -188,7 +188,7 @@ def test_the_points_of_the_score_are_as_many_as_asked_for(tmp_path, box):
 @pytest.mark.parametrize("verb", ["reconstruct", "generate", "vary"])
 @pytest.mark.parametrize("output", ["file", "file/below", "link"])
 def test_an_output_that_cannot_be_a_folder_is_one_line_before_any_work(tmp_path, capsys, verb, output):
-    """The weights and the mesh do not exist either, but the output is refused before they are looked for."""
+    """The inputs do not exist, but the error is about the output, which is checked first."""
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     inputs = ["absent.ply", "--weights", "absent.ckpt"] if verb == "reconstruct" else ["absent_bundle"]

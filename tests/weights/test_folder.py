@@ -125,7 +125,10 @@ def test_links_lead_out_of_a_folder_only_in_the_cache_of_the_hub(folder, tmp_pat
 
 
 def test_the_default_weights_stand_in_for_a_cascade_that_was_made_with_them(tmp_path):
-    """The cascade `meshes`, which ships without an autoencoder, loads; `furniture` without its own is refused."""
+    """The cascade `meshes` has no autoencoder file, so it is loaded with the default autoencoder.
+
+    The cascade `furniture` has a different autoencoder, and is refused if the file of this autoencoder is missing.
+    """
     shutil.copytree(pretrained_autoencoder().with_name("meshes"), tmp_path / "copy")
     assert load_codec(tmp_path / "copy").fingerprint == load_codec().fingerprint
     shutil.copytree(pretrained_autoencoder().with_name("furniture"), tmp_path / "other")

@@ -42,7 +42,7 @@ Measures = dict[str, float]
 class SetDistances:
     """Values of one kind of distance between all pairs of G generated shapes and R references.
 
-    If a distance depends on the order of two shapes of one set, row i holds the distances to shape i.
+    If the distance is not symmetric, each entry is the distance from the column's shape to the row's shape.
 
     generated: (G, G), between generated shapes.
     across: (G, R), between generated shapes and references.

@@ -82,8 +82,8 @@ class SparseGrid:
     def crossed_cells(self) -> tuple[Keys, NDArray[np.float64]]:
         """Return the cells that the surface crosses in the padded grid: the finest grid and a layer of cells around it.
 
-        Each node outside the cube gets a negative logit, computed from that of its neighbour on the cube's border. With
-        this logit, a surface that the border cuts off is closed `BEYOND` cells outside the cube.
+        Each node outside the cube gets a negative logit, computed from that of its neighbour on the cube's border. So a
+        surface that the border cuts off is closed outside the cube, at a distance of `BEYOND` cells from the border.
 
         Returns:
             (K,) keys of the cells in the padded grid, and the (K, 8) logits at their corners, as
