@@ -118,7 +118,10 @@ class RecipeData(OccupancyDataModule):
 
 
 def softened(occupancy: Tensor, distances: Tensor) -> Tensor:
-    """Replace occupancy by a truncated signed distance in [0, 1]: 1/2 on the surface, 0 or 1 farther than BAND."""
+    """Replace occupancy by a truncated signed distance in [0, 1].
+
+    It is 1/2 on the surface. Beyond a distance of BAND, it is 1 inside and 0 outside.
+    """
     return 0.5 + (occupancy - 0.5) * (distances / BAND).clamp(max=1)
 
 

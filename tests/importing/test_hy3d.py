@@ -55,9 +55,9 @@ def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
 
 
 def save_points(chunk: Path, ids: list[str]) -> None:
-    """Write the points of a chunk of full-level data.
+    """Write the `sample_points` of a chunk of full-level data.
 
-    They are a tar file of metadata, and two tar files that each hold 1,024 points of each shape.
+    This makes three tar files: one holds metadata, and each of the other two holds 1,024 points of each shape.
     """
     keys = {id: f"{chunk.name}_{id}" for id in ids}
     metadata = {f"{key}.metadata.json": f'{{"uid": "{id}", "key": "{key}"}}'.encode() for id, key in keys.items()}

@@ -33,7 +33,10 @@ def data(cache: Path, *, condition: str = "category") -> LatentDataModule:
 
 
 def stage(level: int, **changes) -> CascadeStageModule:
-    """Return a stage with reproducible weights; if it has a network before it is trained, its output is not zero."""
+    """Return a stage with reproducible weights.
+
+    If the arguments give all sizes, the stage already has its network. The output of this network is then not zero.
+    """
     torch.manual_seed(level)
     settings = {"levels": small.LEVELS, "width": 64, "depth": 1, "num_categories": 8, "base_lr": 0.064, **changes}
     module = CascadeStageModule(level=level, **settings)

@@ -43,10 +43,11 @@ def check_unchanged(mesh: MeshSource, record: Record) -> None:
 
 
 def with_recorded_ids(meshes: list[MeshSource], records: dict[str, Record]) -> list[MeshSource]:
-    """Return the meshes sorted by id. If a recorded id differs only by the file's extension, the mesh takes it.
+    """Return the meshes sorted by id, each with the id that an earlier call recorded for it, if there is one.
 
-    An id contains the extension of its file only if another file has the same path with a different extension, and such
-    a file may be added or removed between two calls. A manifest may give a file several ids.
+    The id of a mesh may differ from its recorded id by the extension of its file. An id contains the extension only if
+    another file has the same path with a different extension, and such a file may be added or removed between two
+    calls. A manifest may give a file several ids.
 
     Raises:
         ValueError: If a recorded id of a file differs, in more than the extension, from every id that the file has now.

@@ -103,7 +103,7 @@ def _compared(first_folder: Path, first: Sequence[Card], second_folder: Path, se
     if len({len(side) for side in (first, second) if len(side) > 1 or side[0].head.weights != NO_WEIGHTS}) > 1:
         raise ValueError(
             f"the numbers of evaluations differ: {first_folder} has {len(first)}, {second_folder} has {len(second)}; "
-            "give folders with equally many (of a method without weights, such as retrieval, one is enough)."
+            "give folders with equally many evaluations (a method without weights, such as retrieval, needs only one)."
         )
     cards = [*first, *second]
     common = [id for id in first[0].scores if all(id in card.scores for card in cards)]
