@@ -203,7 +203,7 @@ def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> ar
     add("--resolution", type=int, default=128, metavar="R", help="cells along a side of the grid (default: 128)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     add("--quick", action="store_true", help="tiny sizes and few steps, to check that it runs")
-    add("options", nargs="*", help="more options of `lagem fit` for all sides, after --")
+    add("options", nargs="*", help="more options for every run of `lagem fit`, after --")
     args = parser.parse_args()
     if args.quick:
         args.steps, args.points, args.resolution = 4, 300, 16

@@ -10,7 +10,7 @@ the validation shapes of the group. The first table has the form of Table 4: mea
 these. The second has the means over shapes, with differences paired by shape and seed and 95% intervals.
 
 The output folder keeps everything that is finished. To resume after a stop, run the same command again. It may also be
-run with more seeds. More options of `lagem fit`, for all sides, follow after --.
+run with more seeds. Put more options of `lagem fit` after --; they apply to the trainings of all models.
 """
 
 import argparse

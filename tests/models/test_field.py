@@ -42,7 +42,7 @@ def furthest_apart(folded: torch.Tensor, plain: torch.Tensor) -> float:
 
 
 def uses_softmax(model: Autoencoder, latents: list[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """Return, for each shape, one entry for each level that uses torch's softmax, since its bound is too large."""
+    """Return, for each shape, the levels that use torch's softmax, as their score bounds or values are too large."""
     field = model.decode(latents)
     return [shape._levels for shape in fold_shapes(field.decoder, field.keys_values)]
 

@@ -174,8 +174,9 @@ class RetrievalMethod:
     def __init__(self, shards: Shards | None, neighbours: Neighbours, *, points: int) -> None:
         if shards is None or neighbours.unknown:
             raise ValueError(
-                f"retrieval returns the nearest training shape, but this shape is {neighbours.unknown}. Give a "
-                "prepared folder with a readable training set, and evaluate a split other than train."
+                "retrieval returns the nearest training shape of each evaluated shape, but the nearest training shapes "
+                f"are {neighbours.unknown}. Give a prepared folder with a readable training set, and evaluate a split "
+                "other than train."
             )
         self._shards, self._nearest, self._points = shards, neighbours.by_id, points
         self._indices = {id: index for index, id in enumerate(shards.ids)}

@@ -87,13 +87,14 @@ class FoldedShape:
     """The folded field of one shape, without gradients: logit = constant + sum over heads of softmax times values.
 
     A softmax usually subtracts the maximum from the scores, so that their exponentials do not overflow. Here a bound of
-    the scores makes that unnecessary. With the row [B_m | b_m] of latent m, its score is B_m (R x) + b_m. Here x = r e,
-    and the factor R makes |R e|^2 the variance of the embedding over channels, so |R x| < 1 for every point in space,
-    and the score is at most |B_m| + b_m (Cauchy-Schwarz). Subtracting the mean over latents from the scores does not
-    change their softmax, and makes the largest score at least 0. So if the bound is at most
-    LARGEST_EXPONENT + DEEPEST_SHIFT, subtracting a shift of at most DEEPEST_SHIFT from the scores suffices: their
-    exponentials do not overflow, and the sum of these is a normal number. A level with a larger bound uses torch's
-    softmax, which finds the maximum.
+    the scores makes that unnecessary. At a point p, let x = r(p) e(p), with r and e as in `lagem.models.embedding`. A
+    latent m with the row [B_m | b_m] has the score B_m (R x) + b_m. The factor R makes |R e(p)|^2 the variance of the
+    embedded point over channels, and r(p) is 1 / sqrt(variance + eps). So |R x| < 1 for every point in space, and the
+    score is at most |B_m| + b_m (Cauchy-Schwarz). Subtracting the mean over latents from the scores does not change
+    their softmax, and makes the largest score at least 0. So if the bound is at most LARGEST_EXPONENT + DEEPEST_SHIFT,
+    subtracting a shift of at most DEEPEST_SHIFT from the scores suffices: the exponentials of the scores do not
+    overflow, and the sum of the exponentials is a normal number. A level with a larger bound, or with values too large
+    to sum, uses torch's softmax, which finds the maximum.
 
     Args:
         levels: Folded levels of one shape (B = 1), in the basis of R x, in which all points have a length below 1.
