@@ -1,4 +1,4 @@
-"""A small version of the paper's chain of jobs, on a real SLURM: every kind of step runs and passes on its results."""
+"""A small version of the paper's chain of jobs, on a real SLURM: every kind of step runs on earlier results."""
 
 import csv
 import json

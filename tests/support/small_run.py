@@ -44,7 +44,7 @@ def short_trainer(folder: Path, steps: int) -> list[str]:
 
 
 def fit_on_prepared(data: Path, folder: Path, *, steps: int) -> list[str]:
-    """Return the command line of a small fit on prepared shapes, whose run folder is `folder`."""
+    """Return the command line of a small fit in the run folder `folder`, on the prepared shapes in `data`."""
     unused = ("num_train", "num_val", "reference_points", "reference_volume_points", "batch_size")
     return [
         "fit",

@@ -95,7 +95,7 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
 
 
 def definition_of(head: GenerationHead) -> str:
-    """Return the text of a card that explains its measures."""
+    """Return the text with which a card explains its sets and measures."""
     preset = None if head.preset is None else PRESETS.get(head.preset)
     if preset is None:
         return f"{OWN_SETS.format(points=head.points)} {DEFINITION}"

@@ -32,7 +32,7 @@ class Preset:
     framed: maps a cloud into the script's frame.
     squared_emd: whether the EMD adds up squared distances.
     jsd: whether the script measures the JSD.
-    definition: text for the card that explains the frame, the EMD and the JSD.
+    definition: text with which a card explains the frame, the EMD and the JSD.
     """
 
     points: int
