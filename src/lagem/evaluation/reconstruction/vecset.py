@@ -51,8 +51,8 @@ def with_drawn_input(truth: Truth, num_surface_points: int, seed: int) -> Truth:
     count = len(truth.reference_points)
     if count < num_surface_points:
         raise ValueError(
-            f"{truth.id}: has {count} surface points, but --preset vecset encodes {num_surface_points} of them; "
-            "prepare the shapes with more, or leave the preset out."
+            f"{truth.id}: has {count} surface points, but --preset vecset encodes {num_surface_points}; "
+            "prepare the shapes with more surface points, or leave the preset out."
         )
     drawn = sample_generator(seed, 0, f"input:{truth.id}").choice(count, num_surface_points, replace=False)
     return replace(truth, surface_points=truth.reference_points[drawn])

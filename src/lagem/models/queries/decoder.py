@@ -65,7 +65,7 @@ class QueryDecoder:
     def fold(self, keys_values: Sequence[KeysValues], directions: Tensor) -> list[FoldedLevel]:
         """Fold all levels, and return them fine to coarse, with the dtype of `directions`.
 
-        The constants do not include the bias of `to_logits`.
+        The folded levels do not include the bias of `to_logits`: add it once to the sum of their contributions.
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.

@@ -97,11 +97,11 @@ class RunsOfRows:
         self._checksums, self._verified = checksums, bytearray(len(checksums))
 
     def are_verified(self, first: int, last: int) -> bool:
-        """Return whether all runs from `first` to `last` - 1 have been verified before."""
+        """Return whether all runs (blocks of consecutive rows) from `first` to `last` - 1 have been verified before."""
         return self._verified.find(0, first, last) < 0
 
     def check(self, first: int, runs: Iterable[Array], shape: str) -> None:
-        """Compare consecutive runs with their checksums.
+        """Compare consecutive runs (blocks of consecutive rows) with their checksums.
 
         Args:
             first: Number of the first run.
