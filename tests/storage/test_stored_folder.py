@@ -1,4 +1,4 @@
-"""A folder in an object store other than S3: versions of a file are kept apart, and a full disk is reported at once."""
+"""A folder in an object store other than S3: a changed file is fetched anew, a full local disk reported at once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -50,8 +50,8 @@ def exposed(
     Args:
         mesh: The mesh, in the unit sphere.
         points: (N, 3) points on its surface.
-        normals: (N, 3) normals of the faces on which they lie. Each ray starts on that side of the face towards
-            which the ray points.
+        normals: (N, 3) normals of the faces on which they lie. Each ray starts just off the face (by LIFT), on
+            the side that the ray goes to.
         rng: Draws the directions of the rays, which are the same for all points.
 
     Returns:

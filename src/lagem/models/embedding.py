@@ -3,10 +3,10 @@
 One embedding serves the encoder's points, its anchors and the decoder's queries.
 
 An embedded point is W e(p). The vector e(p) holds the sines and cosines of the point p, its coordinates and a 1; the
-matrix W holds the weight and bias. LayerNorm subtracts the mean over channels, which leaves W~ e(p), and divides by one
-number per point, 1 / r(p). If the LayerNorm has weight gamma and bias beta, its output is N psi(p). Here
-psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. A linear map of that output can therefore be multiplied by N in
-advance, once for all points.
+matrix W holds the weight and bias. LayerNorm subtracts the mean over channels. The result is W~ e(p), where the matrix
+W~ is W minus its mean over channels. LayerNorm then divides by one number per point, 1 / r(p). If the LayerNorm has
+weight gamma and bias beta, its output is N psi(p). Here psi(p) = [r(p) e(p), 1] and N = [gamma * W~ | beta]. A linear
+map of that output can therefore be multiplied by N in advance, once for all points.
 
 Letters: B shapes, P points, C feature channels, E = 6 * octaves + 4, the length of e.
 """

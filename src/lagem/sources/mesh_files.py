@@ -101,8 +101,8 @@ def in_folder(folder: Path) -> Iterator[tuple[str | Path, str, str, str]]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders, including linked folders, and read each folder only once.
 
-    Hidden files and folders are skipped. A link is skipped, and a message printed, if its target is read anyway or
-    contains `folder`. Otherwise, files would occur twice, or the search would never end.
+    Hidden files and folders are skipped. A link to a folder is skipped, and a message printed, if its target was
+    already read or contains `folder`. Without this rule, files would occur twice, or the search would never end.
     """
     top = folder.resolve()
     read: set[Path] = set()

@@ -1,6 +1,6 @@
 """Retrieval is scored like a reconstruction, and a card has three means of each score.
 
-They are over all shapes, over the tenth that is nearest to training shapes, and over all other shapes.
+They are over all shapes, over the 10% of them nearest to training shapes, and over the other shapes.
 """
 
 import csv

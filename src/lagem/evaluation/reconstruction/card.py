@@ -91,8 +91,8 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
     """Return the rows of the table of means, titles first.
 
     The rows are the means over all shapes, the means over categories, and the means over the shapes of each category.
-    If distances to the training set are known, two rows follow the first one. Their means are over all shapes except
-    the tenth that is nearest to training shapes, and over only this tenth.
+    If distances to the training set are known, two rows follow the first one: one without the 10% of the shapes
+    that lie nearest to training shapes, and one of only these 10%.
     """
     measures = [measure for measure in TITLES if measure in summary.over_shapes]
     rows = [["", "shapes", *(TITLES[measure][0] for measure in measures)]]
