@@ -124,7 +124,7 @@ class EDMLoss:
     def quantile_sigmas(self, count: int) -> list[float]:
         """Return the medians of `count` intervals of sigma that are equally likely in training, in ascending order.
 
-        The mean of the losses at these levels estimates the training loss.
+        The mean of the losses at these sigmas estimates the training loss.
         """
         normal = torch.distributions.Normal(self.p_mean, self.p_std)
         return [math.exp(normal.icdf(torch.tensor((k + 0.5) / count)).item()) for k in range(count)]

@@ -1,4 +1,4 @@
-"""Conversion of one shape that others prepared into our format, after its positions and labels have passed tests."""
+"""Converts one shape that others prepared: tests its positions and labels, then puts it into our format."""
 
 from dataclasses import replace
 
@@ -214,8 +214,8 @@ def _volume_pools(
     surface's bounding box, so all points there are outside.
 
     Returns:
-        The queries inside (N, 3) and outside (M, 3); and two numbers of uniform draws from the ball. On average, the
-        first gives N queries inside, and the second gives M queries outside.
+        The queries inside (N, 3) and outside (M, 3); and two counts. The first count is how many uniform draws from the
+        ball contain N points inside on average. The second is how many contain M points outside on average.
     """
     if domain.share < LEAST_SHARE:
         raise ValueError(

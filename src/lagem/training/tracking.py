@@ -42,7 +42,7 @@ def finish_runs(loggers: Sequence[Logger]) -> list[str]:
     """End W&B runs, so that the next training in this process starts another one. Call this on rank zero only.
 
     Returns:
-        For each offline run, the command that uploads all of its starts.
+        For each offline run, the command that uploads what the first training and all resumed ones have logged.
     """
     uploads = []
     for logger in loggers:

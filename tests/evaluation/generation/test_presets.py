@@ -1,4 +1,4 @@
-"""Presets give the scores of the scripts of LION and OctFusion, which are computed here by simple loops."""
+"""Presets give the same scores as the scripts of LION and OctFusion; here, simple loops do what these scripts do."""
 
 import json
 import math

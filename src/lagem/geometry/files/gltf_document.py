@@ -95,17 +95,17 @@ class Document:
     # Methods that read a field and check its type; `where` is the object that holds the field.
 
     def object(self, name: str, where: dict[str, Any]) -> dict[str, Any]:
-        """Return the field `name` of `where`, which must be an object; an empty object if the field is absent."""
+        """Return the field `name` of `where`, or {} if it is absent; raises ValueError if it is not an object."""
         value = where.get(name, {}) if isinstance(where, dict) else None
         return value if isinstance(value, dict) else _wrong(name, value, "an object")
 
     def list(self, name: str, where: dict[str, Any]) -> list[Any]:
-        """Return the field `name` of `where`, which must be a list; an empty list if the field is absent."""
+        """Return the field `name` of `where`, or [] if it is absent; raises ValueError if it is not a list."""
         value = where.get(name, []) if isinstance(where, dict) else None
         return value if isinstance(value, list) else _wrong(name, value, "a list")
 
     def integer(self, name: str, where: dict[str, Any], default: int | None = None, most: int = 2**40) -> int:
-        """Return the field `name` of `where`, which must be an integer from 0 to `most`.
+        """Return the field `name` of `where`; raises ValueError if the field is not an integer from 0 to `most`.
 
         If the field is absent, return `default`; if there is no default either, raise ValueError.
         """
@@ -115,9 +115,10 @@ class Document:
         return _wrong(name, value, f"an integer from 0 to {most}")
 
     def numbers(self, name: str, where: dict[str, Any], count: int | None) -> NDArray[np.float64] | None:
-        """Return the field `name` of `where`, which must be a list of `count` finite numbers; None if it is absent.
+        """Return the field `name` of `where` as an array, or None if it is absent.
 
-        If `count` is None, the list may have any length.
+        Raises ValueError if the field is not a list of `count` finite numbers. If `count` is None, the list may have
+        any length.
         """
         value = where.get(name)
         if value is None:

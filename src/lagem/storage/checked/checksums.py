@@ -71,9 +71,9 @@ class Checksums:
                 raise description.damaged(f"damaged: array {other[0][:100]!r} is missing, or has no checksum")
 
     def check(self, name: str, array: Array) -> None:
-        """Raise ValueError if an array does not match its checksum in the file, or has no checksum there.
+        """Raise ValueError if an array does not match its checksum, or has none although the file has checksums.
 
-        Files without checksums pass.
+        Nothing is checked if the file has no checksums at all.
 
         Args:
             name: Name of the array in the file.
