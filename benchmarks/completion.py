@@ -161,7 +161,10 @@ def partly_seen(surfaces: SurfaceSource, index: int, seed: int) -> PartlySeen:
 
 
 def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argparse.Namespace) -> Points:
-    """Return points on the completion, in the unit sphere of the part; the part itself if no sample has a surface."""
+    """Return points on the completion, in the coordinates in which the part fills the unit sphere.
+
+    If no sample has a surface, return the part itself.
+    """
     found = complete_shape(
         generator,
         shape.part,

@@ -73,7 +73,10 @@ def check_text(size: int) -> None:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split a text at LF, CR LF or CR; `str.splitlines` also splits at eight other characters, which names may hold."""
+    """Split a text at LF, CR LF or CR only.
+
+    `str.splitlines` also splits at eight other characters, but these may occur in a name in the file.
+    """
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 

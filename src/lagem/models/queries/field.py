@@ -74,8 +74,9 @@ class Field:
 class HeadGroup(NamedTuple):
     """h heads of a level, whose scores are computed by one matrix product.
 
-    rows: (h M, E + 1), whose products with psi of a query (`lagem.models.embedding`) are the scores as exponents of 2.
-    sums: (h, 2, M), values and ones. Their products with the exponentials are the numerators and denominators of the
+    rows: (h M, E + 1). Their products with psi of a query (`lagem.models.embedding`) are the scores in base 2: the
+        softmax weights are proportional to 2 ** score.
+    sums: (h, 2, M), values and ones. Their products with these powers of 2 are the numerators and denominators of the
         softmax-weighted means of the values.
     """
 
