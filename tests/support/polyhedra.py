@@ -40,7 +40,7 @@ def box() -> Solid:
 def c_prism() -> Solid:
     """Return a prism whose base is a C of 3 x 3 with a notch of 2 x 1, and whose height is 1.
 
-    Its polygons are two caps of eight corners, of which two are reflex, and eight quads.
+    Its polygons are two caps and eight quads. Each cap has eight corners; two of these corners are reflex.
     """
     outline = [(0, 0), (3, 0), (3, 1), (1, 1), (1, 2), (3, 2), (3, 3), (0, 3)]
     order = [3, 4, 5, 6, 7, 0, 1, 2]  # the caps begin at a reflex corner, where a fan would leave the outline

@@ -40,7 +40,7 @@ pairs for its difference."""
 
 @dataclass(frozen=True)
 class Variant:
-    """A change of latents: level `noise` is replaced by noise, and all levels finer than `finest` are set to 0.
+    """A change of latents: one level may be replaced by noise, and the finest levels may be set to 0.
 
     noise: number of the level to replace by noise; None to replace no level.
     finest: number of the finest level that is not set to 0; 1 sets no level to 0.

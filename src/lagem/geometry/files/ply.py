@@ -144,7 +144,7 @@ def _one_by_one(body: bytes, at: int, element: Element, byte_order: str) -> tupl
 
 
 def _text(lines: list[str], element: Element) -> Columns:
-    """Read the columns of an element of a text file from its lines, one per row."""
+    """Read the columns of an element of a text file; `lines` has one line for each row of the element."""
     rows = [line.split() for line in lines]
     if not element.lists:
         if bad := next((row for row in rows if len(row) != len(element.properties)), None):
