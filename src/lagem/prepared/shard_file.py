@@ -37,7 +37,8 @@ class ShapeArrays:
     faces: number of faces of the source mesh.
     volume_drawn_inside: number of uniform draws from the ball that give, on average, as many points inside the shape as
         the pool `volume_inside` has.
-    volume_drawn_outside: the same number for the points outside and the pool `volume_outside`.
+    volume_drawn_outside: number of uniform draws from the ball that give, on average, as many points outside the shape
+        as the pool `volume_outside` has.
     near_sigmas: standard deviations of the jitter of near queries, in unit-sphere units.
     pools: for each name in `quantisation.POOLS`, (N, 3) integers.
     """
