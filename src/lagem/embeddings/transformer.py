@@ -55,8 +55,9 @@ class Encoder:
     def name_for(self, what: str) -> str:
         """Return the name of this encoder that a file of its embeddings records.
 
-        CLIP embeds texts and images into one space, so the name is the same for both. The tokens of texts and of images
-        are not in one space, so with all tokens the names differ.
+        With one embedding for each text or image, the name is the same for both, because CLIP embeds them into one
+        space. If the encoder keeps all tokens, the names differ, because the tokens of texts and of images are not in
+        one space.
 
         Args:
             what: `text` or `image`.

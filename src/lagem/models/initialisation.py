@@ -40,11 +40,12 @@ def start_local(autoencoder: Autoencoder) -> None:
 def start_anchored(autoencoder: Autoencoder) -> None:
     """Do the same as `start_local`, and let latents start as encodings of the positions of their anchors.
 
-    The embeddings of points in a ball have principal components. The initial weights project features onto these
-    components to get most channels of a latent (of the posterior's mean, for a KL level), and map the channels back to
-    features along the same components. So the decoded features of a latent start near the embedding of its anchor, and
-    on every level, queries attend to the latents near them from the first step. The posteriors of KL levels start with
-    little noise. With torch's defaults, the noise would have unit variance, and the means would be smaller than it.
+    This computes the principal components of the embeddings of points in a ball. In the initial network, most of a
+    latent's channels are projections of its features onto these components. On a KL level, this holds for the mean of
+    the posterior. The layer `up` maps these channels back to features along the same components. So the decoded
+    features of a latent start near the embedding of its anchor, and on every level, queries attend to the latents near
+    them from the first step. The posteriors of KL levels start with little noise. With torch's defaults, the noise
+    would have unit variance, and the means would be smaller than it.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)

@@ -80,7 +80,11 @@ def stages() -> dict[int, Path]:
 
 @cache
 def checkpoints() -> dict[str, dict[str, Any]]:
-    """Return the content of a checkpoint of each kind of training, and of the authors' code, by file name."""
+    """Return the contents of three checkpoints by file name.
+
+    One is of a training of an autoencoder, one is of a training of a stage, and one is in the format of the authors'
+    code.
+    """
     autoencoder, (backbone, spec) = tiny_autoencoder(), load_stage(stages()[1])
     plain = AutoencoderSpec.of(autoencoder, num_surface_points=POINTS).as_plain()
     trained = {
