@@ -68,11 +68,11 @@ class Mesh:
         return cross / np.where(lengths > 0, lengths, 1)[:, None], lengths * (extent * extent / 2)
 
     def in_frame(self, frame: Frame) -> "Mesh":
-        """Return this mesh, mapped from the coordinates of the frame's source into the unit sphere."""
+        """Return this mesh, mapped by the frame from the original coordinates to the unit sphere."""
         return Mesh(frame.to_unit(self.vertices), self.faces, up=self.up)
 
     def in_source(self, frame: Frame) -> "Mesh":
-        """Return this mesh, mapped from the unit sphere back to the coordinates of the frame's source."""
+        """Return this mesh, mapped by the frame from the unit sphere back to the original coordinates."""
         return Mesh(frame.to_source(self.vertices), self.faces, up=self.up)
 
     def turned(self, up: Up) -> "Mesh":

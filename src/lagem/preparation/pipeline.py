@@ -109,8 +109,8 @@ def fill_folder(
     Args:
         meshes: The meshes, or other files with one shape each.
         root: The prepared folder; created if missing.
-        job: Function that prepares one mesh, called in child processes. It writes the shape (none if the mesh is
-            refused), then writes and returns the record.
+        job: Function that prepares one mesh, called in child processes. It writes the shape, then writes and returns
+            the record. If the mesh is refused, it writes only the record.
         settings: The settings that format.json stores.
         workers, retry_refused, time_limit, memory_limit, part, verify: As in `prepare`.
     """
@@ -205,9 +205,9 @@ def reason_of(failure: Failure) -> str:
 
 
 def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
-    """Prepare one mesh in a child process, and return its record.
+    """Prepare one mesh, and write and return its record; called in a child process.
 
-    Write the shape (none if the mesh is refused), and then the record.
+    The shape is written before the record. If the mesh is refused, only the record is written.
     """
     return store_one(mesh, root, lambda mesh: prepare_shape(mesh.path, mesh.id, mesh.category, mesh.split, settings))
 

@@ -2,8 +2,8 @@
 
 A pool is an array, such as `surface_points`, with the rows of all shapes, one shape after another. For each pool, the
 array `<pool>.offsets` (S + 1,) holds the index of each shape's first row, and last the total number of rows. Frames and
-counts are stored in arrays with a row for each shape; texts and `near_sigmas`, as JSON in the header. A shape that is
-not packed yet is stored in the same format, with S = 1. docs/data-format.md describes every field.
+counts are stored in arrays with a row for each shape. Texts and `near_sigmas` are stored as JSON in the header. A shape
+that is not packed yet is stored in the same format, with S = 1. docs/data-format.md describes every field.
 """
 
 from dataclasses import dataclass, field
