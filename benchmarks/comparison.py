@@ -63,9 +63,10 @@ def adamw_sides(rates: Sequence[float]) -> tuple[Side, ...]:
 
 
 def step_costs(sides: Sequence[Side], args: argparse.Namespace, name: str) -> dict[str, list[float]]:
-    """Return the seconds per training step in each round, by the name `Side.cost`; print their quartiles.
+    """Return the seconds per training step, one value for each round, and print their quartiles.
 
-    If a file in the output folder already holds these seconds, they are read instead of measured.
+    The keys are the `cost` of each side; sides with the same `cost` are measured once. If costs_<name>.json in the
+    output folder already holds the seconds, they are read instead of measured.
     """
     path = args.output / f"costs_{name}.json"
     if not path.exists():

@@ -28,7 +28,7 @@ class CodvaeSide(Side):
     rate: float = RATES[0]
 
     def run(self, seed: int, steps: int, output: Path) -> "CodvaeRun":
-        """Return a training of about `steps` steps, both stages together."""
+        """Return the run with about `steps` steps, both stages together, without starting its training."""
         return CodvaeRun(self, seed, max(1, round(steps / WHOLE)) * WHOLE, output)
 
 

@@ -44,7 +44,7 @@ class Side:
     posteriors: tuple[str, ...] = ("mean",)
 
     def run(self, seed: int, steps: int, output: Path) -> "Run":
-        """Return a training of this side."""
+        """Return the `Run` of this side with this seed and number of steps, without starting its training."""
         return Run(self, seed, steps, output)
 
     def seconds_of_step(self, args: argparse.Namespace) -> float:

@@ -131,7 +131,7 @@ class PreparedShapes(ShapeSet):
 
     @property
     def members(self) -> NDArray[np.integer[Any]]:
-        """Indices of the shapes in the folder."""
+        """Indices that the shapes of this set have in the prepared folder."""
         return self._members
 
     @property

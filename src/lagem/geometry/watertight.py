@@ -57,7 +57,7 @@ class Nodes:
     shape: tuple[int, ...]
 
     def positions(self, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the (N, 3) coordinates of nodes, given by (N, 3) indices in the block, where `first` has index 0."""
+        """Return the (N, 3) coordinates of nodes. `nodes` are their (N, 3) indices, counted from the node `first`."""
         return self.grid.positions(nodes + self.first)
 
     def nearest(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:

@@ -32,7 +32,7 @@ def keep_run_id(loggers: Sequence[Logger], folder: Path) -> None:
 
 
 def log_configuration(loggers: Sequence[Logger], settings: Mapping[str, Any]) -> None:
-    """Send the resolved configuration to W&B, which starts the W&B run; only rank zero sends it."""
+    """Send the resolved configuration to W&B, from rank zero only. This starts the W&B run."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.log_hyperparams(dict(settings))
