@@ -1,6 +1,6 @@
 """Trains and scores cod-vae, an autoencoder by other authors, in an environment that has it.
 
-`comparison_codvae.py` runs these commands.
+This script has four commands: `about`, `measure`, `train_both` and `evaluate`. `comparison_codvae.py` runs them.
 
 The model is the largest of cod-vae's tiny models (https://github.com/TimSchneider42/cod-vae, MIT licence). It is
 trained by cod-vae's own training function and data reader. The two stages, the losses, the optimiser and the numbers of

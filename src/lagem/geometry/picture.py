@@ -1,6 +1,7 @@
 """Pictures of meshes and point clouds, made without OpenGL or a display: embree traces rays, and numpy shades.
 
-The camera is orthographic and always shows the whole unit sphere, so pictures of shapes in this frame can be compared.
+The camera is orthographic and always shows the whole unit sphere. Pictures of shapes in the unit-sphere frame therefore
+have the same scale and can be compared.
 """
 
 from collections.abc import Sequence

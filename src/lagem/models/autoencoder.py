@@ -45,9 +45,10 @@ class Autoencoder(nn.Module):
     Args:
         levels: Sizes of the levels, fine to coarse.
         width: C, the number of feature channels of every block, a multiple of 64.
-        skip: Whether the decoder adds the input X'_i of an upsampling block to the block's output. `double` adds it, as
-            in the published weights: F_i = SAs(X'_i + FF(CA(X'_i, F_{i+1}) + X'_i)), with cross attention CA,
-            feed-forward layer FF and self-attention blocks SAs. `single` does not; this is Eq. 8 as printed.
+        skip: Whether the decoder adds the input X'_i of an upsampling block U to the block's output, before the
+            self-attention blocks SAs. U is a cross-attention `Block`. `double` adds the input, as in the published
+            weights: F_i = SAs(X'_i + U(X'_i, F_{i+1})). `single` does not: F_i = SAs(U(X'_i, F_{i+1})); this is Eq. 8
+            as printed.
         octaves: Number of frequencies of the point embedding, pi * 2^k on each axis for k = 0, 1, ....
         single_head_cross: Whether cross attention has one head of C channels, as in the published weights of VecSet,
             instead of heads of 64 channels.
