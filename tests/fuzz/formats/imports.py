@@ -147,7 +147,10 @@ def tars() -> Files:
 
 @cache
 def exported() -> Files:
-    """Return a prepared folder and its exports in the layouts vecset and npz, without the folder ShapeNetV2_surface."""
+    """Return the files of a prepared folder and of its exports in the layouts vecset and npz.
+
+    Files below ShapeNetV2_surface are not returned, because it is only a link to another folder of the export.
+    """
     with TemporaryDirectory() as scratch, redirect_stdout(io.StringIO()):
         root = Path(scratch)
         for name, content in prepared().items():

@@ -59,7 +59,10 @@ def write_card(folder: Path, scores: Sequence[ShapeScore], summary: Summary, hea
 
 
 def write_inner_faces(path: Path, inner: Mapping[str, InnerFaces]) -> None:
-    """Write a CSV table in which each row lists the left-out faces of one mesh; face indices start at 0."""
+    """Write a CSV table with a row for each mesh. A row lists the indices of the mesh's inner faces, from 0.
+
+    Inner faces cannot be seen from outside, and are left out of the ground truth.
+    """
     titles = ["id", "faces", "inner faces", "inner fraction of the area", "indices"]
     rows = (
         [id, faces.total, len(faces.inner), f"{faces.area:.6g}", " ".join(map(str, faces.inner.tolist()))]

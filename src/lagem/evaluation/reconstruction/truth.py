@@ -41,7 +41,7 @@ class LabelledQueries:
 
 @dataclass(frozen=True)
 class InnerFaces:
-    """The faces of a mesh that are left out, because they cannot be seen from outside.
+    """The faces of a mesh that are left out of the ground truth, because they cannot be seen from outside.
 
     total: number of faces of the mesh.
     inner: (K,) indices of the faces that are left out, ascending.

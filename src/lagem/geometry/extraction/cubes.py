@@ -48,7 +48,7 @@ def marching_cubes_of_cells(
     Args:
         keys: (K,) keys of all crossed cells, sorted. The key of a cell is the index of its lowest node in the flattened
             volume. No node on the volume's border may be inside.
-        corners: (K, 8) values at the corners of the cells; the last axis varies fastest.
+        corners: (K, 8) values at the corners of the cells. Corner (x, y, z) of a cell has index 4x + 2y + z.
         side: Number of nodes per side of the volume.
 
     Returns:
