@@ -1,4 +1,4 @@
-"""`ShapeCodec` encodes a shape in any form, returns a mesh in the same coordinates, and agrees with the command."""
+"""`ShapeCodec` encodes a shape in any form, decodes a mesh in its coordinates, and agrees with `lagem reconstruct`."""
 
 import json
 import os

@@ -29,7 +29,10 @@ def packed(members: dict[str, bytes], format: int = tarfile.GNU_FORMAT) -> bytes
 
 
 def changed(data: bytes, at: int, field: bytes) -> bytes:
-    """Return a tar file whose first header holds other bytes at a position, with the checksum that belongs to them."""
+    """Overwrite the bytes at position `at` of the first header with `field`, and return the resulting tar file.
+
+    The checksum in the header is computed again.
+    """
     header = bytearray(data[:512])
     header[at : at + len(field)] = field
     header[148:156] = b" " * 8

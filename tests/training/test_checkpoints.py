@@ -100,7 +100,10 @@ def test_what_a_kill_left_of_a_save_is_no_checkpoint_and_goes_with_the_next_save
 
 
 def recorded(tmp_path: Path, **changes: object) -> Path:
-    """Write a checkpoint that holds the state of a ModelCheckpoint with the folder `kept`; return its path."""
+    """Write a file a.ckpt that holds the state of a ModelCheckpoint callback, and return the path of the file.
+
+    The state records `kept` as the callback's folder. `changes` replaces entries of the state; None removes an entry.
+    """
     kept = tmp_path / "kept"
     kept.mkdir(exist_ok=True)
     state = {

@@ -65,8 +65,8 @@ def generate(
         )
     if embeddings is not None and (categories or latents):
         raise ValueError(
-            "--embeddings cannot be combined with --category or --latents: its embeddings are the condition. "
-            "Leave out the other options."
+            "--embeddings cannot be combined with --category or --latents: the embeddings in its file are the "
+            "condition. Leave out --category and --latents."
         )
     generator = load_cascade(bundle, device=device)
     about: dict[str, Any] = {"bundle": bundle, "category": categories, "seed": seed}

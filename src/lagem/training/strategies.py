@@ -45,7 +45,10 @@ def tune(strategy: Strategy) -> None:
 
 
 def load_without_code(strategy: Strategy) -> None:
-    """Make a sharded strategy load only plain data, or refuse to load; others load through `AtomicCheckpointIO`."""
+    """Make a sharded strategy load only plain data from checkpoints, and refuse those whose loading would run code.
+
+    Other strategies are not changed: they load checkpoints through `AtomicCheckpointIO`.
+    """
     if isinstance(strategy, ModelParallelStrategy):
         load_checkpoints_of_fsdp2_with(load_sharded)
         load_through(strategy, _plain)
