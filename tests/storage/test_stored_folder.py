@@ -1,4 +1,7 @@
-"""A folder in an object store other than S3: a changed file is fetched anew, a full local disk reported at once."""
+"""A folder in an object store other than S3.
+
+A changed file is fetched again. If the local disk is full, the error is reported at once, without a retry.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
