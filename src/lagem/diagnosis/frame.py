@@ -29,9 +29,9 @@ class FrameTest:
     radius: Largest norm of the surface points.
     offset: Largest absolute coordinate of the centre of the bounding box of the surface points.
     misfit: Displacement of the near queries from the surface. Let v be the vector from the nearest surface point to a
-        near query. The misfit is the larger of two numbers: the length of the mean of v, and the absolute mean of the
-        component of v that points away from the origin. In both means, the queries inside have the same total weight
-        as those outside.
+        near query, and c the component of v that points away from the origin. The misfit is the larger of two numbers:
+        the length of the mean of v, and the absolute value of the mean of c. In both means, the queries inside have
+        the same total weight as those outside.
     near_distance: Median distance of near queries from the surface.
     reach: Largest norm of the volume queries.
     """

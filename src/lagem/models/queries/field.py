@@ -158,7 +158,11 @@ class FoldedShape:
 
 
 def centred(rows: Tensor) -> Tensor:
-    """Return the (..., M, E + 1) rows, changed so that their scores have mean 0 over latents."""
+    """Subtract the mean row from all rows, so that the scores of the M latents at any point have mean 0.
+
+    Args:
+        rows: (..., M, E + 1), one row [B_m | b_m] for each latent; `FoldedShape` defines the score that it gives.
+    """
     return rows - rows.mean(dim=-2, keepdim=True)
 
 
