@@ -214,8 +214,8 @@ def _volume_pools(
     surface's bounding box, so all points there are outside.
 
     Returns:
-        The queries inside (N, 3) and outside (M, 3); and two counts. The first count is how many uniform draws from the
-        ball contain N points inside on average. The second is how many contain M points outside on average.
+        The queries inside (N, 3) and outside (M, 3), and two numbers of uniform draws from the ball. The first number
+        of draws would give N points inside, on average. The second would give M points outside, on average.
     """
     if domain.share < LEAST_SHARE:
         raise ValueError(

@@ -36,7 +36,7 @@ def sound() -> Files:
 
 
 def encode(folder: Path, data: str = DATA) -> None:
-    """Print the status of the cache data/ if it exists; then start or resume the cache with `lagem encode`."""
+    """Start or resume the latent cache in `folder`/data with `lagem encode`; if it exists, first print its status."""
     if (folder / "data").exists():
         main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--status"])
     main(["encode", str(tiny_weights()), data, "--output", str(folder / "data"), "--subsets", "2"])
