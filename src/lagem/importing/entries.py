@@ -18,7 +18,7 @@ OBJAVERSE = "objaverse"  # the category of all shapes of the LaGeM release, whic
 
 
 def vecset_entries(source: Path) -> Iterator[MeshSource]:
-    """Yield the shapes of the 3DILG release, which the files `ShapeNetV2_point/<synset>/{train,val,test}.lst` list.
+    """Yield the shapes of the 3DILG release. The files `ShapeNetV2_point/<synset>/{train,val,test}.lst` list them.
 
     Raises:
         ValueError: If the folder has no such file, or a file lists something else than names.
@@ -43,7 +43,7 @@ def vecset_entries(source: Path) -> Iterator[MeshSource]:
 
 
 def lagem_entries(source: Path) -> Iterator[MeshSource]:
-    """Yield the shapes of the LaGeM release, which `train.csv`, `val.csv` and `test.csv` list."""
+    """Yield the shapes of the LaGeM release. The files `train.csv`, `val.csv` and `test.csv` list them."""
     for split, shard, uid, _ in _lagem_rows(source):
         file = os.path.abspath(source / shard / f"{uid}.npz")
         yield MeshSource(path=file, id=uid, category=OBJAVERSE, split=split)

@@ -44,7 +44,7 @@ class OpenCLI(LightningCLI):
         return self._get(self.config, key)
 
     def built(self, key: str) -> Any:
-        """Return a setting after its classes are built, None if it is not set.
+        """Return a setting after Lightning has made instances of the classes that it names; None if it is not set.
 
         Without this, code that adds callbacks could not know which callbacks the configuration already names.
         """

@@ -111,19 +111,20 @@ class ShardFile:
         return int(self.offsets[pool][row + 1] - self.offsets[pool][row])
 
     def stored(self, row: int, pool: str, start: int, count: int) -> NDArray[np.signedinteger]:
-        """Read rows of one shape in a pool, as the integers that are stored.
+        """Read points (or normals) of one shape from a pool, as the integers that are stored.
 
         Args:
             row: Index of the shape in the shard.
             pool: Name of the pool.
-            start: First row to read, counted within the shape; rows wrap around at the shape's end.
+            start: Index of the first point to read; 0 is the shape's first point. After its last point, reading goes
+                on with its first.
             count: Number of points.
 
         Returns:
             (count, 3) integers.
 
         Raises:
-            ValueError: If the shape has no point in the pool, or the rows are damaged.
+            ValueError: If the shape has no point in the pool, or the points are damaged.
         """
         length = self.count(row, pool)
         if length == 0:
@@ -136,7 +137,7 @@ class ShardFile:
         return np.concatenate([empty(pool), *pieces])
 
     def read(self, row: int, pool: str, start: int, count: int) -> NDArray[np.float32]:
-        """Return the rows that `stored` returns, decoded to unit-sphere coordinates or normals."""
+        """Return what `stored` returns, decoded to unit-sphere coordinates or normals."""
         return decode(pool, self.stored(row, pool, start, count))
 
     def verify(self, row: int) -> None:
