@@ -1,4 +1,4 @@
-"""Scores the fields of cod-vae with the measures, points and grid of the other sides of the comparison."""
+"""Scores the fields of cod-vae with the measures, points and grid of the other models of the comparison."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ def field_in_sphere(logits_in_box: QueryLogits, factor: float) -> QueryLogits:
 
 
 class CodvaeMethod:
-    """cod-vae as a method of `lagem.evaluation`: input points, measures and grid are those of the other sides.
+    """cod-vae as a method of `lagem.evaluation`.
+
+    Its input points, measures and grid are the same as for the other models of the comparison.
 
     Shapes are encoded and decoded in the box frame of the data that cod-vae trains on. The latents are the mean of the
     posterior.

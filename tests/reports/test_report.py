@@ -24,7 +24,7 @@ LEVELS = ["input", "Z3", "Z3 + Z2", "all levels"]
 
 @pytest.fixture
 def copied(results, tmp_path):
-    """A function that copies the results folder with the given name, so that a test can change the copy."""
+    """A function that copies one folder in `results`, given its name, so that a test can change the copy."""
     return lambda name: shutil.copytree(results / name, tmp_path / name)
 
 
