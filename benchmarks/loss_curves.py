@@ -1,4 +1,6 @@
-"""Measures how far the losses of trainings differ if only the way to compute their steps, and so the rounding, differs.
+"""Measures how much the losses of a training depend on the way its steps are computed.
+
+All ways compute the same steps, apart from rounding.
 
     make benchmark NAME=loss_curves
     make benchmark NAME=loss_curves ARGS="--steps 200 --experiment experiments/autoencoder/toy.yaml"

@@ -46,7 +46,8 @@ class Side:
 
     steps: Number of steps for each level, fine to coarse, or one number for all levels.
     shapes: The samples, in order.
-    seconds: Seconds per sample of each batch, by level; those of the key `DECODE` are for decoding.
+    seconds: By level, a list with one value for each batch: the batch's time in seconds, divided by its number of
+        samples. The values under the key `DECODE` are for decoding.
     evaluations: Number of network evaluations per sample, by level.
     """
 

@@ -27,7 +27,7 @@ from lagem.samples import LatentBatch
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Return a latent cache without the autoencoder, whose weights are in the parent folder of the cache."""
+    """Return a latent cache whose autoencoder was moved out of it, into the parent folder of the cache."""
     folder = tmp_path_factory.mktemp("cache")
     latents = small.make_cache(folder / "latents", small.make_autoencoder())
     (latents / "autoencoder.safetensors").rename(folder / "autoencoder.safetensors")

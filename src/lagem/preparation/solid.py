@@ -73,7 +73,7 @@ def solid_of(
     if isinstance(own, Solid):
         return own
     if conversion == "none":
-        raise MeshError(f"{own}; conversion is switched off, so choose one with --watertight.")
+        raise MeshError(f"{own}; conversion is switched off; use --watertight flood or manifold.")
     frame = Frame.of(source.vertices)
     unit = source.in_frame(frame)
     if conversion == "flood":
