@@ -39,7 +39,10 @@ def union_of_boxes(rng: np.random.Generator) -> tuple[Mesh, list[tuple[np.ndarra
 
 
 def crossings(mesh: Mesh, points: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return the (N,) signed numbers of faces that the rays from (N, 3) points cross (Möller and Trumbore 1997)."""
+    """Count the faces that a ray from each of the (N, 3) points crosses, with a sign (Möller and Trumbore 1997).
+
+    A face counts +1 if the ray crosses it in the direction of its normal, and -1 if against it. Returns (N,) sums.
+    """
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     edge1, edge2 = b - a, c - a
     across = np.cross(direction, edge2)

@@ -109,7 +109,10 @@ def mixture_rows(results: Sequence[Mixture]) -> list[list[str]]:
 
 
 def _pairs(generator: CascadedGenerator, study: Study) -> list[tuple[StartingShape, StartingShape]]:
-    """Return the starting shapes in pairs of consecutive shapes. If they are samples, there are `groups` pairs."""
+    """Return the starting shapes in pairs: the first with the second, the third with the fourth, and so on.
+
+    If no meshes are given, 2 × `groups` samples are drawn, which make `groups` pairs.
+    """
     shapes = replace(study, groups=2 * study.groups).starting_shapes(generator)
     return list(zip(shapes[::2], shapes[1::2], strict=True))
 
