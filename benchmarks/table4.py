@@ -3,11 +3,12 @@
     make benchmark NAME=table4 ARGS="--data data/meshes"
     make benchmark NAME=table4 ARGS="--data data/meshes --output runs/quick --quick"
 
-In the paper, VecSet and LaGeM trained on ShapeNet are compared with LaGeM trained on all of Objaverse, on ShapeNet's
-test shapes. Here a group of categories stands for ShapeNet, and all categories stand for Objaverse. The compared models
-are the experiments in `experiments/comparison/`, all trained for the same number of steps. `lagem evaluate` scores only
-the validation shapes of the group. The first table has the form of Table 4: means of each category, and the mean of
-these. The second has the means over shapes, with differences paired by shape and seed and 95% intervals.
+The paper trains VecSet and LaGeM on ShapeNet, and LaGeM also on all of Objaverse. It compares these models on the test
+shapes of ShapeNet. Here a group of categories stands for ShapeNet, and all categories stand for Objaverse. The compared
+models are the experiments in `experiments/comparison/`, all trained for the same number of steps. `lagem evaluate`
+scores only the validation shapes of the group. The first table has the form of Table 4: means of each category, and the
+mean of these. The second has the means over shapes and their differences, all with 95% intervals. Differences are
+paired by shape and seed.
 
 The output folder keeps everything that is finished. To resume after a stop, run the same command again. It may also be
 run with more seeds. Put more options of `lagem fit` after --; they apply to the trainings of all models.

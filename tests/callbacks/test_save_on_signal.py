@@ -1,6 +1,7 @@
 """A signal stops a training, and a second training resumes it: both together see the data of an undisturbed training.
 
-The signal is sent to the main thread only, so it stays pending there, whatever other threads pytest has.
+The main thread blocks the signal, so it stays pending until the training checks for it. The signal is sent to that
+thread alone, because another thread of pytest might not block it.
 """
 
 import signal

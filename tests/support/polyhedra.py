@@ -22,7 +22,10 @@ class Solid:
 
     @property
     def triangles(self) -> list[list[int]]:
-        """The triangles of all polygons: the caps of the prism are cut by hand, all other polygons into fans."""
+        """The triangles of all polygons.
+
+        The triangles of the caps of the C prism are listed by hand. Every other polygon is cut into a fan.
+        """
         if len(self.polygons[0]) == 8:
             cuts = [[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 7], [4, 5, 6], [4, 6, 7]]
             caps = [[8 + corner for corner in cut] for cut in cuts] + [cut[::-1] for cut in cuts]

@@ -15,7 +15,10 @@ LIGHTNING = (
 
 
 def fit(folder, *extra: str, steps: int = 6) -> list[str]:
-    """Return the command line of a small fit with two steps per epoch, which prints what a fit prints by default."""
+    """Return the command line of a small fit with two steps per epoch.
+
+    The options with which `small_fit` turns off output are removed, so the fit prints what any fit prints by default.
+    """
     words = small_fit(folder, "--data.init_args.num_train=8", *extra, steps=steps)
     return [word for word in words if ".enable_" not in word]
 

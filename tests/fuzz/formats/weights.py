@@ -31,7 +31,7 @@ POINTS = 16
 
 @cache
 def place() -> Path:
-    """Return a folder for files that no try changes; the folder is removed when the process ends."""
+    """Return a folder for files that all tries of the fuzzer share unchanged; it is removed when the process ends."""
     folder = Path(mkdtemp())
     atexit.register(shutil.rmtree, folder)
     return folder
