@@ -77,11 +77,14 @@ def write_tables(
 ) -> list[list[list[str]]]:
     """Write the tables as Markdown and as JSON, and return the rows of each table.
 
+    A side is a compared model, or the baseline without training.
+
     Args:
         folder: Output folder.
         name: Name of both files, without the extension.
-        tables: Values by title of the table and name of the side.
-        steps: Numbers of steps by title of the table and name of the side.
+        tables: For the title of each table, the values of each side by its name.
+        steps: For the title of each table, the number of training steps of each side by its name; None for a side
+            without training.
         about: The paragraph above the tables, which says what was scored and how.
     """
     found = {title: rows_of(title, sides, steps[title]) for title, sides in tables.items()}

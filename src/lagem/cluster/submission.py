@@ -47,7 +47,7 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
 def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job, str | None]]:
     """Submit the jobs of a chain.
 
-    A job that has already succeeded is skipped, unless this call submits a job that it waits for.
+    A job that has already succeeded is skipped, unless the job waits for another job that this call submits.
 
     Args:
         chain: The jobs.

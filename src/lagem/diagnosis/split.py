@@ -154,9 +154,10 @@ def _categories(seen: Counter[str], other: Counter[str]) -> list[Finding]:
 
 
 def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
-    """Report if validation shapes are unlike training shapes.
+    """Return an error finding if the validation shapes are unlike the training shapes, else nothing.
 
-    They are if the nearest training shape is usually farther from a validation shape than from another training shape.
+    For each shape of both sets, the distance to the nearest other training shape is measured. Validation shapes are
+    unlike training shapes if their distances are usually larger than those of the training shapes.
     """
     known = np.stack([shape.descriptor for shape in train])
     if len(known) < 20:

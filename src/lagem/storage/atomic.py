@@ -79,7 +79,9 @@ def check_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, *, of: str | None = None) -> None:
-    """Remove temporary files that killed writers left in a folder; call it only while no writer of such files runs.
+    """Remove the temporary files left in a folder by writers that were killed.
+
+    Call it only while no writer of such files runs.
 
     Args:
         folder: The folder.

@@ -119,8 +119,9 @@ def check_own_folder(folder: Path) -> None:
     """Raise NameRefused if a folder in which files will be written and removed is a symbolic link."""
     if folder.is_symlink():
         raise NameRefused(
-            f"{folder}: is a symbolic link to {os.readlink(folder)}, but files are not written or removed through a "
-            f"link; replace the link by a folder, or link {folder.parent} instead."
+            f"{folder}: is a symbolic link to {os.readlink(folder)}, but files are written and removed here, "
+            f"so it must not be a link; replace the link by a folder. The folder above, {folder.parent}, may be a "
+            "link."
         )
 
 
