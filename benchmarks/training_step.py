@@ -153,7 +153,7 @@ def _resident_peak(side: Side, device: torch.device, batch: int, precision: torc
 
 
 def measure(setting: str, args: argparse.Namespace) -> list[dict[str, object]]:
-    """Return a row of results for each side of one setting."""
+    """Return one row of results for each model and each way to compute it, in one setting."""
     device, precision = named_device(args.device), getattr(torch, args.precision)
     sides = [Side(SETTINGS[setting], model, step) for model in args.models for step in args.steps]
     costs = [side.cost(args.batch, precision) for side in sides]

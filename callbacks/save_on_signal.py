@@ -57,9 +57,9 @@ class SaveOnSignal(Checkpoint):
             self._save_if_signalled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save again if the run stops at the end of this epoch; the first save was made before the epoch ended.
+        """Save again if a signal stops the run at the end of this epoch; the first save came before the epoch ended.
 
-        A run stops at the end of an epoch only if each epoch has a single batch.
+        A signal stops a run there only if each epoch has a single batch.
         """
         if self.stopped_by is not None:
             self._save_if_signalled(trainer)

@@ -50,7 +50,8 @@ class WindingNumber:
     def within(self, frame: Frame) -> "WindingNumber":
         """Return the occupancy of the same mesh, for points that are given in the unit sphere of `frame`.
 
-        `frame` maps the mesh's coordinates to this unit sphere. Both objects share the hierarchy.
+        `frame` maps the mesh's coordinates to this unit sphere. The returned object uses this object's
+        hierarchy, so no tree is built again.
         """
         seen = copy.copy(self)
         seen._frame = Frame(center=frame.to_unit(self._frame.center[None])[0], scale=self._frame.scale / frame.scale)

@@ -56,7 +56,7 @@ def check_recorded_autoencoder(fingerprint: str, folder: WeightsFolder) -> None:
     if folder.as_stored is None and folder.is_half and fingerprint != recorded:
         raise WeightsError(
             f"{folder.config}: lacks the field autoencoder_as_stored, so lagem cannot check whether the stages "
-            "belong to the autoencoder. Earlier versions of lagem wrote such bundles in half precision. Make the "
-            "bundle again from the weights of the runs, with `lagem bundle --half`."
+            "belong to the autoencoder. Earlier versions of lagem did not write this field, which a bundle in half "
+            "precision needs. Make the bundle again from the weights of the runs, with `lagem bundle --half`."
         )
     check_fingerprint(fingerprint, recorded, f"the folder {folder.folder}")
