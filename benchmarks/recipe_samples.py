@@ -1,4 +1,6 @@
-"""`recipe.py` compares these changes to the content of training samples; validation samples keep their queries.
+"""Changes the content of training samples; `recipe.py` compares the networks trained with each change.
+
+Validation samples keep their queries.
 
 Distances of queries to the surface are measured before augmentation. Close to the surface, the distance is that to the
 tangent plane of the nearest stored surface point; farther away, it is that to the point itself.

@@ -97,7 +97,7 @@ def tar_members(path: Path) -> Iterator[TarMember]:
                             size = _decimal(fields[b"size"]) if b"size" in fields else size
                         continue
                     elif header.kind not in (*REGULAR, LONG_TARGET, COMMON_FIELDS):
-                        sparse = "a sparse file, which is not read; pack it without sparse files"
+                        sparse = "it holds a sparse file, which is not read; pack the tar file without sparse storage"
                         raise ValueError(sparse if header.kind == b"S" else f"a member of unknown kind {header.kind!r}")
                     if (total := total + length) > MOST_BYTES:
                         raise ValueError(f"its members together have more than {MOST_BYTES:,} bytes")
@@ -134,7 +134,7 @@ def _fields(data: bytes) -> dict[bytes, bytes]:
         if found is None or not found.end() < end <= len(data) or data[end - 1 : end] != b"\n":
             raise ValueError("a header of extended fields is damaged")
         if found[2].startswith(b"GNU.sparse."):
-            raise ValueError("a sparse file, which is not read; pack it without sparse files")
+            raise ValueError("it holds a sparse file, which is not read; pack the tar file without sparse storage")
         fields[found[2]], at = data[found.end() : end - 1], end
     return fields
 
