@@ -33,8 +33,9 @@ LATENTS = FolderFormat(
 class EncodedShape:
     """One encoded shape.
 
-    frame: the map from the shape's coordinates to the unit sphere, without augmentation.
-    latents: for each level i, (K, M_i, D_i) float16, fine to coarse.
+    frame: the map from the shape's coordinates to the unit sphere; it contains no augmentation.
+    latents: one float16 array per level, fine to coarse. The array of level i has shape (K, M_i, D_i): M_i latents with
+        D_i channels for each of K subsets. A subset is one sampling of the shape's surface.
     """
 
     id: str

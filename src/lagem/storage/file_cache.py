@@ -141,14 +141,17 @@ class FileCache:
             yield
 
     def _make_room(self, size: int, *, keep: Path) -> bool:
-        """Evict unlocked copies, least recently used first, until a file of `size` bytes fits.
+        """Evict unlocked files until a new copy of `size` bytes fits.
+
+        Files that killed processes left unfinished go first, then the least recently used copies.
 
         Args:
-            size: Size of the file.
-            keep: The file's hidden name, which is neither counted nor evicted.
+            size: Size of the new copy.
+            keep: Path of the hidden file to which the new copy is downloaded. If this file exists already, it is not
+                evicted, and its bytes are not added to `size`.
 
         Returns:
-            Whether the file fits.
+            Whether the new copy fits.
         """
         entries = [entry for entry in os.scandir(self.path) if COPY.fullmatch(entry.name) and entry.name != keep.name]
         total = size + sum(_size(entry.name) for entry in entries)
