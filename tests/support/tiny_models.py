@@ -41,7 +41,7 @@ def write_clip(folder: Path) -> Path:
 
 
 def write_dinov2(folder: Path) -> Path:
-    """Write a DINOv2 model for images of 28 x 28 pixels, with 16 channels."""
+    """Write a DINOv2 model that embeds images of 28 x 28 pixels into tokens of 16 channels."""
     from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
 
     torch.manual_seed(0)
