@@ -1,4 +1,4 @@
-"""A list of selected ids depends only on all ids and the seed, and a damaged list is refused."""
+"""With the same seed, the selected ids do not depend on the order of the table. A damaged list is refused."""
 
 from pathlib import Path
 

@@ -68,7 +68,7 @@ def test_a_few_doubled_faces_within_a_solid_do_not_matter(sphere):
 
 
 def test_boxes_on_one_footprint_keep_their_own_surface():
-    """The boxes share bottom faces. If each shared face counted only once, the union would be open."""
+    """The bottom faces of the two boxes coincide. If they were merged into one, one box would have no bottom."""
     low, high = (trimesh.creation.box(bounds=[[0, 0, 0], [1, 1, top]]) for top in (1, 2))
     both = trimesh.util.concatenate([low, high])
     both.merge_vertices()

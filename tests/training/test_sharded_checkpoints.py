@@ -125,7 +125,7 @@ class Payload:
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
-    """FSDP1's own loaders unpickle both files and folders. FSDP1 runs only on GPUs, so only its loading is called."""
+    """FSDP1's own loaders would run pickled code. This test does not train, because FSDP1 trains only on GPUs."""
     strategy = FSDPStrategy()
     tune(strategy)
     strategy.model, strategy._lightning_module = torch.nn.Linear(2, 2), LightningModule()
