@@ -1,8 +1,7 @@
 """Faults at the n-th access to a file: a kill, a full disk, an unreadable store; and a clock that jumps.
 
-Accesses are the operations by which lagem stores results (writes to files opened by `Path.open`, flushes and renames),
-and reads, which are counted when a file is opened. A command makes its accesses in a fixed order, so with the same
-arguments n always names the same access.
+An access is a write to a file opened by `Path.open`, a flush, a rename, or a read. A read is counted when the file is
+opened. A command makes its accesses in a fixed order, so with the same arguments n always names the same access.
 """
 
 import errno

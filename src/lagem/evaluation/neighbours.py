@@ -144,7 +144,10 @@ class TrainingSearch:
         return Neighbour(id=self._ids[nearest], distance=distance)
 
     def _distances(self, surface_points: Points, indices: Sequence[int], points: int) -> list[tuple[float, int]]:
-        """Return (Chamfer distance, index) for each of these training shapes, from the first `points` points."""
+        """Return (Chamfer distance, index) for each index of a training shape in `indices`.
+
+        The distance is between the first `points` rows of `surface_points` and up to `points` points of the shape.
+        """
         few = surface_points[:points]
         return [(chamfer_distance(few, self._cloud(index, points)), index) for index in indices]
 

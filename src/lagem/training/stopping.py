@@ -25,7 +25,9 @@ SECONDS_UNTIL_TERMINATED = 60.0  # how long SLURM may take to end a job that it 
 
 
 def exit_after_signal(signum: Signals, saved: Path | None) -> NoReturn:
-    """Requeue the job if it should continue, and exit rank zero with the exit code of the signal.
+    """Requeue the job if it should continue, and exit with the exit code of the signal.
+
+    Only rank zero calls this function. The other ranks exit with code 0.
 
     Args:
         signum: The signal on which the ranks agreed to stop.
@@ -94,7 +96,7 @@ def is_lost_rank(error: BaseException) -> bool:
 
 
 def exit_after_lost_rank(trainer: Trainer, error: BaseException) -> NoReturn:
-    """Print the error that a lost rank caused, kill the ranks that this rank has started, and exit this rank."""
+    """Print the error that a lost rank caused, kill the ranks that this rank has started, and exit with code 1."""
     reason = " ".join(str(error).split())
     print(
         f"lagem: error: rank {trainer.global_rank} lost another rank, which died or hung ({reason}). The first error "
