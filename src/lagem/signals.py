@@ -37,7 +37,11 @@ class Stopped(KeyboardInterrupt):
 
 
 def block_signals() -> None:
-    """Block the signals that a training checks for, until this process exits; a second SIGINT ends it at once."""
+    """Block the signals that a training checks for, until this process exits.
+
+    If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
+    the process at once.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if INTERRUPT in _of_a_training():
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()

@@ -115,7 +115,7 @@ def test_weights_round_trip(tmp_path):
 
 
 def test_a_file_that_says_nothing_of_octaves_has_the_published_ones(tmp_path):
-    """Files from before octaves could be chosen lack the field. Their fingerprints do not change."""
+    """Older files lack the field `octaves`. They get the default number, and their fingerprints stay valid."""
     autoencoder = Autoencoder(levels=[LevelSpec(8, 4, 1)], width=64)
     description = AutoencoderSpec.of(autoencoder, num_surface_points=77).as_plain()
     del description["octaves"]
