@@ -131,7 +131,10 @@ class EDMLoss:
 
 
 def _weighted_error(denoised: Tensor, latents: Tensor, sigma: Tensor) -> Tensor:
-    """Return (B,) lambda(sigma) |D - Z|^2, averaged over M and D; lambda = (sigma^2 + 1) / sigma^2 (EDM Table 1)."""
+    """Return the weighted squared error of each sample (B,), averaged over latent vectors and channels.
+
+    The weight is lambda(sigma) = (sigma^2 + 1) / sigma^2 (EDM Table 1).
+    """
     weight = (sigma.square() + 1) / sigma.square()
     return weight * (denoised.float() - latents.float()).square().mean(dim=(1, 2))
 

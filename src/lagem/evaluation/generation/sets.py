@@ -1,11 +1,11 @@
 """Measures that compare a generated set with a real set: MMD, COV, 1-NNA (Yang et al. 2019, PointFlow) and diversity.
 
-There are n generated shapes and n references; each shape is in a group (its category). MMD: mean over references of the
-distance to the nearest generated shape. COV: fraction of the references that are the nearest reference of some
-generated shape (both Achlioptas et al. 2018). 1-NNA: fraction of all 2 n shapes whose nearest neighbour belongs to the
-same set (Lopez-Paz & Oquab 2017). For two sets from one distribution 1-NNA is about 1/2, and COV stays well below 1;
-1-NNA is below 1/2 if generated shapes are copies of references. Diversity: mean distance between two shapes of the same
-set and group, for each set, and the ratio of the two.
+There are n generated shapes and n references; each shape is in a group (its category). MMD (Achlioptas et al. 2018):
+mean over references of the distance to the nearest generated shape. COV (Achlioptas et al. 2018): fraction of the
+references that are the nearest reference of some generated shape. 1-NNA (Lopez-Paz & Oquab 2017): fraction of all 2 n
+shapes whose nearest neighbour belongs to the same set. For two sets from one distribution 1-NNA is about 1/2, and COV
+stays well below 1; 1-NNA is below 1/2 if generated shapes are copies of references. Diversity: mean distance between
+two shapes of the same set and group, for each set, and the ratio of the two.
 
 Intervals. MMD, COV and 1-NNA depend on the size of the sets and on nearest neighbours. A bootstrap draws with
 replacement, so its sample has only 63% of the shapes, some of them several times. The nearest neighbour of a shape that

@@ -232,8 +232,8 @@ def _fans_cover_once(polygons: NDArray[np.float64]) -> NDArray[np.bool_]:
     """For each of the polygons (P, n, 3), decide whether all triangles of its fan face the same way.
 
     Returns:
-        (P,) bool, True if all triangles of the fan from the first corner face along the polygon's area vector, and its
-        area is not zero.
+        (P,) bool, True if the polygon's area is not zero, and no triangle of the fan faces against the polygon's area
+        vector. The fan starts at the first corner.
     """
     fan = np.cross(polygons[:, 1:-1] - polygons[:, :1], polygons[:, 2:] - polygons[:, :1])
     total = fan.sum(axis=1)
