@@ -258,11 +258,11 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
 
 
 def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Namespace], None] | None]:
-    """Return a parser of all verbs, and the function that runs the verb `asked`.
+    """Return a parser of all verbs, and the function that runs the tool `asked`.
 
     Args:
-        asked: The verb whose arguments the parser knows; of the other tools, it knows the summaries only. If `asked` is
-            not the verb of a tool, the function is None.
+        asked: The verb that the user typed; None without one. If it is a tool, the parser gets the arguments of this
+            tool, but only a summary of every other tool. If it is not a tool, the function is None.
     """
     from lagem import __version__
 

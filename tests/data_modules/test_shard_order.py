@@ -20,7 +20,7 @@ def orders(world_size: int, batch_size: int, done: int = 0, shards=SHARDS) -> li
 
 
 def loads(order: TrainOrder, cached: int, shards=SHARDS) -> int:
-    """Return how many shards a rank downloads in one pass, with a cache of the `cached` most recently used shards."""
+    """Return how many shards a rank downloads in one pass, if an LRU cache holds at most `cached` shards."""
     cache: OrderedDict[int, None] = OrderedDict()
     count = 0
     for _, index in itertools.chain(*order):

@@ -45,7 +45,7 @@ def root(prepared, tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def victims(tmp_path) -> Iterator[None]:
-    """Make files outside the prepared folder, to which hostile ids lead. No test may change them."""
+    """Make files outside the prepared folder. Hostile ids lead to these files, and no test may change them."""
     paths = [tmp_path / "a" / "x.safetensors", tmp_path / "outside" / "x.safetensors", tmp_path / "outside" / "x.json"]
     for path in paths:
         path.parent.mkdir(exist_ok=True)

@@ -114,7 +114,7 @@ class _LinearOf(torch.autograd.Function):
 def _autocast_of(tensor: Tensor) -> Callable[[], AbstractContextManager[Any]]:
     """Return a function that makes a context with the present state of autocast.
 
-    The backward pass needs this context, because autocast is off in it.
+    Autocast is off in the backward pass, so the backward pass needs this context to recompute.
     """
     kind = tensor.device.type
     if not torch.is_autocast_enabled(kind):

@@ -43,7 +43,8 @@ class WeightsFolder:
 
     config: path of the config.json.
     fingerprint: fingerprint of the autoencoder before it was saved; the stages record it.
-    as_stored: fingerprint of the saved autoencoder, which half precision changes; None if config.json lacks it.
+    as_stored: fingerprint of the saved autoencoder; it may differ from `fingerprint` if `is_half`.
+        None if config.json lacks it.
     is_half: whether the weights are stored as float16.
     category_names: names of the categories of the stages; None if config.json lacks them.
     has_stages: whether the folder holds a cascade.
