@@ -120,7 +120,7 @@ def check_normals(normals: NDArray[np.float64], outward: NDArray[np.float64]) ->
 
     Args:
         normals: (N, 3) normals.
-        outward: (N, 3) directions that the labels call outward, of any length.
+        outward: (N, 3) vectors of any length that point outward according to the queries' labels; zero if unknown.
     """
     cosine = np.einsum("nc,nc->n", normals, outward)
     known = cosine != 0

@@ -118,11 +118,13 @@ class FolderFormat:
         return file
 
     def metadata(self, small: Mapping[str, Array], **entries: Any) -> dict[str, str]:
-        """Return a shard's metadata. They have only one entry, because safetensors writes several in no fixed order.
+        """Return the metadata of a shard: one key, `lagem`, whose value is a JSON text.
+
+        There is only one key, because safetensors writes several keys in no fixed order.
 
         Args:
             small: Arrays that readers load whole; each gets a checksum.
-            entries: The description of the shapes.
+            entries: The description of the shapes, as fields of the JSON text.
         """
         header = with_checksums({"format": self.name, "version": self.version, **entries}, small)
         return {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
