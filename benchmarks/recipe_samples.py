@@ -67,7 +67,10 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 
 
 class ChangedShapes(PreparedShapes):
-    """Prepared shapes with changed samples. The changes use the facts of each shape that are cached in a folder."""
+    """Prepared shapes with changed samples.
+
+    The changes use the query distances and the sharpness that `facts_of` returns for each shape. A folder caches them.
+    """
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:
         vars(self).update(vars(shapes))
@@ -107,7 +110,7 @@ class RecipeData(OccupancyDataModule):
     """Prepared shapes, changed if `change` is set; in validation only the input points can change."""
 
     change: Change | None = None
-    facts: Path  # folder in which the facts of the shapes are cached
+    facts: Path  # folder that caches what `facts_of` returns for each shape
 
     def setup(self, stage: str) -> None:
         """Set up the shapes, and replace them by shapes with changed samples."""

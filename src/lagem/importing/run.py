@@ -92,7 +92,7 @@ def layout_of(text: str) -> tuple[str, Layout]:
 
 
 def entries_of(name: str, source: Path, val_share: float) -> Iterable[MeshSource]:
-    """List the shapes in a folder or file that has the layout with this name."""
+    """List the shapes in a folder or file; `name` is the name of its layout."""
     if not source.exists():
         raise ValueError(f"{source}: there is no such file or folder.")
     if name == "npz":
@@ -128,7 +128,7 @@ def import_one(entry: MeshSource, root: Path, name: str, layout: Layout, setting
 
 
 def raw_shape(entry: MeshSource, name: str, layout: Layout) -> RawShape:
-    """Read a shape that is stored in the layout with this name."""
+    """Read a shape from its source files; `name` is the name of their layout."""
     try:
         return (read_vecset_shape if name == "vecset" else read_npz_shape)(Path(entry.path), layout)
     except FileNotFoundError as error:
