@@ -54,7 +54,7 @@ def summarise_generation(
     """Return the scores of all shapes, and those of each category with enough references.
 
     Args:
-        shapes: All generated shapes, and the references that were drawn, including those that could not be read.
+        shapes: All generated shapes, the compared references, and the references that could not be read.
         sets: Distances between the compared shapes.
         left_out: For each category that is not compared, the reason.
         seed: Seed of the intervals.
