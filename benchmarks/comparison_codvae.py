@@ -28,7 +28,7 @@ class CodvaeSide(Side):
     rate: float = RATES[0]
 
     def run(self, seed: int, steps: int, output: Path) -> "CodvaeRun":
-        """Return the run with about `steps` steps, both stages together, without starting its training."""
+        """Return the run, without starting its training; both stages together have about `steps` steps."""
         return CodvaeRun(self, seed, max(1, round(steps / WHOLE)) * WHOLE, output)
 
 

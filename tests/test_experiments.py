@@ -224,7 +224,7 @@ PATHS = ("default_root_dir", "root", "init_from")
 
 
 def kind_of(settings, key: str = ""):
-    """Return settings that are equal for all experiments that run the same code: sizes become True, or False if 0."""
+    """Reduce settings to what decides which code runs: sizes become True, or False if 0; paths are left out."""
     if isinstance(settings, dict):
         return {name: kind_of(value, name) for name, value in settings.items() if name not in PATHS}
     if isinstance(settings, list):

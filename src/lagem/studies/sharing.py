@@ -1,7 +1,8 @@
 """Sample groups of shapes that share coarse latents (LaGeM §4.2, Fig. 13), and measure how much they differ.
 
-In the first groups, samples share no level; in the next, the coarsest level; and so on, up to all levels except the
-finest. The closer the samples of a group are to one another, the more of the shape is determined by the shared levels.
+In the first groups, samples share no level. In the next groups, they share the coarsest level, and so on; in the last,
+they share all levels except the finest. The closer the samples of a group are to one another, the more of the shape is
+determined by the shared levels.
 """
 
 from collections.abc import Sequence
@@ -43,10 +44,11 @@ class Sharing:
 
 
 def share_levels(generator: CascadedGenerator, study: Study, *, variants: int = 8) -> list[Sharing]:
-    """Sample groups that share no level, then the coarsest level, and so on, and measure distances within each group.
+    """Generate groups of samples that share the latents of some levels, and measure distances within each group.
 
-    The last groups share all levels except the finest. The results, one for each number of shared levels, are also
-    written to sharing.md and sharing.json, with a picture for each number of shared levels.
+    The first groups share no level, the next share the coarsest level, and so on; the last share all levels except the
+    finest. The results, one for each number of shared levels, are also written to sharing.md and sharing.json, with a
+    picture for each number of shared levels.
 
     Args:
         generator: A cascade.

@@ -47,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise ValueError(
                 f"{path}: a sharded checkpoint, which only FSDP2 can load; add --config experiments/layers/fsdp.yaml."
             )
-        if Path(path).exists():  # paths in a store do not exist locally
+        if Path(path).exists():  # paths in an object store do not exist locally
             check_undamaged(regular(Path(path)))
         with unreadable_refused(path):
             loaded = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only=True)
@@ -63,8 +63,9 @@ def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> No
     A checkpoint records ModelCheckpoint's folder and the paths of other checkpoints. A resumed run with the same folder
     overwrites or removes the files at these paths, so they must lie in the folder. Only the path of the best checkpoint
     may lie elsewhere: if a run resumes with another folder, the best checkpoint so far stays in the old folder.
-    Lightning removes the file at that path if the path is in a store, or seems to lie in the run's folder. So links in
-    that path are resolved, and a path in a store is dropped.
+
+    Lightning removes the file at the path of the best checkpoint if this path is a URL of an object store (s3://...) or
+    seems to lie in the run's folder. So a URL is dropped from the checkpoint, and links in a local path are resolved.
 
     Args:
         checkpoint: The loaded checkpoint, which is changed in place.
@@ -92,7 +93,7 @@ def confine_recorded_paths(checkpoint: dict[str, Any], source: str | Path) -> No
 
 
 def _lies_in(path: str, folder: str) -> bool:
-    if "://" in folder or "://" in path:  # a store
+    if "://" in folder or "://" in path:  # an object store
         return path.startswith(f"{folder}/") and ".." not in path.split("/")
     return Path(path).resolve().is_relative_to(Path(folder).resolve())
 

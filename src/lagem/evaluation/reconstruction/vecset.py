@@ -29,7 +29,7 @@ over categories, ×100."""
 
 
 def check_settings(points: int, resolution: int) -> None:
-    """Raise ValueError if the number of points or the resolution differs from that of the script."""
+    """Raise ValueError if the number of points or the resolution is not the one that `eval.py` uses."""
     for option, given, published in (("--points", points, POINTS), ("--resolution", resolution, RESOLUTION)):
         if given != published:
             raise ValueError(
