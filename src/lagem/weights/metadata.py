@@ -232,7 +232,7 @@ class _Index:
         if self._left < 0:
             raise ValueError("describes more objects than it has bytes")
         if not isinstance(value, Record) or value.name != name:
-            raise ValueError(f"lacks a {name[1]} that it needs")
+            raise ValueError(f"lacks an object of the class {name[1]} where the format requires one")
         return value
 
 
