@@ -1,4 +1,4 @@
-"""Interpolated settings of the shipped experiments and layers change when their source is overridden."""
+"""If a setting is overridden, the settings that copy it by interpolation change too, in every shipped configuration."""
 
 import re
 from collections.abc import Iterator

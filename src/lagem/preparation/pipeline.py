@@ -64,8 +64,8 @@ def prepare(
         category: Category of all meshes, instead of those that the manifests or folders give.
         retry_refused: Retry meshes that an earlier call refused.
         time_limit: Time in seconds after which a mesh is refused.
-        memory_limit: Memory in GiB beyond which a mesh is refused; 40 bytes are added for each byte of the mesh's file.
-            The memory is measured on Linux only.
+        memory_limit: Maximum memory for one mesh in GiB, in addition to 40 bytes for each byte of its file. A mesh that
+            needs more is refused. The memory is measured on Linux only.
         part: Prepare only this part of the meshes, and do not pack; parts may run in parallel on several machines. None
             to prepare all meshes that are missing, and pack.
         verify: Verify every byte of the folder. Otherwise, only the description and the small arrays of each shard are
