@@ -2,9 +2,9 @@
 
 Volume queries are uniform in the ball of radius sqrt(3), and near queries lie close to the surface. Some real shapes
 fill so little of the ball that uniform draws rarely hit them; a towel rail fills 0.03%. For such a shape, more points
-are drawn in the grid cells that may contain the solid. The number of uniform draws from the whole ball that would give
-as many points inside, on average, is stored with the shape. With it, the IoU and the fraction of the ball that is
-inside can be computed without bias.
+are drawn in the grid cells that may contain the solid. The number `volume_drawn_inside` is stored with
+the shape: on average, this number of uniform draws from the whole ball gives as many points inside as are stored. With
+it, the IoU and the fraction of the ball that is inside can be computed without bias.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
     """Draw volume queries.
 
     Returns:
-        The queries inside (N, 3), those outside (N, 3), and the number of uniform draws from the ball that would give
-        as many queries inside, on average.
+        The queries inside (N, 3), those outside (M, 3), and a number of uniform draws from the ball. On average, this
+        number of draws gives N points inside.
     """
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
@@ -105,8 +105,8 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     """Draw at least `least` volume queries uniformly inside a solid.
 
     Returns:
-        The queries (N, 3), and the number of uniform draws from the ball that would give as many points inside, on
-        average.
+        The queries (N, 3), and a number of uniform draws from the ball. On average, this number of draws gives N points
+        inside.
 
     Raises:
         MeshError: If the solid is too thin.

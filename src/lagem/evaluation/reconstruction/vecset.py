@@ -66,7 +66,7 @@ def score_as_vecset(
     Args:
         truth: The shape, in the unit sphere.
         query_logits: Maps (Q, 3) points in the unit-sphere frame to (Q,) logits, positive inside.
-        seed: Seed of the points drawn on the result, which are also keyed by the shape's id.
+        seed: Seed of the draw of points on the extracted surface. The draw is also keyed by the shape's id.
         device: Device of the field.
     """
     factor = BOX_REACH / float(np.abs(truth.reference_points).max())

@@ -29,7 +29,7 @@ class NpzFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not an npz file, or a damaged one.
+        ValueError: If it is damaged, or is not an npz file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ def _parsed(content: bytes, name: str) -> NDArray[Any]:
     except Exception as error:  # the header is parsed as a Python literal, which fails in many ways
         text = " ".join(str(error).split())
         raise ValueError(
-            f"{name}: is not an array of numbers, or a damaged one ({text:.200}); fetch the file again."
+            f"{name}: is damaged, or is not an array of numbers ({text:.200}); fetch the file again."
         ) from None
     flat = np.frombuffer(data, dtype=dtype)
     array = flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)

@@ -177,4 +177,4 @@ def _damage_named(path: Path) -> Iterator[None]:
         with failures_named(path):
             yield
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise ValueError(f"{path}: is not a tar file, or a damaged one ({error}); fetch the file again.") from None
+        raise ValueError(f"{path}: is damaged, or is not a tar file ({error}); fetch the file again.") from None
