@@ -33,7 +33,7 @@ class Mixture:
     kept: levels whose latents were taken from A, coarsest first; empty if the "mixture" is B itself.
     sampled: whether the other levels were sampled instead of taken from B.
     to_a, to_b: for each pair, the distance from the mixture to A or B, minus the floor (the distance between two
-        samplings of one surface); None if one of the two has no surface.
+        samplings of one surface); None if the mixture or the shape that it is compared with has no surface.
     distance_to_a, distance_to_b: means of these distances.
     empty: number of mixtures without a surface.
     """
