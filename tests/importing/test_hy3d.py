@@ -1,4 +1,4 @@
-"""Meshes of HY3D-Bench become meshes with a manifest that keeps the splits, whatever else its tar files hold."""
+"""An import of HY3D-Bench writes meshes and a manifest with their splits, whatever else the tar files hold."""
 
 import csv
 import io

@@ -164,8 +164,8 @@ def lost_share(shards: Shards, index: int) -> float:
     """Return how many points are missing from a shape's two volume pools, as a fraction of the points drawn.
 
     The points were drawn uniformly from the ball. One pool holds the points inside the shape, the other those outside.
-    The size of a pool, divided by the number of draws that the pool represents, estimates the fraction of the ball that
-    is inside or outside. If no point is missing, the two fractions add up to 1. A thin shape is an exception:
+    The size of a pool, divided by its number of draws (see `Shards.volume_drawn`), estimates the fraction of the ball
+    that is inside or outside. If no point is missing, the two fractions add up to 1. A thin shape is an exception:
     additional points were drawn inside it. Its two fractions come from different numbers of draws, so they add up to 1
     only on average. A deviation that chance explains is not counted. The result is negative if there are too many
     points.

@@ -37,8 +37,8 @@ class GenerationReport:
         about: Settings of the samples, in plain types; they are stored with the latents.
         num_categories: Number of categories; the more there are, the fewer rows of the picture each of them has, but at
             least one.
-        sources: Maps the index of a sample to the id of the real shape whose coarse latents the sample has, or of the
-            embedding that was its condition.
+        sources: Maps the index of a sample to an id: the id of the real shape that its coarse latents come from, or the
+            id of the embedding that was its condition; "" if there is neither.
 
     num_meshes: number of samples with a mesh so far.
     """

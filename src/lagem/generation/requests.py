@@ -22,8 +22,8 @@ class Request:
 
     category: Name of the category; None for a cascade without categories.
     first: Index of the first sample; it does not depend on the number of samples of other categories.
-    sources: For each sample, the id of the real shape whose coarse latents are kept, or of the embedding that is its
-        condition; "" if there is neither.
+    sources: An id for each sample: the id of the real shape whose coarse latents are kept, or the id of the embedding
+        that is its condition; "" if there is neither.
     given: The kept latents by the level's number, each (len(sources), M_i, D_i).
     condition: (D,) or (T, D) embedding; None for a cascade without embeddings.
     """

@@ -15,8 +15,8 @@ class ImportSettings:
         surface: Number of surface points per shape.
         volume: Number of volume queries per shape, uniform in the ball of radius sqrt(3).
         near: Number of near queries per shape.
-        inside: Wanted number of volume queries inside the shape. If fewer of the `volume` imported queries are inside,
-            more inside queries are imported, up to this number.
+        inside: Wanted number of volume queries inside the shape. The import first takes `volume` queries. If too few
+            of them are inside, it adds inside queries until this number is reached.
         seed: Seed of all random choices.
         val_share: Fraction of the shapes without a given split that is used for validation.
         shapes_per_shard: Number of shapes in one shard file.

@@ -149,7 +149,7 @@ class ShardFile:
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
+        """Return (inside, outside): for each volume pool of a shape, the equivalent number of uniform draws.
 
         This number of uniform draws from the ball gives, on average, as many points with the pool's label as are in the
         pool.

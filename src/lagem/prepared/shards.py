@@ -68,7 +68,7 @@ class Shards(ShardedFolder[ShardFile]):
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
+        """Return (inside, outside): for each volume pool of a shape, the equivalent number of uniform draws.
 
         This number of uniform draws from the ball gives, on average, as many points with the pool's label as are in the
         pool. So a point of the pool represents the fraction 1 / draws of the ball, and the fraction of the ball that is

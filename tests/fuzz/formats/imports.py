@@ -1,4 +1,4 @@
-"""Fuzz data sets of others for `lagem import`, and folders that `lagem export` reads or continues."""
+"""Fuzz the data sets that `lagem import` reads, and the folders that `lagem export` reads or continues."""
 
 import gzip
 import io
