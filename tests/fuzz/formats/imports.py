@@ -278,7 +278,7 @@ def export(folder: Path) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Yield one format for each kind of data to import, one for prepared folders to export, and one for exports."""
+    """Yield a format for each kind of data to import, one for the input of an export, and one for an earlier export."""
     for name, sound, doors in (
         ("vecset", lambda _: dict(vecset()), {"import": import_as("vecset")}),
         ("lagem", lambda _: dict(lagem()), {"import": import_as("lagem")}),

@@ -97,7 +97,7 @@ class Refined:
         self._blocks, self._parents = KeyIndex(), KeyIndex()
         self._block_keys: Keys = np.empty(0, dtype=np.int64)
         self._values: Values = np.empty((0, 8), dtype=np.float32)  # NaN where not queried
-        # for each call of `_add`: the parents, and the (P, 8) numbers of the blocks of their corners
+        # for each call of `_add`: the parents, and (P, 8) rows of `_values`, which hold the blocks of their corners
         self._waves: list[tuple[Keys, NDArray[np.int64]]] = []
 
     def refine(self, parents: Keys) -> Keys:
@@ -199,13 +199,13 @@ class Refined:
         return np.stack([self._blocks.find(column) for column in corners.T], axis=1)  # each column is sorted
 
     def _entries(self, blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return where the flattened `_values` holds the logits of the 27 nodes in each of P cells of the coarser grid.
+        """Return the indices in the flattened `_values` at which the logits of P coarser cells are stored.
 
         Args:
-            blocks: (P, 8) numbers of the blocks of the cells' corners.
+            blocks: (P, 8) rows of `_values`: for each corner of a cell, the row that holds its block.
 
         Returns:
-            For each of the 27 nodes, (P,) indices: one for each cell.
+            For each of the 27 nodes in a cell, (P,) indices: one for each cell.
         """
         corner, octant = (TRIPLES >> 1) @ [4, 2, 1], (TRIPLES & 1) @ [4, 2, 1]
         return [8 * blocks[:, c] + o for c, o in zip(corner, octant, strict=True)]
