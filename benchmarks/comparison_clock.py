@@ -14,9 +14,10 @@ WARM_UP = 3  # steps before the timed ones
 
 
 class StepClock(Callback):
-    """Write the mean seconds of the steps after the first WARM_UP to a file: CPU seconds, or wall seconds on a GPU.
+    """Write the mean seconds per step to a file: CPU seconds, or wall seconds on a GPU.
 
-    A step includes all repeated work: loading the batch, forward and backward pass, optimiser and weight average.
+    The first WARM_UP steps are not timed. A step includes all repeated work: loading the batch, forward and backward
+    pass, optimiser and weight average.
     """
 
     def __init__(self, output: Path) -> None:

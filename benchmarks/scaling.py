@@ -89,7 +89,7 @@ def measure_axis(axis: str, args: argparse.Namespace) -> list[dict[str, object]]
 
 
 class StepTimes(Callback):
-    """Write the total duration of all steps after the first WARM_UP to `seconds.txt` in the run folder."""
+    """Write the total duration of all steps but the first WARM_UP ones to `seconds.txt` in the run folder."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

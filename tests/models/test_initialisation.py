@@ -73,9 +73,10 @@ def test_an_anchored_start_is_finite_for_latents_wider_than_the_embedding(bottle
 
 
 def points_decoded(autoencoder: Autoencoder, points: Tensor, generators: list[torch.Generator] | None) -> Tensor:
-    """Encode points, which are all anchors, and decode each latent to features.
+    """Encode points with every point as an anchor of level 1, and decode the latent of each anchor to features.
 
-    Return, for each anchor of each level, the point of a 25 x 25 x 25 grid whose embedding is nearest to the features.
+    Return one point for each anchor of each level. It is the point of a 25 x 25 x 25 grid whose embedding is nearest to
+    the features of that anchor.
     """
     axis = torch.linspace(-0.6, 0.6, 25)
     grid = torch.cartesian_prod(axis, axis, axis)

@@ -86,7 +86,10 @@ def images(folder: Path) -> Iterator[ToEmbed]:
     most = max(map(len, found.values()), default=0)
     for id, paths in found.items():
         if len(paths) > 1 and paths[0].parent == folder:
-            raise ValueError(f"{paths[0]} and {paths[1]} have the same id, {id!r}; put them into a folder {id}.")
+            raise ValueError(
+                f"{paths[0]} and {paths[1]} have the same id, {id!r}; put them into a folder {id} if they show one "
+                "shape; otherwise rename one of them."
+            )
         pictures = list(map(read_image, paths))
         yield ToEmbed(checked_id(id, folder), images=tuple(islice(cycle(pictures), most)))
 
