@@ -23,7 +23,8 @@ PROMISED = (("make", "demo"), ("make", "test"), ("lagem", "fit"), ("lagem", "pre
 def commands_in(markdown: str) -> list[list[str]]:
     """Return the commands in the bash blocks of a document, as lists of words.
 
-    Comments, leading assignments of variables and the paths of programs are left out.
+    Comments are left out, and so are variables that are set in front of a command. A path of a program is shortened to
+    the program's name.
     """
     commands = []
     for block in re.findall(r"^```bash\n(.*?)^```", markdown, flags=re.MULTILINE | re.DOTALL):

@@ -78,7 +78,7 @@ def test_layers_without_a_solid_between_them_are_bare():
 
 
 def test_points_of_an_inside_out_part_inside_a_hollow_are_surface_too():
-    """A face with a negative winding number in front is part of the surface if the space behind the face is outside."""
+    """If the winding number in front of a face is negative and the space behind it is outside, the face is surface."""
     mesh = joined(ball(0.5, inward=True), ball(0.3, (2, 0, 0), inward=True), ball(0.2, (2, 0, 0), inward=True))
     points, normals, dropped = boundary(mesh)
     center = np.where(points[:, :1] > 1, [2.0, 0, 0], [0.0, 0, 0])

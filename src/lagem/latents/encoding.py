@@ -66,7 +66,8 @@ def encode_run(
         surfaces: The shapes.
         run: Indices of the shapes of the shard.
         settings: The settings.
-        augment: Random transformation of the points of every subset except the first; None for no augmentation.
+        augment: Random transformation of the clouds that are sampled from each shape. The first cloud of a shape is not
+            transformed. None for no augmentation.
         on_clouds: Called repeatedly, with the number of clouds that were finished since the last call.
 
     Returns:

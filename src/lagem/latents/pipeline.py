@@ -52,7 +52,8 @@ def encode(
         surfaces: The shapes.
         output: The folder.
         settings: The settings.
-        augment: Random transformation of the points of every subset except the first; None for no augmentation.
+        augment: Random transformation of the clouds that are sampled from each shape. The first cloud of a shape is not
+            transformed. None for no augmentation.
         retry_refused: Encode a shard again if an earlier call refused one of its shapes.
         part: Encode only this part of the shards, and write no index; parts may run in parallel on several machines.
             None to encode all shards that are missing, and write the index.

@@ -102,7 +102,7 @@ def reconstruction_rows(
 
 
 def level_title(finest: int, num_levels: int) -> str:
-    """Return the title of a reconstruction from the coarsest level to level `finest`, such as "Z3 + Z2"."""
+    """Return the title of a reconstruction that uses level `finest` and all coarser levels, such as "Z3 + Z2"."""
     if num_levels == 1:
         return "reconstruction"
     return "all levels" if finest == 1 else " + ".join(f"Z{level}" for level in range(num_levels, finest - 1, -1))

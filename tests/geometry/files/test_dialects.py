@@ -1,4 +1,4 @@
-"""A solid is read with the same geometry from every dialect of every mesh format; other files get an error."""
+"""Every dialect of every mesh format gives the same solid. Unsupported or damaged files raise a MeshError."""
 
 import numpy as np
 import pytest
