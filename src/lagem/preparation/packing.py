@@ -3,8 +3,9 @@
 The result depends on the shapes alone. The shapes of each split are sorted by id and divided into groups of
 `shapes_per_shard`, and each group becomes a shard. So no shard holds both training and validation shapes. A shard is
 named by its number and a hash of its ids, so if meshes are added, only the shards that change are written. index.csv
-names the valid shards, and replacing this file makes the new state valid at once. The single file of a shape is removed
-once a shard that contains the shape is on the disk. An old shard is removed once index.csv does not name it.
+names the valid shards, and replacing this file makes the new state valid at once. Until a shape is packed, it has a
+file of its own in shapes/. This file is removed once a shard that contains the shape is on the disk. An old shard is
+removed once index.csv does not name it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,15 +81,15 @@ def runs_of(located: Mapping[str, Location], per_shard: int) -> list[list[str]]:
 
 
 def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = None) -> dict[str, Location]:
-    """Find where each shape is stored: in a shard of the index, in another complete shard, or in a single file.
+    """Find where each shape is stored: in a shard of the index, in another complete shard, or in its own file.
 
     If packing was killed, there may be shards that the index does not name, and a shape may be stored twice, with the
-    same content. A single file counts only if the record of its shape says that the shape is prepared.
+    same content. A shape's own file counts only if the record of the shape says that the shape is prepared.
 
     Args:
         root: The prepared folder.
         records: The records by id.
-        ids: Ids of the shapes whose single files are searched for; None for all.
+        ids: Ids of the shapes whose own files are searched for; None for all.
 
     Returns:
         The location of each shape, by id.

@@ -78,17 +78,17 @@ def write_record(root: Path, record: Record) -> None:
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
-    """Read the records in table.csv and those in single files, which are newer.
+    """Read the records in table.csv and those in files of their own, which are newer.
 
     Args:
         root: The prepared folder.
-        ids: Ids whose single files are read; None for all. The whole table is read in any case.
+        ids: Ids of the records whose own files are read; None for all. The whole table is read in any case.
 
     Returns:
         The records by id.
 
     Raises:
-        ValueError: If the table or a single file is damaged.
+        ValueError: If the table or the file of a record is damaged.
     """
     records: dict[str, Record] = {}
     table = root / "table.csv"
@@ -119,7 +119,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
 
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
-    """Write table.csv with one row per mesh, sorted by id, and remove the single files of the records."""
+    """Write table.csv with one row per mesh, sorted by id, and remove the records' own files."""
     by_name = [_as_row(records[id]) for id in sorted(records)]
     write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):

@@ -43,7 +43,10 @@ def earlier() -> Files:
 
 
 def rehashed(files: Files, rng: Generator) -> Files:
-    """Return the files. In most cases, update the hashes to match the damaged files, as if changed on purpose."""
+    """Return the files; in most cases, update the hashes in the configuration to match the damaged files.
+
+    The folder then looks as if somebody had changed the files on purpose.
+    """
     files = unchecked(files, rng)
     if rng.random() < 0.3:
         return files
