@@ -2,9 +2,9 @@
 
 Volume queries are uniform in the ball of radius sqrt(3), and near queries lie close to the surface. Some real shapes
 fill so little of the ball that uniform draws rarely hit them; a towel rail fills 0.03%. For such a shape, more points
-are drawn in the grid cells that may contain the solid. The number `volume_drawn_inside` is stored with
-the shape: on average, this number of uniform draws from the whole ball gives as many points inside as are stored. With
-it, the IoU and the fraction of the ball that is inside can be computed without bias.
+are drawn in the grid cells that may contain the solid. The shape stores, as `volume_drawn_inside`, how many uniform
+draws from the whole ball it would take, on average, to get as many inside points as are stored. With this number, the
+IoU and the fraction of the ball that is inside can be computed without bias.
 """
 
 import numpy as np
