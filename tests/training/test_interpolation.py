@@ -56,7 +56,7 @@ def value_at(settings: dict, key: str):
 
 
 def test_no_interpolation_is_overlooked():
-    """Every interpolation is relative or reads an environment variable; ${data.x}, which is absolute, fails under `fit`."""
+    """Every interpolation is relative or reads an environment variable; an absolute ${data.x} fails under `fit`."""
     texts = [text for file in FILES for _, text in strings(yaml.safe_load((ROOT / file).read_text())) if "${" in text]
     assert len([text for text in texts if "${oc.env:" not in text]) == len(FOLLOWERS) > 2
 

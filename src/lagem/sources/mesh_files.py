@@ -76,8 +76,8 @@ def source_of(path: str | Path, *, id: str, category: str, split: str, val_share
     Args:
         path: The file.
         id: Its id.
-        category: Its category; empty for the name of the folder that holds it.
-        split: Its split; empty to choose it by the id.
+        category: Its category. If it is empty, the name of the folder that holds the file is used.
+        split: Its split. If it is empty, the split is chosen by the id.
         val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
     """
     absolute = os.path.abspath(path)

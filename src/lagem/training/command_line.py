@@ -77,7 +77,8 @@ def read_settings(config: str) -> dict[str, Any] | None:
     """Return the settings of a configuration, with interpolations unresolved; None if only LightningCLI can read it.
 
     Args:
-        config: The path of a file. LightningCLI also allows a URL, and the settings themselves.
+        config: The path of a file. LightningCLI also accepts a URL, or the settings written out as a text; for both,
+            return None.
 
     Raises:
         ValueError: If the file is missing, refused or not YAML; the message is one line.
