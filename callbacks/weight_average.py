@@ -21,5 +21,5 @@ class WeightAverage(WeightAveraging):
 
     @property
     def state_key(self) -> str:
-        """The key of this callback's state in a checkpoint, which is that of EMAWeightAveraging."""
+        """The key under which a checkpoint stores this callback's state: the same as for EMAWeightAveraging."""
         return "EMAWeightAveraging"

@@ -44,7 +44,8 @@ def vary(
         output: Folder of the results.
         category: Category of all samples, for a cascade that is conditional on a category.
         meshes: Files of shapes from whose latents the study starts; if empty, it starts from samples.
-        noise_fractions: Study noise: replace these fractions of each level's vectors. None for another study.
+        noise_fractions: Study the effect of noise: replace these fractions of each level's vectors by noise. None runs
+            another study.
         mix: Study mixtures of pairs of shapes. If `mix` is False and `noise_fractions` is None, samples that share
             coarse levels are studied.
         groups: Number of samples, or of pairs of samples, to start from; None for 8.

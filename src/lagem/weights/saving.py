@@ -27,8 +27,8 @@ def save_weights(
     Args:
         autoencoder: The autoencoder.
         spec: Its spec.
-        stages: The stages of a cascade that belong to this autoencoder, one for each level; an empty list if there is no
-            cascade.
+        stages: The stages of a cascade that belong to this autoencoder, one for each level. Without a cascade, an empty
+            list.
         output: Folder to create.
         half: Store the weights as float16, which halves the size and changes results in the last digits.
 
