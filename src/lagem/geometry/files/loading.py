@@ -63,7 +63,7 @@ def load_mesh(path: str | Path, *, up: Up = "z") -> Mesh:
     with np.errstate(over="ignore"):
         extent = np.ptp(mesh.vertices, axis=0).max() if len(mesh.faces) else 0.0
     if not extent > 0:
-        raise MeshError(f"{path}: no face has three different corners, so the surface's area and extent are zero; repair the file.")
+        raise MeshError(f"{path}: no face has three different corners, so area and extent are zero; repair the file.")
     if not EXTENTS[0] < extent < EXTENTS[1]:
         raise MeshError(f"{path}: its extent of {extent:g} is outside {EXTENTS}; scale it and save it again.")
     if not mesh.area > LEAST_RELATIVE_AREA * extent**2:
