@@ -3,6 +3,7 @@
 A skipped test has not run, so it counts as failed, unless its reason is on `ALLOWED_SKIPS` and true on this machine.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -47,6 +48,12 @@ torch.set_num_threads(1)
 # A shell's background job ignores SIGINT, and so would every process that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    # Without this, every full collection visits the million objects of the imported libraries: a tenth of the time.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
