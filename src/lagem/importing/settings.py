@@ -16,7 +16,7 @@ class ImportSettings:
         volume: Number of volume queries per shape, uniform in the ball of radius sqrt(3).
         near: Number of near queries per shape.
         inside: Wanted number of volume queries inside the shape. The import first takes `volume` queries. If too few
-            of them are inside, it adds inside queries until this number is reached.
+            of them are inside, it takes this number of inside queries from the source, or all if the source has fewer.
         seed: Seed of all random choices.
         val_share: Fraction of the shapes without a given split that is used for validation.
         shapes_per_shard: Number of shapes in one shard file.
