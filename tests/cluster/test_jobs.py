@@ -64,8 +64,8 @@ def undisturbed(meshes, tmp_path_factory) -> dict[str, bytes]:
 def wait_for_record(out: Path, id: str) -> None:
     """Wait until the mesh `id` is prepared.
 
-    `id` must be the first mesh of a task. The remaining meshes of the task take more than a second in total, so the
-    task is still running when the test interrupts it.
+    `id` must be the first mesh of a job or of an array's task. The remaining meshes take more than a second in total,
+    so the job or task is still running when the test interrupts it.
     """
     deadline = time.monotonic() + 90
     while not (out / "shapes" / f"{id}.json").exists():

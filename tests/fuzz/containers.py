@@ -97,7 +97,11 @@ def in_glb(data: bytes, rng: Generator) -> bytes:
 
 
 def in_zip(data: bytes, rng: Generator, other: bytes) -> bytes:
-    """Damage, copy, remove or rename a member of a zip file, replace it by pickled code or a bomb, or compress all."""
+    """Return a zip file with a random change.
+
+    The change damages, removes or renames a member, replaces one by pickled code or a bomb, adds a damaged copy of one,
+    or compresses all members.
+    """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(info.file_size for info in archive.infolist()) > 2**28:
             raise ValueError("the zip file is a bomb, which earlier damage made")

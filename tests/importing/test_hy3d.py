@@ -80,7 +80,10 @@ def refused_of(output: Path) -> dict[str, str]:
 
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
-    """Part-level data: two tar files of npz files. Each npz file holds a whole object, and most hold its parts too."""
+    """Part-level data: two tar files of meshes and one of images.
+
+    Each npz file of meshes holds a whole object, and most hold its parts too.
+    """
     root = tmp_path / "part"
     ring, slab = ply("ring", tmp_path), ply("slab", tmp_path)
     legs = npz(part_0=ring, part_1=slab, full=ply("legs", tmp_path))

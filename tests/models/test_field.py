@@ -42,7 +42,10 @@ def furthest_apart(folded: torch.Tensor, plain: torch.Tensor) -> float:
 
 
 def uses_softmax(model: Autoencoder, latents: list[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """Return, for each shape, the levels that use torch's softmax, as their score bounds or values are too large."""
+    """Return, for each shape, the levels that use torch's softmax.
+
+    A level uses it if the bound of its scores is too large, or if its values are too large in total.
+    """
     field = model.decode(latents)
     return [shape._levels for shape in fold_shapes(field.decoder, field.keys_values)]
 

@@ -1,4 +1,4 @@
-"""If a setting is overridden, the settings that copy it by interpolation change too, in every shipped configuration."""
+"""If a setting is overridden, settings that copy it by interpolation change too, in shipped experiments and layers."""
 
 import re
 from collections.abc import Iterator
