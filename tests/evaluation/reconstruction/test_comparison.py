@@ -141,7 +141,7 @@ def test_several_trainings_are_paired_and_widen_the_interval_by_how_much_they_di
     assert "3 trainings, 50 shapes in both" in " ".join(capsys.readouterr().out.split())
 
 
-def test_sides_with_different_numbers_of_trainings_are_refused_unless_one_is_not_trained(tmp_path):
+def test_sides_with_different_numbers_of_evaluations_are_refused_unless_one_was_not_trained_and_has_one(tmp_path):
     for number in range(2):
         card(tmp_path / "first" / str(number), made([0.5] * 3))
     with pytest.raises(ValueError, match="evaluations differ: .* has 2, .* has 1; give folders with"):
