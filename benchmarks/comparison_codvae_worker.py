@@ -5,9 +5,9 @@ This script has four commands: `about`, `measure`, `train_both` and `evaluate`. 
 The model is the largest of cod-vae's tiny models (https://github.com/TimSchneider42/cod-vae, MIT licence). It is
 trained by cod-vae's own training function and data reader. The two stages, the losses, the optimiser and the numbers of
 points and queries are those of cod-vae's recipe (its TRAINING.md). Stage 1 trains the autoencoder. Stage 2 freezes it
-and trains only the modules that compress its latents. As in the recipe, stage 1 sees twice as many shapes as stage 2,
-which has twice the batch and twice the learning rate. The batches are smaller than in the recipe, and the training is
-shorter; an option sets the learning rate.
+and trains only the modules that compress its latents and restore them. As in the recipe, stage 1 sees twice as many
+shapes as stage 2, which has twice the batch and twice the learning rate. The batches are smaller than in the recipe,
+and the training is shorter; an option sets the learning rate.
 """
 
 import argparse

@@ -84,7 +84,8 @@ class ReconstructionHead(CardHead):
     truth: what a result is compared with.
     split: split of the prepared folder.
     index_sha256: SHA-256 of the folder's index.csv, which identifies its shapes.
-    points: number of points drawn on each surface for the distances.
+    points: number of points drawn on each result and each raw mesh for the distances. All stored points of a prepared
+        shape are used.
     seed: seed of all random draws.
     nearest_training_shape: whether the nearest training shapes are known, and if not, why.
     preset: name of the preset; None without one.

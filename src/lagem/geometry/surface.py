@@ -68,9 +68,10 @@ def extract_surface(
     Args:
         query_logits: The field, which maps (Q, 3) float32 points to (Q,) logits; they are positive inside.
         resolution: R, number of cells along a side of the grid, at most MOST_RESOLUTION.
-        method: `dense` queries every node. `coarse_to_fine` queries only nodes near the surface, and then the
-            centres of some of the cells it skipped; these last queries are called the audit. A part of the surface
-            that the coarsest grid, the seeds and the audit all miss is lost, unless it touches a part that was found.
+        method: `dense` queries every node. `coarse_to_fine` queries all nodes of a coarse grid, then on finer grids
+            only nodes near the surface and around the seeds. At the end, it queries the centres of some of the cells
+            that it skipped; these last queries are called the audit. A part of the surface that the coarsest grid, the
+            seeds and the audit all miss is lost, unless it touches a part that was found.
         seeds: (N, 3) points, such as the encoder's input. Cells that hold a seed are refined down to the finest grid.
         coarsest: Least number of cells along a side of the first grid of `coarse_to_fine`; None means 32 if there are
             seeds, else 64. The number of cells is found by halving `resolution` while the half is a whole number of at

@@ -218,8 +218,8 @@ class Refined:
         """Find the cells of the coarser grid that share a hidden sign change with a refined cell.
 
         The sign change is on a face or an edge that both cells have. The coarser grid does not show it: all corners of
-        the face or edge have the same sign, and only its middle, which is no node of the coarser grid, has the other
-        sign. Cells whose own corners differ in sign are refined anyway.
+        the face or edge have the same sign, but its middle, which is no node of the coarser grid, has the other sign.
+        Cells whose own corners differ in sign are refined anyway.
 
         Args:
             parents: (P,) keys of the refined cells of the coarser grid.
