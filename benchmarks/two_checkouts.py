@@ -29,7 +29,8 @@ EXPERIMENT = Path("experiments/autoencoder/meshes_more_latents.yaml")
 def cpu_seconds_of_fit(checkout: Path, options: list[str]) -> float:
     """Train with the code and the environment of a checkout, and return the CPU seconds of all processes."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [".venv/bin/python", "-m", "lagem", "fit", f"--trainer.default_root_dir={folder}", *options]
+        # After --config, which would otherwise overwrite it in earlier checkouts
+        command = [".venv/bin/python", "-m", "lagem", "fit", *options, f"--trainer.default_root_dir={folder}"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
