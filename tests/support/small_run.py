@@ -9,6 +9,7 @@ SMALL_MODEL = [
     "--model.init_args.levels=[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 6, depth: 1}]",
     "--model.init_args.width=64",
     "--model.init_args.warmup_steps=2",
+    "--model.init_args.level_dropout_start=0",
 ]
 SMALL_DATA = [
     "--data.init_args.batch_size=4",
