@@ -61,7 +61,7 @@ def test_resuming_another_architecture_is_refused_in_one_line(trained, tmp_path,
 def test_resuming_other_octaves_is_refused_in_one_line(trained, tmp_path, capsys):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     message = fails(small_fit(tmp_path, f"--ckpt_path={checkpoint}", "--model.init_args.octaves=5"), capsys)
-    assert message.startswith("lagem: error:") and "octaves 8, not 5" in message
+    assert message.startswith("lagem: error:") and "octaves 6, not 5" in message
 
 
 def test_two_callbacks_for_signals_are_refused_by_name(tmp_path, capsys):

@@ -168,7 +168,8 @@ def test_fine_tuning_may_leave_out_the_highest_octaves(undisturbed, tmp_path):
     octaves = ("--model.init_args.octaves=5", "--model.init_args.base_lr=0")
     cli = main(small_fit(tmp_path, f"--model.init_args.init_from={checkpoint}", *octaves, steps=1))
     given, _ = load_autoencoder(checkpoint)
-    waves = given.point_embedding.linear.weight[:, :-3].unflatten(1, (2, 3, 8))  # sines and cosines, axes, octaves
+    sizes = (2, 3, given.octaves)  # sines and cosines, axes, octaves
+    waves = given.point_embedding.linear.weight[:, :-3].unflatten(1, sizes)
     with torch.no_grad():
         waves[..., 5:] = 0
     points = torch.rand(1, 64, 3)
