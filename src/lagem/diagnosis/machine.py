@@ -60,7 +60,8 @@ def check_precision(
             )
         ]
     if device == "cpu":
-        return [_precision("note", 0.9, name, "is 1.5 to 1.8 times slower than float32 on a CPU without matrix units.")]
+        problem = "is 1.5 to 1.8 times slower than float32 on a CPU that has no instructions for bfloat16."
+        return [_precision("note", 0.9, name, problem)]
     return []
 
 
@@ -70,7 +71,7 @@ def _precision(severity: str, confidence: float, name: str, problem: str, **evid
         severity=severity,  # type: ignore[arg-type]
         confidence=confidence,
         what=f"trainer.precision {name} {problem}",
-        advice="Use bf16-mixed on a GPU and 32-true on a CPU; `precision: null` chooses between them.",
+        advice="Use bf16-mixed on a GPU and 32-true on a CPU, as `precision: null` does.",
         evidence={"precision": name, **evidence},
     )
 

@@ -76,7 +76,8 @@ def check_precision(precision: object) -> None:
 def precision_for(accelerator: object) -> str:
     """Return the precision of a run that sets none: bf16-mixed on a GPU that supports it, else float32.
 
-    On a CPU without matrix units, bfloat16 is 1.5 to 1.8 times slower than float32.
+    On a CPU without instructions for bfloat16, bf16-mixed is 1.5 to 1.8 times slower than float32. On a CPU with them,
+    it is faster for large networks (docs/performance.md).
 
     Args:
         accelerator: The value of the setting `trainer.accelerator`.
