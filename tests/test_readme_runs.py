@@ -132,6 +132,12 @@ def run_in_order(lines: list[str], folder: Path) -> set[str]:
     return seen
 
 
+def test_the_commands_of_the_readme_run_in_their_order(workplace):
+    assert run_in_order(commands("README.md"), workplace) == {"generate", "reconstruct", "prepare", "fit"}
+    assert (workplace / "reconstructed" / "mesh.ply").is_file()
+
+
+@pytest.mark.slow
 def test_the_commands_of_readme_and_training_page_run_in_their_order(workplace):
     # the README's come first, since the training page repeats some of them
     seen = run_in_order(commands("README.md", "docs/training.md"), workplace)
