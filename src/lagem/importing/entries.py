@@ -93,8 +93,8 @@ def _lagem_rows(source: Path) -> Iterator[tuple[str, str, str, str]]:
     tables = [source / f"{split}.csv" for split in SPLITS]
     if not any(path.exists() for path in tables):
         raise ValueError(
-            f"{source}: has no train.csv, val.csv or test.csv; copy them from the folder util of the authors' "
-            "repository, next to the folders of npz files."
+            f"{source}: has no train.csv, val.csv or test.csv; copy these files here, next to the folders of npz "
+            "files. They are in the folder util of the authors' repository."
         )
     for path in tables:
         if not path.exists():

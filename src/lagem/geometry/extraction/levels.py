@@ -170,7 +170,7 @@ class Refined:
         return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
 
     def _add(self, parents: Keys) -> Values:
-        """Query the unknown nodes in P cells of the coarser grid, which were not refined before.
+        """Query the unknown nodes of P cells of the coarser grid. These cells have not been refined yet.
 
         Returns:
             (P, 27) logits at all nodes of this grid in these cells.
