@@ -1,4 +1,4 @@
-"""The interface of a collection of meshes that can be downloaded, and a downloaded mesh."""
+"""`Collection` is the interface of a downloadable collection of meshes. `DownloadedMesh` is one of its meshes."""
 
 import importlib
 from collections.abc import Iterator, Sequence

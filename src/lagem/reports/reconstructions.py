@@ -29,8 +29,8 @@ UNIT = Frame(center=np.zeros(3), scale=1.0)
 class ShapeSettings:
     """How a report finds and shows reconstructions.
 
-    weights: Weights of the autoencoder; None for the weights that the reported folder names.
-    data: The shapes, as a DATA argument of the commands; None for the shapes that the reported folder names.
+    weights: Weights of the autoencoder. If None, the report uses the weights of the run or evaluation that it shows.
+    data: The shapes, as a DATA argument of the commands. If None, the report uses the shapes of that run or evaluation.
     resolution: Number of cells along a side of the grid from which meshes are extracted.
     device: Device of the network.
     up: The axis that points up, for shapes that do not specify one.

@@ -124,7 +124,7 @@ class FileCache:
         return None
 
     def _check_owner(self) -> None:
-        """Raise ValueError if the cache is in the system's temporary folder and another user owns its folder."""
+        """Raise ValueError if the cache's folder is in the system's temporary folder and belongs to another user."""
         if self.folder is None and os.path.lexists(self.path) and os.lstat(self.path).st_uid != os.getuid():
             raise ValueError(
                 f"{self.path}: belongs to another user; set data.init_args.cache.folder to your own folder."
