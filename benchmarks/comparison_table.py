@@ -82,9 +82,8 @@ def write_tables(
     Args:
         folder: Output folder.
         name: Name of both files, without the extension.
-        tables: For the title of each table, the values of each side by its name.
-        steps: For the title of each table, the number of training steps of each side by its name; None for a side
-            without training.
+        tables: The tables by title. Each maps the name of a side to the values of this side.
+        steps: The numbers of training steps, in the same layout. The number is None for a side without training.
         about: The paragraph above the tables, which says what was scored and how.
     """
     found = {title: rows_of(title, sides, steps[title]) for title, sides in tables.items()}

@@ -1,4 +1,7 @@
-"""Tar files are read as by tarfile, but links are not followed; hostile and damaged ones are refused in one line."""
+"""Tar files are read as tarfile reads them, but links are not followed.
+
+Hostile and damaged files are refused with a message of one line.
+"""
 
 import gzip
 import io

@@ -1,7 +1,8 @@
 """Muon (Jordan et al. 2024) for all matrices of one size at once: the update of torch.optim.Muon in a few operations.
 
 torch.optim.Muon orthogonalises one matrix after another, in bfloat16 on every device. On a CPU without instructions for
-bfloat16, it is slower than float32. On a GPU, one matrix after another means a thousand kernel launches per step.
+bfloat16, computing in bfloat16 is slower than in float32. On a GPU, one matrix after another means a thousand kernel
+launches per step.
 """
 
 from collections import defaultdict
