@@ -24,7 +24,7 @@ Means = dict[str, Mean | None]
 
 
 def values_of(cards: Sequence[Path]) -> Values:
-    """Return the scores of one side, read from its evaluations: one folder for each seed.
+    """Return the scores of one compared model or baseline, read from its evaluations: one folder for each seed.
 
     Raises:
         ValueError: If an evaluation is missing, damaged, or of other shapes than the first one.
@@ -51,6 +51,8 @@ def differences(first: Values, second: Values) -> Means:
 
 def rows_of(title: str, sides: Mapping[str, Values], steps: Mapping[str, int | None]) -> list[list[str]]:
     """Return the rows of the table, header first; the first side is compared with each of the others.
+
+    A side is a compared model, or the baseline without training.
 
     Args:
         title: Head of the first column.

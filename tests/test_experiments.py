@@ -215,7 +215,7 @@ def shrunk(path: Path, folder: Path) -> dict:
 
 
 def smaller(levels: list[dict]) -> list[dict]:
-    """Return the levels with fewer latents, fewer channels and at most one block per level."""
+    """Return copies of the levels, each shrunk to few latents, few channels and at most one block."""
     sized = zip(levels, [4**number for number in range(len(levels), 0, -1)], strict=True)
     return [{**level, "num_latents": size, "latent_dim": 4, "depth": min(level["depth"], 1)} for level, size in sized]
 

@@ -1,4 +1,7 @@
-"""`lagem download`, with stand-ins for the packages of the collections, whose servers the tests cannot reach."""
+"""Tests of `lagem download`.
+
+Stand-ins replace the packages that download the collections, because the tests cannot reach the collections' servers.
+"""
 
 import csv
 from pathlib import Path

@@ -75,7 +75,7 @@ def sampled(mesh: Mesh, *, box: bool = False, surface: int = 6000, volume: int =
 
 
 def save_vecset(root: Path, split: str, category: str, name: str, points: Points, **changed: np.ndarray) -> None:
-    """Add one shape to a folder in the layout of 3DILG; `changed` replaces arrays of its file of queries."""
+    """Add one shape to a folder in the layout of 3DILG; `changed` replaces arrays in the query file of the shape."""
     synset = SYNSETS[category]
     folder, surface = root / "ShapeNetV2_point" / synset, root / "ShapeNetV2_watertight" / synset / "4_pointcloud"
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def save_vecset(root: Path, split: str, category: str, name: str, points: Points
 
 
 def save_lagem(root: Path, split: str, shard: str, uid: str, caption: str, points: Points, **changed: object) -> None:
-    """Add one shape to a folder in the layout of LaGeM; `changed` replaces arrays of its file."""
+    """Add one shape to a folder in the layout of LaGeM; `changed` replaces arrays in the file of the shape."""
     (root / shard).mkdir(parents=True, exist_ok=True)
     arrays: Mapping[str, object] = {
         "vol_points": points.volume.astype(np.float32),

@@ -214,8 +214,8 @@ def _volume_pools(
     surface's bounding box, so all points there are outside.
 
     Returns:
-        The queries inside (N, 3) and outside (M, 3), and two numbers of uniform draws from the ball. The first number
-        of draws would give N points inside, on average. The second would give M points outside, on average.
+        The queries inside (N, 3) and outside (M, 3), and two numbers, n and m. Of n uniform draws from the ball, N
+        lie inside, on average. Of m uniform draws from the ball, M lie outside, on average.
     """
     if domain.share < LEAST_SHARE:
         raise ValueError(
