@@ -136,7 +136,7 @@ class PreparedShapes(ShapeSet):
 
     @property
     def bytes_per_sample(self) -> int:
-        """Maximum number of bytes that a sample reads from its shard, which is the stored size of its windows."""
+        """Maximum number of bytes read from a shard for one sample: the stored size of the sample's windows."""
         inside, outside = self._volume // 2, self._outside_window
         rows = {"surface_points": self._surface, "volume_outside": inside + outside, "near_outside": self._near}
         return sum(count * stored_row(pool) for pool, count in rows.items())

@@ -1,4 +1,4 @@
-"""Searches for nearest training shapes agree with a simple loop, are cached, and say why none was found."""
+"""The search for nearest training shapes agrees with a simple loop, is cached, and says why it found no shape."""
 
 import json
 from pathlib import Path

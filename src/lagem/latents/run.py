@@ -1,4 +1,4 @@
-"""Encode shapes into a latent cache, given the names of weights, data and a list of ids, as on a command line."""
+"""Encode shapes into a latent cache. Weights, data and ids are specified as on the command line of `lagem encode`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -147,8 +147,9 @@ def warn_early(trainer: Trainer) -> None:
 def call_callbacks_in_a_safe_order(trainer: Trainer) -> None:
     """Sort the callbacks so that each finds the right weights in the model.
 
-    Weight averaging puts the averaged weights into the model before a validation, and takes them out afterwards. So
-    its callback comes after those that need the averaged weights, and before those that write checkpoints.
+    A WeightAveraging callback puts the averaged weights into the model when a validation starts, and takes them out
+    when the validation ends. So the order is: callbacks that need the averaged weights at the end of a validation, then
+    WeightAveraging, then callbacks that write checkpoints.
     """
 
     def position(callback: Callback) -> int:

@@ -27,7 +27,8 @@ class EvaluationSet:
     shards: reader of the prepared folder; None for raw meshes.
     head: head of the card with the fields that describe the shapes.
     ids: ids of the evaluated shapes, in the order of index.csv; those of raw meshes are sorted.
-    inner: for each shape that `truths` has yielded, by id, the faces that were left out; empty without `outer`.
+    inner: by id, for each shape that `truths` has yielded, the faces that are left out of its ground truth; empty
+        without `outer`.
 
     Args:
         data: A folder that `lagem prepare` wrote, or meshes: a file, a folder or a manifest.

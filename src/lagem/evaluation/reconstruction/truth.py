@@ -60,7 +60,8 @@ class Truth:
     surface_points: (N, 3), the network's input.
     reference_points, reference_normals: (R, 3) points on the true surface, and the normals there.
     volume, near: queries in the volume and near the surface; None for a raw mesh, because its inside is unknown.
-    inner: the faces that are left out; None if `truths_of_meshes` was not asked to leave out faces.
+    inner: the faces that are left out of the ground truth of a raw mesh; None unless `truths_of_meshes` was called
+        with `outer`.
     """
 
     id: str
