@@ -58,10 +58,11 @@ class OccupancyDataModule(ShapeDataModule):
             num_volume_queries: Number of volume queries in a sample; half of them are inside.
             num_near_queries: Number of near queries in a sample.
             outside_within: Maximum distance of the outside volume queries of a training sample from the origin, before
-                augmentation. If too few stored points lie within it, farther ones are used too. null draws from the
-                whole ball of radius sqrt(3) (appendix D). Four fifths of that ball lie outside the unit sphere, which
-                holds every shape. So 1 speeds up the training of a network that has already learnt that nothing lies
-                outside the unit sphere, but a network trained with 1 from the start never learns it.
+                augmentation. If too few stored points lie within it, farther ones are used too. With null, the queries
+                are drawn from the whole ball of radius sqrt(3) (appendix D). Four fifths of that ball lie outside the
+                unit sphere, which holds every shape. So the value 1 speeds up the training of a network that has
+                already learnt that nothing lies outside the unit sphere, but a network trained with 1 from the start
+                never learns it.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.

@@ -136,7 +136,10 @@ class HeunSampler:
         return min(self.s_churn / self.num_steps, math.sqrt(2) - 1) if self.s_min <= t <= self.s_max else 0.0
 
     def _churned(self, x: Tensor, t: float, t_hat: float, generators: Sequence[torch.Generator] | None) -> Tensor:
-        """Return x_hat = x + sqrt(t_hat^2 - t^2) eps, eps ~ N(0, S_noise^2), with noise level t_hat (lines 4 and 6)."""
+        """Raise the noise level of x from t to t_hat (Algorithm 2, lines 4 and 6); return the noisier x_hat.
+
+        x_hat = x + sqrt(t_hat^2 - t^2) eps, where eps ~ N(0, S_noise^2).
+        """
         if t_hat == t:
             return x
         assert generators is not None

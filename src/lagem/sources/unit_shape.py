@@ -54,7 +54,7 @@ def shape_of(path: Path, surface: Mesh | NDArray[np.float64], *, up: Up = "z") -
     """Bring the mesh or the points that were read from a file into the unit sphere.
 
     Args:
-        path: The file, for its name.
+        path: The file; its name without the suffix becomes the name of the shape.
         surface: The mesh in the file, or its (N, 3) points.
         up: The axis that points up, if `surface` is points; a mesh states its up axis itself.
 

@@ -1,4 +1,4 @@
-"""`lagem evaluate --preset vecset` scores as the script of 3DShape2VecSet does, whose steps are repeated here."""
+"""`lagem evaluate --preset vecset` scores as the script of 3DShape2VecSet does; the tests repeat the script's steps."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Fuzz files that people write or pass on: manifests, lists and tables of ids, tables of samples, training runs."""
+"""Fuzz the files that people write or pass on: manifests, lists and tables of ids, tables of samples, training runs."""
 
 from collections.abc import Iterator
 from functools import cache
