@@ -24,14 +24,15 @@ Maker = Callable[[int], Try]
 
 
 class Worker:
-    """A forked process that makes tries: it lets functions read damaged files.
+    """A forked process that makes tries, in each of which a function reads damaged files.
 
-    The process has everything that its parent has imported and made.
+    If the process dies, hangs or runs out of memory, a new process replaces it. Each process has everything that the
+    parent has imported and made before the fork.
 
     Args:
         make: Returns the try with a given number.
         scratch: Folder for the tries.
-        formats: Formats whose undamaged files are made before the fork, so every replacement process has them as well.
+        formats: For each of these formats, undamaged files are made before the first fork, so every process has them.
     """
 
     def __init__(self, make: Maker, scratch: Path, formats: Iterable[Format] = ()) -> None:

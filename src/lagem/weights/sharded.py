@@ -1,7 +1,7 @@
 """Loads a sharded checkpoint, which is a folder of torch.distributed.checkpoint, without running code from it.
 
-torch itself would unpickle the folder's index, and every entry of a shard that is not a tensor. Each entry is a zip
-file inside a shard; torch would also ignore the checksums in these zip files.
+A shard holds tensors and other entries. torch itself would unpickle the folder's index and these other entries. Each
+entry, tensor or not, is a zip file inside a shard, and torch would ignore the checksums in these zip files.
 """
 
 import pickle
