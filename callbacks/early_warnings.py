@@ -107,6 +107,6 @@ class EarlyWarnings(Callback):
 
 
 def _relative(change: Tensor, of: Tensor) -> float:
-    """Return the root mean square of `change` divided by that of `of`; infinite if the divisor is 0 or NaN."""
+    """Return RMS(change) / RMS(of), where RMS is the root mean square; infinite if RMS(of) is 0 or NaN."""
     scale = float(of.square().mean().sqrt())
     return float(change.square().mean().sqrt()) / scale if scale > 0 else math.inf

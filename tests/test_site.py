@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def target(page: str, link: str) -> str | None:
-    """Return the file that a link of a page leads to, relative to the site; None if the link leads to the network."""
+    """Return the file that a link of a page leads to, relative to the site; None if the link leads to another site."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return None

@@ -1,4 +1,4 @@
-"""A few real meshes are prepared, and labelled as the exact winding number says."""
+"""Real meshes are prepared, and their query points get the labels that the exact winding number gives."""
 
 import contextlib
 import os

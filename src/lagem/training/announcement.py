@@ -82,7 +82,7 @@ def model_in_words(module: LightningModule) -> str:
 
 
 def data_in_words(datamodule: LightningDataModule | None) -> str:
-    """Return the name of a data module and, of a `StreamDataModule`, its summary, such as how many shapes it has."""
+    """Return the name of a data module. For a `StreamDataModule`, a summary of its data follows the name."""
     name = type(datamodule).__name__
     return f"{name}, {datamodule.summary()}" if isinstance(datamodule, StreamDataModule) else name
 
