@@ -135,7 +135,10 @@ def test_a_checkpoint_that_records_its_own_folder_loads(tmp_path, changes):
 @pytest.mark.parametrize("path", ["/etc/x", "../x", "{kept}/../x", "s3://bucket/x", "{kept}/link/x", 7])
 @pytest.mark.parametrize("key", ["last_model_path", "kth_best_model_path", "best_k_models"])
 def test_a_checkpoint_that_records_files_outside_its_folder_is_refused(tmp_path, key, path):
-    """A resumed run would write to `last_model_path`, and remove files at the paths under the other two keys."""
+    """These entries of the state of ModelCheckpoint hold paths of checkpoint files.
+
+    A resumed run would write to `last_model_path`, and remove files at the paths in the other two entries.
+    """
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "link").symlink_to(tmp_path)
     path = path.format(kept=tmp_path / "kept") if isinstance(path, str) else path

@@ -1,4 +1,4 @@
-"""Files of weights: results equal those of the published model, and no code from a file runs."""
+"""Files of weights: published weights give the published latents and logits, and no code from a file runs."""
 
 import argparse
 import json

@@ -106,7 +106,7 @@ class ShapeCodec:
             shape: Path of a mesh or point cloud, a `Mesh`, or an (N, 3) array or tensor of surface points, in any
                 coordinates; or a result of `load_shape`, which is already in the unit sphere.
             num_surface_points: Number of surface points to encode; None takes as many as in training.
-            seed: Seed of the draw of these points, which is also keyed by the file's name.
+            seed: Seed of the draw of these points. The draw is also keyed by the file's name.
 
         Raises:
             ValueError: If the shape cannot be read or has no extent.

@@ -48,7 +48,7 @@ def reconstruct_shape(
         method: How the grid is evaluated, as in `extract_surface`.
         points: Number of points drawn on the input and on the result for the score.
         threshold: Threshold of the F-score, in unit-sphere units.
-        seed: Seed of all draws of points, which are also keyed by the shape's name.
+        seed: Seed of all draws of points. The draws are also keyed by the shape's name.
 
     Raises:
         EmptySurfaceError: If the decoded field has no inside.

@@ -71,7 +71,7 @@ def reconstruction_rows(
         shown: Which of the shapes to show.
         settings: Resolution and up axis.
         num_surface_points: Number of points to encode; None for as many as in training.
-        seed: Seed of the draw of these points, which is also keyed by the shape's id.
+        seed: Seed of the draw of these points. The draw is also keyed by the shape's id.
     """
     levels = len(codec.spec.levels)
     most_faces = faces_of_each(len(shown) * (1 + levels))

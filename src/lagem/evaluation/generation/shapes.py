@@ -65,7 +65,7 @@ class ShapeReader:
 
     Args:
         points: P, the number of points per shape.
-        seed: Seed of the draws of points, which are also keyed by a shape's set and id.
+        seed: Seed of the draws of points. The draws are also keyed by a shape's set and id.
         search: Finds the nearest training shapes; None for no search.
         journal: Stores each result of the search under a digest of the points of the shape; None for no search.
         framed: Maps the points of a shape into the frame in which shapes are compared; None for the unit sphere.

@@ -65,7 +65,7 @@ def score_shape(
         query_logits: Maps (Q, 3) points to (Q,) logits, positive inside.
         resolution: Number of cells along a side of the grid (published: 128).
         points: Number of points drawn on the result's surface (published: 100,000).
-        seed: Seed of the draw of these points, which is also keyed by the shape's id.
+        seed: Seed of the draw of these points. The draw is also keyed by the shape's id.
         device: Device of the field.
         method: How the surface is extracted.
         zero_is_inside: Whether the IoU counts a logit of exactly 0 as inside.

@@ -120,7 +120,7 @@ def truths_of_meshes(
         sources: Files, folders and manifests.
         num_surface_points: N, the number of input points drawn on each mesh.
         num_reference_points: R, the number of reference points drawn on each mesh.
-        seed: Seed of the draws, which are also keyed by the shape's id.
+        seed: Seed of the draws. The draws are also keyed by the shape's id.
         outer: Draw points only on faces that can be seen from outside.
         only: Ids of the shapes to yield; None yields all.
     """

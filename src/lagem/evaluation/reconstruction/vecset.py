@@ -43,7 +43,7 @@ def with_drawn_input(truth: Truth, num_surface_points: int, seed: int) -> Truth:
     Args:
         truth: The shape.
         num_surface_points: N, the number of input points.
-        seed: Seed of the draw, which is also keyed by the shape's id.
+        seed: Seed of the draw. The draw is also keyed by the shape's id.
 
     Raises:
         ValueError: If the shape has fewer than N reference points.

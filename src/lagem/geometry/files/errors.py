@@ -26,7 +26,7 @@ def checked_path(path: str | Path, endings: tuple[str, ...], what: str) -> Path:
     Args:
         path: The path.
         endings: The file extensions that are accepted, such as `.ply`.
-        what: What such files hold, for messages, such as `meshes`.
+        what: The content of files with these extensions, for example `meshes`; a message names it.
 
     Returns:
         The path.
