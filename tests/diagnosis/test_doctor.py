@@ -1,4 +1,4 @@
-"""The data checks of `lagem doctor` name faults planted in procedural furniture, and accept healthy data."""
+"""`lagem doctor` checks data: it reports the faults planted in procedural furniture, and accepts healthy data."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The checks of `lagem doctor` name faults in the stored arrays of a prepared folder."""
+"""The checks of `lagem doctor` report faults in the stored arrays of a prepared folder."""
 
 from dataclasses import replace
 

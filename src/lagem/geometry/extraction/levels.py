@@ -202,7 +202,7 @@ class Refined:
         """Return the indices in the flattened `_values` at which the logits of P coarser cells are stored.
 
         Args:
-            blocks: (P, 8) rows of `_values`: for each corner of a cell, the row that holds its block.
+            blocks: (P, 8) rows of `_values`: for each corner of a cell, the row that holds the block of this corner.
 
         Returns:
             For each of the 27 nodes in a cell, (P,) indices: one for each cell.
