@@ -24,7 +24,7 @@ def network(
 
 
 def share_within(attention: Attention, embedded: Tensor, keys: Tensor, points: Tensor, radius: float) -> float:
-    """Return the fraction of its attention that a point gives to points within `radius`, as a mean over points."""
+    """Return the mean over points of the fraction of a point's attention that goes to points within `radius`."""
     queries = attention.to_q(attention.norm(embedded)).unflatten(-1, (-1, 64)).transpose(1, 2)
     weights = (queries @ keys.transpose(-1, -2) / 8).softmax(dim=-1)
     near = torch.cdist(points, points)[:, None] < radius

@@ -48,8 +48,8 @@ def partial_cloud(
         rng: Source of all random numbers.
 
     Returns:
-        (P, 3) points in the unit sphere of the whole shape, in random order; a (P,) mask, which is True for the third
-        of the points that a camera sees best (`seen_points`); and the (3,) direction to that camera.
+        (P, 3) points in the unit sphere of the whole shape, in random order; a (P,) mask, which is True for one third
+        of the points: those that a camera sees best (`seen_points`); and the (3,) direction to that camera.
     """
     direction = rng.standard_normal(3)
     points = surfaces.draw(index, max(DENSE_POINTS, round(count / SHARE)), rng)

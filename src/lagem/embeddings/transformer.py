@@ -53,7 +53,7 @@ class Encoder:
         self._name = f"{self._kind} {digest[:DIGITS]}"
 
     def name_for(self, what: str) -> str:
-        """Return the name of this encoder that a file of its embeddings records.
+        """Return the name of this encoder. A file of embeddings records this name.
 
         With one embedding for each text or image, the name is the same for both, because CLIP embeds them into one
         space. If the encoder keeps all tokens, the names differ, because the tokens of texts and of images are not in
