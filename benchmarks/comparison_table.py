@@ -1,4 +1,7 @@
-"""Tables of the comparisons: means of each side and paired differences, with intervals over shapes and seeds."""
+"""Tables of the comparisons: means of each compared model or baseline, and paired differences between them.
+
+Means and differences have intervals over shapes and seeds.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

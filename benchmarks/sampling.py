@@ -93,7 +93,7 @@ class Side:
             self.seconds[level].append(value / len(batch))
 
     def distances_to(self, other: "Side", seed: int) -> list[float | None]:
-        """Return the distance of each sample to the same sample of another side; None if either has no surface."""
+        """Return the distance of each sample to the sample of equal index in `other`; None if either has no surface."""
         found = []
         for one, two in zip(self.shapes, other.shapes, strict=True):
             if one.mesh is None or two.mesh is None:

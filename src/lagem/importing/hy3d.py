@@ -134,7 +134,9 @@ def _write_meshes(source: Path, meshes: Path, workers: int) -> Found:
 
 
 def stored_meshes(source: Path, meshes: Path, scratch: Path, found: Found) -> Iterator[StoredMesh]:
-    """Yield the meshes of the release that earlier calls did not write; add the others and refused files to `found`.
+    """Yield the release's meshes, except those that earlier calls wrote.
+
+    Add the meshes that earlier calls wrote, and the refused files, to `found`.
 
     A tar file is read from start to end, and each of its meshes is copied to the disk only when it is asked for.
 

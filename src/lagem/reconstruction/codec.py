@@ -61,7 +61,7 @@ class ShapeCodec:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of the autoencoder, which is stored with its latents."""
+        """Fingerprint of the autoencoder. The latents that it makes are stored with this fingerprint."""
         return fingerprint_of(self.autoencoder)
 
     def save(self, folder: str | Path, *, half: bool = False) -> Path:
