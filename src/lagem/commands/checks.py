@@ -50,7 +50,7 @@ def check_output(folder: Path) -> None:
 def check_any_there(paths: Iterable[Path], remedy: str) -> None:
     """Raise ValueError if none of the files or folders exists; the message ends with `remedy`.
 
-    If at least one exists, this check passes, and the verb reports the missing ones later.
+    If at least one exists, this check passes. The calling `lagem` command reports the missing ones later.
     """
     paths = list(paths)
     if not any(path.exists() for path in paths):

@@ -74,7 +74,7 @@ def inside(folder: Path, name: str, *, source: str | Path | None = None, row: in
     Args:
         folder: The folder.
         name: Path of the file in the folder, as it was read.
-        source: The file that the name was read from, for messages; None to name the folder.
+        source: The file that the name was read from. Error messages begin with it, or with `folder` if it is None.
         row: The name's row in a table, from 1, for messages.
 
     Raises:
