@@ -1,4 +1,7 @@
-"""FSDP2 is set by one line of configuration; two CPU processes train as one would, and each holds half the weights."""
+"""FSDP2 is set by one line of configuration.
+
+Two CPU processes train a network as one process does, and each of the two holds half the weights.
+"""
 
 import csv
 import re

@@ -35,8 +35,8 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
     """Draw volume queries.
 
     Returns:
-        The queries inside (N, 3), those outside (M, 3), and a number of uniform draws from the ball. On average, this
-        number of draws gives N points inside.
+        The queries inside (N, 3), those outside (M, 3), and how many uniform draws from the ball give N points inside,
+        on average.
     """
     inside, outside = by_label("volume", draw_in_ball(settings.volume, random), solid.inside)
     if len(inside) >= settings.inside:
@@ -105,8 +105,7 @@ def draw_inside(solid: Solid, least: int, random: np.random.Generator) -> tuple[
     """Draw at least `least` volume queries uniformly inside a solid.
 
     Returns:
-        The queries (N, 3), and a number of uniform draws from the ball. On average, this number of draws gives N points
-        inside.
+        The queries (N, 3), and how many uniform draws from the ball give N points inside, on average.
 
     Raises:
         MeshError: If the solid is too thin.

@@ -23,7 +23,7 @@ def is_on_hub(name: str | Path) -> bool:
 
 
 def fetched(name: str | Path) -> Path:
-    """Return the local folder of a repository of the Hub, which is downloaded if the local cache does not have it.
+    """Return the local folder of a repository of the Hub; download the repository if the local cache does not have it.
 
     Args:
         name: `hf://owner/name`, or `hf://owner/name@revision` for a branch, a tag or a commit.
@@ -53,9 +53,9 @@ def fetched(name: str | Path) -> Path:
 
 
 def pushed(save: Callable[[Path], object], name: str, *, private: bool) -> str:
-    """Upload a folder of weights to a repository of the Hub, which is created if it does not exist.
+    """Upload a folder of weights to a repository of the Hub.
 
-    If the repository already has a model card (README.md), it is kept.
+    If the repository does not exist, it is created. If the repository already has a model card (README.md), it is kept.
 
     Args:
         save: Writes the folder to a path.
