@@ -1,4 +1,4 @@
-"""Commands that do not train work without Lightning and the libraries that it brings."""
+"""All commands except those for training work without Lightning and the libraries that it brings."""
 
 import json
 import os

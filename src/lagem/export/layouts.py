@@ -51,7 +51,8 @@ def export_data(data: Path, output: Path, layout: str) -> str:
     Args:
         data: The prepared folder.
         output: The folder to write to; an unfinished one is resumed.
-        layout: `vecset`, as 3DILG, 3DShape2VecSet and cod-vae read it, or `npz`, one file per shape, and a manifest.
+        layout: `vecset` or `npz`. 3DILG, 3DShape2VecSet and cod-vae read `vecset`. With `npz`, each shape is one file,
+            and a manifest lists the files.
 
     Returns:
         A text for the terminal: how many shapes were written, in which layout and where.

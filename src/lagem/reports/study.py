@@ -20,7 +20,11 @@ MOST_IMAGES = 6
 
 
 def study_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
-    """Return a section for each study in the folder. The study of levels has a second one if its shapes are found."""
+    """Return a section for each study in the folder.
+
+    The study of levels also has a section with pictures of shapes, if the autoencoder and the shapes that were studied
+    are found.
+    """
     sections = []
     if (content := _read(folder, "levels")) is not None:
         sections += _of_levels(folder, content, settings)

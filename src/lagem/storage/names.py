@@ -1,4 +1,4 @@
-"""Checks of names and paths that were read from a file, made before anything of that name is opened or changed.
+"""Checks the names and paths that a file contains, before anything with such a name is opened or changed.
 
 A folder may come from anybody. So a text in its index, shards, tables or cards may be `../../x` or `/etc/x`, and a file
 in it may be a symbolic link or a pipe. A name is accepted only if it leads to a regular file inside the same folder,
