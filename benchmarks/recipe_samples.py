@@ -69,7 +69,8 @@ def kept_facts(shards: Shards, index: int, folder: Path) -> Facts:
 class ChangedShapes(PreparedShapes):
     """Prepared shapes with changed samples.
 
-    The changes use the query distances and the sharpness that `facts_of` returns for each shape. A folder caches them.
+    The changes use the query distances and the sharpness that `facts_of` returns for each shape. The results of
+    `facts_of` are cached in a folder.
     """
 
     def __init__(self, shapes: PreparedShapes, change: Change, folder: Path) -> None:

@@ -24,8 +24,8 @@ class RawQueries:
 
     points: (Q, 3) float64.
     inside: (Q,) bool.
-    distance: (Q,) float64, absolute values of the signed distances in the file, in the unit of the points; None for
-        occupancies.
+    distance: (Q,) float64, absolute values of the signed distances in the file, in the unit of the points; None if
+        the file states occupancies.
     """
 
     points: NDArray[np.float64]

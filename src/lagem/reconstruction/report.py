@@ -51,7 +51,9 @@ class Report:
         )
 
     def write(self, output: Path) -> None:
-        """Write the scores and the reasons for failure to `output`/scores.csv, and print a summary.
+        """Write `output`/scores.csv, and print a summary.
+
+        The table has a row for each input file: its scores, or the reason why it failed.
 
         If any file was reconstructed, also write picture.png.
         """
