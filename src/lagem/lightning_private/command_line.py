@@ -51,7 +51,10 @@ class OpenCLI(LightningCLI):
         return self._get(self.config_init, key)
 
     def parser_of(self, verb: str) -> LightningArgumentParser:
-        """Return the parser of a verb; the attribute `parser` is for all verbs and cannot write the settings of one."""
+        """Return the parser of a verb, which can write the verb's settings.
+
+        The attribute `parser` is for all verbs together, and cannot write the settings of a single verb.
+        """
         return self._parser(verb)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
