@@ -9,8 +9,8 @@ and the folded computation alternate in one process. The first query to a folded
 timed separately. Times are medians and quartiles of CPU seconds of this process on a CPU, and of CUDA events on a GPU.
 Differences of logits are in standard deviations of the plain logits; the table shows the largest over all shapes.
 `limit` is a lower bound of the folded time, divided by the measured folded time. The bound counts only the matrix
-products for the attention scores, and assumes that they run as fast as a product of two large matrices. This product is
-timed in the same rounds.
+products for the attention scores, and assumes that they run as fast as a product of two large matrices. The product of
+two large matrices is timed too, in turn with the plain and the folded computation.
 """
 
 import argparse

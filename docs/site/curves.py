@@ -1,4 +1,7 @@
-"""Draws the curves of trainings into one picture, as `lagem report` draws them: make curves RUN="runs/demo_0 …"."""
+"""Draws the curves of trainings into one picture, in the style of `lagem report`.
+
+The command is `make curves RUN="runs/demo_0 …"`.
+"""
 
 import argparse
 import html
