@@ -1,4 +1,4 @@
-"""Reference pages that are made from the code: of the commands, of the keys of experiments, and of the public names."""
+"""Makes the reference pages on the commands, the keys of experiments and the public names from the code."""
 
 import argparse
 import importlib

@@ -109,8 +109,9 @@ def read_catalogue(path: Path) -> list[Piece]:
 def category_of(name: str) -> str:
     """Return the category of a piece, given its name.
 
-    Only the part of the name before the first preposition, `and`, comma, slash or bracket counts. Its last noun that
-    `CATEGORIES` lists decides. If there is none, the category is `other`.
+    Only the part of the name before the first preposition, `and`, comma, slash or bracket counts. The last
+    noun of this part that is listed in `CATEGORIES` determines the category. If no noun of this part is listed, the
+    category is `other`.
     """
     head = HEAD_ENDS.split(name.lower())[0]
     for word in reversed(re.findall(r"[a-z]+", head)):

@@ -45,7 +45,7 @@ def start_anchored(autoencoder: Autoencoder) -> None:
     the posterior. The layer `up` maps these channels back to features along the same components. So the decoded
     features of a latent start near the embedding of its anchor, and on every level, queries attend to the latents near
     them from the first step. The posteriors of KL levels start with little noise. With torch's defaults, the noise
-    would have unit variance, and the means would be smaller than it.
+    would have unit variance, and the means would be smaller than the noise.
     """
     start_local(autoencoder)
     generator = torch.Generator().manual_seed(0)

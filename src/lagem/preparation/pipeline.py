@@ -61,7 +61,7 @@ def prepare(
         output: The prepared folder; created if missing.
         settings: The settings, which are fixed for a folder.
         workers: Number of child processes.
-        category: Category of all meshes, instead of those that the manifests or folders give.
+        category: Category of all meshes; None to take it from the manifests or folders.
         retry_refused: Retry meshes that an earlier call refused.
         time_limit: Time in seconds after which a mesh is refused.
         memory_limit: Maximum memory for one mesh in GiB, in addition to 40 bytes for each byte of its file. A mesh that

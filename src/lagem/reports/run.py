@@ -36,7 +36,7 @@ def run_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
 
 
 def _facts(path: Path) -> list[Block]:
-    """Return a block with what run.json says about the last start of the run; empty if there is no such file."""
+    """Return a block with what run.json says about the last start of the run; no block if there is no such file."""
     if not path.is_file():
         return []
     starts = read_json(path, remedy=REMEDY)
@@ -105,7 +105,7 @@ def _trains_autoencoder(config: dict[Any, Any]) -> bool:
 
 
 def _exported(folder: Path, settings: ShapeSettings) -> list[Block]:
-    """Return a gallery of the meshes that a callback exported last; empty if there are none."""
+    """Return a paragraph and a gallery of the meshes that a callback exported last; no block if there are no meshes."""
     for kind in EXPORTED:
         steps = [path for path in (folder / kind).glob("step_*") if path.name[5:].isdecimal()]
         for step in sorted(steps, key=lambda path: -int(path.name[5:])):

@@ -26,7 +26,7 @@ def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
 
 
 def _facts(folder: Path) -> list[Block]:
-    """Return the settings with which samples were generated, read from their latents; empty if there are none."""
+    """Return a block with the settings of the samples, read from their latents; no block if there are no latents."""
     path = folder / "latents.safetensors"
     if not path.is_file():
         return []

@@ -76,7 +76,10 @@ class Description:
         return found
 
     def texts(self, field: str, *, length: int | None = None) -> list[str]:
-        """Return the value of a field, which must be a list of texts, of any length if `length` is None."""
+        """Return the value of a field, which must be a list of texts.
+
+        If `length` is given, the list must have this length.
+        """
         found = self._list(field, length)
         if any(not isinstance(text, str) or len(text) > MOST_CHARACTERS for text in found):
             self.refuse(field, f"a list of texts of at most {MOST_CHARACTERS:,} characters")
@@ -90,7 +93,10 @@ class Description:
         return self._inner(field, found)
 
     def objects(self, field: str, *, length: int | None = None) -> list["Description"]:
-        """Return the value of a field, which must be a list of JSON objects, of any length if `length` is None."""
+        """Return the value of a field, which must be a list of JSON objects.
+
+        If `length` is given, the list must have this length.
+        """
         found = self._list(field, length)
         if any(not isinstance(item, dict) for item in found):
             self.refuse(field, "a list of objects with fields")
