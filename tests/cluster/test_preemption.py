@@ -136,9 +136,9 @@ def test_a_job_that_another_partition_preempts_comes_back(slurm, undisturbed, tm
 
 
 def test_a_chain_of_time_limits_reaches_the_end(slurm, tmp_path):
-    """SLURM checks time limits every 30 seconds, so the signal comes 15 to 45 seconds after a start.
+    """The signal comes 15 to 45 seconds after a start, because SLURM checks time limits only every 30 seconds.
 
-    All steps together take 55 seconds.
+    The training needs 55 seconds for all its steps, so the job is requeued at least once.
     """
     steps = 100
     job = submit(slurm, tmp_path / "job", "--time=2", "--signal=USR1@75", steps=steps, seconds=0.5)

@@ -1,6 +1,7 @@
-"""Messages of Lightning that do not help the users of `lagem fit`, by their exact beginnings; all others are printed.
+"""Suppresses messages of Lightning that do not help the users of `lagem fit`; all other messages are printed.
 
-Lightning has no setting for single messages. For each entry, there is a test that fails if Lightning changes the text.
+A message is recognised by its exact beginning, because Lightning has no setting for single messages. For each
+entry, there is a test that fails if Lightning changes the text.
 """
 
 import logging
