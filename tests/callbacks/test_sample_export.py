@@ -39,7 +39,7 @@ def data(cache: Path) -> LatentDataModule:
 
 
 def stage(level: int = 2, **changes) -> CascadeStageModule:
-    """Make a stage with reproducible weights, whose output is not zero."""
+    """Make a stage. Its weights are reproducible, and the output of its network is not zero."""
     torch.manual_seed(level)
     module = CascadeStageModule(level=level, levels=small.LEVELS, width=64, depth=1, num_categories=8, **changes)
     torch.manual_seed(level)

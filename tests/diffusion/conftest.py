@@ -1,4 +1,4 @@
-"""Fixtures for tests of diffusion: a small denoiser for each level, whose output is not zero, and latents."""
+"""Fixtures for tests of diffusion: latents, and for each level a small denoiser with an output that is not zero."""
 
 import pytest
 import torch

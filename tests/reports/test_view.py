@@ -1,4 +1,4 @@
-"""`lagem view` makes a page of files, and opens it in the browser unless --output is given."""
+"""`lagem view` makes a page that shows the shapes in files, and opens it in the browser unless --output is given."""
 
 from pathlib import Path
 

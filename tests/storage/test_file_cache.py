@@ -28,7 +28,7 @@ def content(key: str) -> bytes:
 
 
 class Store:
-    """A store whose downloads take a while. When a download ends, it writes the cache's size to a mark file."""
+    """A store with slow downloads. At the end of each download, the store writes the cache's size to a mark file."""
 
     def __init__(self, folder: Path, seconds: float = 0.0) -> None:
         self.marks, self.seconds = folder / "marks", seconds

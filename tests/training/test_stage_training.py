@@ -21,7 +21,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    """Make a latent cache, with the weights of the autoencoder in its parent folder; return the cache's folder."""
+    """Make a latent cache, and store the autoencoder's weights next to it. Return the folder of the cache."""
     folder = tmp_path_factory.mktemp("cache")
     save_autoencoder(small.make_autoencoder(), folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
     return small.make_cache(folder / "latents", small.make_autoencoder())

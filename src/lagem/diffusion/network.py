@@ -41,7 +41,7 @@ class StageNetwork(Protocol):
             coarser: Latents of the coarser levels, (B, M_j, D_j) each, coarsest first.
             condition: What the network is conditioned on; None for an unconditional result.
             drop: (B,) bool, True for samples whose condition is dropped; None drops no condition.
-            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None means that all are 0.
 
         Returns:
             (B, M_i, D_i) output of the network.

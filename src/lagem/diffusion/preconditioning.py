@@ -53,7 +53,7 @@ class Denoiser(nn.Module):
             coarser: Latents of the coarser levels, (B, M_j, D_j) each, coarsest first.
             condition: Condition in the form that the backbone takes; None for an unconditional result.
             drop: (B,) bool, True for samples whose condition is dropped; None drops no condition.
-            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None means that all are 0.
 
         Returns:
             (B, M_i, D_i) float32 estimate of the clean latents.

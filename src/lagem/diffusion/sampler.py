@@ -102,7 +102,7 @@ class HeunSampler:
             noise: (B, M, D) standard Gaussian noise.
             coarser: Latents of the coarser levels, coarsest first.
             condition: Condition in the form that the denoiser takes.
-            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None means that all are 0.
             generators: A generator for each sample, from which the noise of s_churn is drawn.
             on_step: Called after every step with the state of the sampling.
 

@@ -40,7 +40,7 @@ class ConditionEmbedding(nn.Module):
 
         Args:
             condition: (B,) int64 category indices, or (B, condition_dim) or (B, T, condition_dim) embeddings.
-            drop: (B,) bool, True for samples whose condition is replaced by the null token; None replaces none.
+            drop: (B,) bool, True for samples whose condition is replaced by the null token. None keeps all conditions.
 
         Returns:
             (B, T, C) tokens; T is 1 unless the embeddings have several tokens.

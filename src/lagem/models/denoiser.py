@@ -122,9 +122,9 @@ class Backbone(nn.Module):
             coarser: Latents Z_j of the L - i coarser levels, (B, M_j, D_j) each, coarsest first.
             condition: (B,) category indices, or (B, condition_dim) or (B, T, condition_dim) embeddings; None uses the
                 null token for all samples.
-            drop: (B,) bool, True for samples whose condition is replaced by the null token; None replaces none.
-            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None for 0. They are embedded directly
-                rather than as logarithms, since 0 is a valid value.
+            drop: (B,) bool, True for samples whose condition is replaced by the null token. None keeps all conditions.
+            coarser_sigma: (B,) standard deviations of the noise on `coarser`; None means that all are 0. The network
+                embeds the values themselves rather than their logarithms, since 0 is a valid value.
 
         Returns:
             (B, M_i, D_i) output of the network, which is 0 before training.
