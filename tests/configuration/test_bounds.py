@@ -33,7 +33,7 @@ def line_of(arguments: list[str], capsys) -> str:
 
 
 def numeric_options() -> list[tuple[str, str, type, int]]:
-    """Return verb, name, type and number of values of each option that takes numbers."""
+    """For each option that takes numbers, return its verb, its name, its type, and how many numbers it takes."""
     found = []
     for verb, module in sorted(cli.tool_modules().items()):
         parser = argparse.ArgumentParser()

@@ -46,7 +46,7 @@ def tiny_autoencoder() -> Autoencoder:
 
 @cache
 def tiny_weights() -> Path:
-    """Return a file with valid weights of the tiny autoencoder. No try changes this file."""
+    """Return a file with valid weights of the tiny autoencoder. The fuzzer's tries never change it."""
     save_autoencoder(tiny_autoencoder(), place() / "tiny.safetensors", num_surface_points=POINTS)
     return place() / "tiny.safetensors"
 
