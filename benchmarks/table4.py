@@ -46,8 +46,8 @@ def category_rows(cards: dict[str, list[Path]]) -> list[list[str]]:
     """Return the rows of Table 4, header first: the mean of each category over shapes and seeds, and the mean of these.
 
     Args:
-        cards: Folders of the evaluations, one for each seed, by name of the side. Later sides are compared with the
-            first.
+        cards: For the name of each side (a compared model), the folders of its evaluations, one for each seed. The
+            other sides are compared with the first.
     """
     scores = {side: [list(read_card(card).scores.values()) for card in folders] for side, folders in cards.items()}
     categories = sorted({score.category for seeds in scores.values() for of_seed in seeds for score in of_seed})

@@ -261,8 +261,9 @@ def tool_parser(asked: str | None) -> tuple[ToolParser, Callable[[argparse.Names
     """Return a parser of all verbs, and the function that runs the tool `asked`.
 
     Args:
-        asked: The verb that the user typed; None without one. If it is a tool, the parser gets the arguments of this
-            tool, but only a summary of every other tool. If it is not a tool, the function is None.
+        asked: The verb that the user typed, or None if there is no verb. If the verb is a tool, the parser gets the
+            arguments of this tool, but only a summary of every other tool. Otherwise, None is returned in place of
+            the function.
     """
     from lagem import __version__
 

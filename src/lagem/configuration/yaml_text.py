@@ -79,7 +79,7 @@ def check_yaml(text: str, name: str) -> None:
 class _Collection:
     """An unfinished list or mapping of a YAML text: its end has not been read yet.
 
-    anchor: Its anchor; None without one.
+    anchor: Its anchor; None if it has no anchor.
     keys: For a mapping, the line of each of its keys so far; None for a list.
     nodes: Number of nodes that it has so far, including itself and with aliases expanded.
     at_key: Whether the next node of a mapping is a key.
@@ -128,7 +128,7 @@ class _Checker:
         """Count a finished node in the list or mapping that contains it, and check the node if it is a key.
 
         Args:
-            anchor: Anchor of the node; None without one.
+            anchor: Anchor of the node; None if it has no anchor.
             nodes: Number of nodes in it, including itself.
             text: Its text if it is a scalar, else None.
         """

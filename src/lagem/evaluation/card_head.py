@@ -88,7 +88,7 @@ class ReconstructionHead(CardHead):
         shape are used.
     seed: seed of all random draws.
     nearest_training_shape: whether the nearest training shapes are known, and if not, why.
-    preset: name of the preset; None without one.
+    preset: name of the preset; None if no preset was used.
     categories: the evaluated categories; None if all categories are evaluated.
     """
 
@@ -121,7 +121,7 @@ class GenerationHead(CardHead):
     samples: number of all generated shapes, including those without a surface.
     compared: n, the number of generated shapes that are compared with equally many references.
     seed: seed of all random draws.
-    preset: name of the preset; None without one.
+    preset: name of the preset; None if no preset was used.
     """
 
     generated: str | None = None

@@ -120,7 +120,8 @@ def iou(
     Args:
         predicted: (N,) bool, the predicted labels: logits > 0.
         occupancy: (N,) bool, the true labels.
-        weight: (N,) float, the number of uniform draws that each point represents; None for 1.
+        weight: (N,) float, the number of uniform draws that each point represents. If it is None, every point
+            represents 1 draw.
 
     Returns:
         The IoU, from 0 to 1; 1 if no point is inside by either labelling.
