@@ -190,9 +190,9 @@ def parsed(parser: argparse.ArgumentParser, *, output: str, steps_of: str) -> ar
     """Add the arguments that the comparisons share, parse the command line, and apply --quick.
 
     Args:
-        parser: Parser with the arguments that only one comparison has.
+        parser: Parser that already has the calling script's own arguments.
         output: Default of --output.
-        steps_of: Which sides --steps applies to, in words.
+        steps_of: Says in the help text which of the compared models are trained for --steps.
     """
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of `lagem prepare`")

@@ -32,7 +32,7 @@ def write_bundle(
     Args:
         autoencoder: Name or path of the autoencoder, as `load_codec` takes it.
         stages: For each level, the weights of one stage, in any order: a checkpoint of `lagem fit`, a safetensors
-            file, or the folder of a run. Empty for the folder of an autoencoder alone.
+            file, or the folder of a run. If there are no stages, the folder of weights holds only the autoencoder.
         output: Folder to create.
         half: Store the weights as float16, which halves the size and changes samples in the last digits.
 

@@ -35,8 +35,7 @@ class GenerationReport:
         format: File extension of the meshes.
         up: The axis that points up in the shapes.
         about: Settings of the samples, in plain types; they are stored with the latents.
-        num_categories: Number of categories; the more there are, the fewer rows of the picture each of them has, but at
-            least one.
+        num_categories: Number of categories. The categories share the rows of the picture; each gets at least one row.
         sources: Maps the index of a sample to an id: the id of the real shape that its coarse latents come from, or the
             id of the embedding that was its condition; "" if there is neither.
 

@@ -1,4 +1,4 @@
-"""Preparation of one mesh: its surface points, and its volume and near queries split by label, as they are stored.
+"""Prepares one mesh: draws points on its surface and query points, and separates the query points by label.
 
 As in appendix A of LaGeM, points are drawn on the surface, volume queries are uniform in the ball of radius sqrt(3),
 and near queries are surface points jittered by N(0, sigma²) for two sigmas. The winding number at the stored position
