@@ -30,7 +30,7 @@ def values_of(cards: Sequence[Path]) -> Values:
     """Return the scores of one compared model or baseline, read from its evaluations: one folder for each seed.
 
     Raises:
-        ValueError: If an evaluation is missing, damaged, or of other shapes than the first one.
+        ValueError: If an evaluation is missing or damaged, or if its shapes differ from those of the first one.
     """
     read = [read_card(card) for card in cards]
     ids = sorted(read[0].scores)

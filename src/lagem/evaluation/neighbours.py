@@ -93,7 +93,12 @@ def find_neighbours(shards: Shards | None, split: str, output: Path) -> Neighbou
 
 
 def _read_cache(path: Path, of: dict[str, Any], shards: Shards, split: str) -> dict[str, Neighbour] | None:
-    """Return the cached result, or None if it is unreadable, incomplete, or of other shapes or search settings."""
+    """Return the cached result.
+
+    Returns:
+        The result; None if the file is unreadable or incomplete, or if its result is for other shapes or other
+        search settings.
+    """
     try:
         content = read_description(path, remedy="remove it", at_most=MOST_BYTES_OF_CARD)
         if content.object("of").values != of:

@@ -8,7 +8,7 @@ from lagem.geometry.occupancy import WindingNumber
 
 
 def largest_part(mesh: Mesh) -> Mesh:
-    """Return the connected part of a closed mesh that has the largest area."""
+    """Return the largest connected part of a closed mesh, by area."""
     parts = parts_of(mesh)
     areas = np.bincount(parts, weights=mesh.normals_and_areas()[1])
     return mesh.with_faces(parts == areas.argmax())

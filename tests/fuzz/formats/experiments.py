@@ -58,7 +58,7 @@ def in_yaml(name: str, data: bytes, rng: Generator, other: bytes) -> bytes:
 
 
 def parse(folder: Path) -> None:
-    """Parse the experiment, which is the first step of `lagem fit`."""
+    """Parse the experiment, as the first step of `lagem fit` does."""
     parse_experiment(folder / "experiment.yaml")
 
 

@@ -56,8 +56,8 @@ class Charts:
 class View:
     """A shape on a page, which the reader can turn.
 
-    shape: The shape; None if there is none to show.
-    note: Text below the shape, or the reason why there is none.
+    shape: The shape; None if there is no shape to show.
+    note: Text below the shape, or the reason why there is no shape.
     kind: Whether the shape is an input or a result; the two have different colours.
     """
 
