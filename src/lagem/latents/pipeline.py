@@ -165,7 +165,7 @@ def begin(
 
 
 def choose(surfaces: SurfaceSource, splits: Sequence[str] | None, ids: Sequence[str] | None = None) -> list[int]:
-    """Choose the shapes of some splits (None: all) whose ids are listed (None: all).
+    """Choose the shapes whose split is in `splits` and whose id is in `ids`; None stands for all splits or all ids.
 
     If some of the listed ids are not in the data, this prints one line that says how many.
 
