@@ -145,7 +145,7 @@ def worker_variables() -> dict[str, str]:
 def run_worker(
     words: Sequence[str], args: argparse.Namespace, log: Path, watch: Callable[[], None] = lambda: None
 ) -> None:
-    """Run a command of the worker with one thread; raises ValueError if it fails."""
+    """Run a command of the worker in a process with one thread; raises ValueError if the command fails."""
     more = [f"--device={args.device}", *(["--quick"] if args.quick else [])]
     command = [str(args.codvae), str(WORKER), *words, *more]
     run_logged(command, worker_variables(), log, watch, name=f"{WORKER.name} {words[0]}")

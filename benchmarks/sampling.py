@@ -144,7 +144,7 @@ def quality_rows(
     Args:
         sides: The sides, one per row.
         distances: For each side, the distances of its samples to those of the last side.
-        summaries: For each side, the comparison with the references; empty if there are none.
+        summaries: For each side, the comparison with the references. The list is empty if no references were given.
         seed: Seed of the bootstrap intervals.
     """
     shown = [name for name in MEASURES if any(name in summary.overall.means for summary in summaries)]

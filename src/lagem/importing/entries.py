@@ -65,7 +65,7 @@ def npz_entries(source: Path, val_share: float) -> Iterator[MeshSource]:
 
     Args:
         source: The folder or the manifest.
-        val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
+        val_share: Of the shapes without a given split, the fraction that become `val`; the others become `train`.
     """
     if source.suffix.lower() == ".csv":
         listed = in_manifest(source)

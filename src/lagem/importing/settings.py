@@ -18,7 +18,7 @@ class ImportSettings:
         inside: Wanted number of volume queries inside the shape. The import first takes `volume` queries. If too few
             of them are inside, it takes this number of inside queries from the source, or all if the source has fewer.
         seed: Seed of all random choices.
-        val_share: Fraction of the shapes without a given split that is used for validation.
+        val_share: Of the shapes without a given split, the fraction that is used for validation.
         shapes_per_shard: Number of shapes in one shard file.
     """
 

@@ -25,8 +25,8 @@ class Settings:
         resolution: Number of cells along a side of the grid that `flood` uses.
         thickness: Minimum thickness that `flood` gives to open sheets, in unit-sphere units.
         seed: Seed of all random choices.
-        val_share: Fraction of the shapes without a given split that is used for validation; a hash of the id decides
-            which.
+        val_share: Of the shapes without a given split, the fraction that is used for validation. A hash of the id
+            decides which shapes these are.
         shapes_per_shard: Number of shapes in one shard file.
         up: The axis that points up in files that do not say which one does. glTF files, which are y-up, are turned to
             this axis. None to turn no file.

@@ -34,7 +34,7 @@ def find_meshes(sources: Iterable[str | Path], *, val_share: float, category: st
 
     Args:
         sources: Paths of mesh files, folders and manifests.
-        val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
+        val_share: Of the shapes without a given split, the fraction that become `val`; the others become `train`.
         category: Category of all meshes; None to take it from the manifest or from the folder.
 
     Returns:
@@ -78,7 +78,7 @@ def source_of(path: str | Path, *, id: str, category: str, split: str, val_share
         id: Its id.
         category: Its category. If it is empty, the name of the folder that holds the file is used.
         split: Its split. If it is empty, the split is chosen by the id.
-        val_share: Fraction of the shapes without a given split that become `val`; the others become `train`.
+        val_share: Of the shapes without a given split, the fraction that become `val`; the others become `train`.
     """
     absolute = os.path.abspath(path)
     return MeshSource(

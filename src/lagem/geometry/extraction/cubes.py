@@ -1,6 +1,7 @@
-"""Marching cubes, by PyMCubes on a dense volume, or by its triangle table on only the cells that the surface crosses.
+"""Marching cubes, in two ways: for all cells of a dense volume, or for only the cells that the surface crosses.
 
-Both give identical bytes, because the second also uses PyMCubes' order of vertices and faces, and its arithmetic.
+PyMCubes does the first. The second uses PyMCubes' table of triangles, its order of vertices and faces, and its
+arithmetic, so both give identical bytes.
 """
 
 import functools
