@@ -108,7 +108,7 @@ class ChangedShapes(PreparedShapes):
 
 
 class RecipeData(OccupancyDataModule):
-    """Prepared shapes, changed if `change` is set; in validation only the input points can change."""
+    """Prepared shapes, with changed samples if `change` is set. Only `sharp points` also changes validation samples."""
 
     change: Change | None = None
     facts: Path  # folder that caches what `facts_of` returns for each shape

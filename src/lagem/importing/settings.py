@@ -38,7 +38,7 @@ class ImportSettings:
             raise ValueError(f"--val-share is {self.val_share}, but must lie between 0 and 1.")
 
     def stored(self, name: str, layout: Layout) -> dict[str, Any]:
-        """Return the settings that format.json states, which include the layout and its name."""
+        """Return the settings for format.json: these fields, the up axis, and the layout with its `name`."""
         counts = {name: getattr(self, name) for name in ("surface", "volume", "near", "inside", "seed", "val_share")}
         about = {"name": name, **layout.description()}
         return {**counts, "shapes_per_shard": self.shapes_per_shard, "up": layout.up, "layout": about}

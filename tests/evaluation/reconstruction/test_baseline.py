@@ -1,6 +1,7 @@
 """Retrieval is scored like a reconstruction, and a card has three means of each score.
 
-They are over all shapes, over the 10% of them nearest to training shapes, and over the other shapes.
+One mean is over all shapes, one over the 10% of the shapes that are nearest to training shapes, and one over the other
+shapes.
 """
 
 import csv
