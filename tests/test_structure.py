@@ -145,7 +145,7 @@ MAX_LOOSE_MODULES = 9
 
 
 def imports(nodes: Iterator[ast.AST], module: str, is_package: bool) -> Iterator[str]:
-    """Yield the absolute names that import statements name; `from a import b` gives a.b, because b may be a module."""
+    """Yield the absolute name of each import; `from a import b` gives a.b, because b may be a module."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

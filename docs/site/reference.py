@@ -173,7 +173,11 @@ def package_page(name: str) -> str:
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """Return the names in `__all__`, or else the public classes and functions that the module defines, in order."""
+    """Return the names in the `__all__` of a module.
+
+    If the module has no `__all__`, return the names of the public classes and functions that it defines, in the order
+    of their definitions.
+    """
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [

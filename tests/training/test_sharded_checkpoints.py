@@ -1,4 +1,7 @@
-"""A run resumes exactly from the folder of a sharded checkpoint, which is refused if loading it would run code."""
+"""A run resumes exactly from a sharded checkpoint, which is a folder.
+
+A sharded checkpoint is refused if loading it would run code.
+"""
 
 import pickle
 import subprocess

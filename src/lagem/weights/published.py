@@ -26,7 +26,7 @@ def import_published(path: str | Path, *, num_latents: Sequence[int] | None = No
             numbers, so the file does not hold them. None means the numbers of the published models.
 
     Returns:
-        The network in evaluation mode; that of a VecSet checkpoint has one level.
+        The network in evaluation mode. A VecSet checkpoint gives a network with one level.
 
     Raises:
         WeightsError: If the file is damaged or in another layout, or if `num_latents` has the wrong length.

@@ -215,7 +215,12 @@ def read_description(path: Path, *, remedy: str, name: str | None = None, at_mos
 
 
 def read_json(path: Path, *, remedy: str) -> Any:
-    """Parse a file that holds a JSON value of any type, with the errors of `read_description`."""
+    """Parse a file that holds a JSON value of any type.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged.
+    """
     with failures_named(path), regular(path).open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     return parse_json(content, str(path), remedy=remedy)
