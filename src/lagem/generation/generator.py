@@ -56,12 +56,12 @@ class GeneratedShape:
 
 
 class CascadedGenerator:
-    """An autoencoder with a stage for each of its levels, which together generate shapes.
+    """Generates shapes with an autoencoder and one stage for each level.
 
     Args:
         codec: The autoencoder, which decodes the latents.
-        stages: The backbone and spec of each level's stage, fine to coarse. The caller must check that they belong
-            together.
+        stages: The backbone and spec of each level's stage, fine to coarse. The caller must check that the stages
+            and the autoencoder belong together.
     """
 
     def __init__(self, codec: ShapeCodec, stages: Sequence[tuple[Backbone, StageSpec]]) -> None:

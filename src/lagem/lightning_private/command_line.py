@@ -44,7 +44,7 @@ class OpenCLI(LightningCLI):
         return self._get(self.config, key)
 
     def built(self, key: str) -> Any:
-        """Return a setting after Lightning has made instances of the classes that it names; None if it is not set.
+        """Return a setting in which instances replace the names of classes; None if the setting is missing.
 
         Without this, code that adds callbacks could not know which callbacks the configuration already names.
         """

@@ -118,8 +118,8 @@ class Autoencoder(nn.Module):
             anchor_indices: As in `encode`.
             generators: A CPU generator for each shape, with which the posteriors of KL levels are sampled; None uses
                 the means of the posteriors.
-            finest: (B,) the number of the finest level from which each shape is decoded; finer latents are set to 0,
-                their mean. None decodes all shapes from level 1.
+            finest: (B,) for each shape, the number of the finest level that is used. The latents of finer levels are
+                set to 0, because their mean is 0. None uses all levels.
         """
         latents, kl = self._encode(surface_points, anchor_indices, generators)
         used = latents

@@ -176,7 +176,8 @@ class AutoencoderModule(RecipeModule):
 
         Args:
             surface_points: (B, N, 3) in the unit-sphere frame.
-            finest: Number of the finest level to use; the latents of finer levels are replaced by zeros, their mean.
+            finest: Number of the finest level to use. The latents of finer levels are set to 0, because their mean
+                is 0.
         """
         latents = self.autoencoder.encode(surface_points)
         kept = [z if level >= finest else torch.zeros_like(z) for level, z in enumerate(latents, start=1)]

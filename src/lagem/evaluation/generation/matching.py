@@ -14,8 +14,8 @@ class MatchedSets:
     """The n references and the n generated shapes that are compared, and the shapes that are not compared.
 
     references, generated: the n compared shapes of each set. If the samples have categories, references[i] and
-        generated[i] have the same one.
-    groups: this category for each i; empty strings if the samples have no category.
+        generated[i] have the same category.
+    groups: groups[i] is the category of references[i] and generated[i]; "" if the samples have no category.
     more: generated shapes that have a surface but are not compared.
     failed: generated shapes without a surface.
     unread: references that cannot be read.

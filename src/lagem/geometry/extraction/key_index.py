@@ -24,7 +24,7 @@ class KeyIndex:
         self.count = 0
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
-        """Return the (K,) numbers of keys, -1 for unknown keys. The search is fastest if the keys are sorted."""
+        """Return (K,) numbers: the number of each key, or -1 if the key is unknown. Sorted keys are found fastest."""
         numbers = np.full(keys.shape, -1, dtype=np.int64)
         for known, number in self._runs:
             at = np.minimum(np.searchsorted(known, keys), len(known) - 1)

@@ -161,7 +161,7 @@ def centred(rows: Tensor) -> Tensor:
     """Subtract the mean row from all rows, so that the scores of the M latents at any point have mean 0.
 
     Args:
-        rows: (..., M, E + 1), one row [B_m | b_m] for each latent; `FoldedShape` defines the score that it gives.
+        rows: (..., M, E + 1), one row [B_m | b_m] for each latent; `FoldedShape` defines the scores of latents.
     """
     return rows - rows.mean(dim=-2, keepdim=True)
 
