@@ -41,7 +41,7 @@ def cpu_seconds_of_fit(checkout: Path, options: list[str]) -> float:
 
 
 def cost_of_step(checkout: Path, options: list[str], steps: tuple[int, int]) -> float:
-    """Return the CPU seconds of a step: the difference of two fits over the difference of their steps."""
+    """Run a short and a long fit, and return the CPU seconds that each further step of the long fit costs."""
     short, long = (cpu_seconds_of_fit(checkout, [*options, f"--trainer.max_steps={number}"]) for number in steps)
     return (long - short) / (steps[1] - steps[0])
 

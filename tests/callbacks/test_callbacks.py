@@ -1,4 +1,4 @@
-"""Tests of callbacks in a real trainer, with a module whose fields are exactly spheres."""
+"""Tests of callbacks in a real trainer, with a module that reconstructs exact spheres."""
 
 import csv
 from types import SimpleNamespace

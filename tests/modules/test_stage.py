@@ -218,7 +218,11 @@ def test_a_checkpoint_holds_the_averaged_stage_and_what_it_is(cache, tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(cache, tmp_path_factory) -> tuple[Path, CascadeStageModule]:
-    """Train 20 steps with epochs of 8; return the folder of checkpoints of every fourth step, and the module."""
+    """Train for 20 steps, with 8 steps per epoch, and save a checkpoint every 4 steps.
+
+    Returns:
+        The folder that holds the checkpoints, and the trained module.
+    """
     folder, module = tmp_path_factory.mktemp("undisturbed"), stage(1, optimizer="muon", drop_condition=0.1)
     saving = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=4, save_top_k=-1)
     trainer(folder, max_steps=20, enable_checkpointing=True, callbacks=[saving]).fit(module, data(cache))

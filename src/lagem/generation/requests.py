@@ -84,7 +84,7 @@ def forced_requests(
         categories: Names of categories, or a single None for shapes of any category.
         every: Skip categories that have no shape in the split instead of raising an error.
         count: Maximum number of shapes per category.
-        keep: Numbers of the levels to keep, which must be the coarsest ones.
+        keep: The levels to keep, each given by its number; these must be the coarsest levels.
 
     Raises:
         ValueError: If the cache was made by another autoencoder, if a category has no shape in the split, if `count` is

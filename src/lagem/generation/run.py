@@ -42,11 +42,11 @@ def generate(
         output: Folder of the results.
         categories: Names of categories, or only `all`; None for a cascade without categories.
         count: Number of shapes of each category, or of each embedding.
-        embeddings: File of `lagem embed`, for a cascade whose condition is an embedding; None for none.
+        embeddings: File of `lagem embed`, if the condition of the samples comes from such a file; else None.
         latents: Latent cache that `lagem encode` wrote. The levels in `keep` are taken from its shapes instead of being
             sampled; None samples all levels.
-        split: Split of the shapes of the cache; None for val.
-        keep: Numbers of the levels to take from the cache, which must be the coarsest ones.
+        split: The split from which shapes of the cache are taken; None means `val`.
+        keep: The levels to take from the cache, each given by its number; these must be the coarsest levels.
         sampler: How latents are sampled.
         surface: How fields become meshes.
         format: File extension of the meshes.

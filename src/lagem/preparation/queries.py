@@ -48,7 +48,7 @@ def volume_queries(solid: Solid, settings: Settings, random: np.random.Generator
 def near_queries(
     solid: Solid, surface_points: NDArray[np.float64], settings: Settings, random: np.random.Generator
 ) -> tuple[Stored, Stored]:
-    """Draw near queries: surface points that are jittered by normal noise, for each of several sigmas.
+    """Draw near queries: surface points that are jittered by Gaussian noise, for each of several sigmas.
 
     If a coordinate of a query is outside [-1.25, 1.25], the jitter of this query is drawn again; coordinates are never
     clipped. With sigma 0.05, only a jitter of at least 5 sigma moves a coordinate that far.
