@@ -60,7 +60,11 @@ def check_sides_present(kind: str, inside: NDArray[np.bool_]) -> None:
 
 
 def check_tail(kind: str, inside: NDArray[np.bool_]) -> None:
-    """Raise ValueError if the labels, in the order of the file, are mixed, but end with a long run of equal ones."""
+    """Raise ValueError if the labels look truncated.
+
+    They look truncated if, in the order of the file, inside and outside labels alternate often, but the file ends with
+    a long run of one label.
+    """
     changes = np.flatnonzero(inside[1:] != inside[:-1])
     if len(changes) < LEAST_CHANGES:  # rows that are sorted by their labels are not truncated
         return
