@@ -124,7 +124,10 @@ def test_two_parts_run_beside_one_another(tmp_path):
 
 
 def test_signals_to_all_processes_of_a_job_are_not_taken_for_a_mesh_that_kills():
-    """Schedulers signal every process of a job. If a child died by such a signal, its mesh would be refused."""
+    """Schedulers signal every process of a job. The children ignore these signals.
+
+    If a signal ended a child, the mesh that the child works on would be refused.
+    """
     sent = [int(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)]
     results = list(run_in_processes(signal.raise_signal, sent, workers=1))
     assert results == [(number, None) for number in sent]

@@ -177,7 +177,8 @@ def run_training(argv: list[str] | None, *, run: bool = True, cli: type[Training
     """Parse a training verb and run it.
 
     Args:
-        argv: The verb and its arguments or, if `run` is False, only the arguments. None takes those of the process.
+        argv: The verb and its arguments or, if `run` is False, only the arguments. If it is None, the arguments
+            of this process are parsed instead.
         run: Whether to run the verb; if not, only model, data and trainer are built.
         cli: Class of the command-line interface.
 

@@ -146,7 +146,7 @@ class Document:
         replace the items that its indices name.
 
         Args:
-            index: Index of the accessor, which is checked.
+            index: Index of the accessor, as the file states it. This method checks that such an accessor exists.
             kind: The type that the accessor must have, such as `VEC3`.
             indices: True if the values are indices, which must be unsigned integers.
 

@@ -1,6 +1,6 @@
-"""Shapes as a page stores them: reduced, rounded and written as text.
+"""Meshes and clouds as a page stores them: reduced, rounded and written as base64 text.
 
-Letters: N points of a cloud or vertices of a mesh, F faces.
+In the sizes of arrays, N is the number of points of a cloud.
 """
 
 import base64
