@@ -65,7 +65,7 @@ def jobs_of(
 
     Args:
         steps: Steps, as `load_chain` returns them.
-        profile: Fields of the chain's profile, which steps may replace.
+        profile: Fields of the chain's profile. A step may replace some of these fields.
         folder: Folder of the chain; each step has a folder inside it.
         python: Shell words that start Python, unless the profile sets `python`.
 
