@@ -161,7 +161,7 @@ def python_page() -> str:
 
 
 def package_page(name: str) -> str:
-    """Return the page of one package or module, which documents each public name where users import it."""
+    """Return the page of one package or module. It documents each public name under the module that users import."""
     module = importlib.import_module(name)
     lines = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
     lines += [f".. currentmodule:: {name}", ""]
