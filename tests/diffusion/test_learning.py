@@ -21,7 +21,7 @@ def draw(signs: Tensor, num_latents: int) -> Tensor:
 
 
 def modes(latents: Tensor) -> Tensor:
-    """Return (B, M): the vectors projected on MODE, in units of its length, so near 1 or near -1."""
+    """Return (B, M): the component of each vector along MODE, divided by the length of MODE."""
     return latents @ MODE / 4
 
 

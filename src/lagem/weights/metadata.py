@@ -85,7 +85,7 @@ def values_of(content: bytes) -> Any:
 
     Raises:
         ValueError: If the pickle contains an instruction, a class, a function or a type of dict key that torch does not
-            need to write the index of a sharded checkpoint.
+            use in the index of a sharded checkpoint.
     """
     stack: list[Any] = []
     marks: list[int] = []

@@ -26,7 +26,7 @@ def with_header(data, change):
 
 
 def ply_of(rows, *, vertex="", lists="face", index="int"):
-    """Return a binary ply file in which the element named `lists` (by default, the faces) comes before the vertices."""
+    """Return a binary ply file whose faces come before its vertices; `lists` is the name of the faces' element."""
     head = (
         f"ply\nformat binary_little_endian 1.0\nelement {lists} {len(rows)}\n"
         f"property list uchar {index} vertex_indices\nelement vertex 8\n{vertex}"

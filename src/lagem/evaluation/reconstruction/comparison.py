@@ -50,8 +50,8 @@ class Comparison:
         folders' names.
     shapes: number of common shapes.
     unpaired: number of shapes that are missing in at least one evaluation.
-    over_shapes: differences by measure, over the common shapes. A measure is left out if no shape has a value of it in
-        all evaluations.
+    over_shapes: differences by measure, over the common shapes. A measure is left out if there is no shape that has a
+        value of it in every evaluation.
     without_nearest: the same without the 10% of the shapes that lie nearest to training shapes (`nearest_tenth`); empty
         if no distance to the training set is known.
     by_category: differences by category and measure; empty if there is only one category.
@@ -144,8 +144,8 @@ def paired_differences(pairs: Sequence[tuple[ShapeScore, ShapeScore]], seed: int
 def differences(first: Values, second: Values, seed: int) -> dict[str, Difference]:
     """Return the differences by measure, second minus first, paired by training and shape.
 
-    A measure is left out if no shape has a value of it in all evaluations. If one side has only one training, this
-    training is compared with each training of the other side.
+    A measure is left out if there is no shape that has a value of it in every evaluation. If one side has only one
+    training, this training is compared with each training of the other side.
     """
     found = {}
     for measure, values in first.items():
