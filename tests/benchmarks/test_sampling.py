@@ -39,6 +39,7 @@ def test_every_stage_has_its_seconds_and_evaluations_and_the_last_side_is_the_me
     assert max(distance for distance in few["distances"] if distance is not None) > 0
 
 
+@pytest.mark.slow
 def test_references_give_the_measures_of_generation(tmp_path):
     (side,) = table_of(tmp_path, "--steps", "2", "--references", "procedural:8+32")
     assert {"mmd_chamfer", "one_nna_chamfer", "coverage_chamfer"} <= set(side["quality"]["means"])

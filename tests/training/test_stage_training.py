@@ -60,6 +60,7 @@ def losses(folder: Path, metric: str) -> list[float]:
         return [float(row[metric]) for row in csv.DictReader(file) if row.get(metric)]
 
 
+@pytest.mark.slow
 def test_a_stage_shared_out_over_two_processes_trains_as_one_with_twice_the_batch(cache, tmp_path):
     """The two processes use FSDP2, and only rank zero exports samples."""
     callbacks = (

@@ -114,6 +114,7 @@ def test_an_agents_run_id_goes_before_that_of_the_folder(tmp_path, monkeypatch):
     assert (tmp_path / "wandb_run_id.txt").read_text() == "agents\n"
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     training_process.completed(tracked_fit(tmp_path, "--trainer.devices=2", "--trainer.strategy=ddp", steps=2))
