@@ -4,7 +4,7 @@ The result depends on the shapes alone. The shapes of each split are sorted by i
 `shapes_per_shard`, and each group becomes a shard. So no shard holds both training and validation shapes. A shard is
 named by its number and a hash of its ids, so if meshes are added, only the shards that change are written. index.csv
 names the valid shards, and replacing this file makes the new state valid at once. Until a shape is packed, it has a
-file of its own in shapes/. This file is removed once a shard that contains the shape is on the disk. An old shard is
+separate file in shapes/. This file is removed once a shard that contains the shape is on the disk. An old shard is
 removed once index.csv does not name it.
 """
 
