@@ -92,7 +92,7 @@ def sides(rates: Sequence[float]) -> tuple[CodvaeSide, ...]:
 
 
 def stages() -> tuple[CodvaeStage, ...]:
-    """Return the two stages of cod-vae as sides, so that the cost of their steps can be measured."""
+    """Return the two stages of cod-vae, each as a side of the comparison, to measure the cost of their steps."""
     names = {stage.number: cost_of(stage.number) for stage in STAGES}
     return tuple(CodvaeStage(name, "cod-vae", name, number=number) for number, name in names.items())
 

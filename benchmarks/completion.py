@@ -7,8 +7,9 @@ retrieval get the same seen points, in a frame that says nothing about the whole
 these points in the same way. The completion is the one of `--samples` samples that fits best. The retrieved shape is
 the one that fits best among 32 training shapes, which a rough comparison chooses from all.
 
-The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. On the predicted surface
-too, the third that is best seen from the same direction counts as seen. The measure is the sum of two mean distances:
+The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. The predicted surface is
+split in the same way: the third of its area that is best seen from the same direction counts as seen, the rest as
+unseen. The measure is the sum of two mean distances:
 from the unseen points of the true shape to the predicted surface, and from the unseen points of the predicted surface
 to the true one. Intervals are 95% bootstrap intervals over shapes; the difference is paired by shape.
 """

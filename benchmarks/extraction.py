@@ -116,7 +116,7 @@ def next_to_the_surface(volume: np.ndarray) -> int:
 
 
 def of_cells(nodes: np.ndarray) -> list[np.ndarray]:
-    """Return eight views (R, R, R) of (R + 1, R + 1, R + 1) nodes, each of which holds one corner of every cell."""
+    """Return eight (R, R, R) views of (R + 1, R + 1, R + 1) nodes; each view holds one corner of every cell."""
     side = len(nodes) - 1
     return [nodes[x : x + side, y : y + side, z : z + side] for x, y, z in OCTANTS]
 

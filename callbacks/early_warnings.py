@@ -36,9 +36,9 @@ class EarlyWarnings(Callback):
     def __init__(self, *, after: int = 400, every: int = 500) -> None:
         super().__init__()
         if after < FIRST + LAST:
-            raise ValueError(f"after must be at least {FIRST + LAST} batches, but {after} was given.")
+            raise ValueError(f"the argument `after` must be at least {FIRST + LAST} batches, but {after} was given.")
         if every < 1:
-            raise ValueError(f"every must be at least 1, but {every} was given.")
+            raise ValueError(f"the argument `every` must be at least 1, but {every} was given.")
         self.after, self.every = after, every
         self._losses: list[Tensor] = []
         self._warned: set[str] = set()

@@ -1,4 +1,4 @@
-"""Makes the reference pages on the commands, the keys of experiments and the public names from the code."""
+"""Generates from the code the reference pages on the commands, the keys of experiments and the public names."""
 
 import argparse
 import importlib
@@ -161,7 +161,7 @@ def python_page() -> str:
 
 
 def package_page(name: str) -> str:
-    """Return the page of one package or module. It documents each public name under the module that users import."""
+    """Return the page of one package or module, with the public names that users import from it."""
     module = importlib.import_module(name)
     lines = [f"# {name}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
     lines += [f".. currentmodule:: {name}", ""]

@@ -1,4 +1,4 @@
-"""Tests of benchmarks/recipe.py: its table shows differences paired by shape and seed, without missing values."""
+"""Tests of benchmarks/recipe.py: its table pairs differences by shape and seed, and omits missing values."""
 
 import sys
 from pathlib import Path

@@ -65,7 +65,7 @@ def test_normals_of_an_inside_out_mesh_point_out_of_the_solid():
 
 def test_a_mesh_of_hardly_any_boundary_is_an_error():
     nested = joined(*(box(number / 1000, 1 - number / 1000) for number in range(150)))
-    with pytest.raises(MeshError, match=r"of \d+ points on its surface, \d+ bound a solid"):
+    with pytest.raises(MeshError, match=r"of \d+ points on its surface, only \d+ lie on the boundary of a solid"):
         boundary(nested)
 
 
@@ -159,7 +159,7 @@ def test_parts_that_touch_in_an_edge_are_turned_alone():
     assert faced_outward(mesh).signed_volume == pytest.approx(2)
 
 
-def test_what_only_closes_together_is_one_part():
+def test_open_pieces_that_only_together_are_closed_are_one_part():
     """Two open halves of a box meet at the edges of the cut. At each such edge, a wedge adds two more faces."""
     whole = trimesh.creation.box(bounds=[[-1, -1, 0], [1, 1, 1]])
     half = Mesh(whole.vertices, whole.faces[whole.face_normals[:, 2] > -0.5])

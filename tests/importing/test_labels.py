@@ -127,7 +127,7 @@ def test_queries_in_a_box_around_the_whole_ball_are_accepted(seed: int, spheres:
 
 
 def test_queries_that_leave_a_box_around_the_ball_empty_are_refused(spheres: dict[str, Points]):
-    with pytest.raises(ValueError, match="the queries are not uniform in the box"):
+    with pytest.raises(ValueError, match="the volume queries are not uniform in their bounding box"):
         convert(in_cube(spheres["ring"], 0.999 * QUERY_BALL_RADIUS, within=0.3), VECSET)
 
 

@@ -29,7 +29,7 @@ def weights(tmp_path: Path, autoencoder: Autoencoder) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepare seven boxes far from the origin, in two categories: five for training, box5 and box6 for validation."""
+    """Prepare seven boxes of two categories, far from the origin; box5 and box6 are for validation."""
     folder = tmp_path_factory.mktemp("boxes")
     rows = ["file,id,category,split"]
     for number in range(7):

@@ -15,7 +15,7 @@ SHAPES = [(64, 64), (128, 64), (96, 64), (64, 96), (64, 256), (512, 64)]
 
 
 def matrices(shape, count=3):
-    """Return a stack of `count` + 2 matrices: `count` random ones, one of nearly rank one, and a zero matrix."""
+    """Return a stack of `count` random matrices, a matrix whose rank is nearly 1, and a zero matrix."""
     stack = torch.randn(count + 2, *shape, generator=torch.Generator().manual_seed(0))
     stack[count] = stack[count, :, :1] @ stack[count, :1] + 1e-4 * stack[count]
     stack[count + 1] = 0

@@ -42,7 +42,7 @@ def test_every_parameter_is_trained_by_one_of_the_two():
     assert {name.rsplit(".", 2)[1] for name in names} == {"to_q", "to_kv", "to_out", "expand", "contract"}
 
 
-def test_a_matrix_moves_along_an_orthogonal_one_of_adamws_size():
+def test_a_matrix_update_is_orthogonal_and_as_large_as_that_of_adamw():
     """With `match_rms_adamw`, an update has a root mean square of 0.2 lr, and nearly equal singular values."""
     torch.manual_seed(0)
     network = Network()

@@ -24,7 +24,7 @@ POINTS = 64
 
 
 def make_autoencoder(seed: int = 0) -> Autoencoder:
-    """Return an untrained autoencoder whose logits are large enough to have both signs."""
+    """Return an untrained autoencoder whose logits vary so much that some are positive and some negative."""
     torch.manual_seed(seed)
     autoencoder = Autoencoder(levels=LEVELS, width=64)
     autoencoder.to_logits.weight.data *= 20

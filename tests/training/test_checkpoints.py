@@ -234,7 +234,7 @@ def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("last", ["older", "missing"])
-def test_a_fit_resumed_from_the_end_of_its_training_brings_the_last_checkpoint_there(last, tmp_path):
+def test_a_fit_resumed_after_its_last_step_updates_last_ckpt(last, tmp_path):
     """If a full disk prevents the save of last.ckpt, only another checkpoint holds the end of the training."""
     main(small_fit(tmp_path / "older", steps=2))
     main(small_fit(tmp_path / "run", steps=4))

@@ -43,7 +43,7 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = 
     """Return the mean of values of several trainings, with a 95% interval.
 
     With several trainings, the interval is valid for new shapes and new trainings. With one training, it is valid for
-    new shapes only. It is combined from two intervals:
+    new shapes only. The interval is combined from two:
 
     - The interval over shapes comes from a studentised bootstrap, which is also suited to skewed values. It comes from
       Student's t if there are fewer than FEWEST shapes, or if more than 1% of the resamplings hold equal values only.

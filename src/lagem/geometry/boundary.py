@@ -180,7 +180,7 @@ def sample_boundary(
         found, drawn = found + int(keep.sum()), drawn + len(where)
         if found < LEAST_KEPT * drawn:
             raise MeshError(
-                f"of {drawn} points on its surface, {found} bound a solid, so the mesh encloses (almost) nothing; "
-                "repair it or leave it out."
+                f"of {drawn} points on its surface, only {found} lie on the boundary of a solid, so the mesh encloses "
+                "(almost) nothing; repair it or leave it out."
             )
     return np.concatenate(points)[:count], np.concatenate(normals)[:count], 1 - found / drawn

@@ -78,7 +78,7 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     Args:
         mesh: Any triangles, in the unit sphere.
         resolution: R, number of cells along a side of the grid; the side of a cell is 2.06 / R.
-        thickness: Thickness of the plates that open sheets become, in unit-sphere units.
+        thickness: Thickness of the plates into which open sheets are made, in unit-sphere units.
     """
     mesh, _ = without_doubles(mesh)  # else it would be left to chance which of two coincident faces is the nearest
     grid = Grid(cells=resolution, reach=REACH)
@@ -164,9 +164,9 @@ def _solid_behind(
     """Decide for points on the input's surface whether the region behind each point, along -direction, is solid.
 
     The region is solid if the node two cells behind the point is neither outside nor in the wall. Otherwise, the
-    winding number a quarter of a cell behind the point decides, with one exception. If the flood reached the node two
-    cells behind although the winding number there says inside, then the flood came in through an opening. In this case,
-    the point is on the back of a sheet, and the region is not solid.
+    winding number a quarter of a cell behind the point decides, with one exception: the region is not solid if the node
+    two cells behind is outside although the winding number at the same depth says inside. Then the flood from outside
+    came in through an opening, and the point is on the back of a sheet.
 
     Returns:
         (K,) bool, True if the region is solid.

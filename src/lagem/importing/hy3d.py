@@ -99,7 +99,7 @@ def import_hy3d(source: Path, output: Path, workers: int = 1) -> str:
         if not found.splits and not found.refused:
             raise ValueError(
                 f"{source}: holds no mesh. The points in sample_points have no labels, so no autoencoder can be "
-                "trained on them; give the folder part/meshes or the folder full, which holds the meshes in "
+                "trained on them; give the folder part/meshes, or the folder named full, whose meshes are in "
                 "full/<split>/water_tight_meshes."
             )
         if not found.splits:

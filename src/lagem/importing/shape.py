@@ -238,9 +238,9 @@ def _volume_pools(
         wanted -= len(filled[-1])
     if wanted > MOST_MISSING * drawn:
         raise ValueError(
-            "the bounding box of the volume queries contains nearly the whole ball of radius sqrt(3), but too few "
-            "queries lie in the ball: their number would be right if the box contained only a fraction of "
-            f"{domain.share:.3g} of the ball; the queries are not uniform in the box."
+            "the volume queries are not uniform in their bounding box: it contains nearly the whole ball of radius "
+            "sqrt(3), but only as many queries lie in the ball as if the box contained a fraction of "
+            f"{domain.share:.3g} of it."
         )
     drawn -= max(wanted, 0)
     outside = random.permutation(np.concatenate(filled))

@@ -117,7 +117,7 @@ def save_whole_checkpoints(strategy: ModelParallelStrategy) -> None:
 
 
 def load_checkpoints_of_fsdp2_with(load_folder: Callable[..., None]) -> None:
-    """Make FSDP2 load sharded checkpoints with this function, which fills a state dict from a folder.
+    """Make FSDP2 load sharded checkpoints by calling `load_folder`, which fills a state dict from a folder.
 
     Without this, Lightning would leave the loading to torch, which runs code that is pickled in the folder.
     """

@@ -45,7 +45,7 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
     """Find the pairs of shapes that are close to each other.
 
     All pairs whose Hausdorff distance may be below the bound are candidates. A candidate is returned if its Chamfer
-    distance exceeds the expected distance between two samplings of the same surface by less than the bound.
+    distance is less than the bound plus the distance expected between two samplings of the same surface.
 
     Args:
         shards: The shapes.

@@ -29,8 +29,8 @@ class Measures:
     error_mean, error_p99: mean and 99th percentile of the distance to the closed mesh from that part of the source's
         surface that is visible from outside.
     sheet_share: fraction of the closed mesh's vertices that thicken open sheets.
-    dropped_share: fraction of the surface's area that was dropped. If the route is `own`, this is the surface of the
-        source, otherwise that of the closed mesh. A region is dropped if both of its sides are inside or both are
+    dropped_share: fraction of a surface's area that was dropped: of the source's surface if the route is `own`,
+        otherwise of the closed mesh's. A region is dropped if both of its sides are inside or both are
         outside. A doubled face counts once.
     """
 

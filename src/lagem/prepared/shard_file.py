@@ -149,9 +149,9 @@ class ShardFile:
         return self._frames[row]
 
     def volume_drawn(self, row: int) -> tuple[int, int]:
-        """Return (inside, outside): how many uniform draws from the ball each volume pool of a shape stands for.
+        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
 
-        On average, this number of draws gives as many points with the pool's label as the pool holds.
+        On average, this number of draws from the ball gives as many points with the pool's label as the pool holds.
         """
         inside, outside = (int(drawn[row]) for drawn in self._drawn)
         if min(inside, outside) < 1:

@@ -68,12 +68,12 @@ class Shards(ShardedFolder[ShardFile]):
         return shard.frame(row)
 
     def volume_drawn(self, index: int) -> tuple[int, int]:
-        """Return (inside, outside): how many uniform draws from the ball each volume pool of a shape stands for.
+        """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
 
-        On average, this number of draws gives as many points with the pool's label as the pool holds. So a point of the
-        pool represents the fraction 1 / draws of the ball, and the fraction of the ball that is inside the shape is the
-        number of points in `volume_inside` divided by the draws for this pool. This also holds for a thin shape, for
-        which additional points were drawn inside.
+        On average, this number of draws from the ball gives as many points with the pool's label as the pool holds. So
+        a point of the pool represents the fraction 1 / draws of the ball, and the fraction of the ball that is inside
+        the shape is the number of points in `volume_inside` divided by the draws for this pool. This also holds for a
+        thin shape, for which additional points were drawn inside.
         """
         shard, row = self.location(index)
         return shard.volume_drawn(row)

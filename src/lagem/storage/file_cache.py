@@ -85,8 +85,8 @@ class FileCache:
         """Download a file, and return its locked copy.
 
         Returns:
-            The copy. None if the copy exists by now, or if this call has waited for room or for another process; the
-            caller then tries again.
+            The copy, if this call downloaded it. None if another process has made the copy by now, or if this call only
+            waited for another process or for space in the cache; the caller then tries again.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         hidden = copy.with_name(f".{copy.name}.tmp")
@@ -147,8 +147,8 @@ class FileCache:
 
         Args:
             size: Size of the new copy.
-            keep: Path of the hidden file to which the new copy is downloaded. If this file exists already, it is not
-                evicted, and its bytes are not added to `size`.
+            keep: Path of the hidden file to which the new copy is downloaded. A part of it that is already there is
+                neither evicted nor counted, because `size` includes it.
 
         Returns:
             Whether the new copy fits.
