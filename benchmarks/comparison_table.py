@@ -19,7 +19,7 @@ from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table
 
 MEASURES = ("chamfer", "fscore_010", "fscore_020", "iou", "iou_near", "normal_consistency")
 DEFINITION = """\
-Brackets: 95% interval for new shapes and new training seeds: a studentised bootstrap over shapes, joined with a
+Brackets: 95% interval over shapes and training seeds: a studentised bootstrap over shapes, joined with a
 t-interval over seeds; with one seed, over shapes alone. Differences are paired by shape and seed. A reconstruction
 without a surface counts as 0 in F-score and normals; the Chamfer distance leaves its shape out with all seeds."""
 

@@ -7,7 +7,7 @@ a separate process each time. After a warm-up, the learning rate falls as a cosi
 then answers the queries of the validation shapes: once with all its latents, and once for each level with that level's
 latents replaced by noise. With `--reconstruct`, which takes minutes per run, it reconstructs the shapes instead. The
 table shows the means of each side and their differences from `published`, or from the side given by `--against`.
-Differences are paired by shape and seed, and have 95% intervals for new shapes and new seeds. The last column has the
+Differences are paired by shape and seed, with 95% intervals over shapes and seeds. The last column has the
 differences for each seed. The results of finished runs are stored in the output folder and not computed again, so use
 one output folder for each data folder. To compare LaGeM with VecSet:
 

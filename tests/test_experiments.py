@@ -108,7 +108,7 @@ CONTINUED = [path for path in RUN_CONFIGS if "init_from" in model_of(path)]
 
 
 def first_part_of(path: Path) -> Path:
-    """Return <name>.yaml, the experiment whose weights `path` starts from (init_from: runs/<name>/checkpoints/...)."""
+    """Return <name>.yaml, the earlier experiment: `init_from` in `path` names its weights, in runs/<name>/."""
     return path.with_name(f"{Path(model_of(path)['init_from']).parts[1]}.yaml")
 
 

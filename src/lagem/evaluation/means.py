@@ -42,8 +42,8 @@ def mean_of_defined(values: Iterable[float | None], seed: int, *, limits: Limits
 def mean_over_seeds(values: NDArray[np.float64], seed: int, *, limits: Limits = UNLIMITED) -> Mean:
     """Return the mean of values of several trainings, with a 95% interval.
 
-    With several trainings, the interval is valid for new shapes and new trainings. With one training, it is valid for
-    new shapes only. The interval is combined from two:
+    The interval covers the random choice of shapes and, if there are several trainings, of trainings. It is combined
+    from two intervals:
 
     - The interval over shapes comes from a studentised bootstrap, which is also suited to skewed values. It comes from
       Student's t if there are fewer than FEWEST shapes, or if more than 1% of the resamplings hold equal values only.

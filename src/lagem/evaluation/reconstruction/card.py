@@ -21,7 +21,7 @@ the result. F-score: harmonic mean of the two fractions of points, of truth and 
 surface is below the threshold. IoU: over queries uniform in the ball of radius √3 (unbiased), and over the near queries
 as stored; – if the truth is an input mesh.
 Normals: mean |cosine| between the normals of nearest points. Floor: Chamfer distance of two samplings of one surface.
-Brackets: 95% interval for new shapes, by a studentised bootstrap. A shape without a surface counts as 0 in F-score and
+Brackets: 95% interval over shapes, by a studentised bootstrap. A shape without a surface counts as 0 in F-score and
 normals and is left out of the mean Chamfer distance."""
 FRAME = "Unit-sphere frame: not comparable with values from a box frame."
 GRID = "Marching cubes on {resolution} cells a side."

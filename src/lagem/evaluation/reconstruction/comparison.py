@@ -29,8 +29,7 @@ class Difference:
     """Difference of one measure between two sides, over the shapes that have a value in all evaluations.
 
     first, second: means of the two sides over these shapes.
-    difference: second minus first, with a 95% interval that is valid for new shapes, and for new trainings if there are
-        several.
+    difference: second minus first, with a 95% interval over shapes, and over trainings if there are several.
     left_out: number of shapes that have no value in at least one evaluation. For example, a result without a surface
         has no Chamfer distance.
     """

@@ -15,8 +15,8 @@ from lagem.geometry.picture import Picture, save_picture
 
 BY_CATEGORY = ("chamfer", "fscore_020")
 DEFINITION = """\
-Difference: second minus first, paired by shape and by training; in brackets the 95% interval for new shapes by a
-studentised bootstrap, joined with a t-interval for new trainings if there are several. A shape without a surface counts
+Difference: second minus first, paired by shape and by training; in brackets the 95% interval over shapes by a
+studentised bootstrap, joined with a t-interval over trainings if there are several. A shape without a surface counts
 as 0 in F-score and normals. Left out: shapes without a value in some evaluation, such as the Chamfer distance of a
 result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training
 shape; they may be leaks."""
