@@ -119,7 +119,7 @@ def _training() -> "Callable[[list[str] | None], TrainingCLI]":
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Turn garbage collection off, and exclude all objects that exist at the end from later collections.
+    """Turn garbage collection off inside the block; later collections skip all objects that exist when it ends.
 
     Imports make a million objects that live until the process exits. Without collections that look at them, a small fit
     takes a quarter less time.

@@ -40,7 +40,7 @@ def npz(**arrays: bytes) -> bytes:
 
 
 def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
-    """Write a tar file, compressed if its name says so; a member given as a text is a link to it."""
+    """Write a tar file, compressed if its name says so; a member is given as its bytes, a link as its target."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
         for name, content in members.items():

@@ -124,8 +124,8 @@ class Job:
     def command_on(self, profile: Profile) -> list[str]:
         """Return the command that the job runs.
 
-        A training gets options for the run folder, and for the numbers of nodes and devices in the profile. A fit also
-        gets the option that lets it resume.
+        The training verbs get options for the run folder, and for the numbers of nodes and devices in the profile. The
+        verb `fit` also gets the option that lets it resume.
 
         Raises:
             ValueError: If the command sets the nodes, the devices or the run folder to another value.

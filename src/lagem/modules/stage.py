@@ -61,7 +61,7 @@ class CascadeStageModule(RecipeModule):
             to coarser latents, and the network receives the standard deviation as input; 0 as in the paper.
         p_mean: Mean of ln sigma in training.
         p_std: Standard deviation of ln sigma.
-        autoencoder: Weights of the autoencoder, named as for `init_from` of the autoencoder's training. It encodes the
+        autoencoder: Where the autoencoder's weights are: a value as for `init_from` of its training. It encodes the
             shapes of an occupancy or procedural data module in every step, and decodes samples for `ExportSamples`.
             None takes the autoencoder that the latent cache holds.
         optimizer: `adamw` for all parameters; or `muon` for the matrices inside attention and feed-forward layers, with

@@ -34,7 +34,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
             console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
         shown = "the reasons" if len(inspection.damaged) <= LISTED else f"the first {LISTED} reasons"
         raise ValueError(
-            f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; {shown} are above. Copy "
+            f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; {shown} are listed above. Copy "
             "their shards again, or run `lagem prepare` with --verify and all meshes to make the shards anew."
         )
     console.print(_summary(inspection))

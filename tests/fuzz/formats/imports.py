@@ -209,7 +209,7 @@ def in_members(data: bytes, rng: Generator, change: Callable[[str, bytes], bytes
 
 
 def in_tar(data: bytes, rng: Generator) -> bytes:
-    """Change one field of a header of a tar file, and correct the checksum; a gzip file is compressed again."""
+    """Change one field of a header of a tar file, which may be gzipped, and correct the checksum."""
     is_packed = data.startswith(b"\x1f\x8b")
     content = bytearray(gzip.decompress(data) if is_packed else data)
     headers = [at for at in range(0, len(content), 512) if content[at + 257 : at + 262] == b"ustar"]

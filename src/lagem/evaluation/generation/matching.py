@@ -111,7 +111,7 @@ def match_sets(
         if not drawn:
             sets.left_out[group] = "no reference" if made else "no generated shape with a surface"
     if not sets.groups:
-        raise ValueError("no generated shape with a surface can be compared with a reference: " + _reasons(sets))
+        raise ValueError("no generated shape can be compared with a reference: " + _reasons(sets))
     return sets
 
 

@@ -156,7 +156,7 @@ def _mesh(
             continue
         attributes = document.object("attributes", primitive)
         if "POSITION" not in attributes:
-            raise ValueError("has a primitive without POSITION, and so without vertices; save it uncompressed.")
+            raise ValueError("has a primitive without POSITION, and so without vertices; export it uncompressed.")
         for index in (attributes["POSITION"], primitive.get("indices", attributes["POSITION"])):
             if not {"bufferView", "sparse"} & document.indexed("accessors", index).keys():
                 raise ValueError(
