@@ -219,7 +219,8 @@ class PreparedShapes(ShapeSet):
     def _outside_queries(self, shape: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return (V/2, 3) outside points for V volume queries.
 
-        They are taken from one window, in stored order: first the points within `outside_within`, then others.
+        They come from one window: first its points within `outside_within`, then its other points. Each of the two
+        groups keeps its stored order.
         """
         half = self._volume // 2
         stored = self._shards.count(shape, "volume_outside")

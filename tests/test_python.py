@@ -1,4 +1,4 @@
-"""The public names of `lagem`: the example runs, modules load lazily, and an error for a wrong name suggests one."""
+"""The public names of `lagem`: the example runs, imports are lazy, and errors for wrong names suggest right ones."""
 
 import ast
 import re

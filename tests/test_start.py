@@ -1,4 +1,4 @@
-"""Lightning is imported without garbage collection, which later leaves the imported objects alone."""
+"""Garbage collection is off while Lightning is imported, and later collections skip the imported objects."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""Meshes in files, folders and manifests are found once, with the right id, category and split, or refused by name."""
+"""Meshes in files, folders and manifests are found once, with the right id, category and split; refusals name them."""
 
 import tracemalloc
 from pathlib import Path

@@ -17,7 +17,7 @@ WIDTH, LATENT_DIM, DEPTH, ANCHORS = 128, 8, 2, 16
 
 
 def vecset_state() -> dict[str, Tensor]:
-    """A tiny model in the published layout, with random weights that depend on their names."""
+    """A tiny model in the published layout, whose weights are drawn with seeds made from their names."""
     norm, c = {"weight": (WIDTH,), "bias": (WIDTH,)}, WIDTH
     attention = {"to_q.weight": (c, c), "to_kv.weight": (2 * c, c), "to_out.weight": (c, c), "to_out.bias": (c,)}
     feed = {"net.0.weight": (8 * c, c), "net.0.bias": (8 * c,), "net.2.weight": (c, 4 * c), "net.2.bias": (c,)}

@@ -1,4 +1,4 @@
-"""Checks of arguments that verbs make before they import torch, so that a mistake is reported at once.
+"""Checks that verbs make on their arguments before they import torch, so that a mistake is reported at once.
 
 An argument that cannot be checked without torch is accepted here. When the verb runs, it checks all arguments again.
 """

@@ -65,7 +65,7 @@ def generate(
         )
     if embeddings is not None and (categories or latents):
         raise ValueError(
-            "--embeddings cannot be combined with --category or --latents: the embeddings in its file are the "
+            "--embeddings cannot be combined with --category or --latents: the file of --embeddings holds the "
             "condition. Leave out --category and --latents."
         )
     generator = load_cascade(bundle, device=device)

@@ -95,8 +95,8 @@ def contact_sheet(
     shapes = {picture.shape for row in rows for picture in row if picture is not None}
     if len(shapes) != 1 or any(len(row) != len(column_titles) for row in rows):
         raise ValueError(
-            f"a sheet needs pictures of one size in rows of {len(column_titles)} pictures, "
-            f"but sizes {sorted(shapes)} in rows of {[len(row) for row in rows]} pictures were given."
+            f"a sheet needs pictures of one size, {len(column_titles)} in each row, but the sizes are "
+            f"{sorted(shapes)} and the rows have {[len(row) for row in rows]} pictures."
         )
     if row_titles is not None and len(row_titles) != len(rows):
         raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one per row.")

@@ -111,10 +111,10 @@ def test_a_half_holds_half_of_every_group_and_nothing_twice():
 
 
 def test_intervals_hold_the_mean_of_sets_of_that_size(monkeypatch):
-    """If each of 60 intervals contains the mean with a probability of 0.95, at least 52 of them contain it (p > 0.99).
+    """At least 52 of 60 intervals contain the mean. With the nominal probability of 0.95 each, this fails in under 1%.
 
-    The probability for one interval is 0.96 to 0.99 for MMD, COV and 1-NNA, and 0.92 to 0.98 for the diversity (see
-    the docstring of `lagem.evaluation.generation.sets`).
+    The actual probability is 0.96 to 0.99 for MMD, COV and 1-NNA, and 0.92 to 0.98 for the diversity (see the docstring
+    of `lagem.evaluation.generation.sets`).
     """
     monkeypatch.setattr(sets, "HALVES", 100)
     rng = np.random.default_rng(0)

@@ -122,7 +122,7 @@ class AutoencoderMethod:
 
     @torch.no_grad()
     def score(self, truth: Truth) -> ShapeScore:
-        """Score the field that the network decodes from a shape, by `score_shape` or as the preset does."""
+        """Score the field that the network decodes from a shape, in the preset's way or by `score_shape`."""
         if self._preset is not None:
             truth = vecset.with_drawn_input(truth, self.num_surface_points, self._seed)
             return vecset.score_as_vecset(truth, self._field(truth), seed=self._seed, device=self._codec.device)

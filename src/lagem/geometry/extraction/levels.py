@@ -82,7 +82,7 @@ class Base:
 
 
 class Refined:
-    """A grid of 2R cells per side. Its logits are known inside the coarser cells that `refine` was given or reached.
+    """A grid of 2R cells per side, with logits inside the coarser cells passed to `refine` or reached from them.
 
     Args:
         coarser: The next coarser grid, of R cells per side.

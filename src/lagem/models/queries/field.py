@@ -91,9 +91,9 @@ class FoldedShape:
     the scores makes that unnecessary. At a point p, let x = r(p) e(p), with r and e as in `lagem.models.embedding`. A
     latent m with the row [B_m | b_m] has the score B_m (R x) + b_m. The factor R makes |R e(p)|^2 the variance of the
     embedded point over channels, and r(p) is 1 / sqrt(variance + eps). So |R x| < 1 for every point in space, and the
-    score is at most |B_m| + b_m (Cauchy-Schwarz). First, the mean over latents is subtracted from the scores, which does
-    not change their softmax and makes the largest score at least 0. If the bound of these centred scores is at most
-    LARGEST_EXPONENT + DEEPEST_SHIFT, a further shift of at most DEEPEST_SHIFT is subtracted from them. Then their
+    score is at most |B_m| + b_m (Cauchy-Schwarz). First, the mean over latents is subtracted from the scores, which
+    does not change their softmax and makes the largest score at least 0. If the bound of these centred scores is at
+    most LARGEST_EXPONENT + DEEPEST_SHIFT, a further shift of at most DEEPEST_SHIFT is subtracted from them. Then their
     exponentials do not overflow, and the sum of the exponentials is a normal number. A level with a larger bound, or
     with values too large to sum, uses torch's softmax, which finds the maximum.
 
