@@ -88,7 +88,7 @@ def authors(unit: Mesh, random: np.random.Generator) -> Mesh:
 
 
 def choose(manifest: Path, each: int, seed: int) -> dict[str, list[Path]]:
-    """Draw closed and open meshes from a manifest, `each` of either kind; return their paths, by kind."""
+    """Draw `each` closed meshes and as many open ones from a manifest; return their paths, by kind."""
     with manifest.open(newline="", encoding="utf-8") as file:
         paths = [manifest.parent / row["file"] for row in csv.DictReader(file)]
     chosen: dict[str, list[Path]] = {"closed": [], "open": []}

@@ -99,12 +99,12 @@ def scores_of(module: AutoencoderModule, source: RecipeData) -> list[Row]:
 
 
 def table(results: dict[str, dict[int, list[Row]]], against: str, measures: dict[str, str]) -> list[list[str]]:
-    """Return the rows of the table, header first.
+    """Return the rows of the table, header first; its last column lists the differences of one measure seed by seed.
 
     Args:
         results: Measures of every shape, by side and by seed.
         against: Name of the side whose means are subtracted.
-        measures: Title of each measure to show, by name. The last column has the first measure's differences by seed.
+        measures: Title of each measure to show, by name. The last column is about the first of them.
     """
     titles = [cell for title in measures.values() for cell in (title, "difference")]
     rows = [["", "seeds", *titles, "first difference by seed"]]

@@ -124,7 +124,7 @@ def seconds(device: torch.device) -> float:
 
 
 def cost_rows(sides: Sequence[Side]) -> list[list[str]]:
-    """Return the rows of the table of costs, header first: evaluations and seconds per sample, coarsest stage first."""
+    """Return the rows of the table of costs, header first; the stages are columns, the coarsest to the left."""
     levels = sorted((level for level in sides[0].seconds if level != DECODE), reverse=True)
     rows = [["steps", "evaluations", *(f"level {level}, s" for level in levels), "decoding, s"]]
     for side in sides:

@@ -38,8 +38,8 @@ class EncodesShapes(Protocol):
 class SamplesLevel(Protocol):
     """A module that samples the latents of one level, given the true latents of the coarser levels.
 
-    `fields` decodes a batch from its true latents or, for the module's level, from sampled ones. It returns None if the
-    module has no autoencoder.
+    `fields` decodes a batch from its true latents. If `sampled` is given, it replaces those of the module's level. The
+    result is None if the module has no autoencoder.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Generates from the code the reference pages on the commands, the keys of experiments and the public names."""
+"""Generates the reference pages (commands, keys of experiments, public names) from the code."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""Tests of benchmarks/recipe.py: its table pairs differences by shape and seed, and omits missing values."""
+"""Tests of benchmarks/recipe.py: the table's differences are paired by shape and seed, and omit missing values."""
 
 import sys
 from pathlib import Path

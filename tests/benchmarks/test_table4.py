@@ -1,4 +1,4 @@
-"""Tests of benchmarks/table4.py: models differ as in the paper, and only shapes of the given categories are scored."""
+"""Tests of benchmarks/table4.py: settings differ as in the paper, and only the given categories are scored."""
 
 import json
 import sys

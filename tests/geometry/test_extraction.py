@@ -95,7 +95,7 @@ def test_seeds_outside_the_cube_count_to_its_border():
 
 
 def test_audit_finds_hidden_parts_in_95_of_100_trials(monkeypatch):
-    """A small ball touches at least 27 cells, but the coarsest grid has no node in the ball."""
+    """A small ball touches at least 27 cells of the finest grid, but contains no node of the coarsest grid."""
     monkeypatch.setattr(sparse, "MARGIN", 0.0)
     monkeypatch.setattr(sparse, "COARSE_MARGIN", 0.0)
     rng, found, resolution = np.random.default_rng(0), 0, 64

@@ -83,7 +83,7 @@ SCRIPT = """
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> SimpleNamespace:
-    """Resume from harmless and hostile folders; return the exit codes by name, the output, and the root folder."""
+    """Resume from harmless and hostile folders; return their exit codes, the output, and the root folder."""
     root = tmp_path_factory.mktemp("folders")
     script = textwrap.dedent(SCRIPT).format(root=str(root), support=str(Path(small_run.__file__).parent))
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANG)
@@ -127,7 +127,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_fsdp1_loads_no_code_from_a_file_and_no_folder(tmp_path, kind):
+def test_fsdp1_refuses_code_in_a_file_and_every_folder(tmp_path, kind):
     """FSDP1's own loaders would run pickled code. This test does not train, because FSDP1 trains only on GPUs."""
     strategy = FSDPStrategy()
     tune(strategy)

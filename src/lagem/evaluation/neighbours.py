@@ -6,7 +6,7 @@ training shape as its result.
 Shapes are compared by the Chamfer distance between their stored surfaces, each in its unit-sphere frame and not
 rotated. The search has three steps. The first selects the training shapes with the most similar descriptors, which hold
 distances to fixed points (`lagem.prepared.descriptors`). The second keeps those of them that are nearest by a Chamfer
-distance computed from few points of each shape. From the shapes that it kept, the third selects the nearest one, by a
+distance computed from few points of each shape. The third selects the nearest of the shapes that the second kept, by a
 Chamfer distance computed from many points. Nothing is random. The result is cached in the prepared folder for later
 evaluations.
 """

@@ -140,7 +140,8 @@ def _shaded(
 ) -> NDArray[np.float64]:
     """Compute the (F, 3) colours of faces, in linear RGB.
 
-    The faces are lit by a warm key light from the upper left, a soft light from the camera, the sky and the ground.
+    Four lights fall on the faces: a warm key light from the upper left, a soft light at the camera, and the light of
+    the sky and of the ground.
     """
     facing = normals * np.where(normals @ back < 0, -1.0, 1.0)[:, None]
     key = -0.55 * right + 0.75 * top + 0.65 * back

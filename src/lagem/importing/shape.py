@@ -238,9 +238,9 @@ def _volume_pools(
         wanted -= len(filled[-1])
     if wanted > MOST_MISSING * drawn:
         raise ValueError(
-            "the volume queries are not uniform in their bounding box: it contains nearly the whole ball of radius "
-            "sqrt(3), but only as many queries lie in the ball as if the box contained a fraction of "
-            f"{domain.share:.3g} of it."
+            "the volume queries are not uniform in their bounding box: the box contains nearly the whole ball of "
+            "radius sqrt(3), but too few queries lie in the ball. That many would be right if the box contained only "
+            f"{domain.share:.1%} of the ball."
         )
     drawn -= max(wanted, 0)
     outside = random.permutation(np.concatenate(filled))

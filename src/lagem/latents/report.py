@@ -14,7 +14,7 @@ LISTED = 40  # maximum number of refused shapes to print; refused.csv lists all
 
 
 def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None = None) -> None:
-    """Print how many shapes are encoded, and the refused shapes; of one part of a job, as `show_part` does.
+    """Print how many shapes are encoded, and the refused shapes. With `part`, print what `show_part` prints.
 
     Args:
         output: The latent cache.

@@ -125,7 +125,7 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
 def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
     """Read the shape in a row of a shard; raises ValueError if it has another id than `id`.
 
-    The check matters because packing may later remove the file that the shape was read from.
+    The check matters because packing may later remove the shape's own file, from which the row was copied.
     """
     if row >= len(shard.ids) or shard.ids[row] != id:
         raise ValueError(

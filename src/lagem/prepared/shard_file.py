@@ -151,7 +151,7 @@ class ShardFile:
     def volume_drawn(self, row: int) -> tuple[int, int]:
         """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
 
-        On average, this number of draws from the ball gives as many points with the pool's label as the pool holds.
+        The pool holds as many points as this number of draws from the ball gives, on average, with the pool's label.
         """
         inside, outside = (int(drawn[row]) for drawn in self._drawn)
         if min(inside, outside) < 1:

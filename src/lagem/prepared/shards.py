@@ -70,7 +70,7 @@ class Shards(ShardedFolder[ShardFile]):
     def volume_drawn(self, index: int) -> tuple[int, int]:
         """Return (inside, outside): for each volume pool of a shape, the number of uniform draws that it represents.
 
-        On average, this number of draws from the ball gives as many points with the pool's label as the pool holds. So
+        The pool holds as many points as this number of draws from the ball gives, on average, with the pool's label. So
         a point of the pool represents the fraction 1 / draws of the ball, and the fraction of the ball that is inside
         the shape is the number of points in `volume_inside` divided by the draws for this pool. This also holds for a
         thin shape, for which additional points were drawn inside.

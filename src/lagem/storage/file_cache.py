@@ -143,7 +143,7 @@ class FileCache:
     def _make_room(self, size: int, *, keep: Path) -> bool:
         """Evict unlocked files until a new copy of `size` bytes fits.
 
-        Files that killed processes left unfinished go first, then the least recently used copies.
+        Unfinished files of processes that were killed go first, then the least recently used copies.
 
         Args:
             size: Size of the new copy.

@@ -82,8 +82,8 @@ def disturb_levels(generator: CascadedGenerator, study: Study, *, fractions: Seq
 def with_noise(latents: Sequence[Tensor], level: int, fraction: float, key: str, seed: int) -> list[Tensor]:
     """Return the latents (M_i, D_i), fine to coarse, with a fraction of the vectors of one level replaced by noise.
 
-    Key and seed determine the noise and the order in which vectors are replaced. So each vector that a small fraction
-    replaces is also replaced by a larger fraction, with the same noise.
+    Key and seed determine the noise and the order in which vectors are replaced. So each vector that is replaced at a
+    small fraction is also replaced at a larger one, with the same noise.
     """
     changed = list(latents)
     generator = torch_generator(seed, 0, f"noise in {key}")

@@ -30,8 +30,8 @@ class Sharing:
     distances: for each group, the mean distance between two of its samples, minus the floor; None if fewer than two
         samples have a surface.
     distance: mean of these distances.
-    difference: how much larger the distances are than those of the groups that share one level fewer: the mean of the
-        differences, paired by group; None for groups that share nothing.
+    difference: mean of the distances minus those of the groups that share one level fewer, paired by group; negative if
+        samples that share one level more are closer. None for groups that share nothing.
     floor: mean distance between two samplings of the same surface.
     empty: number of samples without a surface; no distance includes them.
     """

@@ -170,10 +170,10 @@ class Refined:
         return keys_of(2 * nodes_of(parents, self.coarser.cells)[:, None] + OCTANTS, self.cells)
 
     def _add(self, parents: Keys) -> Values:
-        """Query the unknown nodes of P cells of the coarser grid. These cells have not been refined yet.
+        """Query the unknown nodes of this grid in P cells of the coarser grid, which have not been refined yet.
 
         Returns:
-            (P, 27) logits at all nodes of this grid in these cells.
+            (P, 27) logits at all 3 x 3 x 3 nodes of this grid in each of these cells.
         """
         corners = parents[:, None] + keys_of(OCTANTS, self.coarser.cells)
         keys = distinct(corners)
