@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class _TextSequence(Sequence[str]):
-    """Base class of `Texts` and `Labels`. A slice is a list of texts. Two of them are equal if their texts are equal."""
+    """Base class of `Texts` and `Labels`, which are equal if their texts are equal. A slice is a list of texts."""
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -102,8 +102,8 @@ def read_header(data: bytes) -> tuple[str, list[Element], int]:
         names = [name for name, *_ in element.properties]
         if len(set(names)) < len(names) or len(names) > MOST_PROPERTIES:
             raise ValueError(
-                f"declares a property of element {quoted(element.name)} twice, or more than {MOST_PROPERTIES} "
-                "properties; repair the header."
+                f"declares more than {MOST_PROPERTIES} properties of element {quoted(element.name)}, or one of them "
+                "twice; repair the header."
             )
     needed = sum(e.count * sum(int((length or kind)[1]) for _, length, kind in e.properties) for e in elements)
     if byte_order and len(data) - start < needed:
