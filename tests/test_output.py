@@ -1,4 +1,4 @@
-"""Commands print correctly to streams that are closed, full or unread, or whose encoding lacks characters."""
+"""Commands behave well if an output stream is closed, full or no longer read, or if its encoding lacks characters."""
 
 import os
 from pathlib import Path
