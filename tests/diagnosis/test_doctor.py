@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,20 +67,29 @@ def test_healthy_shapes_raise_no_alarm(seed):
     assert faults("flip", 0.0, seed=seed) == []
 
 
+def planted(fault: str, check: str, *strengths: float) -> list[Any]:
+    """Return the parameters of a fault, the strongest first; only the weakest is not slow."""
+    *strong, weakest = strengths
+    return [
+        *(pytest.param(fault, strength, check, marks=pytest.mark.slow) for strength in strong),
+        (fault, weakest, check),
+    ]
+
+
 @pytest.mark.parametrize(
     ("fault", "strength", "check"),
     [
-        *(("flip", strength, "labels") for strength in (1.0, 0.1, 0.02)),
-        *(("flip_shapes", strength, "labels") for strength in (0.5, 0.1)),
-        *(("scale", strength, "frame") for strength in (0.5, 0.9, 0.97)),
-        *(("shift", strength, "frame") for strength in (0.5, 0.1, 0.03)),
-        *(("shift_surface", strength, "frame") for strength in (0.3, 0.05)),
-        ("shift_volume", 0.1, "frame"),
-        *(("swap_axes_of_surface", strength, "frame") for strength in (1.0, 0.2)),
-        *(("unbalance", strength, "balance") for strength in (0.02, 0.1, 0.4)),
-        *(("not_a_number", strength, "values") for strength in (1.0, 0.1)),
-        *(("copies", strength, "split") for strength in (1.0, 0.5, 0.125)),
-        *(("leak", strength, "split") for strength in (1.0, 0.5, 0.125)),
+        *planted("flip", "labels", 1.0, 0.1, 0.02),
+        *planted("flip_shapes", "labels", 0.5, 0.1),
+        *planted("scale", "frame", 0.5, 0.9, 0.97),
+        *planted("shift", "frame", 0.5, 0.1, 0.03),
+        *planted("shift_surface", "frame", 0.3, 0.05),
+        *planted("shift_volume", "frame", 0.1),
+        *planted("swap_axes_of_surface", "frame", 1.0, 0.2),
+        *planted("unbalance", "balance", 0.02, 0.1, 0.4),
+        *planted("not_a_number", "values", 1.0, 0.1),
+        *planted("copies", "split", 1.0, 0.5, 0.125),
+        *planted("leak", "split", 1.0, 0.5, 0.125),
     ],
 )
 def test_a_planted_fault_is_named(fault, strength, check):

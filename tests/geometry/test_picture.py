@@ -99,7 +99,7 @@ def test_sheet_holds_every_picture_and_titles(sphere):
 
 def test_sheet_of_uneven_rows_is_refused():
     picture = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"rows of \[1\] pictures"):
+    with pytest.raises(ValueError, match=r"the rows have \[1\] pictures"):
         contact_sheet([[picture]], column_titles=["a", "b"])
     with pytest.raises(ValueError, match="one size"):
         contact_sheet([[picture, picture[:4]]], column_titles=["a", "b"])

@@ -30,7 +30,7 @@ def on_two_ranks(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("step", [3, 6, 9])
+@pytest.mark.parametrize("step", [3, pytest.param(6, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
 def test_one_rank_with_twice_the_batch_goes_on_where_two_ranks_stopped(on_two_ranks, tmp_path, step):
     (checkpoint,) = on_two_ranks.glob(f"checkpoints/*step={step}.ckpt")
     main(small_fit(tmp_path, "--data.init_args.batch_size=8", f"--ckpt_path={checkpoint}", *EVERY_STEP, steps=14))
