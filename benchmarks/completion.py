@@ -9,9 +9,9 @@ the one that fits best among 32 training shapes, which a rough comparison choose
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. The predicted surface is
 split in the same way: the third of its area that is best seen from the same direction counts as seen, the rest as
-unseen. The measure is the sum of two mean distances:
-from the unseen points of the true shape to the predicted surface, and from the unseen points of the predicted surface
-to the true one. Intervals are 95% bootstrap intervals over shapes; the difference is paired by shape.
+unseen. The measure is the sum of two mean distances: from the unseen points of the true shape to the predicted surface,
+and from the unseen points of the predicted surface to the true one. Intervals are 95% bootstrap intervals over shapes;
+the difference is paired by shape.
 """
 
 import argparse

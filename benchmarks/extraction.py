@@ -5,16 +5,15 @@
     make benchmark NAME=extraction ARGS="MESH --resolutions 512 1024 --dense-up-to 0"
 
 Seconds are CPU seconds of one thread; on a GPU, they are the time from the first to the last kernel. `plain dense` is
-the time that queries at all nodes of the grid would take if every query passed all layers of the query decoder. It is
-estimated from three calls of 65,536 queries each: one before the extraction and two after it. All extractions use
+the time that queries at all nodes of the grid would take if every query went through all layers of the query decoder.
+It is estimated from three calls of 65,536 queries each: one before the extraction and two after it. All extractions use
 faster queries: the decoder's weights are multiplied in advance with the keys and values of the decoded latents. At
 resolutions up to `--dense-up-to`, the surface is also extracted from a dense grid, and the two meshes are compared.
 `differing` counts the vertices that only one of the two meshes has; it is 0 if and only if all nodes of the grid have
 the same sign in both extractions. `lost` counts the components of the dense mesh that share no vertex with the
-coarse-to-fine mesh.
-`unavoidable` is the number of nodes next to the surface, divided by the number of coarse-to-fine queries. On a GPU,
-peak memory is that of the extraction. On a CPU, it is that of the process so far, so give only one mesh and one
-resolution to measure it.
+coarse-to-fine mesh. `unavoidable` is the number of nodes next to the surface, divided by the number of coarse-to-fine
+queries. On a GPU, peak memory is that of the extraction. On a CPU, it is that of the process so far, so give only one
+mesh and one resolution to measure it.
 """
 
 import argparse

@@ -2,12 +2,12 @@
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 
-`--steps` lists numbers of sampler steps. The same samples (seeds and categories) are generated once with each of these
-numbers. Each batch is generated with all the numbers, one after the other, before the next batch starts. Times are
+`--steps` lists choices of the number of sampler steps. The same samples (seeds and categories) are generated once with
+each choice. Each batch is generated with all choices, one after the other, before the next batch starts. Times are
 seconds per sample, as medians and quartiles over batches: CPU seconds of this process on a CPU, wall-clock seconds on
-other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last number in
-`--steps`, minus the sampling floor, which is the distance between two point samples of one surface. With
-`--references`, quality also includes the measures of `lagem evaluate-generation`.
+other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last choice, minus the
+sampling floor, which is the distance between two point samples of one surface. With `--references`, quality also
+includes the measures of `lagem evaluate-generation`.
 """
 
 import argparse

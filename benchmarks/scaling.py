@@ -131,7 +131,7 @@ def samples_a_second(ranks: int, args: argparse.Namespace) -> float:
 
 
 def measure_ranks(args: argparse.Namespace) -> list[dict[str, object]]:
-    """Return two rows of results: for one process, and for two processes on CPUs or one on each GPU."""
+    """Return a row of results for one process, and one for two processes on CPUs or a process per GPU, if several."""
     most = 2 if args.device == "cpu" else torch.cuda.device_count()
     rates: dict[int, list[float]] = {ranks: [] for ranks in sorted({1, most})}
     for _ in track(range(args.rounds), "measuring", transient=True):

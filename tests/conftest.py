@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 
 import torch
 
-gc.disable()  # until the tests are collected: imports make a million objects and hardly any garbage
+gc.disable()  # until the tests are collected: imports make many objects and hardly any garbage
 
 # What a scheduler, a launcher or an account leaves in the environment would steer Lightning and W&B.
 FOREIGN_PREFIXES = ("SLURM_", "PL_", "WANDB_", "TORCHELASTIC_")

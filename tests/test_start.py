@@ -10,7 +10,7 @@ from lagem.cli import uncollected
 def test_collection_is_off_inside_and_skips_the_objects_afterwards():
     with uncollected():
         assert not gc.isenabled()
-        made = [{} for _ in range(1000)]
+        made: list[list] = [[] for _ in range(1000)]
         made.append(made)
     assert gc.isenabled()
     known = {id(item) for item in gc.get_objects()}

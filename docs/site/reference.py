@@ -12,7 +12,8 @@ from typing import Any
 
 import docstring_parser
 
-from lagem.cli import TRAINING_VERBS, ToolParser, tool_modules
+from lagem.cli import TRAINING_VERBS, tool_modules
+from lagem.configuration.tool_parser import ToolParser
 
 # Packages with an `__all__`, and modules beyond them whose names users need: see docs/python.md and the YAML reference.
 PACKAGES = (

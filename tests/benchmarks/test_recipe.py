@@ -1,4 +1,4 @@
-"""Tests of benchmarks/recipe.py: the table's differences are paired by shape and seed, and omit missing values."""
+"""Tests of benchmarks/recipe.py: the table's differences are paired by shape and seed; a missing measure is a dash."""
 
 import sys
 from pathlib import Path

@@ -19,6 +19,7 @@ from lagem.configuration.bounds import (
     MOST_WORKERS,
     check_bounds,
 )
+from lagem.configuration.tool_parser import ToolParser
 from lagem.device import out_of_memory_message
 
 
@@ -51,7 +52,7 @@ def test_no_option_takes_an_absurd_number(verb, option, kind, count, capsys):
 
 
 def test_every_integer_up_to_the_bound_is_taken():
-    parser = cli.ToolParser()
+    parser = ToolParser()
     parser.add_argument("--number", type=int)
     for number in (0, -MOST_INTEGER, MOST_INTEGER):
         assert parser.parse_args([f"--number={number}"]).number == number

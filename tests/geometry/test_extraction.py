@@ -142,7 +142,7 @@ def test_audit_asks_within_its_budget_and_its_bound_shrinks_with_it(monkeypatch)
 
 
 def test_bound_holds_for_parts_hidden_at_random():
-    """Give random nodes of the finer grids a wrong sign; the bound on missed cells holds in 95 of 100 trials."""
+    """Random nodes of the finer grid get a wrong sign; the bound on missed cells holds in at least 95 of 100 trials."""
     held = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""All shapes of a data set get the same up axis: glTF files are y-up, and `--up` says what the other formats do not."""
+"""With `--up`, all shapes get the same up axis: glTF files are y-up, and `--up` says what the other formats do not."""
 
 import io
 import json

@@ -78,7 +78,6 @@ def whole(tmp_path_factory, shares) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_a_sharded_network_trains_as_a_whole_one(sharded, whole):
     for metric in ("train/loss", "train/grad_norm", "val/loss", "val/iou", "val/chamfer", "val/fscore"):
         assert rows(whole, metric)

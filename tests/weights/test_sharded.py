@@ -81,7 +81,7 @@ def test_the_index_that_an_early_python_3_11_wrote_is_read(folder):
 
 
 def with_payload(folder: Path, part: str, payload: Payload) -> None:
-    """Put a payload into the entry `part` of a valid index, so that torch would run it when it reads the index."""
+    """Put a payload into the given part of a valid index, so that torch would run it when it reads the index."""
     metadata = FileSystemReader(folder).read_metadata()
     if part == "whole":
         metadata = payload

@@ -78,7 +78,7 @@ def make_watertight(mesh: Mesh, *, resolution: int = 256, thickness: float = 0.0
     Args:
         mesh: Any triangles, in the unit sphere.
         resolution: R, number of cells along a side of the grid; the side of a cell is 2.06 / R.
-        thickness: Thickness of the plates into which open sheets are made, in unit-sphere units.
+        thickness: Thickness of the plates that replace open sheets, in unit-sphere units.
     """
     mesh, _ = without_doubles(mesh)  # else it would be left to chance which of two coincident faces is the nearest
     grid = Grid(cells=resolution, reach=REACH)

@@ -240,7 +240,7 @@ def _volume_pools(
         raise ValueError(
             "the volume queries are not uniform in their bounding box: the box contains nearly the whole ball of "
             "radius sqrt(3), but too few queries lie in the ball. That many would be right if the box contained only "
-            f"{domain.share:.1%} of the ball."
+            f"{100 * domain.share:.3g}% of the ball."
         )
     drawn -= max(wanted, 0)
     outside = random.permutation(np.concatenate(filled))

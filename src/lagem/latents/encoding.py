@@ -112,10 +112,7 @@ def encode_run(
 def draw(
     surfaces: SurfaceSource, index: int, subset: int, settings: EncodeSettings, augment: Augmentation | None
 ) -> NDArray[np.float32]:
-    """Sample the (N, 3) points of a subset (a number) of the shape at `index`.
-
-    The points depend on the seed, the subset and the id of the shape.
-    """
+    """Sample (N, 3) points of the shape at `index`: the cloud with the number `subset`, from 0."""
     rng = sample_generator(settings.seed, subset, f"{surfaces.ids[index]}/latents")
     points = surfaces.draw(index, settings.num_surface_points, rng)
     if augment is not None and subset > 0:

@@ -125,7 +125,8 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
 def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
     """Read the shape in a row of a shard; raises ValueError if it has another id than `id`.
 
-    The check matters because packing may later remove the shape's own file, from which the row was copied.
+    The check matters because packing later removes the file from which the shape is read: an old shard, or the shape's
+    own file.
     """
     if row >= len(shard.ids) or shard.ids[row] != id:
         raise ValueError(

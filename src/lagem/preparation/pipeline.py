@@ -51,7 +51,7 @@ def prepare(
     part: Part | None = None,
     verify: bool = False,
 ) -> list[Record]:
-    """Prepare meshes into a folder and pack it; what an earlier call finished is kept, even if it was killed.
+    """Prepare meshes into a folder and pack it; what an earlier call finished is kept, even if that call was killed.
 
     The same meshes and settings give the same shards and index. It does not matter how many workers there are, or
     whether the meshes are given in one call or in several.

@@ -54,8 +54,7 @@ class ProceduralShape:
         return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return two (K,) bool arrays: whether each point is in a body of the solid, and whether it is in one of its
-        holes.
+        """Return two (K,) masks: whether each point is in a body of the solid, and whether it is in one of its holes.
 
         Args:
             member: (P, K) bool, as `_membership` returns it.

@@ -147,8 +147,8 @@ class FileCache:
 
         Args:
             size: Size of the new copy.
-            keep: Path of the hidden file to which the new copy is downloaded. A part of it that is already there is
-                neither evicted nor counted, because `size` includes it.
+            keep: Path of the hidden file to which the new copy is downloaded. If an earlier process left it unfinished,
+                it is not evicted, and it is not counted again, because `size` includes it.
 
         Returns:
             Whether the new copy fits.

@@ -113,8 +113,8 @@ def _merged(data: Mapping[str, Any], more: Any) -> Mapping[str, Any]:
 def _check_data(data: Mapping[str, Any]) -> None:
     """Raise ValueError if the root, a local folder, is missing or holds no data of the given data module.
 
-    This checks only data modules of lagem that read folders. The root may be
-    an environment variable (`${oc.env:NAME}`); a root with any other interpolation is not checked.
+    This checks only data modules of lagem that read folders. The root may be an environment variable
+    (`${oc.env:NAME}`); a root with any other interpolation is not checked.
     """
     kind, root = str(data.get("kind")), data.get("root")
     named = kind.removeprefix("lagem.data_modules.")

@@ -104,7 +104,6 @@ def test_the_input_is_drawn_from_all_true_points_without_replacement(truth):
         vecset.with_drawn_input(truth, 2_048, 0)
 
 
-@pytest.mark.slow
 def test_the_command_scores_the_network_in_the_box_and_the_card_names_the_preset(weights, folder, tmp_path, capsys):
     """The network says "inside" everywhere, so its surface is the cube [-1, 1]^3 of the grid."""
     words = ["evaluate", str(weights), str(folder), "--output", str(tmp_path / "card"), "--preset", "vecset"]

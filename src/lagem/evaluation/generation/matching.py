@@ -118,4 +118,4 @@ def match_sets(
 def _reasons(sets: MatchedSets) -> str:
     reasons = Counter(shape.reason for shape in [*sets.failed, *sets.unread])
     listed = "; ".join(f"{count} times {reason}" for reason, count in reasons.most_common(3))
-    return listed or "no reference has the category of such a shape."
+    return listed or "no reference has the category of a generated shape with a surface."

@@ -78,8 +78,8 @@ class Document:
         self._numbers += numbers + COST_OF_A_STEP
         if self._numbers > max(MOST_REPEATED, READS_A_BYTE * self._bytes):
             raise ValueError(
-                "its accessors declare far more numbers than the file holds, since they repeat its data or refer to no "
-                "data; save the file again with each mesh stored once."
+                "reading its accessors gives far more numbers than the file holds, since they repeat its data or have "
+                "no data; save the file again with each mesh stored once."
             )
 
     def check_copies(self, count: int, what: str) -> None:

@@ -69,7 +69,7 @@ class QueryDecoder:
 
         Args:
             keys_values: Keys and values of the levels, fine to coarse.
-            directions: a (C, E) matrix: either W~, or a D with D R = W~ for some (E, E) matrix R. With D, the folded
+            directions: A (C, E) matrix: either W~, or a D with D R = W~ for some (E, E) matrix R. With D, the folded
                 rows must be multiplied with [R r(p) e(p), 1] instead of psi(p) = [r(p) e(p), 1].
         """
         readouts = self.to_logits.weight.to(directions.dtype)[0].chunk(len(self.attentions))[::-1]
