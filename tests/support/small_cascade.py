@@ -56,7 +56,7 @@ def make_spec(level: int, autoencoder: Autoencoder, **changes) -> StageSpec:
 
 
 def write_cascade(folder: Path, **changes) -> list[Path]:
-    """Write an autoencoder and a stage for each level; return the paths: autoencoder, coarsest to finest stage."""
+    """Write an autoencoder and a stage for each level; return their paths in this order, the coarsest stage first."""
     autoencoder = make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=POINTS)
     stages = [write_stage(folder, make_spec(level, autoencoder, **changes)) for level in (3, 2, 1)]
