@@ -30,7 +30,7 @@ def state(factor: float) -> dict[str, Any]:
 
 @cache
 def sound() -> Files:
-    """Return the files of a checkpoint of one rank."""
+    """Return the files of a sharded checkpoint that a training on one rank saved."""
     with TemporaryDirectory() as scratch, warnings.catch_warnings(action="ignore"):
         dcp.save(state(1.0), checkpoint_id=Path(scratch) / "last.ckpt", no_dist=True)
         return files_below(Path(scratch))

@@ -104,7 +104,7 @@ def report_of_run(folder: Path) -> None:
 
 
 def formats() -> Iterator[Format]:
-    """Yield formats for manifests, lists and tables of ids, tables of samples, and training runs."""
+    """Yield the formats of manifests, id lists, id tables, sample tables and training runs."""
     doors = {"find_meshes": meshes, "evaluate": evaluate, "MeshSurfaces": references}
     yield Format(name="manifest", sound=sound_manifest, doors=doors, targets=r".*\.csv")
     yield Format(
