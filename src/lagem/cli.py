@@ -87,7 +87,11 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
                 from lagem.training.command_line import check_command_line
 
                 check_command_line(words)
-                return _training()(argv)
+                is_imported = "lagem.training.cli" in sys.modules
+                with nullcontext() if is_imported else uncollected():
+                    from lagem.training.cli import run_training
+
+                return run_training(argv)
         tool, arguments = parse_tool(words)
         tool(arguments)
         return None
@@ -105,16 +109,6 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
             raise
         print(f"lagem: error: {_printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def _training() -> "Callable[[list[str] | None], TrainingCLI]":
-    """Return `run_training`, and import it with Lightning unless this was done before."""
-    if "lagem.training.cli" in sys.modules:
-        from lagem.training.cli import run_training
-    else:
-        with uncollected():
-            from lagem.training.cli import run_training
-    return run_training
 
 
 @contextmanager
