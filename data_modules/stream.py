@@ -4,7 +4,9 @@ Each sample is a pure function of (epoch, index), so the data do not depend on t
 A trainer that uses these modules must set `use_distributed_sampler: false`.
 """
 
+import multiprocessing
 from abc import ABC, abstractmethod
+from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
 import numpy as np
@@ -195,7 +197,18 @@ class StreamDataModule(LightningDataModule):
             "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": obey_only_parent if self.num_workers else None,
+            "multiprocessing_context": self._server() if self.num_workers and self._rank()[1] > 1 else None,
         }
+
+    def _server(self) -> BaseContext:
+        """Return a context that forks processes from a server of one thread, not from this process.
+
+        In a distributed run, threads of torch call Python. If a process is forked meanwhile, the child inherits a lock
+        that nobody releases; in Python before 3.11.10 it then waits forever (python/cpython#112275).
+        """
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([type(self).__module__])
+        return context
 
 
 class ShapeDataModule(StreamDataModule):

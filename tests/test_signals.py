@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -105,19 +106,32 @@ def test_the_second_interrupt_ends_a_training_at_once():
     assert process.returncode == 128 + signal.SIGINT
 
 
-LOADING = """import multiprocessing
-    def load():
-        signals.obey_only_parent()
-        ready()
-        time.sleep(3600)
-    multiprocessing.get_context("fork").Process(target=load).start()
-    time.sleep(3600)"""
+METHODS = pytest.mark.parametrize("method", ["fork", "forkserver"])
+LOADING = """import multiprocessing, subprocess
+    load = "from lagem import signals; import time; signals.obey_only_parent(); print(flush=True); time.sleep(3600)"
+    loading = multiprocessing.get_context({method!r}).Process(target=exec, args=(load,))
+    loading.start()
+    {then}"""
 
 
-def test_a_loading_process_ends_with_a_killed_training():
-    process = start(LOADING)
+@METHODS
+def test_a_loading_process_ends_with_a_killed_training(method):
+    process = start(LOADING.format(method=method, then="time.sleep(3600)"))
     process.kill()
     process.communicate(timeout=HANG)  # when no process is left that could print
+
+
+@METHODS
+def test_only_its_training_terminates_a_loading_process(method):
+    then = """sys.stdin.readline()  # until it loads
+    subprocess.run(["kill", "-TERM", str(loading.pid)])
+    loading.join(0.2)
+    assert loading.is_alive()
+    loading.terminate()
+    loading.join()
+    print(loading.exitcode, flush=True)"""
+    process = start(LOADING.format(method=method, then=then), stdin=subprocess.PIPE)
+    assert process.communicate("\n", timeout=HANG) == ("0\n", "")
 
 
 CHILDREN = """from lagem.sources.processes import run_in_processes

@@ -18,6 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 REQUEUE, STOP, INTERRUPT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 SENT_TO_ALL = (INTERRUPT, STOP, REQUEUE, signal.SIGUSR2)  # what schedulers and terminals send to every process
@@ -157,19 +161,20 @@ def end_with_parent(parent: int) -> None:
 
 
 def obey_only_parent(_: int = 0) -> None:
-    """Let a SIGTERM end this loading process only if its parent sent it.
+    """Let a loading process end only with the process that loads, or by a SIGTERM from it.
 
     Otherwise, a SIGTERM to all processes of a job would end the loading before the training has saved. This function
-    is meant as the `worker_init_fn` of a DataLoader.
+    is meant as the `worker_init_fn` of a DataLoader. The process that loads is not the parent that the system knows if
+    a server forks the loading processes.
     """
     import multiprocessing
 
     parent = multiprocessing.parent_process()
     assert parent is not None, "only a child process can end with its parent"
-    end_with_parent(parent.pid)  # type: ignore[arg-type]  # it has started
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
+    threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
-        threading.Thread(target=_exit_when_parent_says, daemon=True).start()
+        threading.Thread(target=_exit_when_told_by, args=(parent.pid,), daemon=True).start()
 
 
 def _of_a_training() -> set[signal.Signals]:
@@ -185,8 +190,13 @@ def _exit_at_second_interrupt() -> None:
     os._exit(128 + INTERRUPT)
 
 
-def _exit_when_parent_says() -> None:
-    while signal.sigwaitinfo({STOP}).si_pid != os.getppid():
+def _exit_after(process: "BaseProcess") -> None:
+    process.join()
+    os._exit(1)
+
+
+def _exit_when_told_by(pid: int) -> None:
+    while signal.sigwaitinfo({STOP}).si_pid != pid:
         pass
     os._exit(0)
 

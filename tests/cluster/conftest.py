@@ -79,11 +79,26 @@ class Slurm:
         """Cancel a job."""
         self._run("scancel", job)
 
+    def cancel_all(self) -> None:
+        """Cancel all jobs, and wait until none is left."""
+        deadline = time.monotonic() + 60
+        while self._run("squeue", "--noheader"):
+            self._run("scancel", "--user=root")
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
     @staticmethod
     def _run(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout.strip()
+
+
+@pytest.fixture(autouse=True)
+def no_other_job(request: pytest.FixtureRequest) -> None:
+    """Cancel the jobs that a failed test has left. Otherwise, they would keep the nodes, and the next one would fail."""
+    if "slurm" in request.fixturenames:
+        request.getfixturevalue("slurm").cancel_all()
 
 
 @pytest.fixture(scope="session")

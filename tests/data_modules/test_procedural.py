@@ -4,6 +4,9 @@ Exactly half of a sample's volume queries are inside, and so are half of a refer
 of these points turn them into a uniform draw.
 """
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -123,3 +126,30 @@ def test_weights_turn_the_balanced_volume_points_into_a_uniform_draw():
         share = data.val_shapes.collection.shape(index).occupancy(ball.numpy()).mean()
         weighted = reference.volume_weight[reference.volume_occupancy].sum() / reference.volume_weight.sum()
         assert weighted == pytest.approx(share, rel=0.06)
+
+
+LOADING_OF_A_RANK = """
+import os
+from pathlib import Path
+from lagem.data_modules.procedural import ProceduralDataModule
+
+if __name__ == "__main__":
+    batches = []
+    for workers in (0, 2):
+        sizes = {"num_surface_points": 16, "num_volume_queries": 4, "num_near_queries": 4}
+        data = ProceduralDataModule(num_workers=workers, batch_size=2, num_train=8, **sizes)
+        data._rank = lambda: (1, 2)
+        data.setup("fit")
+        loader = data.train_dataloader()
+        batches.append([batch.surface_points.tolist() for batch in loader])
+    assert batches[0] == batches[1] and len(batches[0]) == 2
+    parents = [Path(f"/proc/{worker.pid}/stat").read_text().split()[3] for worker in loader._iterator._workers]
+    print(len(parents), str(os.getpid()) in parents)
+"""
+
+
+def test_a_rank_does_not_fork_its_loading_processes(tmp_path):
+    """Threads of its process group may hold a lock at that moment, and the loading process would wait forever."""
+    (tmp_path / "loading.py").write_text(LOADING_OF_A_RANK)
+    run = subprocess.run([sys.executable, tmp_path / "loading.py"], capture_output=True, text=True, timeout=300)
+    assert run.stdout == "2 False\n", run.stderr
