@@ -96,7 +96,7 @@ class Slurm:
 
 @pytest.fixture(autouse=True)
 def no_other_job(request: pytest.FixtureRequest) -> None:
-    """Cancel the jobs that a failed test has left. Otherwise, they would keep the nodes, and the next one would fail."""
+    """Cancel jobs that a failed test has left. Otherwise, they would keep the nodes, and the next test would fail."""
     if "slurm" in request.fixturenames:
         request.getfixturevalue("slurm").cancel_all()
 
