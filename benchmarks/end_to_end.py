@@ -7,7 +7,8 @@
 `lagem fit` trains the shipped experiments in turn, each in a separate process. With `--steps`, the trainings are
 shorter. The last column of the table then scales the time of the steps to all steps of the experiment, and the time of
 one validation to all of its validations. This overestimates the validations, because a network that has hardly trained
-has large surfaces. Times do not include imports. CPU seconds do not include the processes that load data.
+has large surfaces; `--weights` starts the experiment `meshes` from trained weights. Times do not include imports. CPU
+seconds do not include the processes that load data.
 """
 
 import argparse
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of `lagem prepare`, for experiment `meshes`")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of a training (default: the experiment's)")
     parser.add_argument("--rounds", type=int, default=1, metavar="K", help="trainings of each experiment (default: 1)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="trained weights from which `meshes` starts")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--output", type=Path, default=Path("runs/end_to_end.json"), help="default: %(default)s")
     args = parser.parse_args()
@@ -118,7 +120,8 @@ def main() -> None:
     if "meshes" in names and args.data is None:
         parser.error("the experiment `meshes` needs a folder of `lagem prepare`; give it by --data.")
     short = [f"--trainer.max_steps={args.steps}", f"--trainer.val_check_interval={args.steps}"] if args.steps else []
-    options = {"toy": short, "meshes": [*short, f"--data.init_args.root={args.data}"]}
+    start = [f"--model.init_args.init_from={args.weights.resolve()}"] if args.weights else []
+    options = {"toy": short, "meshes": [*short, *start, f"--data.init_args.root={args.data}"]}
     fits: dict[str, list[Seconds]] = {name: [] for name in names}
     for _ in track(range(args.rounds), "measuring", transient=True):
         for name, measured in fits.items():
