@@ -14,6 +14,7 @@ from source_files import ROOT
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "experiments/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "notebook").glob("*.md")),
 ]
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 OTHER_PROGRAMS = ("bash", "git", "cd", "source", "export", "apt", "sudo", "wandb", "sbatch", "srun")

@@ -96,7 +96,8 @@ def test_every_page_is_reached_from_the_index(pages):
 
 
 def test_every_page_of_the_repository_is_on_the_site(pages):
-    sources = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "experiments").glob("*.md")]
+    folders = (ROOT, ROOT / "docs", ROOT / "docs" / "notebook", ROOT / "experiments")
+    sources = [path for folder in folders for path in folder.glob("*.md")]
     assert {path.relative_to(ROOT).with_suffix(".html").as_posix() for path in sources} - pages.keys() == set()
 
 

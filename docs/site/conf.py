@@ -24,7 +24,7 @@ version = release = lagem.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/reference/**", "experiments/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/notebook/*.md", "docs/reference/**", "experiments/*.md"]
 exclude_patterns = [path.name for path in ROOT.iterdir() if path.name not in PAGES]
 
 html_theme = "furo"
