@@ -18,6 +18,29 @@ DOCUMENTS = [
 ]
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
 OTHER_PROGRAMS = ("bash", "git", "cd", "source", "export", "apt", "sudo", "wandb", "sbatch", "srun")
+INDEX = ROOT / "docs" / "index.md"
+QUESTIONS = {  # what users of this and of similar programs ask, and the section of docs/ that answers
+    "Where is the script that turns my meshes into training data?": "faq.md#how-do-i-make-training-data-from-my-meshes",
+    "My meshes are open. Can I use them?": "faq.md#my-meshes-are-open-inside-out-or-full-of-holes-can-i-use-them",
+    "What becomes of inner surfaces and double shells?": "faq.md#what-becomes-of-inner-surfaces-and-double-shells",
+    "Are my inside and outside labels right?": "faq.md#how-do-i-know-that-the-labels-are-right",
+    "Which scale do shapes have, and my results?": "faq.md#which-frame-do-shapes-have-the-unit-sphere-or-a-box",
+    "Can I train on the data of 3DShape2VecSet or LaGeM?": "importing.md#layouts",
+    "Where is the training code of the diffusion models?": "training.md#from-latents-to-new-shapes",
+    "How do I fine-tune on my own meshes?": "training.md#fine-tuning-the-weights-in-the-package",
+    "How many steps does it take, and to which loss?": "faq.md#how-many-steps-do-i-need-and-which-loss-should-i-expect",
+    "My training from scratch does not converge. Why?": "faq.md#my-training-from-scratch-does-not-get-better",
+    "The loss is NaN. What now?": "faq.md#the-loss-became-nan-or-infinite",
+    "How do I resume, and why is my checkpoint refused?": "faq.md#my-checkpoint-or-weights-do-not-fit",
+    "How do I encode, edit and decode a mesh?": "python.md#shapes-to-latents-and-back",
+    "Thin parts are lost. Which resolution do I need?": "faq.md#why-does-my-surface-have-holes",
+    "How do I print a result, without debris?": "faq.md#small-pieces-float-around-my-shape-and-i-want-to-print-it",
+    "Which Chamfer distance and F-score are these?": "faq.md#my-scores-differ-from-those-in-a-paper",
+    "Which reference shapes do MMD, COV and FID use?": "faq.md#which-shapes-do-mmd-cov-and-1-nna-compare-with",
+    "Do I have to compile flash-attn or torch-cluster?": "faq.md#do-i-need-flash-attn-diso-or-other-cuda-extensions",
+    "How much memory does it need?": "faq.md#how-much-memory-and-disk-do-i-need",
+    "Does it run on a Mac?": "faq.md#does-it-run-on-a-mac",
+}
 PROMISED = (("make", "demo"), ("make", "test"), ("lagem", "fit"), ("lagem", "prepare"), ("lagem", "reconstruct"))
 
 
@@ -85,6 +108,29 @@ def unlabelled_blocks(markdown: str) -> int:
     return sum(fence.strip() == "```" for fence in re.findall(r"^```.*$", markdown, flags=re.MULTILINE)[::2])
 
 
+def anchors(markdown: str) -> set[str]:
+    """Return the anchors of the headings of a document, as the site and code hosts name them."""
+    headings = re.findall(r"^#+ (.*)$", markdown, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def clicks_to(section: str, index: Path) -> int | None:
+    """Return how many clicks lead from the text of `index` to a section of the same folder: 1, 2, or None if neither.
+
+    A page shows its table of contents, so a click on a page and a click on one of its sections are two.
+    """
+    if section.partition("#")[2] not in {"", *anchors((index.parent / section.partition("#")[0]).read_text())}:
+        return None
+    links = re.findall(r"\]\(([^)\s]+)\)", index.read_text())
+    if section in links:
+        return 1
+    pages = {link.partition("#")[0] for link in links if link.endswith(".md") or ".md#" in link}
+    if section.partition("#")[0] in pages:
+        return 2
+    beyond = ((index.parent / page).read_text() for page in pages)
+    return 2 if any(f"]({section})" in text for text in beyond) else None
+
+
 def outcome(arguments: list[str], capsys) -> tuple[int | str | None, str, str]:
     """Run `lagem` with these arguments; return its exit code, its output and its errors."""
     try:
@@ -149,6 +195,21 @@ def test_every_block_of_the_documents_names_its_language():
 def test_links_of_the_documents_lead_to_files():
     found = {str(path.relative_to(ROOT)): dead_links(path, ROOT) for path in DOCUMENTS}
     assert {name: links for name, links in found.items() if links} == {}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_questions_are_answered_within_two_clicks_of_the_index(question):
+    assert clicks_to(QUESTIONS[question], INDEX) is not None
+
+
+@pytest.mark.parametrize(
+    ("section", "clicks"), [("b.md", 1), ("b.md#in-b", 2), ("c.md#in-c", 2), ("c.md", None), ("b.md#no", None)]
+)
+def test_clicks_to_a_section_are_counted(section, clicks, tmp_path):
+    (tmp_path / "index.md").write_text("[b](b.md)")
+    (tmp_path / "b.md").write_text("# B\n## In b\n[c](c.md#in-c)")
+    (tmp_path / "c.md").write_text("## In c\n")
+    assert clicks_to(section, tmp_path / "index.md") == clicks
 
 
 @pytest.mark.parametrize("promised", PROMISED, ids=" ".join)
