@@ -251,12 +251,11 @@ class CascadedGenerator:
         """
         spec, names = self.specs[0], self.category_names
         if spec.num_categories is not None:
-            if condition is not None or category not in names:
+            if category not in names:
                 given = "none" if category is None else repr(category)
-                raise ValueError(
-                    f"this cascade needs one of the categories {', '.join(names)}, but {given} was given; it takes no "
-                    "other condition."
-                )
+                raise ValueError(f"this cascade needs one of the categories {', '.join(names)}, but {given} was given.")
+            if condition is not None:
+                raise ValueError("this cascade takes a category and no other condition. Leave the condition out.")
             return torch.tensor(names.index(category), device=self.device)
         if category is not None:
             raise ValueError(f"this cascade has no categories, but {category!r} was given. Leave the category out.")
