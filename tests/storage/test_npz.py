@@ -149,3 +149,10 @@ def test_more_members_than_the_file_states_are_refused(tmp_path: Path):
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(ValueError, match="holds 50,001 members, but at most 50,000 are read"):
         ZipMembers(tmp_path / "a.npz")
+
+
+def test_a_zip64_file_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "many.zip"
+    path.write_bytes(b"PK\x06\x07" + bytes(16) + b"PK\x05\x06" + bytes(18))
+    with pytest.raises(ValueError, match="many.zip: is in ZIP64 format, or .*; unpack it, and pack fewer members"):
+        ZipMembers(path)

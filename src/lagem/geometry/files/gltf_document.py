@@ -270,7 +270,9 @@ def _chunks(data: bytes) -> tuple[bytes, bytes]:
     rest = data[20 + length :]
     if not rest:
         return data[20 : 20 + length], b""
-    binary = int.from_bytes(rest[:4], "little") if len(rest) >= 8 else size
+    if len(rest) < 8:
+        raise ValueError(f"ends {len(rest)} bytes after its JSON, in the header of its data; fetch it again.")
+    binary = int.from_bytes(rest[:4], "little")
     if binary > len(rest) - 8:
         raise ValueError(
             f"declares {binary} bytes of data, too many for its {size} bytes; it is damaged: fetch it again."

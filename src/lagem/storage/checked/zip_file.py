@@ -32,8 +32,10 @@ class ZipMembers:
 
     def __init__(self, path: Path) -> None:
         self._path = regular(path)
+        if _has_large_directory(path):
+            large = f"is in ZIP64 format, or its list has over {MOST_MEMBERS:,} members or {MOST_DIRECTORY:,} bytes"
+            self._refuse(large, remedy="unpack it, and pack fewer members into a plain zip file")
         try:
-            _check_directory(path)
             self._zip = zipfile.ZipFile(path)
         except FileNotFoundError:
             raise
@@ -82,20 +84,21 @@ class ZipMembers:
             self._refuse(f"{name!r:.200} ends after {len(content):,} of {member.file_size:,} bytes")
         return content
 
-    def _refuse(self, problem: str, error: Exception | None = None) -> NoReturn:
-        raise ValueError(f"{self._path}: {problem}; fetch the file again.") from error
+    def _refuse(
+        self, problem: str, error: Exception | None = None, *, remedy: str = "fetch the file again"
+    ) -> NoReturn:
+        raise ValueError(f"{self._path}: {problem}; {remedy}.") from error
 
 
-def _check_directory(path: Path) -> None:
-    """Raise ValueError if a zip file has no list of members, is in ZIP64 format, or states too long a list."""
+def _has_large_directory(path: Path) -> bool:
+    """Return whether a zip file is in ZIP64 format or states too long a list of members."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 2**16 - 22))
         tail = file.read()
     end = tail.rfind(END_OF_DIRECTORY)
     if end < 0 or len(tail) < end + 22:
-        raise ValueError("it has no list of members")
+        return False
     count, length = struct.unpack("<HI", tail[end + 10 : end + 16])
     is_large = tail[max(0, end - 20) :].startswith(LARGE_DIRECTORY)  # zipfile would then read another length
-    if is_large or count > MOST_MEMBERS or length > MOST_DIRECTORY:
-        raise ValueError(f"its list of members is too long, or in ZIP64 format: {count:,} members, {length:,} bytes")
+    return is_large or count > MOST_MEMBERS or length > MOST_DIRECTORY
