@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison_clock import WARM_UP
+from omegaconf import OmegaConf
 
 from lagem.signals import kept_on_stop, stop_behind, stop_message, stop_on_signals, stops_no_more
 from lagem.storage.atomic import write_json
@@ -167,7 +168,9 @@ def check_settings(args: argparse.Namespace, **more: Any) -> None:
     """
     settings = {
         "index.csv": sha256_of(args.data / "index.csv"),
-        "experiments": {path.name: sha256_of(path) for path in sorted(EXPERIMENTS.glob("*.yaml"))},
+        "experiments": {
+            path.name: OmegaConf.to_container(OmegaConf.load(path)) for path in sorted(EXPERIMENTS.glob("*.yaml"))
+        },
         **{name: getattr(args, name) for name in ("options", "quick", "device", "points", "resolution")},
         **more,
     }
