@@ -97,6 +97,18 @@ def test_sheet_holds_every_picture_and_titles(sphere):
     assert (sheet[:, : found[0][1]] < 128).any()  # row titles
 
 
+def test_a_sheet_shows_all_of_a_long_title_above_its_picture():
+    picture = np.zeros((64, 64, 3), np.uint8)
+
+    def sheet(*titles: str):
+        return contact_sheet([[picture] * len(titles)], column_titles=titles)
+
+    name = "furniture__base_folded_chair_with_a_long_name_"
+    assert (sheet(name + "1") != sheet(name + "2")).any()
+    beside_empty, alone = sheet(name, ""), sheet(name)
+    np.testing.assert_array_equal(beside_empty[:, : alone.shape[1]], alone)  # no title reaches the next picture
+
+
 def test_sheet_of_uneven_rows_is_refused():
     picture = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match=r"the rows have \[1\] pictures"):

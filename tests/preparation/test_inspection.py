@@ -155,6 +155,19 @@ def test_the_report_names_refused_and_suspicious(meshes, inspected):
     assert "suspicious shapes: 1 of 4" in text and "plate" in text and "close shapes: 0" in text
 
 
+def test_the_report_prints_a_long_id_in_full_on_80_columns(inspected):
+    id = "furniture__" + "-".join(map(str, range(40)))
+    inspection = inspected()
+    first = replace(inspection.shapes[0], id=id, suspicions=[f"the same as {id}"])
+    console = Console(width=80, file=io.StringIO())
+    inspection_report.show(replace(inspection, shapes=[first, *inspection.shapes[1:]]), console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split("│") for line in lines if line.count("│") == 5]
+    assert id in "".join(row[1].strip() for row in rows)
+    assert id in "".join(row[4].strip() for row in rows)
+
+
 def test_the_command_writes_tables_and_pictures(meshes, tmp_path, in_this_process, capsys):
     save(meshes, "plate", trimesh.creation.box((2, 2, 0.01)))
     prepare([meshes], tmp_path / "out", COUNTS)

@@ -86,8 +86,8 @@ def contact_sheet(
     Args:
         rows: Rows of (S, S, 3) uint8 pictures, all of the same size; None becomes a grey cell. Each row is as long as
             `column_titles`.
-        column_titles: Titles above the columns; titles that are too long are cut.
-        row_titles: Titles to the left of the rows; None for no titles.
+        column_titles: Titles above the columns; a title that is wider than a picture takes several lines.
+        row_titles: Titles to the left of the rows, cut if they are wider than a picture; None for no titles.
 
     Returns:
         (height, width, 3) uint8.
@@ -102,16 +102,18 @@ def contact_sheet(
         raise ValueError(f"{len(row_titles)} row titles were given for {len(rows)} rows; give one per row.")
     height, width, _ = shapes.pop()
     font = ImageFont.load_default(size=max(11, height // 18))
-    line = int(font.getbbox("Ag")[3]) + MARGIN
+    line = int(font.getbbox("Ag")[3])
     left = min(int(max(map(font.getlength, row_titles), default=0)) + 2 * MARGIN, width) if row_titles else MARGIN
-    top = line + MARGIN
+    folded = [_folded(title, font, width) for title in column_titles]
+    top = max(map(len, folded), default=1) * line + 2 * MARGIN
     sheet = Image.new(
         "RGB", (left + len(column_titles) * (width + MARGIN), top + len(rows) * (height + MARGIN)), "white"
     )
     pen = ImageDraw.Draw(sheet)
-    for column, title in enumerate(column_titles):
+    for column, lines in enumerate(folded):
         centre = left + column * (width + MARGIN) + width / 2
-        pen.text((centre, top - MARGIN), _fitted(title, font, width), fill=INK, font=font, anchor="md")
+        for above, text in enumerate(reversed(lines)):
+            pen.text((centre, top - MARGIN - above * line), text, fill=INK, font=font, anchor="md")
     for number, row in enumerate(rows):
         y = top + number * (height + MARGIN)
         if row_titles:
@@ -151,6 +153,16 @@ def _shaded(
     light = 0.78 * lambert * WARM + 0.14 * head + sky * SKY + (1 - sky) * GROUND
     colours: NDArray[np.float64] = np.clip(COLOUR * light, 0, 1)
     return colours
+
+
+def _folded(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """Return the text in lines of at most `width` pixels; a line has at least one character."""
+    lines = [""]
+    for character in text:
+        if lines[-1] and font.getlength(lines[-1] + character) > width:
+            lines.append("")
+        lines[-1] += character
+    return lines
 
 
 def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: float) -> str:

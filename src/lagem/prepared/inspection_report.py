@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 from lagem.prepared.inspection import Inspection, ShapeReport
@@ -40,10 +40,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     console.print(_summary(inspection))
     suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     table = Table(
-        "shape",
-        "category",
-        "split",
-        "suspicions",
+        *(Column(name, overflow="fold") for name in ("shape", "category", "split", "suspicions")),  # no id is cut
         title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}",
     )
     for shape in sorted(suspicious, key=lambda shape: -len(shape.suspicions))[:LISTED]:
