@@ -1,10 +1,14 @@
 """How measures look in tables: titles, factors and digits, in Markdown, in CSV and on the terminal."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from shutil import get_terminal_size
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from lagem.evaluation.means import Mean
 from lagem.storage.csv_table import csv_table
@@ -32,6 +36,8 @@ TITLES = {
     "novelty_generated": ("to train ×100", 100),
     "novelty_references": ("references to train ×100", 100),
 }
+
+WIDEST_WORD = 24  # a longer word in the first column of a terminal's table may be broken
 
 Rows = Sequence[Sequence[str]]  # the rows of a table, the header first
 
@@ -63,20 +69,31 @@ def markdown_table(rows: Rows) -> list[str]:
 
 
 def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
-    """Return a table for the terminal that keeps columns narrow to fit into 80 characters; numbers are never cut."""
-    (first, *others), *lines = [[escape(cell) for cell in row] for row in rows]
-    number_columns = [Column(header.replace(" ", "\n"), no_wrap=True, justify="right") for header in others]
-    table = Table(
-        Column(first, overflow="fold"),
-        *number_columns,
-        title=title and escape(title),
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for line in lines:
-        table.add_row(*line)
+    """Return a table for the terminal. Its columns are narrow, so that it fits into 80 characters.
+
+    Names in the first column take several lines if the terminal is narrow. Numbers are never cut, and only words of
+    more than WIDEST_WORD characters are broken.
+    """
+    names, *others = zip(*rows, strict=True)
+    stacked = [[header.replace(" ", "\n"), *cells] for header, *cells in others]
+    free = get_terminal_size().columns - sum(_width(cells) + 1 for cells in stacked)  # for the first column
+    longest_word = _width([word for name in names for word in name.split()])
+    width = max(min(_width(names), free), min(longest_word, WIDEST_WORD), 1)
+    folded = ["\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) for name in names]
+    gap = int(free >= width + len(rows[0]))  # if there is room, two spaces separate the columns, else one
+    table = Table(title=title and escape(title), box=SIMPLE_HEAD, show_edge=False, padding=(0, gap, 0, 0))
+    columns = [folded, *stacked]
+    for header, *cells in columns:
+        justify: Literal["left", "right"] = "right" if table.columns else "left"
+        table.add_column(escape(header), min_width=_width([header, *cells]), no_wrap=True, justify=justify)
+    for row in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*map(escape, row))
     return table
+
+
+def _width(cells: Iterable[str]) -> int:
+    """Return the width of the longest line in some cells."""
+    return max((cell_len(line) for cell in cells for line in cell.split("\n")), default=0)
 
 
 def csv_of_records(records: Sequence[Mapping[str, object]]) -> str:

@@ -32,13 +32,16 @@ def test_the_card_says_what_was_measured_on_what(folder, weights, tmp_path, caps
     out = tmp_path / "card"
     options = ["--split", "train", "--points", "500", "--resolution", "16"]
     main(["evaluate", str(weights), str(folder), "--output", str(out), *options])
-    assert "mean over shapes" in capsys.readouterr().out
+    printed = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
     assert sorted(path.name for path in out.iterdir()) == [
         ".lock", "card.json", "card.md", "examples.png", "scores.csv"
     ]  # fmt: skip
     card = json.loads((out / "card.json").read_text())
     assert card["about"]["truth"].startswith("prepared") and card["about"]["split"] == "train"
     assert len(card["scores"]) == 4 and set(card["by_category"]) == {"balls", "toys"}
+    chamfer = card["over_shapes"]["chamfer"]
+    for name, end in ("mean over shapes", "value"), ("… 95% from", "low"), ("… 95% to", "high"):
+        assert f"{100 * chamfer[end]:.2f}" in printed[name]
     rows = {row["id"]: row for row in csv.DictReader((out / "scores.csv").open())}
     filled = 4 / 3 * np.pi / (4 / 3 * np.pi * 3**1.5)  # the unit ball within the ball of radius sqrt(3)
     assert float(rows["ball"]["iou"]) == pytest.approx(filled, rel=0.1)

@@ -10,7 +10,7 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import Summary
 from lagem.evaluation.reconstruction.truth import InnerFaces
 from lagem.evaluation.report import write_report
-from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, markdown_table
+from lagem.evaluation.tables import TITLES, csv_of_records, formatted_mean, formatted_value, markdown_table
 from lagem.storage.atomic import write_text
 from lagem.storage.checked.description import MOST_BYTES_OF_CARD, read_description
 from lagem.storage.csv_table import write_csv
@@ -110,6 +110,21 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
             cells = [formatted_mean(measure, means.get(measure), interval=intervals) for measure in measures]
             rows.append([name, str(means["fscore_020"].count), *cells])
     return rows
+
+
+def interval_rows(summary: Summary) -> list[list[str]]:
+    """Return two rows that fit below the means over all shapes in `summary_rows`: the ends of their 95% intervals.
+
+    A mean of a single value has no interval. If no mean has one, the result is empty.
+    """
+    means = {measure: summary.over_shapes[measure] for measure in TITLES if measure in summary.over_shapes}
+    if all(mean.count == 1 for mean in means.values()):
+        return []
+    ends = {"… 95% from": lambda mean: mean.low, "… 95% to": lambda mean: mean.high}
+    return [
+        [name, "", *(formatted_value(measure, end(mean)) if mean.count > 1 else "" for measure, mean in means.items())]
+        for name, end in ends.items()
+    ]
 
 
 def definition_lines(summary: Summary, head: ReconstructionHead) -> list[str]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lagem.evaluation.card_head import ReconstructionHead
 from lagem.evaluation.neighbours import Neighbours, find_neighbours
-from lagem.evaluation.reconstruction.card import summary_rows, write_card, write_inner_faces
+from lagem.evaluation.reconstruction.card import interval_rows, summary_rows, write_card, write_inner_faces
 from lagem.evaluation.reconstruction.evaluation_set import EvaluationSet
 from lagem.evaluation.reconstruction.examples import draw_examples
 from lagem.evaluation.reconstruction.methods import AutoencoderMethod, Method, RetrievalMethod
@@ -182,6 +182,7 @@ def _with_neighbour(score: ShapeScore, neighbours: Neighbours) -> ShapeScore:
 
 def _print_summary(summary: Summary, output: Path) -> None:
     console = Console(soft_wrap=True)
-    console.print(terminal_table(summary_rows(summary, intervals=False)))
+    titles, over_shapes, *others = summary_rows(summary, intervals=False)
+    console.print(terminal_table([titles, over_shapes, *interval_rows(summary), *others]))
     print_plain(console, [f"{id}: {reason}" for id, reason in summary.failed.items()])
     print_plain(console, [f"card and examples are in {output}"])
