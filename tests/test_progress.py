@@ -59,6 +59,19 @@ def test_a_file_gets_lines_while_the_work_lasts(capsys):
     assert all(line.startswith("work 1/3 ") and " 2 refused " in line for line in printed.splitlines())
 
 
+def test_a_file_gets_the_count_of_a_tracked_sequence_while_it_lasts_and_at_the_end(capsys):
+    columns = long_progress().columns
+    printed = ""
+    with LongProgress(*columns, seconds_between_lines=0.01) as progress:
+        for done in progress.track(range(3), description="work"):
+            deadline = time.monotonic() + HANG
+            while f"work {done}/3 " not in printed:
+                assert time.monotonic() < deadline
+                printed += capsys.readouterr().out
+                time.sleep(0.001)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("work 3/3 ")
+
+
 def test_a_file_gets_one_line_for_work_that_is_done_at_once(capsys):
     with long_progress() as progress:
         for _ in progress.track(range(3), description="work"):

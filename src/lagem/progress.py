@@ -71,6 +71,7 @@ class LongProgress(Progress):
             *columns,
             console=Console(force_terminal=on_terminal, force_jupyter=False),  # rich takes a notebook for a terminal
             disable=not on_terminal,
+            auto_refresh=on_terminal,  # else `track` counts in a thread that ends before the work, as nothing is drawn
         )
         self._seconds_between_lines = seconds_between_lines
         self._ended = Event()
