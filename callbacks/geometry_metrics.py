@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lagem.callbacks.protocols import HasReferences, Reconstructs
+from lagem.callbacks.protocols import HasReferences, Reconstructs, counted
 from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.metrics import iou, score_surface
 from lagem.geometry.surface import surface_or_none
@@ -60,7 +60,10 @@ class LogGeometryMetrics(Callback):
     def _log_scores(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         data = cast(HasReferences, trainer.datamodule)  # type: ignore[attr-defined]
         shapes = data.reference_shapes(self.num_shapes, rank=trainer.global_rank, world_size=trainer.world_size)
-        scores = [self._score(shape, cast(Reconstructs, module), module.device) for shape in shapes]
+        scores = [
+            self._score(shape, cast(Reconstructs, module), module.device)
+            for shape in counted(trainer, shapes, "scoring shapes")
+        ]
         total = torch.tensor(scores, dtype=torch.float64).reshape(-1, len(METRICS)).sum(dim=0)
         sums = torch.cat([total, torch.tensor([float(len(scores))], dtype=torch.float64)])
         reduced = cast(Tensor, trainer.strategy.reduce(sums.to(module.device, torch.float32), reduce_op="sum"))

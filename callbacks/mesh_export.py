@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs
+from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs, counted
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
@@ -58,7 +58,7 @@ class ExportMeshes(Callback):
         columns: list[list[NDArray[np.uint8] | None]] = []
         names, meshes = [], {}
         finest = range(module.num_levels, 0, -1) if self.by_level else [1]
-        for shape in data.reference_shapes(self.num_shapes):
+        for shape in counted(trainer, data.reference_shapes(self.num_shapes), "writing meshes"):
             surface_points = shape.surface_points.unsqueeze(0).to(pl_module.device)
             pictures: list[NDArray[np.uint8] | None] = [render_points(shape.reference_points.numpy(), up=self.up)]
             for level in finest:

@@ -1,12 +1,15 @@
 """Protocols for the modules and data modules that callbacks use, so that callbacks depend on no concrete class."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lagem.geometry.surface import QueryLogits
 from lagem.samples import LatentBatch, OccupancyBatch, ReferenceShape
+
+Item = TypeVar("Item")
 
 
 class DecodedBatch(Protocol):
@@ -57,3 +60,22 @@ class HasReferences(Protocol):
     """A data module that can return a fixed choice of its validation or test shapes with their ground truth."""
 
     def reference_shapes(self, count: int, *, rank: int = 0, world_size: int = 1) -> list[ReferenceShape]: ...
+
+
+@runtime_checkable
+class CountsItems(Protocol):
+    """A progress display that shows how many items of some work are done, next to the name of the work."""
+
+    def count(self, items: Sequence[Item], doing: str) -> Iterator[Item]: ...
+
+
+def counted(trainer: Trainer, items: Sequence[Item], doing: str) -> Iterator[Item]:
+    """Yield items; the progress display of the run shows their number, if it can.
+
+    Args:
+        trainer: The trainer of the run.
+        items: The items.
+        doing: What is done with the items, such as "scoring shapes".
+    """
+    progress = trainer.progress_bar_callback
+    return progress.count(items, doing) if isinstance(progress, CountsItems) else iter(items)

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from lagem.callbacks.mesh_export import file_name
-from lagem.callbacks.protocols import DecodedBatch, SamplesLevel
+from lagem.callbacks.protocols import DecodedBatch, SamplesLevel, counted
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
 from lagem.geometry.mesh import Mesh
@@ -102,7 +102,7 @@ class ExportSamples(Callback):
         first, module = batch.first(missing), cast(SamplesLevel, pl_module)
         sampled = module.sample(first)
         meshes = self._write(_validation_folder(trainer), trainer, module, first, sampled, batch_idx)
-        true = self._meshes(module.fields(first), len(first), sampled.device)
+        true = self._meshes(trainer, module.fields(first), len(first), sampled.device)
         self._ids += first.ids
         if meshes:
             self._sampled |= {name: mesh for name, mesh in zip(first.ids, meshes, strict=True) if mesh is not None}
@@ -158,7 +158,7 @@ class ExportSamples(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         content = latents_file(module, batch, sampled)
         write_bytes(folder / f"latents_{trainer.global_rank}_{batch_idx}.safetensors", content)
-        meshes = self._meshes(module.fields(batch, sampled), len(batch), sampled.device)
+        meshes = self._meshes(trainer, module.fields(batch, sampled), len(batch), sampled.device)
         for name, frame, mesh in zip(batch.ids, batch.frames, meshes, strict=False):
             if mesh is None:
                 print(f"{name}: the sampled field has no inside, so no mesh is written.", flush=True)
@@ -166,7 +166,9 @@ class ExportSamples(Callback):
                 mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
         return meshes
 
-    def _meshes(self, fields: DecodedBatch | None, count: int, device: torch.device) -> list[Mesh | None]:
+    def _meshes(
+        self, trainer: Trainer, fields: DecodedBatch | None, count: int, device: torch.device
+    ) -> list[Mesh | None]:
         """Return `count` meshes, with None for each shape whose field has no inside.
 
         If `fields` is None, return an empty list.
@@ -174,7 +176,8 @@ class ExportSamples(Callback):
         if fields is None:
             return []
         return [
-            surface_or_none(fields.select(index), resolution=self.resolution, device=device) for index in range(count)
+            surface_or_none(fields.select(index), resolution=self.resolution, device=device)
+            for index in counted(trainer, range(count), "decoding meshes")
         ]
 
 

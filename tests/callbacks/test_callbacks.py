@@ -1,6 +1,7 @@
 """Tests of callbacks in a real trainer, with a module that reconstructs exact spheres."""
 
 import csv
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +12,14 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
+from deadlines import HANG
 from lagem.callbacks.geometry_metrics import LogGeometryMetrics
 from lagem.callbacks.mesh_export import ExportMeshes
 from lagem.geometry.files.loading import load_mesh
 from lagem.geometry.frame import Frame
+from lagem.progress import LongProgress, long_progress
 from lagem.samples import ReferenceShape
+from lagem.training import progress
 
 CENTERS, RADIUS = {"left": -0.2, "right": 0.3}, 0.5
 
@@ -134,6 +138,35 @@ def test_a_predicted_glb_stands_by_the_axis_of_the_shapes(tmp_path):
     ExportMeshes(resolution=16, format="glb").on_predict_batch_end(trainer, module, fields, batch, 0)
     found = trimesh.load_scene(tmp_path / "predictions" / "ball.glb").to_mesh().bounds.mean(axis=0)
     assert np.abs(found - [10 - 0.2 / 0.25, -30, -20]).max() < 0.5 * (2 / 16) / 0.25
+
+
+def test_the_progress_counts_the_shapes_that_callbacks_score_and_write(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        progress,
+        "long_progress",
+        lambda *words: LongProgress(*long_progress(*words).columns, seconds_between_lines=0.01),
+    )
+    expected = [f"{doing} {done}/2 " for doing in ("scoring shapes", "writing meshes") for done in range(2)]
+
+    class Waiting(Exact):
+        """Reconstructs a shape only after the progress has printed the next of the expected lines."""
+
+        def reconstruct(self, surface_points, *, finest=1):
+            printed, line, deadline = "", expected.pop(0), time.monotonic() + HANG
+            while f"\n{line}" not in f"\n{printed}":
+                assert time.monotonic() < deadline, printed
+                printed += capsys.readouterr().out
+                time.sleep(0.001)
+            return super().reconstruct(surface_points, finest=finest)
+
+    callbacks = [LogGeometryMetrics(num_shapes=2, resolution=16, points=100), ExportMeshes(num_shapes=2, resolution=16)]
+    trainer = Trainer(
+        accelerator="cpu", devices=1, callbacks=[*callbacks, progress.RunProgress()], logger=CSVLogger(tmp_path),
+        default_root_dir=tmp_path, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.validate(Waiting(), Spheres(), verbose=False)
+    assert expected == []
+    assert capsys.readouterr().out.splitlines()[-1].startswith("validate 1/1 ")
 
 
 def test_levels_are_switched_on_one_by_one_from_the_coarsest(tmp_path):

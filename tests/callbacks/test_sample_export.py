@@ -133,7 +133,7 @@ def test_a_sampled_glb_stands_by_the_axis_of_the_shapes(up, tmp_path):
     batch = LatentBatch(ids=["ball"], categories=[""], condition=None, latents=[torch.zeros(1, 4, 2)], frames=[frame])
     ball = SimpleNamespace(select=lambda index: lambda points: 0.5 - points.norm(dim=1))
     module = SimpleNamespace(level=1, fingerprint="", fields=lambda batch, sampled: ball)
-    run = SimpleNamespace(default_root_dir=str(tmp_path), global_rank=0)
+    run = SimpleNamespace(default_root_dir=str(tmp_path), global_rank=0, progress_bar_callback=None)
     ExportSamples(resolution=16, format="glb", up=up).on_predict_batch_end(run, module, batch.latents[0], batch, 0)
     found = trimesh.load_scene(tmp_path / "predictions" / "ball.glb").to_mesh().bounds
     np.testing.assert_allclose(found.mean(axis=0), [10, 30, -20] if up == "z" else [10, 20, 30], atol=1e-3)

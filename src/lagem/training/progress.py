@@ -2,7 +2,8 @@
 
 import math
 import time
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -12,12 +13,15 @@ from lagem.progress import LongProgress, long_progress
 
 SECONDS_BETWEEN_UPDATES = 0.2  # at least; reading a loss waits for the device, so not every step does it
 
+Item = TypeVar("Item")
+
 
 class RunProgress(ProgressBar):
     """Shows the optimiser steps of a training, and the batches of a validation, a test or a prediction.
 
     Steps count from the beginning of the training, also after a resume. Validations are shown in place of the
-    training, and change neither its count nor its rate.
+    training, and change neither its count nor its rate. What callbacks do with shapes in a validation or a test, such
+    as scoring them, is shown below the batches.
     """
 
     def __init__(self) -> None:
@@ -102,6 +106,22 @@ class RunProgress(ProgressBar):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the progress of the prediction."""
         self._stop()
+
+    def count(self, items: Sequence[Item], doing: str) -> Iterator[Item]:
+        """Yield items, and show how many of them are done until all are.
+
+        Args:
+            items: The items.
+            doing: What is done with the items, such as "scoring shapes".
+        """
+        if self._progress is None:
+            yield from items
+            return
+        task = self._progress.add_task(doing, total=len(items), doing="")
+        for item in items:
+            yield item
+            self._progress.advance(task)
+        self._progress.remove_task(task)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the progress, so that the terminal is usable."""
