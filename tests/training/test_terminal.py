@@ -1,5 +1,6 @@
 """What `lagem fit` prints on terminals of two widths, to a file, and in a quiet run."""
 
+import csv
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from training_process import completed
 
 LIGHTNING = (
     *("Params", "srun", "GPU available", "TPU available", "Tip:", "Seed set", "weights_only", "Warning", "deprecated"),
-    *("stopped: `max_steps", "not empty", "Found", "Restor"),
+    *("stopped: `max_steps", "not empty", "Found", "Restor", "logging interval"),
 )
 
 
@@ -27,7 +28,7 @@ def fit(folder, *extra: str, steps: int = 6) -> list[str]:
 def run(tmp_path_factory):
     """Run a fit on a terminal of 60 columns and resume it on one of 120; return its folder and both outputs."""
     folder = tmp_path_factory.mktemp("terminal") / "run"
-    first = on_terminal(fit(folder), columns=60, NO_COLOR="1")
+    first = on_terminal(fit(folder, "--trainer.log_every_n_steps=4"), columns=60, NO_COLOR="1")
     resumed = fit(folder, "--trainer.val_check_interval=2", "--ckpt_path=last", steps=11)
     return folder, first, on_terminal(resumed, columns=120)
 
@@ -88,6 +89,12 @@ def test_no_color_is_obeyed(run):
 def test_lightning_prints_nothing_that_does_not_help(run, file):
     for text in (*run[1:], file):
         assert [word for word in LIGHTNING if word in text] == []
+
+
+def test_steps_are_logged_every_few_steps_if_an_epoch_is_shorter(run):
+    with (run[0] / "logs" / "version_0" / "metrics.csv").open() as file:
+        logged = [row["step"] for row in csv.DictReader(file) if row["train/loss"]]
+    assert logged == ["3"]  # the index of step 4, the only multiple of 4 in 6 steps
 
 
 def test_two_processes_print_the_block_once(file):

@@ -27,6 +27,7 @@ WARNINGS = {
         "jobs of `lagem submit` use it, and any other fit is meant to run on this machine"
     ),
     "Checkpoint directory ": "the folder holds files only if a run is resumed, because lagem refuses to mix two runs",
+    "The number of training batches (": "steps are counted over epochs, so a short epoch does not prevent logging",
     "`isinstance(treespec, LeafSpec)` is deprecated": "it is about Lightning's use of torch",
     "LightningCLI's args parameter is intended to run from within Python": "that is how lagem.cli.main runs it",
     "You're using the WeightAveraging callback, but loading a checkpoint outside the 'fit' stage.": (
