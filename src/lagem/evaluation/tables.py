@@ -33,8 +33,8 @@ TITLES = {
     "diversity_generated": ("diversity ×100", 100),
     "diversity_references": ("references' diversity ×100", 100),
     "diversity_ratio": ("their ratio", 1),
-    "novelty_generated": ("to train ×100", 100),
-    "novelty_references": ("references to train ×100", 100),
+    "novelty_generated": ("novelty ×100", 100),
+    "novelty_references": ("novelty of references ×100", 100),
 }
 
 WIDEST_WORD = 24  # a longer word in the first column of a terminal's table may be broken

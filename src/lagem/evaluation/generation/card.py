@@ -44,8 +44,8 @@ Brackets: 95% intervals. Those of MMD, COV, 1-NNA and diversity come from the sp
 shape is drawn twice, because its copy would be its nearest neighbour), those of distances to the training set from a
 studentised bootstrap, and those of proportions from Wilson's formula.
 Diversity: mean Chamfer distance (not squared) of pairs within a category, and the ratio of generated to references.
-To train: mean Chamfer distance (not squared, 16,384 points) to the nearest training shape, for generated shapes and
-for references; a generated set that is much nearer repeats its training set. generation.csv names that training shape.
+Novelty: mean Chamfer distance (not squared, 16,384 points) to the nearest training shape, for generated shapes and for
+references; a generated set that is much nearer repeats its training set. generation.csv names that training shape.
 With a surface, one dominant solid: fractions of all samples; the largest connected solid has at least 90% of the
 volume. Recognised: the nearest reference (Chamfer, not squared) has the requested category; a sample without a surface
 is not recognised. References recognised, as a baseline: the same for each reference, compared with the other
