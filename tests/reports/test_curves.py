@@ -25,8 +25,8 @@ def curves_of(run: Path) -> dict[str, dict[str, list]]:
 def test_training_and_validation_share_the_chart_of_a_measure(tmp_path):
     write(tmp_path, 0, "epoch,step,train/loss,val/loss,val/iou\n0,1,0.5,,\n0,2,0.25,,\n0,2,,0.375,0.75\n")
     assert curves_of(tmp_path) == {
-        "loss": {"train": [(1, 0.5), (2, 0.25)], "val": [(2, 0.375)]},
-        "iou": {"val": [(2, 0.75)]},
+        "loss": {"train": [(2, 0.5), (3, 0.25)], "val": [(3, 0.375)]},
+        "iou": {"val": [(3, 0.75)]},
     }
 
 
@@ -34,12 +34,12 @@ def test_a_resumed_run_gives_one_curve_and_its_last_start_counts(tmp_path):
     write(tmp_path, 0, "step,train/loss\n1,4\n2,3\n3,9\n")
     write(tmp_path, 10, "step,train/loss\n3,2\n4,1\n")
     write(tmp_path, 9, "step,train/loss\n3,8\n4,8\n5,8\n")
-    assert curves_of(tmp_path)["loss"]["train"] == [(1, 4), (2, 3), (3, 2), (4, 1)]
+    assert curves_of(tmp_path)["loss"]["train"] == [(2, 4), (3, 3), (4, 2), (5, 1)]
 
 
 def test_values_that_are_not_finite_numbers_are_left_out(tmp_path):
     write(tmp_path, 0, "step,train/loss\n1,nan\n2,inf\n3,text\n4,1e99\n5,7\nx,3\nnan,3\n,3\n")
-    assert curves_of(tmp_path) == {"loss": {"train": [(5, 7)]}}
+    assert curves_of(tmp_path) == {"loss": {"train": [(6, 7)]}}
 
 
 def test_a_table_without_steps_is_refused_by_its_name(tmp_path):
@@ -76,3 +76,9 @@ def test_every_point_of_a_chart_lies_inside(values):
     ]
     points += [(float(circle.get("cx")), float(circle.get("cy"))) for circle in figure.iter("circle")]
     assert len(points) >= len(values) and all(44 <= x <= 350 and 12 <= y <= 178 for x, y in points)
+
+
+def test_the_legend_names_the_last_step_of_each_curve():
+    svg = svg_of(Chart("loss", {"train": [(1, 3.0), (100, 0.5)], "val": [(75, 0.875)]}), escaped)
+    legend = "".join(ElementTree.fromstring(svg).find(".//span").itertext())
+    assert legend == "train 0.5 at step 100 · val 0.875 at step 75"

@@ -58,13 +58,13 @@ def shortened(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _values(row: dict[str, str]) -> Iterator[tuple[str, float, float]]:
-    """Yield (name, step, value) for each finite value in a row of metrics.csv."""
+    """Yield (name, step, value) for each finite value in a row of metrics.csv, whose steps count from 0, not from 1."""
     step = _finite(row["step"])
     if step is None:
         return
     for name, text in row.items():
         if name not in ("step", "epoch") and text and (value := _finite(text)) is not None:
-            yield name, step, value
+            yield name, step + 1, value
 
 
 def _finite(text: str) -> float | None:

@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 def svg_of(chart: Chart, escaped: Callable[[str], str]) -> str:
-    """Return the HTML of a figure that shows a chart. Its legend lists the name and the last value of each curve.
+    """Return the HTML of a figure that shows a chart. Its legend lists each curve's name, last value and last step.
 
     The vertical axis is logarithmic if all values are positive and the largest is more than 50 times the smallest.
 
@@ -43,7 +43,7 @@ def svg_of(chart: Chart, escaped: Callable[[str], str]) -> str:
         if len(drawn) <= TICKS:
             shapes += [f'<circle class="line-{number % COLOURS}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in drawn]
     legend = " · ".join(
-        f'<b class="line-{number % COLOURS}">{escaped(name)}</b> {_in_words(curve[-1][1])}'
+        f'<b class="line-{number % COLOURS}">{escaped(name)}</b> {_in_words(curve[-1][1])} at step {curve[-1][0]:,.0f}'
         for number, (name, curve) in enumerate(chart.curves.items())
     )
     scale = ", logarithmic" if logarithmic else ""
@@ -51,7 +51,7 @@ def svg_of(chart: Chart, escaped: Callable[[str], str]) -> str:
     return (
         f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title} over training steps">'
         f"{''.join(shapes)}</svg><figcaption>{title}"
-        f'<span class="legend">{legend} at the end{scale}</span></figcaption></figure>'
+        f'<span class="legend">{legend}{scale}</span></figcaption></figure>'
     )
 
 
