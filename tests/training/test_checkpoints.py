@@ -59,6 +59,12 @@ def test_a_new_job_does_not_mix_its_run_with_the_one_in_the_folder(run, tmp_path
             start(run, requested)
 
 
+def test_a_run_of_one_checkpoint_is_said_to_have_one(tmp_path):
+    save(tmp_path / "last.ckpt", 68)
+    with pytest.raises(ValueError, match="a run .1 checkpoint, the last at step 68.[.]"):
+        starting_checkpoint(None, tmp_path, [tmp_path], requeued=False)
+
+
 def test_the_last_checkpoint_may_be_named_by_its_path(run):
     path = str(run / "checkpoints" / "last.ckpt")
     assert start(run, path) == path

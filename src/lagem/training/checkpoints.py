@@ -158,9 +158,10 @@ def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path
         return str(newest) if newest else requested
     if newest is None or requested is None or steps.get(Path(requested).resolve()) != steps[newest]:
         mix = f"--ckpt_path {requested} would mix another run with that one. " if requested else ""
+        count = f"{len(found)} checkpoint{'s' if len(found) > 1 else ''}"
         last = f", the last at step {steps[newest]}" if newest else ""
         raise ValueError(
-            f"{run} already holds a run ({len(found)} checkpoints{last}). {mix}"
+            f"{run} already holds a run ({count}{last}). {mix}"
             "Resume that run with --ckpt_path last, or choose another folder with --trainer.default_root_dir."
         )
     return requested
