@@ -63,6 +63,14 @@ def test_the_block_says_what_is_trained_how_big_how_long_and_where(run):
     assert "resumed     after step 6 from " in second
 
 
+def test_a_resume_with_another_number_of_steps_says_that_the_learning_rate_changes(run):
+    _, first, second = run
+    words = " ".join(" ".join(drawn_lines(second)).split())
+    rates = re.search(r"schedule not that of the checkpoint: the learning rate is now (\S+) instead of (\S+),", words)
+    assert rates and float(rates[1]) > float(rates[2])  # step 6 was the last of 6, and is one of 11
+    assert "and falls until step 11" in words and "schedule " not in first
+
+
 def test_the_end_says_where_everything_is_and_what_to_do_next(run):
     folder, first, _ = run
     lines = drawn_lines(first)

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from torch.optim.lr_scheduler import LambdaLR
 
 from lagem.data_modules.stream import StreamDataModule
 from lagem.modules.autoencoder import AutoencoderModule
@@ -52,6 +53,9 @@ class StartBlock(Callback):
             print_row("length", length_in_words(trainer, pl_module, datamodule))
             if trainer.global_step:
                 print_row("resumed", f"after step {trainer.global_step:,} from {trainer.ckpt_path}", wraps=False)
+                for config in trainer.lr_scheduler_configs:
+                    if change := schedule_change(config.scheduler):
+                        print_row("schedule", f"{change}, and falls until step {trainer.estimated_stepping_batches:,}")
             print_row("device", device_in_words(trainer))
             print_row("run folder", trainer.default_root_dir, wraps=False)
         self._is_printed = True
@@ -97,6 +101,20 @@ def length_in_words(trainer: Trainer, module: LightningModule, datamodule: Light
     if isinstance(module, RecipeModule):
         text += f", peak learning rate {module.peak_lr:.3g}"
     return text
+
+
+def schedule_change(schedule: object) -> str | None:
+    """Return how a resumed schedule differs from that of the checkpoint; None if both give the same next rate.
+
+    During the warm-up, schedules of different lengths may be the same.
+    """
+    if not isinstance(schedule, LambdaLR):
+        return None
+    saved, step = schedule.get_last_lr()[0], schedule.last_epoch
+    rate = schedule.base_lrs[0] * schedule.lr_lambdas[0](step)
+    if math.isclose(rate, saved, rel_tol=1e-6):
+        return None
+    return f"not that of the checkpoint: the learning rate is now {rate:.3g} instead of {saved:.3g}"
 
 
 def device_in_words(trainer: Trainer) -> str:
