@@ -175,7 +175,11 @@ def test_the_command_writes_tables_and_pictures(meshes, tmp_path, in_this_proces
     command.add_arguments(parser)
     command.run(parser.parse_args([str(tmp_path / "out")]))
     folder = tmp_path / "out" / "inspection"
-    assert str(folder) in capsys.readouterr().out.replace("\n", "")
+    lines = capsys.readouterr().out.splitlines()
+    assert str(folder) in "".join(lines)
+    for work in ("verifying", "inspecting", "describing"):
+        assert len([line for line in lines if line.startswith(f"{work} 4/4 ")]) == 1
+    assert "" not in lines
     rows = {row["id"]: row for row in csv.DictReader((folder / "inspection.csv").open())}
     assert len(rows) == 4 and rows["plate"]["suspicions"] and not rows["ball"]["suspicions"]
     for name in ("suspicious", "random"):

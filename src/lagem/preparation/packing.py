@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.progress import track
-
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.records import Record, read_records, write_table
 from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, ShardFile, write_shard
+from lagem.progress import long_progress
 from lagem.storage.atomic import remove_leftovers
 from lagem.storage.csv_table import read_csv, write_csv
 from lagem.storage.names import check_own_folder, checked_name, inside
@@ -44,16 +43,17 @@ def pack(root: str | Path) -> None:
     records = read_records(root)
     located = locate(root, records)
     names, runs = [], runs_of(located, per_shard)
-    for number, members in enumerate(track(runs, "packing", transient=True, disable=len(runs) < 2)):
-        names.append(shard_name(number, members))
-        path = shards / names[-1]
-        if not inside(root, f"shards/{path.name}").exists():
-            files = {file: ShardFile(file) for file in {located[id].file for id in members}}
-            write_shard(path, [shape_at(files[located[id].file], located[id].row, id) for id in members])
-        elif ShardFile(path).ids != members:
-            raise ValueError(f"{path}: its shapes do not match its name; remove it, and run `lagem prepare` again.")
-        for id in members:
-            (shapes / f"{id}.safetensors").unlink(missing_ok=True)
+    with long_progress() as progress:
+        for number, members in enumerate(progress.track(runs, description="packing") if len(runs) > 1 else runs):
+            names.append(shard_name(number, members))
+            path = shards / names[-1]
+            if not inside(root, f"shards/{path.name}").exists():
+                files = {file: ShardFile(file) for file in {located[id].file for id in members}}
+                write_shard(path, [shape_at(files[located[id].file], located[id].row, id) for id in members])
+            elif ShardFile(path).ids != members:
+                raise ValueError(f"{path}: its shapes do not match its name; remove it, and run `lagem prepare` again.")
+            for id in members:
+                (shapes / f"{id}.safetensors").unlink(missing_ok=True)
     write_csv(root / "index.csv", COLUMNS, index_rows(shards, names))
     for stale in {path.name for path in shards.glob("*.safetensors")} - set(names):
         (shards / stale).unlink()

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 from scipy.spatial import cKDTree
 
 from lagem.geometry.metrics import chamfer_distance, sampling_floor
 from lagem.prepared.descriptors import COMPARED_POINTS, describe, first_points
 from lagem.prepared.shards import Shards
+from lagem.progress import long_progress
 
 # S shapes; lengths in unit-sphere units
 
@@ -52,9 +52,9 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
         areas: (S,) areas of the shapes' surfaces, from which the spacing of the stored points is estimated.
         within: The bound, in unit-sphere units.
     """
-    descriptors = np.stack(
-        [describe(first_points(shards, index)) for index in track(range(len(shards)), "describing", transient=True)]
-    )
+    with long_progress() as progress:
+        indices = progress.track(range(len(shards)), description="describing")
+        descriptors = np.stack([describe(first_points(shards, index)) for index in indices])
     counts = [min(COMPARED_POINTS, shards.count(index, "surface_points")) for index in range(len(shards))]
     # radius of the largest gap between sampled points; a disc of this radius is empty with probability exp(-4 pi)
     uncovered = 2 * np.sqrt(areas / counts)
@@ -63,10 +63,11 @@ def find_copies(shards: Shards, areas: NDArray[np.floating], *, within: float) -
     gaps = np.abs(descriptors[pairs[:, 0]] - descriptors[pairs[:, 1]]).max(axis=1)
     pairs = pairs[gaps < within + uncovered[pairs].max(axis=1)]
     found = []
-    for first, second in track(pairs.tolist(), "comparing", transient=True, disable=len(pairs) == 0):
-        clouds = [first_points(shards, index) for index in (first, second)]
-        distance = chamfer_distance(*clouds)
-        floor = sampling_floor(float(np.mean(areas[[first, second]])), *map(len, clouds))
-        if distance - floor < within:
-            found.append(Copy(first, second, distance, floor))
+    with long_progress() as progress:
+        for first, second in progress.track(pairs.tolist(), description="comparing") if len(pairs) else []:
+            clouds = [first_points(shards, index) for index in (first, second)]
+            distance = chamfer_distance(*clouds)
+            floor = sampling_floor(float(np.mean(areas[[first, second]])), *map(len, clouds))
+            if distance - floor < within:
+                found.append(Copy(first, second, distance, floor))
     return found

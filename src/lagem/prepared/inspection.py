@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 from scipy.spatial import cKDTree
 
 from lagem.geometry.frame import QUERY_BALL_VOLUME, Up
 from lagem.prepared.copies import Copy, find_copies
 from lagem.prepared.records import Measures, mixed_axes, read_records
 from lagem.prepared.shards import Shards
+from lagem.progress import long_progress
 from lagem.randomness import sample_generator
 
 # lengths in unit-sphere units
@@ -104,10 +104,11 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
     if damaged:
         return Inspection(root=Path(root), shapes=[], refused=refused, copies=[], damaged=damaged)
     chosen = set(sample_generator(seed, 0, "judged shapes").permutation(len(shards))[:judged].tolist())
-    reports = [
-        _report(shards, index, records[id].measures if id in records else None, index in chosen, seed)
-        for index, id in enumerate(track(shards.ids, "inspecting", transient=True))
-    ]
+    with long_progress() as progress:
+        reports = [
+            _report(shards, index, records[id].measures if id in records else None, index in chosen, seed)
+            for index, id in enumerate(progress.track(shards.ids, description="inspecting"))
+        ]
     areas = np.array([report.measures.area if report.measures else 4 * np.pi for report in reports])
     copies = find_copies(shards, areas, within=within)
     for copy in copies:
@@ -132,11 +133,12 @@ def verify_shapes(shards: Shards) -> tuple[dict[str, str], int]:
     """
     damaged: dict[str, str] = {}
     unverified = 0
-    for index, id in enumerate(track(shards.ids, "verifying", transient=True)):
-        try:
-            unverified += not shards.verify(index)
-        except ValueError as error:
-            damaged[id] = str(error)
+    with long_progress() as progress:
+        for index, id in enumerate(progress.track(shards.ids, description="verifying")):
+            try:
+                unverified += not shards.verify(index)
+            except ValueError as error:
+                damaged[id] = str(error)
     return damaged, unverified
 
 
