@@ -133,7 +133,7 @@ def test_a_command_that_failed_resumes_to_the_same_results(bench, undisturbed, t
     try_accesses(bench, verb, fault, undisturbed[verb], tmp_path, most=1)
 
 
-@pytest.mark.slow  # 251 accesses, 70 s
+@pytest.mark.slow  # 235 accesses, 70 s
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_command_may_fail_at_any_access(bench, undisturbed, tmp_path, verb, fault):

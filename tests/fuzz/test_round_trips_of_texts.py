@@ -1,7 +1,7 @@
 """Tables, journals, lists and descriptions that are written come back equal, for odd texts and extreme numbers."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import get_type_hints
 
 import numpy as np
@@ -71,7 +71,7 @@ def test_records_come_back_one_by_one_and_as_a_table(rng, tmp_path):
     for id, each in records.items():  # the table keeps six digits
         assert replace(back[id], measures=None) == replace(each, measures=None)
         if each.measures:
-            for field, value in vars(each.measures).items():
+            for field, value in asdict(each.measures).items():
                 expected = float(f"{value:.6g}") if isinstance(value, float) else value
                 assert getattr(back[id].measures, field) == expected, field
 

@@ -12,6 +12,7 @@ from lagem.preparation import packing, pipeline
 from lagem.preparation.packing import pack
 from lagem.preparation.pipeline import prepare
 from lagem.prepared.shards import Shards
+from lagem.storage.parts import Part
 
 BATCH = """
 import sys
@@ -177,6 +178,17 @@ def test_a_shape_without_its_record_is_not_kept(folder, tmp_path, small, undistu
     (tmp_path / "undisturbed" / "shapes" / "boxes__open.safetensors").write_bytes(b"whole or not")
     prepare([folder], tmp_path / "undisturbed", small)
     assert payload(tmp_path / "undisturbed") == undisturbed
+
+
+@pytest.mark.parametrize("left", [slice(0), slice(200), slice(-1)], ids=["nothing", "the start", "all but a byte"])
+def test_files_that_a_power_cut_left_incomplete_are_made_again(left, folder, tmp_path, small, undisturbed, payload):
+    out = tmp_path / "cut"
+    prepare([folder], out, small, part=Part(0, 1))
+    shape, other = out / "shapes" / "boxes__box_1.safetensors", out / "shapes" / "boxes__box_2.json"
+    shape.write_bytes(shape.read_bytes()[left])
+    other.write_bytes(b"" if left == slice(0) else bytes(len(other.read_bytes())))
+    prepare([folder], out, small)
+    assert payload(out) == undisturbed
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"surface": 61}, {"shapes_per_shard": 4}, {"val_share": 0.5}])

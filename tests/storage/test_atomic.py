@@ -116,6 +116,9 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(t
     steps.clear()
     write_bytes(tmp_path / "file", b"f")
     assert len(steps) == 3 and steps[1:] == ["renamed", str(tmp_path)]
+    steps.clear()
+    write_bytes(tmp_path / "file", b"g", flush=False)
+    assert steps == ["renamed"]
 
 
 @pytest.mark.parametrize(

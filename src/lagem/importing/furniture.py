@@ -137,7 +137,7 @@ def write_mesh(piece: Piece, folder: Path) -> str:
             raise ValueError("its modelRotation is not a rotation")
         with ZipMembers(Path(piece.archive)) as members, tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "model.obj"
-            write_bytes(path, members.read(piece.member, at_most=MOST_BYTES))
+            write_bytes(path, members.read(piece.member, at_most=MOST_BYTES), flush=False)
             try:
                 mesh = _loaded(path)
             except ValueError as error:

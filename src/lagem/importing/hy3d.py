@@ -179,7 +179,7 @@ def stored_meshes(source: Path, meshes: Path, scratch: Path, found: Found) -> It
                     found.refused[place] = f"has {member.size:,} bytes, but at most {MOST_BYTES:,} are read"
                 elif is_new(id, place, _split_of(inner)):
                     copy = scratch / f"{len(ids)}{ending}"
-                    write_bytes(copy, member.read(at_most=MOST_BYTES))
+                    write_bytes(copy, member.read(at_most=MOST_BYTES), flush=False)
                     yield StoredMesh(id, copy, place, _split_of(inner), is_copy=True)
         except ValueError as error:
             found.refused["/".join(parts)] = str(error).removeprefix(f"{path}: ")
@@ -200,7 +200,7 @@ def write_mesh(stored: StoredMesh, folder: Path) -> str:
                 if content.itemsize != 1:
                     raise ValueError(f"{WHOLE_OBJECT} is {content.dtype}, but must hold the bytes of a ply file")
                 path = Path(scratch) / WHOLE_OBJECT
-                write_bytes(path, content.tobytes())
+                write_bytes(path, content.tobytes(), flush=False)
                 try:
                     mesh = load_mesh(path)
                 except ValueError as error:

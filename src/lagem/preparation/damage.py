@@ -16,8 +16,8 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     Args:
         root: The prepared folder; nobody else may be writing to it.
         given: Ids of the meshes that can be prepared again.
-        every_byte: Verify all content of the shards and of the files of single shapes. Otherwise, only the description
-            and the small arrays of each shard are verified.
+        every_byte: Verify all content. Otherwise, only the description and the small arrays of each file are verified.
+            This finds files of single shapes that a power cut left empty or cut off.
 
     Raises:
         ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.
@@ -26,8 +26,7 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     if (root / "index.csv").exists():
         for row in read_csv(root / "index.csv", ["id", "shard"]):
             held.setdefault(row["shard"], []).append(row["id"])
-    files = sorted((root / "shards").glob("*.safetensors"))
-    for path in [*files, *(sorted((root / "shapes").glob("*.safetensors")) if every_byte else [])]:
+    for path in [path for folder in ("shards", "shapes") for path in sorted((root / folder).glob("*.safetensors"))]:
         if not (damage := damage_of(path, ShardFile, every_byte=every_byte)):
             continue
         ids = held.get(path.name, [])

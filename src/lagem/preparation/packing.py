@@ -8,6 +8,7 @@ separate file in shapes/. This file is removed once a shard that contains the sh
 removed once index.csv does not name it.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +26,14 @@ from lagem.storage.stored_folder import LocalFolder
 COLUMNS = ["id", "category", "split", "shard", "row", "faces", "inside_share", *POOLS]
 
 
-def pack(root: str | Path) -> None:
+def pack(root: str | Path) -> dict[str, Record]:
     """Pack every finished shape of a prepared folder into shards, and write index.csv and table.csv.
 
     Args:
         root: The folder; its format.json states the number of shapes per shard.
+
+    Returns:
+        The records of all meshes of the folder, by id.
     """
     root = Path(root)
     per_shard = OCCUPANCY.read(LocalFolder(root)).object("settings").integer("shapes_per_shard", at_least=1)
@@ -48,7 +52,7 @@ def pack(root: str | Path) -> None:
             names.append(shard_name(number, members))
             path = shards / names[-1]
             if not inside(root, f"shards/{path.name}").exists():
-                files = {file: ShardFile(file) for file in {located[id].file for id in members}}
+                files = {file: ShardFile(root / file) for file in {located[id].file for id in members}}
                 write_shard(path, [shape_at(files[located[id].file], located[id].row, id) for id in members])
             elif ShardFile(path).ids != members:
                 raise ValueError(f"{path}: its shapes do not match its name; remove it, and run `lagem prepare` again.")
@@ -60,12 +64,16 @@ def pack(root: str | Path) -> None:
     write_table(root, records)
     for unrecorded in shapes.glob("*.safetensors"):  # left by processes that were stopped before they wrote the record
         unrecorded.unlink()
+    return records
 
 
 class Location(NamedTuple):
-    """The file that holds a shape, the shape's row in this file, and the shape's split."""
+    """The file that holds a shape, the shape's row in this file, and the shape's split.
 
-    file: Path
+    file: path relative to the prepared folder. It is a text, since a folder may have a million shapes.
+    """
+
+    file: str
     row: int
     split: str
 
@@ -96,7 +104,8 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
     """
     located: dict[str, Location] = {}
     indexed: set[str] = set()
-    there = {path.name for path in (root / "shards").glob("*.safetensors")}  # a user may have removed a damaged shard
+    # a user may have removed a damaged shard
+    there = {path.name: f"shards/{path.name}" for path in (root / "shards").glob("*.safetensors")}
     if (index := root / "index.csv").exists():
         for number, row in enumerate(read_csv(index, ["id", "split", "shard", "row"]), 1):
             id, name = (checked_name(row[title], index, row=number) for title in ("id", "shard"))
@@ -109,16 +118,17 @@ def locate(root: Path, records: dict[str, Record], ids: Iterable[str] | None = N
                 inside(root, f"shards/{name}", source=index, row=number)
                 indexed.add(name)
             if name in there:
-                located[id] = Location(root / "shards" / name, int(row["row"]), row["split"])
-    for name in there - indexed:
-        shard = ShardFile(path := inside(root, f"shards/{name}"))
+                located[id] = Location(there[name], int(row["row"]), sys.intern(row["split"]))
+    for name in there.keys() - indexed:
+        shard = ShardFile(path := inside(root, there[name]))
         for number, (id, split) in enumerate(zip(shard.ids, shard.splits, strict=True)):
-            located.setdefault(checked_name(id, path, row=number), Location(path, number, split))
+            located.setdefault(checked_name(id, path, row=number), Location(there[name], number, split))
     own = None if ids is None else (root / "shapes" / f"{id}.safetensors" for id in ids)
     for path in (root / "shapes").glob("*.safetensors") if own is None else filter(Path.exists, own):
         id = path.name.removesuffix(".safetensors")
         if id in records and records[id].status == "prepared":
-            located.setdefault(id, Location(inside(root, f"shapes/{path.name}"), 0, records[id].split))
+            inside(root, file := f"shapes/{path.name}")
+            located.setdefault(id, Location(file, 0, records[id].split))
     return located
 
 

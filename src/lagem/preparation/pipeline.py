@@ -140,14 +140,13 @@ def fill_folder(
                 check_unchanged(mesh, records[mesh.id])
         todo = [mesh for mesh in meshes if wanted(mesh, records.get(mesh.id), mesh.id in there, retry_refused)]
         left = {mesh.id for mesh in todo}
+        del records, there  # the records stay on the disk until the end, so memory does not grow from mesh to mesh
         kept = f"{{}} of {len(meshes)} meshes are prepared or refused, and kept; the same command resumes."
         with kept_on_stop(lambda: kept.format(len(meshes) - len(left))):
             with closing(prepare_each(todo, root, job, workers, time_limit, memory_limit)) as results:
                 for record in results:
-                    records[record.id] = record
                     left.discard(record.id)
-            if part is None:
-                pack(root)
+            records = pack(root) if part is None else read_records(root, own)
     return [records[mesh.id] for mesh in meshes]
 
 
@@ -215,6 +214,8 @@ def prepare_one(mesh: MeshSource, root: Path, settings: Settings) -> Record:
 def store_one(mesh: MeshSource, root: Path, made: Callable[[MeshSource], tuple[ShapeArrays, Measures]]) -> Record:
     """Make the shape of a mesh, write it, and then write and return the record of the mesh.
 
+    Neither file is flushed to the disk: four flushes would take longer than a small shape. Packing flushes the shards.
+
     Args:
         mesh: The mesh.
         root: The prepared folder.
@@ -233,7 +234,7 @@ def store_one(mesh: MeshSource, root: Path, made: Callable[[MeshSource], tuple[S
         name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{name}{error}".removeprefix(f"{mesh.path}: ").split()) or "ValueError"
     else:
-        write_shard(root / "shapes" / f"{mesh.id}.safetensors", [shape])
+        write_shard(root / "shapes" / f"{mesh.id}.safetensors", [shape], flush=False)
     record = record_of(mesh, reason=reason, measures=measures, seconds=time.monotonic() - start)
     write_record(root, record)
     return record

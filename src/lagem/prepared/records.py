@@ -5,7 +5,8 @@ done once its record exists, and the record is written after the shape's arrays.
 is either done or will be prepared again, with the same bytes.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -14,10 +15,11 @@ from lagem.geometry.files.loading import GLTF_ENDINGS
 from lagem.storage.atomic import write_json
 from lagem.storage.checked.description import read_description
 from lagem.storage.csv_table import read_csv, write_csv
-from lagem.storage.names import NameRefused, checked_name
+from lagem.storage.failures import failures_named
+from lagem.storage.names import NameRefused, checked_name, regular
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measures:
     """What was measured on a mesh while it was prepared. Lengths are in unit-sphere units.
 
@@ -47,7 +49,7 @@ class Measures:
     dropped_share: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """The result of the preparation of one mesh, which was either prepared or refused.
 
@@ -73,8 +75,8 @@ COLUMNS = ["id", "category", "split", "source", "status", "reason", *MEASURES, "
 
 
 def write_record(root: Path, record: Record) -> None:
-    """Write the record of one mesh; if the mesh was prepared, its shape must already be on the disk."""
-    write_json(root / "shapes" / f"{record.id}.json", asdict(record))
+    """Write the record of one mesh, without a flush; if the mesh was prepared, its shape must already be written."""
+    write_json(root / "shapes" / f"{record.id}.json", asdict(record), flush=False)
 
 
 def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Record]:
@@ -85,7 +87,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
         ids: Ids of the records whose own files are read; None for all. The whole table is read in any case.
 
     Returns:
-        The records by id.
+        The records by id. A record that a power cut left empty counts as missing.
 
     Raises:
         ValueError: If the table or the file of a record is damaged.
@@ -105,6 +107,8 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
+        if _is_empty(path):
+            continue
         about = read_description(path, remedy="remove it, and run `lagem prepare` again")
         measures = about.optional(about.object, "measures")
         record = about.as_dataclass(Record)
@@ -138,9 +142,22 @@ def mixed_axes(prepared: Iterable[Record]) -> str:
     )
 
 
-def record_files(root: Path) -> list[Path]:
-    """Return the paths of the JSON files that hold one record each; packing turns them into rows of table.csv."""
-    return list((root / "shapes").glob("*.json"))
+def record_files(root: Path) -> Iterator[Path]:
+    """Yield the paths of the JSON files that hold one record each; packing turns them into rows of table.csv.
+
+    The files may be removed during the iteration.
+    """
+    folder = root / "shapes"
+    for name in os.listdir(folder) if folder.is_dir() else []:  # a list of paths would take several times the memory
+        if name.endswith(".json"):
+            yield folder / name
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether a file has no content, or ends with a zero byte, which the system wrote in place of content."""
+    with failures_named(path), regular(path).open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+        return file.read(1) in (b"", b"\0")
 
 
 def _as_row(record: Record) -> dict[str, Any]:

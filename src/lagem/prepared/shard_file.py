@@ -54,8 +54,11 @@ class ShapeArrays:
     pools: dict[str, NDArray[np.signedinteger]] = field(repr=False)
 
 
-def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
-    """Write shapes into one file, whole or not at all; the bytes of the file depend on the shapes alone."""
+def write_shard(path: Path, shapes: list[ShapeArrays], *, flush: bool = True) -> None:
+    """Write shapes into one file, whole or not at all; the bytes of the file depend on the shapes alone.
+
+    `flush` is that of `write_bytes`.
+    """
     small: dict[str, NDArray[Any]] = {
         "center": np.array([shape.frame.center for shape in shapes], dtype=np.float64).reshape(-1, 3),
         "scale": np.array([shape.frame.scale for shape in shapes], dtype=np.float64),
@@ -75,7 +78,7 @@ def write_shard(path: Path, shapes: list[ShapeArrays]) -> None:
         near_sigmas=[list(shape.near_sigmas) for shape in shapes],
     )
     pools = {pool: np.concatenate([shape.pools[pool] for shape in shapes]) for pool in POOLS}
-    write_bytes(path, save(small | pools, metadata=metadata))
+    write_bytes(path, save(small | pools, metadata=metadata), flush=flush)
 
 
 class ShardFile:
