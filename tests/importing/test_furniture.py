@@ -1,7 +1,6 @@
 """Catalogues of Sweet Home 3D become meshes with a manifest, and no path in a catalogue leads out of the folder."""
 
 import csv
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,11 @@ from lagem.importing import furniture
 from lagem.importing.catalogue import category_of, parse_properties
 from lagem.importing.furniture import import_furniture
 from preparation_here import run_in_this_process
+from releases import piece, save_catalogue
 
 CUBE = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 2) for z in (0, 3)) + "".join(
     f"f {face}\n" for face in ("1 2 4 3", "5 7 8 6", "1 5 6 2", "3 4 8 7", "1 3 7 5", "2 6 8 4")
 )
-
-
-def catalogue(path: Path, properties: str, models: dict[str, str]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("PluginFurnitureCatalog.properties", properties.encode("latin-1"))
-        for name, text in models.items():
-            file.writestr(name, text)
-    return path
-
-
-def piece(number: int, name: str, model: str, **more: str) -> str:
-    values = {"name": name, "model": model, "category": "Living room", "width": "100", "depth": "50.5", "height": "70"}
-    return "".join(f"{key}#{number}={value}\n" for key, value in {**values, "creator": "Ann", **more}.items())
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +35,7 @@ def test_models_names_sizes_and_creators_are_in_the_manifest(tmp_path: Path):
         + piece(1, "Office armchair", "/a/seat.obj")
         + piece(2, "Desk lamp with table", "/a/lamp.obj", creator="Bob")
     )
-    catalogue(tmp_path / "Some.sh3f", properties, {"a/seat.obj": CUBE, "a/lamp.obj": CUBE})
+    save_catalogue(tmp_path / "Some.sh3f", properties, {"a/seat.obj": CUBE, "a/lamp.obj": CUBE})
     import_furniture(tmp_path, tmp_path / "out")
     lamp, seat = manifest_of(tmp_path / "out")
     assert (lamp["id"], lamp["category"], lamp["creator"]) == ("Some__lamp", "lamp", "Bob")
@@ -66,7 +52,7 @@ def test_models_names_sizes_and_creators_are_in_the_manifest(tmp_path: Path):
 
 def test_a_model_is_turned_upright(tmp_path: Path):
     upright = "1 0 0 0 0 1 0 -1 0"
-    catalogue(tmp_path / "a.sh3f", piece(1, "Chair", "/c.obj", modelRotation=upright), {"c.obj": CUBE})
+    save_catalogue(tmp_path / "a.sh3f", piece(1, "Chair", "/c.obj", modelRotation=upright), {"c.obj": CUBE})
     import_furniture(tmp_path / "a.sh3f", tmp_path / "out")
     (row,) = manifest_of(tmp_path / "out")
     assert np.ptp(load_mesh(tmp_path / "out" / row["file"]).vertices, axis=0).tolist() == [1, 3, 2]
@@ -89,7 +75,7 @@ def test_unusable_models_are_refused_and_the_others_imported(tmp_path: Path):
     )
     models = {"good.obj": CUBE, "good2.obj": CUBE, "words.obj": "v one two three\n", "room.dae": "<a/>"}
     models["beyond.obj"] = CUBE + "f 1 2 3 9\n"
-    catalogue(tmp_path / "a.sh3f", properties, models)
+    save_catalogue(tmp_path / "a.sh3f", properties, models)
     import_furniture(tmp_path / "a.sh3f", tmp_path / "out")
     assert [row["id"] for row in manifest_of(tmp_path / "out")] == ["a__good"]
     with (tmp_path / "out" / "refused.csv").open(newline="") as file:
@@ -106,7 +92,7 @@ def test_a_few_faces_without_inside_are_left_out(tmp_path: Path):
     sphere += "".join(f"f {a} {b} {c}\n" for a, b, c in ball.faces + 1)
     crossing = "v 0 0 2\nv 1 1 2\nv 1 0 2\nv 0 1 2\nf -4 -3 -2 -1\nf 1 2\n"
     properties = piece(1, "Ball", "/ball.obj") + piece(2, "Net", "/net.obj")
-    catalogue(tmp_path / "a.sh3f", properties, {"ball.obj": sphere + crossing, "net.obj": CUBE + 9 * crossing})
+    save_catalogue(tmp_path / "a.sh3f", properties, {"ball.obj": sphere + crossing, "net.obj": CUBE + 9 * crossing})
     import_furniture(tmp_path / "a.sh3f", tmp_path / "out")
     (row,) = manifest_of(tmp_path / "out")
     mesh = load_mesh(tmp_path / "out" / row["file"])
@@ -115,7 +101,7 @@ def test_a_few_faces_without_inside_are_left_out(tmp_path: Path):
 
 
 def test_a_second_call_gives_the_same_files(tmp_path: Path):
-    catalogue(
+    save_catalogue(
         tmp_path / "a.sh3f", piece(1, "Chair", "/c.obj") + piece(2, "Bed", "/b.obj"), {"c.obj": CUBE, "b.obj": CUBE}
     )
     import_furniture(tmp_path / "a.sh3f", tmp_path / "out")
@@ -150,7 +136,7 @@ def test_ids_are_unique_and_short_whatever_the_models_are_called(tmp_path: Path)
     properties = "".join(piece(n, "Chair", f"/{n}/{name}.obj") for n, name in enumerate(names, 1))
     properties = properties.encode("ascii", "backslashreplace").decode()
     models = {f"{n}/{name}.obj": CUBE for n, name in enumerate(names, 1)}
-    import_furniture(catalogue(tmp_path / "a.sh3f", properties, models), tmp_path / "out")
+    import_furniture(save_catalogue(tmp_path / "a.sh3f", properties, models), tmp_path / "out")
     ids = [row["id"] for row in manifest_of(tmp_path / "out")]
     assert len(set(ids)) == len(names)
     assert {"a__a-3", "a__a", "a__a-3-3"} < set(ids)
@@ -159,7 +145,7 @@ def test_ids_are_unique_and_short_whatever_the_models_are_called(tmp_path: Path)
 
 def test_a_number_that_java_would_not_write_is_no_piece(tmp_path: Path):
     properties = piece(1, "Chair", "/c.obj") + "model#01=/c.obj\nmodel#\\u0663=/c.obj\n"
-    import_furniture(catalogue(tmp_path / "a.sh3f", properties, {"c.obj": CUBE}), tmp_path / "out")
+    import_furniture(save_catalogue(tmp_path / "a.sh3f", properties, {"c.obj": CUBE}), tmp_path / "out")
     assert [row["id"] for row in manifest_of(tmp_path / "out")] == ["a__c"]
 
 

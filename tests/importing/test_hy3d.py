@@ -2,7 +2,6 @@
 
 import csv
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from lagem.importing import hy3d
 from lagem.importing.hy3d import import_hy3d
 from lagem.preparation import pipeline
 from preparation_here import run_in_this_process
-from releases import toy_meshes
+from releases import npz, save_tar, toy_meshes
 
 FEW = ["--surface", "2500", "--volume", "2000", "--near", "1000", "--inside", "200"]
 
@@ -30,28 +29,6 @@ def ply(name: str, folder: Path) -> bytes:
     """Return the content of a ply file of a toy mesh."""
     toy_meshes()[name].save(folder / "toy.ply")
     return (folder / "toy.ply").read_bytes()
-
-
-def npz(**arrays: bytes) -> bytes:
-    """Return an npz file as the release has them: each array holds the bytes of a ply file."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **{f"{name}.ply": np.frombuffer(data, np.uint8) for name, data in arrays.items()})  # type: ignore[arg-type]
-    return content.getvalue()
-
-
-def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
-    """Write a tar file, compressed if its name says so; a member is given as its bytes, a link as its target."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                file.addfile(info)
-            else:
-                info.size = len(content)
-                file.addfile(info, io.BytesIO(content))
-    return path
 
 
 def save_points(chunk: Path, ids: list[str]) -> None:

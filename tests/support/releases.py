@@ -1,6 +1,9 @@
 """Write folders in the layouts of published data sets, with labels and signed distances computed from closed meshes."""
 
 import csv
+import io
+import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,3 +111,41 @@ def save_lagem(root: Path, split: str, shard: str, uid: str, caption: str, point
     np.savez(root / shard / f"{uid}.npz", **(dict(arrays) | changed))
     with (root / f"{split}.csv").open("a", newline="") as file:
         csv.writer(file).writerow([shard, uid, caption])
+
+
+def npz(**arrays: bytes) -> bytes:
+    """Return an npz file as the release has them: each array holds the bytes of a ply file."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **{f"{name}.ply": np.frombuffer(data, np.uint8) for name, data in arrays.items()})  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def save_tar(path: Path, members: dict[str, bytes | str]) -> Path:
+    """Write a tar file, compressed if its name says so; a member is given as its bytes, a link as its target."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, content
+                file.addfile(info)
+            else:
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+    return path
+
+
+def save_catalogue(path: Path, properties: str, models: dict[str, str]) -> Path:
+    """Write a .sh3f file of Sweet Home 3D; `models` maps the path of each model to its text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("PluginFurnitureCatalog.properties", properties.encode("latin-1"))
+        for name, text in models.items():
+            file.writestr(name, text)
+    return path
+
+
+def piece(number: int, name: str, model: str, **more: str) -> str:
+    """Return the properties of one piece of a .sh3f file; `more` adds or replaces properties."""
+    values = {"name": name, "model": model, "category": "Living room", "width": "100", "depth": "50.5", "height": "70"}
+    return "".join(f"{key}#{number}={value}\n" for key, value in {**values, "creator": "Ann", **more}.items())
