@@ -180,12 +180,18 @@ def test_a_shape_without_its_record_is_not_kept(folder, tmp_path, small, undistu
     assert payload(tmp_path / "undisturbed") == undisturbed
 
 
-@pytest.mark.parametrize("left", [slice(0), slice(200), slice(-1)], ids=["nothing", "the start", "all but a byte"])
-def test_files_that_a_power_cut_left_incomplete_are_made_again(left, folder, tmp_path, small, undisturbed, payload):
+@pytest.mark.parametrize(
+    ("left", "zeros"),
+    [(slice(0), 0), (slice(200), 0), (slice(-1), 0), (slice(-100), 100)],
+    ids=["nothing", "the start", "all but a byte", "zeros at the end"],
+)
+def test_files_that_a_power_cut_left_incomplete_are_made_again(
+    left, zeros, folder, tmp_path, small, undisturbed, payload
+):
     out = tmp_path / "cut"
     prepare([folder], out, small, part=Part(0, 1))
     shape, other = out / "shapes" / "boxes__box_1.safetensors", out / "shapes" / "boxes__box_2.json"
-    shape.write_bytes(shape.read_bytes()[left])
+    shape.write_bytes(shape.read_bytes()[left] + bytes(zeros))
     other.write_bytes(b"" if left == slice(0) else bytes(len(other.read_bytes())))
     prepare([folder], out, small)
     assert payload(out) == undisturbed

@@ -16,8 +16,9 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     Args:
         root: The prepared folder; nobody else may be writing to it.
         given: Ids of the meshes that can be prepared again.
-        every_byte: Verify all content. Otherwise, only the description and the small arrays of each file are verified.
-            This finds files of single shapes that a power cut left empty or cut off.
+        every_byte: Verify all content of the shards. Otherwise, only their descriptions and small arrays are verified.
+            All content of files of single shapes is verified in any case, since they are not flushed to the disk, and
+            after a power cut may lack some of their content.
 
     Raises:
         ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.
@@ -26,8 +27,9 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     if (root / "index.csv").exists():
         for row in read_csv(root / "index.csv", ["id", "shard"]):
             held.setdefault(row["shard"], []).append(row["id"])
-    for path in [path for folder in ("shards", "shapes") for path in sorted((root / folder).glob("*.safetensors"))]:
-        if not (damage := damage_of(path, ShardFile, every_byte=every_byte)):
+    shards, shapes = (sorted((root / folder).glob("*.safetensors")) for folder in ("shards", "shapes"))
+    for path in [*shards, *shapes]:
+        if not (damage := damage_of(path, ShardFile, every_byte=every_byte or path.parent.name == "shapes")):
             continue
         ids = held.get(path.name, [])
         if lost := sorted(set(ids) - set(given)):
