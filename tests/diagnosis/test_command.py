@@ -1,12 +1,18 @@
 """`lagem doctor` exits with 0 for a healthy experiment, and with 1 for a fault, which it names; the data are small."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import small_run
 from lagem.cli import main
+from lagem.prepared.shard_file import ShapeArrays
+from planted_data import change_shards
+from toy_shapes import prepare_toys
 
+MESHES = small_run.ROOT / "experiments/autoencoder/meshes.yaml"
+AUGMENTED = ["--data.init_args.augment={axis_scale: [0.75, 1.25]}"]
 SMALL = [
     *("--data.init_args.num_train=40", "--data.init_args.num_val=16", "--data.init_args.num_workers=0"),
     *small_run.SMALL_MODEL,
@@ -39,7 +45,11 @@ def test_a_learning_rate_100_times_too_high_exits_with_1(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("fault", "strength", "check"),
-    [pytest.param("flip", 0.1, "labels", marks=pytest.mark.slow), ("not_a_number", 0.2, "values")],
+    [
+        pytest.param("flip", 0.1, "labels", marks=pytest.mark.slow),
+        ("not_a_number", 0.2, "values"),
+        ("not_a_number", 1.0, "values"),
+    ],
 )
 def test_a_fault_of_a_data_module_is_named(tmp_path, fault, strength, check):
     code, report = doctor(
@@ -50,6 +60,23 @@ def test_a_fault_of_a_data_module_is_named(tmp_path, fault, strength, check):
     )
     assert code == 1
     assert check in [finding["check"] for finding in report["findings"]]
+
+
+@pytest.mark.parametrize("ids", [["brick"], ["ball", "brick", "cube", "rod", "again", "nearly", "torus"]])
+def test_surfaces_that_are_stored_as_zeros_are_named_in_one_line(tmp_path, capfd, ids):
+    folder = prepare_toys(tmp_path)
+
+    def plant(shape: ShapeArrays) -> ShapeArrays:
+        surface = shape.pools["surface_points"]
+        return shape if shape.id not in ids else replace(shape, pools={**shape.pools, "surface_points": 0 * surface})
+
+    change_shards(folder, plant)
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor", str(MESHES), "--data.init_args.root", str(folder), *AUGMENTED, *small_run.SMALL_MODEL])
+    output = capfd.readouterr()
+    assert stop.value.code == 1 and "Warning" not in output.err
+    (finding,) = [line for line in output.out.splitlines() if "values" in line and "sure" in line]
+    assert finding.startswith("error values") and "surface_points" in finding and ids[0] in finding
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from lagem.diagnosis.balance import check_balance
 from lagem.diagnosis.examined import ExaminedShape, check_values, examined
 from lagem.diagnosis.finding import Finding
 from lagem.diagnosis.frame import frame_test, judge_frames
-from lagem.diagnosis.labels import judge_labels, label_test
+from lagem.diagnosis.labels import LabelTest, judge_labels, label_test
 from lagem.diagnosis.split import SplitShape, check_split
 from lagem.samples import OccupancyBatch
 from planted_data import PlantedData
@@ -38,16 +38,16 @@ def faults(fault: str, strength: float, *, seed: int = 0, num_train: int = 16, n
     )
     shapes = list(shapes_of(data, max(num_train, num_val)))
     findings = check_values(shapes)
-    finite = [shape for shape in shapes if not shape.not_finite]
-    frames = {f"{shape.split}/{shape.id}": frame_test(shape) for shape in finite}
-    tests = {f"{shape.split}/{shape.id}": label_test(shape) for shape in finite}
+    valid = [shape for shape in shapes if shape.is_valid]
+    frames = {f"{shape.split}/{shape.id}": frame_test(shape) for shape in valid}
+    tests = {f"{shape.split}/{shape.id}": label_test(shape) for shape in valid}
     findings += judge_frames(frames, {id: id.split("/")[0] for id in frames})
     findings += judge_labels(tests, out_of_frame=[id for id, test in frames.items() if test.is_apart])
-    findings += check_balance(finite)
+    findings += check_balance(valid)
     described = {
         split: [
             SplitShape.of(shape.id, shape.category, partial(np.asarray, shape.surface_points))
-            for shape in finite
+            for shape in valid
             if shape.split == split
         ]
         for split in ("train", "val")
@@ -88,6 +88,7 @@ def planted(fault: str, check: str, *strengths: float) -> list[Any]:
         *planted("swap_axes_of_surface", "frame", 1.0, 0.2),
         *planted("unbalance", "balance", 0.02, 0.1, 0.4),
         *planted("not_a_number", "values", 1.0, 0.1),
+        *planted("zero_surface", "values", 1.0, 0.1),
         *planted("copies", "split", 1.0, 0.5, 0.125),
         *planted("leak", "split", 1.0, 0.5, 0.125),
     ],
@@ -147,3 +148,73 @@ def test_copies_are_found_although_points_are_drawn_repeatedly():
     categories = (Counter({"a": 8}), Counter({"a": 8}))
     (finding,) = check_split(*sets, categories=categories, counts=(8, 8))
     assert finding.severity == "error" and len(finding.evidence["copies"]) == 8
+
+
+def test_surface_points_at_one_position_are_named_with_their_shapes():
+    data = PlantedData(fault="zero_surface", strength=1.0, num_train=6, num_val=2, batch_size=1, **COUNTS)
+    shapes = list(shapes_of(data))
+    (finding,) = check_values(shapes)
+    assert (finding.check, finding.severity) == ("values", "error")
+    assert "all 8 shapes" in finding.what and "100% of the points" in finding.what
+    assert finding.evidence["shapes"] == [shape.id for shape in shapes]
+
+
+def test_a_split_without_valid_shapes_is_compared_by_categories():
+    equal, other = Counter({"a": 40}), Counter({"b": 40})
+    assert check_split([], [], categories=(equal, equal), counts=(40, 40)) == []
+    (finding,) = check_split([], [], categories=(equal, other), counts=(40, 40))
+    assert "different categories" in finding.what
+
+
+@pytest.mark.parametrize("kind", ["volume", "near"])
+@pytest.mark.parametrize(("stored", "is_fault"), [(2048, False), (80, True)])
+def test_repeated_queries_are_named_by_their_kind(kind, stored, is_fault):
+    data = PlantedData(fault="flip", strength=0.0, num_train=4, num_val=1, batch_size=1, **COUNTS)
+
+    def drawn(shape: ExaminedShape) -> ExaminedShape:
+        rows = np.random.default_rng(0).permutation(2048)[np.arange(512) % stored]
+        names = (f"{kind}_points", f"{kind}_inside")
+        return replace(shape, **{name: getattr(shape, name)[rows] for name in names})
+
+    findings = check_balance([drawn(shape) for shape in shapes_of(data)])
+    findings = [finding for finding in findings if "repeat" in finding.what]
+    assert all(f"repeat {kind} queries" in finding.what for finding in findings)
+    assert {finding.evidence["split"] for finding in findings} == ({"train", "val"} if is_fault else set())
+
+
+def with_few_near(shape: ExaminedShape, stored: int, rng: np.random.Generator) -> ExaminedShape:
+    """Return the shape as drawn from pools with `stored` near queries inside, and as many outside."""
+    sides = [rng.choice(np.flatnonzero(shape.near_inside == side), stored, replace=False) for side in (True, False)]
+    rows = np.resize(np.concatenate(sides), len(shape.near_inside))
+    return replace(shape, near_points=shape.near_points[rows], near_inside=shape.near_inside[rows])
+
+
+@pytest.mark.parametrize("stored", [1, 2, 4, 10])
+def test_a_few_near_queries_are_no_evidence_of_a_wrong_frame(stored):
+    data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
+    rng = np.random.default_rng(0)
+    for shape in shapes_of(data):
+        tests = {str(draw): frame_test(with_few_near(shape, stored, rng)) for draw in range(25)}
+        assert judge_frames(tests, dict.fromkeys(tests, "train")) == []
+
+
+def test_a_hundred_near_queries_are_evidence_of_a_wrong_frame():
+    data = PlantedData(fault="shift_surface", strength=0.3, num_train=8, num_val=1, batch_size=1, **COUNTS)
+    rng = np.random.default_rng(0)
+    tests = {shape.id: frame_test(with_few_near(shape, 50, rng)) for shape in shapes_of(data)}
+    assert sum(test.is_apart for test in tests.values()) > len(tests) / 2
+
+
+def test_wrong_labels_are_not_judged_if_the_frame_of_more_shapes_is_wrong():
+    tests = {"good": LabelTest(4000, 2, 1, 0), "bad": LabelTest(4000, 1200, 700, 600)}
+    (error,) = judge_labels(tests)
+    assert (error.check, error.severity) == ("labels", "error")
+    (note,) = judge_labels(tests, out_of_frame=["x", "y"])
+    assert (note.check, note.severity) == ("labels", "note")
+    assert "bad" in note.what and "not judged" in note.what
+    assert judge_labels({"good": tests["good"]}, out_of_frame=["x", "y"]) == []
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_exchanged_axes_are_not_called_wrong_labels(seed):
+    assert {finding.check for finding in faults("swap_axes_of_surface", 1.0, seed=seed)} == {"frame"}

@@ -58,5 +58,13 @@ def test_a_network_that_memorises_nothing_is_named_only_if_the_rate_is_right():
     assert judge_overfit(STUCK, None, rate_is_wrong=True) == [] == judge_overfit(GOOD, GOOD, rate_is_wrong=False)
 
 
+@pytest.mark.parametrize("losses", [[], [0.7], [0.7] * 30])
+def test_a_short_training_that_diverges_is_named_however_early(losses):
+    diverged = Curve(losses, 1e-3, diverged=True)
+    (finding,) = judge_overfit(GOOD, diverged, rate_is_wrong=False)
+    assert "eight shapes" in finding.what and f"step {len(losses) + 1}" in finding.what
+    assert "finite" in str(diverged)
+
+
 def test_a_training_that_diverged_ends_at_infinity():
     assert math.isinf(DIVERGED.final)

@@ -89,10 +89,18 @@ def not_a_number(sample: OccupancySample, strength: float, rng: np.random.Genera
     return replace(sample, surface_points=points)
 
 
+def zero_surface(sample: OccupancySample, strength: float, rng: np.random.Generator) -> OccupancySample:
+    """Set all surface points to 0 in a fraction `strength` of the shapes, as NaN is stored."""
+    if sample_generator(1, 0, sample.id).random() >= strength:
+        return sample
+    return replace(sample, surface_points=torch.zeros_like(sample.surface_points))
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
         *(flip, flip_shapes, scale, shift, shift_surface, shift_volume, swap_axes_of_surface, unbalance, not_a_number),
+        zero_surface,
     )
 }
 

@@ -5,6 +5,7 @@ random noise (jitter), so many of them should be inside and many outside.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
 
 TOLERATED, SEVERE = 0.05, 0.2  # deviations from 1/2 of the fraction of inside volume queries
 LEAST_NEAR = 0.12  # smallest fraction of the near queries inside, and of those outside, for the median shape
-MOST_REPEATED = 0.2  # largest fraction of the volume queries inside, or of those outside, that repeat another query
+MOST_REPEATED = 0.2  # largest fraction of the queries of one kind inside, or outside, that repeat another query
 
 
 def check_balance(shapes: Sequence[ExaminedShape]) -> list[Finding]:
@@ -21,7 +22,8 @@ def check_balance(shapes: Sequence[ExaminedShape]) -> list[Finding]:
     findings = []
     for split in sorted({shape.split for shape in shapes}):
         drawn = [shape for shape in shapes if shape.split == split]
-        findings += [*_volume(split, drawn), *_near(split, drawn), *_repeated(split, drawn)]
+        findings += [*_volume(split, drawn), *_near(split, drawn)]
+        findings += [*_repeated(split, drawn, "volume"), *_repeated(split, drawn, "near")]
     return findings
 
 
@@ -63,11 +65,12 @@ def _near(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
     ]
 
 
-def _repeated(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
+def _repeated(split: str, shapes: Sequence[ExaminedShape], kind: Literal["volume", "near"]) -> list[Finding]:
     repeated: dict[str, float] = {}
     for shape in shapes:
+        queries, inside = getattr(shape, f"{kind}_points"), getattr(shape, f"{kind}_inside")
         for side in (True, False):
-            points = shape.volume_points[shape.volume_inside == side]
+            points = queries[inside == side]
             if len(points) >= 8:
                 share = 1 - len(np.unique(points, axis=0)) / len(points)
                 repeated[shape.id] = max(share, repeated.get(shape.id, 0.0))
@@ -79,9 +82,9 @@ def _repeated(split: str, shapes: Sequence[ExaminedShape]) -> list[Finding]:
             check="balance",
             severity="warning",
             confidence=MOST_CONFIDENT,
-            what=f"{split}: samples of {len(bad)} of {len(shapes)} shapes repeat volume queries, up to "
+            what=f"{split}: samples of {len(bad)} of {len(shapes)} shapes repeat {kind} queries, up to "
             f"{repeated[bad[0]]:.0%} of those inside or outside ({listed(bad)}): too few queries are stored.",
             advice="Prepare these shapes with more queries (--volume, --inside, --near), or draw fewer per sample.",
-            evidence={"split": split, "shapes": {id: round(repeated[id], 3) for id in bad[:100]}},
+            evidence={"split": split, "kind": kind, "shapes": {id: round(repeated[id], 3) for id in bad[:100]}},
         )
     ]

@@ -4,6 +4,7 @@ Drawing, testing and training have deadlines, so that a diagnosis takes less tha
 result says how much was examined.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from rich.progress import Progress
 from lagem.data_modules.stream import ShapeSet
 from lagem.diagnosis.balance import check_balance
 from lagem.diagnosis.examined import ExaminedShape, check_values, examined
-from lagem.diagnosis.finding import Finding
+from lagem.diagnosis.finding import Finding, failure_found
 from lagem.diagnosis.frame import frame_test, judge_augmented, judge_frames
 from lagem.diagnosis.labels import judge_labels, label_test
 from lagem.diagnosis.machine import check_memory, check_precision, judge_loader, seconds_per_batch
@@ -78,10 +79,10 @@ def diagnose(config: Path, overrides: Sequence[str] = ()) -> Diagnosis:
     start = time.monotonic()
     result = Diagnosis(str(config))
     subject = Subject.of(config, overrides)
-    with long_progress() as progress:
+    with long_progress() as progress, np.errstate(divide="ignore", invalid="ignore"):  # findings name invalid values
         drawn = list(batches(subject.data, "train", max(1, DRAWN // subject.batch_size)))
-        is_finite = _examine_data(subject, drawn, result, progress)
-        _examine_training(subject, drawn, result, progress, is_finite=is_finite)
+        is_valid = _examine_data(subject, drawn, result, progress)
+        _examine_training(subject, drawn, result, progress, is_valid=is_valid)
     order = {"error": 0, "warning": 1, "note": 2}
     result.findings.sort(key=lambda finding: (order[finding.severity], -finding.confidence))
     result.seconds = time.monotonic() - start
@@ -91,7 +92,7 @@ def diagnose(config: Path, overrides: Sequence[str] = ()) -> Diagnosis:
 def _examine_data(
     subject: Subject, batches_drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress
 ) -> bool:
-    """Test the data, and return whether all values in the samples are valid: finite, and labels 0 or 1.
+    """Test the data, and return whether all samples are valid (see `ExaminedShape`).
 
     Args:
         subject: The experiment.
@@ -119,43 +120,52 @@ def _examine_data(
 
     drawn = list(shapes.values())
     result.findings += check_values(drawn)
-    finite = [shape for shape in drawn if not shape.not_finite]
+    valid = [shape for shape in drawn if shape.is_valid]
     counts = Counter(shape.split for shape in drawn)
     result.examined["data"] = f"{counts['train']} training and {counts['val']} validation shapes"
-    task = progress.add_task("testing labels and frames", total=len(finite))
+    with failure_found(result.findings, "labels", "Labels and frames"):
+        _examine_labels(valid, result, progress)
+    with failure_found(result.findings, "balance", "Samples as drawn in training"):
+        _examine_drawn(subject, batches_drawn, result)
+    others: list[SplitShape] = []
+    if (shards := subject.shards) is not None:
+        with failure_found(result.findings, "values", "Stored arrays"):
+            members = (subject.data.train_shapes.members, subject.data.val_shapes.members)  # type: ignore[attr-defined]
+            stored = read_stored(shards, *members, drawn={shape.id for shape in drawn}, progress=progress)
+            result.findings += stored.findings
+            result.examined["stored"] = f"{stored.read} of {sum(map(len, members))} stored shapes"
+            others = stored.others
+    with failure_found(result.findings, "split", "Training and validation sets"):
+        _examine_split(subject, result, valid, others)
+    return len(valid) == len(drawn)
+
+
+def _examine_labels(shapes: Sequence[ExaminedShape], result: Diagnosis, progress: Progress) -> None:
+    """Test labels and frames of as many shapes as the time allows, in random order."""
+    task = progress.add_task("testing labels and frames", total=len(shapes))
+    times_seen = Counter(shape.id for shape in shapes)
     frames, labels, splits = {}, {}, {}
     deadline = time.monotonic() + TESTING_SECONDS
-    for shape in sorted(finite, key=lambda shape: sample_seed(0, 0, shape.id)):
+    for shape in sorted(shapes, key=lambda shape: sample_seed(0, 0, shape.id)):
         if time.monotonic() > deadline:
             break
-        name = f"{shape.split}/{shape.id}" if shapes.get((_other(shape.split), shape.id)) else shape.id
+        name = f"{shape.split}/{shape.id}" if times_seen[shape.id] > 1 else shape.id
         frames[name], labels[name], splits[name] = frame_test(shape), label_test(shape), shape.split
         progress.advance(task)
-    apart = [id for id, test in frames.items() if test.is_apart]
+    apart = {id for id, test in frames.items() if test.is_apart}
     result.findings += judge_frames(frames, splits)
-    result.findings += judge_labels(labels, out_of_frame=apart)
-    judged = sum(test.judged for test in labels.values())
-    result.examined["labels"] = f"{judged:,} labels of {len(labels)} shapes"
-    _examine_drawn(subject, batches_drawn, result)
-    stored = None
-    if (shards := subject.shards) is not None:
-        members = (subject.data.train_shapes.members, subject.data.val_shapes.members)  # type: ignore[attr-defined]
-        stored = read_stored(shards, *members, drawn={shape.id for shape in drawn}, progress=progress)
-        result.findings += stored.findings
-        result.examined["stored"] = f"{stored.read} of {sum(map(len, members))} stored shapes"
-    _examine_split(subject, result, finite, [] if stored is None else stored.others)
-    return len(finite) == len(drawn)
-
-
-def _other(split: str) -> str:
-    return "val" if split == "train" else "train"
+    result.findings += judge_labels(labels, out_of_frame=list(apart))
+    judged = sum(test.judged for id, test in labels.items() if id not in apart)
+    result.examined["labels"] = f"{judged:,} labels of {len(labels) - len(apart)} shapes"
+    if apart:
+        result.examined["labels"] += f"; those of {len(apart)} shapes were not judged, because their frame is wrong"
 
 
 def _examine_drawn(subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis) -> None:
     """Check the balance and the scale of samples that are drawn exactly as in training and validation."""
     of_val = batches(subject.data, "val", max(1, DRAWN // subject.batch_size))
     samples = [*examined(drawn, "train"), *examined(of_val, "val")]
-    shapes = [shape for shape in samples if not shape.not_finite]
+    shapes = [shape for shape in samples if shape.is_valid]
     result.findings += check_balance(shapes)
     norms = [float(np.linalg.norm(shape.surface_points, axis=1).max()) for shape in shapes if shape.split == "train"]
     if not any(finding.check == "frame" for finding in result.findings):
@@ -192,7 +202,7 @@ def _categories(shapes: Any, described: Sequence[SplitShape]) -> Counter[str]:
 
 
 def _examine_training(
-    subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress, *, is_finite: bool
+    subject: Subject, drawn: Sequence[OccupancyBatch], result: Diagnosis, progress: Progress, *, is_valid: bool
 ) -> None:
     """Check memory and precision, train a few steps on one shape and on eight, and check the loading of data."""
     accelerator = accelerator_here(subject.settings)
@@ -201,17 +211,33 @@ def _examine_training(
     cost = _cost(subject, drawn[0])
     result.findings += check_memory(cost, accelerator=accelerator, wants_gpu=wants_gpu)
     reason = ""
-    if not is_finite:
-        reason = "samples hold values that are not finite"
+    if not is_valid:
+        reason = "samples hold invalid values"
     elif cost.operations / len(drawn[0]) > MOST_OPERATIONS and accelerator == "cpu":
         reason = "a step on one shape takes too long on this CPU; diagnose it on a GPU"
     if reason:
         result.examined["training"] = f"not tried, because {reason}"
         result.findings += judge_rate(*_rate_of(subject), None, None)
         return
+    with failure_found(result.findings, "overfit", "Short trainings"):
+        _examine_short_trainings(
+            subject, drawn, result, progress, checks_loader=not (wants_gpu and accelerator == "cpu")
+        )
+
+
+def _examine_short_trainings(
+    subject: Subject,
+    drawn: Sequence[OccupancyBatch],
+    result: Diagnosis,
+    progress: Progress,
+    *,
+    checks_loader: bool,
+) -> None:
     parts = [part for batch in drawn[:EIGHT] for part in singles(batch)][:EIGHT]
     one, eight = parts[0], merged(parts)
-    result.findings += check_precision(trainer.precision, accelerator, subject.module.autoencoder, one)
+    with failure_found(result.findings, "precision", "Precisions"):
+        precision, accelerator = subject.settings.trainer.precision, accelerator_here(subject.settings)
+        result.findings += check_precision(precision, accelerator, subject.module.autoencoder, one)
     task = progress.add_task("training on one shape", total=2 * PROBE_STEPS + EIGHT_STEPS)
 
     def trained(batch: OccupancyBatch, most: int, seconds: float, factor: float = 1.0) -> tuple[Curve, float]:
@@ -231,17 +257,17 @@ def _examine_training(
     if not result.faults:
         result.findings += judge_overfit(curve, many, rate_is_wrong=bool(rate))
     result.examined["training"] = (
-        f"one shape: {len(curve.losses)} steps, loss {curve.losses[0]:.3f} to {curve.final:.3f} "
-        f"(at a tenth of the learning rate: to {tenth.final:.3f}); {len(eight)} shapes: {len(many.losses)} steps, "
-        f"loss {many.losses[0]:.3f} to {many.final:.3f}"
+        f"one shape: {curve} (at a tenth of the learning rate: {tenth}); {len(eight)} shapes: {many}"
     )
-    if not (wants_gpu and accelerator == "cpu"):
-        loading = seconds_per_batch(subject.data)
-        workers = int(getattr(subject.data, "num_workers", 0))
-        result.findings += judge_loader(loading, second * subject.batch_size / len(eight), workers=workers)
-        result.examined["loader"] = (
-            f"{loading:.3f} s to load a batch, {second * subject.batch_size / len(eight):.3f} s for a training step"
-        )
+    if checks_loader and math.isfinite(second):
+        with failure_found(result.findings, "loader", "Loading times"):
+            _examine_loader(subject, second * subject.batch_size / len(eight), result)
+
+
+def _examine_loader(subject: Subject, step: float, result: Diagnosis) -> None:
+    loading = seconds_per_batch(subject.data)
+    result.findings += judge_loader(loading, step, workers=int(getattr(subject.data, "num_workers", 0)))
+    result.examined["loader"] = f"{loading:.3f} s to load a batch, {step:.3f} s for a training step"
 
 
 def _rate_of(subject: Subject) -> tuple[str, float, float]:

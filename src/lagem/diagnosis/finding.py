@@ -1,8 +1,12 @@
 """What a diagnosis finds: each finding says what is wrong, how sure that is, and what to change."""
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from lagem.signals import stop_behind
 
 Check = Literal[
     "values",
@@ -20,6 +24,7 @@ Check = Literal[
 Severity = Literal["error", "warning", "note"]
 
 ALARM = 1e-6  # a test raises an alarm if its p-value, the probability of such a result in healthy data, is smaller
+MOST_OF_A_REASON = 300  # characters
 MOST_CONFIDENT = 0.999  # upper limit of confidences: a finding may have a cause that its test does not consider
 
 
@@ -47,6 +52,36 @@ class Finding:
     def is_fault(self) -> bool:
         """Whether the finding is an error or a warning, not a note."""
         return self.severity != "note"
+
+
+@contextmanager
+def failure_found(findings: list[Finding], check: Check, what: str) -> Iterator[None]:
+    """If the block raises an exception, add a finding that says so, so that the findings of other tests are not lost.
+
+    A signal that stops the command is raised again.
+
+    Args:
+        findings: The list to which the finding is added.
+        check: The check that the block carries out.
+        what: What the block tests, in the plural.
+    """
+    try:
+        yield
+    except Exception as error:
+        if stop_behind(error) is not None:
+            raise
+        reason = " ".join(str(error).split())[:MOST_OF_A_REASON]
+        findings.append(
+            Finding(
+                check=check,
+                severity="warning",
+                confidence=MOST_CONFIDENT,
+                what=f"{what} could not be tested: {type(error).__name__}{f': {reason}' if reason else ''}",
+                advice="Mend the other faults first, and run `lagem doctor` again. If this is the only one, please "
+                "report it; the JSON file holds the traceback.",
+                evidence={"traceback": traceback.format_exc()},
+            )
+        )
 
 
 def confidence_of(p_value: float) -> float:

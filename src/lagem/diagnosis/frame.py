@@ -5,20 +5,24 @@ surface points moved by a small random distance (jitter). So they lie close to t
 sides.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
+from scipy.stats import t as student
 
-from lagem.diagnosis.examined import ExaminedShape
-from lagem.diagnosis.finding import MOST_CONFIDENT, Finding, listed
+from lagem.diagnosis.examined import ExaminedShape, Points
+from lagem.diagnosis.finding import ALARM, MOST_CONFIDENT, Finding, listed
 from lagem.geometry.frame import QUERY_BALL_RADIUS
 
 MOST_TYPICAL = 0.012  # largest deviation of the median shape: sampling misses the farthest point by a few thousandths
 MOST_OF_A_SHAPE = 0.06  # largest deviation of a single shape: sampling can miss a thin tip
 MOST_MISFIT = 0.02  # largest mean displacement of the near queries from the surface
+HEALTHY_MISFIT = 0.005  # largest mean displacement in a healthy shape, except for chance
 FARTHEST_NEAR = 0.12  # largest median distance of near queries; with the published jitter it is 0.01 to 0.02
+LEAST_NEAR = 24  # with fewer distinct near queries, their median distance is not judged
 BALL_TOLERANCE = 0.01
 
 
@@ -32,6 +36,9 @@ class FrameTest:
         near query, and c the component of v that points away from the origin. The misfit is the larger of two numbers:
         the length of the mean of v, and the absolute value of the mean of c. In both means, the queries inside have
         the same total weight as those outside.
+    chance: The part of the misfit that chance can explain, given the number of near queries and their spread; infinite
+        if there is only one distinct query inside, or outside.
+    near_count: Number of distinct near queries.
     near_distance: Median distance of near queries from the surface.
     reach: Largest norm of the volume queries.
     """
@@ -39,13 +46,19 @@ class FrameTest:
     radius: float
     offset: float
     misfit: float
+    chance: float
+    near_count: int
     near_distance: float
     reach: float
 
     @property
     def is_apart(self) -> bool:
-        """Whether the near queries are in a different frame than the surface."""
-        return self.misfit > MOST_MISFIT or self.near_distance > FARTHEST_NEAR
+        """Whether the near queries are in a different frame than the surface.
+
+        A shape with few near queries is only called so if chance does not explain its misfit.
+        """
+        is_displaced = self.misfit > max(MOST_MISFIT, HEALTHY_MISFIT + self.chance)
+        return is_displaced or (self.near_distance > FARTHEST_NEAR and self.near_count >= LEAST_NEAR)
 
     @property
     def is_off(self) -> bool:
@@ -55,23 +68,41 @@ class FrameTest:
 
 def frame_test(shape: ExaminedShape) -> FrameTest:
     """Measure how well the surface of a shape fits the unit-sphere frame, and how well the queries fit the surface."""
-    surface, near = shape.surface_points, shape.near_points
+    surface = shape.surface_points
+    near, first = np.unique(shape.near_points, axis=0, return_index=True)  # a query drawn twice is evidence only once
+    inside = shape.near_inside[first]
     distance, nearest = cKDTree(surface).query(near) if len(near) else (np.zeros(1), np.zeros(1, dtype=int))
-    shift = growth = 0.0
+    shift = growth = chance = 0.0
     if len(near):
         away, foot = near - surface[nearest], surface[nearest]
         outward = np.einsum("nc,nc->n", away, foot / np.maximum(np.linalg.norm(foot, axis=1, keepdims=True), 1e-6))
-        sides = [mask for mask in (shape.near_inside, ~shape.near_inside) if mask.any()]
+        sides = [mask for mask in (inside, ~inside) if mask.any()]
         # the queries inside and those outside have equal weight, however many there are of each
         shift = float(np.linalg.norm(np.mean([away[mask].mean(axis=0) for mask in sides], axis=0)))
         growth = abs(float(np.mean([outward[mask].mean() for mask in sides])))
+        chance = _chance([away[mask] for mask in sides])
     return FrameTest(
         radius=float(np.linalg.norm(surface, axis=1).max()),
         offset=float(np.abs(surface.min(axis=0) + surface.max(axis=0)).max() / 2),
         misfit=max(shift, growth),
+        chance=chance,
+        near_count=len(near),
         near_distance=float(np.median(distance)),
         reach=float(np.linalg.norm(shape.volume_points, axis=1).max(initial=0)),
     )
+
+
+def _chance(sides: Sequence[Points]) -> float:
+    """Return by how much the mean of several means differs from its expectation with a probability of at most ALARM.
+
+    Args:
+        sides: For each of these means, the (n, 3) vectors over which it is taken.
+    """
+    fewest = min(map(len, sides))
+    if fewest < 2:
+        return math.inf
+    variance = sum(float(vectors.var(axis=0, ddof=1).sum()) / len(vectors) for vectors in sides) / len(sides) ** 2
+    return float(student.isf(ALARM, fewest - 1)) * math.sqrt(variance)
 
 
 def judge_frames(tests: dict[str, FrameTest], splits: dict[str, str]) -> list[Finding]:

@@ -30,6 +30,9 @@ LEAST_IN_REGION = 12
 FAR = 0.15  # distance from the surface beyond which a small error of the frame changes no label
 CLEAN_RATE = 0.004  # upper bound of the fraction of labels that the test calls wrong in a healthy shape
 SHIFTED = 0.9  # confidence that queries are in another frame than the surface if labels are wrong only near it
+# a wrong frame explains the wrong labels of a shape if this many times as many shapes are in a wrong frame
+FRAME_EXPLAINS = 2
+LIKELY_THE_FRAME = 0.8  # confidence of this explanation
 LEAST_RATE, LEAST_POOLED = 0.02, 0.004  # smallest `rate` for an alarm: of one shape, and of all shapes together
 
 
@@ -122,6 +125,9 @@ def _is_shifted(tests: Sequence[LabelTest]) -> bool:
 def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = ()) -> list[Finding]:
     """Report labels that contradict the surface.
 
+    If the queries of many other shapes are in another frame than the surface, this fault probably concerns the shapes
+    with wrong labels too. They then get a note, which says that their labels were not judged.
+
     Args:
         tests: Result of the test of each shape, by id.
         out_of_frame: Ids of shapes whose queries and surface are in different frames, so that labels cannot be judged.
@@ -149,6 +155,19 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
                 f"in {len(ids)} of {len(tests)} shapes ({listed(ids)}): the volume queries and the surface are in "
                 "slightly different frames.",
                 advice="Map surface and queries by the same `Frame.of(vertices).to_unit`, as `lagem prepare` does.",
+                evidence={"wrong_share": rate, "judged": judged, "shapes": ids[:100]},
+            )
+        ]
+    if len(out_of_frame) >= FRAME_EXPLAINS * len(ids):
+        return [
+            Finding(
+                check="labels",
+                severity="note",
+                confidence=LIKELY_THE_FRAME,
+                what=f"Labels of {len(ids)} shapes contradict the surface ({listed(ids)}). They were not judged, "
+                f"because the queries of {len(out_of_frame)} other shapes are in another frame than their surface: "
+                "probably the cause here too.",
+                advice="Mend the frame first, and run `lagem doctor` again.",
                 evidence={"wrong_share": rate, "judged": judged, "shapes": ids[:100]},
             )
         ]

@@ -16,6 +16,7 @@ from lagem.diagnosis.finding import MOST_CONFIDENT, Finding
 KNOWN = {"muon": (1e-4, 6e-3), "adamw": (5e-7, 1e-3)}
 UNTRAINED = math.log(2)  # cross entropy of a network that knows nothing, with balanced queries
 TAIL = 8  # the final loss is the median over this number of last steps
+LEAST_STEPS = 20  # with fewer, nothing can be said about a loss that does not fall
 WORSE = 1.5  # ratio of final losses above which a tenth of the rate counts as better
 
 
@@ -41,6 +42,13 @@ class Curve:
     def worst(self) -> float:
         """Highest loss; infinite if the training diverged."""
         return math.inf if self.diverged else max(self.losses, default=math.inf)
+
+    def __str__(self) -> str:
+        """Say in words how the loss changed."""
+        if not self.losses:
+            return "no step with a finite loss" if self.diverged else "no step"
+        last = "not finite" if self.diverged else f"{self.final:.3f}"
+        return f"{len(self.losses)} steps, loss {self.losses[0]:.3f} to {last}"
 
 
 def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, tenth: Curve | None) -> list[Finding]:
@@ -96,18 +104,30 @@ def judge_rate(optimizer: str, peak: float, base: float, curve: Curve | None, te
 
 
 def judge_overfit(one: Curve, eight: Curve | None, *, rate_is_wrong: bool) -> list[Finding]:
-    """Report if the loss does not fall in a short training on one shape or on eight, unless the rate is wrong."""
+    """Report if the loss does not fall, or is not finite, in a short training on one shape or on eight.
+
+    Nothing is reported if the rate is wrong.
+    """
     findings: list[Finding] = []
     for count, curve in (("one shape", one), ("eight shapes", eight)):
-        if curve is None or rate_is_wrong or len(curve.losses) < 20 or curve.final < 0.97 * curve.losses[0]:
+        if curve is None or rate_is_wrong:
+            continue
+        if curve.diverged:
+            step = len(curve.losses) + 1
+            what = f"The loss on {count} or its gradient is not finite in step {step} on the same samples."
+        elif len(curve.losses) >= LEAST_STEPS and curve.final >= 0.97 * curve.losses[0]:
+            what = (
+                f"The loss on {count} does not fall: {curve.losses[0]:.3f} at first, {curve.final:.3f} after "
+                f"{len(curve.losses)} steps on the same samples."
+            )
+        else:
             continue
         findings.append(
             Finding(
                 check="overfit",
                 severity="error",
                 confidence=0.9,
-                what=f"The loss on {count} does not fall: {curve.losses[0]:.3f} at first, {_words(curve)} after "
-                f"{len(curve.losses)} steps on the same samples.",
+                what=what,
                 advice="Compare the model's settings with those of an experiment that works (start, width, levels, "
                 "near_weight); look at the samples with `lagem inspect` and `lagem view`.",
                 evidence={"losses": [round(loss, 4) for loss in curve.losses]},

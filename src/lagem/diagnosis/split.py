@@ -62,7 +62,8 @@ def check_split(
 ) -> list[Finding]:
     """Report shapes in both sets, different categories in the two sets, and validation shapes unlike training shapes.
 
-    If the validation set has fewer than `LEAST_VALIDATION` shapes, only this is reported.
+    If the validation set has fewer than `LEAST_VALIDATION` shapes, only this is reported. Without shapes of both sets,
+    only the categories are compared.
 
     Args:
         train: Shapes of the training set, perhaps not all.
@@ -81,7 +82,10 @@ def check_split(
                 "Prepare with a larger --val-share, or set the splits in the manifest.",
             )
         ]
-    return [*_overlap([*train, *others], val), *_categories(*categories), *_unlike(train, val)]
+    findings = _categories(*categories) if all(categories) else []
+    if val and (train or others):
+        findings += [*_overlap([*train, *others], val), *_unlike(train, val)]
+    return findings
 
 
 def _overlap(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Finding]:
@@ -159,9 +163,9 @@ def _unlike(train: Sequence[SplitShape], val: Sequence[SplitShape]) -> list[Find
     For each shape of both sets, the distance to the nearest other training shape is measured. Validation shapes are
     unlike training shapes if their distances are usually larger than those of the training shapes.
     """
-    known = np.stack([shape.descriptor for shape in train])
-    if len(known) < 20:
+    if len(train) < 20:
         return []
+    known = np.stack([shape.descriptor for shape in train])
     tree = cKDTree(known)
     to_train = tree.query(np.stack([shape.descriptor for shape in val]))[0]
     among = tree.query(known, k=2)[0][:, 1]
