@@ -1,8 +1,12 @@
 """Compares completions of partial clouds with retrieval, which returns the nearest training shape instead of a sample.
 
-    make benchmark NAME=completion ARGS="cascade procedural:4096+256 --count 60 --output runs/completion"
+    make benchmark NAME=completion ARGS="completion procedural:4096+316 --skip 256 --output runs/completion"
 
-Each validation shape is observed from a random direction, from which a third of its surface is seen. Completion and
+The shapes are those of the split val, without the first `--skip`. Procedural shapes do not depend on their number, so
+procedural:4096+316 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes that neither
+the stages nor their autoencoder have seen, not even in their validations.
+
+Each of these shapes is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
 these points in the same way. The completion is the one of `--samples` samples that fits best. The retrieved shape is
 the one that fits best among 32 training shapes, which a rough comparison chooses from all.
@@ -56,7 +60,7 @@ PICTURED = 8
 
 @dataclass(frozen=True)
 class PartlySeen:
-    """A validation shape, and the part of it that is seen from one direction.
+    """A shape, and the part of it that is seen from one direction.
 
     id: Id of the shape.
     points: (N, 3) points on its surface, in its unit sphere.
@@ -120,18 +124,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
-    add("data", metavar="DATA", help="data set; its split val is completed")
+    add("data", metavar="DATA", help="data set; retrieval gets its split train, val is completed")
+    add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
     add("--output", type=Path, default=Path("runs/completion"), metavar="DIR", help="folder (default: runs/completion)")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
     add("--samples", type=int, default=4, metavar="N", help="samples per shape; the best is used (default: 4)")
     add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all draws and of procedural shapes (default: 0)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     generator = load_cascade(args.bundle)
     surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
-    unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][: args.count]
+    unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][args.skip :][: args.count]
+    if len(unseen) < args.count:
+        parser.error(f"{args.data}: has {len(unseen)} validation shapes after the first {args.skip}, not {args.count}.")
     retrieval = Retrieval(surfaces, args.seed)
     rows, pictures = [], []
     for index in track(unseen, "completing"):

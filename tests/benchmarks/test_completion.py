@@ -47,17 +47,30 @@ def test_retrieval_of_a_training_shape_finds_it(benchmark):
         assert found == shape.id and shape.error(points) < 0.06
 
 
-def test_the_table_has_both_sides_and_their_paired_difference(benchmark, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cascade")
     changes = {"num_categories": None, "category_names": (), "condition_dim": 64}
     encoder = encoder_of(fingerprint_of(small.make_autoencoder()))
-    autoencoder, *stages = small.write_cascade(tmp_path, **changes, encoder=encoder)
-    bundle = write_bundle(autoencoder, stages, tmp_path / "cascade")
-    given = [str(bundle), "procedural:4+4", "--count", "2", "--samples", "1", "--resolution", "24"]
+    autoencoder, *stages = small.write_cascade(folder, **changes, encoder=encoder)
+    return write_bundle(autoencoder, stages, folder / "cascade")
+
+
+def test_the_table_has_both_sides_and_their_paired_difference(benchmark, bundle, tmp_path, monkeypatch):
+    given = [str(bundle), "procedural:4+4", "--skip", "1", "--count", "2", "--samples", "1", "--resolution", "24"]
     monkeypatch.setattr("sys.argv", ["completion.py", *given, "--output", str(tmp_path / "out")])
     benchmark.main()
     shapes = json.loads((tmp_path / "out" / "completion.json").read_text())["shapes"]
-    assert [shape["id"] for shape in shapes] == SHAPES.ids[4:6]
+    assert [shape["id"] for shape in shapes] == SHAPES.ids[5:7]
     table = (tmp_path / "out" / "completion.md").read_text()
     difference = np.mean([shape["completion"] - shape["retrieval"] for shape in shapes])
     assert f"difference | {100 * difference:.2f} [" in table
     assert (tmp_path / "out" / "completion.png").exists()
+
+
+def test_shapes_that_training_saw_do_not_fill_up_the_count(benchmark, bundle, tmp_path, monkeypatch, capsys):
+    given = [str(bundle), "procedural:4+4", "--skip", "3", "--count", "2"]
+    monkeypatch.setattr("sys.argv", ["completion.py", *given, "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main()
+    assert stop.value.code == 2 and "has 1 validation shapes after the first 3, not 2" in capsys.readouterr().err
