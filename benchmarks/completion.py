@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from scipy.spatial import cKDTree
@@ -45,13 +46,13 @@ from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.frame import Frame
-from lagem.geometry.picture import contact_sheet, render_points, save_picture
+from lagem.geometry.picture import contact_sheet, render_points
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError
 from lagem.randomness import sample_generator
 from lagem.sources.data import resolve_data
 from lagem.sources.surfaces import SurfaceSource
-from lagem.storage.atomic import write_json, write_text
+from lagem.storage.atomic import replaced, write_json, write_text
 
 Points = NDArray[np.floating]
 
@@ -60,6 +61,7 @@ MEASURED_POINTS = 12_288  # number of points on a whole surface
 PART_POINTS = 1_024  # number of seen points that completion and retrieval get
 RETRIEVED = 32  # number of training shapes that are fitted, after a rough comparison with all
 PICTURED = 8
+COLOURS = 16  # number of colours in the picture; clouds in all colours would be a file of more than 1 MB
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     ids = [row["id"] for row in rows[:PICTURED]]
     sheet = contact_sheet(pictures, column_titles=["seen", "completion", "retrieval", "truth"], row_titles=ids)
-    save_picture(sheet, args.output / "completion.png")
+    with replaced(args.output / "completion.png") as temporary:
+        Image.fromarray(sheet).quantize(COLOURS).save(temporary, optimize=True)
     table = rows_of(rows, args.seed)
     write_text(args.output / "completion.md", "\n".join(markdown_table(table)) + "\n")
     write_json(args.output / "completion.json", {"settings": vars(args) | {"output": str(args.output)}, "shapes": rows})
