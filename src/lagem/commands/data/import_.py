@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="folder of the data; or a manifest (.csv), with a .yaml layout; or a tar file, with hy3d",
+        help="folder of the data; or a manifest (.csv), with a .yaml layout; or a tar file, with hy3d; or a "
+        "catalogue (.sh3f), with sweethome3d",
     )
     counts = {
         "surface": "maximum number of surface points per shape",
