@@ -57,9 +57,10 @@ class TrainOrder(Sampler[list[Key]]):
         """
         self._global_batch = batch_size * world_size
         if num_shapes < self._global_batch:
+            ranks = f" on each of {world_size} ranks" if world_size > 1 else ""
             raise ValueError(
-                f"the training set holds {num_shapes} shapes, fewer than one batch of {batch_size} on each of "
-                f"{world_size} rank(s). Lower `data.init_args.batch_size`, or train on more shapes."
+                f"the training set holds {num_shapes} shapes, fewer than one batch of {batch_size}{ranks}. "
+                "Lower `data.init_args.batch_size`, or train on more shapes."
             )
         self._num_shapes, self._seed, self._shards, self._batches_done = num_shapes, seed, shards, batches_done
         self.world_size = world_size

@@ -55,8 +55,10 @@ def test_the_order_goes_on_where_the_run_stopped(done):
 
 
 def test_a_set_smaller_than_a_batch_is_refused():
-    with pytest.raises(ValueError, match=r"7 shapes, fewer than one batch of 4 on each of 2 rank\(s\)"):
+    with pytest.raises(ValueError, match=r"7 shapes, fewer than one batch of 4 on each of 2 ranks\."):
         TrainOrder(num_shapes=7, batch_size=4, seed=0, world_size=2)
+    with pytest.raises(ValueError, match=r"7 shapes, fewer than one batch of 8\."):
+        TrainOrder(num_shapes=7, batch_size=8, seed=0)
 
 
 def test_validation_sees_every_shape_once_in_equally_many_batches():
