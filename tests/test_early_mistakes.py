@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lagem.cli import tool_modules
+from lagem.cli import main, tool_modules
 
 HEAVY = ("torch", "lightning", "jsonargparse")
 PROGRAM = f"""
@@ -33,6 +33,15 @@ def results(calls: list[list[str]]) -> list[tuple[list[str], int, str, list[str]
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == len(calls)
     return found
+
+
+@pytest.mark.parametrize("words", [["mesh.ply", "--unknown", "1"], [], ["mesh.ply", "--seed", "text"]])
+def test_a_mistake_in_the_arguments_of_a_tool_refers_to_the_help_of_this_tool(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", *words, "--output", "out"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2
+    assert line.startswith("lagem prepare: error: ") and line.endswith("; see lagem prepare --help")
 
 
 @pytest.fixture

@@ -226,6 +226,7 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     parser, run = tool_parser(next((word for word in argv if not word.startswith("-")), None))
     arguments, settings = parser.parse_known_args(argv)
     if settings and "settings" not in arguments:
+        parser.prog = f"lagem {arguments.verb}"  # the message refers to the help of the tool
         parser.error(f"unrecognized arguments: {' '.join(settings)}")
     if settings:
         arguments.settings = settings
