@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.console import Console
 from lagem.commands.data import prepare as command
 from lagem.preparation.report import show
 from lagem.preparation.settings import Settings
-from lagem.prepared.records import Measures, Record
+from lagem.prepared.records import Measures, Record, read_records
 from lagem.prepared.shards import Shards
 
 
@@ -40,6 +41,26 @@ def test_command_prepares_and_reports(folder, tmp_path, in_this_process, capsys)
     printed = capsys.readouterr().out
     assert "7 of 10 meshes are prepared (7 train), 3 refused" in printed
     assert set(Shards(tmp_path / "out").categories) == {"toy"}
+
+
+@pytest.mark.parametrize("missing", [0, 1, 4])
+def test_shapes_that_the_list_no_longer_has_are_named(folder, tmp_path, in_this_process, capsys, missing):
+    counts = ["--surface", 60, "--volume", 400, "--near", 50, "--inside", 0, "--watertight", "none"]
+    words = [folder, "--output", tmp_path / "out", *counts]
+    command.run(parse(*words))
+    assert "also holds" not in capsys.readouterr().out
+    ids = list(Shards(tmp_path / "out").ids)
+    records = read_records(tmp_path / "out")
+    for id in ids[:missing]:
+        Path(records[id].source).unlink()
+    command.run(parse(*words))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert list(Shards(tmp_path / "out").ids) == ids
+    assert ("also holds" in last) == bool(missing)
+    if missing == 1:
+        assert f"1 shape that is not in this list ({ids[0]}). It stays" in last
+    if missing == 4:
+        assert f"4 shapes that are not in this list ({', '.join(ids[:3])}, …). They stay" in last
 
 
 def test_defaults_are_the_papers_counts():

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from lagem.geometry.frame import Up
 from lagem.prepared.records import Record, mixed_axes
+from lagem.storage.csv_table import read_csv
 from lagem.storage.parts import Part, status_line
 
 LISTED = 40  # up to this number of refused meshes are listed by name; more are grouped by reason
+NAMED = 3  # largest number of shapes named in a line
 
 
 def show(
@@ -25,6 +27,8 @@ def show(
     up: Up | None = None,
 ) -> None:
     """Print how many meshes are prepared, the refused meshes, and a warning if the up axes of the shapes may differ.
+
+    If the folder also holds other shapes, which earlier calls prepared, a line says so.
 
     For one part of a job, only the counts are printed.
 
@@ -59,6 +63,29 @@ def show(
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. Records: {table}",
         highlight=False,
         soft_wrap=True,
+    )
+    if others := unlisted(records, Path(output)):
+        console.print(escape(others_in_words(others)), highlight=False, soft_wrap=True)
+
+
+def unlisted(records: list[Record], root: Path) -> list[str]:
+    """Return the ids of the shapes in a prepared folder that are not among these records."""
+    listed = {record.id for record in records}
+    index = root / "index.csv"
+    return [row["id"] for row in read_csv(index, ["id"]) if row["id"] not in listed] if index.exists() else []
+
+
+def others_in_words(ids: list[str]) -> str:
+    """Return a line that names some shapes of a folder that were not listed, and says how to leave them out."""
+    names = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
+    if len(ids) == 1:
+        return (
+            f"The folder also holds 1 shape that is not in this list ({names}). It stays; to leave it out, remove the "
+            "folder and prepare again."
+        )
+    return (
+        f"The folder also holds {len(ids)} shapes that are not in this list ({names}). They stay; to leave them out, "
+        "remove the folder and prepare again."
     )
 
 
