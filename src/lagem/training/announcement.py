@@ -51,6 +51,8 @@ class StartBlock(Callback):
             print_row("model", f"{model_in_words(pl_module)}; {self._parameters:,} parameters to train")
             print_row("data", data_in_words(datamodule))
             print_row("length", length_in_words(trainer, pl_module, datamodule))
+            if reason := reason_without_validation(trainer):
+                print_row("validation", f"none: {reason}")
             if trainer.global_step:
                 print_row("resumed", f"after step {trainer.global_step:,} from {trainer.ckpt_path}", wraps=False)
                 for config in trainer.lr_scheduler_configs:
@@ -101,6 +103,19 @@ def length_in_words(trainer: Trainer, module: LightningModule, datamodule: Light
     if isinstance(module, RecipeModule):
         text += f", peak learning rate {module.peak_lr:.3g}"
     return text
+
+
+def reason_without_validation(trainer: Trainer) -> str | None:
+    """Return why a training ends before its first validation; None if it does not, or if validation is turned off."""
+    interval, steps = trainer.val_check_interval, trainer.estimated_stepping_batches
+    if trainer.check_val_every_n_epoch is not None or not isinstance(interval, int) or not trainer.enable_validation:
+        return None
+    batches = steps * trainer.accumulate_grad_batches  # which the interval counts
+    if interval <= batches:
+        return None
+    if trainer.max_steps == batches:
+        return f"trainer.val_check_interval {interval:,} is more than trainer.max_steps {batches:,}"
+    return f"trainer.val_check_interval {interval:,} is more than the {batches:,} batches of the training"
 
 
 def schedule_change(schedule: object) -> str | None:
