@@ -78,7 +78,8 @@ class RunProgress(ProgressBar):
         """Show the steps again."""
         self._end_batches(keep=trainer.state.fn == "validate")
         if self._steps is not None and self._progress is not None:
-            self._paused += time.monotonic() - self._paused_at
+            if trainer.global_step < trainer.estimated_stepping_batches:  # else the time of the steps has ended
+                self._paused += time.monotonic() - self._paused_at
             self._progress.update(self._steps, visible=True, paused=self._paused)
         elif trainer.state.fn == "validate":
             self._stop()
