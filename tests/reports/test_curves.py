@@ -78,6 +78,45 @@ def test_every_point_of_a_chart_lies_inside(values):
     assert len(points) >= len(values) and all(44 <= x <= 350 and 12 <= y <= 178 for x, y in points)
 
 
+def tick_texts(values: list[float], *, first: int = 1) -> tuple[list[str], list[str]]:
+    """Return the texts of the ticks of the vertical and of the horizontal axis of a chart of one curve."""
+    figure = ElementTree.fromstring(svg_of(Chart("loss", {"train": list(enumerate(values, first))}), escaped))
+    found: dict[str, list[str]] = {"end": [], "middle": []}
+    for element in figure.iter("text"):
+        found[element.get("text-anchor")].append(element.text)
+        x, width = float(element.get("x")), 5.5 * len(element.text)
+        assert width <= x if element.get("text-anchor") == "end" else width / 2 <= min(x, 360 - x)  # nothing is cut
+    return found["end"], found["middle"]
+
+
+@pytest.mark.parametrize("first", [1, 999, 1_999_990])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.8021, 0.8034],
+        [0.02855, 0.02862],
+        [-100.4, -100.9],
+        [1.0, 1.0 + 1e-6],
+        [1.0, 1.0 + 2e-12],
+        [1e-29, 1e29],
+        [-1e29, 1e29],
+        [2_000_000.0, 2_000_003.0],
+    ],
+)
+def test_the_ticks_of_an_axis_differ_as_printed(values, first):
+    for texts in tick_texts(values * 20, first=first):
+        assert len(texts) > 1 and len(set(texts)) == len(texts)
+        printed = [float(text.replace(",", "")) for text in texts]
+        steps = [after - before for before, after in zip(printed, printed[1:], strict=False)]
+        assert values[0] == 1e-29 or steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (-0.25, "-0.25"), (7.0, "7"), (1e-9, "1e-09")])
+def test_the_axis_of_a_constant_curve_shows_its_value_once(value, text):
+    assert tick_texts([value] * 5)[0] == [text]
+    assert tick_texts([value])[1] == ["1"]
+
+
 def test_the_legend_names_the_last_step_of_each_curve():
     svg = svg_of(Chart("loss", {"train": [(1, 3.0), (100, 0.5)], "val": [(75, 0.875)]}), escaped)
     legend = "".join(ElementTree.fromstring(svg).find(".//span").itertext())

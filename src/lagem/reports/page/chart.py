@@ -9,6 +9,8 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 200, 44, 10, 12, 22
 LOGARITHMIC_FROM = 50.0  # the axis is logarithmic if the largest value, divided by the smallest, exceeds this
 TICKS = 5
 COLOURS = 3
+GAP, LETTER = 5, 7  # space between a tick's text and the axis, and the width of a letter of this text
+DIGITS = 3  # significant digits of a value
 
 Point = tuple[float, float]
 
@@ -23,18 +25,20 @@ def svg_of(chart: Chart, escaped: Callable[[str], str]) -> str:
         escaped: Makes a text safe in HTML.
     """
     points = [point for curve in chart.curves.values() for point in curve]
-    across = _Axis([step for step, _ in points], LEFT, WIDTH - RIGHT, logarithmic=False)
     values = [value for _, value in points]
     logarithmic = min(values) > 0 and max(values) / min(values) > LOGARITHMIC_FROM
     upward = _Axis(values, HEIGHT - BOTTOM, TOP, logarithmic=logarithmic)
+    ticks = upward.ticks()
+    left = max(LEFT, GAP + LETTER * max((len(text) for _, text in ticks), default=0))
+    across = _Axis([step for step, _ in points], left, WIDTH - RIGHT, logarithmic=False)
     shapes = []
-    for tick in upward.ticks():
+    for tick, text in ticks:
         y = upward.at(tick)
-        shapes.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        shapes.append(f'<text x="{LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{_in_words(tick)}</text>')
-    for tick in across.ticks():
-        x = across.at(tick)
-        shapes.append(f'<text x="{x:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{_in_words(tick)}</text>')
+        shapes.append(f'<line class="grid" x1="{left}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        shapes.append(f'<text x="{left - GAP}" y="{y + 3:.1f}" text-anchor="end">{text}</text>')
+    for tick, text in across.ticks():
+        x = min(across.at(tick), WIDTH - LETTER * len(text) / 2)
+        shapes.append(f'<text x="{x:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{text}</text>')
     for number, curve in enumerate(chart.curves.values()):
         drawn = [(across.at(step), upward.at(value)) for step, value in curve]
         if len(drawn) > 1:
@@ -61,7 +65,8 @@ class _Axis:
     def __init__(self, values: Sequence[float], start: float, end: float, *, logarithmic: bool) -> None:
         self._logarithmic, self._start, self._end = logarithmic, start, end
         low, high = self._scaled(min(values)), self._scaled(max(values))
-        if not high - low > 1e-12 * max(abs(low), abs(high)):  # all values are equal
+        self._only = None if high - low > 1e-12 * max(abs(low), abs(high)) else values[0]  # if all values are equal
+        if self._only is not None:
             low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
         self._low, self._high = low, high
 
@@ -69,20 +74,28 @@ class _Axis:
         fraction = (self._scaled(value) - self._low) / (self._high - self._low)
         return self._start + fraction * (self._end - self._start)
 
-    def ticks(self) -> list[float]:
-        """Return some round numbers between the ends of the axis."""
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return some round numbers between the ends of the axis, each with its text; if all values are equal, theirs.
+
+        The texts have enough digits to differ.
+        """
+        if self._only is not None:
+            return [(self._only, _in_words(self._only))]
         if self._logarithmic:
             powers = range(math.ceil(self._low), math.floor(self._high) + 1)
-            return [10.0**power for power in powers][:: max(1, len(powers) // TICKS)]
+            return [(10.0**power, _in_words(10.0**power)) for power in powers][:: max(1, len(powers) // TICKS)]
         rough = (self._high - self._low) / TICKS
         unit = 10.0 ** math.floor(math.log10(rough))
         step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= rough)
         first, last = math.ceil(self._low / step), math.floor(self._high / step)
-        return [number * step for number in range(first, last + 1)]
+        largest = max(abs(first), abs(last)) * step
+        digits = max(DIGITS, math.floor(math.log10(largest)) - math.floor(math.log10(step)) + 1)
+        return [(number * step, _in_words(number * step, digits)) for number in range(first, last + 1)]
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self._logarithmic else value
 
 
-def _in_words(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) and 1 <= abs(value) < 1e6 else f"{value:.3g}"
+def _in_words(value: float, digits: int = DIGITS) -> str:
+    in_full = value == round(value) and 1 <= abs(value) < 10 ** max(6, digits)
+    return f"{value:,.0f}" if in_full else f"{value:.{digits}g}"
