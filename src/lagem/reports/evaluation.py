@@ -1,5 +1,6 @@
 """The sections of a report on evaluations: of reconstructions, and of generated shapes."""
 
+from itertools import islice
 from pathlib import Path
 
 from lagem.evaluation.card_head import CardHead, ReconstructionHead
@@ -82,16 +83,15 @@ def _of_reconstructions(folder: Path, settings: ShapeSettings) -> list[Section]:
     codec, source = found
     indices = {id: index for index, id in enumerate(source.ids)}
     kinds = examples([score for score in scores if score.id in indices])
-    chosen = {score.id: (kind, score) for kind, of_kind in reversed(kinds.items()) for score in of_kind}
-    shown = [ShownShape(indices[id], _title(score)) for id, (_, score) in chosen.items()]
-    rows = reconstruction_rows(
-        codec, source, shown, settings, num_surface_points=card.head.surface_points_given, seed=card.head.seed or 0
+    shown = [ShownShape(indices[score.id], _title(score)) for of_kind in kinds.values() for score in of_kind]
+    rows = iter(
+        reconstruction_rows(
+            codec, source, shown, settings, num_surface_points=card.head.surface_points_given, seed=card.head.seed or 0
+        )
     )
     text = f"Ranked by F-score; meshes extracted on a grid of {settings.resolution} cells a side."
-    for kind in kinds:
-        of_kind = [row for row, (its_kind, _) in zip(rows, chosen.values(), strict=True) if its_kind == kind]
-        if of_kind:
-            sections.append(Section(f"{kind.capitalize()} shapes", [Paragraph(text), *of_kind]))
+    for kind, of_kind in kinds.items():
+        sections.append(Section(f"{kind.capitalize()} shapes", [Paragraph(text), *islice(rows, len(of_kind))]))
     return sections
 
 

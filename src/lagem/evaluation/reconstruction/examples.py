@@ -18,16 +18,18 @@ SIZE = 280  # pixels
 def examples(scores: Sequence[ShapeScore]) -> dict[str, list[ShapeScore]]:
     """Return the scores of the worst, the median and the best shapes by F-score@0.02, each list in ascending order.
 
-    A shape can be in several lists if there are only a few shapes.
+    Each shape is in one list. If there are only a few shapes, the lists of the median and the best shapes are shorter,
+    and a list without shapes is left out.
     """
     ranked = sorted(scores, key=lambda score: (score.fscore_020, score.id))
-    count = min(SHOWN, len(ranked))
-    middle = (len(ranked) - count) // 2
-    return {
-        "worst": ranked[:count],
-        "median": ranked[middle : middle + count],
-        "best": ranked[len(ranked) - count :],
-    }
+    middle = max(len(ranked) - SHOWN, 0) // 2
+    chosen: dict[str, list[ShapeScore]] = {}
+    taken: set[str] = set()
+    for kind, first in (("worst", 0), ("median", middle), ("best", max(len(ranked) - SHOWN, 0))):
+        if rest := [score for score in ranked[first : first + SHOWN] if score.id not in taken]:
+            chosen[kind] = rest
+            taken.update(score.id for score in rest)
+    return chosen
 
 
 def draw_examples(
@@ -55,7 +57,9 @@ def draw_examples(
         rows = list(zip(*(drawn[score.id] for score in shown), strict=True))
         titles = [f"{kind} {100 * score.fscore_020:.1f} {score.id}" for score in shown]
         sheets.append(contact_sheet(rows, column_titles=titles, row_titles=["truth", "result"]))
-    save_picture(np.concatenate(sheets), path)
+    width = max(sheet.shape[1] for sheet in sheets)
+    whole = [np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0)), constant_values=255) for sheet in sheets]
+    save_picture(np.concatenate(whole), path)
 
 
 def draw_results(
