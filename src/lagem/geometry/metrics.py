@@ -9,7 +9,6 @@ Values from different frames (box, unit sphere) are not comparable.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -78,6 +77,8 @@ def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDA
     The points are queried in the order of their tree's leaves, because queries of neighbouring points use the same
     entries of the CPU caches. As many threads as torch uses share them.
     """
+    import torch
+
     order = points.indices
     distance, index = np.empty(len(order)), np.empty(len(order), dtype=np.int64)
     distance[order], index[order] = others.query(points.data[order], workers=torch.get_num_threads())
