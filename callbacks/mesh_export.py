@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lagem.callbacks.protocols import DecodedBatch, HasReferences, Reconstructs, counted
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
+from lagem.geometry.frame import Up
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
 from lagem.geometry.surface import surface_or_none
 
@@ -28,7 +29,8 @@ class ExportMeshes(Callback):
         format: File format of the meshes.
         by_level: Whether the picture shows a reconstruction from the coarsest level, and one more for each finer level
             that is added. If False, it shows only the reconstruction from all levels.
-        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. null for the axis of
+            `lagem prepare --up`, or z.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class ExportMeshes(Callback):
         resolution: int = 128,
         format: Literal["ply", "glb"] = "ply",
         by_level: bool = False,
-        up: Literal["y", "z"] = "z",
+        up: Up | None = None,
     ) -> None:
         super().__init__()
         self.num_shapes = num_shapes
@@ -46,7 +48,7 @@ class ExportMeshes(Callback):
         self.resolution = resolution
         self.format = format
         self.by_level = by_level
-        self.up: Literal["y", "z"] = up
+        self.up = up
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the meshes and the picture, on rank zero."""
@@ -55,21 +57,22 @@ class ExportMeshes(Callback):
         name = f"step_{trainer.global_step}" if trainer.state.fn == "fit" else "validate"
         folder = Path(trainer.default_root_dir) / "meshes" / name
         data, module = cast(HasReferences, trainer.datamodule), cast(Reconstructs, pl_module)  # type: ignore[attr-defined]
+        up = up_axis(self.up, trainer)
         columns: list[list[NDArray[np.uint8] | None]] = []
         names, meshes = [], {}
         finest = range(module.num_levels, 0, -1) if self.by_level else [1]
         for shape in counted(trainer, data.reference_shapes(self.num_shapes), "writing meshes"):
             surface_points = shape.surface_points.unsqueeze(0).to(pl_module.device)
-            pictures: list[NDArray[np.uint8] | None] = [render_points(shape.reference_points.numpy(), up=self.up)]
+            pictures: list[NDArray[np.uint8] | None] = [render_points(shape.reference_points.numpy(), up=up)]
             for level in finest:
                 with torch.no_grad():
                     field = module.reconstruct(surface_points, finest=level).select(0)
                     mesh = surface_or_none(
                         field, resolution=self.resolution, seeds=shape.surface_points, device=pl_module.device
                     )
-                pictures.append(None if mesh is None else render_mesh(mesh, up=self.up))
+                pictures.append(None if mesh is None else render_mesh(mesh, up=up))
             if mesh is not None:
-                mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}", up=self.up)
+                mesh.in_source(shape.frame).save(folder / f"{file_name(shape.id)}.{self.format}", up=up)
                 meshes[shape.id] = mesh
             columns.append(pictures)
             names.append(shape.id)
@@ -78,7 +81,7 @@ class ExportMeshes(Callback):
         sheet = contact_sheet(rows, column_titles=names, row_titles=["input", *levels])
         save_picture(sheet, folder.with_suffix(".png"))
         show_picture(trainer, "val/reconstructions", sheet)
-        show_meshes(trainer, "val/meshes", meshes, up=self.up)
+        show_meshes(trainer, "val/meshes", meshes, up=up)
 
     def on_predict_batch_end(
         self,
@@ -98,7 +101,14 @@ class ExportMeshes(Callback):
             if mesh is None:
                 print(f"{name}: the field has no inside, so no mesh is written.", flush=True)
                 continue
-            mesh.in_source(batch.frames[index]).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
+            path = folder / f"{file_name(name)}.{self.format}"
+            mesh.in_source(batch.frames[index]).save(path, up=up_axis(self.up, trainer))
+
+
+def up_axis(given: Up | None, trainer: Trainer) -> Up:
+    """Return the axis that points up in the shapes: the given one, else that of the trainer's data, else z."""
+    up: Up | None = given or getattr(trainer.datamodule, "up", None)  # type: ignore[attr-defined]
+    return up or "z"
 
 
 def file_name(shape_id: str) -> str:

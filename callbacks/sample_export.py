@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from lagem.callbacks.mesh_export import file_name
+from lagem.callbacks.mesh_export import file_name, up_axis
 from lagem.callbacks.protocols import DecodedBatch, SamplesLevel, counted
 from lagem.callbacks.trackers import show_meshes, show_picture
 from lagem.configuration.bounds import MOST_RESOLUTION, check_bounds
+from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.geometry.surface import surface_or_none
@@ -46,7 +47,8 @@ class ExportSamples(Callback):
         num_shapes: Number of validation shapes to sample.
         resolution: Number of cells along a side of the grid.
         format: File format of the meshes.
-        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. null for the axis of
+            `lagem prepare --up`, or z.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class ExportSamples(Callback):
         num_shapes: int = 8,
         resolution: int = 64,
         format: Literal["ply", "glb"] = "ply",
-        up: Literal["y", "z"] = "z",
+        up: Up | None = None,
     ) -> None:
         super().__init__()
         if every < 1 or num_shapes < 1:
@@ -66,7 +68,7 @@ class ExportSamples(Callback):
         check_bounds("resolution", resolution, least=2, most=MOST_RESOLUTION)
         self.resolution = resolution
         self.format = format
-        self.up: Literal["y", "z"] = up
+        self.up = up
         self._validations = 0
         self._ids: list[str] = []
         self._rows: tuple[Pictures, Pictures] = ([], [])  # decoded from the true latents, and with sampled latents
@@ -106,8 +108,9 @@ class ExportSamples(Callback):
         self._ids += first.ids
         if meshes:
             self._sampled |= {name: mesh for name, mesh in zip(first.ids, meshes, strict=True) if mesh is not None}
+        up = up_axis(self.up, trainer)
         for row, own in zip(self._rows, (true, meshes), strict=True):
-            row += [None if mesh is None else render_mesh(mesh, up=self.up) for mesh in own]
+            row += [None if mesh is None else render_mesh(mesh, up=up) for mesh in own]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save and log the picture, unless it is empty."""
@@ -117,7 +120,7 @@ class ExportSamples(Callback):
         sheet = contact_sheet(self._rows, column_titles=self._ids, row_titles=titles)
         save_picture(sheet, _validation_folder(trainer).with_suffix(".png"))
         show_picture(trainer, "val/samples", sheet)
-        show_meshes(trainer, "val/sampled_meshes", self._sampled, up=self.up)
+        show_meshes(trainer, "val/sampled_meshes", self._sampled, up=up_axis(self.up, trainer))
 
     def on_predict_batch_end(
         self,
@@ -163,7 +166,7 @@ class ExportSamples(Callback):
             if mesh is None:
                 print(f"{name}: the sampled field has no inside, so no mesh is written.", flush=True)
             else:
-                mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}", up=self.up)
+                mesh.in_source(frame).save(folder / f"{file_name(name)}.{self.format}", up=up_axis(self.up, trainer))
         return meshes
 
     def _meshes(

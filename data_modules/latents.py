@@ -35,6 +35,7 @@ class LatentDataModule(StreamDataModule):
     num_categories: Number of categories in use if the condition is the category, else None.
     condition_dim: Number of channels of the condition if it is an embedding, else None.
     encoder: Name of the model that made the embeddings; "" if they are not from `lagem embed`.
+    up: The axis that points up in the shapes; None if the encoded folder does not state it.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -88,6 +89,7 @@ class LatentDataModule(StreamDataModule):
                 "chosen); encode at least one of these splits, or choose other categories."
             )
         self.levels, self.fingerprint, self.autoencoder_file = cache.levels, cache.fingerprint, cache.autoencoder_file
+        self.up = cache.up
         self.category_names = sorted(cache.categories.names[code] for code in np.unique(cache.categories.codes[used]))
         self.num_categories = self.condition_dim = None
         self.encoder = ""

@@ -87,6 +87,7 @@ class OccupancyDataModule(ShapeDataModule):
 
     def setup(self, stage: str) -> None:
         shards = Shards(self.root, self.cache)
+        self.up = shards.up
         members = shards.members(self.categories)
         self.train_shapes = PreparedShapes(
             shards, members["train"], self.counts, self.seed, self.augment, outside_within=self.outside_within

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lagem.configuration.bounds import MOST_WORKERS, check_bounds
 from lagem.data_modules.order import Key, TrainOrder, ValidationOrder
+from lagem.geometry.frame import Up
 from lagem.lightning_private.trainer import batches_trained
 from lagem.samples import Batch, LatentBatch, OccupancyBatch, OccupancySample, ReferenceShape
 from lagem.signals import obey_only_parent
@@ -117,8 +118,12 @@ def same_batch(global_batch: int, ranks: int) -> str:
 
 
 class StreamDataModule(LightningDataModule):
-    """Base class that makes the loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set."""
+    """Base class that makes the loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set.
 
+    up: The axis that points up in the shapes; None if the data do not state it.
+    """
+
+    up: Up | None = None
     train_shapes: SampleSet
     val_shapes: SampleSet
     test_shapes: SampleSet

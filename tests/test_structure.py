@@ -74,6 +74,7 @@ MAY_IMPORT = {
         "reconstruction",
         "sources",
         "procedural",
+        "latents.cache",
         "configuration.yaml_text",
         "geometry",
         "storage",

@@ -133,7 +133,7 @@ def test_an_exported_glb_stands_by_the_axis_of_the_shapes(up, tmp_path):
 
 def test_a_predicted_glb_stands_by_the_axis_of_the_shapes(tmp_path):
     batch = SimpleNamespace(ids=["ball"], frames=[Frame(center=np.array([10.0, 20.0, -30.0]), scale=0.25)])
-    trainer, module = SimpleNamespace(default_root_dir=str(tmp_path)), Exact()
+    trainer, module = SimpleNamespace(default_root_dir=str(tmp_path), datamodule=None), Exact()
     fields = module.reconstruct(sphere_points(100, 1).unsqueeze(0))
     ExportMeshes(resolution=16, format="glb").on_predict_batch_end(trainer, module, fields, batch, 0)
     found = trimesh.load_scene(tmp_path / "predictions" / "ball.glb").to_mesh().bounds.mean(axis=0)

@@ -84,6 +84,24 @@ def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_pa
     assert "completions of 1 of 2 files are in" in capsys.readouterr().out
 
 
+def test_a_part_stands_as_the_shapes_that_the_cascade_was_trained_on(tmp_path, part):
+    np.save(tmp_path / "part.npy", part)
+    condition = {"num_categories": None, "category_names": (), "condition_dim": 64}
+    encoder, pictures = encoder_of(fingerprint_of(small.make_autoencoder())), {}
+    for trained in (None, "y"):
+        folder = tmp_path / str(trained)
+        folder.mkdir()
+        autoencoder, *stages = small.write_cascade(folder, **condition, encoder=encoder, up=trained)
+        cascade = write_bundle(autoencoder, stages, folder / "cascade")
+        for given in (None, "y", "z"):
+            words = ["complete", str(tmp_path / "part.npy"), "--cascade", str(cascade), "--count", "1", "--steps", "3"]
+            output, option = folder / f"given {given}", [] if given is None else ["--up", given]
+            main([*words, "--resolution", "24", "--output", str(output), *option])
+            pictures[trained, given] = (output / "picture.png").read_bytes()
+    assert pictures["y", None] == pictures["y", "y"] == pictures[None, "y"]
+    assert pictures[None, None] == pictures[None, "z"] == pictures["y", "z"] != pictures["y", "y"]
+
+
 def refusal(capsys, *words: str) -> str:
     with pytest.raises(SystemExit) as stop:
         main(["complete", *words])

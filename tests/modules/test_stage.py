@@ -1,6 +1,7 @@
 """The training of a cascade stage has the loss of EDM, refuses other stages' data, and resumes as if undisturbed."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -255,6 +256,27 @@ def test_a_training_limited_in_epochs_goes_on_as_if_undisturbed(cache, tmp_path)
 def test_a_checkpoint_of_another_stage_is_refused(cache, undisturbed, tmp_path, changes, expected):
     with pytest.raises(ValueError, match=f"the checkpoint holds another stage: .*{expected}"):
         trainer(tmp_path).fit(stage(**{"level": 1, **changes}), data(cache), ckpt_path=undisturbed[0] / "step=4.ckpt")
+
+
+def test_a_checkpoint_without_an_axis_is_resumed_and_one_with_another_axis_is_refused(cache, undisturbed, tmp_path):
+    shutil.copytree(cache, tmp_path / "latents")
+    path = tmp_path / "latents" / "format.json"
+    header = json.loads(path.read_text())
+    header["settings"]["data"]["settings"] = {"up": "y"}
+    path.write_text(json.dumps(header))
+    resumed, older = stage(1, optimizer="muon", drop_condition=0.1), undisturbed[0] / "step=16.ckpt"
+    run = trainer(tmp_path, max_steps=17)
+    run.fit(resumed, data(tmp_path / "latents"), ckpt_path=older)
+    assert resumed.spec.up == "y"
+    run.save_checkpoint(tmp_path / "newer.ckpt")
+    header["settings"]["data"]["settings"] = {"up": "z"}
+    path.write_text(json.dumps(header))
+    with pytest.raises(ValueError, match="the checkpoint holds another stage: up 'y', not 'z'"):
+        trainer(tmp_path).fit(
+            stage(1, optimizer="muon", drop_condition=0.1),
+            data(tmp_path / "latents"),
+            ckpt_path=tmp_path / "newer.ckpt",
+        )
 
 
 def test_latents_of_another_autoencoder_are_refused_on_resuming(undisturbed, tmp_path):

@@ -1,8 +1,10 @@
 """The description of a stage is checked against the size of its file before a network is built."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import safe_open
@@ -37,15 +39,35 @@ def test_a_stage_needs_one_name_for_each_category(names, expected, path):
         load_stage(path)
 
 
+def change_description(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the description of the stage in a file, and remove its checksums, which earlier versions did not write."""
+    with safe_open(path, "pt") as file:
+        description = json.loads(file.metadata()["stage"])
+    change(description)
+    description.pop("crc32")
+    save_file(load_file(path), path, metadata={"stage": json.dumps(description)})
+
+
+def test_an_axis_comes_back_and_only_a_known_axis_is_stored(path):
+    _, spec = load_stage(path)
+    assert spec.up is None and "up" not in spec.as_plain()
+    for up in ("y", "z"):
+        save_stage(spec.backbone(), replace(spec, up=up), path)
+        assert load_stage(path)[1].up == up
+
+
+@pytest.mark.parametrize("up", ["x", "", None, ["y"], 1])
+def test_another_axis_than_y_or_z_is_refused(up, path):
+    change_description(path, lambda description: description.update(up=up))
+    with pytest.raises(WeightsError, match="up is .*, but must be one of y, z"):
+        load_stage(path)
+
+
 @pytest.mark.parametrize("number", [2, 3])
 def test_more_channels_of_a_level_in_use_than_the_file_holds_are_refused_before_they_are_allocated(number, path):
     load_stage(path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    description = json.loads(metadata["stage"])
-    description["levels"] = [asdict(level) for level in LEVELS]
-    description["levels"][number - 1]["latent_dim"] = 4_000_000_000
-    description.pop("crc32")  # as files of earlier versions have none
-    save_file(load_file(path), path, metadata={"stage": json.dumps(description)})
+    levels = [asdict(level) for level in LEVELS]
+    levels[number - 1]["latent_dim"] = 4_000_000_000
+    change_description(path, lambda description: description.update(levels=levels))
     with pytest.raises(WeightsError, match="describes a network of at least"):
         load_stage(path)

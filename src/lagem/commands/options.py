@@ -18,6 +18,7 @@ WEIGHTS = (
     f"Hugging Face Hub, or weights in the package: {', '.join(AUTOENCODERS)}, or the autoencoder of "
     f"{' or '.join(CASCADES)}"
 )
+UP_OF_PREPARED, UP_OF_CASCADE = "that of `lagem prepare --up`", "that of the shapes that the cascade was trained on"
 UP_OF_FILES = (
     "axis that points up in files that do not state it (glTF is always y-up), so that pictures and glb files show "
     "shapes upright"
@@ -112,9 +113,22 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
 
 
-def add_up(parser: argparse.ArgumentParser, text: str = "axis that points up in the pictures") -> None:
+def add_up(parser: argparse.ArgumentParser, text: str) -> None:
     """Add `--up`, which is z by default; `text` is its help text without the default."""
     parser.add_argument("--up", choices=["y", "z"], default="z", help=f"{text} (default: z)")
+
+
+def add_up_of_data(
+    parser: argparse.ArgumentParser, source: str, text: str = "axis that points up in the pictures"
+) -> None:
+    """Add `--up`, which is None by default: the axis that the source states or, if it states none, z.
+
+    Args:
+        parser: Parser of the verb.
+        source: The source of the axis, for the help text.
+        text: Help text without the default.
+    """
+    parser.add_argument("--up", choices=["y", "z"], help=f"{text} (default: {source}, or z)")
 
 
 def add_posterior(parser: argparse.ArgumentParser) -> None:

@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_resolution(parser, 64)
     options.add_device(parser)
-    options.add_up(
+    options.add_up_of_data(
         parser,
+        "that of `lagem prepare --up`, also for a cascade and its samples",
         "axis that points up in shapes whose files do not state it",
     )
 

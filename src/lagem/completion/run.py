@@ -38,7 +38,7 @@ def complete(
     batch_size: int,
     device: str,
     seed: int,
-    up: Up,
+    up: Up | None,
 ) -> None:
     """Complete the shapes in files, and write the meshes to `output/<name>_<rank>.<format>`.
 
@@ -56,7 +56,8 @@ def complete(
         batch_size: Number of samples that are generated at once.
         device: Device of the networks.
         seed: Seed of all random draws.
-        up: The axis that points up, for files that do not specify one. In glTF files it is always y.
+        up: The axis that points up, for files that do not specify one. In glTF files it is always y. None for the axis
+            of the cascade's training shapes, or z.
 
     Raises:
         ValueError: If the cascade cannot complete shapes, two files have the same name, no file could be completed, or
@@ -70,11 +71,12 @@ def complete(
         )
     generator = load_cascade(bundle, device=device)
     check_completes(generator)
+    assumed = up or generator.up or "z"
     report = _Report(output, format, total=len(paths))
     with kept_on_stop(lambda: f"{output} holds the first meshes, but no {TABLE}; the same command starts anew."):
         for path in paths:
             try:
-                part = shape_of(path, read_surface(path, up=up), up=up)
+                part = shape_of(path, read_surface(path, up=assumed), up=assumed)
                 found = complete_shape(
                     generator, part, count=count, seed=seed, batch_size=batch_size, sampler=sampler, surface=surface
                 )

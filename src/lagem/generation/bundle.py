@@ -107,6 +107,12 @@ def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, Sta
                 raise BundleError(
                     f"{path} has {name} {found}, but {first_path} has {getattr(first, name)}; give stages that agree."
                 )
+        other, known = next(((other, stated.up) for other, stated in specs if stated.up is not None), (path, None))
+        if spec.up not in (None, known):  # stages of earlier versions do not state it
+            raise BundleError(
+                f"{path} learned shapes with {spec.up} up, but {other} learned shapes with {known} up; give stages "
+                "that agree."
+            )
         if spec.level in by_level:
             raise BundleError(
                 f"{by_level[spec.level]} and {path} both make level {spec.level}; give one stage for each level."

@@ -23,6 +23,7 @@ from lagem.diffusion.preconditioning import Denoiser
 from lagem.diffusion.sampler import HeunSampler, SamplerStep
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.components import largest_part, with_fewer_faces
+from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import EmptySurfaceError
 from lagem.models.bottleneck import standardise
@@ -42,7 +43,8 @@ class GeneratedShape:
     seed: Seed of the sample's noise. The latents depend only on this seed, the condition, the given latents and the
         sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: Mesh in the unit sphere; None if the decoded field has no surface.
+    mesh: Mesh in the unit sphere, whose `up` is that of the cascade's training shapes, or z if it is not known; None if
+        the decoded field has no surface.
     reason: Why there is no mesh; empty if there is one.
     category: The requested category, or None.
     """
@@ -73,6 +75,11 @@ class CascadedGenerator:
     def category_names(self) -> tuple[str, ...]:
         """Names of the categories that can be generated; empty if the cascade has no categories."""
         return self.specs[0].category_names
+
+    @property
+    def up(self) -> Up | None:
+        """The axis that points up in the shapes that the cascade was trained on; None if it is not known."""
+        return next((spec.up for spec in self.specs if spec.up is not None), None)
 
     @property
     def device(self) -> torch.device:
@@ -208,12 +215,12 @@ class CascadedGenerator:
         )
 
     def decode(self, latents: Sequence[Tensor], surface: SurfaceSettings) -> Mesh:
-        """Return the mesh of (M_i, D_i) latents, fine to coarse, in the unit sphere.
+        """Return the mesh of (M_i, D_i) latents, fine to coarse, in the unit sphere; its `up` is that of the cascade.
 
         Raises:
             EmptySurfaceError: If the field has no inside.
         """
-        mesh = self.codec.mesh_of(latents, resolution=surface.resolution)
+        mesh = replace(self.codec.mesh_of(latents, resolution=surface.resolution), up=self.up or "z")
         if surface.only_largest:
             mesh = largest_part(mesh)
         return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lagem.diffusion.sampler import SamplerStep
 from lagem.generation.generator import GeneratedShape
+from lagem.geometry.frame import Up
 from lagem.geometry.picture import contact_sheet, render_mesh, save_picture
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
@@ -33,7 +34,7 @@ class GenerationReport:
         output: Folder to write to.
         total: Number of samples to make.
         format: File extension of the meshes.
-        up: The axis that points up in the shapes.
+        up: The axis that points up in the shapes; it is stored with the latents.
         about: Settings of the samples, in plain types; they are stored with the latents.
         num_categories: Number of categories. The categories share the rows of the picture; each gets at least one row.
         sources: Maps the index of a sample to an id: the id of the real shape that its coarse latents come from, or the
@@ -45,7 +46,7 @@ class GenerationReport:
     output: Path
     total: int
     format: str
-    up: Literal["y", "z"]
+    up: Up
     about: dict[str, Any]
     num_categories: int = 1
     sources: Mapping[int, str] = field(default_factory=dict)
@@ -75,7 +76,8 @@ class GenerationReport:
         latents = {
             f"level_{i}": torch.stack(level) for i, level in enumerate(zip(*self._latents, strict=True), start=1)
         }
-        write_bytes(self.output / "latents.safetensors", save(latents, metadata={"generation": json.dumps(self.about)}))
+        about = json.dumps(self.about | {"up": self.up})
+        write_bytes(self.output / "latents.safetensors", save(latents, metadata={"generation": about}))
         if self.num_meshes:
             save_picture(self._sheet(), self.output / "picture.png")
         write_text(self.output / TABLE, self._table())

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.report import TABLE, GenerationReport
 from lagem.generation.requests import Request, embedded_requests, forced_requests, free_requests
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.frame import Up
 from lagem.latents.cache import LatentCache
 from lagem.storage.atomic import check_folder
 
@@ -33,7 +34,7 @@ def generate(
     batch_size: int,
     device: str,
     seed: int,
-    up: Literal["y", "z"],
+    up: Up | None,
 ) -> None:
     """Generate shapes, and write meshes, latents.safetensors, samples.csv and picture.png.
 
@@ -53,7 +54,8 @@ def generate(
         batch_size: Number of samples that are made at once.
         device: Device of the networks.
         seed: Seed of all draws; the noise of sample i is keyed by (seed, i).
-        up: The axis that points up in the shapes; glb files are turned so that the shapes stand upright.
+        up: The axis that points up in the shapes; glb files are turned so that the shapes stand upright. None for that
+            of the cascade's training shapes, or z.
 
     Raises:
         ValueError: If these arguments do not fit the cascade, no sample has a mesh, or the folder cannot be written to.
@@ -81,7 +83,7 @@ def generate(
         output=output,
         total=sum(len(request.sources) for request in requests),
         format=format,
-        up=up,
+        up=up or generator.up or "z",
         about=about | asdict(sampler),
         num_categories=len(requests),
         sources={

@@ -18,6 +18,12 @@ QUERY_BALL_RADIUS = math.sqrt(3)
 QUERY_BALL_VOLUME = 4 / 3 * math.pi * QUERY_BALL_RADIUS**3
 
 
+def stated_up(settings: object) -> Up | None:
+    """Return the entry `up` of settings that were read from a file; None if it is missing, or neither y nor z."""
+    up: Up | None = settings.get("up") if isinstance(settings, dict) else None
+    return up if up in ("y", "z") else None
+
+
 @dataclass(frozen=True)
 class Frame:
     """A map from a source's coordinates to the unit sphere and back: unit = (source - center) * scale.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up, stated_up
 from lagem.latents.latent_shard import LATENTS, LatentShard
 from lagem.levels import levels_from_plain
 from lagem.storage.file_cache import FileCache
@@ -38,6 +38,12 @@ class LatentCache(ShardedFolder[LatentShard]):
             self.levels = levels_from_plain(self.header.get("levels"))
         except ValueError as error:
             raise self.about.damaged(str(error).removesuffix(".")) from None
+
+    @property
+    def up(self) -> Up | None:
+        """The axis that points up in all shapes; None if the prepared folder that was encoded did not state it."""
+        data = self.about.object("settings").values.get("data")
+        return stated_up(data.get("settings")) if isinstance(data, dict) else None
 
     def latents(self, index: int, subset: int = 0) -> list[NDArray[np.float32]]:
         """Return the latents of one subset of shape `index`: for each level i, (M_i, D_i), fine to coarse."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,13 +33,15 @@ class FrozenAutoencoder:
         self.num_categories: int | None = None
         self.condition_dim: int | None = None
         self.encoder = ""
+        self.up: Literal["y", "z"] | None = None
 
-    def take_categories_from(self, datamodule: Any) -> None:
-        """Collect the categories of the training and validation shapes of a data module.
+    def take_facts_from(self, datamodule: Any) -> None:
+        """Take from a data module the axis that points up in its shapes, and their categories.
 
-        `encode` then returns, as the condition of a shape, the index of its category in the sorted list of these
-        categories.
+        The categories are those of the training and validation shapes. `encode` then returns, as the condition of a
+        shape, the index of its category in the sorted list of these categories.
         """
+        self.up = getattr(datamodule, "up", None)
         sets = (datamodule.train_shapes, datamodule.val_shapes)
         self.category_names = sorted({shapes.category(index) for shapes in sets for index in range(len(shapes))})
         self.num_categories = len(self.category_names)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class LatentSource(Protocol):
     num_categories: int | None
     condition_dim: int | None
     encoder: str
+    up: Literal["y", "z"] | None
 
 
 class CascadeStageModule(RecipeModule):
@@ -151,7 +152,9 @@ class CascadeStageModule(RecipeModule):
         _check_source(self.spec, source)
         names = tuple(source.category_names) if self.spec.num_categories is not None else ()
         encoder = source.encoder if self.spec.condition_dim is not None else ""
-        self.spec = replace(self.spec, autoencoder=source.fingerprint, category_names=names, encoder=encoder)
+        self.spec = replace(
+            self.spec, autoencoder=source.fingerprint, category_names=names, encoder=encoder, up=source.up
+        )
 
     def configure_model(self) -> None:
         """Shard the weights, as `RecipeModule` does. Lightning's weight averaging calls this before `setup`."""
@@ -217,7 +220,10 @@ class CascadeStageModule(RecipeModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a one-line error if the checkpoint holds another stage."""
-        if differing := differences(checkpoint.get("stage", {}), self.spec.as_plain()):
+        found, ours = checkpoint.get("stage", {}), self.spec.as_plain()
+        if "up" not in found:  # earlier versions did not store it
+            ours.pop("up", None)
+        if differing := differences(found, ours):
             raise ValueError(
                 f"the checkpoint holds another stage: {differing}. Use its settings, or another checkpoint."
             )
@@ -246,7 +252,7 @@ class CascadeStageModule(RecipeModule):
                 f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
                 "autoencoder is null. Change one of the two."
             )
-        self._autoencoder.take_categories_from(datamodule)
+        self._autoencoder.take_facts_from(datamodule)
         return self._autoencoder
 
     def _decoder(self) -> FrozenAutoencoder | None:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame, Up
+from lagem.geometry.frame import Frame, Up, stated_up
 from lagem.prepared.quantisation import POOLS
 from lagem.prepared.shard_file import OCCUPANCY, ShardFile
 from lagem.storage.file_cache import FileCache
@@ -35,9 +35,7 @@ class Shards(ShardedFolder[ShardFile]):
     @property
     def up(self) -> Up | None:
         """The axis that points up in all shapes; None if the folder was made without `lagem prepare --up`."""
-        settings = self.header.get("settings")
-        up: Up | None = settings.get("up") if isinstance(settings, dict) else None
-        return up if up in ("y", "z") else None
+        return stated_up(self.header.get("settings"))
 
     def count(self, index: int, pool: str) -> int:
         """Return the number of points of shape `index` in a pool."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.procedural.collection import Collection
 
 SPELLING = re.compile(r"procedural:(\d{1,18})\+(\d{1,18})")
@@ -17,6 +17,7 @@ class ProceduralSurfaces:
 
     ids, categories, splits: one entry per shape.
     description: the settings that determine the shapes, in plain types.
+    up: z, the axis that points up in all shapes.
     """
 
     def __init__(self, *, num_train: int, num_val: int, seed: int) -> None:
@@ -34,6 +35,7 @@ class ProceduralSurfaces:
         self.categories = [shapes.category(index) for shapes, index in self._members]
         self.splits = [shapes.split for shapes, _ in self._members]
         self.description: dict[str, Any] = {"procedural": {"train": num_train, "val": num_val, "seed": seed}}
+        self.up: Up | None = "z"
 
     @classmethod
     def of(cls, text: str, *, seed: int) -> "ProceduralSurfaces":

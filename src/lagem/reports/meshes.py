@@ -14,12 +14,12 @@ from lagem.storage.failures import raise_failure_behind
 MOST_SHOWN = 200
 
 
-def gallery_of(files: Sequence[tuple[str, Path | str]], *, up: Up) -> tuple[Gallery, str]:
+def gallery_of(files: Sequence[tuple[str, Path | str, Up]]) -> tuple[Gallery, str]:
     """Read meshes and point clouds from files, and return a gallery of them.
 
     Args:
-        files: Pairs of a title and either the path of a mesh or point cloud, or a text that says why there is no file.
-        up: The axis that points up, for files that do not specify one.
+        files: For each shape, its title; the path of its mesh or point cloud, or a text that says why there is no file;
+            and the axis that points up if the file does not state it.
 
     Returns:
         The gallery of the first 200 files, and a sentence that says how many of the files are shown. The sentence
@@ -28,12 +28,12 @@ def gallery_of(files: Sequence[tuple[str, Path | str]], *, up: Up) -> tuple[Gall
     shown = files[:MOST_SHOWN]
     most_faces = faces_of_each(len(shown))
     with long_progress() as progress:
-        views = [_view(*file, most_faces, up) for file in progress.track(shown, description="reading")]
+        views = [_view(*file, most_faces) for file in progress.track(shown, description="reading")]
     hidden = f" Of {len(files):,} shapes, the first {len(shown)} are shown." if len(shown) < len(files) else ""
     return Gallery(views), hidden
 
 
-def _view(title: str, file: Path | str, most_faces: int, up: Up) -> View:
+def _view(title: str, file: Path | str, up: Up, most_faces: int) -> View:
     if isinstance(file, str):
         return View(title, None, note=file)
     try:

@@ -33,14 +33,15 @@ class ShapeSettings:
     data: The shapes, as a DATA argument of the commands. If None, the report uses the shapes of that run or evaluation.
     resolution: Number of cells along a side of the grid from which meshes are extracted.
     device: Device of the network.
-    up: The axis that points up, for shapes that do not specify one.
+    up: The axis that points up in shapes from files that do not state it. None for the axis of the data that the run,
+        evaluation, samples or study was made from, or z.
     """
 
     weights: Path | None = None
     data: str | None = None
     resolution: int = 64
     device: str = "cpu"
-    up: Up = "z"
+    up: Up | None = None
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ def varied(source: SurfaceSource, indices: Iterable[int], count: int) -> list[in
     return sorted(index for _, index in sorted(ordered)[:count])
 
 
-def _input(source: SurfaceSource, index: int, most_faces: int, up: Up) -> tuple[PackedShape, Up]:
+def _input(source: SurfaceSource, index: int, most_faces: int, up: Up | None) -> tuple[PackedShape, Up]:
     """Return the true shape and its up axis. The shape is a mesh if the source holds meshes, else a point cloud."""
     if isinstance(source, MeshSurfaces):
-        mesh = source.unit_mesh(index)
+        mesh = source.unit_mesh(index, up=up or "z")
         return packed(mesh, UNIT, most_faces=most_faces), mesh.up
     points = source.draw(index, most_faces, sample_generator(0, 0, f"{source.ids[index]} on a page"))
+    up = up or source.up or "z"
     return packed(points.astype(np.float64), UNIT, most_faces=most_faces, up=up), up

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lagem.configuration.yaml_text import read_yaml
+from lagem.geometry.frame import Up
+from lagem.latents.cache import LatentCache
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.reconstruction.codec import load_codec
 from lagem.reports.curves import charts_of, metrics_files
@@ -69,7 +71,8 @@ def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
         text = f"Shapes that were not trained on; meshes extracted on a grid of {settings.resolution} cells a side."
         rows = reconstruction_rows(load_codec(weights, device=settings.device), source, shown, settings)
         return [Paragraph(text), *rows]
-    return _exported(folder, settings)
+    up = settings.up or (_up_of_latents(config) if source is None else source.up) or "z"
+    return _exported(folder, up)
 
 
 def _weights(folder: Path) -> Path | None:
@@ -84,19 +87,36 @@ def _source(config: dict[Any, Any], settings: ShapeSettings) -> SurfaceSource | 
     """Return the shapes that the user names, else those that the configuration names; None if none are found."""
     if settings.data is not None:
         return resolve_data(settings.data, seed=0)
-    data = config.get("data")
-    given = data.get("init_args") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(given, dict):
-        return None
-    name = str(data.get("class_path")).rpartition(".")[2]
+    name, given = _data(config)
     if name == "ProceduralDataModule" and given.get("categories") is None:
         count, seed = given.get("num_val"), config.get("seed_everything")
         if type(count) is int and type(seed) is int and count >= 0 and seed >= 0:
             return ProceduralSurfaces(num_train=0, num_val=min(count, MOST_PROCEDURAL), seed=seed)
-    root = given.get("root")
-    if name == "OccupancyDataModule" and isinstance(root, str) and (Path(root) / "format.json").is_file():
+    if name == "OccupancyDataModule" and (root := _root(given)) is not None:
         return resolve_data(root, seed=0, accepted=("prepared",))
     return None
+
+
+def _up_of_latents(config: dict[Any, Any]) -> Up | None:
+    """Return the axis that the latent cache of a stage's training states; None if none is found or stated."""
+    name, given = _data(config)
+    root = _root(given) if name == "LatentDataModule" else None
+    return None if root is None else LatentCache(root).up
+
+
+def _data(config: dict[Any, Any]) -> tuple[str, dict[Any, Any]]:
+    """Return the name of the class of the data module, and its arguments; empty if the configuration has none."""
+    data = config.get("data")
+    given = data.get("init_args") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(given, dict):
+        return "", {}
+    return str(data.get("class_path")).rpartition(".")[2], given
+
+
+def _root(given: dict[Any, Any]) -> str | None:
+    """Return the folder of the data; None if this machine does not have it."""
+    root = given.get("root")
+    return root if isinstance(root, str) and (Path(root) / "format.json").is_file() else None
 
 
 def _trains_autoencoder(config: dict[Any, Any]) -> bool:
@@ -104,14 +124,15 @@ def _trains_autoencoder(config: dict[Any, Any]) -> bool:
     return isinstance(model, dict) and str(model.get("class_path")).endswith("AutoencoderModule")
 
 
-def _exported(folder: Path, settings: ShapeSettings) -> list[Block]:
+def _exported(folder: Path, up: Up) -> list[Block]:
     """Return a paragraph and a gallery of the meshes that a callback exported last; no block if there are no meshes."""
     for kind in EXPORTED:
         steps = [path for path in (folder / kind).glob("step_*") if path.name[5:].isdecimal()]
         for step in sorted(steps, key=lambda path: -int(path.name[5:])):
             names = sorted(path.name for path in step.glob("*") if path.suffix in MESH_ENDINGS)
             if names:
-                files = [(name, inside(folder, f"{kind}/{step.name}/{name}")) for name in names]
-                gallery, hidden = gallery_of(files, up=settings.up)
+                gallery, hidden = gallery_of(
+                    [(name, inside(folder, f"{kind}/{step.name}/{name}"), up) for name in names]
+                )
                 return [Paragraph(f"Meshes that the run exported after step {int(step.name[5:]):,}.{hidden}"), gallery]
     return []

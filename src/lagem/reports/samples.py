@@ -2,12 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 from lagem.evaluation.generation.samples import TABLE, samples_of
+from lagem.geometry.frame import Up
 from lagem.reports.meshes import gallery_of
 from lagem.reports.page.content import Block, Facts, Paragraph, Section, Table
 from lagem.reports.reconstructions import ShapeSettings
 from lagem.storage.checked.arrays import ArrayFile
+from lagem.storage.checked.description import Description
 
 
 def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
@@ -19,16 +22,35 @@ def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
     rows = [["category", "samples", "with a surface"]]
     for category, count in sorted(Counter(sample.category for sample in samples).items()):
         rows.append([category or "any", str(count), str(with_mesh[category])])
-    files = [(f"{sample.category} {sample.id}".strip(), sample.path or sample.reason) for sample in samples]
-    gallery, hidden = gallery_of(files, up=settings.up)
+    axes = {path: settings.up or _stated_up(path) for path in {sample.folder for sample in samples}}
+    gallery, hidden = gallery_of(
+        [
+            (f"{sample.category} {sample.id}".strip(), sample.path or sample.reason, axes[sample.folder])
+            for sample in samples
+        ]
+    )
     text = f"{with_mesh.total():,} of {len(samples):,} samples have a surface.{hidden}"
     return [Section("Samples", [Paragraph(text), *_facts(folder), Table(rows), gallery])]
 
 
 def _facts(folder: Path) -> list[Block]:
-    """Return a block with the settings of the samples, read from their latents; no block if there are no latents."""
+    """Return a block with the settings of the samples; no block if they are not known."""
+    about = _about(folder)
+    return [] if about is None else [Facts.of_json(about.values)]
+
+
+def _stated_up(folder: Path) -> Up:
+    """Return the axis that points up in the samples of a folder; z if it is not known."""
+    about = _about(folder)
+    if about is None or "up" not in about:
+        return "z"
+    return cast(Up, about.text("up", choices=("y", "z")))
+
+
+def _about(folder: Path) -> Description | None:
+    """Return the settings of the samples in a folder, read from their latents; None if there are no latents."""
     path = folder / "latents.safetensors"
     if not path.is_file():
-        return []
+        return None
     file = ArrayFile(path, entry="generation", what="the latents of samples", remedy="generate the samples again")
-    return [Facts.of_json(file.description.values)]
+    return file.description

@@ -27,19 +27,19 @@ def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
     Raises:
         ValueError: If a path is missing, or no file can be read.
     """
-    files: list[tuple[str, Path | str]] = []
+    files: list[tuple[str, Path | str, Up]] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".csv":
-            files += [(mesh.id, Path(mesh.path)) for mesh in find_meshes([path], val_share=0)]
+            files += [(mesh.id, Path(mesh.path), up) for mesh in find_meshes([path], val_share=0)]
         elif path.exists():
-            files.append((path.name, path))
+            files.append((path.name, path, up))
         else:
             raise ValueError(
                 f"{path}: there is no such file or folder; give meshes, point clouds or folders of meshes."
             )
     if output is not None:
         check_folder(output.parent)
-    gallery, hidden = gallery_of(files, up=up)
+    gallery, hidden = gallery_of(files)
     if all(view.shape is None for view in gallery.views):
         raise ValueError(f"none of {len(files)} files can be read. {files[0][0]}: {gallery.views[0].note}")
     for shown in gallery.views:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, random_window
@@ -23,6 +23,7 @@ class SurfaceSource(Protocol):
 
     ids, categories, splits: One entry for each shape.
     description: The settings or the path that determine the shapes, in plain types.
+    up: The axis that points up in all shapes; None if it is not known, or not the same in all.
     """
 
     @property
@@ -35,6 +36,7 @@ class SurfaceSource(Protocol):
     def splits(self) -> Sequence[str]: ...
 
     description: dict[str, Any]
+    up: Up | None
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw (count, 3) points on the surface of shape `index`, in the unit-sphere frame."""
@@ -55,6 +57,7 @@ class PreparedSurfaces:
         self.categories: Sequence[str] = self._shards.categories
         self.splits: Sequence[str] = self._shards.splits
         self.description = self._shards.header
+        self.up = self._shards.up
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
         return random_window(self._shards, index, "surface_points", count, rng)
@@ -65,6 +68,8 @@ class PreparedSurfaces:
 
 class MeshSurfaces:
     """Mesh files, found as `lagem prepare` finds them; each of them belongs to every split.
+
+    `up` is None, since glTF files have y up and others may not; the mesh that `unit_mesh` returns has its own `up`.
 
     Args:
         source: A mesh file, a folder or a manifest.
@@ -77,6 +82,7 @@ class MeshSurfaces:
         self.categories = [mesh.category for mesh in meshes]
         self.splits = [EVERY_SPLIT] * len(meshes)
         self.description: dict[str, Any] = {"meshes": str(source)}
+        self.up: Up | None = None
 
     def draw(self, index: int, count: int, rng: np.random.Generator) -> Points:
         """Draw (count, 3) points on the surface of mesh `index`, in the unit-sphere frame.
@@ -86,9 +92,13 @@ class MeshSurfaces:
         """
         return sample_surface(self.unit_mesh(index), count, rng)[0].astype(np.float32)
 
-    def unit_mesh(self, index: int) -> Mesh:
-        """Return mesh `index` in the unit-sphere frame; raises ValueError if the file cannot be read."""
-        mesh = read_mesh(self._paths[index])
+    def unit_mesh(self, index: int, *, up: Up = "z") -> Mesh:
+        """Return mesh `index` in the unit-sphere frame; `up` is its up axis unless it comes from a glTF file.
+
+        Raises:
+            ValueError: If the file cannot be read.
+        """
+        mesh = read_mesh(self._paths[index], up=up)
         return mesh.in_frame(Frame.of(mesh.vertices))
 
     def frame(self, index: int) -> Frame:

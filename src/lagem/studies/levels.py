@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import torch
 from rich.console import Console
@@ -26,6 +25,7 @@ from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.summary import summarise
 from lagem.evaluation.report import print_plain, write_report
 from lagem.evaluation.tables import TITLES, formatted_mean, markdown_table, terminal_table
+from lagem.geometry.frame import Up
 from lagem.geometry.picture import contact_sheet, save_picture
 
 MEASURES = ("iou", "chamfer", "fscore_020")
@@ -102,7 +102,7 @@ def study_levels(
     resolution: int = 64,
     device: str = "cpu",
     seed: int = 0,
-    up: Literal["y", "z"] = "z",
+    up: Up | None = None,
 ) -> list[LevelScores]:
     """Score every variant of the latents on every shape, and write levels.json, levels.md and levels.png.
 
@@ -115,7 +115,7 @@ def study_levels(
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of all random draws: of points and of noise.
-        up: The axis that points up in the picture.
+        up: The axis that points up in the picture; None for that of the prepared folder, or z.
     """
     whole = AutoencoderMethod(
         weights, num_surface_points=None, points=points, resolution=resolution, device=device, seed=seed
@@ -177,7 +177,7 @@ def _level_scores(name: str, whole: Sequence[ShapeScore], found: Sequence[ShapeS
 
 
 def _draw_variants(
-    path: Path, methods: dict[str, AutoencoderMethod], shapes: EvaluationSet, ids: Sequence[str], up: Literal["y", "z"]
+    path: Path, methods: dict[str, AutoencoderMethod], shapes: EvaluationSet, ids: Sequence[str], up: Up | None
 ) -> None:
     """Write a picture with a row for the truth and one for each variant; its columns are shapes of the split."""
     count = min(PICTURED, len(ids))

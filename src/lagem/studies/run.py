@@ -1,8 +1,8 @@
 """Run `lagem vary`: do one study of the levels of a cascade, and print its table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
@@ -10,6 +10,7 @@ from lagem.evaluation.tables import Rows, terminal_table
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings
+from lagem.geometry.frame import Up
 from lagem.signals import kept_on_stop
 from lagem.storage.atomic import check_folder
 from lagem.studies.mixing import mix_shapes, mixture_rows
@@ -35,7 +36,7 @@ def vary(
     resolution: int,
     device: str,
     seed: int,
-    up: Literal["y", "z"],
+    up: Up | None,
 ) -> None:
     """Run one study of a cascade, print its table, and write the table, its numbers and pictures.
 
@@ -54,7 +55,7 @@ def vary(
         resolution: Number of cells along a side of the grid.
         device: Device of the networks.
         seed: Seed of all random draws.
-        up: The axis that points up in the pictures.
+        up: The axis that points up in the pictures; None for that of the cascade's training shapes, or z.
 
     Raises:
         ValueError: If the arguments contradict each other or the cascade, or the folder cannot be written to.
@@ -74,9 +75,9 @@ def vary(
         seed=seed,
         sampler=sampler,
         resolution=resolution,
-        up=up,
     )
     generator = load_cascade(bundle, device=device)
+    study = replace(study, up=up or generator.up or "z")
     with kept_on_stop(lambda: "nothing is saved; the same command starts again."):
         rows = _rows(generator, study, noise_fractions, mix, VARIANTS if variants is None else variants)
     Console(soft_wrap=True).print(terminal_table(rows))

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
@@ -33,6 +33,7 @@ class StageSpec:
         autoencoder: Fingerprint of the autoencoder whose latents the stage learned; empty before training.
         encoder: Model that made the embeddings, as `lagem embed` records it, if the condition is an embedding; empty
             for another condition, or if another program made the embeddings.
+        up: The axis that points up in the shapes whose latents the stage learned; None if the data do not state it.
     """
 
     levels: tuple[LevelSpec, ...]
@@ -46,6 +47,7 @@ class StageSpec:
     category_names: tuple[str, ...] = ()
     autoencoder: str = ""
     encoder: str = ""
+    up: Literal["y", "z"] | None = None
 
     @property
     def is_conditional(self) -> bool:
@@ -69,6 +71,8 @@ class StageSpec:
         plain = {"format": FORMAT, **asdict(self)}
         if not self.encoder:
             del plain["encoder"]
+        if self.up is None:
+            del plain["up"]
         return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
 
     @classmethod
@@ -102,6 +106,7 @@ class StageSpec:
             category_names=tuple(names),
             autoencoder=about.text("autoencoder"),
             encoder=about.text("encoder") if "encoder" in about else "",
+            up=cast(Literal["y", "z"], about.text("up", choices=("y", "z"))) if "up" in about else None,
         )
 
 

@@ -34,11 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "surface, is less than this (default: %(default)s)",
     )
     options.add_seed(parser)
-    add(
-        "--up",
-        choices=["y", "z"],
-        help="axis that points up in the pictures (default: that of `lagem prepare --up`, or z)",
-    )
+    options.add_up_of_data(parser, options.UP_OF_PREPARED)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_resolution(parser)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(parser)
+    options.add_up_of_data(parser, f"{options.UP_OF_PREPARED}, y for glTF files")
     options.add_part(parser)
     options.add_status(parser)
 

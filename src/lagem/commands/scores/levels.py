@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_resolution(parser, 64)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(parser)
+    options.add_up_of_data(parser, options.UP_OF_PREPARED)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_batch_size(parser, 16)
     options.add_device(parser)
     options.add_seed(parser)
-    options.add_up(parser, options.UP_OF_FILES)
+    options.add_up_of_data(parser, options.UP_OF_CASCADE, options.UP_OF_FILES)
 
 
 def run(args: argparse.Namespace) -> None:

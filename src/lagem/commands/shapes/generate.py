@@ -51,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_format(parser)
     options.add_batch_size(parser, 16)
     options.add_device(parser)
-    options.add_up(
+    options.add_up_of_data(
         parser,
+        options.UP_OF_CASCADE,
         "axis that points up in the shapes, which the picture and glb files show upright",
     )
 

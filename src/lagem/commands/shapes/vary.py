@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_resolution(parser, 64)
     options.add_seed(parser)
     options.add_device(parser)
-    options.add_up(parser)
+    options.add_up_of_data(parser, options.UP_OF_CASCADE)
 
 
 def run(args: argparse.Namespace) -> None:

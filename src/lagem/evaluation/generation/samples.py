@@ -17,12 +17,14 @@ class Sample:
 
     id: index of the sample. If the table is in a subfolder of the evaluated folder, the path of the subfolder precedes
         the index.
+    folder: folder of the table.
     category: the requested category; empty if none was requested.
     path: path of the mesh; None if there is no mesh.
     reason: why there is no mesh; empty if there is one.
     """
 
     id: str
+    folder: Path
     category: str
     path: Path | None
     reason: str = ""
@@ -59,4 +61,4 @@ def _read(table: Path, generated: Path) -> Iterator[Sample]:
         if not row["index"].isdecimal():
             raise ValueError(f"{table}: {row['index']!r} is not the index of a sample; generate the samples again.")
         id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
-        yield Sample(id=id, category=row["category"], path=path, reason=row["reason"])
+        yield Sample(id=id, folder=table.parent, category=row["category"], path=path, reason=row["reason"])

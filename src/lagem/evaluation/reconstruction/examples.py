@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from lagem.evaluation.reconstruction.methods import Method
 from lagem.evaluation.reconstruction.score import ShapeScore
 from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape
+from lagem.geometry.frame import Up
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 
 SHOWN = 4  # maximum number of shapes of each kind
@@ -38,7 +38,7 @@ def draw_examples(
     scores: Sequence[ShapeScore],
     truths: Callable[[set[str]], Iterator[Truth | UnreadableShape]],
     *,
-    up: Literal["y", "z"],
+    up: Up | None,
 ) -> None:
     """Write a picture of the worst, the median and the best shapes. A result without a surface has a grey tile.
 
@@ -47,7 +47,7 @@ def draw_examples(
         method: The evaluated method, which computes the results of the examples again.
         scores: Scores of readable shapes, at least one.
         truths: Takes ids of shapes, and yields these shapes with their ground truth.
-        up: The frame's axis that points up in the picture.
+        up: The frame's axis that points up in the picture; None for that of each shape.
     """
     chosen = examples(scores)
     ids = {score.id for kind in chosen.values() for score in kind}
@@ -63,7 +63,7 @@ def draw_examples(
 
 
 def draw_results(
-    truths: Iterable[Truth | UnreadableShape], methods: Sequence[Method], *, size: int, up: Literal["y", "z"]
+    truths: Iterable[Truth | UnreadableShape], methods: Sequence[Method], *, size: int, up: Up | None
 ) -> dict[str, list[Picture | None]]:
     """Return pictures of each readable shape, by id: first the truth, then the result of each method.
 
@@ -71,12 +71,12 @@ def draw_results(
         truths: The shapes.
         methods: The methods that compute the results. For a result without a surface, None stands for its picture.
         size: Number of pixels along a side of a picture.
-        up: The frame's axis that points up in the picture.
+        up: The frame's axis that points up in the picture; None for that of each shape.
     """
     return {
         truth.id: [
-            render_points(truth.reference_points, size=size, up=up),
-            *(method.draw(truth, size=size, up=up) for method in methods),
+            render_points(truth.reference_points, size=size, up=up or truth.up),
+            *(method.draw(truth, size=size, up=up or truth.up) for method in methods),
         ]
         for truth in truths
         if isinstance(truth, Truth)

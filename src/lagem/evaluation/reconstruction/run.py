@@ -20,6 +20,7 @@ from lagem.evaluation.reconstruction.summary import Summary, summarise
 from lagem.evaluation.reconstruction.truth import Truth, UnreadableShape
 from lagem.evaluation.report import print_plain
 from lagem.evaluation.tables import terminal_table
+from lagem.geometry.frame import Up
 from lagem.levels import Posterior
 from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
@@ -40,7 +41,7 @@ def evaluate(
     resolution: int = 128,
     device: str = "cpu",
     seed: int = 0,
-    up: Literal["y", "z"] = "z",
+    up: Up | None = None,
     part: Part | None = None,
     preset: Literal["vecset"] | None = None,
     outer: bool = False,
@@ -63,7 +64,8 @@ def evaluate(
         resolution: Number of cells along a side of the grid.
         device: Device of the network.
         seed: Seed of all random draws.
-        up: The axis that points up in the picture.
+        up: The axis that points up in the picture; None for that of the shapes, as the prepared folder or a glTF file
+            states it, or z.
         part: Score only this part of the shapes, and write no card. Parts may run at the same time, on several
             machines. Afterwards, a call without a part scores all shapes that have no score yet and writes the card.
         preset: Score as the script of 3DShape2VecSet does; see `lagem.evaluation.reconstruction.vecset`.

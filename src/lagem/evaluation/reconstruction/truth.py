@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.distance import outer_faces
-from lagem.geometry.frame import Frame
+from lagem.geometry.frame import Frame, Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.prepared.shards import Shards, labelled
@@ -62,6 +62,7 @@ class Truth:
     volume, near: queries in the volume and near the surface; None for a raw mesh, because its inside is unknown.
     inner: the faces that are left out of the ground truth of a raw mesh; None unless `truths_of_meshes` was called
         with `outer`.
+    up: the axis that points up in the shape; z if it is not known.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Truth:
     volume: LabelledQueries | None
     near: LabelledQueries | None
     inner: InnerFaces | None = None
+    up: Up = "z"
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def truths_of_meshes(
             volume=None,
             near=None,
             inner=inner,
+            up=source.up,
         )
 
 
@@ -171,6 +174,7 @@ def _truth_of_prepared(shards: Shards, index: int, num_surface_points: int, seed
         reference_normals=shards.read(index, "surface_normals"),
         volume=_queries(shards, index, "volume", (1 / drawn[0], 1 / drawn[1])),
         near=_queries(shards, index, "near", (1.0, 1.0)),
+        up=shards.up or "z",
     )
 
 
