@@ -34,7 +34,6 @@ from lagem.reports.page.content import Gallery, Row
 from lagem.reports.reconstructions import ShapeSettings
 from lagem.reports.run import run_sections
 from lagem.reports.samples import samples_sections
-from lagem.sources.surfaces import MeshSurfaces
 from lagem.weights.autoencoder import save_autoencoder
 from toy_shapes import TRAINING, prepare_toys
 
@@ -178,17 +177,6 @@ def test_the_report_of_a_run_has_the_axis_of_its_data(data, root, exported, made
         return [view.shape for block in blocks for view in block.views]
 
     assert_stated_axis_is_drawn(draw, made)
-
-
-def test_a_mesh_of_a_report_has_the_axis_of_its_file_or_else_the_given_one(tmp_path):
-    brick = TRAINING["brick"]
-    for ending in ("glb", "ply"):
-        Mesh(brick.vertices, brick.faces, up="y").save(tmp_path / f"{ending}.{ending}")
-    source = MeshSurfaces(tmp_path)
-    assert source.ids == ["glb", "ply"]
-    assert [source.unit_mesh(0, up="z").up, source.unit_mesh(1, up="z").up, source.unit_mesh(1, up="y").up] == [
-        "y", "z", "y",
-    ]  # fmt: skip
 
 
 def validated(module: LightningModule, data, callback, folder: Path) -> dict[str, bytes]:

@@ -111,18 +111,6 @@ def test_a_stage_that_differs_from_the_others_is_refused_by_name(files, tmp_path
     assert str(odd) in line and expected in line
 
 
-def test_stages_of_shapes_with_other_axes_up_are_refused_by_name_but_one_may_state_none(files, tmp_path, capsys):
-    def with_axes(name: str, *axes: str | None) -> list[Path]:
-        specs = [dataclasses.replace(load_stage(path)[1], up=up) for path, up in zip(files[1:], axes, strict=True)]
-        return [files[0], *(small.write_stage(tmp_path / name, spec) for spec in specs)]
-
-    odd = with_axes("odd", None, "z", "y")
-    line = write_refusal(capsys, odd, tmp_path / "cascade")
-    assert f"{odd[3]} learned shapes with y up, but {odd[2]} learned shapes with z up" in line
-    write(with_axes("even", None, "y", None), tmp_path / "cascade")
-    assert load_bundle(tmp_path / "cascade").up == "y"
-
-
 def test_every_level_has_exactly_one_stage(files, tmp_path, capsys):
     assert "no stage makes level 2;" in write_refusal(capsys, [*files[:2], files[3]], tmp_path / "cascade")
     shutil.copy(files[1], tmp_path / "again.safetensors")

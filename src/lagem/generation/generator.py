@@ -43,8 +43,7 @@ class GeneratedShape:
     seed: Seed of the sample's noise. The latents depend only on this seed, the condition, the given latents and the
         sampler's settings.
     latents: L tensors (M_i, D_i) float32, fine to coarse, on the CPU.
-    mesh: Mesh in the unit sphere, whose `up` is that of the cascade's training shapes, or z if it is not known; None if
-        the decoded field has no surface.
+    mesh: Mesh in the unit sphere, with the cascade's `up`, or z; None if the decoded field has no surface.
     reason: Why there is no mesh; empty if there is one.
     category: The requested category, or None.
     """
@@ -88,9 +87,8 @@ class CascadedGenerator:
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
         """Move all networks, and return this generator."""
-        self.codec.to(device)
-        for denoiser in self.denoisers:
-            denoiser.to(device)
+        for network in (self.codec, *self.denoisers):
+            network.to(device)
         return self
 
     def save(self, folder: str | Path, *, half: bool = False) -> Path:
@@ -106,9 +104,8 @@ class CascadedGenerator:
         Raises:
             ValueError: If the folder already exists.
         """
-        stages = [
-            (cast(Backbone, denoiser.backbone), spec) for denoiser, spec in zip(self.denoisers, self.specs, strict=True)
-        ]
+        backbones = (cast(Backbone, denoiser.backbone) for denoiser in self.denoisers)
+        stages = list(zip(backbones, self.specs, strict=True))
         return save_weights(self.codec.autoencoder, self.codec.spec, stages, folder, half=half)
 
     def push_to_hub(self, name: str, *, half: bool = False, private: bool = False) -> str:

@@ -5,10 +5,9 @@ the paper are off by default: dropped conditions for classifier-free guidance, a
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +20,14 @@ from lagem.levels import LevelSpec, check_levels
 from lagem.models.queries.field import Field
 from lagem.models.size import built
 from lagem.modules.frozen import FrozenAutoencoder
+from lagem.modules.latent_source import LatentSource, spec_for
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
 from lagem.randomness import sample_seed
 from lagem.samples import LatentBatch, OccupancyBatch
-from lagem.weights.errors import differences
 from lagem.weights.fingerprint import check_fingerprint
 from lagem.weights.stage import StageSpec
 
 NUM_FIXED_SIGMAS = 8  # number of noise levels at which validation measures the loss
-
-
-class LatentSource(Protocol):
-    """Attributes that a data module of latents has after its setup; `FrozenAutoencoder` has them too."""
-
-    levels: Sequence[LevelSpec]
-    fingerprint: str
-    category_names: Sequence[str]
-    num_categories: int | None
-    condition_dim: int | None
-    encoder: str
-    up: Literal["y", "z"] | None
 
 
 class CascadeStageModule(RecipeModule):
@@ -149,12 +136,7 @@ class CascadeStageModule(RecipeModule):
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
                 torch.set_rng_state(self._random_state)  # for the weights that the constructor would have drawn
                 self._make_network(source.levels if self._levels is None else self._levels, *condition)
-        _check_source(self.spec, source)
-        names = tuple(source.category_names) if self.spec.num_categories is not None else ()
-        encoder = source.encoder if self.spec.condition_dim is not None else ""
-        self.spec = replace(
-            self.spec, autoencoder=source.fingerprint, category_names=names, encoder=encoder, up=source.up
-        )
+        self.spec = spec_for(self.spec, source)
 
     def configure_model(self) -> None:
         """Shard the weights, as `RecipeModule` does. Lightning's weight averaging calls this before `setup`."""
@@ -220,10 +202,7 @@ class CascadeStageModule(RecipeModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise a one-line error if the checkpoint holds another stage."""
-        found, ours = checkpoint.get("stage", {}), self.spec.as_plain()
-        if "up" not in found:  # earlier versions did not store it
-            ours.pop("up", None)
-        if differing := differences(found, ours):
+        if differing := self.spec.differences_from(checkpoint.get("stage", {})):
             raise ValueError(
                 f"the checkpoint holds another stage: {differing}. Use its settings, or another checkpoint."
             )
@@ -289,18 +268,3 @@ class CascadeStageModule(RecipeModule):
 
     def _condition(self, batch: LatentBatch) -> Tensor | None:
         return batch.condition if self.spec.is_conditional else None
-
-
-def _check_source(spec: StageSpec, source: LatentSource) -> None:
-    if tuple(source.levels) != spec.levels:
-        raise ValueError(
-            f"the latents have levels {list(source.levels)}, but the stage is configured for {list(spec.levels)}. "
-            "Leave model.init_args.levels out, and the stage takes those of the latents."
-        )
-    for name in ("num_categories", "condition_dim"):
-        wanted, found = getattr(spec, name), getattr(source, name)
-        if wanted is not None and wanted != found:
-            raise ValueError(
-                f"model.init_args.{name} is {wanted}, but that of the data is {found}. Set it to {found}, or choose "
-                "other data (with `condition: category`, LatentDataModule uses the categories as condition)."
-            )

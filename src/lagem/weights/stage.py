@@ -1,5 +1,6 @@
 """Save and load a stage of the cascade: the network that generates one level, and the spec needed to use it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Literal, cast
 from lagem.levels import LevelSpec, levels_from_plain
 from lagem.models.denoiser import Backbone
 from lagem.storage.checked.description import Description
-from lagem.weights.errors import WeightsError
+from lagem.weights.errors import WeightsError, differences
 from lagem.weights.file import read_weights, write_weights
 from lagem.weights.named import stage_file
 
@@ -74,6 +75,16 @@ class StageSpec:
         if self.up is None:
             del plain["up"]
         return {**plain, "levels": list(plain["levels"]), "category_names": list(self.category_names)}
+
+    def differences_from(self, stored: Mapping[str, Any]) -> str:
+        """Return how the plain types in a checkpoint differ from this spec; empty if they do not.
+
+        Checkpoints of earlier versions do not state `up`, which then is no difference.
+        """
+        ours = self.as_plain()
+        if "up" not in stored:
+            ours.pop("up", None)
+        return differences(stored, ours)
 
     @classmethod
     def from_plain(cls, about: Description) -> "StageSpec":
