@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lagem.diffusion.cascade import Cascade, Stage
 from lagem.diffusion.preconditioning import Denoiser
@@ -87,8 +87,8 @@ class CascadedGenerator:
 
     def to(self, device: torch.device | str) -> "CascadedGenerator":
         """Move all networks, and return this generator."""
-        for network in (self.codec, *self.denoisers):
-            network.to(device)
+        self.codec.to(device)
+        nn.ModuleList(self.denoisers).to(device)
         return self
 
     def save(self, folder: str | Path, *, half: bool = False) -> Path:
