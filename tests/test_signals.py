@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deadlines import HANG
-from small_command import start
+from small_command import launch, start
 
 WAIT = "ready(); time.sleep(3600)"
 BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
@@ -160,3 +160,18 @@ def test_no_child_outlives_a_stopped_command(signum):
     while any(is_running(int(child)) for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+RANK = """signals.block_signals()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    import multiprocessing
+    loading = multiprocessing.get_context("forkserver").Process(target=time.sleep, args=(0,))
+    loading.start()
+    loading.join()
+    queue = multiprocessing.get_context("forkserver").Queue()
+    print(signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, signal.SIGTERM in before, flush=True)"""
+
+
+def test_signals_stay_blocked_when_a_rank_starts_its_loading_processes():
+    process = launch(RANK)
+    assert process.communicate(timeout=HANG) == ("True True\n", "")

@@ -44,8 +44,12 @@ def block_signals() -> None:
     """Block the signals that a training checks for, until this process exits.
 
     If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
-    the process at once.
+    the process at once. The resource tracker of multiprocessing, which the loading processes of a rank need, starts
+    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11).
     """
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     if INTERRUPT in _of_a_training():
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()

@@ -152,10 +152,10 @@ def _examine_labels(shapes: Sequence[ExaminedShape], result: Diagnosis, progress
         name = f"{shape.split}/{shape.id}" if times_seen[shape.id] > 1 else shape.id
         frames[name], labels[name], splits[name] = frame_test(shape), label_test(shape), shape.split
         progress.advance(task)
-    apart = {id for id, test in frames.items() if test.is_apart}
+    apart = [id for id, test in frames.items() if test.is_apart]
     result.findings += judge_frames(frames, splits)
-    result.findings += judge_labels(labels, out_of_frame=list(apart))
-    judged = sum(test.judged for id, test in labels.items() if id not in apart)
+    result.findings += judge_labels(labels, out_of_frame=apart)
+    judged = sum(test.judged for id, test in labels.items() if id not in set(apart))
     result.examined["labels"] = f"{judged:,} labels of {len(labels) - len(apart)} shapes"
     if apart:
         result.examined["labels"] += f"; those of {len(apart)} shapes were not judged, because their frame is wrong"

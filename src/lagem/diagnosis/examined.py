@@ -27,7 +27,8 @@ class ExaminedShape:
         sample can hold a point several times; the repetitions are removed here.
     volume_points, near_points: (Q, 3) volume queries and (Q', 3) near queries.
     volume_inside, near_inside: (Q,) and (Q',) labels of these queries, True inside.
-    at_one_position: Largest fraction of the sample's surface points that have the position of one other point.
+    at_one_position: Largest fraction of the sample's surface points that share their position with one and the same
+        other point; 0 if all points differ.
     not_finite: For each tensor of the sample, by name, the number of values that are NaN or infinite; for labels, the
         number that are neither 0 nor 1. Tensors without such values are left out.
     """
@@ -45,7 +46,7 @@ class ExaminedShape:
 
     @property
     def is_valid(self) -> bool:
-        """Whether all values are finite, all labels are 0 or 1, and the surface points have different positions."""
+        """Whether all values are finite, all labels are 0 or 1, and few surface points share one position."""
         return not self.not_finite and self.at_one_position <= MOST_AT_ONE_POSITION
 
     @property

@@ -93,7 +93,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
 
 
 def _chance(sides: Sequence[Points]) -> float:
-    """Return by how much the mean of several means differs from its expectation with a probability of at most ALARM.
+    """Return a bound that a mean of several means exceeds, in its deviation from its expectation, about ALARM often.
 
     Args:
         sides: For each of these means, the (n, 3) vectors over which it is taken.

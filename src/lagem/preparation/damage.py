@@ -31,11 +31,11 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
     for path in [*shards, *shapes]:
         if not (damage := damage_of(path, ShardFile, every_byte=every_byte or path.parent.name == "shapes")):
             continue
-        ids = held.get(path.name, [])
+        ids = [path.stem] if path.parent.name == "shapes" else held.get(path.name, [])
         if lost := sorted(set(ids) - set(given)):
             raise ValueError(
                 f"{path}: is damaged, and {len(lost)} of its {len(ids)} shapes cannot be made anew, because their "
-                f"meshes were not given, for example {lost[0]!r}; give all meshes, or copy the shard again."
+                f"meshes were not given, for example {lost[0]!r}; give all meshes, or copy the file again."
             )
         path.unlink()
         print(f"{damage} Removed; its shapes are prepared again.", flush=True)

@@ -172,7 +172,7 @@ def prepare_each(
     time_limit: float,
     memory_limit: float,
 ) -> Generator[Record, None, None]:
-    """Prepare meshes in child processes, show a progress bar, and yield each record once it is on the disk."""
+    """Prepare meshes in child processes, show a progress bar, and yield each record once it is written."""
     if not todo:
         return
 

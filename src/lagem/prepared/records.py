@@ -87,7 +87,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
         ids: Ids of the records whose own files are read; None for all. The whole table is read in any case.
 
     Returns:
-        The records by id. A record that a power cut left empty counts as missing.
+        The records by id. A record that a power cut left incomplete counts as missing.
 
     Raises:
         ValueError: If the table or the file of a record is damaged.
@@ -107,7 +107,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
             ) from None
     named = None if ids is None else (root / "shapes" / f"{id}.json" for id in ids)
     for path in record_files(root) if named is None else filter(Path.exists, named):
-        if _is_empty(path):
+        if _is_incomplete(path):
             continue
         about = read_description(path, remedy="remove it, and run `lagem prepare` again")
         measures = about.optional(about.object, "measures")
@@ -153,11 +153,11 @@ def record_files(root: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def _is_empty(path: Path) -> bool:
-    """Return whether a file has no content, or ends with a zero byte, which the system wrote in place of content."""
+def _is_incomplete(path: Path) -> bool:
+    """Return whether a file does not end with a line end: a power cut left it empty, cut off or filled with zeros."""
     with failures_named(path), regular(path).open("rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
-        return file.read(1) in (b"", b"\0")
+        return file.read(1) != b"\n"
 
 
 def _as_row(record: Record) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Writing of files that exist whole or not at all, even after a kill or a power cut.
+"""Writing of files that exist whole or not at all after a kill and, if they are flushed, after a power cut.
 
-A file is written under a hidden temporary name, flushed to the disk and renamed. Then the folder's list of names is
-flushed, too. A killed process leaves at most a temporary file or folder, whose name begins with `.NAME.HEX.tmp`.
-Readers ignore it.
+A file is written under a hidden temporary name, flushed to the disk unless the caller says otherwise, and renamed. Then
+the folder's list of names is flushed, too. A killed process leaves at most a temporary file or folder, whose name
+begins with `.NAME.HEX.tmp`. Readers ignore it.
 """
 
 import errno
