@@ -97,7 +97,7 @@ def test_a_hostile_id_in_the_records_is_refused(prepared, root, name):
 
 def test_a_record_of_another_id_is_refused(prepared, root):
     record = {"id": "../../x", "category": "", "split": "train", "source": "", "status": "refused"}
-    (root / "shapes" / "box_1.json").write_text(json.dumps(record))
+    (root / "shapes" / "box_1.json").write_text(json.dumps(record) + "\n")
     with pytest.raises(ValueError, match=r"box_1\.json: is the record of '../../x'"):
         again(prepared, root)
 

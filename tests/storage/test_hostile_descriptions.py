@@ -156,7 +156,7 @@ def replace_description(path: Path, entry: str, description: dict[str, Any]) -> 
         arrays = {name: array for name, array in load_file(path).items() if not name.startswith("crc32.")}
         path.write_bytes(save(arrays, metadata={entry: json.dumps(description)}))
     else:
-        path.write_text(json.dumps(description))
+        path.write_text(json.dumps(description) + "\n")
 
 
 @pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in KINDS for field in KINDS[kind][3]])
@@ -184,7 +184,7 @@ def test_a_deep_or_endless_description_is_one_line(kind, tmp_path):
         if entry:
             path.write_bytes(save({}, metadata={entry: text}))
         else:
-            path.write_text(text)
+            path.write_text(text + "\n")
         with pytest.raises(ValueError, match=path.name) as refusal:
             read(path)
         assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
