@@ -155,8 +155,9 @@ def _examine_labels(shapes: Sequence[ExaminedShape], result: Diagnosis, progress
     apart = [id for id, test in frames.items() if test.is_apart]
     result.findings += judge_frames(frames, splits)
     result.findings += judge_labels(labels, out_of_frame=apart)
-    judged = sum(test.judged for id, test in labels.items() if id not in set(apart))
-    result.examined["labels"] = f"{judged:,} labels of {len(labels) - len(apart)} shapes"
+    in_frame = labels.keys() - apart
+    judged = sum(labels[id].judged for id in in_frame)
+    result.examined["labels"] = f"{judged:,} labels of {len(in_frame)} shapes"
     if apart:
         result.examined["labels"] += f"; those of {len(apart)} shapes were not judged, because their frame is wrong"
 

@@ -93,7 +93,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
 
 
 def _chance(sides: Sequence[Points]) -> float:
-    """Return a bound that a mean of several means exceeds, in its deviation from its expectation, about ALARM often.
+    """Return a bound; with a probability of about ALARM, a mean of several means is farther from its expectation.
 
     Args:
         sides: For each of these means, the (n, 3) vectors over which it is taken.

@@ -138,6 +138,7 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
     bad = wrong_shapes(tests)
     judged, wrong = (sum(getattr(test, name) for test in tests.values()) for name in ("judged", "wrong"))
     rate = wrong / judged
+    measured = {"wrong_share": rate, "judged": judged}
     typical = float(np.median([test.rate for test in tests.values()]))
     everywhere = typical > LEAST_POOLED and binom.sf(wrong - 1, judged, LEAST_POOLED / 2) < ALARM
     if not bad and not everywhere:
@@ -155,7 +156,7 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
                 f"in {len(ids)} of {len(tests)} shapes ({listed(ids)}): the volume queries and the surface are in "
                 "slightly different frames.",
                 advice="Map surface and queries by the same `Frame.of(vertices).to_unit`, as `lagem prepare` does.",
-                evidence={"wrong_share": rate, "judged": judged, "shapes": ids[:100]},
+                evidence={**measured, "shapes": ids[:100]},
             )
         ]
     if len(out_of_frame) >= FRAME_EXPLAINS * len(ids):
@@ -168,7 +169,7 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
                 f"because the queries of {len(out_of_frame)} other shapes are in another frame than their surface: "
                 "probably the cause here too.",
                 advice="Mend the frame first, and run `lagem doctor` again.",
-                evidence={"wrong_share": rate, "judged": judged, "shapes": ids[:100]},
+                evidence={**measured, "shapes": ids[:100]},
             )
         ]
     whole = [id for id in bad if tests[id].rate > 0.5]
@@ -183,8 +184,7 @@ def judge_labels(tests: dict[str, LabelTest], *, out_of_frame: Sequence[str] = (
             advice="Label the queries again (`lagem prepare`, or `lagem import`, which tests labels); if all labels "
             "of a shape are flipped, exchange inside and outside.",
             evidence={
-                "wrong_share": rate,
-                "judged": judged,
+                **measured,
                 "shapes_examined": len(tests),
                 "median_share_of_a_shape": typical,
                 "shapes": {id: round(tests[id].rate, 4) for id in ids[:100]},

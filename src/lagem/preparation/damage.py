@@ -21,17 +21,18 @@ def remove_damaged(root: Path, given: Collection[str], *, every_byte: bool) -> N
             after a power cut may lack some of their content.
 
     Raises:
-        ValueError: If a damaged shard holds a shape whose mesh is not given; the shape would be lost.
+        ValueError: If a damaged file holds a shape whose mesh is not given; the shape would be lost.
     """
     held: dict[str, list[str]] = {}
     if (root / "index.csv").exists():
         for row in read_csv(root / "index.csv", ["id", "shard"]):
             held.setdefault(row["shard"], []).append(row["id"])
     shards, shapes = (sorted((root / folder).glob("*.safetensors")) for folder in ("shards", "shapes"))
-    for path in [*shards, *shapes]:
-        if not (damage := damage_of(path, ShardFile, every_byte=every_byte or path.parent.name == "shapes")):
+    files = [(path, held.get(path.name, []), every_byte) for path in shards]
+    files += [(path, [path.stem], True) for path in shapes]
+    for path, ids, verify_all in files:
+        if not (damage := damage_of(path, ShardFile, every_byte=verify_all)):
             continue
-        ids = [path.stem] if path.parent.name == "shapes" else held.get(path.name, [])
         if lost := sorted(set(ids) - set(given)):
             raise ValueError(
                 f"{path}: is damaged, and {len(lost)} of its {len(ids)} shapes cannot be made anew, because their "
