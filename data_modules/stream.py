@@ -5,7 +5,9 @@ A trainer that uses these modules must set `use_distributed_sampler: false`.
 """
 
 import multiprocessing
+import os
 from abc import ABC, abstractmethod
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
@@ -117,6 +119,17 @@ def same_batch(global_batch: int, ranks: int) -> str:
     return f"Set data.init_args.batch_size to {global_batch // ranks}"
 
 
+def begin_loading(environment: dict[str, str], _: int) -> None:
+    """Give a loading process the environment variables of its rank, and let it end only with its rank.
+
+    Without this, a process that a server forks has the variables of the moment at which the server started; the
+    credentials of a store may have been set or renewed since.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    obey_only_parent()
+
+
 class StreamDataModule(LightningDataModule):
     """Base class that makes the loaders of `train_shapes`, `val_shapes` and `test_shapes`, which subclasses set.
 
@@ -201,7 +214,7 @@ class StreamDataModule(LightningDataModule):
             "persistent_workers": self.num_workers > 0,
             "prefetch_factor": PREFETCHED_BATCHES if self.num_workers else None,
             "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": obey_only_parent if self.num_workers else None,
+            "worker_init_fn": partial(begin_loading, dict(os.environ)) if self.num_workers else None,
             "multiprocessing_context": self._server() if self.num_workers and self._rank()[1] > 1 else None,
         }
 

@@ -164,12 +164,11 @@ def end_with_parent(parent: int) -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def obey_only_parent(_: int = 0) -> None:
+def obey_only_parent() -> None:
     """Let a loading process end only with the process that loads, or by a SIGTERM from it.
 
-    Otherwise, a SIGTERM to all processes of a job would end the loading before the training has saved. This function
-    is meant as the `worker_init_fn` of a DataLoader. The process that loads is not the parent that the system knows if
-    a server forks the loading processes.
+    Otherwise, a SIGTERM to all processes of a job would end the loading before the training has saved. The process that
+    loads is not the parent that the system knows if a server forks the loading processes.
     """
     import multiprocessing
 

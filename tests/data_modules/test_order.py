@@ -1,9 +1,11 @@
 """All ranks together see what one process sees, a resumed order continues, and validation sees every shape once."""
 
 import itertools
+import os
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from lagem.data_modules.order import TrainOrder, ValidationOrder
 from lagem.data_modules.procedural import ProceduralDataModule
@@ -74,3 +76,20 @@ def test_validation_sees_every_shape_once_in_equally_many_batches():
         sizes = [len(batch) for batch in batches]
         assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
         assert sorted(key for batch in batches for key in batch) == [(0, index) for index in range(num_shapes)]
+
+
+class Variable(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> str:
+        return os.environ["VARIABLE"]
+
+
+def test_the_loading_processes_of_a_rank_have_its_environment_of_now(monkeypatch):
+    """A server forks them, and it has started before the second loader."""
+    data = ProceduralDataModule(num_workers=1)
+    data._rank = lambda: (0, 2)
+    for value in ("first", "second"):
+        monkeypatch.setenv("VARIABLE", value)
+        assert list(DataLoader(Variable(), **{**data._loading(), "collate_fn": list})) == [[value]]
