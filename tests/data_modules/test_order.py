@@ -86,8 +86,8 @@ class Variable(Dataset):
         return os.environ["VARIABLE"]
 
 
-def test_the_loading_processes_of_a_rank_have_its_environment_of_now(monkeypatch):
-    """A server forks them, and it has started before the second loader."""
+def test_the_loading_processes_of_a_rank_have_its_current_environment(monkeypatch):
+    """The server that forks them already runs when the second loader starts, so they could have an old environment."""
     data = ProceduralDataModule(num_workers=1)
     data._rank = lambda: (0, 2)
     for value in ("first", "second"):

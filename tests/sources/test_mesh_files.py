@@ -1,4 +1,4 @@
-"""Meshes in files, folders and manifests are found once, with the right id, category and split; refusals name them."""
+"""Each mesh is found once, with the right id, category and split; the error for a refused source names the source."""
 
 import tracemalloc
 from pathlib import Path

@@ -154,9 +154,10 @@ class PlantedData(ProceduralDataModule):
         """Plant a fault.
 
         Args:
-            fault: A name in `PLANTS`, or a fault in a fraction of the validation shapes: `leak` (they are training
-                shapes), `copies` (training shapes with new points and ids), or `turn` (y and z are exchanged).
-            strength: Strength of the fault, or the fraction.
+            fault: A name in `PLANTS`, or the name of a fault in only a fraction of the validation shapes: `leak`
+                (training shapes replace them), `copies` (training shapes with new points and ids replace them), or
+                `turn` (their y and z are exchanged).
+            strength: Strength of the fault; for `leak`, `copies` and `turn`, the fraction.
             **settings: As for `ProceduralDataModule`.
         """
         super().__init__(**settings)

@@ -43,7 +43,12 @@ def fails(arguments: list[str], capsys) -> str:
 OTHER_LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 8, depth: 1}]"
 
 
-@pytest.mark.parametrize("other", ["width=128", f"levels={OTHER_LEVELS}", "skip=single", "octaves=9"])
+SHALLOW_LEVELS = "[{num_latents: 16, latent_dim: 4, depth: 1}, {num_latents: 4, latent_dim: 6, depth: 0}]"
+
+
+@pytest.mark.parametrize(
+    "other", ["width=128", f"levels={OTHER_LEVELS}", f"levels={SHALLOW_LEVELS}", "skip=single", "octaves=9"]
+)
 def test_fine_tuning_from_another_architecture_is_refused(other, trained, tmp_path, capsys):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     message = fails(

@@ -162,6 +162,20 @@ def test_fine_tuning_may_ask_for_other_numbers_of_latents(undisturbed, tmp_path)
     assert_holds_the_weights_of(cli.model.autoencoder, undisturbed / "checkpoints" / "last.ckpt")
 
 
+def test_fine_tuning_may_add_blocks_which_start_without_an_effect_and_learn(undisturbed, tmp_path):
+    levels = "[{num_latents: 16, latent_dim: 4, depth: 3}, {num_latents: 4, latent_dim: 6, depth: 2}]"
+    checkpoint, points = undisturbed / "checkpoints" / "last.ckpt", torch.rand(1, 64, 3)
+    options = (f"--model.init_args.init_from={checkpoint}", f"--model.init_args.levels={levels}")
+    deeper = main(small_fit(tmp_path / "unmoved", *options, "--model.init_args.base_lr=0", steps=1)).model.autoencoder
+    given, _ = load_autoencoder(checkpoint)
+    with torch.no_grad():
+        torch.testing.assert_close(deeper(points, points).logits, given(points, points).logits)
+    trained = main(small_fit(tmp_path / "trained", *options, steps=2)).model.autoencoder
+    for blocks, added in ((trained.self_attention[0], 2), (trained.self_attention[1], 1)):
+        for block in blocks[-added:]:
+            assert block.attention.to_out.weight.any() and block.feed_forward.contract.weight.any()
+
+
 def test_fine_tuning_may_leave_out_the_highest_octaves(undisturbed, tmp_path):
     """The new network equals the given one with the weights of its highest octaves set to zero."""
     checkpoint = undisturbed / "checkpoints" / "last.ckpt"

@@ -6,11 +6,13 @@ belong together and where each latent is. Only the initial values differ here: t
 can learn, are the published ones.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
+from torch import nn
 
-from lagem.models.attention import Attention
+from lagem.models.attention import Attention, Block
 from lagem.models.autoencoder import Autoencoder
 from lagem.models.bottleneck import KLBottleneck, StandardisedBottleneck
 
@@ -67,3 +69,18 @@ def start_anchored(autoencoder: Autoencoder) -> None:
         if isinstance(bottleneck, KLBottleneck):
             bottleneck.log_variance.weight.zero_()
             bottleneck.log_variance.bias.fill_(LOG_VARIANCE)
+
+
+@torch.no_grad()
+def start_without_effect(autoencoder: Autoencoder, depths: Sequence[int]) -> None:
+    """Change the self-attention blocks beyond a depth in place, so that each starts as the identity.
+
+    Args:
+        autoencoder: The network.
+        depths: For each level, fine to coarse, the number of blocks that stay as they are.
+    """
+    for blocks, depth in zip(autoencoder.self_attention, depths, strict=True):
+        for block in cast(Sequence[Block], blocks)[depth:]:
+            for linear in (block.attention.to_out, block.feed_forward.contract):
+                nn.init.zeros_(linear.weight)
+                nn.init.zeros_(linear.bias)

@@ -21,7 +21,7 @@ from lagem.models.attention import Step
 from lagem.models.autoencoder import Skip
 from lagem.models.embedding import OCTAVES
 from lagem.models.furthest_points import FPSBackend
-from lagem.models.initialisation import start_anchored, start_local
+from lagem.models.initialisation import start_anchored, start_local, start_without_effect
 from lagem.models.queries.field import Field
 from lagem.models.size import built
 from lagem.modules.recipe import OnNonFinite, OptimizerName, RecipeModule
@@ -74,9 +74,10 @@ class AutoencoderModule(RecipeModule):
             memory.
         compile: Compile the network with torch.compile.
         init_from: Weights to start from: a checkpoint of `lagem fit`, a safetensors file, the folder of a run, or the
-            name of weights in the package, such as `large`. Their architecture must be the configured one, with two
+            name of weights in the package, such as `large`. Their architecture must be the configured one, with three
             exceptions. Their num_latents may differ, because no weight depends on it. They may have more octaves, and
-            then only their lowest octaves are used.
+            then only their lowest octaves are used. Their levels may have fewer self-attention blocks; the additional
+            blocks start without an effect, so the network starts with the same field.
         on_non_finite: What to do if a loss or its gradient is not finite: `stop` the run, or `skip` the optimiser step.
             In both cases a message names the step and, if they are known, the shapes.
     """
@@ -251,14 +252,19 @@ class AutoencoderModule(RecipeModule):
     def _start_from(self, name: str | Path) -> None:
         given, spec = load_autoencoder(name)
         octaves = self.spec.octaves
-        if _all_but_num_latents(spec) != _all_but_num_latents(self.spec) or spec.octaves < octaves:
+        if (
+            _that_must_agree(spec) != _that_must_agree(self.spec)
+            or spec.octaves < octaves
+            or any(theirs.depth > ours.depth for theirs, ours in zip(spec.levels, self.spec.levels, strict=True))
+        ):
             raise ValueError(
                 f"init_from {name}: its architecture (levels {spec.levels}, width {spec.width}, skip {spec.skip}, "
                 f"octaves {spec.octaves}, single_head_cross {spec.single_head_cross}) is not the one configured; only "
-                "num_latents may differ, and fewer octaves may be configured."
+                "num_latents may differ, and fewer octaves and a greater depth may be configured."
             )
         embedding = {"point_embedding.linear.weight": given.point_embedding.weight_of_lowest(octaves)}
-        self.autoencoder.load_state_dict(given.state_dict() | embedding)
+        start_without_effect(self.autoencoder, [level.depth for level in spec.levels])
+        self.autoencoder.load_state_dict(self.autoencoder.state_dict() | given.state_dict() | embedding)
         self._trained_with(spec.num_surface_points)
 
     def _trained_with(self, num_surface_points: int) -> None:
@@ -266,11 +272,11 @@ class AutoencoderModule(RecipeModule):
             self.spec = replace(self.spec, num_surface_points=num_surface_points)
 
 
-def _all_but_num_latents(spec: AutoencoderSpec) -> tuple[object, ...]:
-    """Return the parts of a spec that two networks must share so that one can load the weights of the other.
+def _that_must_agree(spec: AutoencoderSpec) -> tuple[object, ...]:
+    """Return the parts of a spec that must be equal in two networks so that one can start from the other's weights.
 
-    These are the width, the skip, the heads, and the levels apart from their num_latents. Octaves are compared
-    separately.
+    These are the width, the skip, the heads, and the channels and bottlenecks of the levels. Octaves and depths may
+    differ in one direction, and are compared separately.
     """
-    levels = [replace(level, num_latents=1) for level in spec.levels]
+    levels = [replace(level, num_latents=1, depth=0) for level in spec.levels]
     return levels, spec.width, spec.skip, spec.single_head_cross

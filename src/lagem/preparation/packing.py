@@ -70,7 +70,7 @@ def pack(root: str | Path) -> dict[str, Record]:
 class Location(NamedTuple):
     """The file that holds a shape, the shape's row in this file, and the shape's split.
 
-    file: path relative to the prepared folder. It is a text, since a folder may have a million shapes.
+    file: path relative to the prepared folder. It is a str, because a million `Path` objects would take much memory.
     """
 
     file: str
