@@ -175,3 +175,18 @@ RANK = """signals.block_signals()
 def test_signals_stay_blocked_when_a_rank_starts_its_loading_processes():
     process = launch(RANK)
     assert process.communicate(timeout=HANG) == ("True True\n", "")
+
+
+ARRIVES = """from multiprocessing import resource_tracker
+    start = resource_tracker.ensure_running
+    resource_tracker.ensure_running = lambda: (os.kill(os.getpid(), {number}), start())
+    signals.block_signals()
+    while not signals.pending_signals():
+        time.sleep(0.01)
+    print(*map(int, signals.pending_signals()), flush=True)"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda signum: signum.name)
+def test_a_signal_that_arrives_while_signals_are_being_blocked_stays_pending(signum):
+    process = launch(ARRIVES.format(number=int(signum)))
+    assert process.communicate(timeout=HANG) == (f"{int(signum)}\n", "")

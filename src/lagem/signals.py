@@ -45,13 +45,19 @@ def block_signals() -> None:
 
     If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
     the process at once. The resource tracker of multiprocessing, which the loading processes of a rank need, starts
-    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11).
+    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11). Signals that arrive meanwhile are kept.
     """
     from multiprocessing import resource_tracker
 
+    arrived: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in _of_a_training()}
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
-    if INTERRUPT in _of_a_training():
+    signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    for number in arrived:
+        os.kill(os.getpid(), number)  # now it stays pending
+    if INTERRUPT in handlers:
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()
 
 
