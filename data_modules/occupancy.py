@@ -6,6 +6,8 @@ window of each pool: consecutive points from a random start.
 Half of the volume queries of a sample are inside the shape (LaGeM appendix D). If a thin shape has too few inside
 volume points, all of them are used, and inside points near the surface complete this half. So the queries of thin
 shapes are balanced too.
+
+A share of the training samples can show random solids instead (`universe_share`).
 """
 
 import math
@@ -20,6 +22,8 @@ from lagem.data_modules.stream import ShapeDataModule, ShapeSet, Shuffle, augmen
 from lagem.geometry.frame import QUERY_BALL_RADIUS
 from lagem.prepared.quantisation import stored_row
 from lagem.prepared.shards import Shards, labelled, random_window
+from lagem.procedural.queries import draw_sample
+from lagem.procedural.universe import random_solid
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
@@ -41,6 +45,7 @@ class OccupancyDataModule(ShapeDataModule):
         num_volume_queries: int = 1024,
         num_near_queries: int = 1024,
         outside_within: float | None = None,
+        universe_share: float = 0.0,
         num_workers: int = 4,
         augment: Augmentation | None = None,
         categories: list[str] | None = None,
@@ -63,6 +68,9 @@ class OccupancyDataModule(ShapeDataModule):
                 unit sphere, which holds every shape. So the value 1 speeds up the training of a network that has
                 already learnt that nothing lies outside the unit sphere, but a network trained with 1 from the start
                 never learns it.
+            universe_share: Share of the training samples that are replaced by random solids with exact occupancy, of
+                which no two are the same: 0 for none, 1 for all. Useful if there are few shapes. Validation and test
+                samples are never replaced.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -82,6 +90,11 @@ class OccupancyDataModule(ShapeDataModule):
             raise ValueError(
                 f"outside_within must be a positive distance from the origin, but {outside_within} was given."
             )
+        if not 0 <= universe_share <= 1:
+            raise ValueError(
+                f"universe_share must be a share of the training samples, from 0 to 1, but {universe_share} was given."
+            )
+        self.universe_share = universe_share
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
         self.outside_within = outside_within
 
@@ -90,7 +103,13 @@ class OccupancyDataModule(ShapeDataModule):
         self.up = shards.up
         members = shards.members(self.categories)
         self.train_shapes = PreparedShapes(
-            shards, members["train"], self.counts, self.seed, self.augment, outside_within=self.outside_within
+            shards,
+            members["train"],
+            self.counts,
+            self.seed,
+            self.augment,
+            outside_within=self.outside_within,
+            universe_share=self.universe_share,
         )
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] if len(members["test"]) else members["val"]
@@ -117,7 +136,9 @@ class PreparedShapes(ShapeSet):
         augment: Augmentation | None,
         *,
         outside_within: float | None = None,
+        universe_share: float = 0.0,
     ) -> None:
+        self._universe_share = universe_share
         self._shards, self._members = shards, members
         self._outside_within = math.inf if outside_within is None else outside_within
         self._surface, self._volume, self._near = counts
@@ -162,6 +183,10 @@ class PreparedShapes(ShapeSet):
     def __getitem__(self, key: Key) -> OccupancySample:
         epoch, index = key
         shape = int(self._members[index])
+        if self._universe_share:
+            rng = sample_generator(self._seed, epoch, f"{self._shards.ids[shape]}/universe")
+            if rng.random() < self._universe_share:
+                return self._universe_sample(f"universe-{epoch}-{self._shards.ids[shape]}", rng)
         rng = sample_generator(self._seed, epoch, self._shards.ids[shape])
         inside, outside = self._inside_queries(shape, rng), self._outside_queries(shape, rng)
         near_inside, near_outside = self._near_queries(shape, rng)
@@ -176,6 +201,21 @@ class PreparedShapes(ShapeSet):
             volume_occupancy=torch.arange(self._volume).lt(len(inside)).float(),
             near_occupancy=torch.arange(self._near).lt(len(near_inside)).float(),
             frame=self._shards.frame(shape),
+            **augmented(self._augment, points, rng),
+        )
+
+    def _universe_sample(self, name: str, rng: np.random.Generator) -> OccupancySample:
+        """Return a sample of a random solid, with the inside queries first, as for a prepared shape."""
+        solid = random_solid(rng)
+        within = self._outside_within if math.isfinite(self._outside_within) else None
+        points, inside = draw_sample(solid, (self._surface, self._volume, self._near), rng, within)
+        points["near_points"] = points["near_points"][np.argsort(~inside, kind="stable")]
+        return OccupancySample(
+            id=name,
+            category="universe",
+            volume_occupancy=torch.arange(self._volume).lt(self._volume // 2).float(),
+            near_occupancy=torch.arange(self._near).lt(int(inside.sum())).float(),
+            frame=solid.frame,
             **augmented(self._augment, points, rng),
         )
 

@@ -15,11 +15,10 @@ from lagem.data_modules.stream import ShapeDataModule, ShapeSet, augmented
 from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.procedural.collection import Collection
 from lagem.procedural.furniture import CATEGORIES
+from lagem.procedural.queries import draw_sample
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
-
-NEAR_SIGMAS = (0.005, 0.05)  # standard deviations of the jitter, each for half of the near queries (LaGeM appendix A)
 
 
 class ProceduralDataModule(ShapeDataModule):
@@ -115,22 +114,11 @@ class ProceduralShapes(ShapeSet):
         epoch, index = key
         shape = self.collection.shape(index)
         rng = sample_generator(self._seed, epoch, f"{self.collection.id(index)}/points")
-        surface = shape.sample_surface(self._surface + self._near, rng)[0]
-        sigma = np.repeat(NEAR_SIGMAS, [self._near // 2, self._near - self._near // 2])
-        jitter = rng.standard_normal((self._near, 3)) * sigma[:, None]
-        near = (surface[self._surface :] + jitter).astype(np.float32)
-        half = self._volume // 2
-        inside, _ = shape.sample_inside(half, rng)
-        near_occupancy = shape.occupancy(near)
-        points = {
-            "surface_points": surface[: self._surface],
-            "volume_points": np.concatenate([inside, shape.sample_outside(half, rng)]),
-            "near_points": near,
-        }
+        points, near_occupancy = draw_sample(shape, (self._surface, self._volume, self._near), rng)
         return OccupancySample(
             id=self.collection.id(index),
             category=self.category(index),
-            volume_occupancy=torch.arange(self._volume).lt(half).float(),
+            volume_occupancy=torch.arange(self._volume).lt(self._volume // 2).float(),
             near_occupancy=torch.from_numpy(near_occupancy).float(),
             frame=shape.frame,
             **augmented(self._augment, points, rng),

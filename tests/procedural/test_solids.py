@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from lagem.geometry.frame import QUERY_BALL_VOLUME
 from lagem.procedural.furniture import CATEGORIES, box, cone
-from lagem.procedural.primitives import Ball, Box, Frustum, Torus
+from lagem.procedural.primitives.basic import Ball, Box, Frustum, Torus
 from lagem.procedural.solids import ProceduralShape, ProceduralSolid, uniform_in_ball
 
 KINDS = [(Box, [0.5, 0.2, 0.3]), (Frustum, [0.5, 0.2, 0.4]), (Torus, [0.4, 0.1]), (Ball, [0.3])]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lagem.procedural.primitives import Ball, Box, Frustum, Primitive, Torus
+from lagem.procedural.primitives.basic import Ball, Box, Frustum, Torus
+from lagem.procedural.primitives.primitive import Primitive
 from lagem.procedural.solids import ProceduralShape, ProceduralSolid
 
 Rng = np.random.Generator

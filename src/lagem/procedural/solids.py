@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lagem.geometry.frame import QUERY_BALL_RADIUS, Frame
-from lagem.procedural.primitives import Array, Primitive
+from lagem.procedural.primitives.primitive import Array, Primitive
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ProceduralShape:
 
     def _membership(self, points: Array) -> NDArray[np.bool_]:
         """Return (P, K) booleans: whether each primitive contains each of the (3, K) points."""
-        return np.stack([p.contains(p.to_local(points)) for p in self._primitives])
+        return np.stack([p.holds(points) for p in self._primitives])
 
     def _inside(self, member: NDArray[np.bool_], solid: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return two (K,) masks: whether each point is in a body of the solid, and whether it is in one of its holes.
@@ -106,50 +106,69 @@ class ProceduralShape:
         return exposed
 
     @cached_property
-    def _boxes(self) -> Array:
-        """(P,) volume of the local bounding box of each body; 0 for each hole."""
-        return np.array([0.0 if h else 8 * p.half.prod() for p, h in zip(self._primitives, self._hole, strict=True)])
+    def _volumes(self) -> Array:
+        """(P,) volume of the region in which candidates of each body are drawn; 0 for each hole."""
+        return np.array([0.0 if h else p.candidate_volume for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
         """Draw points uniformly inside the shape.
 
-        For each point, a body is chosen in proportion to the volume of its bounding box, and the point is drawn in that
-        box. A point that the body does not contain, or that a hole cuts from the body, is rejected. A point that n
-        bodies contain is accepted with probability 1/n, so the points are uniform in the union. If a hole cuts the
-        point from a body, that body is not counted in n.
+        For each point, a body is chosen in proportion to the volume of a region that holds it, for example its bounding
+        box, and the point is drawn in that region. A point that the body does not contain, or that a hole cuts from the
+        body, is rejected. A point that n bodies contain is accepted with probability 1/n, so the points are uniform in
+        the union. If a hole cuts the point from a body, that body is not counted in n.
 
         Returns:
             (count, 3) points in random order, and the volume of the shape, estimated from the fraction of accepted
             points.
         """
-        volumes = self._boxes
         kept, found, tried = [], 0, 0
         while found < count:
-            drawn = rng.multinomial(int(1.4 * (count - found)) + 64, volumes / volumes.sum())
-            owner = np.repeat(np.arange(len(drawn)), drawn)
-            points = np.hstack(
-                [
-                    p.to_world(rng.uniform(-1, 1, (3, n)) * p.half[:, None])
-                    for p, n in zip(self._primitives, drawn, strict=True)
-                ]
-            )
-            points = points.astype(np.float32).astype(np.float64)  # whether a point is inside is decided after rounding
-            member = self._membership(points)
-            holders = np.zeros(len(owner))
-            mine = member[owner, np.arange(len(owner))]
-            for solid in range(self._num_solids):
-                own = (self._solid == solid) & ~self._hole
-                cut = self._inside(member, solid)[1]
-                holders += np.where(cut, 0, member[own].sum(axis=0))
-                mine &= ~(cut & (self._solid[owner] == solid))
-            keep = mine & (rng.random(len(owner)) * holders < 1)
-            kept.append(points[:, keep])
-            found, tried = found + int(keep.sum()), tried + len(owner)
-        return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), float(volumes.sum() * found / tried)
+            number = int(1.4 * (count - found)) + 64
+            kept.append(self._drawn_inside(number, rng))
+            found, tried = found + kept[-1].shape[1], tried + number
+        volume = float(self._volumes.sum() * found / tried)
+        return _columns(np.hstack(kept)[:, rng.permutation(found)[:count]]), volume
 
-    def sample_outside(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return (count, 3) uniform points that are outside the shape, but in the ball of radius sqrt(3)."""
+    def accepted_inside(self, tries: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Try points for `sample_inside`.
+
+        Returns:
+            The fraction of accepted points, and the volume of the shape that this fraction implies.
+        """
+        fraction = self._drawn_inside(tries, rng).shape[1] / tries
+        return fraction, float(self._volumes.sum() * fraction)
+
+    def _drawn_inside(self, tries: int, rng: np.random.Generator) -> Array:
+        """Draw points for `sample_inside`, and return the accepted ones, (3, at most `tries`)."""
+        drawn = rng.multinomial(tries, self._volumes / self._volumes.sum())
+        owner = np.repeat(np.arange(len(drawn)), drawn)
+        points = np.hstack([p.to_world(p.candidates(n, rng)) for p, n in zip(self._primitives, drawn, strict=True)])
+        points = points.astype(np.float32).astype(np.float64)  # whether a point is inside is decided after rounding
+        member = self._membership(points)
+        holders = np.zeros(len(owner))
+        mine = member[owner, np.arange(len(owner))]
+        for solid in range(self._num_solids):
+            own = (self._solid == solid) & ~self._hole
+            cut = self._inside(member, solid)[1]
+            holders += np.where(cut, 0, member[own].sum(axis=0))
+            mine &= ~(cut & (self._solid[owner] == solid))
+        return points[:, mine & (rng.random(len(owner)) * holders < 1)]
+
+    def sample_outside(self, count: int, rng: np.random.Generator, within: float | None = None) -> NDArray[np.float32]:
+        """Return (count, 3) uniform points that are outside the shape, but in the ball of radius sqrt(3).
+
+        Args:
+            count: Number of points.
+            rng: Random generator.
+            within: Draw the points in the ball of this radius instead. If the shape leaves too little of that ball
+                empty, the missing points are drawn in the ball of radius sqrt(3).
+        """
         kept, found = [], 0
+        if within is not None and within < QUERY_BALL_RADIUS:
+            points = uniform_in_ball(int(2 * count) + 64, rng, within)
+            kept.append(points[~self.occupancy(points)])
+            found = len(kept[0])
         while found < count:
             points = uniform_in_ball(int(1.1 * (count - found)) + 64, rng)
             kept.append(points[~self.occupancy(points)])
@@ -157,11 +176,11 @@ class ProceduralShape:
         return np.concatenate(kept)[:count]
 
 
-def uniform_in_ball(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return (count, 3) points that are uniform in the ball of radius sqrt(3), in which volume queries are drawn."""
+def uniform_in_ball(count: int, rng: np.random.Generator, radius: float = QUERY_BALL_RADIUS) -> NDArray[np.float32]:
+    """Return (count, 3) points that are uniform in a ball around the origin; by default, that of volume queries."""
     points = rng.standard_normal((count, 3))
-    radius = QUERY_BALL_RADIUS * np.cbrt(rng.random(count))
-    return (points * (radius / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)
+    distance = radius * np.cbrt(rng.random(count))
+    return (points * (distance / np.linalg.norm(points, axis=1))[:, None]).astype(np.float32)
 
 
 def _rows(points: NDArray[np.floating]) -> Array:

@@ -1,0 +1,1 @@
+"""Closed bodies with exact containment, bounds, and uniform points on their boundary."""
