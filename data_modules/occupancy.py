@@ -68,9 +68,9 @@ class OccupancyDataModule(ShapeDataModule):
                 unit sphere, which holds every shape. So the value 1 speeds up the training of a network that has
                 already learnt that nothing lies outside the unit sphere, but a network trained with 1 from the start
                 never learns it.
-            universe_share: Share of the training samples that are replaced by random solids with exact occupancy, of
-                which no two are the same: 0 for none, 1 for all. Useful if there are few shapes. Validation and test
-                samples are never replaced.
+            universe_share: Fraction of the training samples that are replaced by random solids with exact occupancy: 0
+                for none, 1 for all. Every replaced sample draws a new one. Useful if there are few shapes.
+                Validation and test samples are never replaced.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -117,7 +117,9 @@ class OccupancyDataModule(ShapeDataModule):
 
     def summary(self) -> str:
         bytes_read = self.train_shapes.bytes_per_sample
-        return f"{self.root}: {super().summary()}; a sample reads at most {bytes_read:,} bytes"
+        share = f"{self.universe_share:.0%} of the training samples show random solids"
+        replaced = f"; {share}" if self.universe_share else ""
+        return f"{self.root}: {super().summary()}; a sample reads at most {bytes_read:,} bytes{replaced}"
 
 
 class PreparedShapes(ShapeSet):

@@ -207,7 +207,9 @@ def tube(rng: Rng) -> list[ProceduralSolid]:
         length = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
         steps = int(np.clip(length / (0.8 * radius), 6, len(points) - 1))
         points = points[np.linspace(0, len(points) - 1, steps + 1).round().astype(int)]
-    bodies = [rod(a, b, radius) for a, b in zip(points, points[1:], strict=False)]
+    # Neighbours share the ball at their joint, so the radius grows a little: the outer side of a bend belongs to one.
+    radii = radius * np.linspace(1, 1.004, len(points) - 1)
+    bodies = [rod(a, b, r) for a, b, r in zip(points, points[1:], radii, strict=False)]
     if rng.random() < 0.25:
         foot = points[points[:, 2].argmin()]
         bodies.append(Frustum(foot, np.array([rng.uniform(2, 5), rng.uniform(1.5, 4), rng.uniform(0.3, 0.8)]) * radius))
