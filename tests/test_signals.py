@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deadlines import HANG
+from lagem.signals import STARTER
 from small_command import launch, start
 
 WAIT = "ready(); time.sleep(3600)"
@@ -34,6 +35,17 @@ def test_a_stopped_command_says_what_is_kept_in_one_line(signum):
 def test_the_innermost_block_says_what_is_kept():
     work = f"with signals.kept_on_stop(lambda: 'outer'), signals.kept_on_stop(lambda: 'inner'):\n        {WAIT}"
     assert stopped(work, signal.SIGTERM)[1] == "lagem: stopped by SIGTERM: inner\n"
+
+
+def test_a_command_that_ends_with_its_starter_does_not_ask_that_of_its_own_children():
+    variables = {**os.environ, STARTER: str(os.getpid())}
+    process = launch(f"print(os.environ.get({STARTER!r}))", env=variables)
+    assert process.communicate(timeout=HANG)[0] == "None\n"
+
+
+def test_a_command_whose_starter_has_ended_is_killed():
+    process = launch("print('runs')", env={**os.environ, STARTER: str(os.getppid())})
+    assert process.communicate(timeout=HANG)[0] == "" and process.returncode == -signal.SIGKILL
 
 
 @BOTH

@@ -119,6 +119,7 @@ MAY_IMPORT = {
     "cluster": [
         "storage.atomic",
         "storage.names",
+        "storage.parts",
         "configuration",
         "cli",
     ],  # a task of an array runs a command line

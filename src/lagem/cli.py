@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lagem.configuration.tool_parser import ToolParser
 from lagem.signals import (
     block_signals,
+    end_with_starter,
     signals_blocked,
     stop_behind,
     stop_message,
@@ -51,6 +52,7 @@ def command() -> None:
     A fit keeps signals blocked until the process exits. Otherwise, a signal after the end of training would kill the
     process, and a finished job would count as failed.
     """
+    end_with_starter()
     make_streams_usable()
     is_fit = sys.argv[1:2] == ["fit"]
     if is_fit:

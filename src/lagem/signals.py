@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REQUEUE, STOP, INTERRUPT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 SENT_TO_ALL = (INTERRUPT, STOP, REQUEUE, signal.SIGUSR2)  # what schedulers and terminals send to every process
 PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal sent to a process when its parent dies
+STARTER = "LAGEM_STARTER"  # variable that holds the id of the process with which a command ends
 RETRY = 0.05  # seconds until the next try, if a signal comes when `Stopped` cannot be raised
 
 _received: signal.Signals | None = None
@@ -168,6 +169,12 @@ def end_with_parent(parent: int) -> None:
             os._exit(1)
 
         threading.Thread(target=watch, daemon=True).start()
+
+
+def end_with_starter() -> None:
+    """Make this process exit with the one that started it, if that process asked for it by the variable `STARTER`."""
+    if (starter := os.environ.pop(STARTER, None)) is not None:  # not for the processes that this one starts
+        end_with_parent(int(starter))
 
 
 def obey_only_parent() -> None:

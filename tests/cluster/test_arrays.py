@@ -33,7 +33,7 @@ def test_local_parts_write_what_one_run_writes(meshes, tmp_path):
     }
     assert files["parts"] == files["one"] and files["one"]
     assert (tmp_path / "parts" / "index.csv").read_bytes() == (tmp_path / "one" / "index.csv").read_bytes()
-    logs = [path.read_text() for path in (tmp_path / "runs" / "x" / "parts").glob("*_log.out")]
+    logs = [path.read_text() for path in (tmp_path / "runs" / "x" / "parts").glob("part_*.out")]
     assert sorted("part 0/2" in log for log in logs) == [False, True]
 
 
@@ -42,7 +42,7 @@ def test_a_part_that_fails_is_named_with_its_log(tmp_path, capsys):
         local(tmp_path, "prepare", str(tmp_path / "nothing"), "--output", str(tmp_path / "out"))
     error = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code == 2
-    assert "2 of 2 parts failed" in error and "_log.out" in error
+    assert "2 of 2 parts failed" in error and "part_0.out" in error
 
 
 def test_a_preempted_part_asks_for_itself_again():

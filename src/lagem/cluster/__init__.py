@@ -1,1 +1,1 @@
-"""Jobs for SLURM: their profile, batch script, arrays and chains, and their submission."""
+"""Jobs for SLURM: their profile, batch script, arrays and chains, their submission, and runs on this machine."""

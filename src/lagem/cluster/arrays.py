@@ -1,4 +1,4 @@
-"""Run the parts of a long job with submitit, as an array of SLURM tasks or as processes on this machine.
+"""Submit the parts of a long job with submitit, as an array of SLURM tasks.
 
 A part is the job's command with `--part I/N` added. It processes those of its items that are not done yet. So a killed
 part can be requeued or submitted again, and no work is lost or repeated. When all parts are done, the command without
@@ -7,15 +7,12 @@ part can be requeued or submitted again, and no work is lost or repeated. When a
 
 import importlib.util
 import shlex
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lagem.cluster.job import Job, value_of
-from lagem.progress import long_progress
-from lagem.signals import kept_on_stop
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -58,10 +55,9 @@ class ArrayTask:
 
 
 def parts_of(job: Job) -> list[ArrayTask]:
-    """Return the parts of a job; raises ValueError if its command cannot be split, or submitit is not installed."""
+    """Return the parts of a job; raises ValueError if its command cannot be split."""
     if job.command[0] not in PARTED:
         raise ValueError(f"`lagem {job.command[0]}` cannot be split into parts; only {', '.join(PARTED)} can.")
-    require_submitit()
     if value_of("--part", job.command) is not None:
         raise ValueError("--part is set by --array; leave --part out.")
     return [ArrayTask(tuple(job.command), number, job.parts) for number in range(job.parts)]
@@ -135,40 +131,6 @@ def parameters(job: Job, after: Sequence[str]) -> dict[str, Any]:
         },
     }
     return {"wckey": None, **{name: value for name, value in wanted.items() if value is not None}}
-
-
-def run_parts_here(job: Job) -> None:
-    """Run the parts of a job as processes on this machine, all at once; raises ValueError if any of them fails."""
-    from submitit import LocalExecutor
-
-    folder = folder_of(job)
-    executor = LocalExecutor(folder=folder)
-    forever = 60 * 24 * 365
-    executor.update_parameters(timeout_min=forever, gpus_per_node=job.profile.gpus_per_node, stderr_to_stdout=True)
-    running = dict(enumerate(executor.submit_array(parts_of(job))))
-    failed: dict[int, Path] = {}
-    try:
-        with (
-            kept_on_stop(lambda: "the parts keep what they have done; the same command resumes."),
-            long_progress() as progress,
-        ):
-            task = progress.add_task("parts", total=job.parts)
-            while running:
-                for number in [number for number, part in running.items() if part.done()]:
-                    part = running.pop(number)
-                    if not part.paths.result_pickle.exists() or part.exception() is not None:
-                        failed[number] = part.paths.stdout
-                    progress.advance(task)
-                time.sleep(0.2)
-    finally:
-        for part in running.values():
-            part.cancel()
-    if failed:
-        number, log = next(iter(failed.items()))
-        raise ValueError(
-            f"{len(failed)} of {job.parts} parts failed, for example part {number}, whose log is {log}. "
-            "Run the same command again to finish them."
-        )
 
 
 def folder_of(job: Job) -> Path:

@@ -121,11 +121,14 @@ class Job:
         }
         return {name: value for name, value in wanted.items() if value is not None}
 
-    def command_on(self, profile: Profile) -> list[str]:
+    def command_on(self, profile: Profile | None) -> list[str]:
         """Return the command that the job runs.
 
         The training verbs get options for the run folder, and for the numbers of nodes and devices in the profile. The
         verb `fit` also gets the option that lets it resume.
+
+        Args:
+            profile: The profile; None on this machine, which is one node, and whose devices the experiment chooses.
 
         Raises:
             ValueError: If the command sets the nodes, the devices or the run folder to another value.
@@ -134,11 +137,14 @@ class Job:
         if verb not in TRAINING:
             return list(self.command)
         added = []
+        nodes, devices = (1, None) if profile is None else (profile.nodes, profile.tasks_per_node)
         for name, value in (
-            ("--trainer.num_nodes", profile.nodes),
-            ("--trainer.devices", profile.tasks_per_node),
+            ("--trainer.num_nodes", nodes),
+            ("--trainer.devices", devices),
             ("--trainer.default_root_dir", self.folder),
         ):
+            if value is None:
+                continue
             given = value_of(name, self.command)
             if given is None:
                 added.append(f"{name}={value}")

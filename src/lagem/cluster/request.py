@@ -5,7 +5,7 @@ import io
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from lagem.cli import TRAINING_VERBS, main, parse_tool
-from lagem.cluster.arrays import parts_of, run_parts_here
+from lagem.cluster.arrays import parts_of, require_submitit
 from lagem.cluster.chain import jobs_of, load_chain
 from lagem.cluster.job import Job, checked_folder, values_of
+from lagem.cluster.local import preview_here, run_chain_here, run_parts_here
 from lagem.cluster.profile import Profile, make_profile
 from lagem.cluster.submission import Chain, preview, preview_chain, require_slurm, submit, submit_chain
 from lagem.configuration.yaml_text import read_yaml
@@ -30,7 +31,7 @@ class Request:
         chain: File of a chain of commands; None for one command.
         profile: File of the profile; None for the default profile.
         parts: Number of array tasks that share the work; 0 for no array.
-        local: Whether the parts run as processes on this machine.
+        local: Whether the parts, or the steps of the chain, run as processes on this machine.
         after: Ids of jobs that must succeed first.
         name: Name of the job or the chain, and of its folder; None to choose one from the command and the time, or
             from the file of the chain.
@@ -51,8 +52,12 @@ class Request:
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.chain):
             raise ValueError("give a command after --, or --chain FILE: exactly one of the two.")
-        if self.local and not self.parts:
-            raise ValueError("--local needs --array. To run the command here without parts, leave out `submit`.")
+        if self.local and not (self.parts or self.chain):
+            raise ValueError(
+                "--local needs --array or --chain. To run the command here without parts, leave out `submit`."
+            )
+        if self.local and self.profile:
+            raise ValueError("--local uses this machine as it is, without a profile; leave --profile out.")
         if self.local and self.after:
             raise ValueError("--after waits for jobs of a cluster, so it cannot be used with --local; leave one out.")
         if self.chain and self.parts:
@@ -83,16 +88,26 @@ def carry_out(request: Request) -> None:
     """Submit, run or preview the requested jobs.
 
     If one command is submitted, its job's id is printed. If a chain is submitted, one line for each step is printed. A
-    preview prints the scripts.
+    preview prints the scripts, or the commands that would run on this machine.
     """
     if not request.dry_run and not request.local:
         require_slurm()
     jobs = request.jobs()
     for job, _ in jobs:
-        check(job)
+        check(job, local=request.local)
+    if request.local and (ignored := ignored_fields(jobs)):
+        print(
+            f"note: --local ignores {', '.join(ignored)} in the profiles of the steps; each step uses this machine "
+            "as it is.",
+            file=sys.stderr,
+        )
     job = jobs[0][0]
-    if request.dry_run:
+    if request.dry_run and request.local:
+        print(preview_here(jobs), end="")
+    elif request.dry_run:
         print(preview_chain(jobs, request.after) if request.chain else preview(job, request.after), end="")
+    elif request.local and request.chain:
+        run_chain_here(jobs)
     elif request.local:
         run_parts_here(job)
         main(list(job.command))
@@ -110,21 +125,34 @@ def title_of(command: Sequence[str]) -> str:
     return Path(configs[0]).stem if configs else command[0]
 
 
-def check(job: Job) -> None:
+def ignored_fields(jobs: Chain) -> list[str]:
+    """Return the names of the fields of the profiles that a run on this machine ignores, in order."""
+    default = Profile()
+    return [
+        one.name
+        for one in fields(Profile)
+        if any(getattr(job.profile, one.name) != getattr(default, one.name) for job, _ in jobs)
+    ]
+
+
+def check(job: Job, *, local: bool) -> None:
     """Parse the job's command, so that a mistake in it is reported now and not when the job starts."""
-    job.text()
+    job.command_on(None if local else job.profile)
     if job.parts:
         parts_of(job)
+        if not local:
+            require_submitit()
     if job.command[0] in TRAINING_VERBS:
-        check_training(job)
+        check_training(job, local=local)
     else:
         parse_tool(list(job.command))
 
 
-def check_training(job: Job) -> None:
+def check_training(job: Job, *, local: bool) -> None:
     """Parse the command of a training, and exit with code 2 if it is wrong.
 
-    If the numbers of nodes or devices in the experiment differ from those in the profile, a note is printed.
+    If the numbers of nodes or devices in the experiment differ from those in the profile, a note is printed. This
+    machine counts as a profile of one node with the devices of the experiment.
     """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
@@ -132,11 +160,12 @@ def check_training(job: Job) -> None:
     settings = yaml.safe_load(printed.getvalue())
     if settings is None:
         raise SystemExit(2)  # `main` has printed why
-    devices = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
-    if devices != (job.profile.nodes, job.profile.tasks_per_node):
+    nodes, devices = settings["trainer"]["num_nodes"], settings["trainer"]["devices"]
+    used = (1, devices) if local else (job.profile.nodes, job.profile.tasks_per_node)
+    if (nodes, devices) != used:
         print(
-            f"note: {job.name}: the experiment is for {devices[0]} x {devices[1]} (nodes x devices), but the profile "
-            f"has {job.profile.nodes} x {job.profile.tasks_per_node}. This changes the global batch: batch_size is per "
-            "device.",
+            f"note: {job.name}: the experiment is for {nodes} x {devices} (nodes x devices), but "
+            f"{'this machine' if local else 'the profile'} has {used[0]} x {used[1]}. This changes the global batch: "
+            "batch_size is per device.",
             file=sys.stderr,
         )

@@ -4,10 +4,12 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lagem.cluster.arrays import script_of_parts, submit_parts
 from lagem.cluster.job import Job, value_of
 from lagem.storage.atomic import write_text
+from lagem.storage.parts import locked
 
 Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of the earlier jobs that it waits for
 
@@ -30,10 +32,8 @@ def submit(job: Job, after: Sequence[str] = ()) -> str:
     refuse_queued_job(job)
     refuse_existing_run(job)
     text = job.text()
-    job.folder.mkdir(parents=True, exist_ok=True)
-    job.finished.unlink(missing_ok=True)
+    start_record(job)
     write_text(job.script, text)
-    write_text(job.command_file, f"{shlex.join(job.command)}\n")
     array = [submit_parts(job, after)] if job.parts else []
     after = array or after
     done = subprocess.run(sbatch(job, after), capture_output=True, text=True)
@@ -56,16 +56,35 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
     Yields:
         Each job with its id, or with None if it is skipped.
     """
-    for job, _ in chain:  # check all jobs before the first is submitted
-        refuse_queued_job(job)
-    ids: dict[str, str] = {}
+    with only_chain_in(chain):
+        for job, _ in chain:  # check all jobs before the first is submitted
+            refuse_queued_job(job)
+        missing = names_to_run(chain)
+        ids: dict[str, str] = {}
+        for job, needed in chain:
+            if job.name not in missing:
+                yield job, None
+                continue
+            ids[job.name] = submit(job, [ids[name] for name in needed if name in ids] or after)
+            yield job, ids[job.name]
+
+
+@contextmanager
+def only_chain_in(chain: Chain) -> Iterator[None]:
+    """Hold the lock of the folder of a chain, which is created; raises ValueError if another chain is started there."""
+    folder = chain[0][0].folder.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "lagem submit --chain"):
+        yield
+
+
+def names_to_run(chain: Chain) -> set[str]:
+    """Return the names of the jobs that have not succeeded yet, and of those that wait for such a job."""
+    names: set[str] = set()
     for job, needed in chain:
-        waits_for = [ids[name] for name in needed if name in ids]
-        if not waits_for and is_finished(job):
-            yield job, None
-            continue
-        ids[job.name] = submit(job, waits_for or after)
-        yield job, ids[job.name]
+        if not is_finished(job) or names.intersection(needed):
+            names.add(job.name)
+    return names
 
 
 def preview(job: Job, after: Sequence[str] = ()) -> str:
@@ -89,20 +108,27 @@ def preview_chain(chain: Chain, after: Sequence[str] = ()) -> str:
     return "\n".join(["# The names of steps stand for the ids of their jobs.", *texts])
 
 
+def start_record(job: Job) -> None:
+    """Make the folder of a job that will run, write the job's command to it, and remove the mark of success."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job.finished.unlink(missing_ok=True)
+    write_text(job.command_file, f"{shlex.join(job.command)}\n")
+
+
 def is_finished(job: Job) -> bool:
     """Return whether the job's command has succeeded in its folder, under this or any other profile."""
     return job.finished.exists() and is_submitted_command(job)
 
 
 def is_submitted_command(job: Job) -> bool:
-    """Return whether the last job submitted from this job's folder had the same command."""
+    """Return whether the last job that was started in this job's folder had the same command."""
     kept = job.command_file
     return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
 def refuse_queued_job(job: Job) -> None:
     """Raise ValueError if the last job submitted from this job's folder is still queued or running."""
-    if not job.id_file.exists():
+    if not job.id_file.exists() or shutil.which("squeue") is None:
         return
     ids = job.id_file.read_text(encoding="utf-8")
     queued = subprocess.run(["squeue", "-h", "-j", ids], capture_output=True, text=True)
@@ -135,5 +161,5 @@ def require_slurm() -> None:
     if not all(shutil.which(name) for name in ("sbatch", "srun", "squeue")):
         raise ValueError(
             "sbatch, srun or squeue is not installed, so this machine cannot submit jobs to SLURM. "
-            "Use --dry-run to see what would be submitted."
+            "Use --dry-run to see what would be submitted, or --local to run a chain or an array on this machine."
         )

@@ -1,9 +1,9 @@
-"""`lagem submit`: run any `lagem` command, or a chain of commands, as jobs of a SLURM cluster."""
+"""`lagem submit`: run any `lagem` command, or a chain of commands, as jobs of a SLURM cluster or on this machine."""
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "run any lagem command, optionally in parts, or a chain of commands, as jobs of a SLURM cluster"
+SUMMARY = "run any lagem command, or a chain of commands, as jobs of a SLURM cluster; or a chain on this machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="let N tasks share the work of prepare, encode or evaluate, before the job itself does the last step",
     )
-    add("--local", action="store_true", help="with --array: run N processes on this machine, without SLURM")
+    add(
+        "--local",
+        action="store_true",
+        help="run on this machine, without SLURM: with --chain, one step after another; with --array, the parts in "
+        "parallel, at most one per core",
+    )
     add("--after", nargs="+", default=[], metavar="JOB", help="ids of jobs that must succeed first")
     add(
         "--name",
@@ -28,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the job or chain and its folder (default: the command and the time, or the chain's file)",
     )
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="parent of the jobs' folders (default: runs)")
-    add("--dry-run", action="store_true", help="print the scripts and submit nothing; needs no SLURM")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the scripts (with --local, the commands) and run nothing; needs no SLURM",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
