@@ -169,7 +169,7 @@ def complaints_of(capsys, monkeypatch, tmp_path) -> Callable[[tuple[str, ...]], 
         if arguments[0] in TRAINER_VERBS:
             code, _, error = outcome([*arguments, "--print_config"], capsys)
             return [error] if code else []
-        if arguments[0] == "doctor":  # it takes the options of a fit
+        if arguments[0] in ("describe", "doctor"):  # they take the options of a fit
             parsed = parse_tool(arguments)[1]
             return complaints(("lagem", "fit", "--config", str(parsed.config), *parsed.settings))
         text = help_text(arguments[0])

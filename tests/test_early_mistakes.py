@@ -53,6 +53,8 @@ def used(tmp_path):
 
 def test_no_mistake_of_a_verb_that_trains_nothing_imports_torch(tmp_path, used):
     (tmp_path / "mesh.ply").touch()
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text("model: {class_path: AutoencoderModule}")
     mesh, output = str(tmp_path / "mesh.ply"), ["--output", str(tmp_path / "results")]
     calls = [
         ["fitt"],
@@ -85,7 +87,9 @@ def test_no_mistake_of_a_verb_that_trains_nothing_imports_torch(tmp_path, used):
         ["report", "absent"],
         ["view", "absent.ply"],
         ["describe", "absent.yaml"],
+        ["describe", str(experiment), "--config", "absent.yaml"],
         ["doctor", "absent.yaml"],
+        ["doctor", str(experiment), "absent.yaml"],
         ["complete", "absent.ply", "--cascade", "furniture", *output],
         ["complete", mesh, "--cascade", "absent", *output],
         ["embed", "absent", "--partial", "large", *output],

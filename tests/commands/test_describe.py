@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 import small_cascade as small
 from lagem.cli import main
@@ -12,9 +13,13 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 TOY = EXPERIMENTS / "autoencoder" / "toy.yaml"
 
 
+def described(capsys, *words: str) -> dict:
+    main(["describe", *words, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
 def test_json_has_the_sizes_of_the_file(capsys):
-    main(["describe", str(TOY), "--json"])
-    description = json.loads(capsys.readouterr().out)
+    description = described(capsys, str(TOY))
     assert [level["num_latents"] for level in description["levels"]] == [256, 64, 16]
     assert description["latent_floats"] == 256 * 8 + 64 * 16 + 16 * 32
     assert description["operations"] > 1e9 and description["saved_bytes"] > 1e6
@@ -29,8 +34,7 @@ def test_the_table_names_parameters_operations_and_activations(capsys):
 
 def test_a_stage_is_described_with_the_cost_of_an_evaluation(capsys):
     stage = EXPERIMENTS / "cascade" / "toy" / "level_2.yaml"
-    main(["describe", str(stage), "--json"])
-    description = json.loads(capsys.readouterr().out)
+    description = described(capsys, str(stage))
     assert description["level"] == 2 and description["evaluation"] > 1e6
     main(["describe", str(stage)])
     printed = capsys.readouterr().out
@@ -45,10 +49,57 @@ def test_a_stage_that_takes_its_sizes_from_the_latents_is_described_with_them(ca
     assert f"{tmp_path / 'latents'}: there is no such folder; encode shapes with" in capsys.readouterr().err
     small.make_cache(tmp_path / "latents", small.make_autoencoder())
     capsys.readouterr()
-    main(["describe", stage, "--json"])
-    assert [level["num_latents"] for level in json.loads(capsys.readouterr().out)["levels"]] == [16, 8, 4]
+    assert [level["num_latents"] for level in described(capsys, stage)["levels"]] == [16, 8, 4]
     main(["describe", stage])
     assert "given one of 8 categories" in capsys.readouterr().out
+
+
+def test_options_override_the_settings_as_a_changed_file_does(capsys, tmp_path):
+    experiment = yaml.safe_load(TOY.read_text())
+    experiment["model"]["init_args"]["width"] = 64
+    experiment["data"]["init_args"]["batch_size"] = 3
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(experiment))
+    changed = described(capsys, str(tmp_path / "changed.yaml"))
+    words = ["--model.init_args.width", "64", "--data.init_args.batch_size=3"]
+    overridden = described(capsys, str(TOY), *words)
+    assert overridden.pop("overrides") == words and changed.pop("overrides") == []
+    assert overridden.pop("config") == str(TOY) and changed.pop("config") == str(tmp_path / "changed.yaml")
+    assert overridden == changed and changed != described(capsys, str(TOY))
+
+
+def test_a_second_file_overrides_the_first_and_later_options_override_both(capsys, tmp_path):
+    layer = tmp_path / "layer.yaml"
+    layer.write_text("data: {init_args: {batch_size: 3, num_surface_points: 512}}")
+    description = described(capsys, str(TOY), "--config", str(layer), "--data.init_args.batch_size", "5")
+    assert (description["batch_size"], description["num_surface_points"]) == (5, 512)
+
+
+def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")
+    levels = "[{num_latents: 1024, latent_dim: 8}, {num_latents: 64, latent_dim: 16}]"
+    main(["describe", str(TOY), "--model.init_args.levels", levels])
+    printed = capsys.readouterr().out
+    assert " ".join(f"--model.init_args.levels '{levels}'".split()) in " ".join(printed.split())
+    assert "1,024 │" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([str(TOY), "--model.init_args.widht", "64"], "Option 'widht' is not accepted"),
+        ([str(TOY), "--model.init_args.width", "wide"], "model.width: Expected a <class 'int'>. Got value: wide"),
+        ([str(TOY), "--data.init_args.batch_size", "-1"], "batch_size must be from 0 to 16,777,216, but -1 was given"),
+        ([str(TOY), "--unknown", "1"], "unrecognized arguments: --unknown 1"),
+        ([str(TOY), "--config", "absent.yaml"], "absent.yaml: there is no such file"),
+        ([str(TOY), "layer.yaml"], "layer.yaml: only one CONFIG is accepted; give a second file as --config"),
+        (["--config", str(TOY), "--quiet"], "--config: no file follows it; give the experiment as the first word"),
+    ],
+)
+def test_a_mistake_in_the_overrides_is_one_line(words, reason, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["describe", *words])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and line.startswith("lagem: error: ") and reason in line
 
 
 def test_a_missing_file_is_one_line(capsys):

@@ -95,7 +95,7 @@ def test_a_mistake_is_one_line(words, reason, capsys):
     assert len(err) == 1 and reason in err[0]
 
 
-def test_other_tools_still_refuse_unknown_options(capsys):
+def test_other_tools_still_refuse_unknown_options(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["describe", str(small_run.TOY), "--data.init_args.seed", "1"])
+        main(["inspect", str(tmp_path), "--data.init_args.seed", "1"])
     assert stop.value.code == 2 and "unrecognized arguments" in capsys.readouterr().err

@@ -55,6 +55,22 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
     complete_names(action, *CASCADES)
 
 
+def add_experiment(parser: argparse.ArgumentParser, usage: str) -> None:
+    """Add the argument that names an experiment, and let the options of `lagem fit` override its settings.
+
+    Args:
+        parser: Parser of the verb. What it does not know becomes the list `settings` of the arguments.
+        usage: The usage of the verb and its own options.
+    """
+    parser.set_defaults(settings=[])
+    parser.usage = f"{usage} CONFIG [options as for `lagem fit`]"
+    text = (
+        "experiment file, as for `lagem fit --config`; options of `lagem fit` after it override its settings, such as "
+        "`--model.init_args.width 256`, or `--config LAYER` for the settings of a second file"
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help=text)
+
+
 def complete_names(action: argparse.Action, *names: str) -> None:
     """Let the shell offer these names, and names of files, as completions of an argument."""
 

@@ -60,6 +60,25 @@ def check_command_line(words: Sequence[str]) -> None:
         _check_data(data)
 
 
+def check_experiment(config: Path, overrides: Sequence[str]) -> None:
+    """Refuse an experiment, or a file of settings that overrides it, that is missing or not YAML.
+
+    Args:
+        config: The experiment.
+        overrides: Options as after `lagem fit --config FILE`.
+
+    Raises:
+        ValueError: If there is such a mistake, or a file is given in another way; the message is one line.
+    """
+    read_settings(str(config))
+    if overrides and not overrides[0].startswith("-"):
+        raise ValueError(f"{overrides[0]}: only one CONFIG is accepted; give a second file as --config FILE.")
+    for path in configs_of(overrides):
+        if path == "" or path.startswith("--"):
+            raise ValueError("--config: no file follows it; give the experiment as the first word, without --config.")
+        read_settings(path)
+
+
 def options_of(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the name and the value of each option, given as `--name value` or `--name=value`."""
     for word, after in pairwise([*words, ""]):

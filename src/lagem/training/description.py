@@ -1,5 +1,6 @@
 """Description of an experiment file: the sizes and the costs of the model that it configures."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lagem.configuration.bounds import MOST_SHAPES, MOST_WORKERS, check_bounds
@@ -28,11 +30,12 @@ MOST = {
 }
 
 
-def describe_experiment(config: Path) -> dict[str, Any]:
+def describe_experiment(config: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Describe the model that an experiment file configures.
 
     Args:
         config: Experiment file of an autoencoder or of a stage of a cascade.
+        overrides: Options as after `lagem fit --config FILE`, such as `--model.init_args.width 256`.
 
     Returns:
         In plain types: the number of parameters, the latents of each level, and the operations and kept activations of
@@ -43,7 +46,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     """
     from lagem.training.cli import parse_experiment
 
-    settings = parse_experiment(config)
+    settings = parse_experiment(config, overrides)
     model, data = settings.model.init_args, settings.data.init_args
     precision = str(settings.trainer.precision or "bf16-mixed (32-true on a CPU)")
     bfloat16 = precision.startswith("bf16")
@@ -59,6 +62,7 @@ def describe_experiment(config: Path) -> dict[str, Any]:
     levels = [level if isinstance(level, LevelSpec) else LevelSpec(**vars(level)) for level in model.levels]
     common = {
         "config": str(config),
+        "overrides": list(overrides),
         "model": kind,
         "batch_size": data.batch_size,
         "precision": precision,
@@ -124,7 +128,8 @@ def _autoencoder(model: Any, data: Any, levels: Sequence[LevelSpec], bfloat16: b
 def print_description(description: dict[str, Any]) -> None:
     """Print a description as tables."""
     console = Console()
-    levels = Table(title=description["config"], title_justify="left")
+    title = shlex.join([description["config"], *description["overrides"]])
+    levels = Table(title=escape(title), title_justify="left")
     for column in ("level", "num_latents", "latent_dim", "depth", "bottleneck", "floats"):
         levels.add_column(column, justify="right")
     for level in description["levels"]:

@@ -3,23 +3,23 @@
 import argparse
 from pathlib import Path
 
+from lagem.commands import options
+
 SUMMARY = "test an experiment's data, learning rate, precision, loader and memory, and a few training steps"
 FAULTS_FOUND = 1  # exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this verb's arguments."""
-    parser.set_defaults(settings=[])  # options that are not its own are settings of the experiment
-    parser.usage = "lagem doctor [-h] [--json FILE] CONFIG [options as for `lagem fit`]"
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="experiment file, as for `lagem fit --config`")
+    options.add_experiment(parser, "lagem doctor [-h] [--json FILE]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the findings as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the findings; exit with code 1 if something is wrong."""
-    from lagem.training.command_line import read_settings
+    from lagem.training.command_line import check_experiment
 
-    read_settings(str(args.config))
+    check_experiment(args.config, args.settings)
     from lagem.diagnosis.examination import diagnose
     from lagem.diagnosis.report import print_report, write_report
 
