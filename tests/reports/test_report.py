@@ -165,7 +165,7 @@ def test_samples_show_every_shape_or_why_there_is_none(copied):
     (gallery,) = [block for block in section.blocks if isinstance(block, Gallery)]
     assert [view.title for view in gallery.views] == ["chair 0000", "chair 0001", "chair 0002"]
     assert [view.shape is None for view in gallery.views] == [False, True, False]
-    assert gallery.views[1].note == "no node is inside"
+    assert gallery.views[1].reason == "no node is inside" and list(gallery.views[1].notes) == ["seed 7"]
 
 
 def test_an_evaluation_of_samples_has_the_tables_of_its_card(results):

@@ -86,7 +86,7 @@ def reconstruction_rows(
                 input_shape, up = _input(source, shape.index, most_faces, settings.up)
             except ValueError as error:
                 raise_failure_behind(error, id)
-                rows.append(Row(shape.title, [View("input", None, note=str(error), kind="input")]))
+                rows.append(Row(shape.title, [View("input", None, reason=str(error), kind="input")]))
                 continue
             views = [View("input", input_shape, kind="input")]
             latents = codec.latents_of(torch.from_numpy(points))
@@ -95,7 +95,7 @@ def reconstruction_rows(
                 mesh = surface_or_none(field, resolution=settings.resolution, seeds=points, device=codec.device)
                 title = level_title(finest, levels)
                 if mesh is None:
-                    views.append(View(title, None, note="no surface"))
+                    views.append(View(title, None, reason="no surface"))
                 else:
                     views.append(View(title, packed(replace(mesh, up=up), UNIT, most_faces=most_faces)))
             rows.append(Row(shape.title, views))

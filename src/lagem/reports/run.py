@@ -9,7 +9,7 @@ from lagem.latents.cache import LatentCache
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.reconstruction.codec import load_codec
 from lagem.reports.curves import charts_of, metrics_files
-from lagem.reports.meshes import gallery_of
+from lagem.reports.meshes import ShownFile, gallery_of
 from lagem.reports.page.content import Block, Charts, Facts, Paragraph, Section
 from lagem.reports.reconstructions import ShapeSettings, ShownShape, reconstruction_rows, varied
 from lagem.sources.data import resolve_data
@@ -132,7 +132,7 @@ def _exported(folder: Path, up: Up) -> list[Block]:
             names = sorted(path.name for path in step.glob("*") if path.suffix in MESH_ENDINGS)
             if names:
                 gallery, hidden = gallery_of(
-                    [(name, inside(folder, f"{kind}/{step.name}/{name}"), up) for name in names]
+                    [ShownFile(name, inside(folder, f"{kind}/{step.name}/{name}"), up) for name in names]
                 )
                 return [Paragraph(f"Meshes that the run exported after step {int(step.name[5:]):,}.{hidden}"), gallery]
     return []

@@ -1,12 +1,15 @@
 """The sections of a report on samples that `lagem generate` wrote: their settings, counts and shapes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from lagem.evaluation.generation.samples import TABLE, samples_of
+from lagem.evaluation.generation.card import CARD, read_judged_samples
+from lagem.evaluation.generation.samples import TABLE, Sample, samples_of
+from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.geometry.frame import Up
-from lagem.reports.meshes import gallery_of
+from lagem.reports.meshes import ShownFile, gallery_of
 from lagem.reports.page.content import Block, Facts, Paragraph, Section, Table
 from lagem.reports.reconstructions import ShapeSettings
 from lagem.storage.checked.arrays import ArrayFile
@@ -23,14 +26,42 @@ def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
     for category, count in sorted(Counter(sample.category for sample in samples).items()):
         rows.append([category or "any", str(count), str(with_mesh[category])])
     axes = {path: settings.up or _stated_up(path) for path in {sample.folder for sample in samples}}
+    judged = _judged(folder, samples)
     gallery, hidden = gallery_of(
         [
-            (f"{sample.category} {sample.id}".strip(), sample.path or sample.reason, axes[sample.folder])
+            ShownFile(
+                f"{sample.category} {sample.id}".strip(),
+                sample.path or sample.reason,
+                axes[sample.folder],
+                notes=_notes(sample, judged.get(sample.id)),
+            )
             for sample in samples
         ]
     )
     text = f"{with_mesh.total():,} of {len(samples):,} samples have a surface.{hidden}"
     return [Section("Samples", [Paragraph(text), *_facts(folder), Table(rows), gallery])]
+
+
+def _notes(sample: Sample, judged: JudgedShape | None) -> tuple[str, ...]:
+    """Return the lines below a sample's title: its seed, and its nearest training shape with the distance, if known."""
+    notes = [f"seed {sample.seed}"] if sample.seed else []
+    if judged is not None and judged.nearest_train is not None:
+        distance = judged.nearest_train_distance
+        far = "" if distance is None else f", distance {distance:.4f}"
+        notes.append(f"nearest training shape {judged.nearest_train}{far}")
+    return tuple(notes)
+
+
+def _judged(folder: Path, samples: Sequence[Sample]) -> dict[str, JudgedShape]:
+    """Return the samples by id, as the card in their folder has them; empty if there is no card of these samples.
+
+    It is a card of these samples if it has the same ids and categories.
+    """
+    if not (folder / CARD).is_file():
+        return {}
+    judged = {shape.id: shape for shape in read_judged_samples(folder)}
+    is_theirs = {id: shape.category for id, shape in judged.items()} == {each.id: each.category for each in samples}
+    return judged if is_theirs else {}
 
 
 def _facts(folder: Path) -> list[Block]:

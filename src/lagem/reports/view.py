@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lagem.geometry.frame import Up
-from lagem.reports.meshes import gallery_of
+from lagem.reports.meshes import ShownFile, gallery_of
 from lagem.reports.page.content import Page, Section
 from lagem.reports.report import written
 from lagem.sources.mesh_files import find_meshes
@@ -27,12 +27,12 @@ def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
     Raises:
         ValueError: If a path is missing, or no file can be read.
     """
-    files: list[tuple[str, Path | str, Up]] = []
+    files: list[ShownFile] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".csv":
-            files += [(mesh.id, Path(mesh.path), up) for mesh in find_meshes([path], val_share=0)]
+            files += [ShownFile(mesh.id, Path(mesh.path), up) for mesh in find_meshes([path], val_share=0)]
         elif path.exists():
-            files.append((path.name, path, up))
+            files.append(ShownFile(path.name, path, up))
         else:
             raise ValueError(
                 f"{path}: there is no such file or folder; give meshes, point clouds or folders of meshes."
@@ -41,11 +41,11 @@ def view(paths: Sequence[Path], output: Path | None, *, up: Up) -> Path:
         check_folder(output.parent)
     gallery, hidden = gallery_of(files)
     if all(view.shape is None for view in gallery.views):
-        raise ValueError(f"none of {len(files)} files can be read. {files[0][0]}: {gallery.views[0].note}")
+        raise ValueError(f"none of {len(files)} files can be read. {files[0].title}: {gallery.views[0].reason}")
     for shown in gallery.views:
         if shown.shape is None:
-            print(f"{shown.title}: {shown.note}")
-    title = files[0][0] if len(files) == 1 else f"{files[0][0]} and {len(files) - 1} more"
+            print(f"{shown.title}: {shown.reason}")
+    title = files[0].title if len(files) == 1 else f"{files[0].title} and {len(files) - 1} more"
     page = Page(
         title, f"{len(files):,} {'shape' if len(files) == 1 else 'shapes'}.{hidden}", [Section("Shapes", [gallery])]
     )

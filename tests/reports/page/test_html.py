@@ -43,7 +43,7 @@ def box() -> PackedShape:
 
 def page_of(text: str, box: PackedShape) -> Page:
     """Return a page with every kind of content, in which all texts are `text`."""
-    views = [View(text, box, note=text), View(text, None, note=text), View(text, box, kind="input")]
+    views = [View(text, box, notes=[text]), View(text, None, notes=[text], reason=text), View(text, box, kind="input")]
     blocks = [
         Facts([(text, text)]),
         Paragraph(text),

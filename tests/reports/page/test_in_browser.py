@@ -37,7 +37,7 @@ def page(tmp_path_factory) -> Path:
         View("input", cloud(), kind="input"),
         View("Z3", box(1)),
         View("all levels", box(2)),
-        View("none", None, ATTACK),
+        View("none", None, [ATTACK], ATTACK),
     ]
     table = [["", *["Chamfer ×100"] * 8], ["mean over shapes " + ATTACK, *["8.80 [5.03, 15.38]"] * 8]]
     chart = Chart("loss", {"train": [(step, 1 / step) for step in range(1, 99)], "val": [(50, 0.1)]})

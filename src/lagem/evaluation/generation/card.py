@@ -20,6 +20,7 @@ from lagem.evaluation.tables import TITLES, Rows, csv_of_records, formatted_mean
 from lagem.storage.atomic import write_text
 from lagem.storage.checked.description import MOST_BYTES_OF_CARD, Description, read_description
 
+CARD = "generation.json"
 SHARES = {
     "surface": "with a surface",
     "one_solid": "one dominant solid",
@@ -77,8 +78,7 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
     Raises:
         ValueError: If the card is missing or damaged.
     """
-    path = folder / "generation.json"
-    content = read_description(path, remedy=f"evaluate again with --output {folder}", at_most=MOST_BYTES_OF_CARD)
+    content = _content(folder)
     try:
         head = GenerationHead.from_card(content.object("about").values)
     except ValueError as error:
@@ -92,6 +92,30 @@ def read_generation_card(folder: Path) -> tuple[GenerationHead, GenerationSummar
         failures={reason: failures.integer(reason) for reason in failures.values},
         unread={id: unread.text(id) for id in unread.values},
     )
+
+
+def read_judged_samples(folder: Path) -> list[JudgedShape]:
+    """Read the generated shapes in a card: their ids, categories and nearest training shapes, but no other fields.
+
+    Raises:
+        ValueError: If the card is missing or damaged.
+    """
+    return [
+        JudgedShape(
+            set="generated",
+            id=shape.text("id"),
+            category=shape.text("category"),
+            nearest_train=shape.optional(shape.text, "nearest_train"),
+            nearest_train_distance=shape.optional(shape.number, "nearest_train_distance"),
+        )
+        for shape in _content(folder).objects("shapes")
+        if shape.text("set") == "generated"
+    ]
+
+
+def _content(folder: Path) -> Description:
+    remedy = f"evaluate again with --output {folder}"
+    return read_description(folder / CARD, remedy=remedy, at_most=MOST_BYTES_OF_CARD)
 
 
 def definition_of(head: GenerationHead) -> str:

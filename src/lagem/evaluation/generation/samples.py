@@ -21,6 +21,7 @@ class Sample:
     category: the requested category; empty if none was requested.
     path: path of the mesh; None if there is no mesh.
     reason: why there is no mesh; empty if there is one.
+    seed: seed of the sample's noise; empty if the table does not state it.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Sample:
     category: str
     path: Path | None
     reason: str = ""
+    seed: str = ""
 
 
 def samples_of(generated: Path) -> list[Sample]:
@@ -61,4 +63,11 @@ def _read(table: Path, generated: Path) -> Iterator[Sample]:
         if not row["index"].isdecimal():
             raise ValueError(f"{table}: {row['index']!r} is not the index of a sample; generate the samples again.")
         id = "/".join([*table.parent.relative_to(generated).parts, f"{int(row['index']):04d}"])
-        yield Sample(id=id, folder=table.parent, category=row["category"], path=path, reason=row["reason"])
+        yield Sample(
+            id=id,
+            folder=table.parent,
+            category=row["category"],
+            path=path,
+            reason=row["reason"],
+            seed=row.get("seed", ""),
+        )

@@ -57,13 +57,15 @@ class View:
     """A shape on a page, which the reader can turn.
 
     shape: The shape; None if there is no shape to show.
-    note: Text below the shape, or the reason why there is no shape.
+    notes: Lines below the title.
+    reason: Why there is no shape; empty if there is one.
     kind: Whether the shape is an input or a result; the two have different colours.
     """
 
     title: str
     shape: PackedShape | None
-    note: str = ""
+    notes: Sequence[str] = ()
+    reason: str = ""
     kind: Literal["input", "result"] = "result"
 
 

@@ -125,15 +125,15 @@ def _views(views: Sequence[View], shapes: list[PackedShape]) -> str:
     figures = []
     for view in views:
         if view.shape is None:
-            drawn = f'<div class="empty">{escaped(view.note)}</div>'
-            notes = ""
+            drawn = f'<div class="empty">{escaped(view.reason)}</div>'
         else:
             drawn = (
                 f'<canvas data-shape="{len(shapes)}" data-kind="{view.kind}" tabindex="0" role="img" '
                 f'aria-label="{escaped(view.title)}, a shape that can be turned"></canvas>'
             )
-            notes = "".join(f"<small>{escaped(note)}</small>" for note in (view.note, view.shape.size) if note)
             shapes.append(view.shape)
+        size = "" if view.shape is None else view.shape.size
+        notes = "".join(f"<small>{escaped(note)}</small>" for note in (*view.notes, size) if note)
         figures.append(f"<figure>{drawn}<figcaption>{escaped(view.title)}{notes}</figcaption></figure>\n")
     return f'<div class="views">{"".join(figures)}</div>'
 
