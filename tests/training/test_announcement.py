@@ -3,12 +3,16 @@
 tests/training/test_terminal.py holds the rest of what it prints.
 """
 
+import re
+
 import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch.optim.lr_scheduler import LambdaLR
 
+import small_run
+from lagem.cli import main
 from lagem.modules.optimisers import warmup_cosine
 from lagem.training.announcement import StartBlock, schedule_change
 
@@ -60,6 +64,27 @@ def fitted(**settings: object) -> CountsValidations:
     }
     Trainer(**given).fit(module)
     return module
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "each"),
+    [
+        (["--data.init_args.num_train=11"], 6, 2),
+        (["--data.init_args.num_train=23", "--trainer.accumulate_grad_batches=2"], 6, 3),
+        (["--data.init_args.num_train=23", "--trainer.limit_train_batches=3"], 7, 3),
+        (["--data.init_args.num_train=23", "--trainer.limit_train_batches=0.5"], 4, 2),
+        (["--data.init_args.num_train=7"], 3, 1),
+    ],
+)
+def test_the_block_counts_epochs_as_lightning_does(settings, steps, each, capsys, tmp_path):
+    options = ["--trainer.callbacks=null", "--trainer.logger=false", "--trainer.limit_val_batches=0"]
+    data = [*small_run.SMALL_DATA, *settings]
+    cli = main(["fit", "--config", str(small_run.TOY), *small_run.SMALL_MODEL, *data, *options,
+                f"--trainer.default_root_dir={tmp_path}", f"--trainer.max_steps={steps}",
+                "--trainer.accelerator=cpu"])  # fmt: skip
+    found = re.search(r"\((\S+)\s+epochs\s+of\s+(\d+)\s+steps?\)", capsys.readouterr().out)
+    assert int(found[2]) == each and float(found[1]) == pytest.approx(steps / each, rel=0.01)
+    assert cli.trainer.global_step == steps and cli.trainer.current_epoch == steps // each
 
 
 @pytest.mark.parametrize("every", [None, 1])

@@ -99,10 +99,22 @@ def length_in_words(trainer: Trainer, module: LightningModule, datamodule: Light
     text = f"{steps:,} steps" if math.isfinite(steps) else "no limit of steps"
     if isinstance(datamodule, StreamDataModule):
         shapes = datamodule.batch_size * trainer.accumulate_grad_batches * trainer.world_size
-        text += f" of {shapes:,} shapes ({steps * shapes / max(len(datamodule.train_shapes), 1):,.3g} epochs)"
+        each = steps_of_epoch(trainer, datamodule)
+        text += f" of {shapes:,} shapes ({steps / each:,.3g} epochs of {each:,} {'step' if each == 1 else 'steps'})"
     if isinstance(module, RecipeModule):
         text += f", peak learning rate {module.peak_lr:.3g}"
     return text
+
+
+def steps_of_epoch(trainer: Trainer, datamodule: StreamDataModule) -> int:
+    """Return the number of steps in what Lightning counts as an epoch, without creating the training loader.
+
+    The last, incomplete batch of a pass over the shapes is not trained on.
+    """
+    batches = len(datamodule.train_shapes) // (datamodule.batch_size * trainer.world_size)
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    return max(math.ceil(batches / trainer.accumulate_grad_batches), 1)
 
 
 def reason_without_validation(trainer: Trainer) -> str | None:
