@@ -81,10 +81,11 @@ def test_files_of_one_kind_are_no_mixture(name, mixed, prepared):
 
 
 def test_a_folder_keeps_its_axis(mixed, tmp_path, small, in_this_process):
+    spelt = {None: "without --up", "y": "with --up y", "z": "with --up z"}
     for first, second in ((None, "z"), ("z", None), ("y", "z")):
         folder = tmp_path / f"{first}_{second}"
         prepare([mixed], folder, replace(small, up=first))
-        with pytest.raises(ValueError, match=f"was made with up={first}, but now up={second} was given"):
+        with pytest.raises(ValueError, match=f"was made {spelt[first]}, but this command is {spelt[second]}; use the"):
             prepare([mixed], folder, replace(small, up=second))
 
 

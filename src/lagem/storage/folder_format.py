@@ -69,7 +69,8 @@ class FolderFormat:
         Args:
             root: The folder.
             settings: All settings that the folder's content depends on.
-            optional: Names of settings that are omitted from format.json if they are None.
+            optional: Names of settings that are omitted from format.json if they are None. Errors spell them as
+                options.
             more: Further entries of format.json, which are not compared.
 
         Raises:
@@ -96,8 +97,8 @@ class FolderFormat:
         if differing := [name for name in now if before.get(name) != now[name]]:
             was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
             raise ValueError(
-                f"{root}: was made with {in_words(was)}, but now {in_words(asked)} was given; "
-                "give the same values, or another --output."
+                f"{root}: was made {_in_words(was, optional)}, but this command is {_in_words(asked, optional)}; "
+                "use the same options as before, or another --output."
             )
 
     def opened(self, path: Path) -> ArrayFile:
@@ -130,6 +131,16 @@ class FolderFormat:
         return {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
 
 
-def in_words(values: Mapping[str, object]) -> str:
-    """Return settings as a text of the form `name=value, …`."""
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+def _in_words(values: Mapping[str, object], options: Collection[str]) -> str:
+    """Return settings as a text such as `with seed=0, without --up`.
+
+    Args:
+        values: The settings; None stands for one that was not given.
+        options: Names of settings that the text spells as options.
+    """
+    words = []
+    for name, value in values.items():
+        shown = f"--{name}" if name in options else name
+        equals = " " if name in options else "="
+        words.append(f"without {shown}" if value is None else f"with {shown}{equals}{value}")
+    return ", ".join(words)
