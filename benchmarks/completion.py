@@ -2,9 +2,9 @@
 
     make benchmark NAME=completion ARGS="completion procedural:4096+316 --skip 256 --output runs/completion"
 
-The shapes are those of the split val, without the first `--skip`. Procedural shapes do not depend on their number, so
-procedural:4096+316 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes that neither
-the stages nor their autoencoder have seen, not even in their validations.
+The shapes are those of the split val, without the first `--skip`. A procedural shape is the same however many are
+asked for. So procedural:4096+316 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
+that neither the stages nor their autoencoder have seen, not even in their validations.
 
 Each of these shapes is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to

@@ -33,8 +33,8 @@ class ShapeSettings:
     data: The shapes, as a DATA argument of the commands. If None, the report uses the shapes of that run or evaluation.
     resolution: Number of cells along a side of the grid from which meshes are extracted.
     device: Device of the network.
-    up: The axis that points up in shapes from files that do not state it. None for the axis of the data that the run,
-        evaluation, samples or study was made from, or z.
+    up: The axis that points up in shapes from files that do not state it. If None, the report uses the axis of the data
+        from which the run, evaluation, samples or study was made; if these data do not state one either, it uses z.
     """
 
     weights: Path | None = None

@@ -113,7 +113,7 @@ def summary_rows(summary: Summary, *, intervals: bool) -> list[list[str]]:
 
 
 def interval_rows(summary: Summary) -> list[list[str]]:
-    """Return two rows that fit below the means over all shapes in `summary_rows`: the ends of their 95% intervals.
+    """Return the ends of the 95% intervals of the means over all shapes, as two rows for the table of `summary_rows`.
 
     A mean of a single value has no interval. If no mean has one, the result is empty.
     """
