@@ -29,8 +29,8 @@ class ExportMeshes(Callback):
         format: File format of the meshes.
         by_level: Whether the picture shows a reconstruction from the coarsest level, and one more for each finer level
             that is added. If False, it shows only the reconstruction from all levels.
-        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. null for the axis of
-            `lagem prepare --up`, or z.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. With null, it is the
+            axis given to `lagem prepare --up`, or z if none was given.
     """
 
     def __init__(

@@ -47,8 +47,8 @@ class ExportSamples(Callback):
         num_shapes: Number of validation shapes to sample.
         resolution: Number of cells along a side of the grid.
         format: File format of the meshes.
-        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. null for the axis of
-            `lagem prepare --up`, or z.
+        up: The axis of the shapes that points up. Pictures and glb files show the shapes upright. With null, it is the
+            axis given to `lagem prepare --up`, or z if none was given.
     """
 
     def __init__(
