@@ -56,8 +56,8 @@ def block_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    for number in arrived:
-        os.kill(os.getpid(), number)  # now it stays pending
+    for signum in arrived:
+        os.kill(os.getpid(), signum)  # now it stays pending
     if INTERRUPT in handlers:
         threading.Thread(target=_exit_at_second_interrupt, daemon=True).start()
 
