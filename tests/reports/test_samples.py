@@ -85,11 +85,11 @@ def test_samples_fill_rows_of_the_window(width, least, browser, samples, tmp_pat
     assert browser.messages == []
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", [2, 3, 4])
 def test_few_samples_share_a_row_at_1200_pixels(count, browser, samples, tmp_path):
     folder = shutil.copytree(samples, tmp_path / "samples")
     lines = (folder / "samples.csv").read_text().splitlines(keepends=True)
     (folder / "samples.csv").write_text("".join(lines[: 1 + count]))
     main(["report", str(folder)])
     browser.open(folder / "report.html", width=1200)
-    assert max(browser.run(ROWS)) > 1
+    assert browser.run(ROWS) == [count]
