@@ -3,6 +3,7 @@
 tests/training/test_terminal.py holds the rest of what it prints.
 """
 
+import math
 import re
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_block_counts_epochs_as_lightning_does(settings, steps, each, capsys
                 "--trainer.accelerator=cpu"])  # fmt: skip
     found = re.search(r"\((\S+)\s+epochs\s+of\s+(\d+)\s+steps?\)", capsys.readouterr().out)
     assert int(found[2]) == each and float(found[1]) == pytest.approx(steps / each, rel=0.01)
-    assert cli.trainer.global_step == steps and cli.trainer.current_epoch == steps // each
+    assert cli.trainer.global_step == steps and cli.trainer.current_epoch == math.ceil(steps / each)
 
 
 @pytest.mark.parametrize("every", [None, 1])
