@@ -154,13 +154,13 @@ def lathe_profile(rng: Rng) -> Polygon:
     if kind == 3:  # solid
         return Polygon(np.concatenate([[[0, 0]], outer, [[0, tall]]]))
     slope = np.gradient(radii, heights)
-    wall = log_uniform(rng, 0.02, 0.1) * np.sqrt(1 + slope**2)
+    walls = log_uniform(rng, 0.02, 0.1) * np.sqrt(1 + slope**2)
     if kind == 4:  # a pipe
-        return Polygon(np.concatenate([outer, np.stack([np.maximum(radii - wall, 0.02), heights], axis=1)[::-1]]))
+        return Polygon(np.concatenate([outer, np.stack([np.maximum(radii - walls, 0.02), heights], axis=1)[::-1]]))
     # a vessel; with a high floor, a goblet or a candlestick
     floor = tall * (rng.uniform(0.35, 0.7) if rng.random() < 0.3 else 0) + log_uniform(rng, 0.03, 0.12) * min(tall, 1)
     within = np.append(floor, heights[heights > floor + 0.01])
-    inner = np.maximum(np.interp(within, heights, radii - wall), 0.02)
+    inner = np.maximum(np.interp(within, heights, radii - walls), 0.02)
     cavity = np.stack([inner, within], axis=1)[::-1]
     return Polygon(np.concatenate([[[0, 0]], outer, cavity, [[0, floor]]]))
 

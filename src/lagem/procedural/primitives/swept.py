@@ -108,11 +108,7 @@ class Revolution(Primitive):
 
     def candidates(self, count: int, rng: np.random.Generator) -> Array:
         """Draw (3, count) local points uniformly in the body itself."""
-        return self._around(*(self.size[0] * self.polygon.inside(count, 2, rng)), rng.uniform(0, 2 * np.pi, count))
-
-    @staticmethod
-    def _around(radius: Array, height: Array, angle: Array) -> Array:
-        return np.stack([radius * np.cos(angle), radius * np.sin(angle), height])
+        return _around(self.size[0] * self.polygon.inside(count, 2, rng), rng.uniform(0, 2 * np.pi, count))
 
     def contains(self, local: Array) -> NDArray[np.bool_]:
         x, y, z = np.abs(local) <= self.half[:, None]
@@ -130,8 +126,8 @@ class Revolution(Primitive):
         radius = np.sqrt(near**2 + fraction * (far**2 - near**2))
         along = fraction * (near + far) / (near + radius)  # (radius - near) / (far - near), also if both are equal
         angle = rng.uniform(0, 2 * np.pi, count)
-        points = self._around(self.size[0] * radius, self.size[0] * (low + along * (high - low)), angle)
-        return points, self._around(*polygon.normals[edge].T, angle)
+        points = _around(self.size[0] * np.stack([radius, low + along * (high - low)]), angle)
+        return points, _around(polygon.normals[edge].T, angle)
 
     def bounds(self) -> Array:
         radius, height = self.size[0] * self.polygon.starts.T
@@ -144,3 +140,9 @@ class Revolution(Primitive):
         along = float((self.center - origin) @ self.axis)
         across = np.linalg.norm(self.center - origin - along * self.axis)
         return float(np.hypot(along + height, across + radius).max())
+
+
+def _around(flat: Array, angle: Array) -> Array:
+    """Return the (3, K) points or directions to which (2, K) ones in the profile's plane turn by (K,) angles."""
+    radius, height = flat
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height])
