@@ -108,6 +108,28 @@ def test_a_field_without_inside_counts_as_fscore_zero_and_is_counted(tmp_path):
     assert half["val/iou"] == 0.5
 
 
+def test_the_iou_can_be_estimated_from_fewer_volume_points(tmp_path):
+    asked = []
+
+    class Smaller(Exact):
+        def reconstruct(self, surface_points, *, finest=1):
+            field = super().reconstruct(surface_points).select(0)
+
+            def query(points):
+                asked.append(len(points))
+                return field(points) - 0.1
+
+            return SimpleNamespace(select=lambda index: query)
+
+    ious = {}
+    for count in (4000, 1000):
+        asked.clear()
+        settings = {"num_shapes": 1, "resolution": 16, "points": 100, "volume_points": count}
+        ious[count] = validate(LogGeometryMetrics(**settings), Smaller(), tmp_path / str(count))["val/iou"]
+        assert asked[0] == count
+    assert 0 < ious[4000] < 1 and ious[1000] == pytest.approx(ious[4000], abs=0.1)
+
+
 def test_metrics_are_logged_once_a_validation(tmp_path):
     validate(LogGeometryMetrics(num_shapes=2, resolution=16, points=100), Exact(), tmp_path)
     (path,) = tmp_path.rglob("metrics.csv")
