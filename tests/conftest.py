@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ ALLOWED_SKIPS = (
     "needs Chromium",
     "needs transformers",
     "needs cod-vae",
+    "needs Linux",
 )
 TESTS = Path(__file__).resolve().parent
 SHARED = TESTS.parents[1] / "shared"
@@ -84,6 +86,8 @@ def objection_to_skip(reason: str) -> str | None:
         return ".ci/run installs Chromium, so its tests must run"
     if reason.startswith("needs SLURM") and os.environ.get("CI") == "true":
         return "make test-cluster installs SLURM, so its tests must run"
+    if reason.startswith("needs Linux") and sys.platform == "linux":
+        return "this is Linux"
     if reason.startswith("needs CUDA") and torch.cuda.is_available():
         return "this machine has CUDA, so its tests must run"
     return None

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lagem.signals import STARTER
 from small_command import launch, start
 
 WAIT = "ready(); time.sleep(3600)"
+ROOT = Path(__file__).resolve().parents[1]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which lists the processes in /proc")
 BOTH = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
 
 
@@ -43,9 +46,66 @@ def test_a_command_that_ends_with_its_starter_does_not_ask_that_of_its_own_child
     assert process.communicate(timeout=HANG)[0] == "None\n"
 
 
+def ended_process() -> int:
+    """Return the id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
 def test_a_command_whose_starter_has_ended_is_killed():
-    process = launch("print('runs')", env={**os.environ, STARTER: str(os.getppid())})
+    process = launch("print('runs')", env={**os.environ, STARTER: str(ended_process())})
     assert process.communicate(timeout=HANG)[0] == "" and process.returncode == -signal.SIGKILL
+
+
+def test_a_command_ends_with_its_starter_if_a_script_starts_python(tmp_path):
+    """The parent of the command is the script, which waits for it."""
+    starter = subprocess.Popen(["sleep", "3600"])
+    process = start(WAIT, env={**os.environ, STARTER: str(starter.pid)})
+    assert process.poll() is None
+    starter.kill()
+    starter.wait()
+    process.communicate(timeout=HANG)
+    assert process.returncode == 1
+
+
+def test_a_starter_that_is_no_number_is_none():
+    process = launch("print('runs')", env={**os.environ, STARTER: "x"})
+    assert process.communicate(timeout=HANG) == ("runs\n", "")
+
+
+def test_elsewhere_than_on_linux_a_command_ends_with_its_parent_too():
+    process = launch(f"sys.platform = 'darwin'; signals.end_with_parent({ended_process()}); {WAIT}")
+    process.communicate(timeout=HANG)
+    assert process.returncode == 1
+
+
+@BOTH
+def test_elsewhere_than_on_linux_signals_stay_pending_for_a_training_too(signum):
+    work = f"""sys.platform = "darwin"
+    signals.end_with_parent(os.getppid())
+    signals.block_signals()
+    os.kill(os.getpid(), {int(signum)})
+    while {int(signum)} not in signals.pending_signals():
+        time.sleep(0.01)
+    print("pending")"""
+    assert launch(work).communicate(timeout=HANG) == ("pending\n", "")
+
+
+@BOTH
+def test_a_signal_that_arrives_while_a_training_is_checked_stops_the_command(signum):
+    work = f"""from lagem.cluster import request
+    from lagem.cluster.job import Job
+    from lagem.cluster.profile import Profile
+    from lagem.training import cli as training
+    parse = training.run_training
+    training.run_training = lambda words: (os.kill(os.getpid(), {int(signum)}), parse(words))
+    words = ["fit", "--config", "{ROOT}/experiments/autoencoder/toy.yaml"]
+    request.check_training(Job(name="a", command=words, folder=None, profile=Profile(), python=""), local=True)
+    print("checked")"""
+    process = launch(work)
+    assert process.communicate(timeout=HANG) == ("", f"lagem: stopped by {signum.name}: run the same command again.\n")
+    assert process.returncode == 128 + signum
 
 
 @BOTH
@@ -90,6 +150,27 @@ def test_a_postponed_stop_comes_after_the_block():
     assert stopped(POSTPONED, signal.SIGTERM)[1] == "lagem: stopped by SIGTERM: [1]\n"
 
 
+FIRST_POSTPONED = f"""kept = []
+    with signals.kept_on_stop(lambda: f"{{kept}}"):
+        with signals.first_stop_postponed():
+            ready()
+            sys.stdin.readline()
+            kept.append(1)
+        {WAIT}"""
+
+
+@BOTH
+def test_a_first_stop_that_is_postponed_comes_after_the_block_and_a_second_at_once(signum):
+    process = start(FIRST_POSTPONED, stdin=subprocess.PIPE)
+    process.send_signal(signum)
+    assert process.communicate("\n", timeout=HANG)[1] == f"lagem: stopped by {signum.name}: [1]\n"
+    process = start(FIRST_POSTPONED, stdin=subprocess.PIPE)
+    process.send_signal(signum)
+    time.sleep(0.1)  # two signals that are pending at once count as one
+    process.send_signal(signum)
+    assert process.wait(timeout=HANG) == -signum
+
+
 def test_a_command_in_the_background_of_a_script_ignores_interrupts():
     work = "ready(); time.sleep(0.3); print('finished')"
     process = start(work, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
@@ -97,6 +178,7 @@ def test_a_command_in_the_background_of_a_script_ignores_interrupts():
     assert process.communicate(timeout=HANG) == ("finished\n", "") and process.returncode == 0
 
 
+@LINUX
 def test_the_second_interrupt_ends_a_training_at_once():
     """A training leaves the first interrupt pending until the end of its step; the second must not wait.
 
@@ -159,6 +241,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@LINUX
 @BOTH
 def test_no_child_outlives_a_stopped_command(signum):
     """The signal goes to the whole process group, as from a terminal. One child works, one may still be starting."""

@@ -16,7 +16,7 @@
 set -e
 source .venv/bin/activate
 
-srun --kill-on-bad-exit=1 --cpus-per-task=10 python -m lagem fit \
+srun --kill-on-bad-exit=1 --cpus-per-task=10 python -P -m lagem fit \
     --config experiments/autoencoder/objaverse.yaml \
     --trainer.num_nodes=4 \
     --trainer.devices=4 \

@@ -16,7 +16,7 @@
 set -e
 source .venv/bin/activate
 
-srun --kill-on-bad-exit=1 --cpus-per-task=10 python -m lagem fit \
+srun --kill-on-bad-exit=1 --cpus-per-task=10 python -P -m lagem fit \
     --config experiments/autoencoder/shapenet.yaml \
     --trainer.num_nodes=1 \
     --trainer.devices=4 \

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lagem.configuration.tool_parser import ToolParser
 from lagem.signals import (
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
     except BaseException as error:
         if (stop := stop_behind(error)) is not None:
             line, code = stop_message(stop)
-            print(f"lagem: {line}", file=sys.stderr)
+            print_or_discard(f"lagem: {line}", sys.stderr)
             raise SystemExit(code) from None
         if _is_of_unread_output(error):
             raise SystemExit(OUTPUT_CLOSED) from None
@@ -162,6 +162,19 @@ def make_streams_usable() -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
+def discard(stream: TextIO) -> None:
+    """Discard from now on what is printed to a stream that cannot be written to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def print_or_discard(line: str, stream: TextIO) -> None:
+    """Print a line; if that fails, as when the reader of a pipe has ended, discard it and all later ones."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        discard(stream)
+
+
 def flush_output() -> None:
     """Flush the standard output, and exit if that fails.
 
@@ -171,7 +184,7 @@ def flush_output() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
+        discard(sys.stdout)  # Python flushes once more when it exits
         if isinstance(error, BrokenPipeError):
             raise SystemExit(OUTPUT_CLOSED) from None
         line = failure_line(OSError(error.errno, error.strerror, "standard output"))

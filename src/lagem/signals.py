@@ -64,13 +64,16 @@ def block_signals() -> None:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Block the signals that a training checks for, inside the `with`; at its end, discard those that are pending."""
+    """Block the signals that a training checks for, inside the `with`.
+
+    At its end, a pending signal raises `Stopped` if this process calls `stop_on_signals`; any other one is discarded.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _of_a_training())
     try:
         yield
     finally:
-        while pending_signals():
-            signal.sigwait(pending_signals())
+        while unused := {number for number in pending_signals() if signal.getsignal(number) is not _receive}:
+            signal.sigwait(unused)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -89,10 +92,16 @@ def stop_on_signals() -> None:
     signal.signal(signal.SIGALRM, _stop)
 
 
+def stop_on_requeue() -> None:
+    """From now on, SIGUSR1 stops this process as SIGTERM does, if `stop_on_signals` was called."""
+    if signal.getsignal(STOP) is _receive:
+        signal.signal(REQUEUE, _receive)
+
+
 def stops_no_more() -> None:
-    """Undo `stop_on_signals`; called when the work is done."""
+    """Undo `stop_on_signals` and `stop_on_requeue`; called when the work is done."""
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in (STOP, INTERRUPT):
+    for number in (STOP, INTERRUPT, REQUEUE):
         if signal.getsignal(number) is _receive:
             signal.signal(number, signal.SIG_DFL)
 
@@ -147,6 +156,22 @@ def stop_postponed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def first_stop_postponed() -> Iterator[None]:
+    """Postpone `Stopped` to the end of the block; a second signal ends this process at once, as always.
+
+    Unlike in `stop_postponed`, processes that the block starts receive signals.
+    """
+    global _postponed
+    _postponed += 1
+    try:
+        yield
+    finally:
+        _postponed -= 1
+        if _received is not None and signal.setitimer(signal.ITIMER_REAL, 0)[0]:  # `_stop` has set it
+            _stop(0, None)
+
+
 def end_with_parent(parent: int) -> None:
     """Make this process exit as soon as its parent has ended, even if the parent was killed by kill -9.
 
@@ -162,19 +187,21 @@ def end_with_parent(parent: int) -> None:
         if os.getppid() != parent:  # the parent died before prctl took effect
             os.kill(os.getpid(), signal.SIGKILL)
     else:
-
-        def watch() -> None:
-            while os.getppid() == parent:
-                time.sleep(1)
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
+        _exit_when_false(lambda: os.getppid() == parent)
 
 
 def end_with_starter() -> None:
     """Make this process exit with the one that started it, if that process asked for it by the variable `STARTER`."""
-    if (starter := os.environ.pop(STARTER, None)) is not None:  # not for the processes that this one starts
-        end_with_parent(int(starter))
+    text = os.environ.pop(STARTER, "")  # not for the processes that this one starts
+    if not text.isdecimal():
+        return
+    starter = int(text)
+    if os.getppid() == starter:
+        end_with_parent(starter)
+    elif not _exists(starter):
+        os.kill(os.getpid(), signal.SIGKILL)
+    else:  # the command that starts Python is a script, which is the parent
+        _exit_when_false(lambda: _exists(starter))
 
 
 def obey_only_parent() -> None:
@@ -206,6 +233,26 @@ def _exit_at_second_interrupt() -> None:
     os._exit(128 + INTERRUPT)
 
 
+def _exit_when_false(condition: Callable[[], bool]) -> None:
+    def watch() -> None:
+        while condition():
+            time.sleep(1)
+        os._exit(1)
+
+    with stop_postponed():  # a signal that is not blocked in this thread would not stay pending for a training
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _exit_after(process: "BaseProcess") -> None:
     process.join()
     os._exit(1)
@@ -221,7 +268,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
     """Handle the first signal that asks this process to stop; the next one will end the process."""
     global _received
     _received = signal.Signals(number)
-    for each in (STOP, INTERRUPT):
+    for each in (STOP, INTERRUPT, REQUEUE):
         if signal.getsignal(each) is _receive:
             signal.signal(each, signal.SIG_DFL)
     _stop(number, frame)

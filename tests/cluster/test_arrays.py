@@ -62,4 +62,4 @@ def test_an_array_has_a_task_a_part_with_what_the_profile_gives_one_task(tmp_pat
                    "mem=5G", "dependency=afterok:12", "requeue", "open-mode=append", "signal=USR2@120"):  # fmt: skip
         assert f"#SBATCH --{option}" in lines
     assert "module load x" in lines and not [line for line in lines if "wckey" in line]
-    assert lines[-2].startswith("srun ") and " py -u -m submitit" in lines[-2]
+    assert lines[-2].startswith("srun ") and " py -P -u -m submitit" in lines[-2]

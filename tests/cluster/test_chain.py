@@ -106,6 +106,20 @@ def test_a_chain_with_a_job_in_the_queue_is_not_submitted_again(jobs, submitted,
     assert len(list(submit_chain(jobs))) == 4
 
 
+def test_a_training_is_not_submitted_again_when_its_data_are_made_again(chain_file, tmp_path, submitted):
+    steps = [STEPS[0], {"name": "b", "command": "fit --config x.yaml", "after": ["a"]}]
+    jobs = jobs_of(load_chain(chain_file(steps)), {}, tmp_path / "f", "python")
+    assert [id for _, id in submit_chain(jobs)] == ["1", "2"]
+    (tmp_path / "f" / "a" / "finished").touch()
+    (tmp_path / "f" / "b" / "checkpoints").mkdir()
+    (tmp_path / "f" / "b" / "checkpoints" / "last.ckpt").touch()
+    assert [id for _, id in submit_chain(jobs)] == [None, "3"]  # the training was interrupted, and resumes
+    (tmp_path / "f" / "a" / "finished").unlink()
+    with pytest.raises(ValueError, match="/f/b: this training waits for a, which will run again"):
+        list(submit_chain(jobs))
+    assert len(submitted()) == 3
+
+
 def test_another_profile_does_not_make_a_step_run_again(chain_file, tmp_path, submitted):
     for hours, expected in ((1, ["1"]), (2, [None])):
         jobs = jobs_of(load_chain(chain_file(STEPS[:1])), {"hours": hours}, tmp_path / "f", "python")

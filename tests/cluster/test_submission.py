@@ -95,12 +95,12 @@ def test_every_field_of_a_profile_is_in_the_script():
         "--partition=p", "--account=a", "--mem=9G", "--time=90", "--constraint='a100&ib'", "--exclusive"
     } <= set(option_lines(script))  # fmt: skip
     assert "\nmodule load x\nexport A=1\n" in script
-    assert "apptainer exec i.sif python -m lagem fit" in script
+    assert "apptainer exec i.sif python -P -m lagem fit" in script
 
 
 def test_words_reach_the_command_as_they_were_given(tmp_path):
     """The script's srun and Python are replaced by a program that prints its arguments."""
-    (tmp_path / "srun").write_text('#!/bin/bash\nprintf \'%s\\0\' "${@:6}" > "$PRINTED"\n')
+    (tmp_path / "srun").write_text('#!/bin/bash\nprintf \'%s\\0\' "${@:7}" > "$PRINTED"\n')
     (tmp_path / "srun").chmod(0o755)
     script = job("bundle", *ODD_WORDS, "--output", "o p", folder=str(tmp_path / "a b")).text()
     (tmp_path / "a b").mkdir()

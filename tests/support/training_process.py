@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,12 +14,15 @@ import torch
 from deadlines import HANG
 
 
-def launch(arguments: list[str], **kwargs) -> subprocess.Popen:
-    """Start `lagem` with these arguments; the process imports modules from the same places as this one."""
+def launch(arguments: list[str], *, options: Sequence[str] = (), **kwargs) -> subprocess.Popen:
+    """Start `lagem` with these arguments, and Python with these options.
+
+    The process imports modules from the same places as this one.
+    """
     searched = os.pathsep.join(entry for entry in sys.path if entry)
     environment = {**os.environ, "PYTHONPATH": searched, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(
-        [sys.executable, "-m", "lagem", *arguments],
+        [sys.executable, *options, "-m", "lagem", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

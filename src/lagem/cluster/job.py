@@ -52,8 +52,8 @@ class Job:
 
     @property
     def python_words(self) -> str:
-        """Shell words that start Python on the nodes."""
-        return self.profile.python or self.python
+        """Shell words that start Python on the nodes; it imports no modules from the current folder."""
+        return f"{self.profile.python or self.python} -P"
 
     @property
     def script(self) -> Path:

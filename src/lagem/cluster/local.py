@@ -10,24 +10,28 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGTERM, strsignal
 from typing import BinaryIO
 
+from lagem.cli import discard, print_or_discard
+from lagem.cluster.arrays import folder_of
 from lagem.cluster.job import Job
 from lagem.cluster.submission import (
     Chain,
     names_to_run,
     only_chain_in,
     refuse_existing_run,
+    refuse_outdated_fits,
     refuse_queued_job,
     start_record,
 )
 from lagem.progress import long_progress
-from lagem.signals import STARTER, Stopped, kept_on_stop
+from lagem.signals import STARTER, first_stop_postponed, kept_on_stop
+from lagem.storage.atomic import open_log
 
 LOG = "local.out"
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -37,7 +41,8 @@ def run_chain_here(chain: Chain) -> None:
     """Run the jobs of a chain one after another, until all have succeeded or one fails.
 
     A job that has already succeeded is skipped, unless it waits for another job that this call runs. When a job starts
-    and when it ends, a line is printed. The lines of its log are printed too, indented.
+    and when it ends, a line is printed. The lines of its log are printed too, indented. If printing fails, the jobs
+    run all the same, and only their logs get what they print.
 
     Raises:
         ValueError: If a job fails or may not run in its folder, or if another process runs this chain; the message is
@@ -48,8 +53,9 @@ def run_chain_here(chain: Chain) -> None:
         missing = names_to_run(chain)
         for job, _ in chain:  # check all jobs before the first starts
             if job.name in missing:
-                refuse_queued_job(job)
+                refuse_queued_job(job, local=True)
                 refuse_existing_run(job)
+        refuse_outdated_fits(chain, missing)
         for job, _ in chain:
             if job.name in missing:
                 start_record(job)
@@ -58,15 +64,14 @@ def run_chain_here(chain: Chain) -> None:
             if job.name in missing:
                 _run_step(job, title)
             else:
-                print(f"{title}: succeeded before, skipped", flush=True)
-    print(
-        f"all {len(chain)} steps have succeeded ({_since(started)}); results: {chain[0][0].folder.parent}", flush=True
-    )
+                _say(f"{title}: succeeded before, skipped")
+    done = f"all {len(chain)} steps have succeeded" if len(chain) > 1 else "the step has succeeded"
+    _say(f"{done} ({_since(started)}); results: {chain[0][0].folder.parent}")
 
 
 def run_parts_here(job: Job) -> None:
-    """Run the parts of a job in parallel, at most one per core; raises ValueError if any of them fails."""
-    folder = job.folder / "parts"
+    """Run the parts of a job in parallel, at most one per usable core; raises ValueError if any of them fails."""
+    folder = folder_of(job)
     folder.mkdir(parents=True, exist_ok=True)
     logs = [folder / f"part_{number}.out" for number in range(job.parts)]
     waiting = list(range(job.parts))
@@ -74,18 +79,22 @@ def run_parts_here(job: Job) -> None:
     running: dict[int, subprocess.Popen[bytes]] = {}
     with (
         kept_on_stop(lambda: "the parts keep what they have done. To resume, run the same command again."),
-        long_progress() as progress,
+        ExitStack() as at_end,
         _stopped_with(running.values()),
     ):
+        progress = long_progress()
         task = progress.add_task("parts", total=job.parts)
+        at_end.callback(_show, progress.stop)
+        _show(progress.start)
         while waiting or running:
-            while waiting and len(running) < (os.cpu_count() or 1):
+            while waiting and len(running) < _usable_cores():
                 number = waiting.pop(0)
-                running[number] = _start([*job.command, "--part", f"{number}/{job.parts}"], logs[number])
+                with first_stop_postponed():
+                    running[number] = _start([*job.command, "--part", f"{number}/{job.parts}"], logs[number])
             for number in [number for number, part in running.items() if part.poll() is not None]:
                 if running.pop(number).returncode:
                     failed.append(number)
-                progress.advance(task)
+                _show(lambda: progress.advance(task))
             time.sleep(SECONDS_BETWEEN_LOOKS)
     if failed:
         raise ValueError(
@@ -110,7 +119,7 @@ def preview_here(chain: Chain) -> str:
 def _run_step(job: Job, title: str) -> None:
     """Run one step of a chain; raises ValueError if it fails."""
     log, started = job.folder / LOG, time.monotonic()
-    print(f"{title}: started; log: {log}", flush=True)
+    _say(f"{title}: started; log: {log}")
     with kept_on_stop(lambda: f"{title} has stopped; its log is {log}. To resume, run the same command again."):
         if job.parts:
             run_parts_here(job)
@@ -120,29 +129,34 @@ def _run_step(job: Job, title: str) -> None:
             f"{title} {_ending(code)}; its log is {log}. Fix the cause and run the same command again; steps that have "
             "succeeded are skipped."
         )
-    print(f"{title}: succeeded in {_since(started)}; log: {log}", flush=True)
+    _say(f"{title}: succeeded in {_since(started)}; log: {log}")
 
 
 def _run_whole(job: Job, log: Path) -> int:
     """Run a job's command, print what its log gets, and mark the job if it succeeds; return the exit code."""
-    with log.open("ab+") as printed:
-        child = _start(job.command_on(None), log)
+    started: list[subprocess.Popen[bytes]] = []
+    with open_log(log) as printed:
         try:
-            with _stopped_with([child]):
-                while child.poll() is None:
+            with _stopped_with(started):
+                with first_stop_postponed():
+                    started.append(_start(job.command_on(None), log))
+                while started[0].poll() is None:
                     with suppress(subprocess.TimeoutExpired):
-                        child.wait(SECONDS_BETWEEN_LOOKS)
+                        started[0].wait(SECONDS_BETWEEN_LOOKS)
                     _print_new_lines(printed)
         finally:
-            if child.poll() == 0:
+            if started and started[0].poll() == 0:
                 job.finished.touch()
             _print_new_lines(printed, ended=True)
-    return child.returncode
+    return started[0].returncode
 
 
 def _start(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a `lagem` command as a child that appends to a log, and that ends with this process."""
-    with log.open("ab") as output:
+    """Start a `lagem` command as a child that appends to a log, and that ends with this process.
+
+    Neither the child nor the ranks that it starts import modules from the current folder.
+    """
+    with open_log(log) as output:
         line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {shlex.join(['lagem', *words])}\n"
         output.write(line.encode(errors="replace"))
         output.flush()
@@ -152,7 +166,7 @@ def _start(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, STARTER: str(os.getpid())},
+            env={**os.environ, STARTER: str(os.getpid()), "PYTHONSAFEPATH": "1"},
         )
 
 
@@ -160,20 +174,21 @@ def _start(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 def _stopped_with(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
     """If the block raises, signal the children, and wait until all have exited.
 
-    The signal is the one that stopped this process; for any other error, it is SIGTERM.
+    The signal is SIGINT if that stopped this process; otherwise, it is SIGTERM. If this process receives its first
+    signal while it waits, `Stopped` is raised when all have exited.
     """
     try:
         yield
     except BaseException as error:
-        signum = (
-            error.signum if isinstance(error, Stopped) else SIGINT if isinstance(error, KeyboardInterrupt) else SIGTERM
-        )
-        for child in children:
-            child.send_signal(signum)
-        if isinstance(error, KeyboardInterrupt):
-            print(f"lagem: {signum.name}: waiting for the running command to stop", file=sys.stderr, flush=True)
-        for child in children:
-            child.wait()
+        is_stop = isinstance(error, KeyboardInterrupt)
+        signum = SIGINT if is_stop and getattr(error, "signum", SIGINT) is SIGINT else SIGTERM
+        with first_stop_postponed():
+            for child in children:
+                child.send_signal(signum)
+            if is_stop:
+                print_or_discard(f"lagem: {signum.name}: waiting for the running command to stop", sys.stderr)
+            for child in children:
+                child.wait()
         raise
 
 
@@ -183,15 +198,36 @@ def _print_new_lines(log: BinaryIO, *, ended: bool = False) -> None:
         if not line.endswith(b"\n") and not ended:
             log.seek(-len(line), os.SEEK_CUR)
         else:
-            print(f"  {line.decode(errors='replace').rstrip()}")
-    sys.stdout.flush()
+            _say(f"  {line.decode(errors='replace').rstrip()}")
+
+
+def _say(line: str) -> None:
+    _show(lambda: print(line, flush=True))
+
+
+def _show(show: Callable[[], object]) -> None:
+    """Call a function that prints. If printing fails, as when `tee` has ended, discard all that is printed from now on.
+
+    The error output then names the reason, so that nobody takes the silence for a hang.
+    """
+    try:
+        show()
+    except OSError as error:
+        discard(sys.stdout)
+        reason = f"the output cannot be printed ({error.strerror}); the logs of the steps get it all the same"
+        print_or_discard(f"lagem: note: {reason}", sys.stderr)
 
 
 def _ending(code: int) -> str:
     """Return in words how a child ended that did not succeed."""
     if code == -SIGKILL:
         return "was killed by SIGKILL, perhaps because memory ran out"
-    return f"was killed by {Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+    return f"was killed by signal {-code} ({strsignal(-code)})" if code < 0 else f"failed with exit code {code}"
+
+
+def _usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _since(started: float) -> str:

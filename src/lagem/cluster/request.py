@@ -20,6 +20,7 @@ from lagem.cluster.local import preview_here, run_chain_here, run_parts_here
 from lagem.cluster.profile import Profile, make_profile
 from lagem.cluster.submission import Chain, preview, preview_chain, require_slurm, submit, submit_chain
 from lagem.configuration.yaml_text import read_yaml
+from lagem.signals import signals_blocked, stop_on_requeue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,8 @@ def carry_out(request: Request) -> None:
     """
     if not request.dry_run and not request.local:
         require_slurm()
+    if request.local:
+        stop_on_requeue()
     jobs = request.jobs()
     for job, _ in jobs:
         check(job, local=request.local)
@@ -155,7 +158,8 @@ def check_training(job: Job, *, local: bool) -> None:
     machine counts as a profile of one node with the devices of the experiment.
     """
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+    # signals are blocked here too, since `main` would turn a stop into an exit, which is ignored
+    with signals_blocked(), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main([*job.command, "--print_config"])
     settings = yaml.safe_load(printed.getvalue())
     if settings is None:

@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from lagem.cluster.arrays import script_of_parts, submit_parts
@@ -12,6 +12,7 @@ from lagem.storage.atomic import write_text
 from lagem.storage.parts import locked
 
 Chain = Sequence[tuple[Job, Sequence[str]]]  # jobs, each with the names of the earlier jobs that it waits for
+UNKNOWN_ID = "Invalid job id"  # what squeue prints, and fails, for a job that SLURM no longer knows
 
 
 def submit(job: Job, after: Sequence[str] = ()) -> str:
@@ -60,6 +61,7 @@ def submit_chain(chain: Chain, after: Sequence[str] = ()) -> Iterator[tuple[Job,
         for job, _ in chain:  # check all jobs before the first is submitted
             refuse_queued_job(job)
         missing = names_to_run(chain)
+        refuse_outdated_fits(chain, missing)
         ids: dict[str, str] = {}
         for job, needed in chain:
             if job.name not in missing:
@@ -126,24 +128,59 @@ def is_submitted_command(job: Job) -> bool:
     return kept.exists() and kept.read_text(encoding="utf-8") == f"{shlex.join(job.command)}\n"
 
 
-def refuse_queued_job(job: Job) -> None:
-    """Raise ValueError if the last job submitted from this job's folder is still queued or running."""
-    if not job.id_file.exists() or shutil.which("squeue") is None:
+def refuse_queued_job(job: Job, *, local: bool = False) -> None:
+    """Raise ValueError if the last job submitted from this job's folder is still queued or running.
+
+    Args:
+        job: The job.
+        local: Whether the job is to run on this machine, where SLURM may be missing. Then the job is also refused if
+            SLURM cannot be asked, unless the submitted job has succeeded.
+    """
+    if not job.id_file.exists():
         return
     ids = job.id_file.read_text(encoding="utf-8")
-    queued = subprocess.run(["squeue", "-h", "-j", ids], capture_output=True, text=True)
-    if queued.returncode == 0 and queued.stdout.strip():  # squeue fails for an id that SLURM no longer knows
+    squeue = shutil.which("squeue")
+    queued = subprocess.run([squeue, "-h", "-j", ids], capture_output=True, text=True) if squeue else None
+    if queued is not None and queued.returncode == 0 and queued.stdout.strip():
         raise ValueError(
             f"{job.folder}: the job {ids} of this folder is still queued or running. Wait for that job, `scancel` it, "
             "or give another --name."
         )
+    is_known = queued is not None and (queued.returncode == 0 or UNKNOWN_ID in queued.stderr)
+    if local and not is_known and not job.finished.exists():
+        raise ValueError(
+            f"{job.folder}: the job {ids} was submitted from this folder, and squeue is missing here or fails, so it "
+            f"may still be queued or running. If it is not, remove {job.id_file}; or give another --name."
+        )
+
+
+def refuse_outdated_fits(chain: Chain, missing: Container[str]) -> None:
+    """Raise ValueError if a fit would resume, though a job that it waits for will run again and may change its data.
+
+    Args:
+        chain: The jobs.
+        missing: Names of the jobs that will run.
+    """
+    for job, needed in chain:
+        again = [name for name in needed if name in missing]
+        resumes = job.command[0] == "fit" and value_of("--ckpt_path", job.command) in (None, "last")
+        if again and resumes and holds_checkpoints(job):
+            raise ValueError(
+                f"{job.folder}: this training waits for {', '.join(again)}, which will run again, but it would resume "
+                f"from checkpoints of the earlier results. To train anew, remove {job.folder}; or give another --name."
+            )
+
+
+def holds_checkpoints(job: Job) -> bool:
+    """Return whether a fit has saved checkpoints in the folder of this job."""
+    return any((job.folder / "checkpoints").glob("[!.]*.ckpt"))
 
 
 def refuse_existing_run(job: Job) -> None:
     """Raise ValueError if a fit without `--ckpt_path` would resume from the checkpoints of another run."""
     if job.command[0] != "fit" or value_of("--ckpt_path", job.command) is not None:
         return
-    if not is_submitted_command(job) and any((job.folder / "checkpoints").glob("[!.]*.ckpt")):
+    if not is_submitted_command(job) and holds_checkpoints(job):
         raise ValueError(
             f"{job.folder} already holds another run. Resume that run with `fit --ckpt_path last`, or give another "
             "--name."

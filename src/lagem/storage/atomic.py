@@ -2,7 +2,7 @@
 
 A file is written under a hidden temporary name, flushed to the disk unless the caller says otherwise, and renamed. Then
 the folder's list of names is flushed, too. A killed process leaves at most a temporary file or folder, whose name
-begins with `.NAME.HEX.tmp`. Readers ignore it.
+begins with `.NAME.HEX.tmp`. Readers ignore it. Logs are the exception: they grow line by line.
 """
 
 import errno
@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_bytes(path: Path, content: bytes | memoryview, *, flush: bool = True) -> None:
@@ -76,6 +76,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
     with _renamed(folder, ending=".tmp") as temporary:
         temporary.mkdir()
         yield temporary
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log at its end, to append to it, or to read what another process appends; it is created if missing.
+
+    A log grows while a command runs, so it is never whole: a killed writer may leave an unfinished line.
+    """
+    return path.open("ab+")
 
 
 def check_folder(folder: Path) -> None:
