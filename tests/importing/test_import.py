@@ -169,9 +169,9 @@ def test_child_processes_give_the_bytes_of_this_process(vecset: Path, tmp_path: 
 @pytest.mark.usefixtures("in_this_process")
 def test_another_layout_does_not_enter_the_same_folder(vecset: Path, lagem: Path, tmp_path: Path):
     import_data("vecset", vecset, tmp_path / "data", SMALL)
-    with pytest.raises(ValueError, match="give the same values"):
+    with pytest.raises(ValueError, match="use the same options as before, or another --output"):
         import_data("lagem", lagem, tmp_path / "data", SMALL)
-    with pytest.raises(ValueError, match="give the same values"):
+    with pytest.raises(ValueError, match="use the same options as before, or another --output"):
         import_data("vecset", vecset, tmp_path / "data", replace(SMALL, near=100))
 
 

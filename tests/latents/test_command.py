@@ -94,8 +94,8 @@ def test_a_cache_of_other_weights_settings_or_data_is_not_continued(
     save_autoencoder(autoencoder, tmp_path / "other.safetensors", num_surface_points=64)
     foreign = refusal(capsys, "encode", tmp_path / "other.safetensors", *call[2:])
     assert f"the latent cache {tmp_path / 'out'} does not belong to this autoencoder" in foreign
-    assert "made with subsets=4, but this command is with subsets=2" in refusal(capsys, *call, "--subsets", "2")
-    assert "made without augment, but this command is with augment={" in refusal(
+    assert "made with subsets=4, but this command has subsets=2" in refusal(capsys, *call, "--subsets", "2")
+    assert "made without augment, but this command has augment={" in refusal(
         capsys, *call, "--axis-scale", "0.8", "1.2"
     )
     assert "made with data=" in refusal(capsys, "encode", weights, "procedural:4+1", "--output", tmp_path / "out")

@@ -201,9 +201,7 @@ def test_files_that_a_power_cut_left_incomplete_are_made_again(
 def test_changed_settings_are_refused(change, folder, tmp_path, small, in_this_process):
     prepare([folder / "balls"], tmp_path / "out", small)
     ((name, value),) = change.items()
-    with pytest.raises(
-        ValueError, match=rf"was made with {name}=.* but this command is with {name}={value}; use the same"
-    ):
+    with pytest.raises(ValueError, match=rf"was made with {name}=.* but this command has {name}={value}; use the same"):
         prepare([folder / "balls"], tmp_path / "out", replace(small, **change))
 
 

@@ -81,11 +81,15 @@ def test_files_of_one_kind_are_no_mixture(name, mixed, prepared):
 
 
 def test_a_folder_keeps_its_axis(mixed, tmp_path, small, in_this_process):
-    spelt = {None: "without --up", "y": "with --up y", "z": "with --up z"}
-    for first, second in ((None, "z"), ("z", None), ("y", "z")):
+    cases = {
+        (None, "z"): "without --up, but this command has --up z",
+        ("z", None): "with --up z, but this command has no --up",
+        ("y", "z"): "with --up y, but this command has --up z",
+    }
+    for (first, second), differing in cases.items():
         folder = tmp_path / f"{first}_{second}"
         prepare([mixed], folder, replace(small, up=first))
-        with pytest.raises(ValueError, match=f"was made {spelt[first]}, but this command is {spelt[second]}; use the"):
+        with pytest.raises(ValueError, match=f"was made {differing}; use the same options as before, or another"):
             prepare([mixed], folder, replace(small, up=second))
 
 

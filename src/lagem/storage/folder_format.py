@@ -97,7 +97,8 @@ class FolderFormat:
         if differing := [name for name in now if before.get(name) != now[name]]:
             was, asked = ({name: values.get(name) for name in differing} for values in (before, now))
             raise ValueError(
-                f"{root}: was made {_in_words(was, optional)}, but this command is {_in_words(asked, optional)}; "
+                f"{root}: was made {_in_words(was, optional, given='with ', omitted='without ')}, but this command has "
+                f"{_in_words(asked, optional, given='', omitted='no ')}; "
                 "use the same options as before, or another --output."
             )
 
@@ -131,16 +132,18 @@ class FolderFormat:
         return {"lagem": json.dumps(header, sort_keys=True, ensure_ascii=False)}
 
 
-def _in_words(values: Mapping[str, object], options: Collection[str]) -> str:
-    """Return settings as a text such as `with seed=0, without --up`.
+def _in_words(values: Mapping[str, object], options: Collection[str], *, given: str, omitted: str) -> str:
+    """Return settings as a text such as `with seed=0, without --up`, or `seed=0, no --up`.
 
     Args:
         values: The settings; None stands for one that was not given.
         options: Names of settings that the text spells as options.
+        given: What precedes each setting that was given.
+        omitted: What precedes the name of each setting that was not given.
     """
     words = []
     for name, value in values.items():
         shown = f"--{name}" if name in options else name
         equals = " " if name in options else "="
-        words.append(f"without {shown}" if value is None else f"with {shown}{equals}{value}")
+        words.append(f"{omitted}{shown}" if value is None else f"{given}{shown}{equals}{value}")
     return ", ".join(words)
