@@ -19,6 +19,7 @@ RECONSTRUCTION = {
 }
 GENERATION = {
     "generated": "made",
+    "samples' sha256": "abc",
     "references": "prepared",
     "training set": "not given",
     "split": "val",

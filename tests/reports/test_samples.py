@@ -56,15 +56,12 @@ def test_each_sample_has_its_category_index_seed_and_nearest_training_shape(samp
         assert list(view.notes) == [f"seed {10**18 + index}", f"nearest training shape {id}, distance {distance:.4f}"]
 
 
-@pytest.mark.parametrize("change", ["no card", "other ids", "other categories", "no novelty"])
-def test_no_nearest_training_shape_is_shown_that_is_not_that_of_the_sample(change, samples, tmp_path):
+@pytest.mark.parametrize("change", ["no card", "a card without a digest", "no novelty"])
+def test_no_nearest_training_shape_is_shown_that_is_not_known(change, samples, tmp_path):
     folder = shutil.copytree(samples, tmp_path / "samples")
     card = json.loads((folder / "generation.json").read_text())
-    generated = [each for each in card["shapes"] if each["set"] == "generated"]
-    if change == "other ids":
-        card["shapes"].remove(generated[-1])
-    elif change == "other categories":
-        generated[-1]["category"] = "lamp"
+    if change == "a card without a digest":
+        del card["about"]["samples' sha256"]
     elif change == "no novelty":
         for shape in card["shapes"]:
             shape["nearest_train"] = shape["nearest_train_distance"] = None
@@ -72,6 +69,27 @@ def test_no_nearest_training_shape_is_shown_that_is_not_that_of_the_sample(chang
     if change == "no card":
         (folder / "generation.json").unlink()
     assert [list(view.notes) for view in views_of(folder)] == [[f"seed {10**18 + index}"] for index in range(COUNT)]
+
+
+@pytest.mark.parametrize("change", ["other seeds", "other ids", "other categories", "other meshes"])
+def test_no_nearest_training_shape_is_shown_that_is_that_of_earlier_samples(change, samples, tmp_path):
+    folder = shutil.copytree(samples, tmp_path / "samples")
+    with (folder / "samples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if change == "other seeds":
+            row["seed"] = str(int(row["seed"]) + 1)
+        elif change == "other ids":
+            row["index"] = str(int(row["index"]) + 1)
+        elif change == "other categories":
+            row["category"] = "lamp"
+        else:
+            row["faces"] = str(int(row["faces"]) + 2)
+    with (folder / "samples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [list(view.notes) for view in views_of(folder)] == [[f"seed {row['seed']}"] for row in rows]
 
 
 @pytest.mark.parametrize(("width", "least"), [(360, 2), (1200, 4), (1400, 5)])

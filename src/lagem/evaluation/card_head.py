@@ -113,6 +113,7 @@ class GenerationHead(CardHead):
     """Head of the card that `lagem evaluate-generation` writes.
 
     generated: folder of the samples.
+    samples_sha256: SHA-256 of the tables of the samples, which identifies the samples (`sha256_of_tables`).
     references: the real shapes that the samples are compared with, as the user names them.
     training_set: the training set of the cascade, as the user names it.
     split: split of the references.
@@ -125,6 +126,7 @@ class GenerationHead(CardHead):
     """
 
     generated: str | None = None
+    samples_sha256: str | None = keyed("samples' sha256")
     references: str | None = None
     training_set: str | None = None
     split: str | None = None

@@ -1,12 +1,11 @@
 """The sections of a report on samples that `lagem generate` wrote: their settings, counts and shapes."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from lagem.evaluation.generation.card import CARD, read_judged_samples
-from lagem.evaluation.generation.samples import TABLE, Sample, samples_of
+from lagem.evaluation.generation.card import CARD, read_generation_card, read_judged_samples
+from lagem.evaluation.generation.samples import TABLE, Sample, samples_of, sha256_of_tables
 from lagem.evaluation.generation.shapes import JudgedShape
 from lagem.geometry.frame import Up
 from lagem.reports.meshes import ShownFile, gallery_of
@@ -26,7 +25,7 @@ def samples_sections(folder: Path, settings: ShapeSettings) -> list[Section]:
     for category, count in sorted(Counter(sample.category for sample in samples).items()):
         rows.append([category or "any", str(count), str(with_mesh[category])])
     axes = {path: settings.up or _stated_up(path) for path in {sample.folder for sample in samples}}
-    judged = _judged(folder, samples)
+    judged = _judged(folder)
     gallery, hidden = gallery_of(
         [
             ShownFile(
@@ -52,16 +51,14 @@ def _notes(sample: Sample, judged: JudgedShape | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _judged(folder: Path, samples: Sequence[Sample]) -> dict[str, JudgedShape]:
+def _judged(folder: Path) -> dict[str, JudgedShape]:
     """Return the samples by id, as the card in their folder has them; empty if there is no card of these samples.
 
-    It is a card of these samples if it has the same ids and categories.
+    It is a card of these samples if their tables have not changed since.
     """
-    if not (folder / CARD).is_file():
+    if not (folder / CARD).is_file() or read_generation_card(folder)[0].samples_sha256 != sha256_of_tables(folder):
         return {}
-    judged = {shape.id: shape for shape in read_judged_samples(folder)}
-    is_theirs = {id: shape.category for id, shape in judged.items()} == {each.id: each.category for each in samples}
-    return judged if is_theirs else {}
+    return {shape.id: shape for shape in read_judged_samples(folder)}
 
 
 def _facts(folder: Path) -> list[Block]:

@@ -22,7 +22,7 @@ from lagem.evaluation.generation.presets import (
     PresetName,
     grid_occupancy,
 )
-from lagem.evaluation.generation.samples import Sample, samples_of
+from lagem.evaluation.generation.samples import Sample, samples_of, sha256_of_tables
 from lagem.evaluation.generation.sets import ComparedSets, SetDistances
 from lagem.evaluation.generation.shapes import JudgedShape, ShapeReader
 from lagem.evaluation.generation.summary import GenerationSummary, summarise_generation
@@ -79,7 +79,7 @@ def evaluate_generation(
             f"--preset {preset} needs --points {rules.points}, and --emd-points with the same number or 0, "
             f"but --points {points} and --emd-points {emd_points} were given; change these options."
         )
-    samples = samples_of(generated)
+    samples, samples_sha256 = samples_of(generated), sha256_of_tables(generated)
     indices = indices_by_group(references, split, {sample.category for sample in samples})
     if training is not None and split == TRAINING and TRAINING in references.splits:
         raise ValueError(
@@ -105,6 +105,7 @@ def evaluate_generation(
     summary = summarise_generation(shapes, compared, sets.left_out, seed)
     head = GenerationHead(
         generated=str(generated),
+        samples_sha256=samples_sha256,
         references=references_name,
         training_set=training_name,
         split=split if split in references.splits else EVERY_SPLIT,

@@ -1,9 +1,11 @@
 """Read the table that `lagem generate` writes: each sample's requested category, and its mesh or why it has none."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lagem.storage.checked.digest import sha256_of
 from lagem.storage.csv_table import read_csv
 from lagem.storage.names import inside
 
@@ -53,6 +55,17 @@ def samples_of(generated: Path) -> list[Sample]:
             "evaluate samples with and without a category separately."
         )
     return samples
+
+
+def sha256_of_tables(generated: Path) -> str:
+    """Return a SHA-256 that identifies the samples in a folder and its subfolders.
+
+    It is that of the lines `<SHA-256 of a table> <path of the table>`. A table states the seeds of its samples and the
+    sizes of their meshes.
+    """
+    tables = sorted(generated.rglob(TABLE))
+    lines = (f"{sha256_of(table)} {table.relative_to(generated).as_posix()}\n" for table in tables)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _read(table: Path, generated: Path) -> Iterator[Sample]:
