@@ -7,7 +7,7 @@ Half of the volume queries of a sample are inside the shape (LaGeM appendix D). 
 volume points, all of them are used, and inside points near the surface complete this half. So the queries of thin
 shapes are balanced too.
 
-A share of the training samples can show random solids instead (`universe_share`).
+A fraction of the training samples can show random solids instead (`universe_fraction`).
 """
 
 import math
@@ -23,7 +23,6 @@ from lagem.geometry.frame import QUERY_BALL_RADIUS
 from lagem.prepared.quantisation import stored_row
 from lagem.prepared.shards import Shards, labelled, random_window
 from lagem.procedural.queries import draw_sample
-from lagem.procedural.universe import random_solid
 from lagem.randomness import sample_generator
 from lagem.samples import OccupancySample, ReferenceShape
 from lagem.sources.augmentation import Augmentation
@@ -45,7 +44,7 @@ class OccupancyDataModule(ShapeDataModule):
         num_volume_queries: int = 1024,
         num_near_queries: int = 1024,
         outside_within: float | None = None,
-        universe_share: float = 0.0,
+        universe_fraction: float = 0.0,
         num_workers: int = 4,
         augment: Augmentation | None = None,
         categories: list[str] | None = None,
@@ -68,9 +67,9 @@ class OccupancyDataModule(ShapeDataModule):
                 unit sphere, which holds every shape. So the value 1 speeds up the training of a network that has
                 already learnt that nothing lies outside the unit sphere, but a network trained with 1 from the start
                 never learns it.
-            universe_share: Fraction of the training samples that are replaced by random solids with exact occupancy: 0
-                for none, 1 for all. Every replaced sample draws a new one. Useful if there are few shapes.
-                Validation and test samples are never replaced.
+            universe_fraction: Fraction of the training samples that are replaced by random solids with exact occupancy:
+                0 for none, 1 for all. Every replaced sample draws a new one. Useful if there are few shapes. Only for
+                autoencoders: a stage of a cascade refuses such data. Validation and test samples are never replaced.
             num_workers: Number of loading processes per rank; 0 loads in the training process.
             augment: Augmentation of training samples; null for none.
             categories: Categories to use; null for all.
@@ -90,11 +89,12 @@ class OccupancyDataModule(ShapeDataModule):
             raise ValueError(
                 f"outside_within must be a positive distance from the origin, but {outside_within} was given."
             )
-        if not 0 <= universe_share <= 1:
+        if not 0 <= universe_fraction <= 1:
             raise ValueError(
-                f"universe_share must be a share of the training samples, from 0 to 1, but {universe_share} was given."
+                "universe_fraction must be a fraction of the training samples, from 0 to 1, but "
+                f"{universe_fraction} was given."
             )
-        self.universe_share = universe_share
+        self.universe_fraction = universe_fraction
         self.counts = (num_surface_points, num_volume_queries, num_near_queries)
         self.outside_within = outside_within
 
@@ -109,7 +109,7 @@ class OccupancyDataModule(ShapeDataModule):
             self.seed,
             self.augment,
             outside_within=self.outside_within,
-            universe_share=self.universe_share,
+            universe_fraction=self.universe_fraction,
         )
         self.val_shapes = PreparedShapes(shards, members["val"], self.counts, self.seed, None)
         tests = members["test"] if len(members["test"]) else members["val"]
@@ -117,8 +117,8 @@ class OccupancyDataModule(ShapeDataModule):
 
     def summary(self) -> str:
         bytes_read = self.train_shapes.bytes_per_sample
-        share = f"{self.universe_share:.0%} of the training samples show random solids"
-        replaced = f"; {share}" if self.universe_share else ""
+        solids = f"; {self.universe_fraction:.0%} of the training samples show random solids"
+        replaced = solids if self.universe_fraction else ""
         return f"{self.root}: {super().summary()}; a sample reads at most {bytes_read:,} bytes{replaced}"
 
 
@@ -138,9 +138,9 @@ class PreparedShapes(ShapeSet):
         augment: Augmentation | None,
         *,
         outside_within: float | None = None,
-        universe_share: float = 0.0,
+        universe_fraction: float = 0.0,
     ) -> None:
-        self._universe_share = universe_share
+        self._universe_fraction = universe_fraction
         self._shards, self._members = shards, members
         self._outside_within = math.inf if outside_within is None else outside_within
         self._surface, self._volume, self._near = counts
@@ -185,9 +185,9 @@ class PreparedShapes(ShapeSet):
     def __getitem__(self, key: Key) -> OccupancySample:
         epoch, index = key
         shape = int(self._members[index])
-        if self._universe_share:
+        if self._universe_fraction:
             rng = sample_generator(self._seed, epoch, f"{self._shards.ids[shape]}/universe")
-            if rng.random() < self._universe_share:
+            if rng.random() < self._universe_fraction:
                 return self._universe_sample(f"universe-{epoch}-{self._shards.ids[shape]}", rng)
         rng = sample_generator(self._seed, epoch, self._shards.ids[shape])
         inside, outside = self._inside_queries(shape, rng), self._outside_queries(shape, rng)
@@ -208,6 +208,8 @@ class PreparedShapes(ShapeSet):
 
     def _universe_sample(self, name: str, rng: np.random.Generator) -> OccupancySample:
         """Return a sample of a random solid, with the inside queries first, as for a prepared shape."""
+        from lagem.procedural.universe import random_solid  # takes time, and most trainings draw none
+
         solid = random_solid(rng)
         within = self._outside_within if math.isfinite(self._outside_within) else None
         points, inside = draw_sample(solid, (self._surface, self._volume, self._near), rng, within)

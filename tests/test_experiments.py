@@ -206,7 +206,7 @@ def shrunk(path: Path, folder: Path) -> dict:
             model["num_categories"] = len(CATEGORIES)
     else:
         data["class_path"] = "ProceduralDataModule"
-        for name in ("root", "outside_within", "universe_share"):
+        for name in ("root", "outside_within", "universe_fraction"):
             data["init_args"].pop(name, None)
         data["init_args"].update(num_train=16, num_val=4, reference_points=200, reference_volume_points=200)
     trainer.update(accelerator="cpu", devices=1, num_nodes=1, strategy="auto", max_steps=2, val_check_interval=2)

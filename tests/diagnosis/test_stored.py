@@ -5,7 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import small_run
+from lagem.diagnosis.examined import examined
+from lagem.diagnosis.labels import judge_labels, label_test
 from lagem.diagnosis.stored import bad_normals, judge_normals, judge_pools, lost_share
+from lagem.diagnosis.subject import Subject, batches
 from lagem.prepared.shard_file import ShapeArrays
 from lagem.prepared.shards import Shards
 from planted_data import change_shards
@@ -51,6 +55,21 @@ def test_pools_that_have_lost_points_are_named(folder, kept):
         {id: lost_share(shards, index) for index, id in enumerate(shards.ids)}, {}, expected_near=None
     )
     assert list(finding.evidence["shapes"]) == ["ball"]
+
+
+def test_flipped_labels_are_named_although_random_solids_replace_all_training_samples(folder):
+    def plant(shape: ShapeArrays) -> ShapeArrays:
+        pools = dict(shape.pools)
+        for kind in ("volume", "near"):
+            pools[f"{kind}_inside"], pools[f"{kind}_outside"] = pools[f"{kind}_outside"], pools[f"{kind}_inside"]
+        return replace(shape, pools=pools) if shape.split == "train" else shape
+
+    change_shards(folder, plant)
+    settings = [f"--data.init_args.root={folder}", "--data.init_args.universe_fraction=1"]
+    subject = Subject.of(small_run.ROOT / "experiments/autoencoder/meshes.yaml", [*settings, *small_run.SMALL_MODEL])
+    shapes = list(examined(batches(subject.examined, "train", 4), "train"))
+    (finding,) = judge_labels({shape.id: label_test(shape) for shape in shapes}, out_of_frame=[])
+    assert (finding.check, finding.severity) == ("labels", "error")
 
 
 def test_prepared_shapes_raise_no_alarm(folder):

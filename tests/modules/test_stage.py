@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 import small_cascade as small
 from lagem.data_modules.latents import LatentDataModule
+from lagem.data_modules.occupancy import OccupancyDataModule
 from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.diffusion.loss import EDMLoss
 from lagem.diffusion.noise import torch_generator
@@ -22,6 +23,7 @@ from lagem.samples import LatentBatch
 from lagem.weights.autoencoder import save_autoencoder
 from lagem.weights.fingerprint import fingerprint_of
 from lagem.weights.stage import load_stage
+from toy_shapes import prepare_toys
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +197,14 @@ def test_shapes_are_encoded_in_the_step_by_weights_that_stay_as_they_are(tmp_pat
     assert [small.CATEGORIES[number] for number in encoded.condition] == batch.categories
     assert not [name for name in module.state_dict() if not name.startswith("denoiser.")]
     assert module.spec.autoencoder == fingerprint_of(network)
+
+
+def test_random_solids_are_refused(tmp_path):
+    save_autoencoder(small.make_autoencoder(), tmp_path / "weights.safetensors", num_surface_points=64)
+    module = stage(1, autoencoder=tmp_path / "weights.safetensors")
+    source = OccupancyDataModule(root=str(prepare_toys(tmp_path)), batch_size=2, num_workers=0, universe_fraction=0.25)
+    with pytest.raises(ValueError, match=r"universe_fraction is 0\.25, but a stage .* random solids; set it to 0"):
+        trainer(tmp_path).fit(module, source)
 
 
 def test_predictions_are_samples_given_the_true_coarser_latents(cache, tmp_path):

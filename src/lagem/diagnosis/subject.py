@@ -24,7 +24,8 @@ from lagem.samples import OccupancyBatch
 from lagem.training.cli import TrainingCLI, parse_experiment, run_training
 
 ON_ONE_DEVICE = ("devices=1", "num_nodes=1", "strategy=auto", "precision=32-true", "callbacks=null", "logger=false")
-# settings of the data for the examination: more points than in training, no augmentation, one shape in each batch
+# settings of the data for the examination: more points than in training, no augmentation, no random solids, one shape
+# in each batch
 EXAMINED = {
     "batch_size": 1,
     "num_workers": 0,
@@ -33,6 +34,7 @@ EXAMINED = {
     "num_near_queries": 4096,
     "outside_within": "null",
     "augment": "null",
+    "universe_fraction": "0",
     "shuffle": "shapes",
 }
 

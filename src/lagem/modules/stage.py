@@ -126,7 +126,8 @@ class CascadeStageModule(RecipeModule):
         """Take from the data all sizes that the arguments do not give, and check that the data fit.
 
         Raises:
-            ValueError: If levels, autoencoder or condition of the data differ from those that the arguments give.
+            ValueError: If levels, autoencoder or condition of the data differ from those that the arguments give, or
+                if the data replace samples by random solids.
         """
         source = self._source()
         if not hasattr(self, "denoiser"):
@@ -230,6 +231,11 @@ class CascadeStageModule(RecipeModule):
                 "a stage trains on the latents of LatentDataModule, or on shapes that "
                 f"model.init_args.autoencoder encodes, but the data are {type(datamodule).__name__} and "
                 "autoencoder is null. Change one of the two."
+            )
+        if fraction := getattr(datamodule, "universe_fraction", 0):
+            raise ValueError(
+                f"data.init_args.universe_fraction is {fraction}, but a stage of a cascade cannot train on random "
+                "solids; set it to 0."
             )
         self._autoencoder.take_facts_from(datamodule)
         return self._autoencoder

@@ -1,7 +1,8 @@
 """Random parts of man-made objects: single bodies, with or without holes, turned and extruded ones, shells and tubes.
 
-Each function returns solids with a size of about 1 to 2. No hole reaches a corner or a rim of a body, so the frame of a
-shape stays exact. The functions draw every length anew, because faces of different parts must not coincide.
+The longest side of a body of `single`, `extruded`, `turned`, `shell` or `tube` is about 1 to 3; the other functions are
+given the size of their part. No hole reaches a corner or a rim of a body, so the frame of a shape stays exact.
+Every length is drawn anew, because faces of different parts must not coincide.
 """
 
 import numpy as np

@@ -100,7 +100,7 @@ def cross_section(rng: Rng) -> Polygon:
         return Polygon(outline)
     if rng.random() < 0.6:  # a ring of constant proportions
         return Polygon(outline, [outline * rng.uniform(0.4, 0.92)])
-    inner = np.abs(_inner_radius(outline))
+    inner = _inner_radius(outline)
     bore = [circle(32) * inner * rng.uniform(0.15, 0.45)]
     if rng.random() < 0.5:
         count, at = int(rng.integers(3, 9)), inner * 0.68

@@ -166,7 +166,7 @@ class ProceduralShape:
         """
         kept, found = [], 0
         if within is not None and within < QUERY_BALL_RADIUS:
-            points = uniform_in_ball(int(2 * count) + 64, rng, within)
+            points = uniform_in_ball(2 * count + 64, rng, within)
             kept.append(points[~self.occupancy(points)])
             found = len(kept[0])
         while found < count:
