@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lagem.configuration.tool_parser import ToolParser
@@ -234,6 +235,9 @@ def tool_modules() -> dict[str, str]:
 def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], argparse.Namespace]:
     """Parse the command line of a tool, and raise SystemExit if it is not valid.
 
+    Raises:
+        ValueError: If an option of `lagem fit` is before the experiment: its value would be taken for the experiment.
+
     Returns:
         The function that runs the tool, and the parsed arguments. If the tool accepts options of `lagem fit`, they are
         in the list `settings`.
@@ -244,6 +248,12 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
         parser.prog = f"lagem {arguments.verb}"  # the message refers to the help of the tool
         parser.error(f"unrecognized arguments: {' '.join(settings)}")
     if settings:
+        before = argv[: next(i for i, word in enumerate(argv) if Path(word) == arguments.config)]
+        if early := [word for word in before if word in settings and "=" not in word]:
+            raise ValueError(
+                f"{early[0]}: options of `lagem fit` stand after the experiment; give the experiment first, without "
+                "--config."
+            )
         arguments.settings = settings
     if run is None:  # newer Pythons parse `lagem -- fit`
         parser.error(f"{arguments.verb} is not the first word; write it directly after lagem")

@@ -92,7 +92,11 @@ def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch):
         ([str(TOY), "--unknown", "1"], "unrecognized arguments: --unknown 1"),
         ([str(TOY), "--config", "absent.yaml"], "absent.yaml: there is no such file"),
         ([str(TOY), "layer.yaml"], "layer.yaml: only one CONFIG is accepted; give a second file as --config"),
-        (["--config", str(TOY), "--quiet"], "--config: no file follows it; give the experiment as the first word"),
+        ([str(TOY), "--model.init_args.width", "64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
+        ([str(TOY), "--model.init_args.width=64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
+        ([str(TOY), "--config", "--quiet"], "--config: no file follows it; give a file of settings"),
+        (["--config", str(TOY), "--quiet"], "--config: options of `lagem fit` stand after the experiment"),
+        (["--model.init_args.width", "64", str(TOY)], "width: options of `lagem fit` stand after the experiment"),
     ],
 )
 def test_a_mistake_in_the_overrides_is_one_line(words, reason, capsys):

@@ -71,11 +71,13 @@ def check_experiment(config: Path, overrides: Sequence[str]) -> None:
         ValueError: If there is such a mistake, or a file is given in another way; the message is one line.
     """
     read_settings(str(config))
-    if overrides and not overrides[0].startswith("-"):
-        raise ValueError(f"{overrides[0]}: only one CONFIG is accepted; give a second file as --config FILE.")
+    for before, word in pairwise(["", *overrides]):
+        is_value = before.startswith("-") and "=" not in before
+        if not is_value and not word.startswith("-"):
+            raise ValueError(f"{word}: only one CONFIG is accepted; give a second file as --config FILE.")
     for path in configs_of(overrides):
         if path == "" or path.startswith("--"):
-            raise ValueError("--config: no file follows it; give the experiment as the first word, without --config.")
+            raise ValueError("--config: no file follows it; give a file of settings, or leave out --config.")
         read_settings(path)
 
 
