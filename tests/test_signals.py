@@ -92,7 +92,7 @@ def test_elsewhere_than_on_linux_signals_stay_pending_for_a_training_too(signum)
     assert launch(work).communicate(timeout=HANG) == ("pending\n", "")
 
 
-@BOTH
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_that_arrives_while_a_training_is_checked_stops_the_command(signum):
     work = f"""from lagem.cluster import request
     from lagem.cluster.job import Job

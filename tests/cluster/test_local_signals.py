@@ -91,6 +91,7 @@ def test_a_signal_saves_the_training_though_nobody_reads_the_output(chains):
     assert training_process.weights(chains.folder / "training")["global_step"] > 0
 
 
+@pytest.mark.slow
 def test_the_signal_before_a_time_limit_saves_the_training(chains):
     """SLURM may send SIGUSR1 to the chain only; the training gets SIGTERM."""
     chains.write(step("first"), long_fit(chains))
@@ -132,6 +133,7 @@ def caught(process: subprocess.Popen) -> int:
     return int(line.split()[1], 16)
 
 
+@pytest.mark.slow
 def test_a_killed_chain_leaves_no_training_behind(chains):
     chains.write(step("first"), long_fit(chains))
     process = started(chains, "run folder")
@@ -160,7 +162,7 @@ def test_a_killed_chain_leaves_no_part_behind(chains):
 @pytest.mark.parametrize(
     ("signum", "ending"),
     [
-        (9, "was killed by SIGKILL, perhaps because memory ran out"),
+        pytest.param(9, "was killed by SIGKILL, perhaps because memory ran out", marks=pytest.mark.slow),
         (40, f"was killed by signal 40 ({signal.strsignal(40)})"),  # a real-time signal, which has no name
     ],
     ids=["SIGKILL", "real-time"],

@@ -95,8 +95,8 @@ def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch):
         ([str(TOY), "--model.init_args.width", "64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
         ([str(TOY), "--model.init_args.width=64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
         ([str(TOY), "--config", "--quiet"], "--config: no file follows it; give a file of settings"),
-        (["--config", str(TOY), "--quiet"], "--config: options of `lagem fit` stand after the experiment"),
-        (["--model.init_args.width", "64", str(TOY)], "width: options of `lagem fit` stand after the experiment"),
+        (["--config", str(TOY), "--quiet"], "--config: give the experiment first"),
+        (["--model.init_args.width", "64", str(TOY)], "width: give the experiment first"),
     ],
 )
 def test_a_mistake_in_the_overrides_is_one_line(words, reason, capsys):

@@ -89,6 +89,7 @@ def test_two_ranks_see_the_solids_of_one_process(many_shards):
 
 def test_a_resumed_run_sees_the_remaining_solids(many_shards):
     whole, rest = (batches(module(many_shards, 0.5, batch_size=4), 0, 1, done) for done in (0, 3))
+    rest = rest[: len(whole) - 3]  # the first batches of the next pass follow
     for before, after in zip(whole[3:], rest, strict=True):
         assert before.ids == after.ids and same(before, after)
     assert any(id.startswith("universe-0-") for batch in rest for id in batch.ids)
