@@ -96,7 +96,7 @@ def test_bounds_and_reach_of_a_body_are_tight(body, holds, volume):
 
 @each_body
 def test_surface_points_of_a_body_are_uniform_by_area(body, holds, volume):
-    """For such points, the mean of a component of x times that of the normal is volume / area, and normals cancel."""
+    """For such points x and normals n, the mean of x[i] * n[i] is volume / area for each axis i, and that of n is 0."""
     points, normals = body.surface(400_000, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(normals, axis=0), 1, atol=1e-9)
     np.testing.assert_allclose((points * normals).mean(axis=1), volume / body.area, rtol=0.03)
