@@ -73,6 +73,18 @@ def test_a_step_whose_job_slurm_no_longer_knows_runs_here(chains, submitted, tmp
     assert (submitted / "finished").exists()
 
 
+def test_a_step_that_succeeded_on_a_cluster_can_be_repeated_here_after_a_failure(
+    chains, submitted, monkeypatch, capsys
+):
+    """The first call here, with a changed command, runs the step, which fails; the second must not refuse it."""
+    (submitted / "finished").touch()
+    monkeypatch.setenv("PATH", "/nowhere")
+    chains.write(step("a", "describe absent.yaml"))
+    for _ in range(2):
+        line = refusal(capsys, chains.words)
+        assert "step 1 of 1 (a) failed with exit code 2" in line
+
+
 def test_a_mistake_in_a_later_step_is_found_before_the_first_starts(chains, capsys):
     chains.write(step("a"), step("b", "completion fish"))
     with pytest.raises(SystemExit) as stop:
@@ -100,5 +112,5 @@ def test_a_training_does_not_resume_when_its_data_are_made_again(chains, capsys)
     job, _ = jobs_of(load_chain(chains.file), {}, chains.folder, "python")[1]
     (training / "command.txt").write_text(f"{shlex.join(job.command)}\n")
     line = refusal(capsys, chains.words)
-    assert f"{training}: this training waits for first, which will run again" in line and f"remove {training}" in line
+    assert "would resume from checkpoints, but first has not succeeded" in line and f"remove {training}" in line
     assert not (chains.folder / "first" / "local.out").exists()

@@ -105,7 +105,7 @@ def test_the_signal_before_a_time_limit_saves_the_training(chains):
 WAITS = """import subprocess
     from lagem.cluster import local
     child = subprocess.Popen(
-        ["bash", "-c", "trap 'echo asked; read; echo saved >&2; exit' TERM; echo runs; while :; do sleep 0.02; done"],
+        ["bash", "-c", "trap 'echo asked >&2; read; echo saved >&2; exit' TERM; echo runs; while :; do sleep .1; done"],
         stdin=sys.stdin, stdout=subprocess.PIPE, text=True, start_new_session=True)
     child.stdout.readline()
     with signals.kept_on_stop(lambda: "kept"), local._stopped_with([child]):
@@ -118,19 +118,11 @@ def test_a_first_stop_does_not_end_the_wait_for_a_step_that_another_error_stops(
         WAITS.format(then='print("fails", flush=True); raise ValueError'), stdin=subprocess.PIPE
     )
     assert process.stdout.readline() == "fails\n"
-    wait_until(lambda: children_of(process), process)
+    assert process.stderr.readline() == "asked\n"
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: caught(process) & 1 << signal.SIGINT - 1 == 0, process)
+    wait_until(lambda: signal.SIGINT not in small_command.caught(process), process)
     output = process.communicate("\n", timeout=HANG)
     assert output == ("", "saved\nlagem: stopped by SIGINT: kept\n") and process.returncode == 128 + signal.SIGINT
-
-
-def caught(process: subprocess.Popen) -> int:
-    """Return the mask of the signals for which a process has handlers; the first stop removes that of SIGINT."""
-    (line,) = [
-        line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("SigCgt")
-    ]
-    return int(line.split()[1], 16)
 
 
 @pytest.mark.slow
@@ -163,7 +155,7 @@ def test_a_killed_chain_leaves_no_part_behind(chains):
     ("signum", "ending"),
     [
         pytest.param(9, "was killed by SIGKILL, perhaps because memory ran out", marks=pytest.mark.slow),
-        (40, f"was killed by signal 40 ({signal.strsignal(40)})"),  # a real-time signal, which has no name
+        (40, "was killed by signal 40"),  # a real-time signal, which has no name
     ],
     ids=["SIGKILL", "real-time"],
 )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 COMMAND = """
@@ -32,3 +33,10 @@ def start(work: str, **settings: Any) -> subprocess.Popen:
     process = launch(work, **settings)
     assert process.stdout.readline(), process.communicate()[1]
     return process
+
+
+def caught(process: subprocess.Popen) -> set[int]:
+    """Return the numbers of the signals for which a process has handlers (Linux); the first stop removes them."""
+    (line,) = [text for text in Path(f"/proc/{process.pid}/status").read_text().splitlines() if "SigCgt" in text]
+    mask = int(line.split()[1], 16)
+    return {number for number in range(1, 65) if mask >> number - 1 & 1}

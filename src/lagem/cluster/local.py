@@ -59,6 +59,7 @@ def run_chain_here(chain: Chain) -> None:
         for job, _ in chain:
             if job.name in missing:
                 start_record(job)
+                job.id_file.unlink(missing_ok=True)  # no longer that of the last start, and not queued
         for number, (job, _) in enumerate(chain, 1):
             title = f"step {number} of {len(chain)} ({job.name})"
             if job.name in missing:

@@ -161,14 +161,23 @@ def refuse_outdated_fits(chain: Chain, missing: Container[str]) -> None:
         chain: The jobs.
         missing: Names of the jobs that will run.
     """
-    for job, needed in chain:
-        again = [name for name in needed if name in missing]
-        resumes = job.command[0] == "fit" and value_of("--ckpt_path", job.command) in (None, "last")
-        if again and resumes and holds_checkpoints(job):
-            raise ValueError(
-                f"{job.folder}: this training waits for {', '.join(again)}, which will run again, but it would resume "
-                f"from checkpoints of the earlier results. To train anew, remove {job.folder}; or give another --name."
-            )
+    again = {job.name: [name for name in needed if name in missing] for job, needed in chain}
+    outdated = [
+        job
+        for job, _ in chain
+        if job.command[0] == "fit"
+        and value_of("--ckpt_path", job.command) in (None, "last")
+        and again[job.name]
+        and holds_checkpoints(job)
+    ]
+    if outdated:
+        waits_for = sorted({name for job in outdated for name in again[job.name]})
+        raise ValueError(
+            f"{', '.join(job.name for job in outdated)} would resume from checkpoints, but {', '.join(waits_for)} has "
+            "not succeeded with its present command, so the data may change. To keep the training, restore it "
+            f"(see command.txt in its folder). To train anew, remove {', '.join(str(job.folder) for job in outdated)}, "
+            "or give another --name."
+        )
 
 
 def holds_checkpoints(job: Job) -> bool:
