@@ -122,10 +122,12 @@ def test_two_processes_are_one_run(tmp_path, monkeypatch):
     assert len([row for row in wandb_file.history(run) if "train/loss" in row]) == 2
 
 
-def test_a_run_without_wandb_imports_nothing_of_it(tmp_path):
+def test_a_run_without_wandb_imports_nothing_of_it_nor_of_signal_processing(tmp_path):
+    """torchmetrics, which Lightning imports, would import `scipy.signal`."""
     arguments = small_run.small_fit(tmp_path, steps=1)
-    program = (
-        f"import sys; from lagem.cli import main; main({arguments}); print('wandb' in sys.modules, file=sys.stderr)"
-    )
+    program = f"""import sys
+from lagem.cli import main
+main({arguments})
+print(*(name in sys.modules for name in ("torchmetrics", "wandb", "scipy.signal")), file=sys.stderr)"""
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, check=True)
-    assert run.stderr.splitlines()[-1] == "False"
+    assert run.stderr.splitlines()[-1] == "True False False"
