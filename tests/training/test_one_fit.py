@@ -44,7 +44,7 @@ def test_a_killed_fit_holds_its_folder_no_longer(tmp_path):
             pass
 
 
-@pytest.mark.parametrize("restarts", ["0", "1"])
+@pytest.mark.parametrize("restarts", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_a_fit_waits_for_one_that_is_exiting(restarts, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
     with held_by_another_process(tmp_path, 1), only_fit_in(tmp_path):

@@ -179,6 +179,7 @@ def test_a_folder_of_fsdp1_is_refused_with_what_to_do(way, of_fsdp1):
         loads[way](of_fsdp1)
 
 
+@pytest.mark.slow
 def test_what_to_do_with_a_folder_of_fsdp1_makes_a_file_with_its_weights(of_fsdp1):
     command = [sys.executable, "-m", "lightning.pytorch.utilities.consolidate_checkpoint", str(of_fsdp1)]
     subprocess.run(command, check=True, capture_output=True, timeout=HANG)
