@@ -76,6 +76,7 @@ demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a 
 	@rm -rf $(RUNS)/demo_$(SEED)
 	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
 		--trainer.default_root_dir $(RUNS)/demo_$(SEED) $(ARGS)
+	@echo "Before you type lagem, run: source $(BIN)/activate"
 
 # Two trainings at a time, one thread each: the finest stage costs about as much as the two coarser ones together.
 CASCADE = $(RUNS)/cascade_$(SEED)

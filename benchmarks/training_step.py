@@ -102,7 +102,7 @@ class Side:
 
 
 class Run:
-    """One side's network and its inputs, on a device."""
+    """The network of one side (LaGeM or VecSet) and its inputs, on a device."""
 
     def __init__(self, side: Side, device: torch.device, batch: int, precision: torch.dtype) -> None:
         setting = side.setting

@@ -87,9 +87,9 @@ class Document:
         check_count(count, what)
         if count > max(MOST_COPIED, self._bytes):
             raise ValueError(
-                f"has at least {count} {what}, counted once for each place where a mesh is used; the limit for "
-                f"{self._bytes} bytes of data is {max(MOST_COPIED, self._bytes)}. Simplify its meshes, or place them "
-                "fewer times."
+                f"has at least {count} {what}, counted once for each place where a mesh is used; a file with "
+                f"{self._bytes} bytes of data may have at most {max(MOST_COPIED, self._bytes)} {what}. Simplify its "
+                "meshes, or place them fewer times."
             )
 
     # Methods that read a field and check its type; `where` is the object that holds the field.
