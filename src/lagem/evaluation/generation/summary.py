@@ -22,8 +22,9 @@ class GroupScores:
     means: measures of the compared sets, such as MMD, and mean distances to the training set, by their names in
         `lagem.evaluation.tables`.
     shares: proportions by name. `surface` and `one_solid` are proportions of all samples. `recognised`
-        counts only samples in compared categories: it is the proportion of them whose nearest reference has the same
-        category. `classifier` is the same proportion for the compared references, as a baseline.
+        is about the samples whose category is compared: it is the proportion of them whose nearest reference has the
+        same category. As a baseline, `classifier` is the proportion of references whose nearest other reference has the
+        same category.
     """
 
     means: dict[str, Mean]
