@@ -1,7 +1,7 @@
 """`lagem doctor` checks data: it reports the faults planted in procedural furniture, and accepts healthy data."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -44,27 +44,33 @@ def faults(fault: str, strength: float, *, seed: int = 0, num_train: int = 16, n
     findings += judge_frames(frames, {id: id.split("/")[0] for id in frames})
     findings += judge_labels(tests, out_of_frame=[id for id, test in frames.items() if test.is_apart])
     findings += check_balance(valid)
-    described = {
-        split: [
-            SplitShape.of(shape.id, shape.category, partial(np.asarray, shape.surface_points))
-            for shape in valid
-            if shape.split == split
-        ]
-        for split in ("train", "val")
-    }
+    findings += split_findings(valid)
+    return [finding for finding in findings if finding.is_fault]
+
+
+def split_findings(shapes: Iterable[ExaminedShape]) -> list[Finding]:
+    """Compare the training shapes with the validation shapes, and return what is found."""
+    described: dict[str, list[SplitShape]] = {"train": [], "val": []}
+    for shape in shapes:
+        points = partial(np.asarray, shape.surface_points)
+        described[shape.split].append(SplitShape.of(shape.id, shape.category, points))
     categories = [Counter(shape.category for shape in described[split]) for split in ("train", "val")]
-    findings += check_split(
+    return check_split(
         described["train"],
         described["val"],
         categories=(categories[0], categories[1]),
         counts=(len(described["train"]), len(described["val"])),
     )
-    return [finding for finding in findings if finding.is_fault]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_healthy_shapes_raise_no_alarm(seed):
     assert faults("flip", 0.0, seed=seed) == []
+
+
+# faults that all shapes have, and the numbers of shapes in which they are found
+FAULTS_OF_ALL_SHAPES = ("flip", "scale", "shift", "shift_surface", "shift_volume", "unbalance")
+FEW = {"num_train": 6, "num_val": 4}
 
 
 def planted(fault: str, check: str, *strengths: float) -> list[Any]:
@@ -94,7 +100,7 @@ def planted(fault: str, check: str, *strengths: float) -> list[Any]:
     ],
 )
 def test_a_planted_fault_is_named(fault, strength, check):
-    found = faults(fault, strength)
+    found = faults(fault, strength, **(FEW if fault in FAULTS_OF_ALL_SHAPES else {}))
     assert check in {finding.check for finding in found}
     for finding in found:
         assert 0.5 <= finding.confidence < 1 and finding.advice and finding.evidence
@@ -102,7 +108,9 @@ def test_a_planted_fault_is_named(fault, strength, check):
 
 @pytest.mark.parametrize("strength", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 def test_a_turned_validation_set_is_named(strength):
-    assert "split" in {finding.check for finding in faults("turn", strength, num_train=96, num_val=48)}
+    few_queries = {"num_surface_points": 4096, "num_volume_queries": 64, "num_near_queries": 64}
+    data = PlantedData(fault="turn", strength=strength, num_train=96, num_val=48, batch_size=1, **few_queries)
+    assert "split" in {finding.check for finding in split_findings(shapes_of(data, 96)) if finding.is_fault}
 
 
 def test_labels_near_the_surface_are_judged_too():
@@ -189,7 +197,7 @@ def with_few_near(shape: ExaminedShape, stored: int, rng: np.random.Generator) -
     return replace(shape, near_points=shape.near_points[rows], near_inside=shape.near_inside[rows])
 
 
-@pytest.mark.parametrize("stored", [1, 2, 4, 10])
+@pytest.mark.parametrize("stored", [1, 2, *(pytest.param(stored, marks=pytest.mark.slow) for stored in (4, 10))])
 def test_a_few_near_queries_are_no_evidence_of_a_wrong_frame(stored):
     data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
     rng = np.random.default_rng(0)
@@ -215,6 +223,6 @@ def test_wrong_labels_are_not_judged_if_the_frame_of_more_shapes_is_wrong():
     assert judge_labels({"good": tests["good"]}, out_of_frame=["x", "y"]) == []
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_exchanged_axes_are_not_called_wrong_labels(seed):
     assert {finding.check for finding in faults("swap_axes_of_surface", 1.0, seed=seed)} == {"frame"}

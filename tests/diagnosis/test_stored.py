@@ -13,12 +13,6 @@ from lagem.diagnosis.subject import Subject, batches
 from lagem.prepared.shard_file import ShapeArrays
 from lagem.prepared.shards import Shards
 from planted_data import change_shards
-from toy_shapes import prepare_toys
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return prepare_toys(tmp_path)
 
 
 def with_pool(shape: ShapeArrays, pool: str, rows: np.ndarray) -> ShapeArrays:
