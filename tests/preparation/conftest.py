@@ -1,5 +1,6 @@
 """Small closed meshes with a known inside, and a way to prepare them fast."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import trimesh
 from lagem.geometry.mesh import Mesh
 from lagem.preparation import pipeline
 from lagem.preparation.settings import Settings
-from preparation_here import run_in_this_process
+from preparation_here import prepare, run_in_this_process
 
 SMALL = Settings(surface=60, volume=400, near=50, inside=0, watertight="none", shapes_per_shard=3)
 
@@ -20,7 +21,7 @@ def small() -> Settings:
     return SMALL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def box() -> Mesh:
     """A box with sides 5, 10 and 15, turned and far from the origin."""
     mesh = trimesh.creation.box((1, 2, 3))
@@ -28,16 +29,16 @@ def box() -> Mesh:
     return Mesh(mesh.vertices @ turn.T * 5 + [100, -40, 7], np.asarray(mesh.faces))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sphere() -> Mesh:
     mesh = trimesh.creation.icosphere(subdivisions=3)
     return Mesh(np.asarray(mesh.vertices) * 0.01, np.asarray(mesh.faces))
 
 
-@pytest.fixture
-def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
-    """A folder with seven closed meshes in two categories, an open mesh, an empty file, and a text that is no mesh."""
-    root = tmp_path / "meshes"
+@pytest.fixture(scope="session")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory, box: Mesh, sphere: Mesh) -> Path:
+    """A folder with the meshes of `folder` in `meshes`, prepared into `prepared`; no test may change it."""
+    root = tmp_path_factory.mktemp("once") / "meshes"
     for number in range(4):
         stretch = np.array([1, 1 + number / 2, 1])
         Mesh(box.vertices * stretch, box.faces).save(root / "boxes" / f"box_{number}.ply")
@@ -46,7 +47,27 @@ def folder(tmp_path: Path, box: Mesh, sphere: Mesh) -> Path:
     Mesh(box.vertices, box.faces[:-1]).save(root / "boxes" / "open.ply")
     (root / "boxes" / "empty.obj").write_bytes(b"")
     (root / "boxes" / "words.stl").write_text("solid of words, not of facets")
-    return root
+    prepare([root], root.parent / "prepared", SMALL)
+    return root.parent
+
+
+@pytest.fixture
+def folder(prepared_once: Path, tmp_path: Path) -> Path:
+    """A folder with seven closed meshes in two categories, an open mesh, an empty file, and a text that is no mesh."""
+    return shutil.copytree(prepared_once / "meshes", tmp_path / "meshes")
+
+
+@pytest.fixture
+def prepared_in(prepared_once: Path, folder: Path) -> Callable[[Path], Path]:
+    """A function that makes a folder such as the preparation of `folder` makes, from a copy."""
+
+    def copied(target: Path) -> Path:
+        shutil.copytree(prepared_once / "prepared", target)
+        table = (target / "table.csv").read_bytes()  # it names each mesh by its path
+        (target / "table.csv").write_bytes(table.replace(bytes(prepared_once / "meshes"), bytes(folder)))
+        return target
+
+    return copied
 
 
 @pytest.fixture
@@ -56,10 +77,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def root(folder: Path, tmp_path: Path, small: Settings, in_this_process: None) -> Path:
+def root(prepared_in: Callable[[Path], Path], tmp_path: Path, in_this_process: None) -> Path:
     """The folder into which the meshes of `folder` were prepared."""
-    pipeline.prepare([folder], tmp_path / "prepared", small)
-    return tmp_path / "prepared"
+    return prepared_in(tmp_path / "prepared")
 
 
 @pytest.fixture

@@ -26,9 +26,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def undisturbed(folder, tmp_path, small, in_this_process, payload):
-    prepare([folder], tmp_path / "undisturbed", small)
-    return payload(tmp_path / "undisturbed")
+def undisturbed(prepared_in, tmp_path, in_this_process, payload):
+    return payload(prepared_in(tmp_path / "undisturbed"))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 40])

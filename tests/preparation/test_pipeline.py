@@ -24,9 +24,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def undisturbed(folder, tmp_path, small, in_this_process, payload):
-    prepare([folder], tmp_path / "undisturbed", small)
-    return payload(tmp_path / "undisturbed")
+def undisturbed(prepared_in, tmp_path, in_this_process, payload):
+    return payload(prepared_in(tmp_path / "undisturbed"))
 
 
 def test_two_workers_write_the_same_bytes_as_none(folder, tmp_path, small, undisturbed, payload, monkeypatch):
