@@ -1,8 +1,6 @@
 """Tests of benchmarks/sampling.py: the files that it writes for a tiny cascade."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +9,15 @@ import pytest
 import small_cascade as small
 from lagem.generation.bundle import write_bundle
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import sampling
+
+
+def run(*words: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["sampling.py", *words])
+        sampling.main()
 
 
 def table_of(folder: Path, *options: str) -> list[dict]:
@@ -19,9 +25,7 @@ def table_of(folder: Path, *options: str) -> list[dict]:
     autoencoder, *stages = small.write_cascade(folder)
     bundle = write_bundle(autoencoder, stages, folder / "cascade")
     words = [str(bundle), "--output", str(folder / "out"), "--category", "chair", "mug", "--count", "2", *options]
-    program = [sys.executable, str(ROOT / "benchmarks" / "sampling.py"), *words, "--resolution", "16"]
-    run = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert run.returncode == 0, run.stderr[-3000:]
+    run(*words, "--resolution", "16")
     assert "evaluations" in (folder / "out" / "sampling.md").read_text()
     return json.loads((folder / "out" / "sampling.json").read_text())
 
@@ -46,10 +50,13 @@ def test_references_give_the_measures_of_generation(tmp_path):
     assert side["quality"]["shares"]["recognised"]["count"] == pytest.approx(4, abs=2)
 
 
-def test_a_folder_of_an_earlier_run_is_refused_before_anything_is_sampled(tmp_path):
+def test_a_folder_of_an_earlier_run_is_refused_before_anything_is_sampled(tmp_path, capsys):
     (tmp_path / "steps_2_3_4").mkdir()
-    program = [sys.executable, str(ROOT / "benchmarks" / "sampling.py"), "absent", "--output", str(tmp_path)]
     words = ["--steps", "5", "2,3,4", "--references", "procedural:8+32"]
-    run = subprocess.run([*program, *words], capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr == f"{tmp_path}/steps_2_3_4 is from an earlier run. Remove it, or choose another --output.\n"
+    with pytest.raises(SystemExit) as stop:
+        run("absent", "--output", str(tmp_path), *words)
+    assert stop.value.code == 2
+    assert (
+        capsys.readouterr().err
+        == f"{tmp_path}/steps_2_3_4 is from an earlier run. Remove it, or choose another --output.\n"
+    )

@@ -20,7 +20,7 @@ from lagem.prepared.quantisation import decode
 
 COUNTS = Settings(surface=200, volume=4_000, near=1_500, inside=500)
 ASKED = 400  # queries of each pool
-ANALYTIC, REAL = 25, 25
+ANALYTIC, REAL = 25, 12
 POOLS = ("volume_inside", "volume_outside", "near_inside", "near_outside")
 
 

@@ -81,12 +81,13 @@ def test_each_malformed_file_gives_what_its_readme_says(tmp_path):
             assert np.isfinite(reader.read(index, pool)).all()
 
 
-OPEN = ("furniture/base_folding_chair_02", "vehicle/kay_city_car_sedan", "tool/gz_hammer", "building/gz_cafe")
+FEW = ("furniture/base_folding_chair_02", "tool/gz_hammer")
+MORE = ("vehicle/kay_city_car_sedan", "building/gz_cafe")
 
 
-@pytest.fixture(scope="module")
-def open_records(tmp_path_factory) -> list[Record]:
-    paths = [next((MESHES / "train").rglob(f"{Path(name).name}.ply")) for name in OPEN]
+@pytest.fixture(scope="module", params=[FEW, pytest.param(MORE, marks=pytest.mark.slow)], ids=["few", "more"])
+def open_records(request, tmp_path_factory) -> list[Record]:
+    paths = [next((MESHES / "train").rglob(f"{Path(name).name}.ply")) for name in request.param]
     settings = Settings(surface=1_000, volume=2_000, near=1_000, inside=1_000)
     return prepare(paths, tmp_path_factory.mktemp("open"), settings, workers=2)
 
@@ -98,7 +99,7 @@ def test_real_open_meshes_stay_close_to_their_exposed_surface(open_records):
     assert np.mean([record.measures.error_p99 for record in open_records]) <= 0.01
 
 
-@pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.parametrize("name", [CLOSED[1], *(pytest.param(CLOSED[i], marks=pytest.mark.slow) for i in (0, 2))])
 def test_a_real_closed_mesh_sent_through_the_conversion_stays_on_its_surface_both_ways(name):
     source = load_mesh(MESHES / "train" / f"{name}.ply")
     unit = source.in_frame(Frame.of(source.vertices))

@@ -17,7 +17,7 @@ from lagem.training.checkpoints import AtomicCheckpointIO, steps_of
 from lagem.weights.autoencoder import AutoencoderSpec, load_autoencoder, save_autoencoder
 from lagem.weights.errors import WeightsError
 
-COPIES = 150
+COPIES = 100
 
 
 @pytest.fixture(scope="module")

@@ -240,7 +240,7 @@ def test_no_flipped_bit_changes_what_is_loaded(folder):
     assert before == repr(plain_state(1.0))
     for file in (folder / ".metadata", *folder.glob("*.distcp")):
         content = file.read_bytes()
-        for copy in flipped_copies(content, 400):
+        for copy in flipped_copies(content, 200):
             file.write_bytes(copy)
             try:
                 assert repr(loaded(folder)) == before
