@@ -85,6 +85,7 @@ def test_each_axis_changes_its_size_alone():
     assert scaling.SIZES["batch"](base, 2.0) == base
 
 
+@pytest.mark.slow
 def test_a_step_is_measured_at_half_and_twice_the_size(tmp_path, monkeypatch):
     options = ["--axes", "batch", "--setting", "quick", "--rounds", "1", "--output", str(tmp_path / "rows.json")]
     monkeypatch.setattr("sys.argv", ["scaling.py", *options])
