@@ -6,7 +6,11 @@ import shutil
 
 import pytest
 
+import small_cascade
 from lagem.cli import main
+from lagem.evaluation import neighbours
+from lagem.evaluation.generation import shapes as judged_shapes
+from lagem.generation.bundle import write_bundle
 from lagem.reports.page.content import Gallery, View
 from lagem.reports.reconstructions import ShapeSettings
 from lagem.reports.samples import samples_sections
@@ -25,10 +29,13 @@ ROWS = """(() => {
 
 
 @pytest.fixture(scope="module")
-def samples(results, tmp_path_factory):
+def samples(tmp_path_factory):
     """Return a folder of 16 samples, which are copies of three, and of their evaluation with novelty."""
-    folder = tmp_path_factory.mktemp("many") / "samples"
-    shutil.copytree(results / "samples", folder)
+    made = tmp_path_factory.mktemp("many")
+    autoencoder, *stages = small_cascade.write_cascade(made)
+    bundle, folder = write_bundle(autoencoder, stages, made / "cascade"), made / "samples"
+    main(["generate", str(bundle), "--category", "chair", "--count", "3", "--steps", "1", "--resolution", "16",
+          "--output", str(folder)])  # fmt: skip
     with (folder / "samples.csv").open(newline="") as file:
         made = list(csv.DictReader(file))
     copies = [{**made[index % 3], "index": str(index), "seed": str(10**18 + index)} for index in range(COUNT)]
@@ -36,8 +43,11 @@ def samples(results, tmp_path_factory):
         writer = csv.DictWriter(file, made[0])
         writer.writeheader()
         writer.writerows(copies)
-    main(["evaluate-generation", str(folder), "procedural:8+16", "--train", "procedural:8+0", "--points", "30",
-          "--output", str(folder)])  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (judged_shapes, neighbours):
+            patch.setattr(module, "COMPARED_POINTS", 200)
+        main(["evaluate-generation", str(folder), "procedural:8+16", "--train", "procedural:8+0", "--points", "30",
+              "--output", str(folder)])  # fmt: skip
     return folder
 
 
