@@ -35,26 +35,28 @@ from lagem.reports.reconstructions import ShapeSettings
 from lagem.reports.run import run_sections
 from lagem.reports.samples import samples_sections
 from lagem.weights.autoencoder import save_autoencoder
-from toy_shapes import TRAINING, prepare_toys
+from preparation_here import prepare
+from toy_shapes import TRAINING, VALIDATION
 
 SETTINGS = Settings(surface=500, volume=500, near=200, inside=20, shapes_per_shard=4)
-COARSE = ["--resolution", "16"]
+LIST = "file,id,category,split\nbrick.ply,b,toys,train\nrod.ply,r,rods,train\ntorus.ply,t,toys,val"
+COARSE = ["--resolution", "8"]
 STATED, UNKNOWN = "stated", "unknown"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A folder with weights and, for each of `stated` and `unknown`, a prepared folder, a cache, stages and a bundle.
-
-    The prepared folder `stated` states that y points up; `unknown` has the same shapes and states no axis.
-    """
+    """A folder with weights and, for `stated` and `unknown` each, a prepared folder, a cache, stages and a bundle."""
     folder = tmp_path_factory.mktemp("made")
     autoencoder = small.make_autoencoder()
     save_autoencoder(autoencoder, folder / "autoencoder.safetensors", num_surface_points=small.POINTS)
     for name, up in ((STATED, "y"), (UNKNOWN, None)):
         own = folder / name
         own.mkdir()
-        prepare_toys(own, settings=replace(SETTINGS, up=up)).rename(own / "prepared")
+        for shape in ("brick", "rod", "torus"):
+            (TRAINING | VALIDATION)[shape].export(own / f"{shape}.ply")
+        (own / "list.csv").write_text(LIST)
+        prepare([own / "list.csv"], own / "prepared", replace(SETTINGS, up=up))
         main(["encode", str(folder / "autoencoder.safetensors"), str(own / "prepared"), "--subsets", "1",
               "--output", str(own / "cache")])  # fmt: skip
         for level in (1, 2, 3):
@@ -81,7 +83,12 @@ def stage(level: int) -> CascadeStageModule:
 
 
 def latents(own: Path) -> LatentDataModule:
-    return LatentDataModule(root=str(own / "cache"), batch_size=4, num_workers=0, condition="category")
+    return LatentDataModule(root=str(own / "cache"), batch_size=2, num_workers=0, condition="category")
+
+
+def occupancy(own: Path) -> OccupancyDataModule:
+    few = {"num_surface_points": 64, "num_volume_queries": 16, "num_near_queries": 16}
+    return OccupancyDataModule(root=str(own / "prepared"), batch_size=2, num_workers=0, **few)
 
 
 def fit_stage(own: Path, level: int) -> None:
@@ -142,7 +149,7 @@ def test_the_report_of_an_evaluation_has_the_axis_of_the_prepared_folder(made, t
               "--output", str(tmp_path / name), *COARSE])  # fmt: skip
 
     def draw(own, up):
-        sections = evaluation_sections(tmp_path / own.name, ShapeSettings(resolution=16, up=up))
+        sections = evaluation_sections(tmp_path / own.name, ShapeSettings(resolution=8, up=up))
         rows = [block for section in sections for block in section.blocks if isinstance(block, Row)]
         return [view.shape for row in rows for view in row.views]
 
@@ -172,7 +179,7 @@ def test_the_report_of_a_run_has_the_axis_of_its_data(data, root, exported, made
         else:
             brick = TRAINING["brick"]
             Mesh(brick.vertices, brick.faces).save(run / exported / "step_1" / "brick.ply")
-        *_, shapes = run_sections(run, ShapeSettings(resolution=16, up=up))
+        *_, shapes = run_sections(run, ShapeSettings(resolution=8, up=up))
         blocks = [block for block in shapes.blocks if isinstance(block, Row | Gallery)]
         return [view.shape for block in blocks for view in block.views]
 
@@ -189,18 +196,16 @@ def validated(module: LightningModule, data, callback, folder: Path) -> dict[str
 
 def test_exported_meshes_have_the_axis_of_the_prepared_folder(made, tmp_path):
     def draw(own, up):
-        data = OccupancyDataModule(root=str(own / "prepared"), batch_size=4, num_workers=0, num_surface_points=64,
-                                   num_volume_queries=16, num_near_queries=16)  # fmt: skip
         module = AutoencoderModule(levels=small.LEVELS, width=64, init_from=made / "autoencoder.safetensors")
-        export = ExportMeshes(num_shapes=2, resolution=16, format="glb", up=up)
-        return validated(module, data, export, tmp_path / f"{own.name}_{up}")
+        export = ExportMeshes(num_shapes=1, resolution=8, format="glb", up=up)
+        return validated(module, occupancy(own), export, tmp_path / f"{own.name}_{up}")
 
     assert_stated_axis_is_drawn(draw, made)
 
 
 def test_exported_samples_have_the_axis_of_the_prepared_folder_that_was_encoded(made, tmp_path):
     def draw(own, up):
-        export = ExportSamples(num_shapes=2, resolution=16, format="glb", up=up)
+        export = ExportSamples(num_shapes=1, resolution=16, format="glb", up=up)
         return validated(stage(1), latents(own), export, tmp_path / f"{own.name}_{up}")
 
     assert_stated_axis_is_drawn(draw, made)
@@ -208,10 +213,8 @@ def test_exported_samples_have_the_axis_of_the_prepared_folder_that_was_encoded(
 
 def test_a_stage_that_encodes_shapes_in_every_step_has_the_axis_of_the_prepared_folder(made, tmp_path):
     for name, up in ((STATED, "y"), (UNKNOWN, None)):
-        data = OccupancyDataModule(root=str(made / name / "prepared"), batch_size=4, num_workers=0,
-                                   num_surface_points=64, num_volume_queries=16, num_near_queries=16)  # fmt: skip
         module = CascadeStageModule(level=3, width=64, depth=1, autoencoder=made / "autoencoder.safetensors")
-        trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, data)
+        trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, occupancy(made / name))
         assert module.spec.up == up
 
 
@@ -229,18 +232,18 @@ def test_generated_shapes_have_the_axis_of_the_shapes_that_were_encoded(made, tm
 
 
 def test_meshes_generated_in_python_know_their_axis(made):
-    quick = {"sampler": SamplerSettings(steps=[4]), "surface": SurfaceSettings(resolution=16)}
+    quick = {"sampler": SamplerSettings(steps=[4]), "surface": SurfaceSettings(resolution=8)}
     for name, up, known in ((STATED, "y", "y"), (UNKNOWN, "z", None)):
         cascade = load_cascade(made / name / "bundle")
         shapes = cascade.generate(count=3, category="toys", **quick)
         assert cascade.up == known and {shape.mesh.up for shape in shapes if shape.mesh is not None} == {up}
 
 
-@pytest.mark.parametrize(("study", "option_of_study"), [("sharing", ["--variants", "3"]), ("mixing", ["--mix"])])
+@pytest.mark.parametrize(("study", "option_of_study"), [("sharing", ["--variants", "2"]), ("mixing", ["--mix"])])
 def test_studies_of_a_cascade_have_the_axis_of_the_shapes_that_were_encoded(study, option_of_study, made, tmp_path):
     def draw(own, up):
         output = tmp_path / f"{own.name}_{up}"
-        main(["vary", str(own / "bundle"), "--output", str(output), "--groups", "2", *option_of_study, *FEW,
+        main(["vary", str(own / "bundle"), "--output", str(output), "--groups", "1", *option_of_study, *FEW,
               *option(up)])  # fmt: skip
         return {path.name: path.read_bytes() for path in output.glob(f"{study}*.png")}
 
