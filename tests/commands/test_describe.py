@@ -13,6 +13,16 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 TOY = EXPERIMENTS / "autoencoder" / "toy.yaml"
 
 
+@pytest.fixture(scope="module")
+def shallow(tmp_path_factory) -> Path:
+    """The toy experiment with one small level: its blocks, which take most of the time, are not counted."""
+    path = tmp_path_factory.mktemp("shallow") / "shallow.yaml"
+    experiment = yaml.safe_load(TOY.read_text())
+    experiment["model"]["init_args"]["levels"] = [{"num_latents": 16, "latent_dim": 8, "depth": 0}]
+    path.write_text(yaml.safe_dump(experiment))
+    return path
+
+
 def described(capsys, *words: str) -> dict:
     main(["describe", *words, "--json"])
     return json.loads(capsys.readouterr().out)
@@ -36,7 +46,7 @@ def test_a_stage_is_described_with_the_cost_of_an_evaluation(capsys):
     stage = EXPERIMENTS / "cascade" / "toy" / "level_2.yaml"
     description = described(capsys, str(stage))
     assert description["level"] == 2 and description["evaluation"] > 1e6
-    main(["describe", str(stage)])
+    main(["describe", str(stage), "--model.init_args.depth=1"])
     printed = capsys.readouterr().out
     assert "makes level 2, given one of 8 categories" in printed and "one evaluation" in printed
 
@@ -49,35 +59,36 @@ def test_a_stage_that_takes_its_sizes_from_the_latents_is_described_with_them(ca
     assert f"{tmp_path / 'latents'}: there is no such folder; encode shapes with" in capsys.readouterr().err
     small.make_cache(tmp_path / "latents", small.make_autoencoder())
     capsys.readouterr()
-    assert [level["num_latents"] for level in described(capsys, stage)["levels"]] == [16, 8, 4]
-    main(["describe", stage])
+    one_block = ["--model.init_args.depth=1"]
+    assert [level["num_latents"] for level in described(capsys, stage, *one_block)["levels"]] == [16, 8, 4]
+    main(["describe", stage, *one_block])
     assert "given one of 8 categories" in capsys.readouterr().out
 
 
-def test_options_override_the_settings_as_a_changed_file_does(capsys, tmp_path):
-    experiment = yaml.safe_load(TOY.read_text())
+def test_options_override_the_settings_as_a_changed_file_does(capsys, tmp_path, shallow):
+    experiment = yaml.safe_load(shallow.read_text())
     experiment["model"]["init_args"]["width"] = 64
     experiment["data"]["init_args"]["batch_size"] = 3
     (tmp_path / "changed.yaml").write_text(yaml.safe_dump(experiment))
     changed = described(capsys, str(tmp_path / "changed.yaml"))
     words = ["--model.init_args.width", "64", "--data.init_args.batch_size=3"]
-    overridden = described(capsys, str(TOY), *words)
+    overridden = described(capsys, str(shallow), *words)
     assert overridden.pop("overrides") == words and changed.pop("overrides") == []
-    assert overridden.pop("config") == str(TOY) and changed.pop("config") == str(tmp_path / "changed.yaml")
-    assert overridden == changed and changed != described(capsys, str(TOY))
+    assert overridden.pop("config") == str(shallow) and changed.pop("config") == str(tmp_path / "changed.yaml")
+    assert overridden == changed and changed != described(capsys, str(shallow))
 
 
-def test_a_second_file_overrides_the_first_and_later_options_override_both(capsys, tmp_path):
+def test_a_second_file_overrides_the_first_and_later_options_override_both(capsys, tmp_path, shallow):
     layer = tmp_path / "layer.yaml"
     layer.write_text("data: {init_args: {batch_size: 3, num_surface_points: 512}}")
-    description = described(capsys, str(TOY), "--config", str(layer), "--data.init_args.batch_size", "5")
+    description = described(capsys, str(shallow), "--config", str(layer), "--data.init_args.batch_size", "5")
     assert (description["batch_size"], description["num_surface_points"]) == (5, 512)
 
 
-def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch):
+def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch, shallow):
     monkeypatch.setenv("COLUMNS", "500")
-    levels = "[{num_latents: 1024, latent_dim: 8}, {num_latents: 64, latent_dim: 16}]"
-    main(["describe", str(TOY), "--model.init_args.levels", levels])
+    levels = "[{num_latents: 1024, latent_dim: 8, depth: 0}, {num_latents: 64, latent_dim: 16, depth: 0}]"
+    main(["describe", str(shallow), "--model.init_args.levels", levels])
     printed = capsys.readouterr().out
     assert " ".join(f"--model.init_args.levels '{levels}'".split()) in " ".join(printed.split())
     assert "1,024 │" in printed
