@@ -35,7 +35,7 @@ def generate(bundle, cache, tmp_path):
 
     def run(name: str, *options: str, category: str = "chair"):
         out = tmp_path / name
-        words = ["generate", str(bundle), "--output", str(out), "--resolution", "32", "--steps", "4"]
+        words = ["generate", str(bundle), "--output", str(out), "--resolution", "8", "--steps", "4"]
         main([*words, "--category", category, *options])
         with (out / "samples.csv").open() as rows:
             return load_file(out / "latents.safetensors"), list(csv.DictReader(rows))
