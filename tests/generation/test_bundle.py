@@ -12,6 +12,7 @@ import small_cascade as small
 from hostile_names import HOSTILE
 from lagem.cli import main
 from lagem.generation.bundle import load_bundle
+from lagem.generation.settings import SurfaceSettings
 from lagem.levels import LevelSpec
 from lagem.pretrained import CASCADES, pretrained_cascade
 from lagem.storage.checked.digest import sha256_of
@@ -19,16 +20,23 @@ from lagem.weights.autoencoder import load_autoencoder, save_autoencoder
 from lagem.weights.stage import load_stage, save_stage
 
 
-@pytest.fixture
-def files(tmp_path) -> list[Path]:
-    """Write the weights of a cascade; return the files: the autoencoder, then the stages of levels 3, 2 and 1."""
-    return small.write_cascade(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> list[Path]:
+    """Write the weights of a cascade, and its bundle into the folder `cascade`; return the paths of the weights."""
+    files = small.write_cascade(tmp_path_factory.mktemp("made"))
+    write(files, files[0].parent / "cascade")
+    return files
 
 
 @pytest.fixture
-def bundle(files, tmp_path) -> Path:
-    write(files, tmp_path / "cascade")
-    return tmp_path / "cascade"
+def files(made, tmp_path) -> list[Path]:
+    """Return copies of the weights of a cascade: the autoencoder, then the stages of levels 3, 2 and 1."""
+    return [Path(shutil.copy(path, tmp_path)) for path in made]
+
+
+@pytest.fixture
+def bundle(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made[0].parent / "cascade", tmp_path / "cascade"))
 
 
 def write(files, output: Path, *options: str) -> None:
@@ -60,8 +68,7 @@ def test_a_bundle_holds_the_weights_of_its_files(files, bundle):
     sources = [load_autoencoder(files[0])[0], *(load_stage(path)[0] for path in files[:0:-1])]
     found = [generator.codec.autoencoder, *(denoiser.backbone for denoiser in generator.denoisers)]
     for source, network in zip(sources, found, strict=True):
-        for name, tensor in source.state_dict().items():
-            assert torch.equal(network.state_dict()[name], tensor)
+        torch.testing.assert_close(dict(network.state_dict()), dict(source.state_dict()), atol=0, rtol=0)
     assert generator.category_names == small.CATEGORIES
     assert [spec.level for spec in generator.specs] == [1, 2, 3]
 
@@ -76,7 +83,8 @@ def test_half_precision_is_half_the_size_and_nearly_the_same_samples(files, bund
     write(files, tmp_path / "half", "--half")
     whole, half = (sum(path.stat().st_size for path in folder.iterdir()) for folder in (bundle, tmp_path / "half"))
     assert half < 0.55 * whole
-    pair = [load_bundle(folder).generate(category="mug", count=1) for folder in (bundle, tmp_path / "half")]
+    coarse = SurfaceSettings(resolution=16)
+    pair = [load_bundle(x).generate(category="mug", count=1, surface=coarse) for x in (bundle, tmp_path / "half")]
     for one, other in zip(*(shapes[0].latents for shapes in pair), strict=True):
         assert other.dtype == torch.float32
         torch.testing.assert_close(one, other, atol=0.05, rtol=0)
@@ -158,9 +166,8 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path, capsys):
 
 
 def test_contents_that_name_too_few_files_do_not_hide_a_missing_one(bundle, capsys):
-    contents = json.loads((bundle / "config.json").read_text())
-    del contents["sha256"]["level_2.safetensors"]
-    (bundle / "config.json").write_text(json.dumps(contents))
+    contents = json.loads((bundle / "config.json").read_text())["sha256"]
+    altered(bundle, sha256={name: digest for name, digest in contents.items() if name != "level_2.safetensors"})
     (bundle / "level_2.safetensors").unlink()
     assert "config.json: lacks the sha256 of level_2.safetensors" in read_refusal(capsys, bundle)
 
@@ -194,12 +201,8 @@ def test_another_autoencoder_is_refused_although_its_sha256_is_right(files, tmp_
         autoencoder = small.make_autoencoder(seed=1)
     else:
         next(autoencoder.parameters()).data.view(-1)[0] += 0.25
-    save_autoencoder(
-        autoencoder,
-        bundle / "model.safetensors",
-        num_surface_points=spec.num_surface_points,
-        half=bool(options),
-    )
+    points, half = spec.num_surface_points, bool(options)
+    save_autoencoder(autoencoder, bundle / "model.safetensors", num_surface_points=points, half=half)
     with_digests(bundle)
     assert f"the folder {bundle} does not belong to this autoencoder" in read_refusal(capsys, bundle)
 
@@ -220,8 +223,7 @@ def test_a_stage_under_the_name_of_another_is_refused(bundle, capsys):
 @pytest.mark.parametrize("name", ["model.safetensors", "level_3.safetensors"])
 @pytest.mark.parametrize("digest", [None, "", "0" * 64, 7])
 def test_a_part_without_its_sha256_is_refused(bundle, capsys, name, digest):
-    contents = json.loads((bundle / "config.json").read_text())["sha256"]
-    contents[name] = digest
+    contents = json.loads((bundle / "config.json").read_text())["sha256"] | {name: digest}
     altered(bundle, sha256={key: value for key, value in contents.items() if value is not None})
     assert name in read_refusal(capsys, bundle)
 
@@ -295,5 +297,4 @@ def test_a_stage_comes_back_from_its_file_as_it_was(tmp_path):
     save_stage(backbone, spec, tmp_path / "stage.safetensors")
     loaded, found = load_stage(tmp_path / "stage.safetensors")
     assert found == spec
-    for name, tensor in backbone.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], tensor)
+    torch.testing.assert_close(dict(loaded.state_dict()), dict(backbone.state_dict()), atol=0, rtol=0)
