@@ -55,6 +55,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS) $(HASHES)
 	@# what is missing now belongs to the build of torch, such as CUDA libraries
 	$(PIP) install -q -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
 	@touch $@
+	@echo "lagem is installed. To use it: source $(BIN)/activate"
 
 torch-cluster: setup ## Install torch-cluster for furthest point sampling on GPUs (compiles for about 9 minutes the first time)
 	@if $(BIN)/python -c $(CLUSTER_WORKS) 2>/dev/null; then exit 0; fi; \
@@ -76,7 +77,7 @@ demo: setup ## Set up, train the toy autoencoder on the CPU, write meshes and a 
 	@rm -rf $(RUNS)/demo_$(SEED)
 	$(BIN)/lagem fit --config experiments/autoencoder/toy.yaml --seed_everything $(SEED) \
 		--trainer.default_root_dir $(RUNS)/demo_$(SEED) $(ARGS)
-	@echo "Before you type lagem, run: source $(BIN)/activate"
+	@echo "To use lagem: source $(BIN)/activate"
 
 # Two trainings at a time, one thread each: the finest stage costs about as much as the two coarser ones together.
 CASCADE = $(RUNS)/cascade_$(SEED)

@@ -17,7 +17,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs" / "notebook").glob("*.md")),
 ]
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
-OTHER_PROGRAMS = ("bash", "git", "cd", "source", "export", "apt", "head", "sudo", "wandb", "sbatch", "srun")
+OTHER_PROGRAMS = ("bash", "git", "cd", "source", "export", "apt", "grep", "head", "sudo", "wandb", "sbatch", "srun")
 INDEX = ROOT / "docs" / "index.md"
 QUESTIONS = {  # what users of this and of similar programs ask, and the section of docs/ that answers
     "Where is the script that turns my meshes into training data?": "faq.md#how-do-i-make-training-data-from-my-meshes",

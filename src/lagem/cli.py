@@ -233,7 +233,7 @@ def parse_tool(argv: list[str]) -> tuple[Callable[[argparse.Namespace], None], a
     if settings:
         before = argv[: next(i for i, word in enumerate(argv) if Path(word) == arguments.config)]
         if early := [word for word in before if word in settings and word[0] == "-" and "=" not in word]:
-            raise ValueError(f"{early[0]}: give the experiment first, without --config, then options of `lagem fit`.")
+            raise ValueError(f"{early[0]}: name the experiment first, without --config, then options of `lagem fit`.")
         arguments.settings = settings
     if run is None:  # newer Pythons parse `lagem -- fit`
         parser.error(f"{arguments.verb} is not the first word; write it directly after lagem")

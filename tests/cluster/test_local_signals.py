@@ -117,8 +117,19 @@ def test_a_first_stop_does_not_end_the_wait_for_a_step_that_another_error_stops(
     assert output == ("left 0\n", "lagem: stopped by SIGINT: kept\n") and process.returncode == 128 + signal.SIGINT
 
 
-def test_a_signal_waits_for_the_step_though_nobody_reads_the_errors():
+@pytest.mark.slow
+def test_a_signal_saves_the_training_though_nobody_reads_the_output(chains):
     """Ctrl-C ends every process of a terminal, and so the `tee` that reads the output of the chain."""
+    chains.write(step("first"), long_fit(chains))
+    process = started(chains, "run folder")
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=HANG) == 128 + signal.SIGINT
+    assert "lagem: SIGINT: saved " in chains.log("training")
+    assert training_process.weights(chains.folder / "training")["global_step"] > 0
+
+
+def test_a_signal_waits_for_the_step_though_nobody_reads_the_errors():
     reading, writing = os.pipe()
     os.close(reading)
     process = small_command.launch(
@@ -168,6 +179,7 @@ def test_a_killed_chain_leaves_no_part_behind(chains):
 def test_a_step_that_is_killed_is_named_with_its_signal(signum, ending, chains):
     chains.write(long_fit(chains) | {"after": []})
     process = started(chains, "lagem fit")
+    wait_until(lambda: children_of(process), process)  # the log names the command before it starts
     (child,) = children_of(process)
     os.kill(child, signum)
     output, _ = process.communicate(timeout=HANG)

@@ -106,8 +106,8 @@ def test_the_table_names_the_overrides_as_they_were_given(capsys, monkeypatch, s
         ([str(TOY), "--model.init_args.width", "64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
         ([str(TOY), "--model.init_args.width=64", "layer.yaml"], "layer.yaml: only one CONFIG is accepted"),
         ([str(TOY), "--config", "--quiet"], "--config: no file follows it; give a file of settings"),
-        (["--config", str(TOY), "--quiet"], "--config: give the experiment first"),
-        (["--model.init_args.width", "64", str(TOY)], "width: give the experiment first"),
+        (["--config", str(TOY), "--quiet"], "--config: name the experiment first"),
+        (["--model.init_args.width", "64", str(TOY)], "width: name the experiment first"),
     ],
 )
 def test_a_mistake_in_the_overrides_is_one_line(words, reason, capsys):

@@ -97,10 +97,12 @@ def test_routes_and_errors_of_the_converted_are_summed_up(refused):
         dropped_share=0,
     )
     flood = replace(own, route="flood", error_mean=0.002, error_p99=0.01, sheet_share=0.4)
-    records = [replace(refused, status="prepared", reason="", measures=measures) for measures in (own, flood, flood)]
+    measures = {"a": own, "b": flood, "c": replace(flood, error_mean=0.004, error_p99=0.02)}
+    records = [replace(refused, id=id, status="prepared", reason="", measures=each) for id, each in measures.items()]
     assert (
-        "meshes with their own surface: 1, converted meshes: 2 (mean surface error 0.00200, "
-        "largest 99th percentile 0.0100, with thickened sheets: 2)." in report(records).replace("\n", " ")
+        "meshes with their own surface: 1, converted meshes: 2 (surface error, in radii of the unit sphere: "
+        "mean 0.00300, largest 99th percentile 0.0200 of c; with thickened sheets: 2)."
+        in report(records).replace("\n", " ")
     )
 
 

@@ -1,4 +1,4 @@
-"""Labels of 50 prepared shapes agree with methods that do not use winding numbers.
+"""Labels of 37 prepared shapes agree with methods that do not use winding numbers.
 
 For convex polyhedra and unions of boxes, a formula gives the labels. For closed real meshes, a ray from each query is
 followed to infinity, and its crossings with faces are counted with their signs, by plain numpy in float64.

@@ -1,6 +1,5 @@
 """With `--up`, all shapes get the same up axis: glTF files are y-up, and `--up` says what the other formats do not."""
 
-import io
 import json
 from dataclasses import replace
 
@@ -11,7 +10,6 @@ from rich.console import Console
 
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.pipeline import prepare
-from lagem.preparation.report import show
 from lagem.prepared import inspection_report
 from lagem.prepared.inspection import inspect_folder
 from lagem.prepared.shards import Shards
@@ -30,14 +28,12 @@ def mixed(tmp_path):
 
 
 @pytest.fixture
-def prepared(mixed, tmp_path, small, in_this_process):
+def prepared(mixed, tmp_path, small, in_this_process, capsys):
     def run(up):
-        records = prepare([mixed], tmp_path / "out", replace(small, up=up))
-        console = Console(width=200, file=io.StringIO())
-        show(records, tmp_path / "out", console=console, up=up)
+        prepare([mixed], tmp_path / "out", replace(small, up=up))
         inspection = inspect_folder(tmp_path / "out", judged=0)
-        inspection_report.show(inspection, console)
-        return Shards(tmp_path / "out"), inspection, console.file.getvalue()
+        inspection_report.show(inspection, Console(width=200))
+        return Shards(tmp_path / "out"), inspection, capsys.readouterr().out
 
     return run
 
@@ -61,9 +57,10 @@ def test_turned_shapes_have_the_frame_of_their_turned_coordinates(prepared):
     np.testing.assert_allclose(shards.frame(1).center, [0, 10, 0], atol=1e-6)
 
 
-def test_a_mixture_is_reported_by_prepare_and_inspect(prepared):
+def test_a_mixture_is_reported_before_the_preparation_and_by_inspect(prepared):
     _, inspection, printed = prepared(None)
-    assert printed.count(MIXED) == 2 and "--up z, which turns the glTF files" in printed
+    assert printed.startswith(MIXED) and printed.count(MIXED) == 2
+    assert "with --up z, which turns the glTF files" in printed
     assert inspection.mixed_axes.startswith(MIXED) and inspection.up is None
 
 

@@ -220,7 +220,7 @@ def _show(show: Callable[[], object]) -> None:
 
 
 def _ending(code: int) -> str:
-    """Return in words how a child ended that did not succeed."""
+    """Return in words how a failed child ended."""
     if code == -SIGKILL:
         return "was killed by SIGKILL, perhaps because memory ran out"
     return f"was killed by signal {-code} ({strsignal(-code)})" if code < 0 else f"failed with exit code {code}"

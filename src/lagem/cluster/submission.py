@@ -174,9 +174,9 @@ def refuse_outdated_fits(chain: Chain, missing: Container[str]) -> None:
         waits_for = sorted({name for job in outdated for name in again[job.name]})
         raise ValueError(
             f"{', '.join(job.name for job in outdated)} would resume from checkpoints, but {', '.join(waits_for)} has "
-            "not succeeded with its present command, so the data may change. To keep the training, restore it "
-            f"(see command.txt in its folder). To train anew, remove {', '.join(str(job.folder) for job in outdated)}, "
-            "or give another --name."
+            "not succeeded with its present command, so the data may change. To keep the training, restore the "
+            f"earlier command of {', '.join(waits_for)}, which is in command.txt. To train anew, remove "
+            f"{', '.join(str(job.folder) for job in outdated)}, or give another --name."
         )
 
 

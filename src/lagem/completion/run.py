@@ -148,7 +148,7 @@ class _Report:
 
 
 def _drawn(part: UnitShape, completions: Sequence[Completion]) -> list[NDArray[np.uint8]]:
-    """Return pictures of the part and of its completions, all in the frame of the best completion."""
+    """Return pictures of the part and of its completions, all centred and scaled as the best completion is."""
     frame = Frame.of(completions[0].mesh.vertices)
     points = part.frame.to_source(part.draw(POINTS, sample_generator(0, 0, part.name)))
     meshes = [completion.mesh.in_frame(frame) for completion in completions]

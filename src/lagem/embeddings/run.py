@@ -34,7 +34,7 @@ def embed_clouds(
 
     Args:
         weights: Name or path of the autoencoder, as `load_codec` takes it.
-        data: A folder that `lagem prepare` wrote, or `procedural:TRAIN+VAL`.
+        data: A folder that `lagem prepare` wrote; or numbers of procedural shapes, such as `procedural:1024+64`.
         output: The file to write.
         views: Number of directions from which each shape is seen.
         num_surface_points: Number of points of a cloud; None for the number of surface points used in training.

@@ -75,7 +75,7 @@ def _nearest(points: cKDTree, others: cKDTree) -> tuple[NDArray[np.float64], NDA
     """Return, for each point of a cloud, the distance to the nearest point of another cloud, and that point's index.
 
     The points are queried in the order of their tree's leaves, because queries of neighbouring points use the same
-    entries of the CPU caches. As many threads as torch uses share them.
+    entries of the CPU caches. The queries are divided among as many threads as torch uses.
     """
     import torch
 

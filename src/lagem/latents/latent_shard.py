@@ -116,7 +116,7 @@ class LatentShard:
         numbers = range(1, 1 + sum(name.startswith("level_") for name in file.names))
         shapes = [file.check(f"level_{number}", ["F16"], (count, None, None, None)) for number in numbers]
         if not shapes or len({subsets for _, subsets, *_ in shapes}) > 1:
-            raise about.damaged("damaged: it has no levels, or their numbers of subsets differ")
+            raise about.damaged("damaged: it has no levels, or its levels differ in the number of subsets of points")
         self.subsets = shapes[0][1]
         self.sizes = [(latents, channels) for _, _, latents, channels in shapes]
         self._levels = [file.rows(f"level_{number}") for number in numbers]

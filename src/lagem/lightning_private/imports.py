@@ -1,4 +1,4 @@
-"""Makes importing Lightning cheaper; nothing here changes what is imported afterwards."""
+"""Makes importing Lightning cheaper."""
 
 import gc
 import sys
@@ -16,9 +16,10 @@ def cheap_imports() -> Iterator[None]:
     - Garbage collection is off, and later collections skip all objects that exist when the block ends. Imports make
       380,000 objects that live until the process exits. Without collections that visit them, a fit of two steps takes a
       quarter less CPU time.
-    - `scipy.signal` has a placeholder, unless it is already imported. Lightning imports torchmetrics, which takes about
-      a second to import `scipy.signal`, only to define its name `hamming` if a version of scipy lacks it. After the
-      block, an import of `scipy.signal` gives the real module.
+    - `scipy.signal` has a placeholder, unless it is already imported. Lightning imports torchmetrics, which imports
+      `scipy.signal` only to define its name `hamming` if a version of scipy lacks it. After the block, an import of
+      `scipy.signal` gives the real module, without that name. A package that needs it inside the block would fail, so
+      import only what a training needs.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -77,7 +77,8 @@ class Backbone(nn.Module):
         if conditioning_augmentation and level == len(self.levels):
             raise ValueError(
                 f"level {level} is the coarsest, so there are no coarser latents to put noise on. "
-                "For this stage, set conditioning_augmentation to false (in an experiment: max_coarser_sigma to 0)."
+                "For this stage, set max_coarser_sigma to 0 in the experiment file, or conditioning_augmentation to "
+                "False in Python."
             )
         self.level = level
         own_dim = self.levels[level - 1].latent_dim

@@ -19,7 +19,7 @@ from lagem.preparation.packing import locate, pack
 from lagem.preparation.settings import Settings
 from lagem.preparation.shape import prepare_shape
 from lagem.preparation.solid import require_manifold
-from lagem.prepared.records import Measures, Record, read_records, write_record
+from lagem.prepared.records import Measures, Record, mixed_axes, read_records, write_record
 from lagem.prepared.shard_file import OCCUPANCY, ShapeArrays, write_shard
 from lagem.prepared.shards import unread_splits
 from lagem.progress import long_progress
@@ -77,6 +77,8 @@ def prepare(
     if settings.watertight == "manifold":
         require_manifold()
     meshes = find_meshes(sources, val_share=settings.val_share, category=category)
+    if settings.up is None and (warning := mixed_axes(mesh.path for mesh in meshes)):
+        print(warning, flush=True)
     return fill_folder(
         meshes,
         Path(output),

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lagem.geometry.frame import Up
-from lagem.prepared.records import Record, mixed_axes
+from lagem.prepared.records import Record
 from lagem.storage.csv_table import read_csv
 from lagem.storage.parts import Part, status_line
 
@@ -18,15 +17,8 @@ LISTED = 40  # up to this number of refused meshes are listed by name; more are 
 NAMED = 3  # largest number of shapes named in a line
 
 
-def show(
-    records: list[Record],
-    output: str | Path,
-    part: Part | None = None,
-    console: Console | None = None,
-    *,
-    up: Up | None = None,
-) -> None:
-    """Print how many meshes are prepared, the refused meshes, and a warning if the up axes of the shapes may differ.
+def show(records: list[Record], output: str | Path, part: Part | None = None, console: Console | None = None) -> None:
+    """Print how many meshes are prepared, and the refused meshes.
 
     If the folder also holds other shapes, which earlier calls prepared, a line says so.
 
@@ -37,7 +29,6 @@ def show(
         output: The prepared folder.
         part: The part that was prepared; None if it was the whole job.
         console: The console to print to; None for the terminal.
-        up: The axis that points up in all shapes, from the settings; None if it is not known.
 
     Raises:
         ValueError: If none of the meshes is prepared, and `part` is None.
@@ -56,9 +47,7 @@ def show(
     done = [record for record in records if record.status == "prepared"]
     splits = Counter(record.split for record in done)
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
-    console.print(routes_in_words(done), highlight=False, soft_wrap=True)
-    if up is None and (mixed := mixed_axes(done)):
-        console.print(mixed, highlight=False, soft_wrap=True)
+    console.print(escape(routes_in_words(done)), highlight=False, soft_wrap=True)
     console.print(
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. Records: {table}",
         highlight=False,
@@ -100,15 +89,16 @@ def show_part(records: list[Record], part: Part) -> None:
 
 def routes_in_words(prepared: list[Record]) -> str:
     """Return a line that says how many meshes kept their own surface, and how accurately the others were converted."""
-    measured = [record.measures for record in prepared if record.measures]
-    converted = [measures for measures in measured if measures.route != "own"]
+    measured = {record.id: record.measures for record in prepared if record.measures}
+    converted = {id: measures for id, measures in measured.items() if measures.route != "own"}
     text = f"meshes with their own surface: {len(measured) - len(converted)}, converted meshes: {len(converted)}"
     if converted:
-        mean = np.mean([measures.error_mean for measures in converted])
-        worst = max(measures.error_p99 for measures in converted)
-        sheets = sum(measures.sheet_share > 0.01 for measures in converted)
+        mean = np.mean([measures.error_mean for measures in converted.values()])
+        worst = max(converted, key=lambda id: converted[id].error_p99)
+        sheets = sum(measures.sheet_share > 0.01 for measures in converted.values())
         text += (
-            f" (mean surface error {mean:.5f}, largest 99th percentile {worst:.4f}, with thickened sheets: {sheets})"
+            f" (surface error, in radii of the unit sphere: mean {mean:.5f}, largest 99th percentile "
+            f"{converted[worst].error_p99:.4f} of {worst}; with thickened sheets: {sheets})"
         )
     return f"{text}."
 

@@ -120,7 +120,7 @@ def inspect_folder(root: str | Path, *, judged: int = 200, within: float = 0.01,
         refused=refused,
         copies=copies,
         up=shards.up,
-        mixed_axes=mixed_axes(done) if shards.up is None else "",
+        mixed_axes=mixed_axes(record.source for record in done) if shards.up is None else "",
         unverified=unverified,
     )
 

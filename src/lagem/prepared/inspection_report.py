@@ -16,7 +16,7 @@ from lagem.randomness import sample_generator
 from lagem.storage.csv_table import write_csv
 
 LISTED = 30  # maximum number of shapes on the terminal, those with most suspicions first; inspection.csv lists all
-PICTURED, COLUMNS = 24, 8  # maximum number of shapes on a picture, and of shapes in one of its rows
+PICTURED, COLUMNS = 64, 8  # maximum number of shapes on a picture, and of shapes in one of its rows
 PICTURE_SIZE = 220  # pixels along a side of one shape's picture
 SHAPE_COLUMNS = ["id", "category", "split", "inside_share", "thickness", "agreement", "suspicions"]
 COPY_COLUMNS = ["first", "first_split", "second", "second_split", "chamfer", "floor"]
@@ -38,12 +38,12 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
             "their shards again, or run `lagem prepare` with --verify and all meshes to make the shards anew."
         )
     console.print(_summary(inspection))
-    suspicious = [shape for shape in inspection.shapes if shape.suspicions]
+    suspicious = _suspicious(inspection)
     table = Table(
         *(Column(name, overflow="fold") for name in ("shape", "category", "split", "suspicions")),  # no id is cut
         title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}",
     )
-    for shape in sorted(suspicious, key=lambda shape: -len(shape.suspicions))[:LISTED]:
+    for shape in suspicious[:LISTED]:
         table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
     if suspicious:
         console.print(table)
@@ -63,14 +63,19 @@ def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
     write_csv(output / "inspection.csv", SHAPE_COLUMNS, _shape_rows(inspection))
     write_csv(output / "copies.csv", COPY_COLUMNS, _copy_rows(inspection))
     shards = Shards(inspection.root)
-    suspicious = [shape for shape in inspection.shapes if shape.suspicions]
     order = sample_generator(0, 0, "pictures").permutation(len(inspection.shapes))
-    for name, shapes in (("suspicious", suspicious), ("random", [inspection.shapes[index] for index in order])):
+    random = [inspection.shapes[index] for index in order]
+    for name, shapes in (("suspicious", _suspicious(inspection)), ("random", random)):
         picture = output / f"{name}.png"
         if shapes:
             save_picture(_sheet(shards, shapes[:PICTURED], up), picture)
         else:
             picture.unlink(missing_ok=True)  # from an earlier inspection
+
+
+def _suspicious(inspection: Inspection) -> list[ShapeReport]:
+    """Return the suspicious shapes, those with most suspicions first, for the table and the picture."""
+    return sorted((s for s in inspection.shapes if s.suspicions), key=lambda shape: -len(shape.suspicions))
 
 
 def _summary(inspection: Inspection) -> Table:

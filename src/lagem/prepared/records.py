@@ -130,15 +130,15 @@ def write_table(root: Path, records: dict[str, Record]) -> None:
         path.unlink()
 
 
-def mixed_axes(prepared: Iterable[Record]) -> str:
-    """Return a warning if only some of the shapes come from glTF files, in which y points up; else an empty text."""
-    of_gltf = [Path(record.source).suffix.lower() in GLTF_ENDINGS for record in prepared]
+def mixed_axes(files: Iterable[str]) -> str:
+    """Return a warning if only some of these files of shapes are glTF files, in which y points up; else nothing."""
+    of_gltf = [Path(file).suffix.lower() in GLTF_ENDINGS for file in files]
     if all(of_gltf) or not any(of_gltf):
         return ""
     return (
         f"{sum(of_gltf)} of {len(of_gltf)} shapes come from glTF files, which are y-up. The other files do not say "
-        "which axis points up. If it is z, prepare all shapes with --up z, which turns the glTF files; if it is y, "
-        "prepare them with --up y."
+        "which axis points up. If it is z, prepare all shapes into a new folder with --up z, which turns the glTF "
+        "files; if it is y, with --up y."
     )
 
 

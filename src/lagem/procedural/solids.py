@@ -107,7 +107,7 @@ class ProceduralShape:
 
     @cached_property
     def _volumes(self) -> Array:
-        """(P,) volume of the region in which candidates of each body are drawn; 0 for each hole."""
+        """(P,) volume of the region in which candidates for points in each body are drawn; 0 for each hole."""
         return np.array([0.0 if h else p.candidate_volume for p, h in zip(self._primitives, self._hole, strict=True)])
 
     def sample_inside(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:

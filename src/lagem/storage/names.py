@@ -63,7 +63,7 @@ def checked_id(text: object, source: str | Path, *, row: int | None = None) -> s
         return text
     raise NameRefused(
         f"{_place(source, row)}: {_shown(text)} cannot be an id: an id has at most {LONGEST} bytes, only "
-        "printable characters, no backslash, and no part that is empty or begins with a dot; fetch that file or write "
+        f"printable characters, no backslash, and no part that is empty or begins with a dot; fetch {source} or write "
         "it again."
     )
 

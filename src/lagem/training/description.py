@@ -79,7 +79,8 @@ def describe_experiment(config: Path, overrides: Sequence[str] = ()) -> dict[str
     blocks = model.depth if is_stage else sum(level.depth for level in levels)
     if blocks > MOST_BLOCKS:
         raise ValueError(
-            f"{config}: the model has {blocks:,} blocks, but may have at most {MOST_BLOCKS:,}; lower the depth."
+            f"{config}: has {blocks:,} blocks, and a model with more than {MOST_BLOCKS:,} is not described; lower the "
+            "depth."
         )
     try:
         return {**common, **(_stage if is_stage else _autoencoder)(model, data, levels, bfloat16)}

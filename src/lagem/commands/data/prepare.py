@@ -107,4 +107,4 @@ def run(args: argparse.Namespace) -> None:
         part=args.part,
         verify=args.verify,
     )
-    show(records, args.output, args.part, up=settings.up)
+    show(records, args.output, args.part)

@@ -70,7 +70,7 @@ def summarise(scores: Sequence[ShapeScore], *, seed: int = 0) -> Summary:
 def nearest_tenth(scores: Sequence[ShapeScore]) -> set[str]:
     """Return the ids of the 10% of the shapes, rounded up, that lie nearest to a training shape.
 
-    These shapes may have leaked into the training set. The result is empty if no distance to it is known.
+    These shapes may have leaked into the training set. If no distance to a training shape is known, the set is empty.
     """
     known = sorted(
         (score.nearest_train_distance, score.id) for score in scores if score.nearest_train_distance is not None

@@ -91,7 +91,7 @@ class ZipMembers:
 
 
 def _has_large_directory(path: Path) -> bool:
-    """Return whether a zip file has the ZIP64 format, or its header announces a list of members that is too long."""
+    """Return whether a zip file has the ZIP64 format, or states that it has more members than this module reads."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 2**16 - 22))
