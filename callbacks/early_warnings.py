@@ -15,7 +15,6 @@ from lagem.samples import OccupancyBatch
 
 FIRST, LAST = 20, 100  # the mean losses of the first 20 and the last 100 of the batches are compared
 LEAST_FALL = 0.03  # smallest fraction by which the loss of a healthy training falls
-LEAST_LOSS = 0.6  # no warning below this loss, because a training from trained weights may start there
 SHAPES, QUERIES = 4, 512
 COLLAPSED = 0.02  # smallest healthy change of latents from shape to shape, relative to their size
 UNUSED = 0.02  # smallest healthy change of logits without a level, relative to their spread
@@ -27,6 +26,7 @@ class EarlyWarnings(Callback):
     `lagem fit` adds this callback by itself. The signs are: the loss has not fallen; the latents of a level are the
     same for all shapes; the predicted occupancies do not depend on the latents of a level. Latents are measured on a
     few shapes of the current batch, without changing the training. They are not measured if the weights are sharded.
+    The loss may stay flat in a training that resumes or starts from trained weights (`init_from`).
 
     Args:
         after: Number of batches after which the loss must have fallen.
@@ -43,10 +43,12 @@ class EarlyWarnings(Callback):
         self._losses: list[Tensor] = []
         self._warned: set[str] = set()
         self._starts_at = 0
+        self._loss_must_fall = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the step at which the training starts or resumes."""
+        """Remember the step at which the training starts or resumes, and whether it starts from trained weights."""
         self._starts_at, self._losses = trainer.global_step, []
+        self._loss_must_fall = self._starts_at == 0 and getattr(pl_module, "init_from", None) is None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,7 +57,7 @@ class EarlyWarnings(Callback):
         if not trainer.is_global_zero:
             return
         done = trainer.global_step - self._starts_at
-        if self._starts_at == 0 and len(self._losses) < self.after:
+        if self._loss_must_fall and len(self._losses) < self.after:
             self._losses.append(outputs["loss"] * trainer.accumulate_grad_batches)
             if len(self._losses) == self.after:
                 self._warn_of_flat_loss()
@@ -69,7 +71,7 @@ class EarlyWarnings(Callback):
     def _warn_of_flat_loss(self) -> None:
         losses = torch.stack(self._losses).float().cpu()
         first, last = float(losses[:FIRST].mean()), float(losses[-LAST:].mean())
-        if last > (1 - LEAST_FALL) * first and last > LEAST_LOSS:
+        if last > (1 - LEAST_FALL) * first:
             self._warn(
                 "loss",
                 f"the loss is flat: {first:.3f} in the first {FIRST} batches, {last:.3f} after {self.after}. Run "

@@ -43,6 +43,7 @@ def test_rates_are_those_of_the_thirds_and_growth_is_the_slope():
     assert importing.growth(samples, "workers") == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_import_keeps_what_was_imported(tmp_path, monkeypatch):
     options = ["--layouts", "lagem", "--entries", "40", "--every", "0.01", "--folder", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["importing.py", *options, "--output", str(tmp_path / "rows.json")])

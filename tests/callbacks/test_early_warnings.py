@@ -21,8 +21,8 @@ def batch(shapes: int = 3) -> OccupancyBatch:
     return OccupancyBatch(["a"] * shapes, ["b"] * shapes, points[0], points[1], labels, points[2], labels, [])
 
 
-def run(callback: EarlyWarnings, network: nn.Module, losses: list[float]) -> None:
-    module = SimpleNamespace(network=network, device_mesh=None)
+def run(callback: EarlyWarnings, network: nn.Module, losses: list[float], init_from: str | None = None) -> None:
+    module = SimpleNamespace(network=network, device_mesh=None, init_from=init_from)
     trainer = SimpleNamespace(is_global_zero=True, global_step=0, accumulate_grad_batches=1)
     callback.on_train_start(trainer, module)
     for step, loss in enumerate(losses):
@@ -41,9 +41,11 @@ def test_a_flat_loss_is_reported_once(capsys):
     assert "flat" in line
 
 
-@pytest.mark.parametrize("losses", [[0.7 * 0.999**step for step in range(300)], [0.3] * 300])
-def test_a_falling_loss_and_a_trained_start_raise_no_warning(losses, capsys):
-    run(EarlyWarnings(after=120, every=1000), network(), losses)
+@pytest.mark.parametrize(
+    ("losses", "init_from"), [([0.7 * 0.999**step for step in range(300)], None), ([1.1] * 300, "autoencoder")]
+)
+def test_a_falling_loss_and_a_trained_start_raise_no_warning(losses, init_from, capsys):
+    run(EarlyWarnings(after=120, every=1000), network(), losses, init_from)
     assert capsys.readouterr().err == ""
 
 

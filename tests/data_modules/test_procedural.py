@@ -148,6 +148,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_rank_does_not_fork_its_loading_processes(tmp_path):
     """Threads of its process group may hold a lock at that moment, and the loading process would wait forever."""
     (tmp_path / "loading.py").write_text(LOADING_OF_A_RANK)

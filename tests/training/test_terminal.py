@@ -35,10 +35,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """Run a fit of two processes whose output goes to a file; return the output."""
-    folder = tmp_path_factory.mktemp("terminal") / "ddp"
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=2"]
-    return completed(fit(folder, *two))
+    """Run a fit whose output goes to a file; return the output."""
+    return completed(fit(tmp_path_factory.mktemp("terminal") / "file"))
 
 
 def counts(text: str, of: int) -> list[int]:
@@ -105,7 +103,10 @@ def test_steps_are_logged_every_few_steps_if_an_epoch_is_shorter(run):
     assert logged == ["3"]  # the index of step 4, the only multiple of 4 in 6 steps
 
 
-def test_two_processes_print_the_block_once(file):
+@pytest.mark.slow
+def test_two_processes_print_the_block_once(tmp_path):
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.batch_size=2"]
+    file = completed(fit(tmp_path, *two))
     lines = drawn_lines(file)
     for label in ("model ", "data ", "length ", "device ", "next "):
         assert sum(line.startswith(label) for line in lines) == 1, label

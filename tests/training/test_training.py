@@ -63,7 +63,8 @@ def test_another_seed_gives_another_training(undisturbed, tmp_path):
     assert rows(tmp_path, "train/loss")[0] != rows(undisturbed, "train/loss")[0]
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 3])
 def test_kills_leave_the_weights_of_the_undisturbed_run(undisturbed, tmp_path, times):
     """Each start is killed at a random moment, and the next one resumes from the last save."""
     command = small_fit(tmp_path, "--ckpt_path=last", "--data.init_args.num_workers=1", steps=STEPS)

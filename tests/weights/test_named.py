@@ -95,6 +95,7 @@ def test_a_name_without_weights_is_answered_with_those_there_are(load, name, exp
 def test_training_starts_from_named_weights():
     given, spec = load_autoencoder("large")
     module = AutoencoderModule(levels=spec.levels, width=spec.width, octaves=spec.octaves, init_from="large")
+    assert module.init_from == "large"
     for name, tensor in given.state_dict().items():
         assert torch.equal(module.autoencoder.state_dict()[name], tensor)
 

@@ -139,6 +139,7 @@ class AutoencoderModule(RecipeModule):
         self.level_dropout_start = level_dropout_start
         self.kl_weight = kl_weight
         self.posterior = posterior
+        self.init_from = init_from
         if init_from is not None:
             self._start_from(init_from)
         if compile:
