@@ -15,7 +15,7 @@ SEED ?= 0
 # More arguments for pytest or the demo: make test ARGS="-k bottleneck -x".
 ARGS ?=
 # Processes that run the tests, more than two cores because they often wait for children; 0 runs them in pytest's own process, as --pdb requires.
-PYTEST_WORKERS ?= 5
+PYTEST_WORKERS ?= 4
 # The file in benchmarks/ to run.
 NAME ?= loading
 
@@ -98,7 +98,7 @@ demo-generate: setup ## Train a cascade on the demo's autoencoder, generate furn
 	$(BIN)/lagem bundle $(AUTOENCODER) $(CASCADE)/level_[123]/checkpoints/last.ckpt --output $(CASCADE)/cascade
 	$(BIN)/lagem generate $(CASCADE)/cascade $(GENERATE) --seed $(SEED) --output $(CASCADE)/samples
 
-test: setup ## Set up and run the CPU tests (in five processes; PYTEST_WORKERS=N changes that)
+test: setup ## Set up and run the CPU tests (in four processes; PYTEST_WORKERS=N changes that)
 	$(PYTEST) $(IN_WORKERS) -m "not slow and not gpu and not cluster" $(ARGS)
 
 test-slow: setup ## Also run the slow tests, in one process (and those of a GPU or SLURM if there is one)

@@ -70,7 +70,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Run folder of `lagem fit`."""
+        """The run folder of the training."""
         return self.output / self.side.name.lower().replace(" ", "_") / f"{self.steps}_steps_seed_{self.seed}"
 
     @property

@@ -159,7 +159,7 @@ class ShardFile:
         inside, outside = (int(drawn[row]) for drawn in self._drawn)
         if min(inside, outside) < 1:
             raise self._about.damaged(
-                f"damaged: shape {self.ids[row]!r} has {min(inside, outside)} draws of queries, but needs at least one"
+                f"damaged: the queries of shape {self.ids[row]!r} represent {min(inside, outside)} draws, fewer than 1"
             )
         return inside, outside
 
