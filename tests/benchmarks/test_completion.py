@@ -56,6 +56,7 @@ def bundle(tmp_path_factory):
     return write_bundle(autoencoder, stages, folder / "cascade")
 
 
+@pytest.mark.slow
 def test_the_table_has_all_sides_and_their_paired_differences(benchmark, bundle, tmp_path, monkeypatch):
     given = [str(bundle), "procedural:4+4", "--skip", "1", "--count", "2", "--samples", "1", "--resolution", "24"]
     monkeypatch.setattr("sys.argv", ["completion.py", *given, "--output", str(tmp_path / "out")])

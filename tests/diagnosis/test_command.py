@@ -50,7 +50,7 @@ def test_a_learning_rate_100_times_too_high_exits_with_1(tmp_path, capsys):
     ("fault", "strength", "check"),
     [
         pytest.param("flip", 0.1, "labels", marks=pytest.mark.slow),
-        ("not_a_number", 0.2, "values"),
+        pytest.param("not_a_number", 0.2, "values", marks=pytest.mark.slow),
         ("not_a_number", 1.0, "values"),
     ],
 )

@@ -18,7 +18,7 @@ from containers import pickled_code
 from tries import Door, Format, Outcome, Try, make_try
 from worker import Worker
 
-TRIES = 100
+TRIES = 60
 SLOW = ("config.json", "bundled weights", "cascade.json", "earlier weights", "experiment")
 
 

@@ -239,7 +239,7 @@ def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")
 
 
-@pytest.mark.parametrize("last", ["older", "missing"])
+@pytest.mark.parametrize("last", ["older", pytest.param("missing", marks=pytest.mark.slow)])
 def test_a_fit_resumed_after_its_last_step_updates_last_ckpt(last, tmp_path):
     """If a full disk prevents the save of last.ckpt, only another checkpoint holds the end of the training."""
     main(small_fit(tmp_path / "older", steps=2))

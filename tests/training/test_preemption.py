@@ -85,6 +85,7 @@ def test_signals_after_the_end_of_a_training_do_not_fail_it(tmp_path):
     assert training_process.weights(tmp_path)["global_step"] == 2
 
 
+@pytest.mark.slow
 def test_ranks_stop_together_when_one_is_signalled(tmp_path):
     process = started(small_fit(tmp_path, *TWO_RANKS, steps=FOREVER), tmp_path)
     os.kill(rank_one(process), signal.SIGUSR1)

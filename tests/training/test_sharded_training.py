@@ -78,6 +78,7 @@ def whole(tmp_path_factory, shares) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_sharded_network_trains_as_a_whole_one(sharded, whole):
     tolerances = dict.fromkeys(("train/loss", "train/grad_norm", "val/loss", "val/iou"), 2e-4)
     tolerances |= {"val/chamfer": 0.01, "val/fscore": 0.01}  # rounding may move one of 200 points to another triangle
@@ -86,6 +87,7 @@ def test_a_sharded_network_trains_as_a_whole_one(sharded, whole):
         np.testing.assert_allclose(rows(sharded.folder, metric), rows(whole, metric), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_each_rank_holds_its_share_of_the_weights(sharded):
     held = re.findall(r"rank (\d) holds (\d+) of (\d+)", sharded.printed)
     assert {rank for rank, _, _ in held} == {"0", "1"} and len(held) == 2 * 6
@@ -101,6 +103,7 @@ def test_a_sharded_run_resumes_with_the_losses_of_the_undisturbed_one(sharded, t
     assert rows(tmp_path, "val/loss") == rows(sharded.folder, "val/loss")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_sharded_run_is_one_file_for_every_use(sharded, whole, tmp_path):
     autoencoder, _ = load_autoencoder(sharded.folder / "checkpoints" / "last.ckpt")
     assert all(torch.isfinite(parameter).all() for parameter in autoencoder.parameters())

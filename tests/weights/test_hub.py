@@ -150,6 +150,7 @@ def test_a_card_that_was_edited_on_the_hub_is_kept(bundle, tmp_path):
         assert held["owner/name"]["README.md"] == b"my own card" and "model.safetensors" in held["owner/name"]
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_not_there_is_one_line(tmp_path):
     program = "from lagem.cli import main; main(['encode', 'hf://owner/absent', 'procedural:1+1', '--output', 'x'])"
     with server() as (address, _):
