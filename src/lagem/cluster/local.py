@@ -99,8 +99,8 @@ def run_parts_here(job: Job) -> None:
             time.sleep(SECONDS_BETWEEN_LOOKS)
     if failed:
         raise ValueError(
-            f"{job.name}: {len(failed)} of {job.parts} parts failed, for example part {failed[0]}, whose log is "
-            f"{logs[failed[0]]}. Fix the cause and run the same command again; finished work is not repeated."
+            f"{job.name}: {len(failed)} of {job.parts} parts failed, for example part {min(failed)}, whose log is "
+            f"{logs[min(failed)]}. Fix the cause and run the same command again; finished work is not repeated."
         )
 
 
