@@ -155,6 +155,17 @@ def test_the_report_names_refused_and_suspicious(meshes, inspected):
     assert "suspicious shapes: 1 of 4" in text and "plate" in text and "close shapes: 0" in text
 
 
+def test_a_shortened_list_of_suspicious_shapes_says_where_all_are(inspected, monkeypatch):
+    inspection = inspected()
+    shapes = [replace(shape, suspicions=["odd"] * n) for n, shape in enumerate(inspection.shapes, 1)]
+    monkeypatch.setattr(inspection_report, "LISTED", 2)
+    console = Console(width=140, file=io.StringIO())
+    inspection_report.show(replace(inspection, shapes=shapes), console)
+    text = " ".join(console.file.getvalue().split())
+    assert "suspicious shapes: 3 of 3; the first 2, all are in inspection.csv" in text
+    assert "odd; odd; odd" in text and text.count("odd") == 5  # those with most suspicions
+
+
 def test_the_report_prints_a_long_id_in_full_on_80_columns(inspected):
     id = "furniture__" + "-".join(map(str, range(40)))
     inspection = inspected()

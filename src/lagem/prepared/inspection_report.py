@@ -41,7 +41,8 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     suspicious = _suspicious(inspection)
     table = Table(
         *(Column(name, overflow="fold") for name in ("shape", "category", "split", "suspicions")),  # no id is cut
-        title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}",
+        title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}"
+        + (f"; the first {LISTED}, all are in inspection.csv" if len(suspicious) > LISTED else ""),
     )
     for shape in suspicious[:LISTED]:
         table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
