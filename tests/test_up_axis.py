@@ -35,11 +35,9 @@ from lagem.reports.reconstructions import ShapeSettings
 from lagem.reports.run import run_sections
 from lagem.reports.samples import samples_sections
 from lagem.weights.autoencoder import save_autoencoder
-from preparation_here import prepare
-from toy_shapes import TRAINING, VALIDATION
+from toy_shapes import TRAINING, prepare_toys
 
 SETTINGS = Settings(surface=500, volume=500, near=200, inside=20, shapes_per_shard=4)
-LIST = "file,id,category,split\nbrick.ply,b,toys,train\nrod.ply,r,rods,train\ntorus.ply,t,toys,val"
 COARSE = ["--resolution", "8"]
 STATED, UNKNOWN = "stated", "unknown"
 
@@ -53,10 +51,8 @@ def made(tmp_path_factory) -> Path:
     for name, up in ((STATED, "y"), (UNKNOWN, None)):
         own = folder / name
         own.mkdir()
-        for shape in ("brick", "rod", "torus"):
-            (TRAINING | VALIDATION)[shape].export(own / f"{shape}.ply")
-        (own / "list.csv").write_text(LIST)
-        prepare([own / "list.csv"], own / "prepared", replace(SETTINGS, up=up))
+        few = ("ball", "brick", "torus")
+        prepare_toys(own, settings=replace(SETTINGS, up=up), only=few).rename(own / "prepared")
         main(["encode", str(folder / "autoencoder.safetensors"), str(own / "prepared"), "--subsets", "1",
               "--output", str(own / "cache")])  # fmt: skip
         for level in (1, 2, 3):

@@ -56,7 +56,5 @@ def test_a_folder_of_an_earlier_run_is_refused_before_anything_is_sampled(tmp_pa
     with pytest.raises(SystemExit) as stop:
         run("absent", "--output", str(tmp_path), *words)
     assert stop.value.code == 2
-    assert (
-        capsys.readouterr().err
-        == f"{tmp_path}/steps_2_3_4 is from an earlier run. Remove it, or choose another --output.\n"
-    )
+    refusal = f"{tmp_path}/steps_2_3_4 is from an earlier run. Remove it, or choose another --output.\n"
+    assert capsys.readouterr().err == refusal

@@ -48,17 +48,8 @@ def samples(generator, **given):
 
 def generate(bundle: Path, output: Path, *options: str) -> list[dict[str, str]]:
     """Run the command, and return the rows of the table that it wrote."""
-    given = [
-        "generate",
-        str(bundle),
-        "--output",
-        str(output),
-        "--resolution",
-        str(RESOLUTION),
-        "--steps",
-        "4",
-        *options,
-    ]
+    coarse = ["--resolution", str(RESOLUTION), "--steps", "4"]
+    given = ["generate", str(bundle), "--output", str(output), *coarse, *options]
     main(given if "--category" in options else [*given, "--category", "chair"])
     with (output / "samples.csv").open() as file:
         return list(csv.DictReader(file))

@@ -130,9 +130,7 @@ def test_queries_in_a_box_around_the_whole_ball_are_accepted(seed: int, spheres:
 def test_queries_that_leave_a_box_around_the_ball_empty_are_refused(
     spheres: dict[str, Points], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        shape, "MOST_ROUNDS", 10
-    )  # each round fails, since hardly any part of the ball is outside of the box
+    monkeypatch.setattr(shape, "MOST_ROUNDS", 10)  # each fails: hardly any part of the ball is outside of the box
     with pytest.raises(ValueError, match="the volume queries are not uniform in their bounding box"):
         convert(in_cube(spheres["ring"], 0.999 * QUERY_BALL_RADIUS, within=0.3), VECSET)
 

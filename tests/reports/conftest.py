@@ -9,7 +9,7 @@ import small_cascade
 from browser import Browser, chromium
 from lagem.cli import main
 from lagem.preparation.settings import Settings
-from toy_shapes import prepare_toys, write_meshes
+from toy_shapes import VALIDATION, prepare_toys, write_meshes
 
 SMALL = ["--points", "200", "--resolution", "16"]
 
@@ -22,7 +22,7 @@ def results(tmp_path_factory) -> Path:
     (folder / "toys").mkdir()
     autoencoder, *stages = small_cascade.write_cascade(folder / "weights")
     settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, shapes_per_shard=1)
-    prepared = prepare_toys(folder / "toys", settings=settings, training=False)
+    prepared = prepare_toys(folder / "toys", settings=settings, only=VALIDATION)
     write_meshes(folder / "meshes")
     words = [str(autoencoder), str(prepared)]
     main(["evaluate", *words, "--output", str(folder / "evaluation"), *SMALL])

@@ -11,7 +11,7 @@ import small_cascade as small
 from lagem.generation.bundle import write_bundle
 from lagem.geometry.mesh import Mesh
 from lagem.preparation.settings import Settings
-from toy_shapes import prepare_toys
+from toy_shapes import VALIDATION, prepare_toys
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def bundle(tmp_path_factory) -> Path:
 def prepared(tmp_path_factory) -> Path:
     """A prepared folder of 3 validation shapes, with one shard for each shape."""
     settings = Settings(surface=1_000, volume=1_000, near=500, inside=50, shapes_per_shard=1)
-    return prepare_toys(tmp_path_factory.mktemp("toys"), settings=settings, training=False)
+    return prepare_toys(tmp_path_factory.mktemp("toys"), settings=settings, only=VALIDATION)
 
 
 @pytest.fixture

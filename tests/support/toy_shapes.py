@@ -1,5 +1,6 @@
 """A small prepared folder, in which a validation shape copies a training shape, and a network with a known surface."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -27,13 +28,15 @@ CATEGORIES = {"ball": "balls"}  # the category of all other shapes is `toys`
 SETTINGS = Settings(surface=5_000, volume=8_000, near=1_000, inside=1_000, shapes_per_shard=1)
 
 
-def prepare_toys(folder: Path, *, settings: Settings = SETTINGS, training: bool = True) -> Path:
-    """Prepare the validation shapes and, if `training`, the training shapes; return the path of the prepared folder."""
+def prepare_toys(
+    folder: Path, *, settings: Settings = SETTINGS, only: Collection[str] = (*TRAINING, *VALIDATION)
+) -> Path:
+    """Prepare all shapes, or only those with some ids; return the path of the prepared folder."""
     rows = ["file,id,category,split"]
-    for split, shapes in (("train", TRAINING if training else {}), ("val", VALIDATION)):
-        for id, made in shapes.items():
-            Mesh(made.vertices, made.faces).save(folder / f"{id}.ply")
-            rows.append(f"{id}.ply,{id},{CATEGORIES.get(id, 'toys')},{split}")
+    for id in only:
+        made = (TRAINING | VALIDATION)[id]
+        Mesh(made.vertices, made.faces).save(folder / f"{id}.ply")
+        rows.append(f"{id}.ply,{id},{CATEGORIES.get(id, 'toys')},{'train' if id in TRAINING else 'val'}")
     (folder / "list.csv").write_text("\n".join(rows))
     prepare([folder / "list.csv"], folder / "out", settings)
     return folder / "out"

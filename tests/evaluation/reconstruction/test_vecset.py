@@ -15,8 +15,7 @@ from lagem.evaluation.reconstruction.truth import LabelledQueries, Truth
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.randomness import sample_generator
-from preparation_here import prepare
-from toy_shapes import SETTINGS, VALIDATION
+from toy_shapes import prepare_toys
 
 CPU = torch.device("cpu")
 REFERENCES, QUERIES = 100, 3_000
@@ -53,11 +52,7 @@ def truth() -> Truth:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A prepared folder of one validation shape, the ball `again`."""
-    made = tmp_path_factory.mktemp("made")
-    Mesh(VALIDATION["again"].vertices, VALIDATION["again"].faces).save(made / "again.ply")
-    (made / "list.csv").write_text("file,id,category,split\nagain.ply,again,balls,val")
-    prepare([made / "list.csv"], made / "out", SETTINGS)
-    return made / "out"
+    return prepare_toys(tmp_path_factory.mktemp("made"), only=["again"])
 
 
 def scored(truth: Truth) -> ShapeScore:
