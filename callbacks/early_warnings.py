@@ -43,12 +43,10 @@ class EarlyWarnings(Callback):
         self._losses: list[Tensor] = []
         self._warned: set[str] = set()
         self._starts_at = 0
-        self._loss_must_fall = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the step at which the training starts or resumes, and whether it starts from trained weights."""
+        """Remember the step at which the training starts or resumes."""
         self._starts_at, self._losses = trainer.global_step, []
-        self._loss_must_fall = self._starts_at == 0 and getattr(pl_module, "init_from", None) is None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,7 +55,8 @@ class EarlyWarnings(Callback):
         if not trainer.is_global_zero:
             return
         done = trainer.global_step - self._starts_at
-        if self._loss_must_fall and len(self._losses) < self.after:
+        is_untrained = self._starts_at == 0 and getattr(pl_module, "init_from", None) is None
+        if is_untrained and len(self._losses) < self.after:
             self._losses.append(outputs["loss"] * trainer.accumulate_grad_batches)
             if len(self._losses) == self.after:
                 self._warn_of_flat_loss()
