@@ -268,12 +268,17 @@ RANK = """signals.block_signals()
     loading.start()
     loading.join()
     queue = multiprocessing.get_context("forkserver").Queue()
-    print(signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, signal.SIGTERM in before, flush=True)"""
+    print(signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, signal.SIGTERM in before)
+    with open(f"/proc/{multiprocessing.resource_tracker._resource_tracker._pid}/status") as status:
+        blocked = int(status.read().partition("SigBlk:")[2].split()[0], 16)
+    print(blocked >> signal.SIGUSR1 - 1 & 1, flush=True)"""
 
 
+@LINUX
 def test_signals_stay_blocked_when_a_rank_starts_its_loading_processes():
+    """If SIGUSR1 killed the resource tracker, the next one that starts would unblock SIGTERM in the training."""
     process = launch(RANK)
-    assert process.communicate(timeout=HANG) == ("True True\n", "")
+    assert process.communicate(timeout=HANG) == ("True True\n1\n", "")
 
 
 ARRIVES = """from multiprocessing import resource_tracker

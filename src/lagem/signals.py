@@ -46,10 +46,13 @@ def block_signals() -> None:
 
     If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
     the process at once. The resource tracker of multiprocessing, which the loading processes of a rank need, starts
-    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11). Signals that arrive meanwhile are kept.
+    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11). Signals that arrive meanwhile are kept. The
+    tracker ignores these two; it inherits the block of SIGUSR1, which would kill it, and the next use of it would start
+    another one in the middle of the training.
     """
     from multiprocessing import resource_tracker
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE})
     arrived: list[int] = []
     handlers = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in _of_a_training()}
     resource_tracker.ensure_running()
