@@ -6,8 +6,8 @@ code runs inside a signal handler. SIGUSR1 asks the training to save and to be r
 save and stop. In all other commands of lagem, the first SIGTERM or SIGINT raises `Stopped` in the main thread, and
 `kept_on_stop` says what is kept. In any command, a second SIGINT ends the process at once.
 
-Schedulers signal every process of a job, and Ctrl-C signals every process of a terminal. The processes that a training
-starts (loading processes and the service of W&B) inherit the block, so a signal does not kill them.
+Schedulers signal every process of a job, and Ctrl-C signals every process of a terminal. The loading processes of a
+training inherit the block, so a signal does not kill them. The service of W&B inherits it too, but unblocks SIGTERM.
 """
 
 import os
@@ -46,15 +46,16 @@ def block_signals() -> None:
 
     If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
     the process at once. The resource tracker of multiprocessing, which the loading processes of a rank need, starts
-    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11). Signals that arrive meanwhile are kept. The
-    tracker ignores these two; it inherits the block of SIGUSR1, which would kill it, and the next use of it would start
-    another one in the middle of the training.
+    here, because its start unblocks SIGINT and SIGTERM (from Python 3.11 to 3.13). Signals that arrive meanwhile are
+    kept. The tracker ignores these two signals and inherits the block of SIGUSR1. Otherwise, SIGUSR1 would kill it, and
+    another tracker would start in the middle of the training.
     """
     from multiprocessing import resource_tracker
 
     signal.pthread_sigmask(signal.SIG_BLOCK, {REQUEUE})
     arrived: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in _of_a_training()}
+    caught = _of_a_training() - {REQUEUE}
+    handlers = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in caught}
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     for number, handler in handlers.items():
