@@ -82,7 +82,8 @@ class LogGeometryMetrics(Callback):
                 f"{stage}/chamfer": means["chamfer"] / solid if solid else float("nan"),
                 f"{stage}/fscore": means["fscore"] / count,
                 f"{stage}/empty": means["empty"],
-            }
+            },
+            prog_bar=True,
         )
 
     def _score(self, shape: ReferenceShape, module: Reconstructs, device: torch.device) -> tuple[float, ...]:

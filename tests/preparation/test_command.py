@@ -23,8 +23,8 @@ def parse(*words: object) -> argparse.Namespace:
     return parser.parse_args([str(word) for word in words])
 
 
-def report(records: list[Record]) -> str:
-    console = Console(width=160, file=io.StringIO())
+def report(records: list[Record], width: int = 160) -> str:
+    console = Console(width=width, file=io.StringIO())
     show(records, "out", console=console)
     return console.file.getvalue()
 
@@ -110,6 +110,16 @@ def test_few_refusals_are_listed_by_name_and_reason(refused):
     printed = report([refused, replace(refused, id="cup", status="prepared", reason="")])
     assert "mug" in printed and "3 of 36 edges have one face [open]" in printed
     assert "1 of 2 meshes are prepared" in printed
+
+
+@pytest.mark.parametrize("count", [2, 100])
+def test_no_id_of_a_refused_mesh_is_cut_on_80_columns(refused, count):
+    id = "furniture__" + "-".join(map(str, range(40)))
+    first = replace(refused, id=id, reason="took longer than 600 s, so it was given up")
+    printed = report([first, *[refused] * count, replace(refused, id="cup", status="prepared", reason="")], width=80)
+    assert max(map(len, printed.splitlines())) <= 80
+    rows = [line.split("│") for line in printed.splitlines() if "│" in line]
+    assert id in ["".join(row[column].strip() for row in rows).replace("mug", "") for column in (1, 3)]
 
 
 def test_many_refusals_are_grouped_by_reason(refused):

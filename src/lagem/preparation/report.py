@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lagem.prepared.records import Record
 from lagem.storage.csv_table import read_csv
@@ -105,7 +105,7 @@ def routes_in_words(prepared: list[Record]) -> str:
 
 def by_name(refused: list[Record]) -> Table:
     """Return a table with a row for each refused mesh."""
-    table = Table("refused", "category", "reason", title=f"{len(refused)} refused")
+    table = _table("refused", "category", "reason", title=f"{len(refused)} refused")
     for record in refused:
         table.add_row(*map(escape, (record.id, record.category, record.reason)))
     return table
@@ -120,8 +120,13 @@ def by_reason(refused: list[Record]) -> Table:
     groups: dict[str, list[Record]] = {}
     for record in refused:
         groups.setdefault(re.sub(r"[-+]?\d[\d.,e+-]*", "N", record.reason), []).append(record)
-    table = Table("meshes", "reason", "for example", title=f"{len(refused)} refused")
+    table = _table("meshes", "reason", "for example", title=f"{len(refused)} refused")
     for reason, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         shown = reason if len(members) > 1 else members[0].reason
         table.add_row(str(len(members)), escape(shown), escape(members[0].id))
     return table
+
+
+def _table(*names: str, title: str) -> Table:
+    """Return an empty table that breaks a long id into lines; without `overflow`, rich would cut it."""
+    return Table(*(Column(name, overflow="fold") for name in names), title=title)

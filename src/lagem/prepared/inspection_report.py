@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 from lagem.prepared.inspection import Inspection, ShapeReport
@@ -39,15 +39,11 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
         )
     console.print(_summary(inspection))
     suspicious = _suspicious(inspection)
-    table = Table(
-        *(Column(name, overflow="fold") for name in ("shape", "category", "split", "suspicions")),  # no id is cut
-        title=f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}"
-        + (f"; the first {LISTED}, all are in inspection.csv" if len(suspicious) > LISTED else ""),
-    )
+    rest = f"; the first {LISTED}, all are in inspection.csv" if len(suspicious) > LISTED else ""
+    lines = [f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}{rest}{':' if suspicious else ''}"]
     for shape in suspicious[:LISTED]:
-        table.add_row(*map(escape, (shape.id, shape.category, shape.split, "; ".join(shape.suspicions))))
-    if suspicious:
-        console.print(table)
+        lines.append(f"  {shape.id} ({shape.category}, {shape.split}): {'; '.join(shape.suspicions)}")
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     across = sum(
         inspection.shapes[copy.first].split != inspection.shapes[copy.second].split for copy in inspection.copies
     )

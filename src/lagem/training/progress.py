@@ -20,8 +20,8 @@ class RunProgress(ProgressBar):
     """Shows the optimiser steps of a training, and the batches of a validation, a test or a prediction.
 
     Steps count from the beginning of the training, also after a resume. Validations are shown in place of the
-    training, and change neither its count nor its rate. What callbacks do with shapes in a validation or a test, such
-    as scoring them, is shown below the batches.
+    training, and change neither its count nor its rate; after each, a line states its scores. What callbacks do with
+    shapes in a validation or a test, such as scoring them, is shown below the batches.
     """
 
     def __init__(self) -> None:
@@ -75,8 +75,10 @@ class RunProgress(ProgressBar):
         self._advance()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the steps again."""
+        """Print the scores of the validation, and show the steps again."""
         self._end_batches(keep=trainer.state.fn == "validate")
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._print_scores(trainer)
         if self._steps is not None and self._progress is not None:
             if trainer.global_step < trainer.estimated_stepping_batches:  # else the time of the steps has ended
                 self._paused += time.monotonic() - self._paused_at
@@ -146,6 +148,13 @@ class RunProgress(ProgressBar):
         doing = " ".join(f"{name.removeprefix('train/')} {value:.4g}" for name, value in shown.items())
         self._progress.update(self._steps, completed=trainer.global_step, doing=doing)
         self._updated = time.monotonic()
+
+    def _print_scores(self, trainer: Trainer) -> None:
+        scores = {name: value for name, value in trainer.progress_bar_metrics.items() if name.startswith("val/")}
+        if self._progress is not None and scores:
+            words = ", ".join(f"{name.removeprefix('val/')} {value:.4g}" for name, value in scores.items())
+            text = f"validation after step {trainer.global_step}: {words}"
+            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _start_batches(self, name: str, batches: list[int | float] | list[int]) -> None:
         if (progress := self._shown()) is not None:
