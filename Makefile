@@ -51,6 +51,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(CONSTRAINTS) $(HASHES)
 	@rm -rf build/lib
 	@# torch first, without dependencies: an index of torch builds may lack the others. Its builds differ, so it has no hash.
 	$(PIP) install --no-deps -c $(CONSTRAINTS) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "Installing the other packages: this prints nothing for a minute or two."
 	$(PIP) install -q $(if $(HASHES),--no-deps --require-hashes -r $(HASHES),-c $(CONSTRAINTS) setuptools wheel)
 	@# what is missing now belongs to the build of torch, such as CUDA libraries
 	$(PIP) install -q -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
