@@ -28,6 +28,7 @@ from lagem.signals import (
     stops_no_more,
 )
 from lagem.storage.failures import failure_line
+from lagem.storage.names import printable
 
 if TYPE_CHECKING:
     from lagem.training.cli import TrainingCLI
@@ -195,14 +196,11 @@ def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
 
 
 def _printable(message: str) -> str:
-    """Return a message in a form that is safe to print, since the message may quote a file.
-
-    The middle of a long message is left out, and characters that could control a terminal are escaped.
-    """
+    """Return a message in a form that is safe to print; the middle of a long one is left out."""
     if len(message) > LONGEST_MESSAGE:
         half = LONGEST_MESSAGE // 2
         message = f"{message[:half]} … {message[-half:]}"
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    return printable(message)
 
 
 def tool_modules() -> dict[str, str]:

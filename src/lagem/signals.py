@@ -46,9 +46,9 @@ def block_signals() -> None:
 
     If SIGINT is among them, a thread waits for it: the first SIGINT stays pending for the training, and the second ends
     the process at once. The resource tracker of multiprocessing, which the loading processes of a rank need, starts
-    here, because its start unblocks SIGINT and SIGTERM (from Python 3.11 to 3.13). Signals that arrive meanwhile are
-    kept. The tracker ignores these two signals and inherits the block of SIGUSR1. Otherwise, SIGUSR1 would kill it, and
-    another tracker would start in the middle of the training.
+    here, because its start unblocks SIGINT and SIGTERM (in Python 3.11 and early releases of 3.12 and 3.13). Signals
+    that arrive meanwhile are kept. The tracker ignores these two signals and inherits the block of SIGUSR1. Otherwise,
+    SIGUSR1 would kill it, and another tracker would start in the middle of the training.
     """
     from multiprocessing import resource_tracker
 

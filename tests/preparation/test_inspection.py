@@ -170,11 +170,11 @@ def test_a_suspicious_shape_is_one_line_also_in_a_narrow_file(inspected):
     """Neither a long id nor its reason is cut or broken, so that both can be searched for."""
     id = "furniture__" + "-".join(map(str, range(40)))
     inspection = inspected()
-    first = replace(inspection.shapes[0], id=id, suspicions=[f"the same as {id}", "[odd]"])
+    first = replace(inspection.shapes[0], id=id, category="chair\x1b[2J", suspicions=[f"the same as {id}", "[odd]"])
     console = Console(width=80, file=io.StringIO())
     inspection_report.show(replace(inspection, shapes=[first, *inspection.shapes[1:]]), console)
     lines = console.file.getvalue().splitlines()
-    assert f"  {id} ({first.category}, {first.split}): the same as {id}; [odd]" in lines
+    assert f"  {id} (chair\\x1b[2J, {first.split}): the same as {id}; [odd]" in lines
 
 
 def test_the_command_writes_tables_and_pictures(meshes, tmp_path, in_this_process, capsys):

@@ -55,8 +55,8 @@ class Request:
             raise ValueError("give a command after --, or --chain FILE: exactly one of the two.")
         if self.local and not (self.parts or self.chain):
             raise ValueError(
-                "--local needs --array or --chain. To run the command on this machine without splitting it, leave out "
-                "`submit`."
+                "--local needs --array or --chain. To run the command on this machine without them, write `lagem` and "
+                "the words after `--`."
             )
         if self.local and self.profile:
             raise ValueError("--local uses this machine as it is, without a profile; leave --profile out.")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from lagem.prepared.records import Record
 from lagem.storage.csv_table import read_csv
+from lagem.storage.names import printable
 from lagem.storage.parts import Part, status_line
 
 LISTED = 40  # up to this number of refused meshes are listed by name; more are grouped by reason
@@ -47,14 +48,14 @@ def show(records: list[Record], output: str | Path, part: Part | None = None, co
     done = [record for record in records if record.status == "prepared"]
     splits = Counter(record.split for record in done)
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
-    console.print(escape(routes_in_words(done)), highlight=False, soft_wrap=True)
-    console.print(
+    lines = [
+        routes_in_words(done),
         f"{prepared} of {len(records)} meshes are prepared ({counts}), {len(refused)} refused. Records: {table}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    ]
     if others := unlisted(records, Path(output)):
-        console.print(escape(others_in_words(others)), highlight=False, soft_wrap=True)
+        lines.append(others_in_words(others))
+    for line in lines:
+        console.print(Text(printable(line)), soft_wrap=True)
 
 
 def unlisted(records: list[Record], root: Path) -> list[str]:
@@ -107,7 +108,7 @@ def by_name(refused: list[Record]) -> Table:
     """Return a table with a row for each refused mesh."""
     table = _table("refused", "category", "reason", title=f"{len(refused)} refused")
     for record in refused:
-        table.add_row(*map(escape, (record.id, record.category, record.reason)))
+        table.add_row(*(Text(printable(words)) for words in (record.id, record.category, record.reason)))
     return table
 
 
@@ -123,7 +124,7 @@ def by_reason(refused: list[Record]) -> Table:
     table = _table("meshes", "reason", "for example", title=f"{len(refused)} refused")
     for reason, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         shown = reason if len(members) > 1 else members[0].reason
-        table.add_row(str(len(members)), escape(shown), escape(members[0].id))
+        table.add_row(str(len(members)), Text(printable(shown)), Text(printable(members[0].id)))
     return table
 
 

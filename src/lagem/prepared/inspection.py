@@ -181,16 +181,16 @@ def _report(shards: Shards, index: int, measures: Measures | None, judged: bool,
     if inside < LEAST_INSIDE:
         found.append(f"fills {inside:.1e} of the ball")
     if thickness is not None and thickness < LEAST_THICKNESS:
-        found.append(f"mean thickness {thickness:.4f}")
+        found.append(f"mean thickness {thickness:.4f}, below {LEAST_THICKNESS}")
     if agreement is not None and agreement < LEAST_AGREEMENT:
         found.append(f"labels and normals agree for only {agreement:.1%} of the queries")
     if measures:
         if measures.error_p99 > MOST_ERROR:
-            found.append(f"surface error {measures.error_p99:.4f} at the 99th percentile")
+            found.append(f"surface error {measures.error_p99:.4f} at the 99th percentile, above {MOST_ERROR}")
         if measures.sheet_share > MOST_SHEET:
-            found.append(f"{measures.sheet_share:.0%} of its vertices thicken open sheets")
+            found.append(f"{measures.sheet_share:.1%} of its vertices thicken open sheets")
         if measures.dropped_share > MOST_DROPPED:
-            found.append(f"{measures.dropped_share:.0%} of its surface is buried or doubled")
+            found.append(f"{measures.dropped_share:.1%} of its surface is buried or doubled")
     return ShapeReport(
         index=index,
         id=shards.ids[index],
@@ -217,7 +217,8 @@ def _frame_suspicions(points: NDArray[np.float32]) -> list[str]:
 
 def _note_copy(reports: Sequence[ShapeReport], copy: Copy) -> None:
     first, second = reports[copy.first], reports[copy.second]
-    what = "the same as" if copy.same else f"at distance {copy.distance - copy.floor:.4f} from"
+    measured = f"at a Chamfer distance of {copy.distance:.4f}, with a floor of {copy.floor:.4f}, from"
+    what = "the same as" if copy.same else measured
     across = ", in another split" if first.split != second.split else ""
     first.suspicions.append(f"{what} {second.id}{across}")
     second.suspicions.append(f"{what} {first.id}{across}")

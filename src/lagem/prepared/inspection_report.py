@@ -6,14 +6,15 @@ from typing import Literal
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lagem.geometry.picture import Picture, contact_sheet, render_points, save_picture
 from lagem.prepared.inspection import Inspection, ShapeReport
 from lagem.prepared.shards import Shards, unread_splits
 from lagem.randomness import sample_generator
 from lagem.storage.csv_table import write_csv
+from lagem.storage.names import printable
 
 LISTED = 30  # maximum number of shapes on the terminal, those with most suspicions first; inspection.csv lists all
 PICTURED, COLUMNS = 64, 8  # maximum number of shapes on a picture, and of shapes in one of its rows
@@ -31,7 +32,7 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     console = console or Console()
     if inspection.damaged:
         for id, reason in list(inspection.damaged.items())[:LISTED]:
-            console.print(f"{id}: {reason}", highlight=False, markup=False, soft_wrap=True)
+            console.print(Text(printable(f"{id}: {reason}")), soft_wrap=True)
         shown = "the reasons" if len(inspection.damaged) <= LISTED else f"the first {LISTED} reasons"
         raise ValueError(
             f"{inspection.root}: number of damaged shapes: {len(inspection.damaged)}; {shown} are listed above. Copy "
@@ -43,12 +44,13 @@ def show(inspection: Inspection, console: Console | None = None) -> None:
     lines = [f"suspicious shapes: {len(suspicious)} of {len(inspection.shapes)}{rest}{':' if suspicious else ''}"]
     for shape in suspicious[:LISTED]:
         lines.append(f"  {shape.id} ({shape.category}, {shape.split}): {'; '.join(shape.suspicions)}")
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(Text(printable(line)), soft_wrap=True)
     across = sum(
         inspection.shapes[copy.first].split != inspection.shapes[copy.second].split for copy in inspection.copies
     )
     if warning := unread_splits(shape.split for shape in inspection.shapes):
-        console.print(warning, highlight=False, markup=False, soft_wrap=True)
+        console.print(Text(printable(warning)), soft_wrap=True)
     console.print(f"pairs of close shapes: {len(inspection.copies)}, in different splits: {across}.", highlight=False)
     if inspection.mixed_axes:
         console.print(inspection.mixed_axes, highlight=False, soft_wrap=True)
@@ -71,7 +73,7 @@ def write(inspection: Inspection, output: Path, up: Literal["y", "z"]) -> None:
 
 
 def _suspicious(inspection: Inspection) -> list[ShapeReport]:
-    """Return the suspicious shapes, those with most suspicions first, for the table and the picture."""
+    """Return the suspicious shapes, those with most suspicions first, for the list and the picture."""
     return sorted((s for s in inspection.shapes if s.suspicions), key=lambda shape: -len(shape.suspicions))
 
 
@@ -81,12 +83,12 @@ def _summary(inspection: Inspection) -> Table:
     splits = Counter(shape.split for shape in shapes)
     routes = Counter(measures.route for measures in measured)
     judged = [shape.agreement for shape in shapes if shape.agreement is not None]
-    table = Table("", "", title=f"{inspection.root}", show_header=False)
-    table.add_row("shapes", f"{len(shapes)} ({_counts(splits)}), {len(inspection.refused)} refused")
+    table = Table("", "", title=Text(printable(str(inspection.root))), show_header=False)
+    table.add_row("shapes", Text(f"{len(shapes)} ({_counts(splits)}), {len(inspection.refused)} refused"))
     verified = len(shapes) - inspection.unverified
     table.add_row("verified", f"{verified} shapes, {inspection.unverified} without checksums (of an older lagem)")
     table.add_row("categories", f"{len({shape.category for shape in shapes})}")
-    table.add_row("route", _counts(routes) or "unknown")
+    table.add_row("route", Text(_counts(routes) or "unknown"))
     rows = {
         "inside share of the ball": [shape.inside_share for shape in shapes],
         "mean thickness": [shape.thickness for shape in shapes if shape.thickness is not None],
@@ -102,7 +104,7 @@ def _summary(inspection: Inspection) -> Table:
 
 
 def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{count} {escape(name)}" for name, count in sorted(counter.items()))
+    return ", ".join(f"{count} {printable(name)}" for name, count in sorted(counter.items()))
 
 
 def _shape_rows(inspection: Inspection) -> list[list[str]]:

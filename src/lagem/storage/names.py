@@ -36,6 +36,11 @@ def is_plain(text: str) -> bool:
     )
 
 
+def printable(text: str) -> str:
+    """Return a text with its unprintable characters escaped; in a text from a file, they could control a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def checked_name(text: object, source: str | Path, *, row: int | None = None) -> str:
     """Return a text unchanged if it can be the name of one file, without a path; raises NameRefused if it cannot.
 

@@ -20,7 +20,7 @@ class RunProgress(ProgressBar):
     """Shows the optimiser steps of a training, and the batches of a validation, a test or a prediction.
 
     Steps count from the beginning of the training, also after a resume. Validations are shown in place of the
-    training, and change neither its count nor its rate; after each, a line states its scores. What callbacks do with
+    training, and change neither its count nor its rate; a line states their scores afterwards. What callbacks do with
     shapes in a validation or a test, such as scoring them, is shown below the batches.
     """
 
@@ -75,7 +75,7 @@ class RunProgress(ProgressBar):
         self._advance()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the scores of the validation, and show the steps again."""
+        """Print the scores of a validation of a training, and show the steps again."""
         self._end_batches(keep=trainer.state.fn == "validate")
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._print_scores(trainer)
