@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from lagem.completion.completer import Completion, check_completes, complete_shape
 from lagem.generation.bundle import load_cascade
@@ -19,6 +18,7 @@ from lagem.sources.reading import read_surface
 from lagem.sources.unit_shape import UnitShape, shape_of
 from lagem.storage.atomic import check_folder, write_text
 from lagem.storage.csv_table import csv_table
+from lagem.storage.names import printable
 
 TABLE = "completions.csv"
 TITLES = ["name", "rank", "file", "sample", "seed", "distance", "reason"]
@@ -101,7 +101,6 @@ class _Report:
         self._output, self._format, self._total = output, format, total
         self._rows: list[list[Any]] = []
         self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
-        self._console = Console(highlight=False, soft_wrap=True)
         self.completed = 0
 
     def add(self, part: UnitShape, completions: Sequence[Completion]) -> None:
@@ -144,7 +143,7 @@ class _Report:
         self._say(f"{name}: {reason}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        print(printable(line), flush=True)
 
 
 def _drawn(part: UnitShape, completions: Sequence[Completion]) -> list[NDArray[np.uint8]]:

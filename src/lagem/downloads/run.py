@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from rich.console import Console
-
 from lagem.downloads.collection import Collection, DownloadedMesh
 from lagem.downloads.objaverse import Objaverse
 from lagem.downloads.thingi10k import Thingi10K
 from lagem.latents.selection import read_ids
 from lagem.progress import long_progress
 from lagem.storage.csv_table import write_csv
+from lagem.storage.names import printable
 
 COLLECTIONS: Sequence[type[Collection]] = (Objaverse, Thingi10K)
 LISTED = 12  # licences that are printed
@@ -41,14 +40,13 @@ def download(name: str, output: Path, *, ids: Path | None) -> None:
     if not found:
         raise ValueError(f"{name}: has none of the {len(wanted)} given ids, such as {wanted[0]!r}; give ids of {name}.")
     write_csv(output, [field.name for field in fields(DownloadedMesh)], map(astuple, found))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
     if len(found) < len(wanted):
-        console.print(f"{len(wanted) - len(found)} of {len(wanted)} ids are not in {name}")
+        print(f"{len(wanted) - len(found)} of {len(wanted)} ids are not in {name}")
     licences = Counter(mesh.license or "none given" for mesh in found).most_common()
     shown = ", ".join(f"{licence} ({count})" for licence, count in licences[:LISTED])
     more = f", and {len(licences) - LISTED} more" if len(licences) > LISTED else ""
-    console.print(f"licences, which bind you: {shown}{more}")
-    console.print(f"{len(found)} meshes are on the disk; {output} lists them with licences and authors")
+    print(printable(f"licences, which bind you: {shown}{more}"))
+    print(f"{len(found)} meshes are on the disk; {output} lists them with licences and authors")
 
 
 def list_ids(name: str, output: Path) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from lagem.storage.atomic import write_json, write_text
+from lagem.storage.names import printable
 
 
 def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *, ensure_ascii: bool = False) -> None:
@@ -26,6 +28,6 @@ def write_report(folder: Path, name: str, lines: Iterable[str], content: Any, *,
 
 
 def print_plain(console: Console, lines: Iterable[str]) -> None:
-    """Print lines verbatim, without markup or highlighting."""
+    """Print lines without markup or highlighting, and with unprintable characters escaped."""
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        console.print(Text(printable(line)))

@@ -7,11 +7,12 @@ from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lagem.evaluation.means import Mean
 from lagem.storage.csv_table import csv_table
+from lagem.storage.names import printable
 
 # By measure: the title in tables, and the factor by which tables multiply the values.
 TITLES = {
@@ -74,20 +75,20 @@ def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
     Names in the first column take several lines if the terminal is narrow. Numbers are never cut, and only words of
     more than WIDEST_WORD characters are broken.
     """
-    names, *others = zip(*rows, strict=True)
+    names, *others = zip(*([printable(cell) for cell in row] for row in rows), strict=True)
     stacked = [[header.replace(" ", "\n"), *cells] for header, *cells in others]
     free = get_terminal_size().columns - sum(_width(cells) + 1 for cells in stacked)  # for the first column
     longest_word = _width([word for name in names for word in name.split()])
     width = max(min(_width(names), free), min(longest_word, WIDEST_WORD), 1)
     folded = ["\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) for name in names]
     gap = int(free >= width + len(rows[0]))  # if there is room, two spaces separate the columns, else one
-    table = Table(title=title and escape(title), box=SIMPLE_HEAD, show_edge=False, padding=(0, gap, 0, 0))
+    table = Table(title=title and Text(printable(title)), box=SIMPLE_HEAD, show_edge=False, padding=(0, gap, 0, 0))
     columns = [folded, *stacked]
     for header, *cells in columns:
         justify: Literal["left", "right"] = "right" if table.columns else "left"
-        table.add_column(escape(header), min_width=_width([header, *cells]), no_wrap=True, justify=justify)
+        table.add_column(Text(header), min_width=_width([header, *cells]), no_wrap=True, justify=justify)
     for row in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from safetensors.torch import save
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from lagem.progress import long_progress
 from lagem.signals import kept_on_stop
 from lagem.storage.atomic import remove_leftovers, write_bytes, write_text
 from lagem.storage.csv_table import csv_table
+from lagem.storage.names import printable
 
 COLUMNS, MOST_ROWS = 8, 8  # maximum numbers of columns in the picture, and of rows of one category
 TABLE = "samples.csv"
@@ -118,12 +118,8 @@ class GenerationReport:
         return csv_table(["index", "seed", "category", "source", "file", "vertices", "faces", "reason"], self._rows)
 
     def _say(self) -> None:
-        console = Console(highlight=False, soft_wrap=True)
         for index, *_, reason in self._rows:
             if reason:
-                console.print(f"sample {index} has no mesh: {reason}", markup=False)
+                print(printable(f"sample {index} has no mesh: {reason}"))
         picture = " and picture.png" if self.num_meshes else ""
-        console.print(
-            f"{self.num_meshes} of {self.total} meshes, latents.safetensors, {TABLE}{picture} are in {self.output}",
-            markup=False,
-        )
+        print(f"{self.num_meshes} of {self.total} meshes, latents.safetensors, {TABLE}{picture} are in {self.output}")

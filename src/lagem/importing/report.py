@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from lagem.preparation.report import LISTED, by_name, by_reason, show_part
 from lagem.prepared.records import Record
+from lagem.storage.names import printable
 from lagem.storage.parts import Part
 
 
@@ -28,9 +30,5 @@ def show(records: list[Record], output: str | Path, part: Part | None = None, co
         raise ValueError(f"none of {len(records)} shapes could be imported; the reasons are above and in {table}.")
     splits = Counter(record.split for record in records if record.status == "prepared")
     counts = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
-    console.print(
-        f"{len(records) - len(refused)} of {len(records)} shapes are imported ({counts}), {len(refused)} refused. "
-        f"Records: {table}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    line = f"{len(records) - len(refused)} of {len(records)} shapes are imported ({counts}), {len(refused)} refused. "
+    console.print(Text(printable(f"{line}Records: {table}")), soft_wrap=True)

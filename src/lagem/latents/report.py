@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from lagem.latents.cache import LatentCache
 from lagem.latents.latent_shard import RefusedShape
+from lagem.storage.names import printable
 from lagem.storage.parts import Part
 
 LISTED = 40  # maximum number of refused shapes to print; refused.csv lists all
@@ -28,17 +27,16 @@ def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None 
         show_part(refused, part)
         return
     cache = LatentCache(output)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
     table = Path(output) / "refused.csv"
     for shape in refused[:LISTED]:
-        console.print(f"{shape.id}: {shape.reason}")
+        print(printable(f"{shape.id}: {shape.reason}"))
     if len(refused) > LISTED:
-        console.print(f"and {len(refused) - LISTED} more in {table}")
+        print(f"and {len(refused) - LISTED} more in {table}")
     if not cache.ids:
         raise ValueError(f"none of {len(refused)} shapes could be encoded; the reasons are above and in {table}.")
     counts = ", ".join(f"{count} {split}" for split, count in sorted(Counter(cache.splits).items()))
     levels = ", ".join(f"{level.num_latents} x {level.latent_dim}" for level in cache.levels)
-    console.print(
+    print(
         f"{len(cache)} shapes ({counts}) are encoded, each from {cache.subsets} samplings of its surface to {levels} "
         f"latents, and {len(refused)} are refused. Autoencoder {cache.fingerprint}. Latent cache: {output}"
     )

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from lagem.geometry.metrics import SurfaceScore
 from lagem.geometry.picture import contact_sheet, render_mesh, render_points, save_picture
@@ -13,6 +12,7 @@ from lagem.randomness import sample_generator
 from lagem.reconstruction.files import ReconstructedShape
 from lagem.storage.atomic import write_text
 from lagem.storage.csv_table import csv_table
+from lagem.storage.names import printable
 
 PICTURED = 12  # maximum number of shapes in the picture
 
@@ -28,7 +28,6 @@ class Report:
         self.scores: dict[str, tuple[SurfaceScore, int]] = {}  # by name: the score and the number of faces
         self.failed: dict[str, str] = {}
         self._pictures: dict[str, list[NDArray[np.uint8]]] = {}
-        self._console = Console(highlight=False, soft_wrap=True)
         self._total = total
         self._start = time.monotonic()
 
@@ -77,7 +76,7 @@ class Report:
             self._say(f"{len(self.failed)} of {self._total} files failed; scores.csv has the reasons")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        print(printable(line), flush=True)
 
     def _table(self) -> str:
         scored = [

@@ -1,7 +1,7 @@
 """What `lagem fit` prints before and after a training.
 
-Before: the model and its size, the data, the length of the training, the device and the run folder. After: where the
-results are, the scores of the last validation and the next command.
+Before: the model and its size, the weights that it starts from, the data, the length of the training, the device and
+the run folder. After: where the results are, the scores of the last validation and the next command.
 """
 
 import math
@@ -49,6 +49,8 @@ class StartBlock(Callback):
         if not self._is_printed and trainer.is_global_zero:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
             print_row("model", f"{model_in_words(pl_module)}; {self._parameters:,} parameters to train")
+            if isinstance(pl_module, AutoencoderModule) and not trainer.global_step:
+                print_row("weights", f"start from {pl_module.init_from}" if pl_module.init_from else "start at random")
             print_row("data", data_in_words(datamodule))
             print_row("length", length_in_words(trainer, pl_module, datamodule))
             if reason := reason_without_validation(trainer):

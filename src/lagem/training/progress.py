@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.progress import TaskID
+from rich.text import Text
 
-from lagem.progress import LongProgress, long_progress
+from lagem.progress import LongProgress, is_terminal, long_progress
 
 SECONDS_BETWEEN_UPDATES = 0.2  # at least; reading a loss waits for the device, so not every step does it
 
@@ -154,7 +155,7 @@ class RunProgress(ProgressBar):
         if self._progress is not None and scores:
             words = ", ".join(f"{name.removeprefix('val/')} {value:.4g}" for name, value in scores.items())
             text = f"validation after step {trainer.global_step}: {words}"
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._progress.console.print(Text(text), soft_wrap=not is_terminal())  # in a file, one line
 
     def _start_batches(self, name: str, batches: list[int | float] | list[int]) -> None:
         if (progress := self._shown()) is not None:
