@@ -107,8 +107,8 @@ class LatentDataModule(StreamDataModule):
         self.subsets = cache.subsets
 
     def summary(self) -> str:
-        found = f"{self.root}: latents of {super().summary()}"
-        return f"{found}, {self.subsets} subset(s) of points per shape, encoded by autoencoder {self.fingerprint}"
+        subsets = f"{self.subsets} subset{'' if self.subsets == 1 else 's'} of points per shape"
+        return f"{self.root}: latents of {super().summary()}, {subsets}, encoded by autoencoder {self.fingerprint}"
 
 
 class CachedShapes(SampleSet):

@@ -102,7 +102,9 @@ def length_in_words(trainer: Trainer, module: LightningModule, datamodule: Light
     if isinstance(datamodule, StreamDataModule):
         shapes = datamodule.batch_size * trainer.accumulate_grad_batches * trainer.world_size
         each = steps_of_epoch(trainer, datamodule)
-        text += f" of {shapes:,} shapes ({steps / each:,.3g} epochs of {each:,} {'step' if each == 1 else 'steps'})"
+        epochs = steps / each
+        counted = f"{epochs:,.3g}" if epochs < 1000 else f"{epochs:,.0f}"
+        text += f" of {shapes:,} shapes ({counted} epochs of {each:,} {'step' if each == 1 else 'steps'})"
     if isinstance(module, RecipeModule):
         text += f", peak learning rate {module.peak_lr:.3g}"
     return text

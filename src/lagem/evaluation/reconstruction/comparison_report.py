@@ -15,11 +15,12 @@ from lagem.geometry.picture import Picture, save_picture
 
 BY_CATEGORY = ("chamfer", "fscore_020")
 DEFINITION = """\
-Difference: second minus first, paired by shape and by training; in brackets the 95% interval over shapes by a
-studentised bootstrap, joined with a t-interval over trainings if there are several. A shape without a surface counts
-as 0 in F-score and normals. Left out: shapes without a value in some evaluation, such as the Chamfer distance of a
-result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a training
-shape; they may be leaks."""
+Difference: second minus first, paired by shape, and by training if there are several. A lower Chamfer distance is
+better, and a higher value of everything else. In brackets the 95% interval over shapes by a studentised bootstrap,
+joined with a t-interval over trainings if there are several; for a dozen shapes, one end of it may be far away. A shape
+without a surface counts as 0 in F-score and normals. Left out: shapes without a value in some evaluation, such as the
+Chamfer distance of a result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a
+training shape; they may be leaks."""
 
 
 def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
@@ -34,7 +35,7 @@ def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:
     console = Console(soft_wrap=True)
     for comparison in comparisons:
         console.print(terminal_table(comparison_rows(comparison), title=_title(comparison)))
-    print_plain(console, [DEFINITION])
+    print_plain(console, DEFINITION.splitlines())
     if output:
         write_report(output, "comparison", _markdown_lines(comparisons), [asdict(one) for one in comparisons])
         written = "comparison.md and comparison.json"

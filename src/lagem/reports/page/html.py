@@ -15,6 +15,7 @@ from lagem import __version__
 from lagem.reports.page.chart import svg_of
 from lagem.reports.page.content import Block, Charts, Facts, Gallery, Image, Page, Paragraph, Row, Table, View
 from lagem.reports.page.packed import PackedShape
+from lagem.storage.names import printable
 
 LONGEST, LONGEST_PARAGRAPH = 400, 6_000  # maximum numbers of characters of a text and of a paragraph
 HINT = (
@@ -83,7 +84,7 @@ def escaped(text: str, longest: int = LONGEST) -> str:
     """
     if len(text) > longest:
         text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
-    return html.escape("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
+    return html.escape(printable(text))
 
 
 def _block(block: Block, shapes: list[PackedShape]) -> str:
