@@ -65,6 +65,11 @@ def test_no_text_becomes_an_element_or_a_script(box):
     assert hostile.texts["script"] == plain.texts["script"]
 
 
+def test_an_interval_in_a_table_stands_below_its_value():
+    page = Page("", "", [Section("", [Table([["F@0.02"], ["75.66 [66.53, 84.04]"], ["–"]])])])
+    assert "<td>75.66<br>[66.53, 84.04]</td>" in html_of(page) and "<td>–</td>" in html_of(page)
+
+
 def test_nothing_is_loaded(box):
     for tag, attributes in Elements(html_of(page_of("text", box))).tags:
         for name in LOADING:

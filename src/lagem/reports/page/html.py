@@ -118,7 +118,8 @@ def _fact(name: str, value: str) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *others = rows
     titles = "".join(f"<th>{escaped(cell)}</th>" for cell in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>\n" for row in others)
+    cells = ([escaped(cell).replace(" [", "<br>[") for cell in row] for row in others)  # intervals below their values
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
     return f'<div class="table"><table><thead><tr>{titles}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
 
 
