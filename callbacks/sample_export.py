@@ -116,7 +116,7 @@ class ExportSamples(Callback):
         """Save and log the picture, unless it is empty."""
         if not any(picture is not None for row in self._rows for picture in row):
             return
-        titles = ["true latents", f"level {cast(SamplesLevel, pl_module).level} sampled"]
+        titles = ["true latents", f"only level {cast(SamplesLevel, pl_module).level} sampled"]
         sheet = contact_sheet(self._rows, column_titles=self._ids, row_titles=titles)
         save_picture(sheet, _validation_folder(trainer).with_suffix(".png"))
         show_picture(trainer, "val/samples", sheet)
