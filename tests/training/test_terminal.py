@@ -54,11 +54,11 @@ def test_the_block_says_what_is_trained_how_big_how_long_and_where(run):
     folder, first, second = run
     words = " ".join(" ".join(drawn_lines(first)).split())
     assert re.search(r"model AutoencoderModule, width 64, .*16x4, 4x6; [\d,]+ parameters to train", words)
-    assert "weights start at random data ProceduralDataModule, 8 shapes to train on, 6 to validate on" in words
+    assert "weights random data ProceduralDataModule, 8 shapes to train on, 6 to validate on" in words
     assert "length 6 steps of 4 shapes (3 epochs of 2 steps), peak learning rate" in words
     assert "device cpu, precision 32-true" in words and f"run folder {folder}" in words
     assert "resumed" not in words
-    assert "resumed     after step 6 from " in second and "weights     start" not in second
+    assert "resumed     after step 6 from " in second and "weights     random" not in second
 
 
 def test_each_validation_states_its_scores(run, file):

@@ -82,7 +82,12 @@ def terminal_table(rows: Rows, *, title: str | None = None) -> Table:
     width = max(min(_width(names), free), min(longest_word, WIDEST_WORD), 1)
     folded = ["\n".join(textwrap.wrap(name, width, break_on_hyphens=False)) for name in names]
     gap = int(free >= width + len(rows[0]))  # if there is room, two spaces separate the columns, else one
-    table = Table(title=title and Text(printable(title)), box=SIMPLE_HEAD, show_edge=False, padding=(0, gap, 0, 0))
+    table = Table(
+        title=title and Text(printable(title), style="table.title"),
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, gap, 0, 0),
+    )
     columns = [folded, *stacked]
     for header, *cells in columns:
         justify: Literal["left", "right"] = "right" if table.columns else "left"

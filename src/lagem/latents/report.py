@@ -29,9 +29,9 @@ def show(output: str | Path, refused: Sequence[RefusedShape], part: Part | None 
     cache = LatentCache(output)
     table = Path(output) / "refused.csv"
     for shape in refused[:LISTED]:
-        print(printable(f"{shape.id}: {shape.reason}"))
+        print(printable(f"{shape.id}: {shape.reason}"), flush=True)
     if len(refused) > LISTED:
-        print(f"and {len(refused) - LISTED} more in {table}")
+        print(f"and {len(refused) - LISTED} more in {table}", flush=True)
     if not cache.ids:
         raise ValueError(f"none of {len(refused)} shapes could be encoded; the reasons are above and in {table}.")
     counts = ", ".join(f"{count} {split}" for split, count in sorted(Counter(cache.splits).items()))

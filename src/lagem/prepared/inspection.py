@@ -217,7 +217,7 @@ def _frame_suspicions(points: NDArray[np.float32]) -> list[str]:
 
 def _note_copy(reports: Sequence[ShapeReport], copy: Copy) -> None:
     first, second = reports[copy.first], reports[copy.second]
-    measured = f"at a Chamfer distance of {copy.distance:.4f}, with a floor of {copy.floor:.4f}, from"
+    measured = f"Chamfer distance {copy.distance:.4f} (floor {copy.floor:.4f}) from"
     what = "the same as" if copy.same else measured
     across = ", in another split" if first.split != second.split else ""
     first.suspicions.append(f"{what} {second.id}{across}")

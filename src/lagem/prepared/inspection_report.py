@@ -83,7 +83,7 @@ def _summary(inspection: Inspection) -> Table:
     splits = Counter(shape.split for shape in shapes)
     routes = Counter(measures.route for measures in measured)
     judged = [shape.agreement for shape in shapes if shape.agreement is not None]
-    table = Table("", "", title=Text(printable(str(inspection.root))), show_header=False)
+    table = Table("", "", title=Text(printable(str(inspection.root)), style="table.title"), show_header=False)
     table.add_row("shapes", Text(f"{len(shapes)} ({_counts(splits)}), {len(inspection.refused)} refused"))
     verified = len(shapes) - inspection.unverified
     table.add_row("verified", f"{verified} shapes, {inspection.unverified} without checksums (of an older lagem)")

@@ -68,7 +68,7 @@ def _shapes(folder: Path, settings: ShapeSettings) -> list[Block]:
         unseen = (index for index, split in enumerate(source.splits) if split != "train")
         indices = varied(source, unseen, SHOWN)
         shown = [ShownShape(index, source.ids[index]) for index in indices]
-        text = f"Shapes of the validation; meshes extracted on a grid of {settings.resolution} cells a side."
+        text = f"Shapes outside the split `train`; meshes extracted on a grid of {settings.resolution} cells a side."
         rows = reconstruction_rows(load_codec(weights, device=settings.device), source, shown, settings)
         return [Paragraph(text), *rows]
     up = settings.up or (_up_of_latents(config) if source is None else source.up) or "z"

@@ -50,7 +50,7 @@ class StartBlock(Callback):
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
             print_row("model", f"{model_in_words(pl_module)}; {self._parameters:,} parameters to train")
             if isinstance(pl_module, AutoencoderModule) and not trainer.global_step:
-                print_row("weights", f"start from {pl_module.init_from}" if pl_module.init_from else "start at random")
+                print_row("weights", f"from {pl_module.init_from}" if pl_module.init_from else "random")
             print_row("data", data_in_words(datamodule))
             print_row("length", length_in_words(trainer, pl_module, datamodule))
             if reason := reason_without_validation(trainer):
@@ -103,7 +103,7 @@ def length_in_words(trainer: Trainer, module: LightningModule, datamodule: Light
         shapes = datamodule.batch_size * trainer.accumulate_grad_batches * trainer.world_size
         each = steps_of_epoch(trainer, datamodule)
         epochs = steps / each
-        counted = f"{epochs:,.3g}" if epochs < 1000 else f"{epochs:,.0f}"
+        counted = f"{epochs:,.3g}" if epochs < 999.5 else f"{epochs:,.0f}"
         text += f" of {shapes:,} shapes ({counted} epochs of {each:,} {'step' if each == 1 else 'steps'})"
     if isinstance(module, RecipeModule):
         text += f", peak learning rate {module.peak_lr:.3g}"

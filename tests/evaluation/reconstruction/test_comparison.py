@@ -118,7 +118,11 @@ def test_every_other_evaluation_is_compared_with_the_first_and_written(tmp_path,
     folders = [card(tmp_path / name, made([value] * 3)) for name, value in (("a", 0.1), ("b", 0.2), ("c", 0.4))]
     main(["compare", *map(str, folders), "--output", str(tmp_path / "out")])
     printed = capsys.readouterr().out
-    assert "+10.00" in printed and "+30.00" in printed and "\nbetter, and a higher value of" in printed
+    assert (
+        "+10.00" in printed
+        and "+30.00" in printed
+        and "a higher value of every other score" in " ".join(printed.split())
+    )
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [(Path(one["first"]).name, Path(one["second"]).name) for one in content] == [("a", "b"), ("a", "c")]
     text = (tmp_path / "out" / "comparison.md").read_text()

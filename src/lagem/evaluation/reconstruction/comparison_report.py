@@ -16,11 +16,11 @@ from lagem.geometry.picture import Picture, save_picture
 BY_CATEGORY = ("chamfer", "fscore_020")
 DEFINITION = """\
 Difference: second minus first, paired by shape, and by training if there are several. A lower Chamfer distance is
-better, and a higher value of everything else. In brackets the 95% interval over shapes by a studentised bootstrap,
-joined with a t-interval over trainings if there are several; for a dozen shapes, one end of it may be far away. A shape
-without a surface counts as 0 in F-score and normals. Left out: shapes without a value in some evaluation, such as the
-Chamfer distance of a result without a surface. Nearest tenth: the 10% of the shapes, rounded up, that lie nearest to a
-training shape; they may be leaks."""
+better, and a higher value of every other score. In brackets the 95% interval over shapes by a studentised bootstrap,
+joined with a t-interval over trainings if there are several; for a dozen shapes, one end may lie far from the
+difference. A shape without a surface counts as 0 in F-score and normals. Left out: shapes without a value in some
+evaluation, such as the Chamfer distance of a result without a surface. Nearest tenth: the 10% of the shapes, rounded
+up, that lie nearest to a training shape; they may be leaks."""
 
 
 def report_comparisons(folders: Sequence[Path], output: Path | None) -> None:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -22,6 +23,7 @@ HINT = (
     "To turn a shape, drag it, or click it and use the arrow keys. To zoom, click it and use + and − or the wheel. "
     "A double click resets the view."
 )
+INTERVAL = re.compile(r"(?<=\d) (?=\[[^\]]*\]$)")  # the space between a value and its interval, which goes below it
 FEW = 4  # a gallery of at most this number of views shows them large
 LONG_FACT = 80  # a value with more characters fills a whole line
 CREDITS = " Shapes are drawn by three.js.<details><summary>Its licence</summary><p>{licence}</p></details>"
@@ -118,7 +120,7 @@ def _fact(name: str, value: str) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *others = rows
     titles = "".join(f"<th>{escaped(cell)}</th>" for cell in head)
-    cells = ([escaped(cell).replace(" [", "<br>[") for cell in row] for row in others)  # intervals below their values
+    cells = ([INTERVAL.sub("<br>", escaped(cell)) for cell in row] for row in others)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in cells)
     return f'<div class="table"><table><thead><tr>{titles}</tr></thead>\n<tbody>{lines}</tbody></table></div>'
 
