@@ -109,7 +109,7 @@ def test_the_card_holds_what_was_measured_and_no_journal_is_left(tmp_path, refer
     printed = capsys.readouterr().out
     assert (
         "12 generated shapes and as many references" in printed
-        and "categories left out (6 to compare from each set, fewer than 50): box, rod" in printed
+        and "categories without a row (6 to compare from each set, fewer than 50): box, rod" in printed
     )
 
 
@@ -205,7 +205,7 @@ def test_procedural_shapes_can_be_references_and_training_set(tmp_path):
     real = rows_of(tmp_path, "reference")
     assert set(real) == {id for id in surfaces.ids if id.startswith("val-table")}
     assert all(row["nearest_train"].startswith("train-") for row in real.values())
-    assert card["left_out"]["chair"] == "no generated shape with a surface"
+    assert card["left_out"]["chair"] == "no generated shape with a surface, so in no score"
 
 
 def test_a_killed_evaluation_resumes_and_writes_the_same_card(tmp_path, references, with_training, monkeypatch):

@@ -176,13 +176,12 @@ def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]
 
 
 def summary_remarks(summary: GenerationSummary) -> list[str]:
-    """Return lines that count the samples without a surface and name unreadable references and left-out categories."""
+    """Return lines about samples without a surface, unreadable references, and categories without a row."""
     lines = [f"samples without a surface: {count} ({reason})" for reason, count in summary.failures.items()]
     lines += [f"reference {id} is left out: {reason}" for id, reason in summary.unread.items()]
     for reason in dict.fromkeys(summary.left_out.values()):
-        lines.append(
-            f"categories left out ({reason}): {', '.join(k for k, why in summary.left_out.items() if why == reason)}"
-        )
+        names = ", ".join(name for name, why in summary.left_out.items() if why == reason)
+        lines.append(f"categories without a row ({reason}): {names}")
     return lines
 
 

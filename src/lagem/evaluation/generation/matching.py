@@ -109,7 +109,8 @@ def match_sets(
         sets.more.extend(made[len(drawn) :])
         sets.groups.extend([group] * len(drawn))
         if not drawn:
-            sets.left_out[group] = "no reference" if made else "no generated shape with a surface"
+            missing = "no reference" if made else "no generated shape with a surface"
+            sets.left_out[group] = f"{missing}, so in no score"
     if not sets.groups:
         raise ValueError("no generated shape can be compared with a reference: " + _reasons(sets))
     return sets
