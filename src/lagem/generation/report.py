@@ -111,7 +111,8 @@ class GenerationReport:
             for start in range(0, len(pictures), columns):
                 row = list(pictures.values())[start : start + columns]
                 rows.append([*row, *[None] * (columns - len(row))])
-                titles.append(f"{category or ''} {list(pictures)[start]}".strip())
+                indices = list(pictures)[start : start + columns]
+                titles.append(f"{category or ''} {indices[0]} to {indices[-1]}".strip())
         return contact_sheet(rows, column_titles=[f"+{column}" for column in range(columns)], row_titles=titles)
 
     def _table(self) -> str:
