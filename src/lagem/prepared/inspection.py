@@ -179,7 +179,7 @@ def _report(shards: Shards, index: int, measures: Measures | None, judged: bool,
     agreement = sign_agreement(shards, index, sample_generator(seed, 0, shards.ids[index])) if judged else None
     found = _frame_suspicions(shards.read(index, "surface_points"))
     if inside < LEAST_INSIDE:
-        found.append(f"fills {inside:.1e} of the ball")
+        found.append(f"fills {inside:.1e} of the ball, below {LEAST_INSIDE:.0e}")
     if thickness is not None and thickness < LEAST_THICKNESS:
         found.append(f"mean thickness {thickness:.4f}, below {LEAST_THICKNESS}")
     if agreement is not None and agreement < LEAST_AGREEMENT:
