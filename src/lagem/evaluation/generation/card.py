@@ -147,7 +147,7 @@ def print_generation_summary(summary: GenerationSummary, folder: Path, *, compar
     for rows in summary_tables(summary, intervals=False):
         console.print(terminal_table(rows))
     print_plain(console, summary_remarks(summary))
-    print_plain(console, [f"generation.md, generation.json and generation.csv are in {folder}"])
+    print_plain(console, [f"generation.md with the intervals, generation.json and generation.csv are in {folder}"])
 
 
 def summary_tables(summary: GenerationSummary, *, intervals: bool) -> list[Rows]:
