@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> "TrainingCLI | None":
         message = _one_line(error, training=bool(words) and words[0] in TRAINING_VERBS)
         if message is None or os.environ.get("LAGEM_TRACEBACK"):
             raise
-        print(f"lagem: error: {_printable(message)}", file=sys.stderr)
+        print(f"lagem: error: {printable(message, LONGEST_MESSAGE)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -193,14 +193,6 @@ def _report_in_thread(failure: threading.ExceptHookArgs) -> None:
     """Print the traceback of an error in a thread. An OSError is not printed; the thread's starter handles it."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
-
-
-def _printable(message: str) -> str:
-    """Return a message in a form that is safe to print; the middle of a long one is left out."""
-    if len(message) > LONGEST_MESSAGE:
-        half = LONGEST_MESSAGE // 2
-        message = f"{message[:half]} … {message[-half:]}"
-    return printable(message)
 
 
 def tool_modules() -> dict[str, str]:

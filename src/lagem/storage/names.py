@@ -36,8 +36,15 @@ def is_plain(text: str) -> bool:
     )
 
 
-def printable(text: str) -> str:
-    """Return a text with its unprintable characters escaped; in a text from a file, they could control a terminal."""
+def printable(text: str, longest: int | None = None) -> str:
+    """Return a text with its unprintable characters escaped; in a text from a file, they could control a terminal.
+
+    Args:
+        text: The text.
+        longest: The middle of a text with more characters is left out; None to keep all.
+    """
+    if longest is not None and len(text) > longest:
+        text = f"{text[: longest // 2]} … {text[-(longest // 2) :]}"
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

@@ -84,9 +84,7 @@ def escaped(text: str, longest: int = LONGEST) -> str:
     The middle of a long text is left out. Characters that cannot be printed are shown as escapes such as \\u202e. Among
     them are characters that reverse the direction of writing, and bytes of a file name that is not in UTF-8.
     """
-    if len(text) > longest:
-        text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
-    return html.escape(printable(text))
+    return html.escape(printable(text, longest))
 
 
 def _block(block: Block, shapes: list[PackedShape]) -> str:
