@@ -11,6 +11,7 @@ from lagem.cluster.submission import submit_chain
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "experiments" / "slurm" / "paper.yaml"
+REAL_MESHES = PAPER.with_name("real_meshes.yaml")
 STEPS = [
     {"name": "a", "command": "prepare x --output '{folder}/y z'"},
     {"name": "b", "command": "bundle {folder}/1 2 --output 3", "after": ["a"], "profile": {"hours": 3}},
@@ -162,3 +163,13 @@ def test_the_papers_chain_trains_its_stages_at_the_same_time():
     steps = {step.name: step for step in load_chain(PAPER)}
     assert {tuple(steps[f"level_{level}"].after) for level in (1, 2, 3)} == {("latents",)}
     assert steps["bundle"].after == ["level_3", "level_2", "level_1"]
+
+
+def test_the_recipe_of_real_meshes_trains_each_phase_from_the_weights_of_the_phase_before(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    main(["submit", "--local", "--dry-run", "--chain", str(REAL_MESHES)])
+    steps = {step.name: step for step in load_chain(REAL_MESHES)}
+    assert [line[5:] for line in capsys.readouterr().out.splitlines() if line.startswith("# == ")] == list(steps)
+    for name, before in (("phase_2", "phase_1"), ("autoencoder", "phase_2")):
+        assert steps[name].after == [before]
+        assert f"--model.init_args.init_from {{folder}}/{before}/checkpoints/last.ckpt" in steps[name].command

@@ -145,14 +145,14 @@ def shape_at(shard: ShardFile, row: int, id: str) -> ShapeArrays:
     return shard.shape(row)
 
 
-def index_rows(shards: Path, names: list[str]) -> list[list[Any]]:
+def index_rows(shards: Path, names: list[str]) -> list[tuple[Any, ...]]:
     """Return the rows of index.csv: one per shape in the shards of the given names, sorted by id."""
-    rows: list[list[Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for name in names:
         shard = ShardFile(shards / name)
         for row, id in enumerate(shard.ids):
             inside = shard.count(row, "volume_inside") / shard.volume_drawn(row)[0]
             counts = [shard.count(row, pool) for pool in POOLS]
-            texts = [id, shard.categories[row], shard.splits[row], name]
-            rows.append([*texts, row, int(shard.faces[row]), f"{inside:.6f}", *counts])
+            texts = [id, sys.intern(shard.categories[row]), sys.intern(shard.splits[row]), name]
+            rows.append((*texts, row, int(shard.faces[row]), f"{inside:.6f}", *counts))
     return sorted(rows)

@@ -124,7 +124,7 @@ def read_records(root: Path, ids: Iterable[str] | None = None) -> dict[str, Reco
 
 def write_table(root: Path, records: dict[str, Record]) -> None:
     """Write table.csv with one row per mesh, sorted by id, and remove the records' own files."""
-    by_name = [_as_row(records[id]) for id in sorted(records)]
+    by_name = (_as_row(records[id]) for id in sorted(records))
     write_csv(root / "table.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in by_name))
     for path in record_files(root):
         path.unlink()
