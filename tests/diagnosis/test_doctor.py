@@ -89,7 +89,7 @@ def planted(fault: str, check: str, *strengths: float) -> list[Any]:
         *planted("flip_shapes", "labels", 0.5, 0.1),
         *planted("scale", "frame", 0.5, 0.9, 0.97),
         *planted("shift", "frame", 0.5, 0.1, 0.03),
-        *planted("shift_surface", "frame", 0.3, 0.05),
+        *planted("shift_surface", "frame", 0.3, 0.05, 0.01),
         *planted("shift_volume", "frame", 0.1),
         *planted("swap_axes_of_surface", "frame", 1.0, 0.2),
         *planted("unbalance", "balance", 0.02, 0.1, 0.4),
@@ -204,6 +204,17 @@ def test_a_few_near_queries_are_no_evidence_of_a_wrong_frame(stored):
     for shape in shapes_of(data):
         tests = {str(draw): frame_test(with_few_near(shape, stored, rng)) for draw in range(25)}
         assert judge_frames(tests, dict.fromkeys(tests, "train")) == []
+
+
+def test_a_shift_is_estimated_in_every_direction():
+    data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
+    rng = np.random.default_rng(0)
+    for shape in shapes_of(data):
+        assert frame_test(shape).shift < 0.003
+        direction = rng.standard_normal(3)
+        shift = 0.02 * direction / np.linalg.norm(direction)
+        moved = frame_test(replace(shape, surface_points=shape.surface_points + shift))
+        assert 0.01 < moved.shift < 0.025 and moved.is_shifted and moved.is_apart
 
 
 def test_a_hundred_near_queries_are_evidence_of_a_wrong_frame():
