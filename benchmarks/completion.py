@@ -1,6 +1,10 @@
 """Compares completions of partial clouds with retrieval, which returns the nearest training shape instead of a sample.
 
-    make benchmark NAME=completion ARGS="completion procedural:4096+316 --skip 256 --output runs/completion"
+    make benchmark NAME=completion ARGS="runs/completion/cascade procedural:4096+316 --skip 256"
+
+Each shape has a file in the folder of the output as soon as it is measured, so the command resumes if it was stopped.
+With `--part 0/2` and `--part 1/2`, two processes measure half of the shapes each. Then the same command without
+`--part` prints the table.
 
 The shapes are those of the split val, without the first `--skip`. A procedural shape is the same however many are
 asked for. So procedural:4096+316 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
@@ -18,7 +22,8 @@ and from the unseen points of the predicted surface to the true one. Intervals a
 the differences are paired by shape.
 
 The reconstruction of the whole true shape, in its true place, shows the limit that the autoencoder sets: completions
-are decoded by the same autoencoder, but from sampled latents, and have to be placed.
+are decoded by the same autoencoder, but from sampled latents, and have to be placed. With `--largest-component`, both
+consist of their largest connected component only. Retrieved shapes are always whole.
 """
 
 import argparse
@@ -30,12 +35,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from completion_results import Results, digest_of
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from scipy.spatial import cKDTree
 
+from lagem.commands.options import add_part
 from lagem.completion.alignment import WholeSurface
 from lagem.completion.completer import complete_shape
 from lagem.embeddings.partial import SHARE, partial_cloud
@@ -45,6 +52,7 @@ from lagem.evaluation.tables import markdown_table, terminal_table
 from lagem.generation.bundle import load_cascade
 from lagem.generation.generator import CascadedGenerator
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.components import largest_part
 from lagem.geometry.frame import Frame
 from lagem.geometry.picture import contact_sheet, render_points
 from lagem.geometry.sampling import sample_surface
@@ -117,7 +125,7 @@ class Retrieval:
         """Return the id of the best training shape, and points on its surface, in the unit sphere of the part."""
         rough = np.array([whole.rough_distance(part) for whole in self._whole])
         fits = {number: self._whole[number].fit(part) for number in np.argsort(rough)[:RETRIEVED]}
-        best = min(fits, key=lambda number: fits[number].distance)
+        best = min(fits, key=lambda number: fits[number].misfit)
         index = self._members[best]
         return self._surfaces.ids[index], fits[best].frame.to_source(self._draw(index, MEASURED_POINTS))
 
@@ -132,41 +140,66 @@ def main() -> None:
     add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
     add("data", metavar="DATA", help="data set; retrieval gets its split train, val is completed")
     add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
-    add("--output", type=Path, default=Path("runs/completion"), metavar="DIR", help="folder (default: runs/completion)")
+    add(
+        "--output",
+        type=Path,
+        default=Path("runs/completion/scores"),
+        metavar="DIR",
+        help="folder (default: %(default)s)",
+    )
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
-    add("--samples", type=int, default=4, metavar="N", help="samples per shape; the best is used (default: 4)")
-    add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
+    add("--samples", type=int, default=32, metavar="N", help="samples per shape; the best is used (default: 32)")
+    add("--guidance", type=float, nargs="+", default=[2.0], metavar="W", help="as in lagem generate (default: 2)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
+    add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws and of procedural shapes (default: 0)")
+    add_part(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    generator = load_cascade(args.bundle)
     surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
     unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][args.skip :][: args.count]
     if len(unseen) < args.count:
         parser.error(f"{args.data}: has {len(unseen)} validation shapes after the first {args.skip}, not {args.count}.")
-    retrieval = Retrieval(surfaces, args.seed)
-    rows, pictures = [], []
-    for index in track(unseen, "completing"):
-        shape = partly_seen(surfaces, index, args.seed)
-        completed = completion_of(generator, shape, args)
-        name, retrieved = retrieval.nearest(shape.part)
-        predictions = (completed, retrieved, reconstruction_of(generator, shape, args))
-        errors = dict(zip(SIDES, map(shape.error, predictions), strict=True))
-        rows.append({"id": shape.id, "retrieved": name, **errors})
-        if len(pictures) < PICTURED:
-            clouds = (shape.part, completed, retrieved, shape.frame.to_unit(shape.points))
-            pictures.append([render_points(shape.frame.to_source(cloud), size=240) for cloud in clouds])
-    args.output.mkdir(parents=True, exist_ok=True)
+    generator = load_cascade(args.bundle)
+    settings = {name: value for name, value in vars(args).items() if name not in ("output", "part", "count")}
+    settings["weights"] = digest_of(generator)
+    try:
+        results = Results(args.output, settings)
+    except ValueError as error:
+        parser.error(str(error))
+    mine = unseen if args.part is None else args.part.items_of(unseen)
+    if missing := [index for index in mine if not results.has(surfaces.ids[index])]:
+        retrieval = Retrieval(surfaces, args.seed)
+        for index in track(missing, "completing"):
+            results.add(measured(generator, retrieval, partly_seen(surfaces, index, args.seed), args))
+    if args.part is not None:
+        return
+    rows = [results.read(surfaces.ids[index]) for index in unseen]
+    drawn = [[render_points(np.asarray(cloud), size=240) for cloud in row["clouds"]] for row in rows[:PICTURED]]
+    for row in rows:
+        del row["clouds"]
     ids = [row["id"] for row in rows[:PICTURED]]
-    sheet = contact_sheet(pictures, column_titles=["seen", "completion", "retrieval", "truth"], row_titles=ids)
+    sheet = contact_sheet(drawn, column_titles=["seen", "completion", "retrieval", "truth"], row_titles=ids)
     with replaced(args.output / "completion.png") as temporary:
         Image.fromarray(sheet).quantize(COLOURS).save(temporary, optimize=True)
     table = rows_of(rows, args.seed)
     write_text(args.output / "completion.md", "\n".join(markdown_table(table)) + "\n")
-    write_json(args.output / "completion.json", {"settings": vars(args) | {"output": str(args.output)}, "shapes": rows})
+    write_json(args.output / "completion.json", {"settings": settings, "shapes": rows})
     Console(width=160).print(terminal_table(table))
     print(f"completion.md, completion.json and completion.png are in {args.output}")
+
+
+def measured(
+    generator: CascadedGenerator, retrieval: Retrieval, shape: PartlySeen, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the errors of all sides for one shape, and the clouds of its row in the picture, in its own frame."""
+    completed = completion_of(generator, shape, args)
+    name, retrieved = retrieval.nearest(shape.part)
+    predictions = (completed, retrieved, reconstruction_of(generator, shape, args))
+    errors = dict(zip(SIDES, map(shape.error, predictions), strict=True))
+    drawn = (shape.part, completed, retrieved, shape.frame.to_unit(shape.points))
+    clouds = [shape.frame.to_source(cloud).round(4).tolist() for cloud in drawn]
+    return {"id": shape.id, "retrieved": name, **errors, "clouds": clouds}
 
 
 def partly_seen(surfaces: SurfaceSource, index: int, seed: int) -> PartlySeen:
@@ -187,7 +220,7 @@ def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argpars
         count=args.samples,
         seed=args.seed,
         sampler=SamplerSettings(guidance=args.guidance),
-        surface=SurfaceSettings(resolution=args.resolution),
+        surface=SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component),
     )
     if not found:
         return shape.part
@@ -204,6 +237,8 @@ def reconstruction_of(generator: CascadedGenerator, shape: PartlySeen, args: arg
         mesh = generator.codec.decode(latents, resolution=args.resolution)
     except EmptySurfaceError:
         return shape.part
+    if args.largest_component:
+        mesh = largest_part(mesh)
     points, _ = sample_surface(mesh, MEASURED_POINTS, sample_generator(args.seed, 0, f"{shape.id}/reconstruction"))
     return shape.frame.to_unit(points)
 

@@ -39,7 +39,7 @@ PUBLISHED_PARAMETERS = {
 }
 MONITORS = {"val/loss", "val/chamfer", "val/fscore", "val/iou"}
 # of each cascade whose folder does not have the name of its autoencoder
-AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves", "completion": "toy"}
+AUTOENCODER_OF = {"objaverse10k": "objaverse", "meshes": "meshes_fewer_octaves"}
 
 
 def settings_of(path: Path) -> dict:

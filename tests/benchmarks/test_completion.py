@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.weights.fingerprint import fingerprint_of
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "completion.py"
+sys.path.insert(0, str(FILE.parent))
 SHAPES = ProceduralSurfaces(num_train=4, num_val=4, seed=0)
 
 
@@ -67,6 +69,40 @@ def test_the_table_has_all_sides_and_their_paired_differences(benchmark, bundle,
     difference = np.mean([shape["completion"] - shape["retrieval"] for shape in shapes])
     assert f"completion - retrieval | {100 * difference:.2f} [" in table
     assert (tmp_path / "out" / "completion.png").exists()
+
+
+def test_a_run_measures_what_is_missing_and_each_part_its_own_shapes(benchmark, bundle, tmp_path, monkeypatch, capsys):
+    given = [str(bundle), "procedural:4+4", "--count", "4", "--output", str(tmp_path / "out")]
+    done: list[str] = []
+
+    def measured(generator, retrieval, shape, args):
+        done.append(shape.id)
+        clouds = 4 * [shape.points[:50].tolist()]
+        return {
+            "id": shape.id,
+            "retrieved": "x",
+            "completion": 0.1,
+            "retrieval": 0.2,
+            "reconstruction": 0.3,
+            "clouds": clouds,
+        }
+
+    monkeypatch.setattr(benchmark, "measured", measured)
+
+    def run(*more: str) -> list[str]:
+        done.clear()
+        monkeypatch.setattr("sys.argv", ["completion.py", *given, *more])
+        benchmark.main()
+        return list(done)
+
+    ids = SHAPES.ids[4:]
+    assert run("--part", "1/2") == ids[1::2] and run("--part", "1/2") == []
+    (tmp_path / "out" / "shapes" / f"{ids[3]}.json").unlink()
+    assert not (tmp_path / "out" / "completion.md").exists()
+    assert run() == [ids[0], ids[2], ids[3]] and (tmp_path / "out" / "completion.md").exists()
+    with pytest.raises(SystemExit) as stop:
+        run("--guidance", "3")
+    assert stop.value.code == 2 and "holds results of other settings or weights" in capsys.readouterr().err
 
 
 def test_shapes_that_training_saw_do_not_fill_up_the_count(benchmark, bundle, tmp_path, monkeypatch, capsys):

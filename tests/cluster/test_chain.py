@@ -165,11 +165,16 @@ def test_the_papers_chain_trains_its_stages_at_the_same_time():
     assert steps["bundle"].after == ["level_3", "level_2", "level_1"]
 
 
-def test_the_recipe_of_real_meshes_trains_each_phase_from_the_weights_of_the_phase_before(capsys, monkeypatch):
+@pytest.mark.parametrize("chain", [REAL_MESHES, REAL_MESHES.with_name("completion.yaml")], ids=lambda chain: chain.stem)
+def test_the_local_chains_can_be_printed(chain, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    main(["submit", "--local", "--dry-run", "--chain", str(REAL_MESHES)])
+    main(["submit", "--local", "--dry-run", "--chain", str(chain)])
+    names = [line[5:] for line in capsys.readouterr().out.splitlines() if line.startswith("# == ")]
+    assert names == [step.name for step in load_chain(chain)]
+
+
+def test_the_recipe_of_real_meshes_trains_each_phase_from_the_weights_of_the_phase_before():
     steps = {step.name: step for step in load_chain(REAL_MESHES)}
-    assert [line[5:] for line in capsys.readouterr().out.splitlines() if line.startswith("# == ")] == list(steps)
     for name, before in (("phase_2", "phase_1"), ("autoencoder", "phase_2")):
         assert steps[name].after == [before]
         assert f"--model.init_args.init_from {{folder}}/{before}/checkpoints/last.ckpt" in steps[name].command

@@ -52,10 +52,10 @@ def test_completions_move_and_grow_with_the_part(bundle, part):
         assert 64 * one.mesh.vertices + [1024, -256, 4] == pytest.approx(other.mesh.vertices)
 
 
-def test_the_best_fit_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
+def test_the_smallest_misfit_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
     generator = load_bundle(bundle)
     few, many = (complete_shape(generator, part, count=count, **QUICK) for count in (1, 3))
-    assert [found.distance for found in many] == sorted(found.distance for found in many)
+    assert [found.misfit for found in many] == sorted(found.misfit for found in many)
     (same,) = (found for found in many if found.index == 0)
     assert same.seed == few[0].seed and same.distance == pytest.approx(few[0].distance, rel=0.05)
 
@@ -75,7 +75,8 @@ def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_pa
     with (tmp_path / "out" / "completions.csv").open() as file:
         first, second, refused = csv.DictReader(file)
     assert [first["file"], second["file"], refused["file"]] == ["chair_1.ply", "chair_2.ply", ""]
-    assert float(first["distance"]) <= float(second["distance"]) and "text.xyz" in refused["reason"]
+    misfits = [float(row["distance"]) + float(row["surplus"]) for row in (first, second)]
+    assert misfits == sorted(misfits) and refused["surplus"] == "" and "text.xyz" in refused["reason"]
     low, high = part.min(axis=0), part.max(axis=0)
     for row in (first, second):
         mesh = load_mesh(tmp_path / "out" / row["file"])

@@ -206,15 +206,22 @@ def test_a_few_near_queries_are_no_evidence_of_a_wrong_frame(stored):
         assert judge_frames(tests, dict.fromkeys(tests, "train")) == []
 
 
-def test_a_shift_is_estimated_in_every_direction():
+@pytest.mark.parametrize("length", [0.0, 0.02, 0.04, 0.06])
+def test_a_shift_in_any_direction_is_estimated(length):
     data = PlantedData(fault="flip", strength=0.0, num_train=8, num_val=1, batch_size=1, **COUNTS)
     rng = np.random.default_rng(0)
     for shape in shapes_of(data):
-        assert frame_test(shape).shift < 0.003
         direction = rng.standard_normal(3)
-        shift = 0.02 * direction / np.linalg.norm(direction)
-        moved = frame_test(replace(shape, surface_points=shape.surface_points + shift))
-        assert 0.01 < moved.shift < 0.025 and moved.is_shifted and moved.is_apart
+        shift = length * direction / np.linalg.norm(direction)
+        test = frame_test(replace(shape, surface_points=shape.surface_points + shift))
+        assert test.shift == pytest.approx(length, abs=0.005) and test.is_apart == (length > 0)
+
+
+def test_without_near_queries_no_shift_is_found():
+    data = PlantedData(fault="flip", strength=0.0, num_train=1, num_val=1, batch_size=1, **COUNTS)
+    for shape in shapes_of(data):
+        test = frame_test(replace(shape, near_points=np.zeros((0, 3)), near_inside=np.zeros(0, dtype=bool)))
+        assert not test.is_apart and test.near_count == 0
 
 
 def test_a_hundred_near_queries_are_evidence_of_a_wrong_frame():

@@ -33,10 +33,19 @@ class Fit:
 
     frame: maps the coordinates of the cloud to the unit sphere of the whole shape.
     distance: mean distance of the points of the cloud from the whole shape, in units of the cloud's coordinates.
+    surplus: the smallest of 26 mean distances, in the same units, one for each of 26 cameras: of the points of the
+        whole shape that the camera sees from their nearest points of the cloud. It is large if every camera would have
+        seen something that the cloud lacks.
     """
 
     frame: Frame
     distance: float
+    surplus: float
+
+    @property
+    def misfit(self) -> float:
+        """The sum of both distances."""
+        return self.distance + self.surplus
 
 
 class WholeSurface:
@@ -49,34 +58,37 @@ class WholeSurface:
 
     def __init__(self, points: Points, *, share: float) -> None:
         self._points, self._tree = points, cKDTree(points)
-        parts = [Frame.of(points[seen_points(points, direction, share)]) for direction in DIRECTIONS]
+        self._seen = np.array([seen_points(points, direction, share) for direction in DIRECTIONS])
+        parts = [Frame.of(points[seen]) for seen in self._seen]
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
         """Return the mean distance of up to `ROUGH_POINTS` cloud points from this shape, at the best first guess."""
-        return min(fit.distance for fit in self._rough(cloud))
+        return min(distance for distance, _ in self._rough(cloud))
 
     def fit(self, cloud: Points) -> Fit:
-        """Return where this shape lies in the coordinates of a cloud: the best of the refined guesses.
+        """Return where this shape lies in the coordinates of a cloud: the refined guess with the smallest distance.
 
         Args:
             cloud: (N, 3) points, moved and scaled into the unit sphere.
         """
-        best = sorted(self._rough(cloud), key=lambda fit: fit.distance)[:REFINED]
-        return min((self._refined(cloud, fit.frame) for fit in best), key=lambda fit: fit.distance)
+        best = sorted(self._rough(cloud), key=lambda guess: guess[0])[:REFINED]
+        distance, frame = min((self._refined(cloud, frame) for _, frame in best), key=lambda guess: guess[0])
+        away, _ = cKDTree(cloud).query(frame.to_source(self._points))
+        return Fit(frame, distance, surplus=min(float(away[seen].mean()) for seen in self._seen))
 
-    def _rough(self, cloud: Points) -> list[Fit]:
+    def _rough(self, cloud: Points) -> list[tuple[float, Frame]]:
         few = cloud[:: -(-len(cloud) // ROUGH_POINTS)]
         distances, _ = self._tree.query(np.concatenate([frame.to_unit(few) for frame in self._guesses]))
         means = distances.reshape(len(self._guesses), -1).mean(axis=1)
-        return [Fit(frame, mean / frame.scale) for frame, mean in zip(self._guesses, means, strict=True)]
+        return [(float(mean / frame.scale), frame) for frame, mean in zip(self._guesses, means, strict=True)]
 
-    def _refined(self, cloud: Points, frame: Frame) -> Fit:
+    def _refined(self, cloud: Points, frame: Frame) -> tuple[float, Frame]:
         for _ in range(ROUNDS):
             _, nearest = self._tree.query(frame.to_unit(cloud))
             frame = _frame_between(cloud, self._points[nearest])
         distance, _ = self._tree.query(frame.to_unit(cloud))
-        return Fit(frame, float(distance.mean() / frame.scale))
+        return float(distance.mean() / frame.scale), frame
 
 
 def _frame_between(cloud: Points, whole: Points) -> Frame:

@@ -3,7 +3,7 @@
     import lagem
     from lagem.completion.completer import complete_shape
 
-    completions = complete_shape(lagem.load_cascade("runs/completion"), "scan.ply", count=4)
+    completions = complete_shape(lagem.load_cascade("runs/completion/cascade"), "scan.ply", count=4)
     completions[0].mesh.save("completed.ply")
 
 Each sample is a whole shape in its own unit sphere. It is fitted to the points that were seen, and the mesh is returned
@@ -33,14 +33,23 @@ class Completion:
     index: Index of the sample, from 0.
     seed: Seed of the sample's noise.
     mesh: Mesh of the whole shape, in the coordinates of the part.
-    distance: Mean distance between the surface of the mesh and the points that were seen, relative to the radius of
-        the part. It does not measure how good the unseen rest of the mesh is.
+    distance: Mean distance of the points that were seen from the surface of the mesh, relative to the radius of the
+        part.
+    surplus: Mean distance of those parts of the mesh that a camera sees from the nearest points that were seen, for the
+        best of 26 cameras, relative to the radius of the part. Neither this nor `distance` measures how good the
+        unseen rest of the mesh is.
     """
 
     index: int
     seed: int
     mesh: Mesh
     distance: float
+    surplus: float
+
+    @property
+    def misfit(self) -> float:
+        """The sum of `distance` and `surplus`, by which completions are sorted."""
+        return self.distance + self.surplus
 
 
 def check_completes(generator: CascadedGenerator) -> None:
@@ -102,5 +111,5 @@ def complete_shape(
             points, _ = sample_surface(sample.mesh, FITTED_POINTS, rng)
             fit = WholeSurface(points, share=SHARE).fit(cloud)
             mesh = replace(sample.mesh, up=part.up).in_source(part.frame.then(fit.frame))
-            completions.append(Completion(sample.index, sample.seed, mesh, fit.distance))
-    return sorted(completions, key=lambda completion: completion.distance)
+            completions.append(Completion(sample.index, sample.seed, mesh, fit.distance, fit.surplus))
+    return sorted(completions, key=lambda completion: completion.misfit)

@@ -21,7 +21,7 @@ from lagem.storage.csv_table import csv_table
 from lagem.storage.names import printable
 
 TABLE = "completions.csv"
-TITLES = ["name", "rank", "file", "sample", "seed", "distance", "reason"]
+TITLES = ["name", "rank", "file", "sample", "seed", "distance", "surplus", "reason"]
 PICTURED, COLUMNS, POINTS = 12, 6, 20_000  # maximum numbers of files, of completions of a file, and of drawn points
 PIXELS = 240  # width and height of the picture of a shape
 
@@ -42,8 +42,8 @@ def complete(
 ) -> None:
     """Complete the shapes in files, and write the meshes to `output/<name>_<rank>.<format>`.
 
-    A mesh is in the coordinates of its file. Rank 1 fits the file best. If a file cannot be completed, the others are
-    still completed.
+    A mesh is in the coordinates of its file. Rank 1 has the smallest misfit. If a file cannot be completed, the others
+    are still completed.
 
     Args:
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
@@ -112,7 +112,8 @@ class _Report:
         for rank, completion in enumerate(completions, start=1):
             file = f"{part.name}_{rank}.{self._format}"
             completion.mesh.save(self._output / file)
-            self._rows.append([part.name, rank, file, completion.index, completion.seed, completion.distance, ""])
+            measured = (completion.index, completion.seed, completion.distance, completion.surplus)
+            self._rows.append([part.name, rank, file, *measured, ""])
         if len(self._pictures) < PICTURED:
             self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
         self._say(
@@ -139,7 +140,7 @@ class _Report:
         self._say(f"completions of {self.completed} of {self._total} files are in {self._output}")
 
     def _refuse(self, name: str, reason: str) -> None:
-        self._rows.append([name, "", "", "", "", "", reason])
+        self._rows.append([name, *[""] * (len(TITLES) - 2), reason])
         self._say(f"{name}: {reason}")
 
     def _say(self, line: str) -> None:

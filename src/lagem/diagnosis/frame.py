@@ -24,7 +24,7 @@ HEALTHY_MISFIT = 0.005  # largest mean displacement in a healthy shape, except f
 FARTHEST_NEAR = 0.12  # largest median distance of near queries; with the published jitter it is 0.01 to 0.02
 LEAST_NEAR = 24  # with fewer distinct near queries, their median distance is not judged
 BALL_TOLERANCE = 0.01
-WINDOW = 0.03  # largest distance of the near queries by which a shift is estimated
+WINDOWS = (0.12, 0.06, 0.03, 0.03)  # largest distances of the near queries by which a shift is estimated, in turn
 MOST_SHIFT = 0.006  # largest shift; in 223 healthy shapes it was at most 0.0016
 HEALTHY_SHIFT = 0.002  # largest shift in a healthy shape, except for chance
 PATCH = 8  # number of nearest surface points through which a plane is fitted
@@ -43,7 +43,7 @@ class FrameTest:
     chance: The part of the misfit that chance can explain, given the number of near queries and their spread; infinite
         if there is only one distinct query inside, or outside.
     shift: Length of the shift of the queries against the surface, estimated by least squares (`_shift`). It is more
-        precise than the misfit, which averages only a third of a shift, but finds no shift beyond `WINDOW`.
+        precise than the misfit, which averages only a third of a shift, but misses large shifts.
     shift_chance: The part of the shift that chance can explain; infinite if there are too few queries.
     near_count: Number of distinct near queries.
     near_distance: Median distance of near queries from the surface.
@@ -64,7 +64,7 @@ class FrameTest:
     def is_apart(self) -> bool:
         """Whether the near queries are in a different frame than the surface.
 
-        A shape with few near queries is only called so if chance does not explain its misfit or its shift.
+        A shape with few near queries is only called so if its misfit or its shift is larger than chance explains.
         """
         is_displaced = self.misfit > max(MOST_MISFIT, HEALTHY_MISFIT + self.chance)
         is_far = self.near_distance > FARTHEST_NEAR and self.near_count >= LEAST_NEAR
@@ -88,7 +88,8 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
     inside = shape.near_inside[first]
     tree = cKDTree(surface)
     distance, nearest = tree.query(near) if len(near) else (np.zeros(1), np.zeros(1, dtype=int))
-    mean = growth = chance = 0.0
+    mean = growth = chance = shift = 0.0
+    shift_chance = math.inf
     if len(near):
         away, foot = near - surface[nearest], surface[nearest]
         outward = np.einsum("nc,nc->n", away, foot / np.maximum(np.linalg.norm(foot, axis=1, keepdims=True), 1e-6))
@@ -97,7 +98,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
         mean = float(np.linalg.norm(np.mean([away[mask].mean(axis=0) for mask in sides], axis=0)))
         growth = abs(float(np.mean([outward[mask].mean() for mask in sides])))
         chance = _chance([away[mask] for mask in sides])
-    shift, shift_chance = _shift(tree, near[distance < 2 * WINDOW], inside[distance < 2 * WINDOW])
+        shift, shift_chance = _shift(tree, near, inside)
     return FrameTest(
         radius=float(np.linalg.norm(surface, axis=1).max()),
         offset=float(np.abs(surface.min(axis=0) + surface.max(axis=0)).max() / 2),
@@ -112,40 +113,43 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
 
 
 def _shift(surface: cKDTree, near: Points, inside: Labels) -> tuple[float, float]:
-    """Estimate by which shift near queries differ from a jitter of the surface.
+    """Estimate by which shift near queries differ from a jitter of the surface, and return the length of the shift.
 
     Near a query, the surface is taken as the plane through its nearest points, with the unit normal n. A query at the
-    signed distance r from its plane says of the shift v that n.v = r, except for its jitter. The least-squares solution
-    of all these equations is returned. Queries inside have the same total weight as those outside, so that the jitter
-    averages to 0. Directions in which few planes face are left out.
+    signed distance r from its plane gives the equation n.v = r for the shift v, except for its jitter. All equations
+    are solved by least squares, the queries are moved back by the solution, and so on with ever nearer queries
+    (`WINDOWS`). Queries inside have the same total weight as those outside. Directions that few planes face are left
+    out.
 
     Args:
         surface: Tree of the (N, 3) surface points.
-        near: (Q', 3) queries near the surface.
+        near: (Q', 3) near queries.
         inside: (Q',) True for those inside.
 
     Returns:
         The length of the shift, and a bound: with a probability of about ALARM, chance explains more than this. The
         bound is infinite if there are too few points or queries.
     """
-    if surface.n < PATCH or len(near) < 2 * PATCH:
+    if surface.n < PATCH:
         return 0.0, math.inf
-    _, nearest = surface.query(near, k=PATCH)
-    patches = surface.data[nearest]
-    centres = patches.mean(axis=1)
-    about = patches - centres[:, None]
-    normals = np.linalg.eigh(np.einsum("npi,npj->nij", about, about))[1][:, :, 0]
-    distances = np.einsum("nc,nc->n", near - centres, normals)
-    sides = [side & (np.abs(distances) < WINDOW) for side in (inside, ~inside)]
-    fewest = min(int(side.sum()) for side in sides)
-    if fewest < PATCH:
-        return 0.0, math.inf
-    facing = np.mean([normals[side].T @ normals[side] / side.sum() for side in sides], axis=0)
-    solve = np.linalg.pinv(facing, rcond=0.1, hermitian=True)
-    terms = normals * distances[:, None]
-    shift = solve @ np.mean([terms[side].mean(axis=0) for side in sides], axis=0)
-    spread = sum(np.cov(terms[side].T) / side.sum() for side in sides) / len(sides) ** 2
-    variance = float(np.trace(solve @ spread @ solve))
+    shift, variance, fewest = np.zeros(3), 0.0, 0
+    for window in WINDOWS:
+        _, nearest = surface.query(near - shift, k=PATCH)
+        patches = surface.data[nearest]
+        centres = patches.mean(axis=1)
+        about = patches - centres[:, None]
+        normals = np.linalg.eigh(np.einsum("npi,npj->nij", about, about))[1][:, :, 0]
+        distances = np.einsum("nc,nc->n", near - shift - centres, normals)
+        sides = [side & (np.abs(distances) < window) for side in (inside, ~inside)]
+        fewest = min(int(side.sum()) for side in sides)
+        if fewest < PATCH:
+            return 0.0, math.inf
+        facing = np.mean([normals[side].T @ normals[side] / side.sum() for side in sides], axis=0)
+        solve = np.linalg.pinv(facing, rcond=0.1, hermitian=True)
+        terms = normals * distances[:, None]
+        shift = shift + solve @ np.mean([terms[side].mean(axis=0) for side in sides], axis=0)
+        spread = sum(np.cov(terms[side].T) / side.sum() for side in sides) / len(sides) ** 2
+        variance = float(np.trace(solve @ spread @ solve))
     return float(np.linalg.norm(shift)), float(student.isf(ALARM, fewest - 1)) * math.sqrt(variance)
 
 
@@ -176,7 +180,7 @@ def judge_frames(tests: dict[str, FrameTest], splits: dict[str, str]) -> list[Fi
     apart = [id for id, test in tests.items() if test.is_apart or test.reach > QUERY_BALL_RADIUS + BALL_TOLERANCE]
     typical = float(np.median([test.misfit for test in tests.values()])) if tests else 0.0
     if apart:
-        worst = max(apart, key=lambda id: (max(tests[id].misfit, tests[id].shift), tests[id].near_distance))
+        worst = max(apart, key=lambda id: (tests[id].misfit, tests[id].near_distance))
         test = tests[worst]
         findings.append(
             _finding(
