@@ -91,8 +91,10 @@ def serve(connection: Connection, theirs: Connection, make: Maker, scratch: Path
                 os._exit(0)
             file.seek(0)
             file.truncate()
+            one = make(number)
+            _ = one.files  # made before the time limit, which is for their readers, and before the guard is set
             faulthandler.dump_traceback_later(SECONDS, file=file, exit=True)
-            outcome = confined(guard, make(number), scratch)
+            outcome = confined(guard, one, scratch)
             faulthandler.cancel_dump_traceback_later()
             connection.send(outcome)
 
@@ -100,7 +102,6 @@ def serve(connection: Connection, theirs: Connection, make: Maker, scratch: Path
 def confined(guard: Guard, one: Try, scratch: Path) -> Outcome:
     """Make a try in a new folder below `scratch`, and return its outcome: a finding if the guard refused anything."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    _ = one.files  # made before the guard is set, since this may write elsewhere
     try:
         guard.confine(str(folder))
         outcome = attempt(one, folder)
