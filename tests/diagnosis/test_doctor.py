@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from lagem.data_modules.occupancy import OccupancyDataModule
 from lagem.diagnosis.balance import check_balance
 from lagem.diagnosis.examined import ExaminedShape, check_values, examined
 from lagem.diagnosis.finding import Finding
 from lagem.diagnosis.frame import frame_test, judge_frames
 from lagem.diagnosis.labels import LabelTest, judge_labels, label_test
 from lagem.diagnosis.split import SplitShape, check_split
+from lagem.preparation.settings import Settings
 from lagem.samples import OccupancyBatch
 from planted_data import PlantedData
+from preparation_here import prepare
 
 COUNTS = {"num_surface_points": 8192, "num_volume_queries": 2048, "num_near_queries": 2048}
 
@@ -215,6 +218,18 @@ def test_a_shift_in_any_direction_is_estimated(length):
         shift = length * direction / np.linalg.norm(direction)
         test = frame_test(replace(shape, surface_points=shape.surface_points + shift))
         assert test.shift == pytest.approx(length, abs=0.005) and test.is_apart == (length > 0)
+
+
+def test_a_fine_grating_is_not_taken_for_shifted(shared_meshes, tmp_path):
+    (mesh,) = shared_meshes.rglob("base_metal_grating_03.*")
+    prepare([mesh], tmp_path, Settings(surface=20_000, volume=30_000, near=10_000, inside=3_000, val_share=0.0))
+    counts = {"num_surface_points": 16_384, "num_volume_queries": 64, "num_near_queries": 4096}
+    data = OccupancyDataModule(root=tmp_path, batch_size=1, num_workers=0, **counts)
+    data.setup("fit")
+    (shape,) = examined(data.train_dataloader(), "train")
+    assert not frame_test(shape).is_apart
+    shifted = shape.surface_points + np.array([0, 0.02, 0])
+    assert frame_test(replace(shape, surface_points=shifted)).is_shifted
 
 
 def test_without_near_queries_no_shift_is_found():
