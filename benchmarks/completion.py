@@ -27,6 +27,8 @@ consist of their largest connected component only. Retrieved shapes are always w
 """
 
 import argparse
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from completion_results import Results, digest_of
+from comparison_runs import keep_settings
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -140,13 +142,7 @@ def main() -> None:
     add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
     add("data", metavar="DATA", help="data set; retrieval gets its split train, val is completed")
     add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
-    add(
-        "--output",
-        type=Path,
-        default=Path("runs/completion/scores"),
-        metavar="DIR",
-        help="folder (default: %(default)s)",
-    )
+    add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
     add("--samples", type=int, default=32, metavar="N", help="samples per shape; the best is used (default: 32)")
     add("--guidance", type=float, nargs="+", default=[2.0], metavar="W", help="as in lagem generate (default: 2)")
@@ -157,27 +153,33 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
-    unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][args.skip :][: args.count]
-    if len(unseen) < args.count:
-        parser.error(f"{args.data}: has {len(unseen)} validation shapes after the first {args.skip}, not {args.count}.")
+    all_unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][args.skip :]
+    if len(all_unseen) < args.count:
+        found = f"has {len(all_unseen)} validation shapes after the first {args.skip}, not {args.count}."
+        parser.error(f"{args.data}: {found}")
     generator = load_cascade(args.bundle)
     settings = {name: value for name, value in vars(args).items() if name not in ("output", "part", "count")}
     settings["weights"] = digest_of(generator)
     try:
-        results = Results(args.output, settings)
+        keep_settings(args.output / "settings.json", settings)
     except ValueError as error:
         parser.error(str(error))
+    unseen, pictured = all_unseen[: args.count], all_unseen[:PICTURED]
+    files = {index: args.output / "shapes" / f"{surfaces.ids[index]}.json" for index in unseen}
     mine = unseen if args.part is None else args.part.items_of(unseen)
-    if missing := [index for index in mine if not results.has(surfaces.ids[index])]:
+    if missing := [index for index in mine if not files[index].exists()]:
         retrieval = Retrieval(surfaces, args.seed)
         for index in track(missing, "completing"):
-            results.add(measured(generator, retrieval, partly_seen(surfaces, index, args.seed), args))
+            row = measured(generator, retrieval, partly_seen(surfaces, index, args.seed), args)
+            if index not in pictured:
+                del row["clouds"]
+            files[index].parent.mkdir(parents=True, exist_ok=True)
+            write_json(files[index], row)
     if args.part is not None:
         return
-    rows = [results.read(surfaces.ids[index]) for index in unseen]
-    drawn = [[render_points(np.asarray(cloud), size=240) for cloud in row["clouds"]] for row in rows[:PICTURED]]
-    for row in rows:
-        del row["clouds"]
+    rows = [json.loads(files[index].read_text()) for index in unseen]
+    clouds = [row.pop("clouds") for row in rows[:PICTURED]]
+    drawn = [[render_points(np.asarray(cloud), size=240) for cloud in of_shape] for of_shape in clouds]
     ids = [row["id"] for row in rows[:PICTURED]]
     sheet = contact_sheet(drawn, column_titles=["seen", "completion", "retrieval", "truth"], row_titles=ids)
     with replaced(args.output / "completion.png") as temporary:
@@ -187,6 +189,15 @@ def main() -> None:
     write_json(args.output / "completion.json", {"settings": settings, "shapes": rows})
     Console(width=160).print(terminal_table(table))
     print(f"completion.md, completion.json and completion.png are in {args.output}")
+
+
+def digest_of(generator: CascadedGenerator) -> str:
+    """Return a digest of all weights of a cascade."""
+    digest = hashlib.blake2b(generator.codec.fingerprint.encode(), digest_size=8)
+    for denoiser in generator.denoisers:
+        for name, tensor in sorted(denoiser.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def measured(

@@ -102,7 +102,7 @@ def test_a_run_measures_what_is_missing_and_each_part_its_own_shapes(benchmark, 
     assert run() == [ids[0], ids[2], ids[3]] and (tmp_path / "out" / "completion.md").exists()
     with pytest.raises(SystemExit) as stop:
         run("--guidance", "3")
-    assert stop.value.code == 2 and "holds results of other settings or weights" in capsys.readouterr().err
+    assert stop.value.code == 2 and "holds a comparison with other settings (guidance)" in capsys.readouterr().err
 
 
 def test_shapes_that_training_saw_do_not_fill_up_the_count(benchmark, bundle, tmp_path, monkeypatch, capsys):

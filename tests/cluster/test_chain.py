@@ -151,11 +151,20 @@ def test_a_mistake_in_a_chain_is_one_line(steps, message, chain_file, capsys):
     assert stop.value.code == 2 and error.count("\n") == 1 and message in error
 
 
-def test_the_papers_chain_parses_step_by_step_and_names_files_that_are_there(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("options", "chain"),
+    [
+        (["--profile", "experiments/slurm/profiles/a100.yaml"], PAPER),
+        (["--local"], REAL_MESHES),
+        (["--local"], PAPER.with_name("completion.yaml")),
+    ],
+    ids=["paper", "real_meshes", "completion"],
+)
+def test_a_shipped_chain_parses_step_by_step_and_names_files_that_are_there(options, chain, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    main(["submit", "--dry-run", "--profile", "experiments/slurm/profiles/a100.yaml", "--chain", str(PAPER)])
+    main(["submit", "--dry-run", *options, "--chain", str(chain)])
     printed = capsys.readouterr().out
-    names = [step.name for step in load_chain(PAPER)]
+    names = [step.name for step in load_chain(chain)]
     assert [line.removeprefix("# == ") for line in printed.splitlines() if line.startswith("# == ")] == names
 
 
@@ -163,14 +172,6 @@ def test_the_papers_chain_trains_its_stages_at_the_same_time():
     steps = {step.name: step for step in load_chain(PAPER)}
     assert {tuple(steps[f"level_{level}"].after) for level in (1, 2, 3)} == {("latents",)}
     assert steps["bundle"].after == ["level_3", "level_2", "level_1"]
-
-
-@pytest.mark.parametrize("chain", [REAL_MESHES, REAL_MESHES.with_name("completion.yaml")], ids=lambda chain: chain.stem)
-def test_the_local_chains_can_be_printed(chain, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    main(["submit", "--local", "--dry-run", "--chain", str(chain)])
-    names = [line[5:] for line in capsys.readouterr().out.splitlines() if line.startswith("# == ")]
-    assert names == [step.name for step in load_chain(chain)]
 
 
 def test_the_recipe_of_real_meshes_trains_each_phase_from_the_weights_of_the_phase_before():
