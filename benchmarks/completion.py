@@ -145,7 +145,7 @@ def main() -> None:
     add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
     add("--samples", type=int, default=32, metavar="N", help="samples per shape; the best is used (default: 32)")
-    add("--guidance", type=float, nargs="+", default=[2.0], metavar="W", help="as in lagem generate (default: 2)")
+    add("--guidance", type=float, nargs="+", default=[1.5], metavar="W", help="as in lagem generate (default: 1.5)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws and of procedural shapes (default: 0)")
