@@ -98,7 +98,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
         mean = float(np.linalg.norm(np.mean([away[mask].mean(axis=0) for mask in sides], axis=0)))
         growth = abs(float(np.mean([outward[mask].mean() for mask in sides])))
         chance = _chance([away[mask] for mask in sides])
-        shift, shift_chance = _shift(tree, near, inside)
+        shift, shift_chance = _shift(tree, near, distance, inside)
     return FrameTest(
         radius=float(np.linalg.norm(surface, axis=1).max()),
         offset=float(np.abs(surface.min(axis=0) + surface.max(axis=0)).max() / 2),
@@ -112,7 +112,7 @@ def frame_test(shape: ExaminedShape) -> FrameTest:
     )
 
 
-def _shift(surface: cKDTree, near: Points, inside: Labels) -> tuple[float, float]:
+def _shift(surface: cKDTree, near: Points, distance: Points, inside: Labels) -> tuple[float, float]:
     """Estimate by which shift near queries differ from a jitter of the surface, and return the length of the shift.
 
     Near a query, the surface is taken as the plane through its nearest points, with the unit normal n. A query at the
@@ -125,11 +125,12 @@ def _shift(surface: cKDTree, near: Points, inside: Labels) -> tuple[float, float
     Args:
         surface: Tree of the (N, 3) surface points.
         near: (Q', 3) near queries.
+        distance: (Q',) their distances from the nearest surface points.
         inside: (Q',) True for those inside.
 
     Returns:
         The length of the shift, and a bound: with a probability of about ALARM, chance explains more than this. The
-        bound is infinite if there are too few points or queries.
+        bound is infinite if there are too few points or queries, or if no shift is found.
     """
     if surface.n < PATCH:
         return 0.0, math.inf
@@ -148,8 +149,10 @@ def _shift(surface: cKDTree, near: Points, inside: Labels) -> tuple[float, float
         solve = np.linalg.pinv(facing, rcond=0.1, hermitian=True)
         votes = [(normals[side] * distances[side, None]) @ solve for side in sides]
         shift = shift + np.mean([vectors.mean(axis=0) for vectors in votes], axis=0)
-    before, after = (surface.query(queries)[0].mean() for queries in (near, near - shift))
-    return (float(np.linalg.norm(shift)), _chance(votes)) if after < before else (0.0, math.inf)
+    moved_back, _ = surface.query(near - shift)
+    if moved_back.mean() >= distance.mean():
+        return 0.0, math.inf
+    return float(np.linalg.norm(shift)), _chance(votes)
 
 
 def _chance(sides: Sequence[Points]) -> float:
