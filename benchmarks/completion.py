@@ -1,19 +1,19 @@
 """Compares completions of partial clouds with retrieval, which returns the nearest training shape instead of a sample.
 
-    make benchmark NAME=completion ARGS="runs/completion/cascade procedural:4096+316 --skip 256"
+    make benchmark NAME=completion ARGS="runs/completion/cascade procedural:4096+376 --skip 316"
 
 Each shape has a file in the folder of the output as soon as it is measured, so the command resumes if it was stopped.
 With `--part 0/2` and `--part 1/2`, two processes measure half of the shapes each. Then the same command without
 `--part` prints the table.
 
 The shapes are those of the split val, without the first `--skip`. A procedural shape is the same however many are
-asked for. So procedural:4096+316 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
+asked for. So procedural:4096+376 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
 that neither the stages nor their autoencoder have seen, not even in their validations.
 
 Each of these shapes is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
 these points in the same way. The completion is the one of `--samples` samples that fits best. The retrieved shape is
-the one that fits best among 32 training shapes, which a rough comparison chooses from all.
+the one that fits best among `--candidates` training shapes, which a rough comparison chooses from all.
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. The predicted surface is
 split in the same way: the third of its area that is best seen from the same direction counts as seen, the rest as
@@ -46,7 +46,7 @@ from scipy.spatial import cKDTree
 
 from lagem.commands.options import add_part
 from lagem.completion.alignment import WholeSurface
-from lagem.completion.completer import complete_shape
+from lagem.completion.completer import FITTED_POINTS, complete_shape
 from lagem.embeddings.partial import SHARE, partial_cloud
 from lagem.embeddings.visibility import seen_points
 from lagem.evaluation.means import Mean, mean_of
@@ -69,7 +69,6 @@ Points = NDArray[np.floating]
 SIDES = ("completion", "retrieval", "reconstruction")
 MEASURED_POINTS = 12_288  # number of points on a whole surface
 PART_POINTS = 1_024  # number of seen points that completion and retrieval get
-RETRIEVED = 32  # number of training shapes that are fitted, after a rough comparison with all
 PICTURED = 8
 COLOURS = 16  # number of colours in the picture; clouds in all colours would be a file of more than 1 MB
 
@@ -113,21 +112,27 @@ class PartlySeen:
 
 
 class Retrieval:
-    """Returns the training shape that fits a partial cloud best."""
+    """Returns the training shape that fits a partial cloud best.
 
-    def __init__(self, surfaces: SurfaceSource, seed: int) -> None:
-        self._surfaces, self._seed = surfaces, seed
+    Args:
+        surfaces: Shapes; those of the split train are candidates.
+        candidates: Number of training shapes that are fitted, after a rough comparison with all.
+        seed: Seed of all draws.
+    """
+
+    def __init__(self, surfaces: SurfaceSource, *, candidates: int, seed: int) -> None:
+        self._surfaces, self._candidates, self._seed = surfaces, candidates, seed
         self._members = [index for index, split in enumerate(surfaces.splits) if split == "train"]
         self._whole = [
-            WholeSurface(self._draw(index, 2_048), share=SHARE)
+            WholeSurface(self._draw(index, FITTED_POINTS), share=SHARE)
             for index in track(self._members, "reading training shapes")
         ]
 
     def nearest(self, part: Points) -> tuple[str, Points]:
         """Return the id of the best training shape, and points on its surface, in the unit sphere of the part."""
         rough = np.array([whole.rough_distance(part) for whole in self._whole])
-        fits = {number: self._whole[number].fit(part) for number in np.argsort(rough)[:RETRIEVED]}
-        best = min(fits, key=lambda number: fits[number].misfit)
+        fits = {number: self._whole[number].fit(part) for number in np.argsort(rough)[: self._candidates]}
+        best = min(fits, key=lambda number: fits[number].distance)
         index = self._members[best]
         return self._surfaces.ids[index], fits[best].frame.to_source(self._draw(index, MEASURED_POINTS))
 
@@ -144,10 +149,12 @@ def main() -> None:
     add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
     add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
-    add("--samples", type=int, default=32, metavar="N", help="samples per shape; the best is used (default: 32)")
+    add("--samples", type=int, default=64, metavar="N", help="samples per shape; the best is used (default: 64)")
+    add("--candidates", type=int, default=64, metavar="N", help="training shapes that are fitted (default: 64)")
     add("--guidance", type=float, nargs="+", default=[1.5], metavar="W", help="as in lagem generate (default: 1.5)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
+    add("--bfloat16", action="store_true", help="run the stages in bfloat16: faster on GPUs and on CPUs with AMX")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws and of procedural shapes (default: 0)")
     add_part(parser)
     args = parser.parse_args()
@@ -168,7 +175,7 @@ def main() -> None:
     files = {index: args.output / "shapes" / f"{surfaces.ids[index]}.json" for index in unseen}
     mine = unseen if args.part is None else args.part.items_of(unseen)
     if missing := [index for index in mine if not files[index].exists()]:
-        retrieval = Retrieval(surfaces, args.seed)
+        retrieval = Retrieval(surfaces, candidates=args.candidates, seed=args.seed)
         for index in track(missing, "completing"):
             row = measured(generator, retrieval, partly_seen(surfaces, index, args.seed), args)
             if index not in pictured:
@@ -228,9 +235,10 @@ def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argpars
     found = complete_shape(
         generator,
         shape.part,
-        count=args.samples,
+        count=1,
+        samples=args.samples,
         seed=args.seed,
-        sampler=SamplerSettings(guidance=args.guidance),
+        sampler=SamplerSettings(guidance=args.guidance, bfloat16=args.bfloat16),
         surface=SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component),
     )
     if not found:

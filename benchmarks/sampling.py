@@ -2,12 +2,13 @@
 
     make benchmark NAME=sampling ARGS="cascade --references procedural:4096+400 --output runs/sampling"
 
-`--steps` lists choices of the number of sampler steps. The same samples (seeds and categories) are generated once with
-each choice. Each batch is generated with all choices, one after the other, before the next batch starts. Times are
-seconds per sample, as medians and quartiles over batches: CPU seconds of this process on a CPU, wall-clock seconds on
-other devices. Quality is the mean Chamfer distance of a sample to the same sample made with the last choice, minus the
-sampling floor, which is the distance between two point samples of one surface. With `--references`, quality also
-includes the measures of `lagem evaluate-generation`.
+`--steps` lists choices of the number of sampler steps. With `--bfloat16`, the stages run each choice in bfloat16 too.
+The same samples (seeds and categories) are generated once with each choice. Each batch is generated with all choices,
+one after the other, before the next batch starts. Times are seconds per sample, as medians and quartiles over batches:
+CPU seconds of this process on a CPU, wall-clock seconds on other devices. Quality is the mean Chamfer
+distance of a sample to the same sample made with the last choice, minus the sampling floor, which is the distance
+between two point samples of one surface. With `--references`, quality also includes the measures of
+`lagem evaluate-generation`.
 """
 
 import argparse
@@ -46,6 +47,7 @@ class Side:
     """The samples made with one choice of the number of steps, and their cost.
 
     steps: Number of steps for each level, fine to coarse, or one number for all levels.
+    bfloat16: Whether the stages run in bfloat16.
     shapes: The samples, in order.
     seconds: By level, a list with one value for each batch: the batch's time in seconds, divided by its number of
         samples. The values under the key `DECODE` are for decoding.
@@ -53,18 +55,19 @@ class Side:
     """
 
     steps: list[int]
+    bfloat16: bool = False
     shapes: list[GeneratedShape] = field(default_factory=list)
     seconds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     evaluations: dict[int, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The numbers of steps as given on the command line."""
-        return ",".join(map(str, self.steps))
+        """The numbers of steps as given on the command line, and the precision if it is not float32."""
+        return ",".join(map(str, self.steps)) + (" bfloat16" if self.bfloat16 else "")
 
     def folder(self, output: Path) -> Path:
         """Return the folder of this side's meshes and their evaluation."""
-        return output / f"steps_{self.name.replace(',', '_')}"
+        return output / f"steps_{self.name.replace(',', '_').replace(' ', '_')}"
 
     def make(self, generator: CascadedGenerator, args: argparse.Namespace, category: str | None, batch: range) -> None:
         """Generate one batch and record its cost."""
@@ -84,7 +87,7 @@ class Side:
             seed=args.seed,
             first=batch.start,
             batch_size=len(batch),
-            sampler=SamplerSettings(steps=self.steps, guidance=args.guidance),
+            sampler=SamplerSettings(steps=self.steps, guidance=args.guidance, bfloat16=self.bfloat16),
             surface=SurfaceSettings(resolution=args.resolution),
             on_step=on_step,
         )
@@ -109,7 +112,7 @@ class Side:
     def evaluated(self, args: argparse.Namespace) -> GenerationSummary:
         """Write the meshes to a folder, and return the result of comparing them with the references."""
         folder = self.folder(args.output)
-        about = {"bundle": str(args.bundle), "steps": self.steps, "seed": args.seed}
+        about = {"bundle": str(args.bundle), "steps": self.steps, "bfloat16": self.bfloat16, "seed": args.seed}
         GenerationReport(folder / "samples", len(self.shapes), "ply", "z", about).take(self.shapes)
         references = resolve_data(args.references, seed=args.seed)
         return evaluate_generation(folder / "samples", references, folder / "evaluation", split=args.split)
@@ -190,6 +193,7 @@ def main() -> None:
         metavar="N",
         help="a number for all levels, or one per level, fine to coarse, as in 8,12,18 (default: 8 12 18 32)",
     )
+    add("--bfloat16", action="store_true", help="run the stages in bfloat16 too, to compare")
     add("--guidance", type=float, nargs="+", default=[1.0], metavar="W", help="as in lagem generate (default: 1)")
     add("--batch-size", type=int, default=8, metavar="B", help="samples generated at once (default: 8)")
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
@@ -198,7 +202,8 @@ def main() -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the samples (default: 0)")
     add("--device", default="cpu", metavar="NAME", help="torch device (default: cpu)")
     args = parser.parse_args()
-    sides = [Side(steps) for steps in args.steps]
+    precisions = (True, False) if args.bfloat16 else (False,)
+    sides = [Side(steps, bfloat16) for bfloat16 in precisions for steps in args.steps]
     if args.references and (old := [side.folder(args.output) for side in sides if side.folder(args.output).exists()]):
         print(f"{old[0]} is from an earlier run. Remove it, or choose another --output.", file=sys.stderr)
         raise SystemExit(2)
@@ -219,7 +224,13 @@ def main() -> None:
     text = "\n\n".join("\n".join(markdown_table(rows)) for rows in tables) + "\n"
     write_text(args.output / "sampling.md", text)
     content = [
-        {"steps": side.steps, "evaluations": side.evaluations, "seconds": side.seconds, "distances": own}
+        {
+            "steps": side.steps,
+            "bfloat16": side.bfloat16,
+            "evaluations": side.evaluations,
+            "seconds": side.seconds,
+            "distances": own,
+        }
         for side, own in zip(sides, distances, strict=True)
     ]
     for row, summary in zip(content, summaries, strict=False):

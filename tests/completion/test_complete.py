@@ -16,7 +16,8 @@ from lagem.geometry.files.loading import load_mesh
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.weights.fingerprint import fingerprint_of
 
-QUICK = {"sampler": SamplerSettings(steps=[3]), "surface": SurfaceSettings(resolution=24)}
+QUICK = {"samples": 3, "sampler": SamplerSettings(steps=[3]), "surface": SurfaceSettings(resolution=24)}
+ONE = QUICK | {"samples": 1}
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +53,35 @@ def test_completions_move_and_grow_with_the_part(bundle, part):
         assert 64 * one.mesh.vertices + [1024, -256, 4] == pytest.approx(other.mesh.vertices)
 
 
-def test_the_smallest_misfit_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
+def test_the_smallest_distance_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
     generator = load_bundle(bundle)
-    few, many = (complete_shape(generator, part, count=count, **QUICK) for count in (1, 3))
-    assert [found.misfit for found in many] == sorted(found.misfit for found in many)
-    (same,) = (found for found in many if found.index == 0)
-    assert same.seed == few[0].seed and same.distance == pytest.approx(few[0].distance, rel=0.05)
+    best, every = (complete_shape(generator, part, count=count, **QUICK) for count in (1, 3))
+    assert [found.distance for found in every] == sorted(found.distance for found in every)
+    assert (best[0].index, best[0].distance) == (every[0].index, every[0].distance)
+    (alone,) = complete_shape(generator, part, count=1, **ONE)
+    (same,) = (found for found in every if found.index == 0)
+    assert same.seed == alone.seed and same.distance == pytest.approx(alone.distance, rel=0.05)
+
+
+def test_completions_have_the_resolution_that_was_asked_for(bundle, part):
+    generator = load_bundle(bundle)
+    coarse, fine = (
+        complete_shape(generator, part, count=2, **QUICK | {"surface": SurfaceSettings(resolution=resolution)})
+        for resolution in (64, 96)
+    )
+    assert {found.index for found in coarse} == {found.index for found in fine}
+    assert sum(len(found.mesh.faces) for found in fine) > 1.5 * sum(len(found.mesh.faces) for found in coarse)
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_completions_are_chosen_from_the_samples(bundle, part, count):
+    with pytest.raises(ValueError, match=f"{count} completions of 3 samples"):
+        complete_shape(load_bundle(bundle), part, count=count, **QUICK)
 
 
 def test_the_part_decides_the_samples(bundle, part):
     generator = load_bundle(bundle)
-    one, other = (complete_shape(generator, cloud, count=1, **QUICK)[0] for cloud in (part, part[:, [1, 0, 2]]))
+    one, other = (complete_shape(generator, cloud, count=1, **ONE)[0] for cloud in (part, part[:, [1, 0, 2]]))
     assert one.seed == other.seed
     assert one.mesh.vertices.shape != other.mesh.vertices.shape
 
@@ -71,12 +90,26 @@ def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_pa
     np.save(tmp_path / "chair.npy", part)
     (tmp_path / "text.xyz").write_text("no points")
     words = ["complete", str(tmp_path / "chair.npy"), str(tmp_path / "text.xyz"), "--cascade", str(bundle)]
-    main([*words, "--count", "2", "--steps", "3", "--resolution", "24", "--output", str(tmp_path / "out")])
+    main(
+        [
+            *words,
+            "--count",
+            "2",
+            "--samples",
+            "3",
+            "--steps",
+            "3",
+            "--resolution",
+            "24",
+            "--output",
+            str(tmp_path / "out"),
+        ]
+    )
     with (tmp_path / "out" / "completions.csv").open() as file:
         first, second, refused = csv.DictReader(file)
     assert [first["file"], second["file"], refused["file"]] == ["chair_1.ply", "chair_2.ply", ""]
-    misfits = [float(row["distance"]) + float(row["surplus"]) for row in (first, second)]
-    assert misfits == sorted(misfits) and refused["surplus"] == "" and "text.xyz" in refused["reason"]
+    assert float(first["distance"]) <= float(second["distance"])
+    assert refused["distance"] == "" and "text.xyz" in refused["reason"]
     low, high = part.min(axis=0), part.max(axis=0)
     for row in (first, second):
         mesh = load_mesh(tmp_path / "out" / row["file"])

@@ -55,6 +55,16 @@ def test_latents_can_be_standardised_again(generator):
     assert (loose.std(dim=-1, correction=0) - 1).abs().max() > 1e-2
 
 
+def test_bfloat16_changes_samples_only_by_rounding(generator):
+    plain, rounded = (
+        samples(generator, count=1, sampler=SamplerSettings(steps=[4], bfloat16=bfloat16))[0].latents
+        for bfloat16 in (False, True)
+    )
+    for exact, coarse in zip(plain, rounded, strict=True):
+        assert coarse.dtype == torch.float32 and not torch.equal(exact, coarse)
+        assert (exact - coarse).abs().max() < 0.1 * exact.abs().max()
+
+
 def test_each_level_may_have_its_own_number_of_steps(generator):
     seen: dict[int, int] = {}
     sampler = SamplerSettings(steps=[2, 3, 4])

@@ -215,7 +215,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
-    """Add `--steps`, `--guidance`, `--churn`, `--coarser-sigma` and `--standardise`."""
+    """Add `--steps`, `--guidance`, `--churn`, `--coarser-sigma`, `--standardise` and `--bfloat16`."""
     from lagem.generation.settings import SamplerSettings
 
     default, add = SamplerSettings(), parser.add_argument
@@ -252,6 +252,7 @@ def add_sampler(parser: argparse.ArgumentParser) -> None:
         "augmentation (default: 0)",
     )
     add("--standardise", action="store_true", help="standardise sampled latents, as encoded latents are")
+    add("--bfloat16", action="store_true", help="run the stages in bfloat16: faster on GPUs and on CPUs with AMX")
 
 
 def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
@@ -264,6 +265,7 @@ def sampler_of(args: argparse.Namespace) -> "SamplerSettings":
         churn=args.churn,
         coarser_sigma=args.coarser_sigma,
         standardise=args.standardise,
+        bfloat16=args.bfloat16,
     )
 
 

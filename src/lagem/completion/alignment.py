@@ -33,19 +33,10 @@ class Fit:
 
     frame: maps the coordinates of the cloud to the unit sphere of the whole shape.
     distance: mean distance of the points of the cloud from the whole shape, in units of the cloud's coordinates.
-    surplus: the smallest of 26 mean distances, in the same units, one for each of 26 cameras: of the points of the
-        whole shape that the camera sees from their nearest points of the cloud. It is large if every camera would have
-        seen something that the cloud lacks.
     """
 
     frame: Frame
     distance: float
-    surplus: float
-
-    @property
-    def misfit(self) -> float:
-        """The sum of both distances."""
-        return self.distance + self.surplus
 
 
 class WholeSurface:
@@ -58,8 +49,7 @@ class WholeSurface:
 
     def __init__(self, points: Points, *, share: float) -> None:
         self._points, self._tree = points, cKDTree(points)
-        self._seen = np.array([seen_points(points, direction, share) for direction in DIRECTIONS])
-        parts = [Frame.of(points[seen]) for seen in self._seen]
+        parts = [Frame.of(points[seen_points(points, direction, share)]) for direction in DIRECTIONS]
         self._guesses = [Frame(center=-part.center * part.scale, scale=1 / part.scale) for part in parts]
 
     def rough_distance(self, cloud: Points) -> float:
@@ -73,9 +63,7 @@ class WholeSurface:
             cloud: (N, 3) points, moved and scaled into the unit sphere.
         """
         best = sorted(self._rough(cloud), key=lambda guess: guess[0])[:REFINED]
-        distance, frame = min((self._refined(cloud, frame) for _, frame in best), key=lambda guess: guess[0])
-        away, _ = cKDTree(cloud).query(frame.to_source(self._points))
-        return Fit(frame, distance, surplus=min(float(away[seen].mean()) for seen in self._seen))
+        return min((self._refined(cloud, frame) for _, frame in best), key=lambda fit: fit.distance)
 
     def _rough(self, cloud: Points) -> list[tuple[float, Frame]]:
         few = cloud[:: -(-len(cloud) // ROUGH_POINTS)]
@@ -83,12 +71,12 @@ class WholeSurface:
         means = distances.reshape(len(self._guesses), -1).mean(axis=1)
         return [(float(mean / frame.scale), frame) for frame, mean in zip(self._guesses, means, strict=True)]
 
-    def _refined(self, cloud: Points, frame: Frame) -> tuple[float, Frame]:
+    def _refined(self, cloud: Points, frame: Frame) -> Fit:
         for _ in range(ROUNDS):
             _, nearest = self._tree.query(frame.to_unit(cloud))
             frame = _frame_between(cloud, self._points[nearest])
         distance, _ = self._tree.query(frame.to_unit(cloud))
-        return float(distance.mean() / frame.scale), frame
+        return Fit(frame, float(distance.mean() / frame.scale))
 
 
 def _frame_between(cloud: Points, whole: Points) -> Frame:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lagem.completion.completer import Completion, check_completes, complete_shape
+from lagem.completion.completer import Completion, check_completes, check_counts, complete_shape
 from lagem.generation.bundle import load_cascade
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.frame import Frame, Up
@@ -21,7 +21,7 @@ from lagem.storage.csv_table import csv_table
 from lagem.storage.names import printable
 
 TABLE = "completions.csv"
-TITLES = ["name", "rank", "file", "sample", "seed", "distance", "surplus", "reason"]
+TITLES = ["name", "rank", "file", "sample", "seed", "distance", "reason"]
 PICTURED, COLUMNS, POINTS = 12, 6, 20_000  # maximum numbers of files, of completions of a file, and of drawn points
 PIXELS = 240  # width and height of the picture of a shape
 
@@ -32,6 +32,7 @@ def complete(
     output: Path,
     *,
     count: int,
+    samples: int,
     sampler: SamplerSettings,
     surface: SurfaceSettings,
     format: str,
@@ -42,14 +43,15 @@ def complete(
 ) -> None:
     """Complete the shapes in files, and write the meshes to `output/<name>_<rank>.<format>`.
 
-    A mesh is in the coordinates of its file. Rank 1 has the smallest misfit. If a file cannot be completed, the others
-    are still completed.
+    A mesh is in the coordinates of its file. Rank 1 has the smallest distance from the seen points. If a file cannot be
+    completed, the others are still completed.
 
     Args:
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
         paths: Meshes and point clouds.
         output: Folder of the results.
-        count: Number of completions of each file.
+        count: Number of completions of each file: the samples that fit best.
+        samples: Number of samples of each file.
         sampler: How latents are sampled.
         surface: How fields become meshes.
         format: File extension of the meshes.
@@ -63,6 +65,7 @@ def complete(
         ValueError: If the cascade cannot complete shapes, two files have the same name, no file could be completed, or
             the folder cannot be written to.
     """
+    check_counts(count, samples)
     check_folder(output)
     if len({path.stem for path in paths}) < len(paths):
         raise ValueError(
@@ -78,7 +81,14 @@ def complete(
             try:
                 part = shape_of(path, read_surface(path, up=assumed), up=assumed)
                 found = complete_shape(
-                    generator, part, count=count, seed=seed, batch_size=batch_size, sampler=sampler, surface=surface
+                    generator,
+                    part,
+                    count=count,
+                    samples=samples,
+                    seed=seed,
+                    batch_size=batch_size,
+                    sampler=sampler,
+                    surface=surface,
                 )
             except ValueError as error:
                 report.refuse(path, str(error))
@@ -112,8 +122,7 @@ class _Report:
         for rank, completion in enumerate(completions, start=1):
             file = f"{part.name}_{rank}.{self._format}"
             completion.mesh.save(self._output / file)
-            measured = (completion.index, completion.seed, completion.distance, completion.surplus)
-            self._rows.append([part.name, rank, file, *measured, ""])
+            self._rows.append([part.name, rank, file, completion.index, completion.seed, completion.distance, ""])
         if len(self._pictures) < PICTURED:
             self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
         self._say(

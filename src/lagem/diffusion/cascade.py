@@ -44,9 +44,16 @@ class Cascade:
         stages: The stages, fine to coarse.
         standardise: Function applied to the latents that each stage samples, to standardise every vector over its
             channels as the encoder does (Eq. 6); None leaves the latents unchanged.
+        bfloat16: Run the backbones under bfloat16 autocast. The sampler itself stays in float32.
     """
 
-    def __init__(self, stages: Sequence[Stage], *, standardise: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        standardise: Callable[[Tensor], Tensor] | None = None,
+        bfloat16: bool = False,
+    ) -> None:
         numbers = [stage.level for stage in stages]
         if not stages or numbers != sorted(set(numbers)):
             raise ValueError(f"stages must run fine to coarse, each level once, but levels {numbers} were given.")
@@ -63,7 +70,7 @@ class Cascade:
                     "`standardise` off."
                 )
         self.stages = {stage.level: stage for stage in stages}
-        self.standardise = standardise
+        self.standardise, self.bfloat16 = standardise, bfloat16
 
     @torch.no_grad()
     def sample(
@@ -117,15 +124,16 @@ class Cascade:
         if stage.coarser_sigma > 0:
             coarser_sigma = torch.full((len(seeds),), stage.coarser_sigma, device=device)
             coarser = augment_coarser(coarser, coarser_sigma, generators)
-        latents = stage.sampler(
-            stage.denoiser,
-            noise,
-            coarser=coarser,
-            condition=condition,
-            coarser_sigma=coarser_sigma,
-            generators=generators,
-            on_step=None if on_step is None else lambda step: on_step(stage.level, step),
-        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+            latents = stage.sampler(
+                stage.denoiser,
+                noise,
+                coarser=coarser,
+                condition=condition,
+                coarser_sigma=coarser_sigma,
+                generators=generators,
+                on_step=None if on_step is None else lambda step: on_step(stage.level, step),
+            )
         return latents if self.standardise is None else self.standardise(latents)
 
     def _checked(self, given: Mapping[int, Tensor], batch_size: int) -> Mapping[int, Tensor]:

@@ -104,8 +104,7 @@ class CascadedGenerator:
         Raises:
             ValueError: If the folder already exists.
         """
-        backbones = (cast(Backbone, denoiser.backbone) for denoiser in self.denoisers)
-        stages = list(zip(backbones, self.specs, strict=True))
+        stages = list(zip((cast(Backbone, d.backbone) for d in self.denoisers), self.specs, strict=True))
         return save_weights(self.codec.autoencoder, self.codec.spec, stages, folder, half=half)
 
     def push_to_hub(self, name: str, *, half: bool = False, private: bool = False) -> str:
@@ -222,6 +221,13 @@ class CascadedGenerator:
             mesh = largest_part(mesh)
         return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
 
+    def meshed(self, sample: GeneratedShape, surface: SurfaceSettings) -> GeneratedShape:
+        """Return a sample of this cascade with the mesh that its latents have under other settings."""
+        try:
+            return replace(sample, mesh=self.decode(sample.latents, surface), reason="")
+        except EmptySurfaceError as error:
+            return replace(sample, mesh=None, reason=str(error))
+
     def _batch(
         self,
         cascade: Cascade,
@@ -240,13 +246,7 @@ class CascadedGenerator:
             on_step=on_step,
         )
         for row, index in enumerate(batch):
-            kept = [level[row].cpu() for level in latents]
-            try:
-                mesh = self.decode(kept, surface)
-            except EmptySurfaceError as error:
-                yield GeneratedShape(index, seeds[row], kept, None, str(error))
-            else:
-                yield GeneratedShape(index, seeds[row], kept, mesh)
+            yield self.meshed(GeneratedShape(index, seeds[row], [z[row].cpu() for z in latents], None), surface)
 
     def _condition(self, category: str | None, condition: Tensor | None) -> Tensor | None:
         """Return the condition of one sample, on the networks' device; None for an unconditional cascade.
@@ -297,4 +297,4 @@ class CascadedGenerator:
             )
             for denoiser, spec, (steps, guidance) in zip(self.denoisers, self.specs, by_level, strict=True)
         ]
-        return Cascade(stages, standardise=standardise if sampler.standardise else None)
+        return Cascade(stages, standardise=standardise if sampler.standardise else None, bfloat16=sampler.bfloat16)

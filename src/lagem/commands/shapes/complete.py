@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for meshes, completions.csv and picture.png",
     )
     add("--count", type=int, default=4, metavar="N", help="completions of each file (default: %(default)s)")
+    add(
+        "--samples",
+        type=int,
+        default=32,
+        metavar="N",
+        help="samples drawn for each file; those that fit best are its completions (default: %(default)s)",
+    )
     options.add_sampler(parser)
     options.add_surface(parser)
     options.add_format(parser)
@@ -49,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
         args.parts,
         args.output,
         count=args.count,
+        samples=args.samples,
         sampler=options.sampler_of(args),
         surface=options.surface_of(args),
         format=args.format,
