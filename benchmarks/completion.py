@@ -238,6 +238,7 @@ def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argpars
         count=1,
         samples=args.samples,
         seed=args.seed,
+        batch_size=64,
         sampler=SamplerSettings(guidance=args.guidance, bfloat16=args.bfloat16),
         surface=SurfaceSettings(resolution=args.resolution, only_largest=args.largest_component),
     )

@@ -67,7 +67,7 @@ def test_completions_have_the_resolution_that_was_asked_for(bundle, part):
     generator = load_bundle(bundle)
     coarse, fine = (
         complete_shape(generator, part, count=2, **QUICK | {"surface": SurfaceSettings(resolution=resolution)})
-        for resolution in (64, 96)
+        for resolution in (32, 48)
     )
     assert {found.index for found in coarse} == {found.index for found in fine}
     assert sum(len(found.mesh.faces) for found in fine) > 1.5 * sum(len(found.mesh.faces) for found in coarse)

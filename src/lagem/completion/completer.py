@@ -25,7 +25,8 @@ from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import ShapeLike, unit_shape
 
 FITTED_POINTS = 4_096  # number of points drawn on a sample to fit it to the points that were seen
-COARSE_RESOLUTION = 64  # maximum number of cells along a side of the grid, for samples that are compared
+COARSE_RESOLUTION = 32  # maximum number of cells along a side of the grid on which all samples are compared
+FINALISTS = 8  # one of so many samples, those that fit best, is compared again at the full resolution
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def complete_shape(
         generator: A cascade that was trained on partial clouds.
         shape: The part: the path of a mesh or point cloud, a `Mesh`, or (N, 3) points, in any coordinates.
         count: Number of completions: the samples that fit best.
-        samples: Number of samples that are drawn and compared, on a grid of at most `COARSE_RESOLUTION` cells.
+        samples: Number of samples that are drawn and compared: all as coarse meshes, and the best of them again as they
+            are returned.
         seed: Seed of all random draws, at least 0. The draws of points are also keyed by the name of the shape.
         batch_size: Number of samples that are generated at once.
         sampler: How latents are sampled; None takes the defaults.
@@ -124,7 +126,7 @@ def complete_shape(
                 completions.append(Completion(sample.index, sample.seed, mesh, fit.distance))
         return sorted(completions, key=lambda completion: completion.distance)
 
-    best = placed(drawn)[:count]
-    if coarse == surface:
-        return best
-    return placed([generator.meshed(drawn[completion.index], surface) for completion in best])
+    best = placed(drawn)[: max(count, -(-samples // FINALISTS))]
+    if coarse != surface:
+        best = placed([generator.meshed(drawn[completion.index], surface) for completion in best])
+    return best[:count]
