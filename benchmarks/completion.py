@@ -149,9 +149,16 @@ def main() -> None:
     add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
     add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
-    add("--samples", type=int, default=64, metavar="N", help="samples per shape; the best is used (default: 64)")
-    add("--candidates", type=int, default=64, metavar="N", help="training shapes that are fitted (default: 64)")
-    add("--guidance", type=float, nargs="+", default=[1.5], metavar="W", help="as in lagem generate (default: 1.5)")
+    add("--samples", type=int, default=128, metavar="N", help="samples per shape; the best is used (default: 128)")
+    add("--candidates", type=int, default=128, metavar="N", help="training shapes that are fitted (default: 128)")
+    add(
+        "--guidance",
+        type=float,
+        nargs="+",
+        default=[1, 1.5, 1.5],
+        metavar="W",
+        help="as in lagem generate (default: 1 1.5 1.5)",
+    )
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
     add("--bfloat16", action="store_true", help="run the stages in bfloat16: faster on GPUs and on CPUs with AMX")
