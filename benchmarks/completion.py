@@ -161,7 +161,7 @@ def main() -> None:
     )
     add("--resolution", type=int, default=64, metavar="R", help="cells along a side of the grid (default: 64)")
     add("--largest-component", action="store_true", help="keep only the largest connected component of each mesh")
-    add("--bfloat16", action="store_true", help="run the stages in bfloat16: faster on GPUs and on CPUs with AMX")
+    add("--bfloat16", action="store_true", help="run the stages in bfloat16, for GPUs and CPUs with AMX")
     add("--seed", type=int, default=0, metavar="N", help="seed of all draws and of procedural shapes (default: 0)")
     add_part(parser)
     args = parser.parse_args()

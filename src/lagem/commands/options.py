@@ -252,7 +252,7 @@ def add_sampler(parser: argparse.ArgumentParser) -> None:
         "augmentation (default: 0)",
     )
     add("--standardise", action="store_true", help="standardise sampled latents, as encoded latents are")
-    add("--bfloat16", action="store_true", help="run the stages in bfloat16: faster on GPUs and on CPUs with AMX")
+    add("--bfloat16", action="store_true", help="run the stages in bfloat16, for GPUs and CPUs with AMX")
 
 
 def sampler_of(args: argparse.Namespace) -> "SamplerSettings":

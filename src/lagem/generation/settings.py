@@ -19,7 +19,7 @@ class SamplerSettings:
         coarser_sigma: Standard deviation of the noise added to coarser latents, for stages that were trained with
             conditioning augmentation.
         standardise: Standardise every sampled vector over its channels, as the encoder does (Eq. 6).
-        bfloat16: Run the stages in bfloat16, which is faster on GPUs and on CPUs with AMX, and slower on other CPUs.
+        bfloat16: Run the stages in bfloat16, for GPUs and CPUs with AMX.
     """
 
     steps: Sequence[int] = (18,)
