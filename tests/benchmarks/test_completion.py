@@ -42,7 +42,7 @@ def test_what_is_added_to_the_seen_part_alone_does_not_count(benchmark):
 
 
 def test_retrieval_of_a_training_shape_finds_it(benchmark):
-    retrieval = benchmark.Retrieval(SHAPES, 0)
+    retrieval = benchmark.Retrieval(SHAPES, candidates=2, seed=0)
     for index in range(2):
         shape = benchmark.partly_seen(SHAPES, index, seed=0)
         found, points = retrieval.nearest(shape.part)
