@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lagem.cli import main
-from lagem.training.checkpoints import AtomicCheckpointIO, starting_checkpoint
+from lagem.training.checkpoints import AtomicCheckpointIO, starting_checkpoint, steps_of
 from small_run import small_fit
 
 
@@ -237,6 +237,15 @@ def test_a_checkpoint_that_torch_cannot_load_is_refused_by_name(tmp_path):
         AtomicCheckpointIO().load_checkpoint(short)
     with pytest.raises(FileNotFoundError):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "absent.ckpt")
+
+
+def test_a_moved_run_goes_on_with_its_last_checkpoint(tmp_path):
+    main(small_fit(tmp_path / "old", steps=2))
+    (tmp_path / "old").rename(tmp_path / "new")
+    main(small_fit(tmp_path / "new", "--ckpt_path=last", steps=4))
+    folder = tmp_path / "new" / "checkpoints"
+    assert {path.name for path in folder.glob("last*")} == {"last.ckpt"}
+    assert steps_of(folder / "last.ckpt") == 4
 
 
 @pytest.mark.parametrize("last", ["older", pytest.param("missing", marks=pytest.mark.slow)])

@@ -99,15 +99,25 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 class FinalCheckpoint(Callback):
-    """Makes `last.ckpt` hold the state at the end of training, for each ModelCheckpoint that keeps this file."""
+    """Makes `last.ckpt` hold the latest state of the training, for each ModelCheckpoint that keeps this file."""
 
     def __init__(self) -> None:
         self._has_trained = False
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let a run whose folder was moved or copied go on with its `last.ckpt`.
+
+        The checkpoint records the old folder, so ModelCheckpoint takes this file for another run's. It would leave the
+        file as it is and write `last-v1.ckpt` beside it.
+        """
+        for callback, path in _last_checkpoints(trainer).items():
+            callback.last_model_path = path
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save `last.ckpt` once more, before averaged weights replace those of the model."""
         self._has_trained = True
-        for path in _mark_last_checkpoints(trainer):
+        for callback, path in _last_checkpoints(trainer).items():
+            mark_last_saved(callback, path)
             trainer.save_checkpoint(path, weights_only=False)  # without the argument, Lightning prints a remark
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -119,21 +129,20 @@ class FinalCheckpoint(Callback):
         resumed = Path(trainer.ckpt_path or "")
         if self._has_trained or not trainer.is_global_zero or not resumed.is_file():
             return
-        for path in _mark_last_checkpoints(trainer):
+        for callback, path in _last_checkpoints(trainer).items():
+            mark_last_saved(callback, path)
             if "://" not in path and Path(path).resolve() != resumed.resolve():
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(Path(path), resumed.read_bytes())
 
 
-def _mark_last_checkpoints(trainer: Trainer) -> list[str]:
-    """Return the path of `last.ckpt` of each ModelCheckpoint that keeps one, and mark it as saved by that callback."""
-    paths = []
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None:
-            path = callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
-            mark_last_saved(callback, path)
-            paths.append(path)
-    return paths
+def _last_checkpoints(trainer: Trainer) -> dict[ModelCheckpoint, str]:
+    """Return each ModelCheckpoint that keeps a `last.ckpt`, with the path of this file."""
+    return {
+        callback: callback.last_model_path or f"{callback.dirpath}/{callback.CHECKPOINT_NAME_LAST}.ckpt"
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath is not None
+    }
 
 
 def starting_checkpoint(requested: str | None, run: Path, folders: Iterable[Path], *, requeued: bool) -> str | None:
