@@ -56,7 +56,7 @@ MAY_IMPORT = {
         "pretrained",
     ],
     "downloads": ["latents.selection", "storage"],
-    "completion": ["embeddings", "generation", "sources", "storage", "geometry"],
+    "completion": ["embeddings", "generation", "sources", "storage", "geometry", "weights.fingerprint"],
     "evaluation": [
         "configuration.bounds",
         "reconstruction",

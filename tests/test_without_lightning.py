@@ -13,9 +13,8 @@ import trimesh
 import published
 import small_cascade
 from lagem.cli import tool_modules
-from lagem.embeddings.partial import encoder_of
 from lagem.generation.bundle import write_bundle
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 
 TRAINING_LIBRARIES = ("lightning", "pytorch_lightning", "jsonargparse", "omegaconf", "wandb", "tensorboard")
 THINGI10K = """

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import small_cascade as small
-from lagem.embeddings.partial import encoder_of
 from lagem.generation.bundle import write_bundle
 from lagem.procedural.surfaces import ProceduralSurfaces
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "completion.py"
 sys.path.insert(0, str(FILE.parent))

@@ -9,12 +9,12 @@ import pytest
 import small_cascade as small
 from lagem.cli import main
 from lagem.completion.completer import complete_shape
-from lagem.embeddings.partial import SHARE, encoder_of, partial_cloud
+from lagem.embeddings.partial import SHARE, partial_cloud
 from lagem.generation.bundle import load_bundle, write_bundle
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.files.loading import load_mesh
 from lagem.procedural.surfaces import ProceduralSurfaces
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 
 QUICK = {"samples": 3, "sampler": SamplerSettings(steps=[3]), "surface": SurfaceSettings(resolution=24)}
 ONE = QUICK | {"samples": 1}

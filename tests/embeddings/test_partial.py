@@ -11,10 +11,10 @@ import small_cascade as small
 from lagem.cli import main
 from lagem.data_modules.latents import LatentDataModule
 from lagem.embeddings.file import Embeddings, write_embeddings
-from lagem.embeddings.partial import embedded_clouds, encoder_of, tokens_of
+from lagem.embeddings.partial import embedded_clouds, tokens_of
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.weights.autoencoder import save_autoencoder
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 
 DATA = "procedural:32+8"
 

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lagem.data_modules.procedural import ProceduralDataModule
 from lagem.levels import LevelSpec
 from lagem.modules.autoencoder import AutoencoderModule
+from lagem.weights.autoencoder import save_autoencoder
 
 LEVELS = [LevelSpec(16, 4, depth=1), LevelSpec(4, 4, depth=1, bottleneck="kl")]
 
@@ -47,6 +48,37 @@ def test_a_checkpoint_of_another_autoencoder_is_refused_and_one_of_the_same_give
     del plain["octaves"]  # of a checkpoint written before octaves could be chosen
     module.on_load_checkpoint({"autoencoder": plain})
     assert module.spec.num_surface_points == 77
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("step", ["plain", "lean", "leanest"])
+def test_with_a_frozen_encoder_the_latents_stay_the_same_and_only_the_decoder_learns(tmp_path, optimizer, step):
+    given = AutoencoderModule(levels=LEVELS, width=64).autoencoder
+    save_autoencoder(given, tmp_path / "given.safetensors", num_surface_points=64)
+    module = AutoencoderModule(
+        levels=LEVELS, width=64, optimizer=optimizer, base_lr=0.1, step=step,
+        init_from=tmp_path / "given.safetensors", freeze_encoder=True,
+    )  # fmt: skip
+    trainer(tmp_path, max_steps=3).fit(module, data())
+    points = torch.rand(2, 64, 3) - 0.5
+    drawn = [[torch.Generator().manual_seed(seed) for seed in (0, 1)] for _ in range(2)]
+    with torch.no_grad():
+        before, after = (
+            given.encode(points, generators=drawn[0]),
+            module.autoencoder.encode(points, generators=drawn[1]),
+        )
+    assert all(map(torch.equal, before, after))
+    trained = dict(module.autoencoder.named_parameters())
+    same = {name for name, tensor in given.named_parameters() if torch.equal(tensor, trained[name])}
+    assert same == {name for name, tensor in trained.items() if not tensor.requires_grad}
+    assert {name.partition(".")[0] for name in trained.keys() - same} == {
+        "bottlenecks", "upsample", "self_attention", "query_attention", "to_logits",
+    }  # fmt: skip
+
+
+def test_a_frozen_encoder_without_weights_is_refused():
+    with pytest.raises(ValueError, match="freeze_encoder needs init_from"):
+        AutoencoderModule(levels=LEVELS, width=64, freeze_encoder=True)
 
 
 def test_the_loss_is_volume_plus_weighted_near_plus_weighted_kl(tmp_path):

@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 
 from lagem.embeddings.file import write_embeddings
-from lagem.embeddings.partial import embedded_clouds, encoder_of
+from lagem.embeddings.partial import embedded_clouds
 from lagem.latents.encoding import EncodeSettings
 from lagem.latents.pipeline import encode
 from lagem.levels import LevelSpec
 from lagem.models.autoencoder import Autoencoder
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.weights.autoencoder import save_autoencoder
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 from lagem.weights.stage import StageSpec, save_stage
 
 LEVELS = (LevelSpec(16, 4, depth=1), LevelSpec(8, 6, depth=1), LevelSpec(4, 8, depth=1))

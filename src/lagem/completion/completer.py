@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from lagem.completion.alignment import WholeSurface
-from lagem.embeddings.partial import SHARE, encoder_of, tokens_of
+from lagem.embeddings.partial import SHARE, tokens_of
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import ShapeLike, unit_shape
+from lagem.weights.fingerprint import encoder_of
 
 FITTED_POINTS = 4_096  # number of points drawn on a sample to fit it to the points that were seen
 COARSE_RESOLUTION = 32  # maximum number of cells along a side of the grid on which all samples are compared

@@ -27,15 +27,6 @@ DENSE_POINTS = 12_288  # least number of points on a whole surface: the front of
 LEVEL = 2  # number of the level whose features are the tokens: they are few, and each describes its neighbourhood
 
 
-def encoder_of(fingerprint: str) -> str:
-    """Return the name of an encoder of partial clouds. A file of embeddings records this name.
-
-    Args:
-        fingerprint: Fingerprint of the autoencoder that the encoder belongs to.
-    """
-    return f"partial cloud, autoencoder {fingerprint}"
-
-
 def partial_cloud(
     surfaces: SurfaceSource, index: int, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from lagem.device import named_device
 from lagem.embeddings.file import write_embeddings
-from lagem.embeddings.partial import embedded_clouds, encoder_of
+from lagem.embeddings.partial import embedded_clouds
 from lagem.embeddings.sources import ToEmbed, captions, images, kind_of, rendered
 from lagem.embeddings.transformer import Encoder
 from lagem.progress import long_progress
 from lagem.sources.data import data_kind, resolve_data
 from lagem.sources.surfaces import MeshSurfaces
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.fingerprint import fingerprint_of
+from lagem.weights.fingerprint import encoder_of, fingerprint_of
 
 Embedded = Iterable[tuple[str, NDArray[np.float16]]]
 

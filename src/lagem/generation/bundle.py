@@ -5,15 +5,19 @@ When such a folder is written or read, its networks are checked to belong togeth
 
 import reprlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from lagem.device import named_device
 from lagem.generation.generator import CascadedGenerator
 from lagem.levels import LevelSpec
+from lagem.models.autoencoder import Autoencoder
 from lagem.models.denoiser import Backbone
 from lagem.reconstruction.codec import ShapeCodec
 from lagem.weights.autoencoder import load_autoencoder
-from lagem.weights.fingerprint import check_fingerprint, fingerprint_of
+from lagem.weights.fingerprint import check_fingerprint, encoder_of, fingerprint_of
 from lagem.weights.folder import REMEDY, WeightsFolder
 from lagem.weights.named import cascade_folder
 from lagem.weights.saving import save_weights
@@ -25,7 +29,12 @@ class BundleError(ValueError):
 
 
 def write_bundle(
-    autoencoder: str | Path, stages: Sequence[str | Path], output: str | Path, *, half: bool = False
+    autoencoder: str | Path,
+    stages: Sequence[str | Path],
+    output: str | Path,
+    *,
+    trained_with: str | Path | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a folder of weights from files, whole or not at all.
 
@@ -34,6 +43,8 @@ def write_bundle(
         stages: For each level, the weights of one stage, in any order: a checkpoint of `lagem fit`, a safetensors
             file, or the folder of a run. If there are no stages, the folder of weights holds only the autoencoder.
         output: Folder to create.
+        trained_with: Name or path of the autoencoder whose latents the stages learned, if the given one has the same
+            encoder but another decoder (`freeze_encoder` in `AutoencoderModule`). None means the given one.
         half: Store the weights as float16, which halves the size and changes samples in the last digits.
 
     Returns:
@@ -44,12 +55,25 @@ def write_bundle(
     """
     network, network_spec = load_autoencoder(autoencoder)
     fingerprint = fingerprint_of(network)
-    loaded = [(Path(path), *load_stage(path)) for path in stages]
+    learned = network if trained_with is None else load_autoencoder(trained_with)[0]
+    if not _have_the_same_encoder(learned, network):
+        raise BundleError(
+            f"{autoencoder}: its encoder is not that of {trained_with}, so the stages learned other latents than its "
+            "own. Give an autoencoder that started from the other one and was trained with freeze_encoder."
+        )
+    levels, loaded = tuple(network.levels), [(Path(path), *load_stage(path)) for path in stages]
     for path, _, spec in loaded:
-        check_fingerprint(fingerprint, spec.autoencoder, f"the stage {path}")
+        check_fingerprint(fingerprint_of(learned), spec.autoencoder, f"the stage {path}")
     if loaded:
-        _check_together(network.levels, [(path, spec) for path, _, spec in loaded])
-    return save_weights(network, network_spec, [(backbone, spec) for _, backbone, spec in loaded], output, half=half)
+        _check_together(learned.levels, [(path, spec) for path, _, spec in loaded])
+    now = {
+        encoder_of(fingerprint_of(learned)): encoder_of(fingerprint)
+    }  # embeddings of partial clouds stay the same too
+    kept = [
+        (backbone, replace(spec, levels=levels, autoencoder=fingerprint, encoder=now.get(spec.encoder, spec.encoder)))
+        for _, backbone, spec in loaded
+    ]
+    return save_weights(network, network_spec, kept, output, half=half)
 
 
 def load_bundle(path: str | Path) -> CascadedGenerator:
@@ -90,6 +114,17 @@ def load_cascade(name: str | Path = "furniture", *, device: str = "cpu") -> Casc
         ValueError: If there is no such cascade, it is damaged, or the device cannot be used.
     """
     return load_bundle(cascade_folder(name)).to(named_device(device))
+
+
+def _have_the_same_encoder(first: Autoencoder, second: Autoencoder) -> bool:
+    """Return whether two autoencoders encode all points to the same latents, because their encoders are the same."""
+    levels, others = ([replace(level, depth=0) for level in network.levels] for network in (first, second))
+    ours, theirs = (network.encoder_layers.state_dict() for network in (first, second))
+    return (
+        levels == others
+        and first.single_head_cross == second.single_head_cross
+        and all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    )
 
 
 def _check_together(levels: Sequence[LevelSpec], specs: Sequence[tuple[Path, StageSpec]]) -> None:

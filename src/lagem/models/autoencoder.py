@@ -186,6 +186,15 @@ class Autoencoder(nn.Module):
         return Field(self.query_decoder, keys_values[::-1], fold=fold)
 
     @property
+    def encoder_layers(self) -> nn.ModuleList:
+        """The layers on which latents depend, shared with this network.
+
+        The embedding of points is one of them, although it embeds queries too.
+        """
+        to_latents = (layer for each in self.bottlenecks for layer in cast(Bottleneck, each).encoder_layers)
+        return nn.ModuleList([self.point_embedding, self.downsample, *to_latents])
+
+    @property
     def query_decoder(self) -> QueryDecoder:
         """The layers that answer queries, shared with this network."""
         return QueryDecoder(self.point_embedding, cast(Sequence[Attention], self.query_attention), self.to_logits)

@@ -46,6 +46,11 @@ class StandardisedBottleneck(nn.Module):
         """
         return standardise(self.down(features)), None
 
+    @property
+    def encoder_layers(self) -> list[nn.Module]:
+        """The layers of `to_latents`."""
+        return [self.down]
+
     def to_features(self, latents: Tensor) -> Tensor:
         """Map (B, M, D) latents back to (B, M, C) features X'_i (Eq. 7)."""
         return self.up(latents * self.gamma + self.beta)
@@ -80,6 +85,11 @@ class KLBottleneck(nn.Module):
             return mean, kl
         noise = torch.stack([torch.randn(mean.shape[1:], generator=generator) for generator in generators])
         return mean + (0.5 * log_variance).exp() * noise.to(mean), kl
+
+    @property
+    def encoder_layers(self) -> list[nn.Module]:
+        """The layers of `to_latents`."""
+        return [self.mean, self.log_variance]
 
     def to_features(self, latents: Tensor) -> Tensor:
         """Map (B, M, D) latents back to (B, M, C) features (Eq. 3)."""

@@ -78,6 +78,8 @@ class AutoencoderModule(RecipeModule):
             exceptions. Their num_latents may differ, because no weight depends on it. They may have more octaves, and
             then only their lowest octaves are used. Their levels may have fewer self-attention blocks; the additional
             blocks start without an effect, so the network starts with the same field.
+        freeze_encoder: Train only the decoder. The latents then stay those of the weights in `init_from`, which must be
+            given, so stages that learned these latents can be bundled with the new decoder.
         on_non_finite: What to do if a loss or its gradient is not finite: `stop` the run, or `skip` the optimiser step.
             In both cases a message names the step and, if they are known, the shapes.
     """
@@ -107,6 +109,7 @@ class AutoencoderModule(RecipeModule):
         checkpoint_activations: bool = False,
         compile: bool = False,
         init_from: str | Path | None = None,
+        freeze_encoder: bool = False,
         on_non_finite: OnNonFinite = "stop",
     ) -> None:
         super().__init__(
@@ -142,6 +145,10 @@ class AutoencoderModule(RecipeModule):
         self.init_from = init_from
         if init_from is not None:
             self._start_from(init_from)
+        elif freeze_encoder:
+            raise ValueError("freeze_encoder needs init_from: without it, the encoder would keep its random weights.")
+        if freeze_encoder:
+            self.autoencoder.encoder_layers.requires_grad_(False)
         if compile:
             self.autoencoder.compile()
 

@@ -32,9 +32,10 @@ class MuonAdamW(Optimizer):
             betas: AdamW's betas.
         """
         layers = [module for module in network.modules() if isinstance(module, Attention | FeedForward)]
-        matrices = [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
+        inside = [parameter for layer in layers for parameter in layer.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in inside if parameter.ndim == 2]
         chosen = {id(parameter) for parameter in matrices}
-        others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+        others = [each for each in network.parameters() if each.requires_grad and id(each) not in chosen]
         self._parts: list[Optimizer] = [
             StackedMuon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
             adamw(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True),

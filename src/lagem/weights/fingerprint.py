@@ -27,6 +27,15 @@ def fingerprint_of(autoencoder: Autoencoder) -> str:
     return digest.hexdigest()
 
 
+def encoder_of(fingerprint: str) -> str:
+    """Return the name of an encoder of partial clouds. A file of embeddings records this name.
+
+    Args:
+        fingerprint: Fingerprint of the autoencoder that the encoder belongs to.
+    """
+    return f"partial cloud, autoencoder {fingerprint}"
+
+
 def check_fingerprint(expected: str, found: str, what: str) -> None:
     """Raise ValueError if something was made with another autoencoder than the one in use.
 
