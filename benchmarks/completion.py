@@ -12,8 +12,9 @@ that neither the stages nor their autoencoder have seen, not even in their valid
 
 Each of these shapes is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
-these points in the same way. The completion is the one of `--samples` samples that fits best. The retrieved shape is
-the one that fits best among `--candidates` training shapes, which a rough comparison chooses from all.
+these points in the same way. The completion is the mean of the `--averaged` samples that fit best, out of
+`--samples`. The retrieved shape is the one that fits best among `--candidates` training shapes, which a rough
+comparison chooses from all.
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. The predicted surface is
 split in the same way: the third of its area that is best seen from the same direction counts as seen, the rest as
@@ -46,7 +47,7 @@ from scipy.spatial import cKDTree
 
 from lagem.commands.options import add_part
 from lagem.completion.alignment import WholeSurface
-from lagem.completion.completer import FITTED_POINTS, complete_shape
+from lagem.completion.completer import COARSE_POINTS, FINALISTS, FITTED_POINTS, complete_shape
 from lagem.embeddings.partial import SHARE, partial_cloud
 from lagem.embeddings.visibility import seen_points
 from lagem.evaluation.means import Mean, mean_of
@@ -124,17 +125,19 @@ class Retrieval:
         self._surfaces, self._candidates, self._seed = surfaces, candidates, seed
         self._members = [index for index, split in enumerate(surfaces.splits) if split == "train"]
         self._whole = [
-            WholeSurface(self._draw(index, FITTED_POINTS), share=SHARE)
+            WholeSurface(self._draw(index, COARSE_POINTS), share=SHARE)
             for index in track(self._members, "reading training shapes")
         ]
 
     def nearest(self, part: Points) -> tuple[str, Points]:
         """Return the id of the best training shape, and points on its surface, in the unit sphere of the part."""
         rough = np.array([whole.rough_distance(part) for whole in self._whole])
-        fits = {number: self._whole[number].fit(part) for number in np.argsort(rough)[: self._candidates]}
-        best = min(fits, key=lambda number: fits[number].distance)
-        index = self._members[best]
-        return self._surfaces.ids[index], fits[best].frame.to_source(self._draw(index, MEASURED_POINTS))
+        candidates = np.argsort(rough)[: self._candidates]
+        candidates = sorted(candidates, key=lambda number: self._whole[number].fit(part).distance)
+        finalists = [self._members[number] for number in candidates[:FINALISTS]]
+        fits = {index: WholeSurface(self._draw(index, FITTED_POINTS), share=SHARE).fit(part) for index in finalists}
+        best = min(fits, key=lambda index: fits[index].distance)
+        return self._surfaces.ids[best], fits[best].frame.to_source(self._draw(best, MEASURED_POINTS))
 
     def _draw(self, index: int, count: int) -> Points:
         return self._surfaces.draw(index, count, sample_generator(self._seed, count, f"{self._surfaces.ids[index]}/r"))
@@ -150,6 +153,7 @@ def main() -> None:
     add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
     add("--samples", type=int, default=128, metavar="N", help="samples per shape; the best is used (default: 128)")
+    add("--averaged", type=int, default=8, metavar="N", help="samples in the mean; 1 takes the best one (default: 8)")
     add("--candidates", type=int, default=128, metavar="N", help="training shapes that are fitted (default: 128)")
     add(
         "--guidance",
@@ -244,6 +248,7 @@ def completion_of(generator: CascadedGenerator, shape: PartlySeen, args: argpars
         shape.part,
         count=1,
         samples=args.samples,
+        averaged=args.averaged,
         seed=args.seed,
         batch_size=64,
         sampler=SamplerSettings(guidance=args.guidance, bfloat16=args.bfloat16),

@@ -53,9 +53,17 @@ def test_completions_move_and_grow_with_the_part(bundle, part):
         assert 64 * one.mesh.vertices + [1024, -256, 4] == pytest.approx(other.mesh.vertices)
 
 
+def test_the_mean_of_samples_comes_first_and_can_be_left_out(bundle, part):
+    generator = load_bundle(bundle)
+    with_mean, without = (complete_shape(generator, part, count=3, averaged=number, **QUICK) for number in (2, 1))
+    assert (with_mean[0].index, with_mean[0].seed) == (None, None)
+    assert [found.index for found in with_mean[1:]] == [found.index for found in without[:2]]
+    assert with_mean[0].distance < 2 * without[1].distance
+
+
 def test_the_smallest_distance_comes_first_and_samples_depend_on_their_seed_alone(bundle, part):
     generator = load_bundle(bundle)
-    best, every = (complete_shape(generator, part, count=count, **QUICK) for count in (1, 3))
+    best, every = (complete_shape(generator, part, count=count, averaged=1, **QUICK) for count in (1, 3))
     assert [found.distance for found in every] == sorted(found.distance for found in every)
     assert (best[0].index, best[0].distance) == (every[0].index, every[0].distance)
     (alone,) = complete_shape(generator, part, count=1, **ONE)
@@ -66,7 +74,9 @@ def test_the_smallest_distance_comes_first_and_samples_depend_on_their_seed_alon
 def test_completions_have_the_resolution_that_was_asked_for(bundle, part):
     generator = load_bundle(bundle)
     coarse, fine = (
-        complete_shape(generator, part, count=2, **QUICK | {"surface": SurfaceSettings(resolution=resolution)})
+        complete_shape(
+            generator, part, count=2, averaged=1, **QUICK | {"surface": SurfaceSettings(resolution=resolution)}
+        )
         for resolution in (32, 48)
     )
     assert {found.index for found in coarse} == {found.index for found in fine}
@@ -94,7 +104,7 @@ def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_pa
         [
             *words,
             "--count",
-            "2",
+            "3",
             "--samples",
             "3",
             "--steps",
@@ -106,12 +116,14 @@ def test_the_command_completes_what_it_can_and_says_why_not(bundle, part, tmp_pa
         ]
     )
     with (tmp_path / "out" / "completions.csv").open() as file:
-        first, second, refused = csv.DictReader(file)
-    assert [first["file"], second["file"], refused["file"]] == ["chair_1.ply", "chair_2.ply", ""]
+        mean, first, second, refused = csv.DictReader(file)
+    files = [row["file"] for row in (mean, first, second, refused)]
+    assert files == ["chair_1.ply", "chair_2.ply", "chair_3.ply", ""]
+    assert (mean["sample"], mean["seed"]) == ("mean", "") and first["seed"] != second["seed"]
     assert float(first["distance"]) <= float(second["distance"])
     assert refused["distance"] == "" and "text.xyz" in refused["reason"]
     low, high = part.min(axis=0), part.max(axis=0)
-    for row in (first, second):
+    for row in (mean, first, second):
         mesh = load_mesh(tmp_path / "out" / row["file"])
         assert (np.abs(mesh.vertices.mean(axis=0) - (low + high) / 2) < 2 * (high - low).max()).all()
     assert (tmp_path / "out" / "picture.png").exists()

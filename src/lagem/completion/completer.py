@@ -6,8 +6,8 @@
     completions = complete_shape(lagem.load_cascade("runs/completion/cascade"), "scan.ply", count=4)
     completions[0].mesh.save("completed.ply")
 
-Each sample is a whole shape in its own unit sphere, and is fitted to the points that were seen. The samples that fit
-best are returned as meshes in the coordinates of these points.
+Each sample is a whole shape in its own unit sphere, and is fitted to the points that were seen. The first completion is
+the mean of the samples that fit best; the others are these samples. All are meshes in the coordinates of these points.
 """
 
 from collections.abc import Sequence
@@ -15,36 +15,51 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lagem.completion.alignment import WholeSurface
+from lagem.completion.alignment import Fit, WholeSurface
+from lagem.completion.mean import mean_field
 from lagem.embeddings.partial import SHARE, tokens_of
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
+from lagem.geometry.components import reduced
+from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
+from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import ShapeLike, unit_shape
 from lagem.weights.fingerprint import encoder_of
 
-FITTED_POINTS = 4_096  # number of points drawn on a sample to fit it to the points that were seen
 COARSE_RESOLUTION = 32  # maximum number of cells along a side of the grid on which all samples are compared
-FINALISTS = 8  # one of so many samples, those that fit best, is compared again at the full resolution
+COARSE_POINTS = 4_096  # number of points drawn on each of these meshes to fit it to the points that were seen
+FINALISTS = 8  # least number of samples, those that fit best, that are compared again at the full resolution
+FITTED_POINTS = 16_384  # number of points drawn on each of the latter meshes
+MEAN_REACH = 1.05  # half side of the grid of the mean, multiplied by the radius of the best sample
 
 
 @dataclass(frozen=True)
 class Completion:
     """One completion of a partial shape.
 
-    index: Index of the sample, from 0.
-    seed: Seed of the sample's noise.
+    index: Index of the sample, from 0; None for the mean of samples.
+    seed: Seed of the sample's noise; None for the mean of samples.
     mesh: Mesh of the whole shape, in the coordinates of the part.
     distance: Mean distance of the points that were seen from the surface of the mesh, relative to the radius of the
-        part. Completions are sorted by it. It does not measure how good the unseen rest of the mesh is.
+        part. Samples are sorted by it. It does not measure how good the unseen rest of the mesh is.
     """
 
-    index: int
-    seed: int
+    index: int | None
+    seed: int | None
     mesh: Mesh
     distance: float
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A sample that has a mesh, and where it lies in the coordinates in which the part fills the unit sphere."""
+
+    sample: GeneratedShape
+    mesh: Mesh
+    fit: Fit
 
 
 def check_completes(generator: CascadedGenerator) -> None:
@@ -58,13 +73,15 @@ def check_completes(generator: CascadedGenerator) -> None:
         )
 
 
-def check_counts(count: int, samples: int) -> None:
-    """Raise ValueError if the number of completions is not from 1 to the number of samples."""
+def check_counts(count: int, samples: int, averaged: int) -> None:
+    """Raise ValueError unless there are from 1 to `samples` completions, and at least 1 sample is averaged."""
     if not 1 <= count <= samples:
         raise ValueError(
             f"the number of completions must be from 1 to the number of samples, but {count} completions of {samples} "
             "samples were asked for. Ask for fewer completions, or draw more samples."
         )
+    if averaged < 1:
+        raise ValueError(f"the number of averaged samples must be at least 1, but {averaged} was given.")
 
 
 def complete_shape(
@@ -73,6 +90,7 @@ def complete_shape(
     *,
     count: int = 4,
     samples: int = 32,
+    averaged: int = 8,
     seed: int = 0,
     batch_size: int = 16,
     sampler: SamplerSettings | None = None,
@@ -85,22 +103,25 @@ def complete_shape(
     Args:
         generator: A cascade that was trained on partial clouds.
         shape: The part: the path of a mesh or point cloud, a `Mesh`, or (N, 3) points, in any coordinates.
-        count: Number of completions: the samples that fit best.
+        count: Number of completions: the mean, and the samples that fit best.
         samples: Number of samples that are drawn and compared: all as coarse meshes, and the best of them again as they
             are returned.
+        averaged: The first completion is the mean of so many samples, those that fit best; 1 leaves the mean out. Where
+            these samples agree, the mean is usually better than each of them; where they differ, it lacks detail.
         seed: Seed of all random draws, at least 0. The draws of points are also keyed by the name of the shape.
         batch_size: Number of samples that are generated at once.
         sampler: How latents are sampled; None takes the defaults.
         surface: How the field of a completion becomes a mesh; None takes the defaults.
 
     Returns:
-        The completions, sorted by how well they fit the part, the best first; empty if no sample has a surface.
+        The completions: the mean first, if there is one and it has a surface, then samples, sorted by how well they fit
+        the part. Empty if no sample has a surface.
 
     Raises:
         ValueError: If the shape cannot be read, the cascade was not trained on partial clouds, or there are fewer
             samples than completions.
     """
-    check_counts(count, samples)
+    check_counts(count, samples, averaged)
     check_completes(generator)
     surface = surface or SurfaceSettings()
     coarse = replace(surface, resolution=min(surface.resolution, COARSE_RESOLUTION))
@@ -116,18 +137,39 @@ def complete_shape(
         surface=coarse,
     )
 
-    def placed(those: Sequence[GeneratedShape]) -> list[Completion]:
-        completions = []
-        for sample in those:
-            if sample.mesh is not None:
-                rng = sample_generator(seed, 0, f"{part.name}/fit {sample.index}")
-                points, _ = sample_surface(sample.mesh, FITTED_POINTS, rng)
-                fit = WholeSurface(points, share=SHARE).fit(cloud)
-                mesh = replace(sample.mesh, up=part.up).in_source(part.frame.then(fit.frame))
-                completions.append(Completion(sample.index, sample.seed, mesh, fit.distance))
-        return sorted(completions, key=lambda completion: completion.distance)
+    def fit_of(mesh: Mesh, name: str, num_points: int) -> Fit:
+        points, _ = sample_surface(mesh, num_points, sample_generator(seed, 0, f"{part.name}/fit {name}"))
+        return WholeSurface(points, share=SHARE).fit(cloud)
 
-    best = placed(drawn)[: max(count, -(-samples // FINALISTS))]
-    if coarse != surface:
-        best = placed([generator.meshed(drawn[completion.index], surface) for completion in best])
-    return best[:count]
+    def placed(those: Sequence[GeneratedShape], num_points: int) -> list[_Placed]:
+        found = [
+            _Placed(sample, sample.mesh, fit_of(sample.mesh, str(sample.index), num_points))
+            for sample in those
+            if sample.mesh is not None
+        ]
+        return sorted(found, key=lambda one: one.fit.distance)
+
+    def completion(mesh: Mesh, fit: Fit, sample: GeneratedShape | None) -> Completion:
+        index, own_seed = (None, None) if sample is None else (sample.index, sample.seed)
+        whole = replace(mesh, up=part.up).in_source(part.frame.then(fit.frame))
+        return Completion(index, own_seed, whole, fit.distance)
+
+    coarsely = placed(drawn, COARSE_POINTS)[: max(count, averaged, FINALISTS)]
+    best = placed([generator.meshed(one.sample, surface) for one in coarsely], FITTED_POINTS)
+    completions = [completion(one.mesh, one.fit, one.sample) for one in best]
+    if averaged > 1 and (mean := _mean(generator, best[:averaged], surface)) is not None:
+        completions.insert(0, completion(mean, fit_of(mean, "mean", FITTED_POINTS), None))
+    return completions[:count]
+
+
+def _mean(generator: CascadedGenerator, those: Sequence[_Placed], surface: SurfaceSettings) -> Mesh | None:
+    """Return the mesh of the mean of placed samples, the best first; None if it has no surface, or they are too few."""
+    if len(those) < 2:
+        return None
+    codec, best = generator.codec, those[0].fit.frame
+    field = mean_field(
+        [(codec.field_of(one.sample.latents), one.fit.frame) for one in those],
+        Frame(center=best.center, scale=best.scale / MEAN_REACH),
+    )
+    mesh = surface_or_none(field, resolution=surface.resolution, device=codec.device)
+    return None if mesh is None else reduced(mesh, only_largest=surface.only_largest, faces=surface.faces)

@@ -33,6 +33,7 @@ def complete(
     *,
     count: int,
     samples: int,
+    averaged: int,
     sampler: SamplerSettings,
     surface: SurfaceSettings,
     format: str,
@@ -43,15 +44,16 @@ def complete(
 ) -> None:
     """Complete the shapes in files, and write the meshes to `output/<name>_<rank>.<format>`.
 
-    A mesh is in the coordinates of its file. Rank 1 has the smallest distance from the seen points. If a file cannot be
-    completed, the others are still completed.
+    A mesh is in the coordinates of its file. Rank 1 is the mean of samples, if there is one. The samples follow, the
+    one nearest to the seen points first. If a file cannot be completed, the others are still completed.
 
     Args:
         bundle: Name or folder of a cascade, as `load_cascade` takes it.
         paths: Meshes and point clouds.
         output: Folder of the results.
-        count: Number of completions of each file: the samples that fit best.
+        count: Number of completions of each file: the mean, and the samples that fit best.
         samples: Number of samples of each file.
+        averaged: Number of samples in the mean; 1 leaves the mean out.
         sampler: How latents are sampled.
         surface: How fields become meshes.
         format: File extension of the meshes.
@@ -65,7 +67,7 @@ def complete(
         ValueError: If the cascade cannot complete shapes, two files have the same name, no file could be completed, or
             the folder cannot be written to.
     """
-    check_counts(count, samples)
+    check_counts(count, samples, averaged)
     check_folder(output)
     if len({path.stem for path in paths}) < len(paths):
         raise ValueError(
@@ -85,6 +87,7 @@ def complete(
                     part,
                     count=count,
                     samples=samples,
+                    averaged=averaged,
                     seed=seed,
                     batch_size=batch_size,
                     sampler=sampler,
@@ -122,12 +125,14 @@ class _Report:
         for rank, completion in enumerate(completions, start=1):
             file = f"{part.name}_{rank}.{self._format}"
             completion.mesh.save(self._output / file)
-            self._rows.append([part.name, rank, file, completion.index, completion.seed, completion.distance, ""])
+            sample = "mean" if completion.index is None else completion.index
+            seed = "" if completion.seed is None else completion.seed
+            self._rows.append([part.name, rank, file, sample, seed, completion.distance, ""])
         if len(self._pictures) < PICTURED:
             self._pictures[part.name] = _drawn(part, completions[:COLUMNS])
         self._say(
-            f"{part.name}: number of completions: {len(completions)}; mean distance between the best mesh and the seen "
-            f"points: {100 * completions[0].distance:.2f}% of the part's radius"
+            f"{part.name}: number of completions: {len(completions)}; mean distance of the seen points from the first "
+            f"mesh: {100 * completions[0].distance:.2f}% of the part's radius"
         )
 
     def refuse(self, path: Path, reason: str) -> None:

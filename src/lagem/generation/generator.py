@@ -22,7 +22,7 @@ from lagem.diffusion.cascade import Cascade, Stage
 from lagem.diffusion.preconditioning import Denoiser
 from lagem.diffusion.sampler import HeunSampler, SamplerStep
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
-from lagem.geometry.components import largest_part, with_fewer_faces
+from lagem.geometry.components import reduced
 from lagem.geometry.frame import Up
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.surface import EmptySurfaceError
@@ -216,10 +216,8 @@ class CascadedGenerator:
         Raises:
             EmptySurfaceError: If the field has no inside.
         """
-        mesh = replace(self.codec.mesh_of(latents, resolution=surface.resolution), up=self.up or "z")
-        if surface.only_largest:
-            mesh = largest_part(mesh)
-        return mesh if surface.faces is None else with_fewer_faces(mesh, surface.faces)
+        mesh = self.codec.mesh_of(latents, resolution=surface.resolution)
+        return reduced(replace(mesh, up=self.up or "z"), only_largest=surface.only_largest, faces=surface.faces)
 
     def meshed(self, sample: GeneratedShape, surface: SurfaceSettings) -> GeneratedShape:
         """Return a sample of this cascade with the mesh that its latents have under other settings."""

@@ -43,6 +43,13 @@ def with_fewer_faces(mesh: Mesh, faces: int) -> Mesh:
     return Mesh(vertices, kept, up=mesh.up)
 
 
+def reduced(mesh: Mesh, *, only_largest: bool, faces: int | None) -> Mesh:
+    """Return the largest part of a closed mesh if `only_largest`, reduced to `faces` faces unless that is None."""
+    if only_largest:
+        mesh = largest_part(mesh)
+    return mesh if faces is None else with_fewer_faces(mesh, faces)
+
+
 def dominant_share(mesh: Mesh) -> float:
     """Return the fraction of the enclosed volume that belongs to the largest connected solid.
 

@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="samples drawn for each file; those that fit best are its completions (default: %(default)s)",
     )
+    add(
+        "--averaged",
+        type=int,
+        default=8,
+        metavar="N",
+        help="the first completion is the mean of the N samples that fit best; 1 leaves it out (default: %(default)s)",
+    )
     options.add_sampler(parser)
     options.add_surface(parser)
     options.add_format(parser)
@@ -57,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         count=args.count,
         samples=args.samples,
+        averaged=args.averaged,
         sampler=options.sampler_of(args),
         surface=options.surface_of(args),
         format=args.format,

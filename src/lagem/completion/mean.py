@@ -1,0 +1,37 @@
+"""The mean of several samples of one shape: a point is inside it if the samples' mean probability says so.
+
+Samples that fit the same part agree about the shape, but each has small errors of its own. These cancel in the mean.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lagem.geometry.frame import QUERY_BALL_RADIUS, Frame
+from lagem.geometry.surface import QueryLogits
+
+LARGEST = 1 - 1e-6  # limit of the mean probability, so that its logit is finite
+
+
+def mean_field(shapes: Sequence[tuple[QueryLogits, Frame]], frame: Frame) -> QueryLogits:
+    """Return the field of the mean occupancy probability of shapes.
+
+    Args:
+        shapes: For each shape, a field of logits in its own unit sphere, and the frame that maps common coordinates to
+            this unit sphere. Nothing is inside beyond the ball in which fields are trained.
+        frame: Maps the common coordinates to those in which the mean is queried.
+
+    Returns:
+        A function from (Q, 3) points to the (Q,) logits of the mean probabilities.
+    """
+    maps = [(field, own.scale / frame.scale, (frame.center - own.center) * own.scale) for field, own in shapes]
+
+    def logits(points: Tensor) -> Tensor:
+        total = torch.zeros(len(points), device=points.device)
+        for field, scale, shift in maps:
+            there = points * scale + torch.from_numpy(shift).to(points)
+            total += field(there).float().sigmoid() * (there.norm(dim=1) <= QUERY_BALL_RADIUS)
+        return (total / len(maps)).clamp(1 - LARGEST, LARGEST).logit()
+
+    return logits
