@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import torch
 from comparison_runs import keep_settings
+from completion_retrieval import MEASURED_POINTS, Retrieval
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -46,8 +47,7 @@ from rich.progress import track
 from scipy.spatial import cKDTree
 
 from lagem.commands.options import add_part
-from lagem.completion.alignment import WholeSurface
-from lagem.completion.completer import COARSE_POINTS, FINALISTS, FITTED_POINTS, complete_shape
+from lagem.completion.completer import complete_shape
 from lagem.embeddings.partial import SHARE, partial_cloud
 from lagem.embeddings.visibility import seen_points
 from lagem.evaluation.means import Mean, mean_of
@@ -60,15 +60,13 @@ from lagem.geometry.frame import Frame
 from lagem.geometry.picture import contact_sheet, render_points
 from lagem.geometry.sampling import sample_surface
 from lagem.geometry.surface import EmptySurfaceError
+from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.randomness import sample_generator
-from lagem.sources.data import resolve_data
-from lagem.sources.surfaces import SurfaceSource
 from lagem.storage.atomic import replaced, write_json, write_text
 
 Points = NDArray[np.floating]
 
-SIDES = ("completion", "retrieval", "reconstruction")
-MEASURED_POINTS = 12_288  # number of points on a whole surface
+SIDES = ("completion", "retrieval", "mean of retrieved shapes", "reconstruction")
 PART_POINTS = 1_024  # number of seen points that completion and retrieval get
 PICTURED = 8
 COLOURS = 16  # number of colours in the picture; clouds in all colours would be a file of more than 1 MB
@@ -112,37 +110,6 @@ class PartlySeen:
         return float(missed.mean() + wrong.mean())
 
 
-class Retrieval:
-    """Returns the training shape that fits a partial cloud best.
-
-    Args:
-        surfaces: Shapes; those of the split train are candidates.
-        candidates: Number of training shapes that are fitted, after a rough comparison with all.
-        seed: Seed of all draws.
-    """
-
-    def __init__(self, surfaces: SurfaceSource, *, candidates: int, seed: int) -> None:
-        self._surfaces, self._candidates, self._seed = surfaces, candidates, seed
-        self._members = [index for index, split in enumerate(surfaces.splits) if split == "train"]
-        self._whole = [
-            WholeSurface(self._draw(index, COARSE_POINTS), share=SHARE)
-            for index in track(self._members, "reading training shapes")
-        ]
-
-    def nearest(self, part: Points) -> tuple[str, Points]:
-        """Return the id of the best training shape, and points on its surface, in the unit sphere of the part."""
-        rough = np.array([whole.rough_distance(part) for whole in self._whole])
-        candidates = np.argsort(rough)[: self._candidates]
-        candidates = sorted(candidates, key=lambda number: self._whole[number].fit(part).distance)
-        finalists = [self._members[number] for number in candidates[:FINALISTS]]
-        fits = {index: WholeSurface(self._draw(index, FITTED_POINTS), share=SHARE).fit(part) for index in finalists}
-        best = min(fits, key=lambda index: fits[index].distance)
-        return self._surfaces.ids[best], fits[best].frame.to_source(self._draw(best, MEASURED_POINTS))
-
-    def _draw(self, index: int, count: int) -> Points:
-        return self._surfaces.draw(index, count, sample_generator(self._seed, count, f"{self._surfaces.ids[index]}/r"))
-
-
 def main() -> None:
     """Complete and retrieve, print the table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -155,6 +122,7 @@ def main() -> None:
     add("--samples", type=int, default=128, metavar="N", help="samples per shape; the best is used (default: 128)")
     add("--averaged", type=int, default=8, metavar="N", help="samples in the mean; 1 takes the best one (default: 8)")
     add("--candidates", type=int, default=128, metavar="N", help="training shapes that are fitted (default: 128)")
+    add("--averaged-shapes", type=int, default=5, metavar="N", help="training shapes in their mean (default: 5)")
     add(
         "--guidance",
         type=float,
@@ -170,7 +138,7 @@ def main() -> None:
     add_part(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    surfaces = resolve_data(args.data, seed=args.seed, accepted=("prepared", "procedural"))
+    surfaces = ProceduralSurfaces.of(args.data, seed=args.seed)
     all_unseen = [index for index, split in enumerate(surfaces.splits) if split == "val"][args.skip :]
     if len(all_unseen) < args.count:
         found = f"has {len(all_unseen)} validation shapes after the first {args.skip}, not {args.count}."
@@ -223,15 +191,18 @@ def measured(
 ) -> dict[str, Any]:
     """Return the errors of all sides for one shape, and the clouds of its row in the picture, in its own frame."""
     completed = completion_of(generator, shape, args)
-    name, retrieved = retrieval.nearest(shape.part)
-    predictions = (completed, retrieved, reconstruction_of(generator, shape, args))
+    found = retrieval.nearest(shape.part)
+    best, frame = next(iter(found.items()))
+    name, retrieved = retrieval.surfaces.ids[best], retrieval.points_of(best, frame)
+    mean = retrieval.mean_of(dict(list(found.items())[: args.averaged_shapes]))
+    predictions = (completed, retrieved, mean, reconstruction_of(generator, shape, args))
     errors = dict(zip(SIDES, map(shape.error, predictions), strict=True))
     drawn = (shape.part, completed, retrieved, shape.frame.to_unit(shape.points))
     clouds = [shape.frame.to_source(cloud).round(4).tolist() for cloud in drawn]
     return {"id": shape.id, "retrieved": name, **errors, "clouds": clouds}
 
 
-def partly_seen(surfaces: SurfaceSource, index: int, seed: int) -> PartlySeen:
+def partly_seen(surfaces: ProceduralSurfaces, index: int, seed: int) -> PartlySeen:
     """Observe a shape from a random direction, keyed by the seed and the id of the shape."""
     rng = sample_generator(seed, 0, f"{surfaces.ids[index]}/completion")
     points, seen, direction = partial_cloud(surfaces, index, round(MEASURED_POINTS * SHARE), rng)
@@ -277,14 +248,16 @@ def reconstruction_of(generator: CascadedGenerator, shape: PartlySeen, args: arg
 
 def rows_of(rows: Sequence[dict[str, Any]], seed: int) -> list[list[str]]:
     """Return the rows of the table, header first: the mean of each side, and the paired differences."""
-    completion, retrieval, reconstruction = (np.array([row[side] for row in rows]) for side in SIDES)
+    completion, retrieval, mean, reconstruction = (np.array([row[side] for row in rows]) for side in SIDES)
     better = int((completion < retrieval).sum())
     return [
         ["", f"Chamfer x100 of the unseen part, {len(rows)} shapes"],
         ["completion", shown(mean_of(completion, seed))],
         ["retrieval", shown(mean_of(retrieval, seed))],
+        ["mean of retrieved shapes", shown(mean_of(mean, seed))],
         ["reconstruction of the true shape", shown(mean_of(reconstruction, seed))],
         ["completion - retrieval", shown(mean_of(completion - retrieval, seed))],
+        ["completion - mean of retrieved shapes", shown(mean_of(completion - mean, seed))],
         ["reconstruction - retrieval", shown(mean_of(reconstruction - retrieval, seed))],
         ["completion is better than retrieval", f"{better} of {len(rows)}"],
     ]

@@ -44,8 +44,11 @@ def test_retrieval_of_a_training_shape_finds_it(benchmark):
     retrieval = benchmark.Retrieval(SHAPES, candidates=2, seed=0)
     for index in range(2):
         shape = benchmark.partly_seen(SHAPES, index, seed=0)
-        found, points = retrieval.nearest(shape.part)
-        assert found == shape.id and shape.error(points) < 0.06
+        found = retrieval.nearest(shape.part)
+        best, frame = next(iter(found.items()))
+        assert SHAPES.ids[best] == shape.id and shape.error(retrieval.points_of(best, frame)) < 0.06
+        assert shape.error(retrieval.mean_of({best: frame})) < 0.06
+        assert shape.error(retrieval.mean_of(found)) > 0.06  # the two training shapes are of different categories
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,7 @@ def test_a_run_measures_what_is_missing_and_each_part_its_own_shapes(benchmark, 
             "retrieved": "x",
             "completion": 0.1,
             "retrieval": 0.2,
+            "mean of retrieved shapes": 0.25,
             "reconstruction": 0.3,
             "clouds": clouds,
         }

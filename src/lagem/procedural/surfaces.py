@@ -53,6 +53,11 @@ class ProceduralSurfaces:
         shapes, number = self._members[index]
         return shapes.shape(number).sample_surface(count, rng)[0]
 
+    def occupancy(self, index: int, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return which of (N, 3) points in the unit-sphere frame are inside shape `index`, as (N,)."""
+        shapes, number = self._members[index]
+        return shapes.shape(number).occupancy(points)
+
     def frame(self, index: int) -> Frame:
         """Return the frame of shape `index`, which maps the coordinates of its parts to the unit sphere and back."""
         shapes, number = self._members[index]
