@@ -1,20 +1,20 @@
 """Compares completions of partial clouds with retrieval, which returns the nearest training shape instead of a sample.
 
-    make benchmark NAME=completion ARGS="runs/completion/cascade procedural:4096+376 --skip 316"
+    make benchmark NAME=completion ARGS="runs/completion/cascade procedural:4096+436 --skip 376"
 
 Each shape has a file in the folder of the output as soon as it is measured, so the command resumes if it was stopped.
 With `--part 0/2` and `--part 1/2`, two processes measure half of the shapes each. Then the same command without
 `--part` prints the table.
 
 The shapes are those of the split val, without the first `--skip`. A procedural shape is the same however many are
-asked for. So procedural:4096+376 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
+asked for. So procedural:4096+436 has the same training shapes as the procedural:4096+256 of the stages, and 60 shapes
 that neither the stages nor their autoencoder have seen, not even in their validations.
 
 Each of these shapes is observed from a random direction, from which a third of its surface is seen. Completion and
 retrieval get the same seen points, in a frame that says nothing about the whole shape, and both fit their shapes to
 these points in the same way. The completion is the mean of the `--averaged` samples that fit best, out of
 `--samples`. The retrieved shape is the one that fits best among `--candidates` training shapes, which a rough
-comparison chooses from all.
+comparison chooses from all. A second retrieval averages too: the exact occupancies of the `--averaged-shapes` best.
 
 The measure is the Chamfer distance of the unseen part, in the unit sphere of the true shape. The predicted surface is
 split in the same way: the third of its area that is best seen from the same direction counts as seen, the rest as
