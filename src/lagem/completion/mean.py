@@ -25,12 +25,15 @@ def mean_field(shapes: Sequence[tuple[QueryLogits, Frame]], frame: Frame) -> Que
     Returns:
         A function from (Q, 3) points to the (Q,) logits of the mean probabilities.
     """
-    maps = [(field, own.scale / frame.scale, (frame.center - own.center) * own.scale) for field, own in shapes]
+    maps = [
+        (field, own.scale / frame.scale, torch.from_numpy((frame.center - own.center) * own.scale).float())
+        for field, own in shapes
+    ]
 
     def logits(points: Tensor) -> Tensor:
         total = torch.zeros(len(points), device=points.device)
         for field, scale, shift in maps:
-            there = points * scale + torch.from_numpy(shift).to(points)
+            there = points * scale + shift.to(points.device)
             total += field(there).float().sigmoid() * (there.norm(dim=1) <= QUERY_BALL_RADIUS)
         return (total / len(maps)).clamp(1 - LARGEST, LARGEST).logit()
 
