@@ -115,14 +115,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="cascade that was trained on partial clouds")
-    add("data", metavar="DATA", help="data set; retrieval gets its split train, val is completed")
+    add("data", metavar="DATA", help="procedural:TRAIN+VAL; retrieval gets the split train, val is completed")
     add("--skip", type=int, default=0, metavar="N", help="validation shapes that training saw; left out (default: 0)")
     add("--output", type=Path, default=Path("runs/completion/scores"), metavar="DIR", help="default: %(default)s")
     add("--count", type=int, default=60, metavar="N", help="shapes to complete (default: 60)")
-    add("--samples", type=int, default=128, metavar="N", help="samples per shape; the best is used (default: 128)")
+    add("--samples", type=int, default=128, metavar="N", help="samples per shape (default: 128)")
     add("--averaged", type=int, default=8, metavar="N", help="samples in the mean; 1 takes the best one (default: 8)")
     add("--candidates", type=int, default=128, metavar="N", help="training shapes that are fitted (default: 128)")
-    add("--averaged-shapes", type=int, default=5, metavar="N", help="training shapes in their mean (default: 5)")
+    add(
+        "--averaged-shapes",
+        type=int,
+        default=5,
+        metavar="N",
+        help="training shapes in their mean, at most 8 (default: 5)",
+    )
     add(
         "--guidance",
         type=float,

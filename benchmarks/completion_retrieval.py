@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from lagem.completion.alignment import WholeSurface
-from lagem.completion.completer import COARSE_POINTS, FINALISTS, FITTED_POINTS, MEAN_REACH
-from lagem.completion.mean import mean_field
+from lagem.completion.completer import COARSE_POINTS, FINALISTS, FITTED_POINTS
+from lagem.completion.mean import mean_surface
 from lagem.embeddings.partial import SHARE
 from lagem.geometry.frame import Frame
 from lagem.geometry.sampling import sample_surface
-from lagem.geometry.surface import surface_or_none
 from lagem.procedural.surfaces import ProceduralSurfaces
 from lagem.randomness import sample_generator
 
@@ -62,12 +61,11 @@ class Retrieval:
         If the mean has no surface, return those of the first shape.
         """
         shapes = [(partial(self._logits, index), frame) for index, frame in found.items()]
-        first = next(iter(found.values()))
-        frame = Frame(center=first.center, scale=first.scale / MEAN_REACH)
-        mesh = surface_or_none(mean_field(shapes, frame), resolution=FINE)
+        mesh, frame = mean_surface(shapes, resolution=FINE)
+        first = next(iter(found))
         if mesh is None:
-            return self.points_of(*next(iter(found.items())))
-        rng = sample_generator(self._seed, 0, f"{self.surfaces.ids[next(iter(found))]}/mean")
+            return self.points_of(first, found[first])
+        rng = sample_generator(self._seed, 0, f"{self.surfaces.ids[first]}/mean")
         return sample_surface(mesh.in_source(frame), MEASURED_POINTS, rng)[0]
 
     def _logits(self, index: int, points: torch.Tensor) -> torch.Tensor:

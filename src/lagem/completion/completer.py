@@ -16,15 +16,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from lagem.completion.alignment import Fit, WholeSurface
-from lagem.completion.mean import mean_field
+from lagem.completion.mean import mean_surface
 from lagem.embeddings.partial import SHARE, tokens_of
 from lagem.generation.generator import CascadedGenerator, GeneratedShape
 from lagem.generation.settings import SamplerSettings, SurfaceSettings
 from lagem.geometry.components import reduced
-from lagem.geometry.frame import Frame
 from lagem.geometry.mesh import Mesh
 from lagem.geometry.sampling import sample_surface
-from lagem.geometry.surface import surface_or_none
 from lagem.randomness import sample_generator
 from lagem.sources.unit_shape import ShapeLike, unit_shape
 from lagem.weights.fingerprint import encoder_of
@@ -33,7 +31,6 @@ COARSE_RESOLUTION = 32  # maximum number of cells along a side of the grid on wh
 COARSE_POINTS = 4_096  # number of points drawn on each of these meshes to fit it to the points that were seen
 FINALISTS = 8  # least number of samples, those that fit best, that are compared again at the full resolution
 FITTED_POINTS = 16_384  # number of points drawn on each of the latter meshes
-MEAN_REACH = 1.05  # half side of the grid of the mean, multiplied by the radius of the best sample
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,8 @@ def complete_shape(
         count: Number of completions: the mean, and the samples that fit best.
         samples: Number of samples that are drawn and compared: all as coarse meshes, and the best of them again as they
             are returned.
-        averaged: The first completion is the mean of so many samples, those that fit best; 1 leaves the mean out. Where
-            these samples agree, the mean is usually better than each of them; where they differ, it lacks detail.
+        averaged: Number of samples in the mean: those that fit best. 1 leaves the mean out. Where these samples agree,
+            the mean is usually better than each of them; where they differ, it lacks detail.
         seed: Seed of all random draws, at least 0. The draws of points are also keyed by the name of the shape.
         batch_size: Number of samples that are generated at once.
         sampler: How latents are sampled; None takes the defaults.
@@ -157,7 +154,7 @@ def complete_shape(
     coarsely = placed(drawn, COARSE_POINTS)[: max(count, averaged, FINALISTS)]
     best = placed([generator.meshed(one.sample, surface) for one in coarsely], FITTED_POINTS)
     completions = [completion(one.mesh, one.fit, one.sample) for one in best]
-    if averaged > 1 and (mean := _mean(generator, best[:averaged], surface)) is not None:
+    if (mean := _mean(generator, best[:averaged], surface)) is not None:
         completions.insert(0, completion(mean, fit_of(mean, "mean", FITTED_POINTS), None))
     return completions[:count]
 
@@ -166,10 +163,7 @@ def _mean(generator: CascadedGenerator, those: Sequence[_Placed], surface: Surfa
     """Return the mesh of the mean of placed samples, the best first; None if it has no surface, or they are too few."""
     if len(those) < 2:
         return None
-    codec, best = generator.codec, those[0].fit.frame
-    field = mean_field(
-        [(codec.field_of(one.sample.latents), one.fit.frame) for one in those],
-        Frame(center=best.center, scale=best.scale / MEAN_REACH),
-    )
-    mesh = surface_or_none(field, resolution=surface.resolution, device=codec.device)
+    codec = generator.codec
+    shapes = [(codec.field_of(one.sample.latents), one.fit.frame) for one in those]
+    mesh, _ = mean_surface(shapes, resolution=surface.resolution, device=codec.device)
     return None if mesh is None else reduced(mesh, only_largest=surface.only_largest, faces=surface.faces)

@@ -1,6 +1,7 @@
 """The mean of several samples of one shape: a point is inside it if the samples' mean probability says so.
 
-Samples that fit the same part agree about the shape, but each has small errors of its own. These cancel in the mean.
+Samples that fit the same part agree about the shape, but each has small errors of its own. In the mean, these errors
+cancel.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,29 @@ import torch
 from torch import Tensor
 
 from lagem.geometry.frame import QUERY_BALL_RADIUS, Frame
-from lagem.geometry.surface import QueryLogits
+from lagem.geometry.surface import QueryLogits, Surface, surface_or_none
 
+REACH = 1.05  # half side of the grid of the mean, multiplied by the radius of the first shape
 LARGEST = 1 - 1e-6  # limit of the mean probability, so that its logit is finite
+
+
+def mean_surface(
+    shapes: Sequence[tuple[QueryLogits, Frame]], *, resolution: int, device: torch.device | str | None = None
+) -> tuple[Surface | None, Frame]:
+    """Extract the surface of the mean of shapes.
+
+    Args:
+        shapes: As in `mean_field`. The grid is centred on the first shape, and a little larger than this shape.
+        resolution: Number of cells along a side of the grid.
+        device: Device of the fields; None for the CPU.
+
+    Returns:
+        The surface, or None if nothing is inside; and the frame that maps the common coordinates to those of the
+        surface.
+    """
+    first = shapes[0][1]
+    frame = Frame(center=first.center, scale=first.scale / REACH)
+    return surface_or_none(mean_field(shapes, frame), resolution=resolution, device=device), frame
 
 
 def mean_field(shapes: Sequence[tuple[QueryLogits, Frame]], frame: Frame) -> QueryLogits:

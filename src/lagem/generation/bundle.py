@@ -62,13 +62,13 @@ def write_bundle(
             "own. Give an autoencoder that started from the other one and was trained with freeze_encoder."
         )
     levels, loaded = tuple(network.levels), [(Path(path), *load_stage(path)) for path in stages]
+    learned_fingerprint = fingerprint_of(learned)
     for path, _, spec in loaded:
-        check_fingerprint(fingerprint_of(learned), spec.autoencoder, f"the stage {path}")
+        check_fingerprint(learned_fingerprint, spec.autoencoder, f"the stage {path}")
     if loaded:
         _check_together(learned.levels, [(path, spec) for path, _, spec in loaded])
-    now = {
-        encoder_of(fingerprint_of(learned)): encoder_of(fingerprint)
-    }  # embeddings of partial clouds stay the same too
+    # Embeddings of partial clouds stay the same too.
+    now = {encoder_of(learned_fingerprint): encoder_of(fingerprint)}
     kept = [
         (backbone, replace(spec, levels=levels, autoencoder=fingerprint, encoder=now.get(spec.encoder, spec.encoder)))
         for _, backbone, spec in loaded

@@ -32,10 +32,10 @@ class MuonAdamW(Optimizer):
             betas: AdamW's betas.
         """
         layers = [module for module in network.modules() if isinstance(module, Attention | FeedForward)]
-        inside = [parameter for layer in layers for parameter in layer.parameters() if parameter.requires_grad]
-        matrices = [parameter for parameter in inside if parameter.ndim == 2]
+        inside = [parameter for layer in layers for parameter in layer.parameters() if parameter.ndim == 2]
+        matrices = [parameter for parameter in inside if parameter.requires_grad]
         chosen = {id(parameter) for parameter in matrices}
-        others = [each for each in network.parameters() if each.requires_grad and id(each) not in chosen]
+        others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
         self._parts: list[Optimizer] = [
             StackedMuon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
             adamw(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True),
@@ -72,8 +72,11 @@ class MuonAdamW(Optimizer):
 def adamw(
     parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], weight_decay: float, fused: bool
 ) -> AdamW:
-    """Make an AdamW. If `fused` is set and the parameters' devices support it, each step is one fused operation."""
-    listed = list(parameters)
+    """Make an AdamW of those parameters that require gradients.
+
+    If `fused` is set and the parameters' devices support it, each step is one fused operation.
+    """
+    listed = [parameter for parameter in parameters if parameter.requires_grad]
     fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in listed)
     return AdamW(listed, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 

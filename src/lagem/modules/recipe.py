@@ -137,7 +137,7 @@ class RecipeModule(LightningModule):
             # Under mixed precision, Lightning refuses to clip gradients for a fused optimiser.
             clips = self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision)
             optimizer = adamw(
-                (parameter for parameter in self.parameters() if parameter.requires_grad),
+                self.parameters(),
                 lr=peak_lr,
                 betas=self.betas,
                 weight_decay=self.weight_decay,

@@ -107,8 +107,8 @@ class FinalCheckpoint(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let a run whose folder was moved or copied go on with its `last.ckpt`.
 
-        The checkpoint records the old folder, so ModelCheckpoint takes this file for another run's. It would leave the
-        file as it is and write `last-v1.ckpt` beside it.
+        The checkpoint records the old folder, so ModelCheckpoint takes this file for another run's. Without this hook,
+        it would keep the file unchanged and write `last-v1.ckpt` beside it.
         """
         for callback, path in _last_checkpoints(trainer).items():
             callback.last_model_path = path

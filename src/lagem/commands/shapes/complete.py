@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=32,
         metavar="N",
-        help="samples drawn for each file; those that fit best are its completions (default: %(default)s)",
+        help="samples drawn for each file; those that fit best make its completions (default: %(default)s)",
     )
     add(
         "--averaged",
